@@ -1,0 +1,43 @@
+# Every target works on a fresh machine with Python 3.11: the environment is built when it is missing or outdated.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help venv demo test test-slow test-scatter lint types bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+venv: $(READY)  ## build .venv with the pinned dependencies
+
+# torch goes first and by itself: its CPU build must be there before anything else asks for torch.
+$(READY): constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)  ## compress a graph neural network on real data, in minutes
+	$(BIN)/python -m benchmarks.gnn --dataset digits --teacher sage --student mlp --methods none,kd,glnn --seeds 3
+
+test: $(READY)  ## the tests, fast lane
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## ruff and codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+types: $(READY)  ## mypy
+	$(BIN)/mypy
+
+bench: $(READY)  ## the measured tables of the README, into results/
+	mkdir -p results
+	$(BIN)/python -m benchmarks.kernels --out results/kernels.jsonl
+	$(BIN)/python -m benchmarks.gnn --dataset cora --split cpf --teacher sage --student mlp --methods none,glnn --seeds 10 --out results/gnn.jsonl
+
+clean:  ## remove what was built
+	rm -rf .venv build *.egg-info results

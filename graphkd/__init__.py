@@ -1,0 +1,11 @@
+"""Knowledge distillation on graphs: make a small model as good as a large one."""
+
+from graphkd.core.checkpoint import load, save
+from graphkd.core.distiller import Distiller, Step
+from graphkd.core.fit import fit
+from graphkd.core.loss import Loss
+from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.view import Batch, View
+
+__version__ = "0.1.0"
+__all__ = ["Batch", "Cached", "Distiller", "Frozen", "Loss", "Step", "View", "fit", "load", "save"]

@@ -1,0 +1,1 @@
+"""The drawing: views, teachers, losses, the distiller and fit."""

@@ -1,0 +1,104 @@
+"""The distiller: a student, its teacher and the losses between their views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, Call, Viewer
+
+
+class Step(NamedTuple):
+    """One evaluation: the weighted sum to differentiate, and each term before its weight, detached.
+
+    A term that selected no row of the batch (``where``) is 0 in the sum and absent from ``terms``.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+
+
+class Distiller(nn.Module):
+    """A student, its teacher and the losses between their views; ``forward(batch) -> Step(loss, terms)``.
+
+    student: any module. teacher: a module (then ``Frozen``), a teacher, or None for supervised losses only.
+    losses: a loss, a weighted sum of losses, or a mapping of names to such.
+    taps: name -> path of a sub-module, one for both sides or (student path, teacher path); see ``Taps``.
+    call: ``call(student, batch)`` in place of the by-name call of the student.
+    Parameters and state are the student's and the losses' alone; ``.to()`` moves the teacher too.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | Frozen | None = None,
+        losses: Loss | Mapping[str, Loss] | None = None,
+        *,
+        taps: Mapping[str, str | tuple[str, str]] | None = None,
+        call: Call | None = None,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.teacher = Frozen(teacher) if isinstance(teacher, nn.Module) else teacher
+        self.names, self.weights, parts = _flatten(losses)
+        self.losses = nn.ModuleList(parts)
+        if self.teacher is None and any(loss.needs_teacher for loss in parts):
+            needing = [name for name, loss in zip(self.names, parts, strict=True) if loss.needs_teacher]
+            raise ValueError(f"losses {needing} compare with a teacher: give 'teacher', got None")
+        pairs = {name: (path, path) if isinstance(path, str) else path for name, path in (taps or {}).items()}
+        self._viewer = Viewer(student, taps={name: path[0] for name, path in pairs.items()}, call=call)
+        if self.teacher is not None:
+            self.teacher.attach({name: path[1] for name, path in pairs.items()})
+
+    def forward(self, batch: Batch) -> Step:
+        """Both views of one batch, compared by every loss."""
+        view = self._viewer(batch)
+        taught = None if self.teacher is None else self.teacher(batch)
+        terms: dict[str, Tensor] = {}
+        total: Any = 0.0
+        for name, weight, loss in zip(self.names, self.weights, self.losses, strict=True):
+            assert isinstance(loss, Loss)
+            digest = None
+            if loss.needs_teacher and self.teacher is not None and taught is not None:
+                digest = self.teacher.digest(loss, taught, batch)
+            value = loss.measure(view, digest, batch)
+            if value is not None:
+                total = total + weight * value
+                terms[name] = value.detach()
+        if not terms:  # every row masked: a loss of 0 that can still be differentiated
+            total = next(iter(view.values())).sum() * 0
+        return Step(total, terms)
+
+    def close(self) -> None:
+        """Remove all taps; the student is as it came."""
+        self._viewer.close()
+        if self.teacher is not None:
+            self.teacher.close()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.teacher is not None:
+            self.teacher.apply_to_tensors(fn)
+        return self
+
+
+def _flatten(losses: Loss | Mapping[str, Loss] | None) -> tuple[list[str], list[float], list[Loss]]:
+    """Names, weights and losses of all terms; parts of a sum are named after their classes."""
+    if losses is None or (isinstance(losses, Mapping) and not losses):
+        raise ValueError("'losses' must hold at least one loss, got none")
+    named = losses if isinstance(losses, Mapping) else {"": losses}
+    terms: dict[str, tuple[float, Loss]] = {}
+    for key, loss in named.items():
+        if not isinstance(loss, Loss):
+            raise TypeError(f"'losses' must hold Loss objects, got {type(loss).__name__} for {key!r}")
+        parts = list(loss.parts())
+        for weight, part in parts:
+            kind = type(part).__name__.lower()
+            name = key if key and len(parts) == 1 else f"{key}.{kind}" if key else kind
+            repeats = sum(other.partition("#")[0] == name for other in terms)
+            terms[f"{name}#{repeats + 1}" if repeats else name] = (weight, part)
+    return list(terms), [weight for weight, _ in terms.values()], [loss for _, loss in terms.values()]

@@ -1,0 +1,103 @@
+"""GLNN: a graph neural network teaches an MLP that never sees the graph.
+
+Zhang, Liu, Sun and Shah, "Graph-less Neural Networks: Teaching Old MLPs New Tricks via Distillation", ICLR 2022,
+arXiv:2110.08727.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkd.core.distiller import Distiller
+from graphkd.core.fit import fit
+from graphkd.core.teachers import Cached, Frozen
+from graphkd.gnn.metrics import accuracy
+from graphkd.losses import CE, KL
+
+
+def glnn(
+    student: nn.Module,
+    teacher: nn.Module | Frozen,
+    data: Data,
+    *,
+    label_weight: float = 0.0,
+    batch_size: int = 512,
+    **options: Any,
+) -> nn.Module:
+    """Train a feature-only student on a teacher's soft labels; lambda CE(labelled) + (1 - lambda) KL(teacher || student).
+
+    student: ``forward(x)``; teacher: any node classifier, or a teacher; data: x (N, F), y (N,), train_mask, and
+    val_mask if the best epoch is to be kept. All nodes of ``data`` are taught: give the whole graph for the
+    transductive setting, ``hold_out(data)``'s observed part for the inductive one. label_weight is lambda, 0 by
+    default as published. options go to ``fit``; defaults: 200 epochs, patience 50, Adam(0.01, weight decay 5e-4).
+    As in the authors' code the two terms are never added: an epoch takes steps on labelled rows, scaled by lambda,
+    then steps on all rows, scaled by 1 - lambda; with lambda 0 the former still apply Adam's momentum and decay.
+    """
+    if not 0 <= label_weight <= 1:
+        raise ValueError(f"'label_weight' must be in [0, 1], got {label_weight}")
+    batches = GLNNBatches(data["x"], data["y"], data["train_mask"].nonzero().squeeze(1), batch_size)
+    if "val_mask" in data:
+        options.setdefault("metric", lambda model: accuracy(model, data, "val_mask"))
+        options.setdefault("patience", 50)
+    options.setdefault("epochs", 200)
+    options.setdefault("optimizer", partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4))
+    return fit(glnn_distiller(student, _cached(teacher, data), label_weight), batches, **options)
+
+
+def glnn_distiller(student: nn.Module, teacher: Frozen, label_weight: float = 0.0) -> Distiller:
+    """The distiller of ``glnn``: terms ``label`` and ``teacher``, each on the rows that ``GLNNBatches`` marks for it."""
+    losses = {"label": label_weight * CE(where="labelled"), "teacher": (1 - label_weight) * KL(where="taught")}
+    return Distiller(student, teacher, losses)
+
+
+class GLNNBatches:
+    """The authors' epoch: shuffled batches of labelled rows, then of all rows; a last partial batch is left out.
+
+    x: (N, F), y: (N,), labelled: row ids; batches hold x, y, ``n_id`` and the masks ``labelled`` and ``taught``.
+    Fewer rows than ``batch_size`` make one batch.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, labelled: Tensor, batch_size: int = 512) -> None:
+        if batch_size < 1:
+            raise ValueError(f"'batch_size' must be at least 1, got {batch_size}")
+        self.x, self.y, self.labelled, self.batch_size = x, y, labelled, batch_size
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        yield from self._shuffled(self.labelled, is_labelled=True)
+        yield from self._shuffled(torch.arange(self.x.size(0), device=self.x.device), is_labelled=False)
+
+    def order(self, count: int) -> Tensor:
+        """The permutation of the next pass, from torch's global generator."""
+        return torch.randperm(count)
+
+    def _shuffled(self, rows: Tensor, *, is_labelled: bool) -> Iterator[dict[str, Tensor]]:
+        order = self.order(rows.size(0)).to(rows.device)
+        whole = rows[order[: max(rows.size(0) // self.batch_size, 1) * self.batch_size]]
+        for n_id in whole.split(self.batch_size):
+            mask = torch.full(n_id.shape, is_labelled, device=n_id.device)
+            yield {"x": self.x[n_id], "y": self.y[n_id], "n_id": n_id, "labelled": mask, "taught": ~mask}
+
+
+def hold_out(data: Data, *, share: float = 0.2, seed: int = 0) -> tuple[Data, Tensor]:
+    """Split a graph for the inductive setting: the part that training sees, and a mask of the held-out test nodes.
+
+    ``share`` of the test nodes and their edges are removed, drawn by a generator with ``seed``; returns the observed
+    graph (its masks and labels cut accordingly) and a mask (N,) over the nodes of ``data``.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"'share' must be in (0, 1), got {share}")
+    test = data.test_mask.nonzero().squeeze(1)
+    order = torch.randperm(test.size(0), generator=torch.Generator().manual_seed(seed)).to(test.device)
+    held = torch.zeros_like(data.test_mask)
+    held[test[order[: int(test.size(0) * share)]]] = True
+    return data.subgraph(~held), held
+
+
+def _cached(teacher: nn.Module | Frozen, data: Data) -> Frozen:
+    return teacher if isinstance(teacher, Frozen) else Cached(teacher, data)

@@ -1,0 +1,252 @@
+"""Sampled dense-dense products, sparse-dense products and distances over the edges of a graph.
+
+Each is a custom operator with an ATen body; the ``*_reference`` twin beside it is the plain (E, d) form that
+tests and benchmarks compare with. Operators take the seven tensors of an ``EdgeLayout`` because a
+``torch.library`` schema knows no dataclass; values per edge are in target order.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels.layout import EdgeLayout
+
+_CHUNK_ELEMENTS = 1 << 22  # of a gathered (edges, d) block: 16 MB in float32
+_CLOSE = 1e-3  # below this share of |x_i|^2 + |x_j|^2 a squared distance is recomputed from the difference
+
+
+# ---------------------------------------------------------------- products: x_target . y_source
+def edge_dot(x: Tensor, y: Tensor, layout: EdgeLayout) -> Tensor:
+    """Inner products over edges, u_e = x[target_e] . y[source_e]: (N, d), (N, d) -> (E,), O(E d) time, O(E) memory."""
+    return _edge_dot(x, y, layout.ptr, layout.source, layout.out_ptr, layout.out_target, layout.out_order)
+
+
+def edge_spmm(values: Tensor, y: Tensor, layout: EdgeLayout, *, transpose: bool = False) -> Tensor:
+    """Sum rows over edges, out[target_e] += values_e y[source_e] (transposed: from target to source), -> (N, d)."""
+    return _edge_spmm(
+        values, y, layout.ptr, layout.source, layout.out_ptr, layout.out_target, layout.out_order, transpose
+    )
+
+
+def edge_dot_reference(x: Tensor, y: Tensor, layout: EdgeLayout) -> Tensor:
+    """``edge_dot`` with both end points gathered."""
+    return (x[layout.target] * y[layout.source]).sum(dim=1)
+
+
+def edge_spmm_reference(values: Tensor, y: Tensor, layout: EdgeLayout, *, transpose: bool = False) -> Tensor:
+    """``edge_spmm`` with the messages gathered."""
+    to, start = (layout.source, layout.target) if transpose else (layout.target, layout.source)
+    return torch.zeros_like(y).index_add(0, to.long(), values[:, None] * y[start])
+
+
+@torch.library.custom_op("graphkd::edge_dot", mutates_args=())
+def _edge_dot(
+    x: Tensor, y: Tensor, ptr: Tensor, source: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
+) -> Tensor:
+    if source.numel() == 0:
+        return x.new_zeros(0)
+    wide = accumulation_dtype(x)
+    pattern = _csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), y.size(0))
+    dots = torch.sparse.sampled_addmm(pattern, x.to(wide).contiguous(), y.to(wide).contiguous().t(), beta=0.0)
+    return dots.values().to(x.dtype)
+
+
+@_edge_dot.register_fake
+def _(
+    x: Tensor, y: Tensor, ptr: Tensor, source: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
+) -> Tensor:
+    return x.new_empty(source.size(0))
+
+
+def _edge_dot_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _edge_dot_backward(ctx: Any, grad: Tensor) -> tuple:
+    x, y, *layout = ctx.saved_tensors
+    grad_x = _edge_spmm(grad, y, *layout, False) if ctx.needs_input_grad[0] else None
+    grad_y = _edge_spmm(grad, x, *layout, True) if ctx.needs_input_grad[1] else None
+    return grad_x, grad_y, None, None, None, None, None
+
+
+_edge_dot.register_autograd(_edge_dot_backward, setup_context=_edge_dot_setup)
+
+
+@torch.library.custom_op("graphkd::edge_spmm", mutates_args=())
+def _edge_spmm(
+    values: Tensor,
+    y: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
+    transpose: bool,
+) -> Tensor:
+    if source.numel() == 0:
+        return torch.zeros_like(y, memory_format=torch.contiguous_format)
+    wide = accumulation_dtype(y)
+    if transpose:
+        matrix = _csr(out_ptr, out_target, values[out_order].to(wide), y.size(0))
+    else:
+        matrix = _csr(ptr, source, values.to(wide).contiguous(), y.size(0))
+    return (matrix @ y.to(wide).contiguous()).to(y.dtype)
+
+
+@_edge_spmm.register_fake
+def _(
+    values: Tensor,
+    y: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
+    transpose: bool,
+) -> Tensor:
+    return torch.empty_like(y, memory_format=torch.contiguous_format)
+
+
+def _edge_spmm_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:-1])
+    ctx.transpose = inputs[-1]
+
+
+def _edge_spmm_backward(ctx: Any, grad: Tensor) -> tuple:
+    values, y, *layout = ctx.saved_tensors
+    ends = (y, grad) if ctx.transpose else (grad, y)
+    grad_values = _edge_dot(*ends, *layout) if ctx.needs_input_grad[0] else None
+    grad_y = _edge_spmm(values, grad, *layout, not ctx.transpose) if ctx.needs_input_grad[1] else None
+    return grad_values, grad_y, None, None, None, None, None, None
+
+
+_edge_spmm.register_autograd(_edge_spmm_backward, setup_context=_edge_spmm_setup)
+
+
+@functools.cache
+def _no_beta_warning() -> None:
+    with warnings.catch_warnings():  # torch says once a process that CSR is in beta
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor([0, 0], [], [], (1, 1), dtype=torch.float32)
+
+
+def _csr(ptr: Tensor, index: Tensor, values: Tensor, columns: int) -> Tensor:
+    _no_beta_warning()
+    return torch.sparse_csr_tensor(ptr, index, values, (ptr.size(0) - 1, columns), check_invariants=False)
+
+
+def accumulation_dtype(x: Tensor) -> torch.dtype:
+    """The dtype a kernel sums in: float32 at least."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+# ---------------------------------------------------------------- distances: |x_target - x_source|
+def edge_squared_distance(x: Tensor, layout: EdgeLayout) -> Tensor:
+    """Squared Euclidean distances over edges, (N, d) -> (E,), as |x_i|^2 + |x_j|^2 - 2 x_i . x_j.
+
+    Edges between near-duplicate rows, where that form cancels, are computed again from the difference.
+    """
+    return _edge_squared_distance(
+        x, layout.ptr, layout.source, layout.target, layout.out_ptr, layout.out_target, layout.out_order
+    )
+
+
+def edge_l1_distance(x: Tensor, layout: EdgeLayout) -> Tensor:
+    """L1 distances over edges, (N, d) -> (E,); no product form exists, so edges are gathered in bounded chunks."""
+    return _edge_l1_distance(x, layout.source, layout.target)
+
+
+def edge_squared_distance_reference(x: Tensor, layout: EdgeLayout) -> Tensor:
+    """``edge_squared_distance`` with both end points gathered."""
+    return (x[layout.target] - x[layout.source]).square().sum(dim=1)
+
+
+def edge_l1_distance_reference(x: Tensor, layout: EdgeLayout) -> Tensor:
+    """``edge_l1_distance`` with both end points gathered."""
+    return (x[layout.target] - x[layout.source]).abs().sum(dim=1)
+
+
+@torch.library.custom_op("graphkd::edge_squared_distance", mutates_args=())
+def _edge_squared_distance(
+    x: Tensor, ptr: Tensor, source: Tensor, target: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
+) -> Tensor:
+    wide = x.to(accumulation_dtype(x))
+    norm = wide.square().sum(dim=1)
+    scale = norm[target] + norm[source]
+    distance = scale - 2 * _edge_dot(wide, wide, ptr, source, out_ptr, out_target, out_order)
+    close = (distance < _CLOSE * scale).nonzero().squeeze(1)
+    for part in _chunks(close.size(0), x.size(1)):
+        edges = close[part]
+        distance[edges] = (wide[target[edges]] - wide[source[edges]]).square().sum(dim=1)
+    return distance.to(x.dtype)
+
+
+@_edge_squared_distance.register_fake
+def _(
+    x: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    target: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
+) -> Tensor:
+    return x.new_empty(source.size(0))
+
+
+def _edge_squared_distance_backward(ctx: Any, grad: Tensor) -> tuple:
+    x, ptr, source, target, *out = ctx.saved_tensors
+    layout = (ptr, source, *out)
+    total = torch.zeros(x.size(0), dtype=grad.dtype, device=grad.device)
+    total = total.index_add(0, target, grad).index_add(0, source, grad)
+    pulled = _edge_spmm(grad, x, *layout, False) + _edge_spmm(grad, x, *layout, True)
+    return 2 * (total[:, None] * x - pulled), None, None, None, None, None, None
+
+
+_edge_squared_distance.register_autograd(_edge_squared_distance_backward, setup_context=_edge_dot_setup)
+
+
+@torch.library.custom_op("graphkd::edge_l1_distance", mutates_args=())
+def _edge_l1_distance(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    distance = x.new_empty(source.size(0), dtype=accumulation_dtype(x))
+    for part in _chunks(source.size(0), x.size(1)):
+        distance[part] = (x[target[part]] - x[source[part]]).to(distance.dtype).abs().sum(dim=1)
+    return distance.to(x.dtype)
+
+
+@_edge_l1_distance.register_fake
+def _(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    return x.new_empty(source.size(0))
+
+
+@torch.library.custom_op("graphkd::edge_l1_distance_backward", mutates_args=())
+def _edge_l1_pull(grad: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    pull = torch.zeros_like(x, dtype=accumulation_dtype(x), memory_format=torch.contiguous_format)
+    for part in _chunks(source.size(0), x.size(1)):
+        step = (x[target[part]] - x[source[part]]).sign().to(pull.dtype) * grad[part, None]
+        pull.index_add_(0, target[part], step)
+        pull.index_add_(0, source[part], step, alpha=-1)
+    return pull.to(x.dtype)
+
+
+@_edge_l1_pull.register_fake
+def _(grad: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _edge_l1_backward(ctx: Any, grad: Tensor) -> tuple:
+    return _edge_l1_pull(grad, *ctx.saved_tensors), None, None
+
+
+_edge_l1_distance.register_autograd(_edge_l1_backward, setup_context=_edge_dot_setup)
+
+
+def _chunks(edges: int, width: int) -> Iterator[slice]:
+    step = max(1, _CHUNK_ELEMENTS // max(width, 1))
+    return (slice(start, min(start + step, edges)) for start in range(0, edges, step))

@@ -1,0 +1,1 @@
+"""Ranking distillation for recommenders."""

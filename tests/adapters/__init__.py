@@ -1,0 +1,1 @@
+"""One file of adapters an area of golden cases."""
