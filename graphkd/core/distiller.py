@@ -73,6 +73,12 @@ class Distiller(nn.Module):
             total = next(iter(view.values())).sum() * 0
         return Step(total, terms)
 
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell the losses how far training is."""
+        for loss in self.losses:
+            assert isinstance(loss, Loss)
+            loss.set_epoch(epoch, epochs)
+
     def close(self) -> None:
         """Remove all taps; the student is as it came."""
         self._viewer.close()

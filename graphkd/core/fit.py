@@ -57,7 +57,7 @@ def fit(
     log: Callable[[dict[str, float]], None] | None = None,
     progress: bool | None = None,
 ) -> nn.Module:
-    """Train a module whose ``forward(batch)`` returns a ``Step``; give back its student at the best epoch, untapped.
+    """Train a module whose ``forward(batch)`` returns a ``Step``; give back its student at the best epoch, in eval mode.
 
     data: one batch (full-batch training, a step an epoch) or an iterable of batches, gone through once an epoch.
     optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.
@@ -67,6 +67,7 @@ def fit(
     fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device.
     checkpoint: a folder for ``last.pt`` (all that ``resume=True`` needs to end with the same bits) and ``best.pt``
     (the student), written atomically every ``save_every`` epochs and at the end.
+    A task or data with ``set_epoch(epoch, epochs)`` is told before every epoch how far training is, from 0.
     log: called after every epoch with the means of loss and terms, and the metric.
     progress: a bar over epochs (default: on a terminal).
     Raises ValueError when the loss is no longer finite, and for a resumed run with another seed.
@@ -88,7 +89,7 @@ def fit(
     close = getattr(task, "close", None)
     if close is not None:
         close()
-    return student
+    return student.eval()
 
 
 class _Run:
@@ -120,7 +121,7 @@ class _Run:
         hidden = not (sys.stderr.isatty() if bar is None else bar) or not self.fabric.is_global_zero
         with tqdm(total=epochs, initial=progress.epoch, disable=hidden, mininterval=0.5, unit="epoch") as shown:
             while progress.epoch < epochs and not progress.stale(patience):
-                report = self._epoch(batches())
+                report = self._epoch(data, batches, epochs)
                 progress.epoch += 1
                 if metric is not None:
                     report["metric"] = self._measure(metric)
@@ -145,11 +146,15 @@ class _Run:
         batch = self.fabric.to_device(copy.copy(data))  # PyG's Data.to() works in place
         return lambda: iter((batch,))
 
-    def _epoch(self, batches: Iterator[Any]) -> dict[str, float]:
+    def _epoch(self, data: Any, batches: Callable[[], Iterator[Any]], epochs: int) -> dict[str, float]:
         """One pass; means of loss and terms over the batches that had them. Waits for the device only at the end."""
+        for part in (self.plain, data):
+            announce: Any = getattr(part, "set_epoch", None)
+            if announce is not None:
+                announce(self.progress.epoch, epochs)
         self.plain.train()
         sums: dict[str, list[Tensor]] = {}
-        for batch in batches:
+        for batch in batches():
             loss, terms = self.task(batch)
             self.optimizer.zero_grad()
             self.fabric.backward(loss)

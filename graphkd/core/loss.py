@@ -52,6 +52,9 @@ class Loss(nn.Module):
         """What this loss needs of the teacher alone; ``forward`` takes it for ``teacher``, ``Cached`` keeps it."""
         return teacher
 
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Called by ``fit`` before epoch ``epoch`` of ``epochs``, from 0; a loss that anneals overrides it."""
+
     def parts(self) -> Iterator[tuple[float, Loss]]:
         """The weighted losses this one is the sum of: itself, once."""
         yield 1.0, self
@@ -116,6 +119,9 @@ class Sum(Loss):
         super().__init__()
         self.weights = [weight for weight, _ in parts]
         self.losses = nn.ModuleList(loss for _, loss in parts)
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Called by ``fit`` before epoch ``epoch`` of ``epochs``, from 0; a loss that anneals overrides it."""
 
     def parts(self) -> Iterator[tuple[float, Loss]]:
         """The weighted losses, in the order they were written."""

@@ -61,22 +61,24 @@ class Viewer:
         self._wanted = () if call else required(plain.forward)
         self._taps = Taps(plain, taps or {})
 
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch) -> View:
         """Call the model on a batch and name what it shows."""
+        self._taps.open()
         if self.call is None:
             output = self.model(**fill(self._wanted, batch, f"{type(self.model).__name__}.forward"))
         else:
             output = self.call(self.model, batch)
         if isinstance(output, Tensor):
-            view = {"logits": output}
+            view: View = {"logits": output}
         elif isinstance(output, Mapping):
-            view = dict(output)
+            view = output  # a mapping may compute its entries when they are asked for
         else:
             raise TypeError(
                 f"{type(self.model).__name__} returned {type(output).__name__}; a view needs a tensor or a mapping of "
                 "tensors: give call=lambda model, batch: ..."
             )
-        return view | self._taps.take()
+        tapped = self._taps.take()
+        return {**view, **tapped} if tapped else view
 
     def close(self) -> None:
         """Remove the hooks."""
@@ -85,17 +87,17 @@ class Viewer:
 
 @dataclass
 class _Store:
-    """What the hooks of one model saw since it was last emptied. A copy belongs to nobody, so it records nothing."""
+    """What the hooks of one model saw since it was opened. Calls by others, and those of a copy, are not recorded."""
 
-    active: bool = True
+    active: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict) -> _Store:
-        return _Store(active=False)
+        return _Store()
 
     def __reduce__(self) -> tuple:
-        return _Store, (False,)
+        return _Store, ()
 
 
 class Taps:
@@ -118,10 +120,14 @@ class Taps:
             hook = functools.partial(_record, self._store, name, number, of_input)
             self._handles.append(modules[module].register_forward_hook(hook))
 
+    def open(self) -> None:
+        """Record from now on."""
+        self._store.active, self._store.values, self._store.calls = True, {}, {}
+
     def take(self) -> dict[str, Tensor]:
-        """Empty the store and hand out what it held; ValueError for a tap without exactly one tensor."""
+        """Stop recording and hand out what was seen; ValueError for a tap without exactly one call."""
         values, calls = self._store.values, self._store.calls
-        self._store.values, self._store.calls = {}, {}
+        self._store.active, self._store.values, self._store.calls = False, {}, {}
         for name, path in self._paths.items():
             if name not in values:
                 raise ValueError(

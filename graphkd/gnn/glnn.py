@@ -30,7 +30,7 @@ def glnn(
     batch_size: int = 512,
     **options: Any,
 ) -> nn.Module:
-    """Train a feature-only student on a teacher's soft labels; lambda CE(labelled) + (1 - lambda) KL(teacher || student).
+    """Train a feature-only student on soft labels: lambda CE(labelled) + (1 - lambda) KL(teacher || student).
 
     student: ``forward(x)``; teacher: any node classifier, or a teacher; data: x (N, F), y (N,), train_mask, and
     val_mask if the best epoch is to be kept. All nodes of ``data`` are taught: give the whole graph for the
@@ -51,7 +51,7 @@ def glnn(
 
 
 def glnn_distiller(student: nn.Module, teacher: Frozen, label_weight: float = 0.0) -> Distiller:
-    """The distiller of ``glnn``: terms ``label`` and ``teacher``, each on the rows that ``GLNNBatches`` marks for it."""
+    """The distiller of ``glnn``: terms ``label`` and ``teacher``, each on the rows that ``GLNNBatches`` marks."""
     losses = {"label": label_weight * CE(where="labelled"), "teacher": (1 - label_weight) * KL(where="taught")}
     return Distiller(student, teacher, losses)
 

@@ -52,6 +52,9 @@ def _edge_dot(
     if source.numel() == 0:
         return x.new_zeros(0)
     wide = accumulation_dtype(x)
+    if source.numel() > x.size(0) * y.size(0):  # so many duplicates no CSR matrix holds; N x N is less
+        target = torch.arange(x.size(0), device=x.device).repeat_interleave(ptr.diff())
+        return (x.to(wide) @ y.to(wide).t())[target, source].to(x.dtype)
     pattern = _csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), y.size(0))
     dots = torch.sparse.sampled_addmm(pattern, x.to(wide).contiguous(), y.to(wide).contiguous().t(), beta=0.0)
     return dots.values().to(x.dtype)

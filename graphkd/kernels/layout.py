@@ -90,7 +90,7 @@ def _from_sorted(edge_index: EdgeIndex) -> EdgeLayout:
     (ptr, source), order = edge_index.get_csc()
     (out_ptr, out_target), out_order = edge_index.get_csr()
     identity = torch.arange(edge_index.size(1), device=edge_index.device)
-    order = identity if order is None else order
+    order = identity if order is None else order.long()
     rank = torch.empty_like(order).index_copy_(0, order, identity)
     out_order = rank if out_order is None else rank[out_order]
     target = edge_index.as_tensor()[1][order]

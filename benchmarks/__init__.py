@@ -1,0 +1,1 @@
+"""Measured comparisons: compressing graph neural networks, recommenders, and the kernels themselves."""

@@ -1,0 +1,194 @@
+"""Compress graph neural networks: teacher x student x methods x seeds on one dataset.
+
+``python -m benchmarks.gnn --dataset cora --split cpf --teacher sage --student mlp --methods none,glnn --seeds 10``
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from tqdm import tqdm
+
+from benchmarks.measure import peak_memory, timed
+from benchmarks.methods import METHODS, Lesson, method
+from benchmarks.models import HIDDEN, build
+from benchmarks.recipes import TEACHERS, Recipe, student_recipe
+from benchmarks.report import plot, show, write
+from datasets import DATASETS, load
+from graphkd import Distiller, fit
+from graphkd.core.rng import seeded
+from graphkd.gnn import accuracy, hold_out, predict
+from graphkd.losses import CE
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained model: who it is, and what training it took."""
+
+    method: str
+    seed: int
+    model: nn.Module
+    train_seconds: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A dataset as one seed sees it: the graph that training sees, the whole one, and the nodes held out of it."""
+
+    seen: Data
+    whole: Data
+    held_out: Tensor | None
+
+    @classmethod
+    def of(cls, data: Data, seed: int, inductive: bool) -> Setting:
+        """Transductive (training sees every node), or with a fifth of the test nodes held out."""
+        if not inductive:
+            return cls(data, data, None)
+        seen, held_out = hold_out(data, seed=seed)
+        return cls(seen, data, held_out)
+
+    def scores(self, model: nn.Module) -> dict[str, float]:
+        """Test accuracy; in the inductive setting on seen, on held-out nodes and 0.8 / 0.2 of both, as GLNN reports."""
+        if self.held_out is None:
+            return {"accuracy": accuracy(model, self.whole)}
+        seen = accuracy(model, self.seen)
+        held_out = accuracy(model, {**self.whole.to_dict(), "held_out": self.held_out}, "held_out")
+        return {"accuracy": 0.8 * seen + 0.2 * held_out, "accuracy_tran": seen, "accuracy_ind": held_out}
+
+
+def train(recipe: Recipe, model: str, data: Data, seed: int, *, how: Any) -> tuple[nn.Module, float]:
+    """Build a model and train it with ``how(model, options)``; the model and the seconds."""
+    with seeded(seed):
+        built = build(model, data.num_features, int(data.y.max()) + 1, hidden=recipe.hidden, dropout=recipe.dropout)
+    started = time.perf_counter()
+    trained = how(built, recipe.options(seed))
+    return trained, time.perf_counter() - started
+
+
+def runs(arguments: argparse.Namespace, setting: Setting, seed: int) -> Iterator[Run]:
+    """The teacher of one seed, then a student of every method."""
+    data = setting.seen
+    validate = partial(accuracy, data=data, mask="val_mask")
+    supervised = CE(where="train_mask")
+    teacher, seconds = train(
+        TEACHERS[arguments.teacher],
+        arguments.teacher,
+        data,
+        seed,
+        how=lambda model, options: fit(Distiller(model, losses=supervised), data, metric=validate, **options),
+    )
+    yield Run("teacher", seed, teacher, seconds)
+    hidden = (HIDDEN[arguments.student], HIDDEN[arguments.teacher])
+    for name in arguments.methods:
+        distil = method(name)
+        student, seconds = train(
+            student_recipe(arguments.student, arguments.dataset),
+            arguments.student,
+            data,
+            seed,
+            how=lambda model, options, distil=distil: distil(
+                Lesson(model, teacher, data, hidden, {**options, "metric": validate})
+            ),
+        )
+        yield Run(name, seed, student, seconds)
+
+
+@torch.no_grad()
+def cost(model: nn.Module, data: Data) -> dict[str, float]:
+    """Parameters, and time and memory of classifying every node of the graph."""
+    forward = partial(predict, model, data)
+    forward()
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "latency_ms": sorted(timed(forward, 5))[2] * 1e3,
+        "peak_memory_mb": peak_memory(forward) / 2**20,
+    }
+
+
+def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """One row a measured value, seed by seed."""
+    total = arguments.seeds * (len(arguments.methods) + 1)
+    with tqdm(total=total, unit="run", disable=None) as shown:
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+            data = load(arguments.dataset, split=arguments.split, seed=seed)
+            setting = Setting.of(data, seed, arguments.inductive)
+            taught: Tensor | None = None
+            for run in runs(arguments, setting, seed):
+                predicted = predict(run.model, setting.whole)
+                taught = predicted if taught is None else taught
+                test = setting.whole.test_mask
+                agreement = float((predicted == taught)[test].float().mean())
+                costs = {**cost(run.model, setting.whole), "train_seconds": run.train_seconds}
+                yield from _values(arguments, run, {**setting.scores(run.model), "agreement": agreement}, costs)
+                shown.set_postfix(seed=seed, method=run.method)
+                shown.update()
+
+
+def _values(
+    arguments: argparse.Namespace, run: Run, scores: Mapping[str, float], costs: Mapping[str, float]
+) -> Iterator[dict[str, Any]]:
+    about = {
+        "dataset": arguments.dataset,
+        "split": arguments.split or next(iter(DATASETS[arguments.dataset])),
+        "setting": "inductive" if arguments.inductive else "transductive",
+        "teacher": arguments.teacher,
+        "student": arguments.teacher if run.method == "teacher" else arguments.student,
+        "method": run.method,
+        "seed": run.seed,
+    }
+    for metric, value in scores.items():
+        yield {**about, "metric": metric, "value": value, **costs}
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gnn", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dataset", choices=sorted(DATASETS), default="digits", help="default: %(default)s, embedded")
+    parser.add_argument("--split", help="a split of the dataset (default: its first; 'public' or 'cpf' for Cora)")
+    parser.add_argument("--teacher", choices=sorted(TEACHERS), default="sage", help="default: %(default)s")
+    parser.add_argument("--student", choices=sorted(HIDDEN), default="mlp", help="default: %(default)s")
+    parser.add_argument("--methods", default="none,kd,glnn", help=f"comma-separated, or 'all': {', '.join(METHODS)}")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds: of the split, the weights, the training")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--inductive", action="store_true", help="hold a fifth of the test nodes out of training")
+    parser.add_argument("--threads", type=int, help="CPU threads of torch")
+    parser.add_argument("--out", type=Path, help="append a JSON line per measured value")
+    parser.add_argument("--plot", type=Path, help="write accuracy against latency as a picture")
+    arguments = parser.parse_args(argv)
+    arguments.methods = list(METHODS) if arguments.methods == "all" else arguments.methods.split(",")
+    try:
+        for name in arguments.methods:
+            method(name)
+    except ValueError as error:
+        parser.error(str(error))
+    if arguments.seeds < 1:
+        parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
+    """Run, print the table, write what was asked for; returns the rows."""
+    arguments = parse(argv)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    measured = list(rows(arguments))
+    title = f"{arguments.dataset}, seeds {arguments.first_seed} to {arguments.first_seed + arguments.seeds - 1}"
+    show(measured, title)
+    if arguments.out:
+        write(measured, arguments.out)
+    if arguments.plot:
+        plot(measured, arguments.plot, title)
+    return measured
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Node classifiers of the benchmarks, by name, and the sub-module whose output is their hidden layer."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import GAT, GCN, MLP, SimpleConv
+from torch_geometric.utils import add_self_loops
+
+# The last hidden layer before its non-linearity, as a tap path.
+HIDDEN = {"mlp": "lins.0", "gcn": "convs.0", "sage": "convs.0", "gat": "convs.0"}
+
+
+class MeanConv(nn.Module):
+    """A linear map, then the mean over in-neighbours: ``SAGEConv`` without root weight, on narrow rows."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.linear, self.mean = nn.Linear(width, out), SimpleConv(aggr="mean")
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """(N, width), (2, E) -> (N, out)."""
+        return self.mean(self.linear(x), edge_index)
+
+
+class SampledSAGE(nn.Module):
+    """GraphSAGE with the 'gcn' aggregator and fan-out sampling in training: the teacher of GLNN's protocol.
+
+    Hamilton et al., NeurIPS 2017. A layer averages ``fan_out`` sampled in-neighbours and the node itself; the graph
+    has self loops, so a node can be drawn as its own neighbour too. Evaluation uses all neighbours.
+    """
+
+    def __init__(self, widths: list[int], *, dropout: float = 0.0, fan_out: int = 5) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(MeanConv(i, o) for i, o in pairwise(widths))
+        self.dropout, self.fan_out = nn.Dropout(dropout), fan_out
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """(N, F), (2, E) -> (N, C)."""
+        looped, _ = add_self_loops(edge_index, num_nodes=x.size(0))
+        for number, conv in enumerate(self.convs):
+            edges = sample_in_edges(looped, self.fan_out, x.size(0)) if self.training else looped
+            x = conv(x, add_self_loops(edges, num_nodes=x.size(0))[0])
+            if number + 1 < len(self.convs):
+                x = self.dropout(x.relu())
+        return x
+
+
+def sample_in_edges(edge_index: Tensor, fan_out: int, num_nodes: int) -> Tensor:
+    """At most ``fan_out`` edges into every node, uniformly without replacement."""
+    order = torch.randperm(edge_index.size(1), device=edge_index.device)
+    order = order[edge_index[1, order].argsort(stable=True)]
+    target = edge_index[1, order]
+    first = torch.searchsorted(target, torch.arange(num_nodes, device=target.device))
+    rank = torch.arange(target.size(0), device=target.device) - first[target]
+    return edge_index[:, order[rank < fan_out]]
+
+
+def build(name: str, features: int, classes: int, *, hidden: int, dropout: float) -> nn.Module:
+    """A two-layer model; ValueError that lists the names where this is none of them."""
+    if name == "mlp":
+        return MLP([features, hidden, classes], norm=None, dropout=dropout)
+    if name == "sage":
+        return SampledSAGE([features, hidden, classes], dropout=dropout)
+    if name == "gcn":
+        return GCN(features, hidden, 2, classes, dropout=dropout)
+    if name == "gat":
+        return GAT(features, hidden, 2, classes, dropout=dropout, heads=8)
+    raise ValueError(f"a model must be one of {sorted(HIDDEN)}, got {name!r}")

@@ -1,0 +1,87 @@
+"""What a benchmark shows: a table on the terminal, JSON Lines, a picture."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Row = dict[str, Any]
+
+
+def write(rows: Iterable[Row], path: Path) -> None:
+    """Append one JSON object a row."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def by_method(rows: Iterable[Row], metric: str) -> dict[str, list[Row]]:
+    """Rows of one metric, by method, in the order the methods came."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["metric"] == metric:
+            groups.setdefault(row["method"], []).append(row)
+    return groups
+
+
+def spread(values: list[float]) -> tuple[float, float]:
+    """Mean and population standard deviation."""
+    return statistics.fmean(values), statistics.pstdev(values)
+
+
+def median(rows: list[Row], key: str) -> float:
+    """The middle one of a cost, which a busy machine spoils only upwards."""
+    return statistics.median(row[key] for row in rows)
+
+
+def show(rows: list[Row], title: str) -> None:
+    """Print quality and cost of every method; speed-up is the teacher's latency over the model's."""
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    table = Table(title=title, caption="quality: mean ± standard deviation over seeds in %; cost: median")
+    for column in ("method", "model"):
+        table.add_column(column)
+    for column in (*metrics, "parameters", "latency ms", "speed-up", "peak MB", "train s"):
+        table.add_column(column, justify="right")
+    groups = by_method(rows, metrics[0])
+    teacher = median(groups["teacher"], "latency_ms") if "teacher" in groups else float("nan")
+    for method, group in groups.items():
+        quality = []
+        for metric in metrics:
+            mean, deviation = spread([100 * row["value"] for row in by_method(rows, metric)[method]])
+            quality.append(f"{mean:.2f} ± {deviation:.2f}")
+        latency = median(group, "latency_ms")
+        costs = [
+            f"{group[0]['parameters']:,}",
+            f"{latency:.2f}",
+            f"{teacher / latency:.1f}",
+            f"{median(group, 'peak_memory_mb'):.1f}",
+            f"{median(group, 'train_seconds'):.1f}",
+        ]
+        table.add_row(method, group[0]["student"], *quality, *costs)
+    Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def plot(rows: list[Row], path: Path, title: str) -> None:
+    """Draw accuracy (error bars: standard deviation) against latency, a point a method."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    for method, group in by_method(rows, "accuracy").items():
+        mean, deviation = spread([100 * row["value"] for row in group])
+        latency = median(group, "latency_ms")
+        marker = "s" if method == "teacher" else "o"
+        axes.errorbar(latency, mean, yerr=deviation, marker=marker, capsize=3, linestyle="none", label=method)
+        axes.annotate(f"{method} ({group[0]['student']})", (latency, mean), (6, 4), textcoords="offset points")
+    axes.set(xscale="log", xlabel="latency of the whole graph in ms", ylabel="test accuracy in %", title=title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,69 @@
+"""Raw files, each with its checksum: from a local mirror, from the cache, or downloaded into the cache."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from http.client import HTTPException
+from pathlib import Path
+
+import torch
+
+__all__ = ["available", "fetch"]
+
+
+def fetch(relative: str, url: str, sha256: str, root: str | Path | None = None) -> Path:
+    """The path of a raw file whose checksum has just been verified.
+
+    The first that exists is taken: `$GRAPHKD_MIRROR/relative`, `root/relative`, a download into the latter.
+
+    Args:
+        relative: path below the mirror and below the cache folder, with forward slashes.
+        url: where the file is downloaded from.
+        sha256: expected checksum of the whole file, 64 hexadecimal digits.
+        root: cache folder, by default `$GRAPHKD_CACHE` or `~/.cache/graphkd`.
+
+    Raises:
+        RuntimeError: the file, wherever it came from, has another checksum, or the download failed.
+    """
+    for path in _places(relative, root):
+        if path.is_file():
+            _verify(path, sha256, f"the file {path}", "replace or delete it")
+            return path
+    return _download(_places(relative, root)[-1], url, sha256, relative)
+
+
+def available(relative: str, root: str | Path | None = None) -> bool:
+    """Whether `fetch` would find the file without a download; its checksum is not looked at."""
+    return any(path.is_file() for path in _places(relative, root))
+
+
+def _places(relative: str, root: str | Path | None) -> list[Path]:
+    """Where the file may lie, best first; the last one is its place in the cache."""
+    mirror = os.environ.get("GRAPHKD_MIRROR")
+    cache = root or os.environ.get("GRAPHKD_CACHE") or "~/.cache/graphkd"
+    return [Path(folder).expanduser() / relative for folder in (mirror, cache) if folder]
+
+
+def _download(target: Path, url: str, sha256: str, relative: str) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is one rename: no reader ever sees half a file.
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        partial = Path(folder) / target.name
+        try:
+            torch.hub.download_url_to_file(url, str(partial), progress=sys.stderr.isatty())
+        except (OSError, HTTPException) as error:
+            raise RuntimeError(
+                f"download of {relative} from {url} failed ({error!r}); "
+                f"set GRAPHKD_MIRROR to a folder that contains {relative} to do without it"
+            ) from error
+        _verify(partial, sha256, f"the download of {relative} from {url}", "it was not kept")
+        partial.replace(target)
+    return target
+
+
+def _verify(path: Path, expected: str, what: str, advice: str) -> None:
+    with path.open("rb") as file:
+        got = hashlib.file_digest(file, "sha256").hexdigest()
+    if got != expected:
+        raise RuntimeError(f"{what} has the wrong sha256: expected {expected}, got {got}; {advice}")
