@@ -57,7 +57,7 @@ def fit(
     log: Callable[[dict[str, float]], None] | None = None,
     progress: bool | None = None,
 ) -> nn.Module:
-    """Train a module whose ``forward(batch)`` returns a ``Step``; give back its student at the best epoch, in eval mode.
+    """Train a module whose ``forward(batch)`` returns a ``Step``; give back its student, best epoch, eval mode.
 
     data: one batch (full-batch training, a step an epoch) or an iterable of batches, gone through once an epoch.
     optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from graphkd import Loss
+from graphkd.losses import AT, CE, KL, LSP
+from tests.core.models import Labels, Match, graph
+
+
+def test_weighted_sums_are_losses():
+    total = 0.9 * KL(4.0) + 2 * (CE() + 3.0 * KL())
+    assert [(weight, type(loss)) for weight, loss in total.parts()] == [(0.9, KL), (2.0, CE), (6.0, KL)]
+    student, teacher = torch.randn(5, 3), torch.randn(5, 3)
+    y = torch.tensor([0, 1, 2, 0, 1])
+    want = 0.9 * KL(4.0)(student, teacher) + 2 * CE()(student, y=y) + 6 * KL()(student, teacher)
+    assert torch.allclose(total(student, teacher, y=y), want)
+    assert isinstance(total, Loss)
+
+
+def test_only_losses_add():
+    with pytest.raises(TypeError, match=r"only a Loss can be added to a Loss, got int"):
+        CE() + 1
+
+
+def test_facts_are_filled_by_name_and_missing_ones_listed():
+    with pytest.raises(KeyError, match=r"Labels needs \['y'\] from the batch, which has \['x'\]"):
+        Labels().measure({"logits": torch.zeros(2, 3)}, None, {"x": 1})
+
+
+def test_optional_facts_are_given_where_the_batch_has_them():
+    class Optional(Loss):
+        def forward(self, student, *, extra=None):
+            return student.sum() if extra is None else extra
+
+    view = {"logits": torch.ones(2, 2)}
+    assert Optional().measure(view, None, {"x": 1}) == 4
+    assert Optional().measure(view, None, {"extra": torch.tensor(7.0)}) == 7
+
+
+def test_a_missing_entry_asks_for_a_tap():
+    with pytest.raises(KeyError, match=r"AT reads \['hidden'\] of the teacher's view, which has \['logits'\]"):
+        AT().digest_view({"logits": torch.ones(1, 1)}, {})
+
+
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [("train_mask", [0, 3]), ("~train_mask", [1, 2, 4]), ("seed", [0, 1]), ("chosen", [4, 4, 1])],
+)
+def test_where_restricts_entries_and_row_facts(where, rows):
+    logits, y = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
+    batch = {
+        "y": y,
+        "train_mask": torch.tensor([True, False, False, True, False]),
+        "batch_size": 2,
+        "chosen": torch.tensor([4, 4, 1]),
+    }
+    got = Labels(where=where).measure({"logits": logits}, None, batch)
+    assert got == Labels()(logits[rows], y=y[rows])
+    teacher = torch.randn(5, 3)
+    assert torch.equal(KL(where=where).digest_view({"logits": teacher}, batch), teacher[rows])
+
+
+def test_an_empty_selection_is_no_term():
+    batch = {"y": torch.zeros(3, dtype=torch.long), "train_mask": torch.zeros(3, dtype=torch.bool)}
+    assert Labels(where="train_mask").measure({"logits": torch.zeros(3, 2)}, None, batch) is None
+
+
+def test_where_must_fit():
+    view = {"logits": torch.zeros(3, 2)}
+    with pytest.raises(ValueError, match=r"where='m' has 2 rows, the entry has 3"):
+        KL(where="m").digest_view(view, {"m": torch.ones(2, dtype=torch.bool)})
+    with pytest.raises(TypeError, match=r"where='~m' must negate a boolean mask, got torch.int64"):
+        KL(where="~m").digest_view(view, {"m": torch.tensor([0])})
+
+
+def test_where_is_refused_by_losses_of_edges():
+    class Edges(Loss):
+        def forward(self, student, teacher, *, edge_index):
+            raise NotImplementedError
+
+    with pytest.raises(ValueError, match=r"where='train_mask' restricts rows, but Edges also reads \['edge_index'\]"):
+        Edges(where="train_mask")
+    with pytest.raises(TypeError, match=r"where"):
+        LSP(where="train_mask")  # type: ignore[call-arg]
+
+
+def test_several_entries_arrive_as_a_tuple():
+    class Pair(Loss):
+        def forward(self, student, teacher):
+            return (student[0] - teacher[0]).sum() + (student[1] - teacher[1]).sum()
+
+    loss = Pair(on=("user", "item"))
+    view = {"user": torch.ones(2, 2), "item": torch.ones(3, 2)}
+    assert loss.measure(view, loss.digest_view(view, {}), {}) == 0
+
+
+def test_supervised_losses_need_no_teacher():
+    assert not Labels().needs_teacher
+    assert Match().needs_teacher
+    assert graph().y is not None
