@@ -12,7 +12,7 @@ from tests.core.models import CLASSES, FEATURES, gcn, graph
 
 def mlp(seed: int = 0) -> MLP:
     torch.manual_seed(seed)
-    return MLP([FEATURES, 8, CLASSES], norm=None, dropout=0.0)
+    return MLP([FEATURES, 64, CLASSES], norm=None, dropout=0.0)
 
 
 def test_an_epoch_is_whole_shuffled_batches_of_labelled_rows_then_of_all():
