@@ -26,6 +26,16 @@ test: $(READY)  ## the tests, fast lane
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+# torch-scatter is compiled from source, minutes on two cores; PyG uses it when it can be imported.
+.scatter/.ready: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --upgrade \
+		--target .scatter -c constraints.txt torch-scatter
+	touch $@
+
+test-scatter: .scatter/.ready  ## the fast tests with torch-scatter present
+	PYTHONPATH=.scatter $(BIN)/python -c "import torch_scatter"
+	PYTHONPATH=.scatter $(BIN)/python -m pytest
+
 lint: $(READY)  ## ruff and codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +50,4 @@ bench: $(READY)  ## the measured tables of the README, into results/
 	$(BIN)/python -m benchmarks.gnn --dataset cora --split cpf --teacher sage --student mlp --methods none,glnn --seeds 10 --out results/gnn.jsonl
 
 clean:  ## remove what was built
-	rm -rf .venv build *.egg-info results
+	rm -rf .venv .scatter build *.egg-info results
