@@ -65,8 +65,9 @@ def fit(
     epoch's weights are restored (of equals the latest) and ``patience`` epochs without a best end the run.
     seed: of torch, numpy and random during the run; their states outside are left as they were.
     fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device.
-    checkpoint: a folder for ``last.pt`` (all that ``resume=True`` needs to end with the same bits) and ``best.pt``
-    (the student), written atomically every ``save_every`` epochs and at the end.
+    checkpoint: a folder for ``last.pt`` (all that ``resume=True`` needs to end with the same bits, the ``state_dict``
+    of data that has one included) and ``best.pt`` (the student), written atomically every ``save_every`` epochs and at
+    the end.
     A task or data with ``set_epoch(epoch, epochs)`` is told before every epoch how far training is, from 0.
     log: called after every epoch with the means of loss and terms, and the metric.
     progress: a bar over epochs (default: on a terminal).
@@ -82,10 +83,10 @@ def fit(
     if resume and folder is None:
         raise ValueError("'resume' needs the folder of the run: give 'checkpoint', got None")
     with seeded(seed):
-        run = _Run(task, student, optimizer, fabric or _on_device_of(student), _Progress(seed))
+        run = _Run(task, data, optimizer, fabric or _on_device_of(student), _Progress(seed))
         if resume and folder is not None and (folder / "last.pt").is_file():
             run.load(folder / "last.pt")
-        run.train(data, epochs, metric, patience, folder, save_every, log, progress)
+        run.train(epochs, metric, patience, folder, save_every, log, progress)
     close = getattr(task, "close", None)
     if close is not None:
         close()
@@ -96,9 +97,10 @@ class _Run:
     """One call of ``fit``: the task set up by Fabric, its optimiser, and how far they have come."""
 
     def __init__(
-        self, task: nn.Module, student: nn.Module, optimizer: OptimizerFactory, fabric: Fabric, progress: _Progress
+        self, task: nn.Module, data: Any, optimizer: OptimizerFactory, fabric: Fabric, progress: _Progress
     ) -> None:
-        self.plain, self.student, self.fabric, self.progress = task, student, fabric, progress
+        self.plain, self.data, self.fabric, self.progress = task, data, fabric, progress
+        self.student = getattr(task, "student", task)
         parameters = [p for p in task.parameters() if p.requires_grad]
         if not parameters:
             raise ValueError(f"'task' must have parameters to train, {type(task).__name__} has none")
@@ -107,7 +109,6 @@ class _Run:
 
     def train(
         self,
-        data: Any,
         epochs: int,
         metric: Metric | None,
         patience: int | None,
@@ -117,11 +118,11 @@ class _Run:
         bar: bool | None,
     ) -> None:
         progress = self.progress
-        batches = self._batches(data)
+        batches = self._batches()
         hidden = not (sys.stderr.isatty() if bar is None else bar) or not self.fabric.is_global_zero
         with tqdm(total=epochs, initial=progress.epoch, disable=hidden, mininterval=0.5, unit="epoch") as shown:
             while progress.epoch < epochs and not progress.stale(patience):
-                report = self._epoch(data, batches, epochs)
+                report = self._epoch(batches, epochs)
                 progress.epoch += 1
                 if metric is not None:
                     report["metric"] = self._measure(metric)
@@ -136,8 +137,9 @@ class _Run:
         if progress.best_state:
             self.student.load_state_dict(progress.best_state)
 
-    def _batches(self, data: Any) -> Callable[[], Iterator[Any]]:
+    def _batches(self) -> Callable[[], Iterator[Any]]:
         """What an epoch goes through: the one batch, moved once, or a loader's batches, moved as they come."""
+        data = self.data
         if names(data) is None:
             loader = self.fabric.setup_dataloaders(data) if isinstance(data, torch.utils.data.DataLoader) else data
             return lambda: (self.fabric.to_device(batch) for batch in loader)
@@ -146,9 +148,9 @@ class _Run:
         batch = self.fabric.to_device(copy.copy(data))  # PyG's Data.to() works in place
         return lambda: iter((batch,))
 
-    def _epoch(self, data: Any, batches: Callable[[], Iterator[Any]], epochs: int) -> dict[str, float]:
+    def _epoch(self, batches: Callable[[], Iterator[Any]], epochs: int) -> dict[str, float]:
         """One pass; means of loss and terms over the batches that had them. Waits for the device only at the end."""
-        for part in (self.plain, data):
+        for part in (self.plain, self.data):
             announce: Any = getattr(part, "set_epoch", None)
             if announce is not None:
                 announce(self.progress.epoch, epochs)
@@ -183,7 +185,10 @@ class _Run:
         """Write last.pt and best.pt."""
         if self.fabric.is_global_zero:
             state = {"task": self.plain.state_dict(), "optimizer": self.optimizer.state_dict(), "rng": rng_state()}
-            files.save({**state, "progress": asdict(self.progress)}, folder / "last.pt")
+            state |= {"progress": asdict(self.progress)}
+            if hasattr(self.data, "state_dict"):
+                state |= {"data": self.data.state_dict()}
+            files.save(state, folder / "last.pt")
             files.save(self.progress.best_state or self.student.state_dict(), folder / "best.pt")
         self.fabric.barrier()
 
@@ -197,6 +202,8 @@ class _Run:
             )
         self.plain.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if "data" in state:
+            self.data.load_state_dict(state["data"])
         set_rng_state(state["rng"])
         self.progress = progress
 

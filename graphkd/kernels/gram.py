@@ -36,7 +36,7 @@ def gram_distance(aa: Tensor, bb: Tensor, ab: Tensor) -> Tensor:
 def polynomial_features(x: Tensor, offset: float = 0.0) -> Tensor:
     """Rows whose inner products are (x_i . x_j + offset)^2: (N, d) -> (N, d (d + 1) / 2); with an offset d + 1 more."""
     rows, columns = torch.triu_indices(x.size(1), x.size(1), device=x.device)
-    factor = torch.where(rows == columns, 1.0, 2**0.5).to(x.dtype)
+    factor = x.new_ones(rows.shape).masked_fill(rows != columns, 2**0.5)
     features = x[:, rows] * x[:, columns] * factor
     if offset == 0:
         return features

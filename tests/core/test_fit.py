@@ -209,6 +209,26 @@ def test_set_epoch_is_announced_to_task_and_data():
     assert batches.seen == [(0, 2), (1, 2)]
 
 
+def test_data_with_a_state_is_resumed_with_the_run(tmp_path):
+    class Batches(list):
+        drawn = 0
+
+        def __iter__(self):
+            self.drawn += 1
+            return super().__iter__()
+
+        def state_dict(self):
+            return {"drawn": self.drawn}
+
+        def load_state_dict(self, state):
+            self.drawn = state["drawn"]
+
+    fit(Distiller(gcn(1), losses=HARD), Batches([graph()]), epochs=3, checkpoint=tmp_path)
+    batches = Batches([graph()])
+    fit(Distiller(gcn(1), losses=HARD), batches, epochs=5, checkpoint=tmp_path, resume=True)
+    assert batches.drawn == 5
+
+
 def test_a_bar_is_shown_when_asked_for(capsys):
     fit(Distiller(gcn(1), losses=HARD), graph(), epochs=2, progress=True)
     assert "2/2" in capsys.readouterr().err
