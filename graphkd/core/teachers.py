@@ -50,7 +50,8 @@ class Frozen:
         if not self._checked:
             _check_finite(view)
             self._checked = True
-        return view
+        # A model may show its own parameters, which require gradients even here.
+        return {name: tensor.detach() for name, tensor in view.items()} if isinstance(view, dict) else view
 
     @torch.no_grad()
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:

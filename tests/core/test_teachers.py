@@ -74,6 +74,12 @@ def test_a_part_needs_the_whole():
         Cached(gcn(1))({"n_id": torch.tensor([0])})
 
 
+def test_a_teacher_that_shows_its_parameters_gets_no_gradient():
+    teacher = torch.nn.Embedding(3, 2)
+    view = Frozen(teacher, call=lambda model, batch: {"user": model.weight})({})
+    assert not view["user"].requires_grad
+
+
 def test_a_nan_teacher_is_refused():
     teacher = gcn(1)
     with torch.no_grad():
