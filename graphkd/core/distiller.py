@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen
-from graphkd.core.view import Batch, Call, Viewer
+from graphkd.core.view import Batch, Call, View, Viewer
 
 
 class Step(NamedTuple):
@@ -64,6 +64,7 @@ class Distiller(nn.Module):
             assert isinstance(loss, Loss)
             digest = None
             if loss.needs_teacher and self.teacher is not None and taught is not None:
+                _check_rows(name, loss, view, taught)
                 digest = self.teacher.digest(loss, taught, batch)
             value = loss.measure(view, digest, batch)
             if value is not None:
@@ -90,6 +91,17 @@ class Distiller(nn.Module):
         if self.teacher is not None:
             self.teacher.apply_to_tensors(fn)
         return self
+
+
+def _check_rows(name: str, loss: Loss, student: View, teacher: View) -> None:
+    """What both sides show must be about the same nodes; a loss alone may see the teacher's digest only."""
+    for entry in (loss.on,) if isinstance(loss.on, str) else loss.on:
+        if entry in student and entry in teacher:
+            rows = [view[entry].size(0) if view[entry].dim() else 1 for view in (student, teacher)]
+            if rows[0] != rows[1]:
+                raise ValueError(
+                    f"{name!r}: the teacher's {entry!r} must have the student's {rows[0]} rows, got {rows[1]}"
+                )
 
 
 def _flatten(losses: Loss | Mapping[str, Loss] | None) -> tuple[list[str], list[float], list[Loss]]:

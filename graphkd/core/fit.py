@@ -48,6 +48,7 @@ def fit(
     epochs: int,
     optimizer: OptimizerFactory = _ADAM,
     metric: Metric | None = None,
+    metric_every: int = 1,
     patience: int | None = None,
     seed: int = 0,
     fabric: Fabric | None = None,
@@ -61,8 +62,9 @@ def fit(
 
     data: one batch (full-batch training, a step an epoch) or an iterable of batches, gone through once an epoch.
     optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.
-    metric: student -> float, higher is better, called after every epoch in eval mode without gradients; the best
-    epoch's weights are restored (of equals the latest) and ``patience`` epochs without a best end the run.
+    metric: student -> float, higher is better, called after every epoch, or every ``metric_every``-th and the last, in
+    eval mode without gradients; the best epoch's weights are restored (of equals the latest) and ``patience`` epochs
+    without a best end the run.
     seed: of torch, numpy and random during the run; their states outside are left as they were.
     fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device.
     checkpoint: a folder for ``last.pt`` (all that ``resume=True`` needs to end with the same bits, the ``state_dict``
@@ -73,7 +75,12 @@ def fit(
     progress: a bar over epochs (default: on a terminal).
     Raises ValueError when the loss is no longer finite, and for a resumed run with another seed.
     """
-    for name, value, least in (("epochs", epochs, 0), ("patience", patience, 1), ("save_every", save_every, 1)):
+    for name, value, least in (
+        ("epochs", epochs, 0),
+        ("metric_every", metric_every, 1),
+        ("patience", patience, 1),
+        ("save_every", save_every, 1),
+    ):
         if value is not None and value < least:
             raise ValueError(f"'{name}' must be at least {least}, got {value}")
     if patience is not None and metric is None:
@@ -86,7 +93,7 @@ def fit(
         run = _Run(task, data, optimizer, fabric or _on_device_of(student), _Progress(seed))
         if resume and folder is not None and (folder / "last.pt").is_file():
             run.load(folder / "last.pt")
-        run.train(epochs, metric, patience, folder, save_every, log, progress)
+        run.train(epochs, metric, metric_every, patience, folder, save_every, log, progress)
     close = getattr(task, "close", None)
     if close is not None:
         close()
@@ -111,6 +118,7 @@ class _Run:
         self,
         epochs: int,
         metric: Metric | None,
+        metric_every: int,
         patience: int | None,
         folder: Path | None,
         save_every: int,
@@ -124,7 +132,7 @@ class _Run:
             while progress.epoch < epochs and not progress.stale(patience):
                 report = self._epoch(batches, epochs)
                 progress.epoch += 1
-                if metric is not None:
+                if metric is not None and (progress.epoch % metric_every == 0 or progress.epoch == epochs):
                     report["metric"] = self._measure(metric)
                 shown.set_postfix(report, refresh=False)
                 shown.update()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphkd.kernels.edges import accumulation_dtype
+from graphkd.kernels.operators import accumulation_dtype, operator
 
 _BLOCK_ELEMENTS = 1 << 24
 
@@ -39,22 +39,22 @@ def _blocks(rows: int, columns: int) -> Iterator[slice]:
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
-@torch.library.custom_op("graphkd::product_logsumexp", mutates_args=())
+@operator("product_logsumexp")
 def _product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> Tensor:
     wide = accumulation_dtype(anchor)
     a, b = anchor.to(wide), candidate.to(wide)
     lse = a.new_empty(a.size(0))
     for rows in _blocks(a.size(0), b.size(0)):
         lse[rows] = ((scale * a[rows]) @ b.t()).logsumexp(dim=1)
-    return lse.to(anchor.dtype)
+    return lse
 
 
 @_product_logsumexp.register_fake
 def _(anchor: Tensor, candidate: Tensor, scale: float) -> Tensor:
-    return anchor.new_empty(anchor.size(0))
+    return anchor.new_empty(anchor.size(0), dtype=accumulation_dtype(anchor))
 
 
-@torch.library.custom_op("graphkd::product_logsumexp_backward", mutates_args=())
+@operator("product_logsumexp_backward")
 def _pull(grad: Tensor, anchor: Tensor, candidate: Tensor, lse: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     wide = accumulation_dtype(anchor)
     a, b, lse, grad = (t.to(wide) for t in (anchor, candidate, lse, grad))

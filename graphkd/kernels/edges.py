@@ -2,7 +2,7 @@
 
 Each is a custom operator with an ATen body; the ``*_reference`` twin beside it is the plain (E, d) form that
 tests and benchmarks compare with. Operators take the seven tensors of an ``EdgeLayout`` because a
-``torch.library`` schema knows no dataclass; values per edge are in target order.
+``torch.library`` schema knows no dataclass; values per edge are in target order, in float32 at least.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from graphkd.kernels.layout import EdgeLayout
+from graphkd.kernels.operators import accumulation_dtype, operator
 
 _CHUNK_ELEMENTS = 1 << 22  # of a gathered (edges, d) block: 16 MB in float32
-_CLOSE = 1e-3  # below this share of |x_i|^2 + |x_j|^2 a squared distance is recomputed from the difference
+_CLOSE = 1e-2  # below this share of |x_i|^2 + |x_j|^2 a squared distance is recomputed from the difference
 
 
 # ---------------------------------------------------------------- products: x_target . y_source
@@ -45,26 +46,26 @@ def edge_spmm_reference(values: Tensor, y: Tensor, layout: EdgeLayout, *, transp
     return torch.zeros_like(y).index_add(0, to.long(), values[:, None] * y[start])
 
 
-@torch.library.custom_op("graphkd::edge_dot", mutates_args=())
+@operator("edge_dot")
 def _edge_dot(
     x: Tensor, y: Tensor, ptr: Tensor, source: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
 ) -> Tensor:
     if source.numel() == 0:
-        return x.new_zeros(0)
+        return x.new_zeros(0, dtype=accumulation_dtype(x))
     wide = accumulation_dtype(x)
     if source.numel() > x.size(0) * y.size(0):  # so many duplicates no CSR matrix holds; N x N is less
         target = torch.arange(x.size(0), device=x.device).repeat_interleave(ptr.diff())
-        return (x.to(wide) @ y.to(wide).t())[target, source].to(x.dtype)
+        return (x.to(wide) @ y.to(wide).t())[target, source]
     pattern = _csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), y.size(0))
     dots = torch.sparse.sampled_addmm(pattern, x.to(wide).contiguous(), y.to(wide).contiguous().t(), beta=0.0)
-    return dots.values().to(x.dtype)
+    return dots.values()
 
 
 @_edge_dot.register_fake
 def _(
     x: Tensor, y: Tensor, ptr: Tensor, source: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
 ) -> Tensor:
-    return x.new_empty(source.size(0))
+    return x.new_empty(source.size(0), dtype=accumulation_dtype(x))
 
 
 def _edge_dot_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
@@ -81,7 +82,7 @@ def _edge_dot_backward(ctx: Any, grad: Tensor) -> tuple:
 _edge_dot.register_autograd(_edge_dot_backward, setup_context=_edge_dot_setup)
 
 
-@torch.library.custom_op("graphkd::edge_spmm", mutates_args=())
+@operator("edge_spmm")
 def _edge_spmm(
     values: Tensor,
     y: Tensor,
@@ -144,11 +145,6 @@ def _csr(ptr: Tensor, index: Tensor, values: Tensor, columns: int) -> Tensor:
     return torch.sparse_csr_tensor(ptr, index, values, (ptr.size(0) - 1, columns), check_invariants=False)
 
 
-def accumulation_dtype(x: Tensor) -> torch.dtype:
-    """The dtype a kernel sums in: float32 at least."""
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 # ---------------------------------------------------------------- distances: |x_target - x_source|
 def edge_squared_distance(x: Tensor, layout: EdgeLayout) -> Tensor:
     """Squared Euclidean distances over edges, (N, d) -> (E,), as |x_i|^2 + |x_j|^2 - 2 x_i . x_j.
@@ -175,7 +171,7 @@ def edge_l1_distance_reference(x: Tensor, layout: EdgeLayout) -> Tensor:
     return (x[layout.target] - x[layout.source]).abs().sum(dim=1)
 
 
-@torch.library.custom_op("graphkd::edge_squared_distance", mutates_args=())
+@operator("edge_squared_distance")
 def _edge_squared_distance(
     x: Tensor, ptr: Tensor, source: Tensor, target: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
 ) -> Tensor:
@@ -187,7 +183,7 @@ def _edge_squared_distance(
     for part in _chunks(close.size(0), x.size(1)):
         edges = close[part]
         distance[edges] = (wide[target[edges]] - wide[source[edges]]).square().sum(dim=1)
-    return distance.to(x.dtype)
+    return distance
 
 
 @_edge_squared_distance.register_fake
@@ -200,35 +196,35 @@ def _(
     out_target: Tensor,
     out_order: Tensor,
 ) -> Tensor:
-    return x.new_empty(source.size(0))
+    return x.new_empty(source.size(0), dtype=accumulation_dtype(x))
 
 
 def _edge_squared_distance_backward(ctx: Any, grad: Tensor) -> tuple:
     x, ptr, source, target, *out = ctx.saved_tensors
-    layout = (ptr, source, *out)
+    layout, wide = (ptr, source, *out), x.to(grad.dtype)
     total = torch.zeros(x.size(0), dtype=grad.dtype, device=grad.device)
     total = total.index_add(0, target, grad).index_add(0, source, grad)
-    pulled = _edge_spmm(grad, x, *layout, False) + _edge_spmm(grad, x, *layout, True)
-    return 2 * (total[:, None] * x - pulled), None, None, None, None, None, None
+    pulled = _edge_spmm(grad, wide, *layout, False) + _edge_spmm(grad, wide, *layout, True)
+    return (2 * (total[:, None] * wide - pulled)).to(x.dtype), None, None, None, None, None, None
 
 
 _edge_squared_distance.register_autograd(_edge_squared_distance_backward, setup_context=_edge_dot_setup)
 
 
-@torch.library.custom_op("graphkd::edge_l1_distance", mutates_args=())
+@operator("edge_l1_distance")
 def _edge_l1_distance(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     distance = x.new_empty(source.size(0), dtype=accumulation_dtype(x))
     for part in _chunks(source.size(0), x.size(1)):
         distance[part] = (x[target[part]] - x[source[part]]).to(distance.dtype).abs().sum(dim=1)
-    return distance.to(x.dtype)
+    return distance
 
 
 @_edge_l1_distance.register_fake
 def _(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    return x.new_empty(source.size(0))
+    return x.new_empty(source.size(0), dtype=accumulation_dtype(x))
 
 
-@torch.library.custom_op("graphkd::edge_l1_distance_backward", mutates_args=())
+@operator("edge_l1_distance_backward")
 def _edge_l1_pull(grad: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     pull = torch.zeros_like(x, dtype=accumulation_dtype(x), memory_format=torch.contiguous_format)
     for part in _chunks(source.size(0), x.size(1)):

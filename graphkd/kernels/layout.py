@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
 
+from graphkd.kernels.operators import operator
+
 _INT32_MAX = 2**31 - 1
 
 
@@ -98,7 +100,7 @@ def _from_sorted(edge_index: EdgeIndex) -> EdgeLayout:
     return EdgeLayout(ptr, source, target, order, out_ptr, out_target, out_order)
 
 
-@torch.library.custom_op("graphkd::sort_edges", mutates_args=())
+@operator("sort_edges")
 def _sort_edges(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     source, target = edge_index.int()  # 32 bits: half the time of the sort and of every gather after it
     target, order = torch.sort(target, stable=True)

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from graphkd.kernels.edges import _CHUNK_ELEMENTS, _CLOSE, accumulation_dtype
+from graphkd.kernels.edges import _CHUNK_ELEMENTS, _CLOSE
+from graphkd.kernels.operators import accumulation_dtype, operator
 
 PairKernel = Literal["dot", "poly", "squared_euclidean", "euclidean", "rbf"]
 _BLOCK_ELEMENTS = 1 << 22
@@ -66,7 +67,7 @@ def _squared_distances(x: Tensor, norm: Tensor, rows: slice) -> Tensor:
     scale = norm[rows, None] + norm
     squared = torch.addmm(scale, x[rows], x.t(), alpha=-2)
     close = (squared < _CLOSE * scale).nonzero()
-    for pairs in close.split(max(1, _CHUNK_ELEMENTS // x.size(1))):
+    for pairs in close.split(max(1, _CHUNK_ELEMENTS // max(x.size(1), 1))):
         i, j = pairs.unbind(1)
         squared[i, j] = (x[rows][i] - x[j]).square().sum(dim=1)
     return squared
@@ -93,7 +94,7 @@ def _slope(
     return values / (-2 * sigma) if kernel == "rbf" else 1.0
 
 
-@torch.library.custom_op("graphkd::pair_divergence", mutates_args=())
+@operator("pair_divergence")
 def _pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
@@ -101,15 +102,15 @@ def _pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float
         difference = _values(*s, rows, kernel, sigma, degree, offset)
         difference -= _values(*t, rows, kernel, sigma, degree, offset)
         total += difference.square_().sum(dim=1).double().sum()
-    return (total / max(student.size(0), 1) ** 2).to(student.dtype)
+    return (total / max(student.size(0), 1) ** 2).to(accumulation_dtype(student))
 
 
 @_pair_divergence.register_fake
 def _(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
-    return student.new_empty(())
+    return student.new_empty((), dtype=accumulation_dtype(student))
 
 
-@torch.library.custom_op("graphkd::pair_divergence_backward", mutates_args=())
+@operator("pair_divergence_backward")
 def _pair_pull(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
     """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphkd.kernels.edges import accumulation_dtype
 from graphkd.kernels.layout import EdgeLayout
+from graphkd.kernels.operators import accumulation_dtype, operator
 
 
 def segment_log_softmax(scores: Tensor, layout: EdgeLayout) -> Tensor:
@@ -58,15 +58,15 @@ def _logsumexp(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
     return segment_sum((scores - peak.index_select(0, target)).exp_(), ptr).log_().add_(peak)
 
 
-@torch.library.custom_op("graphkd::segment_log_softmax", mutates_args=())
+@operator("segment_log_softmax")
 def _segment_log_softmax(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
     wide = scores.to(accumulation_dtype(scores))
-    return (wide - _logsumexp(wide, ptr, target).index_select(0, target)).to(scores.dtype)
+    return wide - _logsumexp(wide, ptr, target).index_select(0, target)
 
 
 @_segment_log_softmax.register_fake
 def _(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
-    return torch.empty_like(scores)
+    return torch.empty_like(scores, dtype=accumulation_dtype(scores))
 
 
 def _log_softmax_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
@@ -82,18 +82,18 @@ def _log_softmax_backward(ctx: Any, grad: Tensor) -> tuple:
 _segment_log_softmax.register_autograd(_log_softmax_backward, setup_context=_log_softmax_setup)
 
 
-@torch.library.custom_op("graphkd::edge_kl", mutates_args=())
+@operator("edge_kl")
 def _edge_kl(student: Tensor, teacher: Tensor, ptr: Tensor, target: Tensor, reverse: bool) -> Tensor:
     u, q = (t.to(accumulation_dtype(student)) for t in (student, teacher))
     lse = _logsumexp(u, ptr, target).index_select(0, target)
     p = u - lse
     terms = p.exp() * (p - q) if reverse else q.exp() * (q - p)
-    return segment_sum(terms, ptr).to(student.dtype)
+    return segment_sum(terms, ptr)
 
 
 @_edge_kl.register_fake
 def _(student: Tensor, teacher: Tensor, ptr: Tensor, target: Tensor, reverse: bool) -> Tensor:
-    return student.new_empty(ptr.size(0) - 1)
+    return student.new_empty(ptr.size(0) - 1, dtype=accumulation_dtype(student))
 
 
 def _edge_kl_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:

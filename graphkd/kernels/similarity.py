@@ -9,6 +9,7 @@ from torch import Tensor
 
 from graphkd.kernels.edges import edge_dot, edge_l1_distance, edge_squared_distance
 from graphkd.kernels.layout import EdgeLayout, edge_layout
+from graphkd.kernels.operators import accumulation_dtype
 
 EdgeKernel = Literal["cosine", "dot", "poly", "squared_euclidean", "euclidean", "rbf", "l1", "laplacian"]
 
@@ -27,7 +28,7 @@ def edge_similarity(
 
     ``cosine``; ``dot`` x.y; ``poly`` (x.y + offset)^degree; ``squared_euclidean`` |x - y|^2; ``euclidean`` |x - y|
     (gradient 0 at 0); ``rbf`` exp(-|x - y|^2 / (2 sigma)); ``l1`` |x - y|_1; ``laplacian`` exp(-|x - y|_1 / sigma).
-    The plain distances grow as nodes differ, as in the codes that use them for matching.
+    The plain distances grow as nodes differ, as in the codes that use them for matching. Half precision gives float32.
     ``normalise`` divides rows by their L2 norm first (``cosine`` is ``dot`` with it). A zero row counts as norm 1e-8.
     O(E d) time, O(E + N) memory beside ``x`` (L1: one bounded chunk of edges more).
     Raises for an unknown kernel and for a wrong ``edge_index``.
@@ -57,7 +58,7 @@ def similarity_in_layout(
             dots = dots * _inverse_norm_products(x, layout)
         return (dots + offset) ** degree if kernel == "poly" else dots
     if normalise:
-        x = torch.nn.functional.normalize(x, dim=1, eps=1e-8)
+        x = torch.nn.functional.normalize(x.to(accumulation_dtype(x)), dim=1, eps=1e-8)
     if kernel in ("l1", "laplacian"):
         distance = edge_l1_distance(x, layout)
         return distance if kernel == "l1" else (-distance / sigma).exp()
@@ -69,7 +70,7 @@ def similarity_in_layout(
 
 def _inverse_norm_products(x: Tensor, layout: EdgeLayout) -> Tensor:
     # Scaling E products instead of N rows: the teacher's normalised copy is never made.
-    inverse = torch.linalg.vector_norm(x, dim=1).clamp_min(1e-8).reciprocal()
+    inverse = torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x)).clamp_min(1e-8).reciprocal()
     return inverse.index_select(0, layout.target) * inverse.index_select(0, layout.source)
 
 

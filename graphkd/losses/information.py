@@ -9,6 +9,7 @@ from torch_geometric.nn import GCNConv
 
 from graphkd.core.loss import Loss
 from graphkd.kernels import infonce
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.checks import check_same_shape
 
 
@@ -34,7 +35,7 @@ def gcrd(student: Tensor, teacher: Tensor, temperature: float = 0.075, *, max_sa
     if max_samples is not None and student.size(0) > max_samples:
         rows = torch.randperm(student.size(0), device=student.device)[:max_samples]
         student, teacher = student[rows], teacher[rows]
-    anchor, candidate = F.normalize(student, dim=1), F.normalize(teacher, dim=1)
+    anchor, candidate = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
     return infonce(anchor, candidate, temperature).sum() / max(student.size(0), 1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -65,7 +65,7 @@ def kl(
     Log-probabilities are as good as logits at T = 1.
     """
     check_same_shape(student, teacher)
-    choose("reduction", reduction, ("batchmean", "elementmean"))
+    choose("reduction", reduction, get_args(Reduction))
     if temperature <= 0:
         raise ValueError(f"'temperature' must be positive, got {temperature}")
     p, q = (F.log_softmax(logits / temperature, dim=-1) for logits in (teacher, student))
@@ -92,6 +92,7 @@ class KL(Loss):
         where: str | None = None,
     ) -> None:
         super().__init__(on=on, where=where)
+        choose("reduction", reduction, get_args(Reduction))
         self.temperature, self.reduction, self.rescale = temperature, reduction, rescale
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

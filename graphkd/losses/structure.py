@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
@@ -20,6 +21,7 @@ from graphkd.kernels import (
     segment_log_softmax,
     similarity_in_layout,
 )
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.kernels.similarity import EdgeKernel
 from graphkd.losses.checks import check_rows, choose
 
@@ -61,7 +63,7 @@ def lsp(
 
     ``teacher`` may be its ``local_structure``, computed before with the same kernel.
     """
-    choose("divergence", divergence, ("student_teacher", "teacher_student", "mse"))
+    choose("divergence", divergence, get_args(Divergence))
     choose("reduction", reduction, ("nodes", "edges"))
     if isinstance(teacher, Tensor):
         check_rows(student, teacher)
@@ -104,7 +106,9 @@ class LSP(Loss):
         on: str | None = None,
     ) -> None:
         super().__init__(on=on)
-        self.kernel = kernel
+        self.kernel: EdgeKernel = kernel
+        choose("kernel", kernel, get_args(EdgeKernel))
+        choose("divergence", divergence, get_args(Divergence))
         self.knobs = {"sigma": sigma, "degree": degree, "offset": offset, "normalise": normalise}
         self.divergence, self.reduction = divergence, reduction
 
@@ -156,7 +160,8 @@ class GlobalStructure:
     @classmethod
     def of(cls, x: Tensor) -> GlobalStructure:
         """(N, d) -> the structure of its cosine similarities."""
-        inverse = torch.linalg.vector_norm(x, dim=1).clamp_min(1e-12).reciprocal()
+        norm = torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x))
+        inverse = norm.clamp_min(1e-12).reciprocal()
         return cls(x, inverse, gram(x, x, inverse.square()))
 
 
@@ -168,7 +173,7 @@ def gsp(
     max_samples: int | None = None,
 ) -> Tensor:
     """Mean squared difference of two N x N similarity matrices: (N, d_s), (N, d_t) -> scalar; formula at ``GSP``."""
-    choose("kernel", kernel, ("cosine", "poly", "euclidean", "rbf"))
+    choose("kernel", kernel, get_args(GlobalKernel))
     features = teacher.features if isinstance(teacher, GlobalStructure) else teacher
     check_rows(student, features)
     if max_samples is not None and student.size(0) > max_samples:
@@ -178,7 +183,7 @@ def gsp(
         return _cosine_gsp(student, teacher)
     features = teacher.features if isinstance(teacher, GlobalStructure) else teacher
     if kernel == "poly":
-        s, t = (torch.nn.functional.normalize(x, dim=1) for x in (student, features))
+        s, t = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, features))
         return _poly_gsp(s, t)
     return pair_divergence(student, features, kernel)
 
@@ -187,7 +192,7 @@ def _cosine_gsp(student: Tensor, teacher: Tensor | GlobalStructure) -> Tensor:
     s = GlobalStructure.of(student)
     t = teacher if isinstance(teacher, GlobalStructure) else GlobalStructure.of(teacher)
     cross = gram(student, t.features, s.inverse_norm * t.inverse_norm)
-    return (gram_distance(s.gram, t.gram, cross) / max(student.size(0), 1) ** 2).to(student.dtype)
+    return (gram_distance(s.gram, t.gram, cross) / max(student.size(0), 1) ** 2).to(s.inverse_norm.dtype)
 
 
 def _poly_gsp(student: Tensor, teacher: Tensor) -> Tensor:
@@ -223,6 +228,7 @@ class GSP(Loss):
     ) -> None:
         super().__init__(on=on, where=where)
         self.kernel: GlobalKernel = kernel
+        choose("kernel", kernel, get_args(GlobalKernel))
         self.max_samples = max_samples
 
     def digest(self, teacher: Tensor) -> Tensor | GlobalStructure:

@@ -100,6 +100,19 @@ def test_the_best_epoch_is_restored_and_patience_stops():
     assert list(reports[0]) == ["epoch", "loss", "ce", "metric"]
 
 
+def test_the_metric_may_be_measured_every_few_epochs_and_at_the_end():
+    epochs = []
+    fit(
+        Distiller(gcn(1), losses=HARD),
+        graph(),
+        epochs=7,
+        metric=lambda _: 0.0,
+        metric_every=3,
+        log=lambda report: epochs.append(report["epoch"]) if "metric" in report else None,
+    )
+    assert epochs == [3, 6, 7]
+
+
 def test_mini_batches_from_a_loader_and_from_a_list():
     data = graph()
     rows = [{"x": data.x[i], "y": data.y[i]} for i in range(30)]

@@ -27,7 +27,7 @@ class Interaction:
 @pytest.mark.parametrize("batch", [{"x": 1, "y": 2}, Data(x=torch.ones(1), y=torch.ones(1))])
 def test_mappings_and_pyg_data_are_batches(batch):
     assert isinstance(batch, Batch)
-    assert names(batch) == ["x", "y"]
+    assert sorted(names(batch)) == ["x", "y"]
 
 
 def test_recbole_interactions_are_batches_and_loaders_are_not():

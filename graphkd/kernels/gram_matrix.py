@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.operators import accumulation_dtype, operator
+
 _ROWS = 1 << 14  # cast to float64 at a time
 
 
@@ -66,7 +68,7 @@ def _distance_factors(x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([norm, one, -2 * x], dim=1), torch.cat([one, norm, x], dim=1)
 
 
-@torch.library.custom_op("graphkd::gram", mutates_args=())
+@operator("gram")
 def _gram(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     total = torch.zeros(a.size(1), b.size(1), dtype=torch.float64, device=a.device)
     for start in range(0, a.size(0), _ROWS):
@@ -87,13 +89,14 @@ def _gram_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
 def _gram_backward(ctx: Any, grad: Tensor) -> tuple:
     a, b, weight = ctx.saved_tensors
     grad_a = grad_b = grad_weight = None
-    pull = b @ grad.t().to(b.dtype)
+    wide = accumulation_dtype(a)
+    pull = b.to(wide) @ grad.t().to(wide)
     if ctx.needs_input_grad[0]:
-        grad_a = pull * weight[:, None]
+        grad_a = (pull * weight[:, None]).to(a.dtype)
     if ctx.needs_input_grad[1]:
-        grad_b = (a @ grad.to(a.dtype)) * weight[:, None]
+        grad_b = ((a.to(wide) @ grad.to(wide)) * weight[:, None]).to(b.dtype)
     if ctx.needs_input_grad[2]:
-        grad_weight = (pull * a).sum(dim=1)
+        grad_weight = (pull * a).sum(dim=1).to(weight.dtype)
     return grad_a, grad_b, grad_weight
 
 

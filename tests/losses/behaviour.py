@@ -1,0 +1,296 @@
+"""What holds for every loss. A loss is put under these tests by one entry in the ``cases`` of a sub-class.
+
+    class TestResponse(Behaviour):
+        cases = {"KL": Case(partial(KL, 4.0), at_teacher="zero")}
+
+An entry says how to make the loss and which properties its formula has; the rest follows.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd import gradcheck
+
+from graphkd import Distiller, Frozen, Loss
+from tests.kernels.graphs import EXAMPLE, NO_EDGES, ONE_NODE, Graph, normal
+
+Distance = Callable[[Tensor, Tensor, dict[str, Any]], Tensor]
+
+
+def labels(graph: Graph, width: int) -> dict[str, Tensor]:
+    """The facts of a batch besides ``edge_index``, by default: a class of every node."""
+    return {"y": torch.arange(graph.num_nodes) % width}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss and which properties its formula has.
+
+    make: keyword arguments -> the loss. widths: of student and teacher. facts: (graph, student's width) -> facts.
+    at_teacher: what the loss is where student and teacher are equal: "zero", at its "least" (a gradient of 0), or None.
+    distance: an independent measure that falls as the loss does. masked: takes ``where``. least_nodes: it can work on.
+    refused: the message for a teacher (or labels) of other rows; refused_width: for one of another width, if refused.
+    """
+
+    make: Callable[..., Loss]
+    widths: tuple[int, int] = (3, 3)
+    facts: Callable[[Graph, int], dict[str, Tensor]] = labels
+    at_teacher: Literal["zero", "least"] | None = None
+    distance: Distance | None = None
+    masked: bool = True
+    least_nodes: int = 1
+    refused: str = r"'teacher' must have the rows of 'student', \(6,\), got \(5,\)"
+    refused_width: str | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a loss is evaluated on."""
+
+    student: Tensor
+    teacher: Tensor
+    batch: dict[str, Any]
+
+    @classmethod
+    def of(cls, case: Case, graph: Graph = EXAMPLE, dtype: torch.dtype = torch.float64) -> Scene:
+        student, teacher = (
+            2 * normal(graph.num_nodes, width, dtype=dtype, seed=seed) for seed, width in enumerate(case.widths)
+        )
+        batch = {"edge_index": graph.edge_index, **case.facts(graph, case.widths[0])}
+        return cls(student.requires_grad_(), teacher, batch)
+
+
+def view(loss: Loss, tensor: Tensor) -> dict[str, Tensor]:
+    names = (loss.on,) if isinstance(loss.on, str) else loss.on
+    return dict.fromkeys(names, tensor)
+
+
+def evaluate(loss: Loss, scene: Scene, *, digested: bool = True) -> Tensor:
+    """The loss as the Distiller computes it; always with the same random numbers."""
+    torch.manual_seed(0)
+    teacher = None
+    if loss.needs_teacher:
+        with torch.no_grad():
+            teacher = loss.digest_view(view(loss, scene.teacher), scene.batch) if digested else scene.teacher
+    value = loss.measure(view(loss, scene.student), teacher, scene.batch)
+    assert value is not None
+    return value
+
+
+def made(case: Case, dtype: torch.dtype = torch.float64, **options: Any) -> Loss:
+    torch.manual_seed(0)
+    return case.make(**options).to(dtype)
+
+
+def slope(loss: Loss, scene: Scene) -> Tensor:
+    (gradient,) = torch.autograd.grad(evaluate(loss, scene), scene.student)
+    return gradient
+
+
+class Show(nn.Module):
+    """A model that shows one trainable tensor, whatever the batch."""
+
+    def __init__(self, tensor: Tensor, names: str | tuple[str, ...]) -> None:
+        super().__init__()
+        self.tensor = nn.Parameter(tensor.detach().clone())
+        self.names = (names,) if isinstance(names, str) else names
+
+    def forward(self) -> dict[str, Tensor]:
+        return dict.fromkeys(self.names, self.tensor)
+
+
+def only(applies: Callable[[Case], object]) -> Callable[[Callable], Callable]:
+    """A test for the cases with a property."""
+
+    def mark(test: Callable) -> Callable:
+        test.applies = applies
+        return test
+
+    return mark
+
+
+class Behaviour:
+    """The tests; a sub-class named ``Test...`` gives the cases."""
+
+    cases: ClassVar[dict[str, Case]] = {}
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "case" in metafunc.fixturenames:
+            applies = getattr(metafunc.function, "applies", lambda _: True)
+            chosen = {name: case for name, case in self.cases.items() if applies(case)}
+            metafunc.parametrize("case", chosen.values(), ids=chosen)
+
+    # ------------------------------------------------------------ value and gradient
+    def test_a_scalar_as_wide_as_the_student(self, case):
+        """Or in float32, where a kernel summed it. Inputs stay as they were; a digest changes nothing."""
+        for dtype in (torch.float64, torch.float32, torch.bfloat16):
+            loss, scene = made(case, dtype), Scene.of(case, dtype=dtype)
+            before = scene.student.detach().clone(), scene.teacher.clone()
+            value, gradient = evaluate(loss, scene), slope(loss, scene)
+            assert value.shape == ()
+            assert value.dtype in (dtype, torch.promote_types(dtype, torch.float32))
+            assert gradient.dtype == dtype
+            assert value.isfinite()
+            assert gradient.isfinite().all()
+            assert torch.equal(scene.student, before[0])
+            assert torch.equal(scene.teacher, before[1])
+            assert torch.equal(value, evaluate(loss, scene, digested=False))
+
+    def test_float32_is_near_float64(self, case):
+        wide, narrow = (
+            evaluate(made(case, dtype), Scene.of(case, dtype=dtype)).detach()
+            for dtype in (torch.float64, torch.float32)
+        )
+        torch.testing.assert_close(narrow.double(), wide, rtol=1e-4, atol=1e-5)
+
+    def test_mixed_precision(self, case):
+        """Under autocast a loss of float32 features stays what it is, up to the layers of its own."""
+        loss, scene = made(case, torch.float32), Scene.of(case, dtype=torch.float32)
+        want = evaluate(loss, scene).detach()
+        with torch.autocast("cpu", torch.bfloat16):
+            got = evaluate(loss, scene)
+        assert torch.autograd.grad(got, scene.student)[0].isfinite().all()
+        torch.testing.assert_close(
+            got.detach().float(), want, rtol=0.05 if list(loss.parameters()) else 1e-4, atol=1e-5
+        )
+
+    def test_gradcheck(self, case):
+        """With respect to the student, and to whatever the loss itself trains."""
+        loss, scene = made(case), Scene.of(case)
+        inputs = (scene.student, *loss.parameters())  # perturbed in place, one entry after the other
+        assert gradcheck(lambda *_: evaluate(loss, scene), inputs)
+        if list(loss.parameters()):
+            evaluate(loss, scene).backward()
+            assert all(parameter.grad is not None for parameter in loss.parameters())
+
+    # ------------------------------------------------------------ what it teaches
+    @only(lambda case: case.at_teacher)
+    def test_at_the_teacher(self, case):
+        loss, scene = made(case), Scene.of(case)
+        scene = replace(scene, student=scene.teacher.clone().requires_grad_())
+        value = evaluate(loss, scene)
+        torch.testing.assert_close(slope(loss, scene), torch.zeros_like(scene.student), rtol=0, atol=1e-8)
+        if case.at_teacher == "zero":
+            torch.testing.assert_close(value.detach(), torch.zeros_like(value), rtol=0, atol=1e-12)
+        for seed in range(3):
+            away = scene.teacher + normal(*scene.teacher.shape, dtype=torch.float64, seed=10 + seed)
+            assert evaluate(loss, replace(scene, student=away)) > value
+
+    def test_descent(self, case):
+        """Ten steps on a free student lower the loss, and bring it nearer to what it should learn."""
+        loss, scene = made(case), Scene.of(case)
+        start = scene.student.detach().clone()
+        optimizer = torch.optim.Adam([scene.student], lr=0.02)
+        values = []
+        for _ in range(10):
+            value = evaluate(loss, scene)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            values.append(value.detach())
+        assert evaluate(loss, scene) < values[0]
+        if case.distance is not None:
+            end = scene.student.detach()
+            assert case.distance(end, scene.teacher, scene.batch) < case.distance(start, scene.teacher, scene.batch)
+
+    # ------------------------------------------------------------ on which graphs
+    def test_names_of_nodes_and_order_of_edges_do_not_matter(self, case):
+        loss, scene = made(case), Scene.of(case)
+        generator = torch.Generator().manual_seed(1)
+        name = torch.randperm(EXAMPLE.num_nodes, generator=generator)
+        shuffle = torch.randperm(len(EXAMPLE.edges), generator=generator)
+
+        def renamed(tensor: Tensor) -> Tensor:
+            return torch.empty_like(tensor).index_copy(0, name, tensor)
+
+        batch = {fact: renamed(tensor) for fact, tensor in scene.batch.items() if fact != "edge_index"}
+        batch["edge_index"] = name[scene.batch["edge_index"]][:, shuffle]
+        student = renamed(scene.student.detach()).requires_grad_()
+        other = Scene(student, renamed(scene.teacher), batch)
+        torch.testing.assert_close(evaluate(loss, other), evaluate(loss, scene), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(slope(loss, other), renamed(slope(loss, scene)), rtol=1e-8, atol=1e-12)
+
+    @pytest.mark.parametrize(
+        "graph",
+        [NO_EDGES, ONE_NODE, Graph(((0, 1), (0, 1), (1, 0), (1, 1)) * 3, 4), Graph(((0, 0), (1, 1)), 2)],
+        ids=["no_edges", "one_node", "duplicates_and_isolated", "self_loops_only"],
+    )
+    def test_odd_graphs(self, case, graph):
+        if graph.num_nodes < case.least_nodes:
+            with pytest.raises(ValueError, match="Expected more than 1 value"):  # batch norm's own refusal
+                evaluate(made(case), Scene.of(case, graph))
+            return
+        loss, scene = made(case), Scene.of(case, graph)
+        assert evaluate(loss, scene).isfinite()
+        assert slope(loss, scene).isfinite().all()
+        if graph is NO_EDGES and loss._known["forward"].get("edge_index"):  # it compares edges, and there are none
+            assert evaluate(loss, scene) == 0
+            assert not slope(loss, scene).any()
+
+    # ------------------------------------------------------------ which rows
+    @only(lambda case: case.masked)
+    def test_some_rows(self, case):
+        """``where`` gives what the rows alone would give."""
+        scene = Scene.of(case)
+        chosen = torch.tensor([True, False, True, True, False, True])
+        got = evaluate(made(case, where="chosen"), replace(scene, batch=scene.batch | {"chosen": chosen}))
+        cut = {fact: tensor[chosen] for fact, tensor in scene.batch.items() if fact != "edge_index"}
+        want = evaluate(made(case), Scene(scene.student[chosen], scene.teacher[chosen], scene.batch | cut))
+        torch.testing.assert_close(got, want)
+
+    @only(lambda case: case.masked)
+    def test_no_rows(self, case):
+        """A loss of 0 that can be differentiated, and no term."""
+        scene, loss = Scene.of(case), made(case, where="nobody")
+        student = Show(scene.student, loss.on)
+        distiller = Distiller(student, Frozen(Show(scene.teacher, loss.on)), loss)
+        step = distiller(scene.batch | {"nobody": torch.zeros(6, dtype=torch.bool)})
+        step.loss.backward()
+        assert step.loss == 0
+        assert step.terms == {}
+        assert torch.equal(student.tensor.grad, torch.zeros_like(student.tensor))
+
+    def test_teacher_of_other_rows_is_refused(self, case):
+        loss, scene = made(case), Scene.of(case)
+        short = {fact: tensor[:-1] for fact, tensor in scene.batch.items() if fact != "edge_index"}
+        batch = scene.batch if loss.needs_teacher else scene.batch | short
+        with pytest.raises(ValueError, match=case.refused):
+            evaluate(loss, Scene(scene.student, scene.teacher[:-1], batch), digested=False)
+
+    def test_teacher_of_another_width(self, case):
+        loss, scene = made(case), Scene.of(case)
+        wider = replace(scene, teacher=torch.cat([scene.teacher, scene.teacher[:, :1]], dim=1))
+        if case.refused_width is not None:
+            with pytest.raises((ValueError, RuntimeError), match=case.refused_width):
+                evaluate(loss, wider)
+        else:
+            assert evaluate(loss, wider).isfinite()
+
+    # ------------------------------------------------------------ as an object
+    def test_compiles(self, case):
+        """In one graph, to the same number."""
+        torch.compiler.reset()
+        loss, scene = made(case), Scene.of(case)
+        want = evaluate(loss, scene, digested=False)
+        loss.forward = torch.compile(loss.forward, fullgraph=True, backend="eager")
+        torch.testing.assert_close(evaluate(loss, scene, digested=False), want)
+
+    def test_copies(self, case):
+        loss, scene = made(case), Scene.of(case)
+        want = evaluate(copy.deepcopy(loss), scene)
+        for twin in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+            assert torch.equal(evaluate(twin, scene), want)
+            assert twin.state_dict().keys() == loss.state_dict().keys()
+
+
+def subclasses(kind: type) -> set[type]:
+    """All classes derived from one."""
+    return {kind for child in kind.__subclasses__() for kind in (child, *subclasses(child))}
