@@ -10,11 +10,13 @@ help:  ## this list
 
 venv: $(READY)  ## build .venv with the pinned dependencies
 
-# torch goes first and by itself: its CPU build must be there before anything else asks for torch.
+# torch goes first and by itself: its CPU build must be there before anything else asks for torch. RecBole goes without
+# its dependencies: its pin of ray cannot be resolved on today's Pythons, and nothing of ours imports what needs it.
 $(READY): constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,recsys]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt recbole
 	touch $@
 
 demo: $(READY)  ## compress a graph neural network on real data, in minutes

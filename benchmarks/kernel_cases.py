@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch_geometric.utils import scatter, softmax, spmm
+from torch_geometric.utils import scatter, softmax
 
 from graphkd.kernels import (
     EdgeLayout,
@@ -17,15 +17,10 @@ from graphkd.kernels import (
     edge_layout,
     edge_similarity,
     edge_spmm,
+    edges,
     infonce,
     segment_log_softmax,
     squared_distance_divergence,
-)
-from graphkd.kernels.edges import (
-    edge_dot_reference,
-    edge_l1_distance_reference,
-    edge_spmm_reference,
-    edge_squared_distance_reference,
 )
 from graphkd.kernels.pairs import pair_divergence_reference
 from graphkd.kernels.segments import edge_kl_reference, segment_log_softmax_reference
@@ -96,10 +91,10 @@ def _gb(floats: float) -> float:
 # ---------------------------------------------------------------- over edges
 _PLAIN_SIMILARITY: dict[str, Callable[[Tensor, EdgeLayout], Tensor]] = {
     "cosine": lambda x, layout: F.cosine_similarity(x[layout.target], x[layout.source]),
-    "dot": lambda x, layout: edge_dot_reference(x, x, layout),
-    "squared_euclidean": edge_squared_distance_reference,
-    "rbf": lambda x, layout: (-edge_squared_distance_reference(x, layout) / 2).exp(),
-    "l1": edge_l1_distance_reference,
+    "dot": lambda x, layout: edges.edge_dot_reference(x, x, layout),
+    "squared_euclidean": edges.edge_squared_distance_reference,
+    "rbf": lambda x, layout: (-edges.edge_squared_distance_reference(x, layout) / 2).exp(),
+    "l1": edges.edge_l1_distance_reference,
 }
 
 
@@ -127,27 +122,28 @@ def dot(size: Size, device: torch.device) -> Case:
     return Case(
         [x, y],
         {
-            "reference": Provider(lambda: edge_dot_reference(x, y, layout), _gb(5 * size.edges * size.student)),
+            "reference": Provider(lambda: edges.edge_dot_reference(x, y, layout), _gb(5 * size.edges * size.student)),
             OURS: Provider(lambda: edge_dot(x, y, layout)),
         },
     )
 
 
 def product(size: Size, device: torch.device) -> Case:
-    """``edge_spmm``; PyG with its scattered messages and with its sparse product."""
+    """``edge_spmm``; PyG's scattered messages, as its ``spmm`` makes N x N for the gradient of the values."""
     layout = _layout(size, device)
+    source, target = layout.source.long(), layout.target.long()
     values = torch.rand(size.edges, device=device).requires_grad_()
     y = _features(size.nodes, size.student, device).requires_grad_()
-    ptr, source, target = layout.ptr.long(), layout.source.long(), layout.target.long()
-    shape, messages = (size.nodes, size.nodes), _gb(5 * size.edges * size.student)
+
+    def pyg() -> Tensor:
+        return scatter(values[:, None] * y[source], target, dim_size=size.nodes, reduce="sum")
+
+    messages = _gb(5 * size.edges * size.student)
     return Case(
         [values, y],
         {
-            "reference": Provider(lambda: edge_spmm_reference(values, y, layout), messages),
-            "pyg": Provider(
-                lambda: scatter(values[:, None] * y[source], target, dim_size=size.nodes, reduce="sum"), messages
-            ),
-            "pyg_spmm": Provider(lambda: spmm(torch.sparse_csr_tensor(ptr, source, values, shape), y)),
+            "reference": Provider(lambda: edges.edge_spmm_reference(values, y, layout), messages),
+            "pyg": Provider(pyg, messages),
             OURS: Provider(lambda: edge_spmm(values, y, layout)),
         },
     )
@@ -160,9 +156,8 @@ def _too_slow(size: Size) -> str:
 
 def log_softmax(size: Size, device: torch.device) -> Case:
     """``segment_log_softmax``; PyG's ``softmax`` and the logarithm."""
-    layout = _layout(size, device)
+    layout, scores = _layout(size, device), torch.randn(size.edges, device=device).requires_grad_()
     target = layout.target.long()
-    scores = torch.randn(size.edges, device=device).requires_grad_()
     return Case(
         [scores],
         {
@@ -175,9 +170,8 @@ def log_softmax(size: Size, device: torch.device) -> Case:
 
 def kl(size: Size, device: torch.device) -> Case:
     """``edge_kl`` of scores against log-probabilities; PyG's ``softmax``, ``kl_div`` and PyG's ``scatter``."""
-    layout = _layout(size, device)
+    layout, scores = _layout(size, device), torch.randn(size.edges, device=device).requires_grad_()
     target = layout.target.long()
-    scores = torch.randn(size.edges, device=device).requires_grad_()
     teacher = segment_log_softmax(torch.randn(size.edges, device=device), layout)
 
     def pyg() -> Tensor:
@@ -261,8 +255,8 @@ def all_distances(size: Size, device: torch.device) -> Case:
     two = torch.tensor(2.0, device=device)
 
     def plain() -> Tensor:
-        mean = pair_divergence_reference(student / two.sqrt(), teacher / two.sqrt(), "squared_euclidean")
-        return mean * size.nodes**2
+        s, t = student / two.sqrt(), teacher / two.sqrt()
+        return pair_divergence_reference(s, t, "squared_euclidean") * size.nodes**2
 
     return Case(
         [student],
@@ -278,31 +272,25 @@ def _plain_infonce(anchor: Tensor, candidate: Tensor) -> Tensor:
     return F.cross_entropy(logits, torch.arange(anchor.size(0), device=anchor.device), reduction="none")
 
 
-def contrast(size: Size, device: torch.device) -> Case:
-    """``infonce`` of rows of length about 1, gradients to both sides."""
-    student, teacher = _sides(size, device)
-    teacher.requires_grad_()
-    return Case(
-        [student, teacher],
-        {
-            "reference": Provider(lambda: _plain_infonce(student, teacher), _all_pairs(size, differences=False)),
-            OURS: Provider(lambda: infonce(student, teacher, _TEMPERATURE)),
-        },
-    )
+def contrast(*, normalised: bool) -> Builder:
+    """``infonce``, or with ``normalised`` rows and a mean G-CRD behind its heads; both sides train, as heads do."""
 
+    def build(size: Size, device: torch.device) -> Case:
+        student, teacher = _sides(size, device)
+        teacher.requires_grad_()
 
-def contrast_loss(size: Size, device: torch.device) -> Case:
-    """G-CRD behind its heads: rows normalised, gradients to both sides since both heads train."""
-    student, teacher = _sides(size, device)
-    teacher.requires_grad_()
+        def plain() -> Tensor:
+            if normalised:
+                return _plain_infonce(F.normalize(student, dim=1), F.normalize(teacher, dim=1)).mean()
+            return _plain_infonce(student, teacher)
 
-    def plain() -> Tensor:
-        return _plain_infonce(F.normalize(student, dim=1), F.normalize(teacher, dim=1)).mean()
+        ours = gcrd if normalised else infonce
+        return Case(
+            [student, teacher],
+            {
+                "reference": Provider(plain, _all_pairs(size, differences=False)),
+                OURS: Provider(lambda: ours(student, teacher, _TEMPERATURE)),
+            },
+        )
 
-    return Case(
-        [student, teacher],
-        {
-            "reference": Provider(plain, _all_pairs(size, differences=False)),
-            OURS: Provider(lambda: gcrd(student, teacher, _TEMPERATURE)),
-        },
-    )
+    return build

@@ -20,10 +20,16 @@ from benchmarks import kernel_cases as cases
 from benchmarks.kernel_cases import OURS, Builder, Case, Provider, Size
 from benchmarks.measure import default_device, machine, peak_memory, timed
 
-_SPARSE = ([Size(1_000, 10_000), Size(100_000, 1_000_000)], [Size(10_000, 100_000), Size(1_000_000, 1_000_000)])
-_SCORES = tuple([size._replace(student=0, teacher=0) for size in sizes] for sizes in _SPARSE)
-_SIMILAR = tuple([size._replace(teacher=0) for size in sizes] for sizes in _SPARSE)
-_LOCAL = ([Size(100_000, 1_000_000)], [Size(1_000_000, 1_000_000)])
+Sizes = tuple[list[Size], list[Size]]
+_SIMILAR: Sizes = (
+    [Size(1_000, 10_000, 64, 0), Size(100_000, 1_000_000, 64, 0)],
+    [Size(10_000, 100_000, 64, 0), Size(1_000_000, 1_000_000, 64, 0)],
+)
+_SCORES: Sizes = (
+    [Size(1_000, 10_000, 0, 0), Size(100_000, 1_000_000, 0, 0)],
+    [Size(10_000, 100_000, 0, 0), Size(1_000_000, 1_000_000, 0, 0)],
+)
+_LOCAL: Sizes = ([Size(100_000, 1_000_000)], [Size(1_000_000, 1_000_000)])
 
 # op -> how its inputs are built, its sizes, and those that --sizes large adds
 OPS: dict[str, tuple[Builder, list[Size], list[Size]]] = {
@@ -42,8 +48,8 @@ OPS: dict[str, tuple[Builder, list[Size], list[Size]]] = {
     "gsp_poly": (cases.all_similarities("poly"), [Size(2_048)], [Size(8_192)]),
     "gsp_euclidean": (cases.all_similarities("euclidean"), [Size(2_048)], [Size(8_192)]),
     "gsp_rbf": (cases.all_similarities("rbf"), [Size(2_048)], [Size(8_192)]),
-    "gcrd": (cases.contrast_loss, [Size(8_192, 0, 128, 128)], [Size(100_000, 0, 128, 128)]),
-    "infonce": (cases.contrast, [Size(8_192, 0, 128, 128)], []),
+    "gcrd": (cases.contrast(normalised=True), [Size(8_192, 0, 128, 128)], [Size(100_000, 0, 128, 128)]),
+    "infonce": (cases.contrast(normalised=False), [Size(8_192, 0, 128, 128)], []),
     "squared_distance_divergence": (cases.all_distances, [Size(2_048)], [Size(1_000_000)]),
 }
 MODES = ("forward", "backward", "full")

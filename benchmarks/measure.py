@@ -32,8 +32,9 @@ def peak_memory(function: Callable[[], Any], device: torch.device | str | None =
     """Bytes that one call holds at its worst moment above what was live at its start; its result counts.
 
     CUDA (the default where there is a GPU): the caching allocator's peak. CPU: every allocation and release of
-    torch's allocator, summed in order of time, inside custom operators too. Not seen on the CPU: memory that a
-    library (MKL) takes for itself, and the release of tensors that were made before, outside any ``peak_memory``.
+    torch's allocator, summed in order of time, inside custom operators too; memory asked for and never touched
+    counts, what malloc keeps of released blocks does not. Not seen on the CPU: memory that a library (MKL) takes for
+    itself, and the release of tensors that were made before, outside any ``peak_memory``.
     """
     if torch.device(device or default_device()).type == "cuda":
         _wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 Row = dict[str, Any]
+# title -> key of a row, format, and a factor if the unit changes
+Costs = Mapping[str, tuple[Any, ...]]
+GNN_COSTS: Costs = {
+    "parameters": ("parameters", "{:,.0f}"),
+    "latency ms": ("latency_ms", "{:.2f}"),
+    "peak MB": ("peak_memory_mb", "{:.1f}"),
+    "train s": ("train_seconds", "{:.1f}"),
+}
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
@@ -40,48 +48,55 @@ def median(rows: list[Row], key: str) -> float:
     return statistics.median(row[key] for row in rows)
 
 
-def show(rows: list[Row], title: str) -> None:
+def show(rows: list[Row], title: str, costs: Costs = GNN_COSTS) -> None:
     """Print quality and cost of every method; speed-up is the teacher's latency over the model's."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     table = Table(title=title, caption="quality: mean ± standard deviation over seeds in %; cost: median")
     for column in ("method", "model"):
         table.add_column(column)
-    for column in (*metrics, "parameters", "latency ms", "speed-up", "peak MB", "train s"):
+    for column in (*metrics, *costs, "speed-up"):
         table.add_column(column, justify="right")
     groups = by_method(rows, metrics[0])
     teacher = median(groups["teacher"], "latency_ms") if "teacher" in groups else float("nan")
     for method, group in groups.items():
-        quality = []
-        for metric in metrics:
-            mean, deviation = spread([100 * row["value"] for row in by_method(rows, metric)[method]])
-            quality.append(f"{mean:.2f} ± {deviation:.2f}")
-        latency = median(group, "latency_ms")
-        costs = [
-            f"{group[0]['parameters']:,}",
-            f"{latency:.2f}",
-            f"{teacher / latency:.1f}",
-            f"{median(group, 'peak_memory_mb'):.1f}",
-            f"{median(group, 'train_seconds'):.1f}",
-        ]
-        table.add_row(method, group[0]["student"], *quality, *costs)
-    Console(width=None if Console().is_terminal else 140).print(table)
+        quality = [_percent(by_method(rows, metric)[method]) for metric in metrics]
+        spent = [_cost(group, *cost) for cost in costs.values()]
+        speed_up = f"{teacher / median(group, 'latency_ms'):.1f}"
+        table.add_row(method, group[0]["student"], *quality, *spent, speed_up)
+    Console(width=None if Console().is_terminal else 160).print(table)
 
 
-def plot(rows: list[Row], path: Path, title: str) -> None:
-    """Draw accuracy (error bars: standard deviation) against latency, a point a method."""
+def _percent(rows: list[Row]) -> str:
+    mean, deviation = spread([100 * row["value"] for row in rows])
+    return f"{mean:.2f} ± {deviation:.2f}"
+
+
+def _cost(rows: list[Row], key: str, form: str, factor: float = 1.0) -> str:
+    return form.format(factor * median(rows, key))
+
+
+def plot(
+    rows: list[Row],
+    path: Path,
+    title: str,
+    *,
+    quality: str = "accuracy",
+    latency: str = "latency of the whole graph in ms",
+) -> None:
+    """Draw quality (error bars: standard deviation) against latency, a point a method."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for method, group in by_method(rows, "accuracy").items():
+    for method, group in by_method(rows, quality).items():
         mean, deviation = spread([100 * row["value"] for row in group])
-        latency = median(group, "latency_ms")
+        milliseconds = median(group, "latency_ms")
         marker = "s" if method == "teacher" else "o"
-        axes.errorbar(latency, mean, yerr=deviation, marker=marker, capsize=3, linestyle="none", label=method)
-        axes.annotate(f"{method} ({group[0]['student']})", (latency, mean), (6, 4), textcoords="offset points")
-    axes.set(xscale="log", xlabel="latency of the whole graph in ms", ylabel="test accuracy in %", title=title)
+        axes.errorbar(milliseconds, mean, yerr=deviation, marker=marker, capsize=3, linestyle="none", label=method)
+        axes.annotate(f"{method} ({group[0]['student']})", (milliseconds, mean), (6, 4), textcoords="offset points")
+    axes.set(xscale="log", xlabel=latency, ylabel=f"test {quality} in %", title=title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)

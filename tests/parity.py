@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.adapters import graph
+from tests.adapters import graph, recsys
 
 Adapter = Callable[[dict[str, Tensor], dict], dict[str, Tensor]]
 
-ADAPTERS: dict[str, Adapter] = {**graph.ADAPTERS}
+ADAPTERS: dict[str, Adapter] = {**graph.ADAPTERS, **recsys.ADAPTERS}
 SAMPLERS = "sampler_"  # laws, not values: chi-square tests of their own
 
 

@@ -1,0 +1,74 @@
+"""What the ranking losses share: checks of score matrices, reductions, and the log-likelihood of a ranking."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.losses.checks import choose
+
+Reduction = Literal["sum", "mean", "none"]
+Tables = tuple[Tensor, Tensor]  # users, items
+
+
+def check_scores(**scores: Tensor) -> None:
+    """Score matrices of one loss must be matrices with one row for each list."""
+    (first, *_), rows = scores, {name: tuple(matrix.shape) for name, matrix in scores.items()}
+    for name, matrix in scores.items():
+        if matrix.dim() != 2:
+            raise ValueError(f"'{name}' must hold scores of shape (lists, length), got {tuple(matrix.shape)}")
+        if matrix.size(0) != scores[first].size(0):
+            raise ValueError(f"'{name}' must have the rows of '{first}', {scores[first].size(0)}, got shapes {rows}")
+
+
+def reduce(values: Tensor, reduction: Reduction) -> Tensor:
+    """The sum of all values, their mean (0 where there is none), or the values themselves."""
+    choose("reduction", reduction, ("sum", "mean", "none"))
+    if reduction == "none":
+        return values
+    return values.sum() / max(values.numel(), 1) if reduction == "mean" else values.sum()
+
+
+def log_sigmoid(x: Tensor, eps: float = 0.0) -> Tensor:
+    """log(sigma(x) + eps); a positive ``eps`` is what codes add against log 0, which cannot happen here."""
+    return F.logsigmoid(x) if eps == 0 else torch.log(x.sigmoid() + eps)
+
+
+def list_likelihood(scores: Tensor, rest: Tensor, floor: float = 0.0) -> Tensor:
+    """Log-probability of rankings (Plackett-Luce), best first, among further candidates whose order is left open.
+
+    sum_k [s_k - log max(sum_{i >= k} exp s_i + exp rest, floor)]; scores: (R, K), rest: (R,) logarithms of the sums of
+    exp over the further candidates, -inf for none -> (R,). All in log space: finite for any finite scores.
+    """
+    tails = scores.flip(1).logcumsumexp(dim=1).flip(1)
+    denominators = torch.logaddexp(tails, rest[:, None])
+    if floor > 0:
+        denominators = denominators.clamp_min(math.log(floor))
+    return (scores - denominators).sum(dim=1)
+
+
+class Triplets(NamedTuple):
+    """Users, positive items and negative items of a batch: (B,) ids each."""
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+    def entities(self) -> tuple[Tensor, Tensor]:
+        """The sorted distinct users, and the sorted distinct items, positive or negative."""
+        return self.users.unique(), torch.cat([self.positives, self.negatives]).unique()
+
+
+def constant_tables(teacher: Tables, student: Tables) -> Tables:
+    """The teacher's tables without gradient; they must be about the users and the items of the student's."""
+    for side, ours, theirs in zip(("user", "item"), student, teacher, strict=True):
+        if ours.size(0) != theirs.size(0):
+            raise ValueError(
+                f"the teacher's '{side}' table must have the {ours.size(0)} rows of the student's, got {theirs.size(0)}"
+            )
+    user, item = teacher  # under no_grad a table is still a parameter of its model
+    return user.detach(), item.detach()

@@ -1,0 +1,139 @@
+"""RecBole 1.2.1 on today's numpy, scipy and pandas: each repair is made only where a test shows that it is needed.
+
+Nothing happens on import. ``repaired`` makes all repairs for the time of a block; numpy and scipy are then as before,
+RecBole's own dataset classes stay repaired. Making a repair twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+# Names that numpy had once; RecBole's Config writes most of them, and its other modules read them.
+_NUMPY_NAMES: dict[str, type] = {
+    "bool": np.bool_,
+    "int": np.int_,
+    "float": np.float64,
+    "complex": np.complex128,
+    "object": np.object_,
+    "str": np.str_,
+    "long": np.int_,
+    "unicode": np.str_,
+    "float_": np.float64,
+    "complex_": np.complex128,
+    "unicode_": np.str_,
+}
+
+
+@contextmanager
+def repaired() -> Iterator[None]:
+    """RecBole as it should run, inside the block; ImportError that says what to install where it is missing."""
+    try:
+        import recbole.data.dataset  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "RecBole is missing: pip install 'graphkd[recsys]' && pip install --no-deps recbole==1.2.1"
+        ) from error
+    with numpy_names(), dok_update():
+        missing_values()
+        lengths()
+        yield
+
+
+@contextmanager
+def numpy_names() -> Iterator[None]:
+    """``np.float_``, ``np.float`` and others that numpy 2 has not, for the time of the block.
+
+    RecBole issues 1714, 2203. Building a Config reads some of these names and writes the others; afterwards all are
+    as they were.
+    """
+    before = {name: vars(np)[name] for name in _NUMPY_NAMES if name in vars(np)}
+    for name, kind in _NUMPY_NAMES.items():
+        if name not in before:
+            setattr(np, name, kind)
+    try:
+        yield
+    finally:
+        for name in _NUMPY_NAMES:
+            if name in before:
+                setattr(np, name, before[name])
+            elif name in vars(np):
+                delattr(np, name)
+
+
+@contextmanager
+def dok_update() -> Iterator[None]:
+    """``dok_matrix._update``, which scipy 1.13 dropped, for the time of the block; RecBole issues 2090, 2185.
+
+    LightGCN, NGCF, SpectralCF, GCMC, NCL, KGIN and MCCLK build their graphs with it.
+    """
+    from scipy.sparse import dok_matrix
+
+    if hasattr(dok_matrix, "_update"):
+        yield
+        return
+    dok_matrix._update = lambda self, entries: self._dict.update(entries)
+    try:
+        yield
+    finally:
+        del dok_matrix._update
+
+
+def missing_values() -> bool:
+    """Fill missing values again; whether that had to be mended.
+
+    ``frame[column].fillna(..., inplace=True)`` changes nothing under the copy-on-write of pandas 3: missing numbers
+    stayed NaN silently, missing sequences failed.
+    """
+    import pandas as pd  # type: ignore[import-untyped]
+    from recbole.data.dataset import Dataset
+
+    frame = pd.DataFrame({"a": [np.nan, 1.0]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frame["a"].fillna(0.0, inplace=True)
+    if not frame["a"].isna().any():
+        return False
+    for name in ("_load_feat", "_fill_nan"):
+        _rewrite(Dataset, name, _assign_back)
+    return True
+
+
+def lengths() -> bool:
+    """Measure sequences again; whether that had to be mended: ``Series.agg(len)`` of pandas 3 is a single number."""
+    import pandas as pd
+    from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
+
+    if isinstance(pd.Series([[1, 2], [3]]).agg(len), pd.Series):
+        return False
+    for owner in (Dataset, KnowledgeBasedDataset, SequentialDataset):
+        for name, method in list(vars(owner).items()):
+            if inspect.isfunction(method):
+                _rewrite(owner, name, lambda source: source.replace(".agg(len)", ".map(len)"))
+    return True
+
+
+def _assign_back(source: str) -> str:
+    return re.sub(r"^(\s*)(\w+\[field\])\.fillna\((.*), inplace=True\)$", r"\1\2 = \2.fillna(\3)", source, flags=re.M)
+
+
+def _rewrite(owner: type, name: str, change: Callable[[str], str]) -> None:
+    """Compile a method anew from its changed source, in the names of its own module."""
+    method: Any = vars(owner)[name]
+    source = getattr(method, "repaired_source", None) or textwrap.dedent(inspect.getsource(method))
+    changed = change(source)
+    if changed == source:
+        return
+    made: dict[str, Any] = {}
+    exec(compile(changed, f"<repaired {owner.__name__}.{name}>", "exec"), vars(sys.modules[method.__module__]), made)  # noqa: S102 - RecBole's own source
+    made[name].repaired_source = changed
+    made[name].__qualname__ = method.__qualname__
+    setattr(owner, name, made[name])
