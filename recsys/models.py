@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from graphkd.kernels.edges import edge_spmm
+from graphkd.kernels.layout import EdgeLayout
 from recsys.interactions import Interactions
 from recsys.products import inner_products
 
@@ -91,35 +93,21 @@ class LightGCN(Recommender):
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """The propagated tables."""
-        size = self.num_users + self.num_items
-        weight = self.table.weight
-        graph = torch.sparse_csr_tensor(
-            self.ptr, self.column, self.value.to(weight.dtype), (size, size), check_invariants=False
-        )
-        user, item = propagated(graph, weight, self.layers).split([self.num_users, self.num_items])
+        table = propagated((self.ptr, self.column, self.value), self.table.weight, self.layers)
+        user, item = table.split([self.num_users, self.num_items])
         return user, item
 
 
-def propagated(graph: Tensor, table: Tensor, layers: int) -> Tensor:
-    """The mean over layers 0…L of A^l E for a symmetric CSR matrix A (n, n) and a table E (n, d)."""
+def propagated(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int) -> Tensor:
+    """The mean over layers 0…L of A^l E, for a table E (n, d) and a symmetric A given by pointers, columns, values."""
+    ptr, column, value = graph
+    edges = torch.arange(column.size(0), device=column.device)
+    layout = EdgeLayout(ptr, column, column, edges, ptr, column, edges)  # symmetric: both directions are the same
     hidden = total = table
     for _ in range(layers):
-        hidden = _Propagate.apply(graph, hidden)  # type: ignore[no-untyped-call]
+        hidden = edge_spmm(value.to(table.dtype), hidden, layout)
         total = total + hidden
     return total / (layers + 1)
-
-
-class _Propagate(torch.autograd.Function):
-    """Product with a symmetric sparse matrix; its gradient is the same product."""
-
-    @staticmethod
-    def forward(ctx: Any, graph: Tensor, dense: Tensor) -> Tensor:
-        ctx.graph = graph
-        return graph @ dense
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
-        return None, ctx.graph @ grad
 
 
 def _normalised(interactions: Interactions) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,9 +115,9 @@ def _normalised(interactions: Interactions) -> tuple[Tensor, Tensor, Tensor]:
     flipped = interactions.transpose()
     size = interactions.num_users + interactions.num_items
     degree = torch.cat([interactions.degrees(), flipped.degrees()])
-    ptr = torch.zeros(size + 1, dtype=torch.long, device=degree.device)
-    torch.cumsum(degree, 0, out=ptr[1:])
-    column = torch.cat([interactions.items.long() + interactions.num_users, flipped.items.long()])
+    ptr = torch.zeros(size + 1, dtype=torch.int32, device=degree.device)
+    ptr[1:] = degree.cumsum(0)
+    column = torch.cat([interactions.items + interactions.num_users, flipped.items])
     root = degree.clamp(min=1).double().rsqrt()
     value = root[torch.repeat_interleave(degree)] * root[column]
     return ptr, column, value.to(torch.get_default_dtype())

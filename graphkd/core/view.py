@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -78,7 +79,9 @@ class Viewer:
                 "tensors: give call=lambda model, batch: ..."
             )
         tapped = self._taps.take()
-        return {**view, **tapped} if tapped else view
+        if not tapped or isinstance(view, dict):
+            return {**view, **tapped} if tapped else view
+        return ChainMap(tapped, view)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Remove the hooks."""

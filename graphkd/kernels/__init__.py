@@ -2,7 +2,7 @@
 
 from graphkd.kernels.contrast import infonce, product_logsumexp
 from graphkd.kernels.edges import edge_dot, edge_l1_distance, edge_spmm, edge_squared_distance
-from graphkd.kernels.gram_matrix import gram, gram_distance, polynomial_features, squared_distance_divergence
+from graphkd.kernels.gram_matrix import gram, gram_distance, grams, polynomial_features, squared_distance_divergence
 from graphkd.kernels.layout import EdgeLayout, edge_layout
 from graphkd.kernels.pairs import pair_divergence
 from graphkd.kernels.segments import edge_kl, segment_log_softmax
@@ -19,6 +19,7 @@ __all__ = [
     "edge_squared_distance",
     "gram",
     "gram_distance",
+    "grams",
     "infonce",
     "pair_divergence",
     "polynomial_features",

@@ -94,7 +94,7 @@ def _edge_spmm(
     transpose: bool,
 ) -> Tensor:
     if source.numel() == 0:
-        return torch.zeros_like(y, memory_format=torch.contiguous_format)
+        return y.new_zeros((out_ptr if transpose else ptr).size(0) - 1, y.size(1))
     wide = accumulation_dtype(y)
     if transpose:
         matrix = _csr(out_ptr, out_target, values[out_order].to(wide), y.size(0))
@@ -114,7 +114,7 @@ def _(
     out_order: Tensor,
     transpose: bool,
 ) -> Tensor:
-    return torch.empty_like(y, memory_format=torch.contiguous_format)
+    return y.new_empty((out_ptr if transpose else ptr).size(0) - 1, y.size(1))
 
 
 def _edge_spmm_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:

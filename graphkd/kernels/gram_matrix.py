@@ -7,7 +7,7 @@ The value is a small difference of large numbers, hence Gram matrices are summed
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from torch import Tensor
 from graphkd.kernels.operators import accumulation_dtype, operator
 
 _ROWS = 1 << 14  # cast to float64 at a time
+_BLOCK = 1 << 11  # multiplied in float32
+_DOUBT = 1e-2  # share of |A A'|^2 + |B B'|^2 below which a distance needs float64
 
 
 def gram(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -28,6 +30,27 @@ def gram_reference(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor
     """``gram`` as one float64 product."""
     wide = a.double() if weight is None else a.double() * weight.double()[:, None]
     return wide.t() @ b.double()
+
+
+class Grams(NamedTuple):
+    """The Gram matrices A' A, B' B and A' B of two sets of rows, float64."""
+
+    aa: Tensor
+    bb: Tensor
+    ab: Tensor
+
+
+def grams(a: Tensor, b: Tensor, a_scale: Tensor | None = None, b_scale: Tensor | None = None) -> Grams:
+    """All three Gram matrices of rows scaled by (N,) factors, in one pass: (N, p), (N, q) -> (p, p), (q, q), (p, q).
+
+    Float32 rows are multiplied in float32 within blocks and summed in float64; where that leaves the distance
+    |A A' - B B'| below a tenth of either norm, and so its digits in doubt, in float64 throughout.
+    Not twice differentiable.
+    """
+    scales = (
+        scale if scale is not None else x.new_ones(()).expand(x.size(0)) for x, scale in ((a, a_scale), (b, b_scale))
+    )
+    return Grams(*_grams(a, b, *scales))
 
 
 def gram_distance(aa: Tensor, bb: Tensor, ab: Tensor) -> Tensor:
@@ -68,6 +91,71 @@ def _distance_factors(x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([norm, one, -2 * x], dim=1), torch.cat([one, norm, x], dim=1)
 
 
+@operator("grams")
+def _grams(a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    parts = a, b, a_scale, b_scale
+    found = _gram_blocks(*parts, accumulation_dtype(a), _BLOCK)
+    if gram_distance(*found) < _DOUBT * (found[0].square().sum() + found[1].square().sum()):
+        found = _gram_blocks(*parts, torch.float64, _ROWS)
+    return found
+
+
+def _gram_blocks(
+    a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor, wide: torch.dtype, step: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    p, q = a.size(1), b.size(1)
+    aa, bb, ab = (torch.zeros(shape, dtype=torch.float64, device=a.device) for shape in ((p, p), (q, q), (p, q)))
+    for start in range(0, a.size(0), step):
+        rows = slice(start, start + step)
+        one, other = a[rows].to(wide) * a_scale[rows, None].to(wide), b[rows].to(wide) * b_scale[rows, None].to(wide)
+        aa += one.t() @ one
+        bb += other.t() @ other
+        ab += one.t() @ other
+    return aa, bb, ab
+
+
+@_grams.register_fake
+def _(a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    p, q = a.size(1), b.size(1)
+    aa, bb, ab = (a.new_empty(shape, dtype=torch.float64) for shape in ((p, p), (q, q), (p, q)))
+    return aa, bb, ab
+
+
+@operator("grams_backward")
+def _grams_pull(
+    x: Tensor, y: Tensor, x_scale: Tensor, y_scale: Tensor, xx: Tensor, xy: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients with respect to x and its scale from those of X' X and X' Y."""
+    wide = accumulation_dtype(x)
+    same, cross = (xx + xx.t()).to(wide), xy.t().to(wide)
+    of_x, of_scale = torch.empty_like(x, memory_format=torch.contiguous_format), torch.empty_like(x_scale)
+    of_scale = of_scale.contiguous()
+    for start in range(0, x.size(0), _ROWS):
+        rows = slice(start, start + _ROWS)
+        one = x[rows].to(wide)
+        pull = (one * x_scale[rows, None]) @ same
+        pull += (y[rows].to(wide) @ cross) * y_scale[rows, None]
+        of_scale[rows] = (pull * one).sum(dim=1).to(x_scale.dtype)
+        of_x[rows] = (pull * x_scale[rows, None]).to(x.dtype)
+    return of_x, of_scale
+
+
+@_grams_pull.register_fake
+def _(x: Tensor, y: Tensor, x_scale: Tensor, y_scale: Tensor, xx: Tensor, xy: Tensor) -> tuple[Tensor, Tensor]:
+    of_x, of_scale = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, x_scale))
+    return of_x, of_scale
+
+
+def _grams_backward(ctx: Any, aa: Tensor, bb: Tensor, ab: Tensor) -> tuple:
+    a, b, a_scale, b_scale = ctx.saved_tensors
+    of_a = of_b = (None, None)
+    if ctx.needs_input_grad[0] or ctx.needs_input_grad[2]:
+        of_a = _grams_pull(a, b, a_scale, b_scale, aa, ab)
+    if ctx.needs_input_grad[1] or ctx.needs_input_grad[3]:
+        of_b = _grams_pull(b, a, b_scale, a_scale, bb, ab.t())
+    return of_a[0], of_b[0], of_a[1], of_b[1]
+
+
 @operator("gram")
 def _gram(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     total = torch.zeros(a.size(1), b.size(1), dtype=torch.float64, device=a.device)
@@ -101,3 +189,4 @@ def _gram_backward(ctx: Any, grad: Tensor) -> tuple:
 
 
 _gram.register_autograd(_gram_backward, setup_context=_gram_setup)
+_grams.register_autograd(_grams_backward, setup_context=_gram_setup)

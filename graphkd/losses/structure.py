@@ -16,6 +16,7 @@ from graphkd.kernels import (
     edge_layout,
     gram,
     gram_distance,
+    grams,
     pair_divergence,
     polynomial_features,
     segment_log_softmax,
@@ -160,9 +161,12 @@ class GlobalStructure:
     @classmethod
     def of(cls, x: Tensor) -> GlobalStructure:
         """(N, d) -> the structure of its cosine similarities."""
-        norm = torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x))
-        inverse = norm.clamp_min(1e-12).reciprocal()
+        inverse = _inverse_norms(x)
         return cls(x, inverse, gram(x, x, inverse.square()))
+
+
+def _inverse_norms(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x)).clamp_min(1e-12).reciprocal()
 
 
 def gsp(
@@ -189,10 +193,13 @@ def gsp(
 
 
 def _cosine_gsp(student: Tensor, teacher: Tensor | GlobalStructure) -> Tensor:
-    s = GlobalStructure.of(student)
-    t = teacher if isinstance(teacher, GlobalStructure) else GlobalStructure.of(teacher)
-    cross = gram(student, t.features, s.inverse_norm * t.inverse_norm)
-    return (gram_distance(s.gram, t.gram, cross) / max(student.size(0), 1) ** 2).to(s.inverse_norm.dtype)
+    inverse = _inverse_norms(student)
+    if isinstance(teacher, GlobalStructure):
+        cross = gram(student, teacher.features, inverse * teacher.inverse_norm)
+        found = (gram(student, student, inverse.square()), teacher.gram, cross)
+    else:
+        found = grams(student, teacher, inverse, _inverse_norms(teacher))
+    return (gram_distance(*found) / max(student.size(0), 1) ** 2).to(inverse.dtype)
 
 
 def _poly_gsp(student: Tensor, teacher: Tensor) -> Tensor:
@@ -202,7 +209,7 @@ def _poly_gsp(student: Tensor, teacher: Tensor) -> Tensor:
     if products >= rows * (student.size(1) + teacher.size(1)):  # then all pairs cost less than d^2 columns
         return pair_divergence(student, teacher, "poly")
     s, t = polynomial_features(student), polynomial_features(teacher)
-    return (gram_distance(gram(s, s), gram(t, t), gram(s, t)) / max(rows, 1) ** 2).to(student.dtype)
+    return (gram_distance(*grams(s, t)) / max(rows, 1) ** 2).to(s.dtype)
 
 
 class GSP(Loss):

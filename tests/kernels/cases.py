@@ -5,7 +5,7 @@ The operators that an entry runs, forward and backward, are recorded and put thr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -93,6 +93,15 @@ def similarity_reference(
     }[kernel]()
 
 
+def _flat(matrices: Iterable[Tensor]) -> Tensor:
+    return torch.cat([matrix.flatten() for matrix in matrices])
+
+
+def _grams_reference(a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor) -> tuple[Tensor, ...]:
+    one, other = a.double() * a_scale.double()[:, None], b.double() * b_scale.double()[:, None]
+    return gram_reference(one, one), gram_reference(other, other), gram_reference(one, other)
+
+
 CASES: dict[str, Case] = {
     "edge_dot": Case(_on_layout(kernels.edge_dot), _on_layout(edges.edge_dot_reference), ("node", "node"), twice=True),
     **{
@@ -140,6 +149,12 @@ CASES: dict[str, Case] = {
     ),
     "gram_without_weight": Case(
         _dense(kernels.gram), _dense(gram_reference), ("node", "wider"), twice=True, wide_result=True
+    ),
+    "grams": Case(
+        _dense(lambda *inputs: _flat(kernels.grams(*inputs))),
+        _dense(lambda *inputs: _flat(_grams_reference(*inputs))),
+        ("node", "wider", "row", "row"),
+        wide_result=True,
     ),
     "product_logsumexp": Case(
         _dense(kernels.product_logsumexp, scale=2.0),

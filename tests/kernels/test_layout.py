@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import example, given
@@ -115,3 +117,15 @@ def test_refusals(edge_index, error, message):
 def test_too_many_nodes_for_32_bits():
     with pytest.raises(ValueError, match=r"fewer than 2\^31 nodes and edges, got 2147483648 and 1"):
         edge_layout(torch.zeros(2, 1, dtype=torch.int64), 2**31)
+
+
+def test_the_layout_of_a_tensor_is_kept_until_it_is_written_to_or_dies():
+    edge_index = torch.tensor([[0, 1, 2], [1, 1, 0]])
+    first = edge_layout(edge_index, 3)
+    assert edge_layout(edge_index, 3) is first
+    assert edge_layout(edge_index, 4).num_nodes == 4
+    edge_index[0, 0] = 2
+    assert edge_layout(edge_index, 3).source.tolist() != first.source.tolist()
+    kept = weakref.ref(edge_layout(edge_index, 3).ptr)
+    del edge_index
+    assert kept() is None

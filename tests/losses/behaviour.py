@@ -142,7 +142,8 @@ class Behaviour:
             assert gradient.isfinite().all()
             assert torch.equal(scene.student, before[0])
             assert torch.equal(scene.teacher, before[1])
-            assert torch.equal(value, evaluate(loss, scene, digested=False))
+            # a digest may be computed more exactly than what is not kept
+            torch.testing.assert_close(value, evaluate(loss, scene, digested=False), rtol=1e-5, atol=1e-12)
 
     def test_float32_is_near_float64(self, case):
         wide, narrow = (

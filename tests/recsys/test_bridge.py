@@ -85,7 +85,7 @@ class TestMetrics:
     def test_lightgcn_shows_what_recbole_shows(self, data):
         torch.manual_seed(0)
         model = bridge.recommender(data, "LightGCN", {"embedding_size": 4})
-        wanted = model.model()  # before its graph becomes CSR
+        wanted = model.model()  # by its own product
         for one, other in zip(model.tables(), wanted, strict=True):
             torch.testing.assert_close(one, other)
         for one, other in zip(model.tables(), model.model(), strict=True):
