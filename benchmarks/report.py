@@ -88,6 +88,7 @@ def plot(
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import StrMethodFormatter
 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     for method, group in by_method(rows, quality).items():
@@ -97,6 +98,9 @@ def plot(
         axes.errorbar(milliseconds, mean, yerr=deviation, marker=marker, capsize=3, linestyle="none", label=method)
         axes.annotate(f"{method} ({group[0]['student']})", (milliseconds, mean), (6, 4), textcoords="offset points")
     axes.set(xscale="log", xlabel=latency, ylabel=f"test {quality} in %", title=title)
+    axes.margins(x=0.35)  # room for the names
+    for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        which(StrMethodFormatter("{x:g}"))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)
