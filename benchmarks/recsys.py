@@ -23,7 +23,7 @@ from datasets.recommenders import RECOMMENDERS, load_interactions
 from graphkd import Distiller, Frozen, fit
 from graphkd.core.rng import seeded
 from recsys.batches import RankingBatches
-from recsys.evaluate import draw_candidates, full_ranking, leave_one_out
+from recsys.evaluate import draw_candidates, full_ranking, held_out, leave_one_out
 from recsys.interactions import Interactions, Split
 from recsys.losses import BPR
 from recsys.models import MF, LightGCN, Recommender, tables_of
@@ -51,7 +51,7 @@ class Protocol:
         self.name, self.split = name, split
         if name == "loo":
             self.candidates = draw_candidates(split.train.union(split.valid, split.test))
-            self.targets = {part: _single(pairs) for part, pairs in (("valid", split.valid), ("test", split.test))}
+            self.targets = {part: held_out(pairs) for part, pairs in (("valid", split.valid), ("test", split.test))}
 
     def quality(self, model: Recommender, part: str = "test") -> dict[str, float]:
         """All metrics of a part of the split."""
@@ -66,12 +66,6 @@ class Protocol:
     def validate(self, model: Recommender) -> float:
         """The metric that chooses the epoch: the first of the protocol."""
         return next(iter(self.quality(model, "valid").values()))
-
-
-def _single(pairs: Interactions) -> torch.Tensor:
-    """The one held-out item of every user, -1 where there is none."""
-    users, items = pairs.pairs()
-    return torch.full((pairs.num_users,), -1).index_copy(0, users, items)
 
 
 class Stopwatch:

@@ -85,34 +85,34 @@ def fit(
             raise ValueError(f"'{name}' must be at least {least}, got {value}")
     if patience is not None and metric is None:
         raise ValueError("'patience' counts epochs without a better 'metric': give 'metric', got None")
-    student = getattr(task, "student", task)
     folder = Path(checkpoint) if checkpoint is not None else None
     if resume and folder is None:
         raise ValueError("'resume' needs the folder of the run: give 'checkpoint', got None")
     with seeded(seed):
-        run = _Run(task, data, optimizer, fabric or _on_device_of(student), _Progress(seed))
+        run = _Run(task, data, optimizer, fabric, _Progress(seed))
         if resume and folder is not None and (folder / "last.pt").is_file():
             run.load(folder / "last.pt")
         run.train(epochs, metric, metric_every, patience, folder, save_every, log, progress)
     close = getattr(task, "close", None)
     if close is not None:
         close()
-    return student.eval()
+    return run.student.eval()
 
 
 class _Run:
     """One call of ``fit``: the task set up by Fabric, its optimiser, and how far they have come."""
 
     def __init__(
-        self, task: nn.Module, data: Any, optimizer: OptimizerFactory, fabric: Fabric, progress: _Progress
+        self, task: nn.Module, data: Any, optimizer: OptimizerFactory, fabric: Fabric | None, progress: _Progress
     ) -> None:
-        self.plain, self.data, self.fabric, self.progress = task, data, fabric, progress
-        self.student = getattr(task, "student", task)
+        self.plain, self.data, self.progress = task, data, progress
+        self.student: nn.Module = getattr(task, "student", task)
+        self.fabric = fabric or _on_device_of(self.student)
         parameters = [p for p in task.parameters() if p.requires_grad]
         if not parameters:
             raise ValueError(f"'task' must have parameters to train, {type(task).__name__} has none")
-        fabric.launch()
-        self.task, self.optimizer = fabric.setup(task, optimizer(parameters))
+        self.fabric.launch()
+        self.task, self.optimizer = self.fabric.setup(task, optimizer(parameters))
 
     def train(
         self,

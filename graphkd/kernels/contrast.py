@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from graphkd.kernels.operators import accumulation_dtype, operator
+from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 _BLOCK_ELEMENTS = 1 << 24
 
@@ -34,17 +33,12 @@ def infonce(anchor: Tensor, candidate: Tensor, temperature: float) -> Tensor:
     return product_logsumexp(anchor, candidate, 1 / temperature) - positive
 
 
-def _blocks(rows: int, columns: int) -> Iterator[slice]:
-    step = max(1, min(rows, _BLOCK_ELEMENTS // max(columns, 1)))
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
-
-
 @operator("product_logsumexp")
 def _product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> Tensor:
     wide = accumulation_dtype(anchor)
     a, b = anchor.to(wide), candidate.to(wide)
     lse = a.new_empty(a.size(0))
-    for rows in _blocks(a.size(0), b.size(0)):
+    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS):
         lse[rows] = ((scale * a[rows]) @ b.t()).logsumexp(dim=1)
     return lse
 
@@ -59,7 +53,7 @@ def _pull(grad: Tensor, anchor: Tensor, candidate: Tensor, lse: Tensor, scale: f
     wide = accumulation_dtype(anchor)
     a, b, lse, grad = (t.to(wide) for t in (anchor, candidate, lse, grad))
     of_anchor, of_candidate = torch.empty_like(a), torch.zeros_like(b)
-    for rows in _blocks(a.size(0), b.size(0)):
+    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS):
         weight = torch.addmm(-lse[rows, None], a[rows], b.t(), alpha=scale).exp_().mul_(scale * grad[rows, None])
         of_anchor[rows] = weight @ b
         of_candidate.addmm_(weight.t(), a[rows])

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from graphkd.kernels.layout import EdgeLayout
-from graphkd.kernels.operators import accumulation_dtype, operator
+from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 _CHUNK_ELEMENTS = 1 << 22  # of a gathered (edges, d) block: 16 MB in float32
 _CLOSE = 1e-2  # below this share of |x_i|^2 + |x_j|^2 a squared distance is recomputed from the difference
@@ -180,7 +179,7 @@ def _edge_squared_distance(
     scale = norm[target] + norm[source]
     distance = scale - 2 * _edge_dot(wide, wide, ptr, source, out_ptr, out_target, out_order)
     close = (distance < _CLOSE * scale).nonzero().squeeze(1)
-    for part in _chunks(close.size(0), x.size(1)):
+    for part in row_blocks(close.size(0), x.size(1), _CHUNK_ELEMENTS):
         edges = close[part]
         distance[edges] = (wide[target[edges]] - wide[source[edges]]).square().sum(dim=1)
     return distance
@@ -214,7 +213,7 @@ _edge_squared_distance.register_autograd(_edge_squared_distance_backward, setup_
 @operator("edge_l1_distance")
 def _edge_l1_distance(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     distance = x.new_empty(source.size(0), dtype=accumulation_dtype(x))
-    for part in _chunks(source.size(0), x.size(1)):
+    for part in row_blocks(source.size(0), x.size(1), _CHUNK_ELEMENTS):
         distance[part] = (x[target[part]] - x[source[part]]).to(distance.dtype).abs().sum(dim=1)
     return distance
 
@@ -227,7 +226,7 @@ def _(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
 @operator("edge_l1_distance_backward")
 def _edge_l1_pull(grad: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     pull = torch.zeros_like(x, dtype=accumulation_dtype(x), memory_format=torch.contiguous_format)
-    for part in _chunks(source.size(0), x.size(1)):
+    for part in row_blocks(source.size(0), x.size(1), _CHUNK_ELEMENTS):
         step = (x[target[part]] - x[source[part]]).sign().to(pull.dtype) * grad[part, None]
         pull.index_add_(0, target[part], step)
         pull.index_add_(0, source[part], step, alpha=-1)
@@ -244,8 +243,3 @@ def _edge_l1_backward(ctx: Any, grad: Tensor) -> tuple:
 
 
 _edge_l1_distance.register_autograd(_edge_l1_backward, setup_context=_edge_dot_setup)
-
-
-def _chunks(edges: int, width: int) -> Iterator[slice]:
-    step = max(1, _CHUNK_ELEMENTS // max(width, 1))
-    return (slice(start, min(start + step, edges)) for start in range(0, edges, step))

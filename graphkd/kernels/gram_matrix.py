@@ -94,7 +94,9 @@ def _distance_factors(x: Tensor) -> tuple[Tensor, Tensor]:
 @operator("grams")
 def _grams(a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     parts = a, b, a_scale, b_scale
-    found = _gram_blocks(*parts, accumulation_dtype(a), _BLOCK)
+    if a.dtype == torch.float64:
+        return _gram_blocks(*parts, torch.float64, _ROWS)
+    found = _gram_blocks(*parts, torch.float32, _BLOCK)
     if gram_distance(*found) < _DOUBT * (found[0].square().sum() + found[1].square().sum()):
         found = _gram_blocks(*parts, torch.float64, _ROWS)
     return found
@@ -128,8 +130,7 @@ def _grams_pull(
     """Gradients with respect to x and its scale from those of X' X and X' Y."""
     wide = accumulation_dtype(x)
     same, cross = (xx + xx.t()).to(wide), xy.t().to(wide)
-    of_x, of_scale = torch.empty_like(x, memory_format=torch.contiguous_format), torch.empty_like(x_scale)
-    of_scale = of_scale.contiguous()
+    of_x, of_scale = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, x_scale))
     for start in range(0, x.size(0), _ROWS):
         rows = slice(start, start + _ROWS)
         one = x[rows].to(wide)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -27,3 +27,9 @@ def operator(name: str) -> Callable[[Callable[..., Any]], Any]:
 def accumulation_dtype(x: Tensor) -> torch.dtype:
     """The dtype a kernel sums in, and returns values per edge, node or graph in: float32 at least."""
     return torch.promote_types(x.dtype, torch.float32)
+
+
+def row_blocks(rows: int, width: int, elements: int) -> Iterator[slice]:
+    """Slices that cover ``rows`` rows, each of about ``elements`` entries at ``width`` entries a row."""
+    step = max(1, min(rows, elements // max(width, 1)))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

@@ -5,14 +5,13 @@ Memory is O(N b) for blocks of b rows instead of O(N^2) or O(N^2 d); backward co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from graphkd.kernels.edges import _CHUNK_ELEMENTS, _CLOSE
-from graphkd.kernels.operators import accumulation_dtype, operator
+from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 PairKernel = Literal["dot", "poly", "squared_euclidean", "euclidean", "rbf"]
 _BLOCK_ELEMENTS = 1 << 22
@@ -58,17 +57,12 @@ def _prepare(x: Tensor, kernel: str) -> tuple[Tensor, Tensor]:
     return x, x.square().sum(dim=1)
 
 
-def _blocks(rows: int) -> Iterator[slice]:
-    step = max(1, min(rows, _BLOCK_ELEMENTS // max(rows, 1)))
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
-
-
 def _squared_distances(x: Tensor, norm: Tensor, rows: slice) -> Tensor:
     scale = norm[rows, None] + norm
     squared = torch.addmm(scale, x[rows], x.t(), alpha=-2)
     close = (squared < _CLOSE * scale).nonzero()
-    for pairs in close.split(max(1, _CHUNK_ELEMENTS // max(x.size(1), 1))):
-        i, j = pairs.unbind(1)
+    for part in row_blocks(close.size(0), x.size(1), _CHUNK_ELEMENTS):
+        i, j = close[part].unbind(1)
         squared[i, j] = (x[rows][i] - x[j]).square().sum(dim=1)
     return squared
 
@@ -98,7 +92,7 @@ def _slope(
 def _pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
-    for rows in _blocks(student.size(0)):
+    for rows in row_blocks(student.size(0), student.size(0), _BLOCK_ELEMENTS):
         difference = _values(*s, rows, kernel, sigma, degree, offset)
         difference -= _values(*t, rows, kernel, sigma, degree, offset)
         total += difference.square_().sum(dim=1).double().sum()
@@ -116,7 +110,7 @@ def _pair_pull(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degr
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)
     x = s[0]
     pull = torch.empty_like(x)
-    for rows in _blocks(x.size(0)):
+    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS):
         values = _values(*s, rows, kernel, sigma, degree, offset)
         slope = _slope(x, rows, values, kernel, sigma, degree, offset)
         weight = values.sub_(_values(*t, rows, kernel, sigma, degree, offset)).mul_(slope)

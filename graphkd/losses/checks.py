@@ -24,6 +24,12 @@ def check_same_shape(student: Tensor, teacher: Tensor, remedy: str = "") -> None
         raise ValueError(f"'teacher' must be as wide as 'student' ({student.size(-1)}), got {teacher.size(-1)}{remedy}")
 
 
+def check_widths(student_width: int | None, teacher_width: int | None) -> None:
+    """Layers between two widths need both; without them there are none."""
+    if (student_width is None) != (teacher_width is None):
+        raise ValueError(f"give both widths or none, got {student_width} and {teacher_width}")
+
+
 def check_labels(y: Tensor, rows: int, classes: int) -> None:
     """Labels must be one integer a row inside ``range(classes)``."""
     if y.is_floating_point() or y.dim() != 1 or y.size(0) != rows:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_rows, check_same_shape
+from graphkd.losses.checks import check_rows, check_same_shape, check_widths
 
 
 def fitnet(student: Tensor, teacher: Tensor, *, normalise: bool = False) -> Tensor:
@@ -38,8 +38,7 @@ class FitNet(Loss):
         where: str | None = None,
     ) -> None:
         super().__init__(on=on, where=where)
-        if (student_width is None) != (teacher_width is None):
-            raise ValueError(f"give both widths or none, got {student_width} and {teacher_width}")
+        check_widths(student_width, teacher_width)
         self.normalise = normalise
         self.projector = (
             nn.Linear(student_width, teacher_width)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
@@ -10,7 +9,8 @@ from torch_geometric.nn import GCNConv
 from graphkd.core.loss import Loss
 from graphkd.kernels import infonce
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_same_shape
+from graphkd.losses.checks import check_same_shape, check_widths
+from graphkd.losses.structure import sample_rows
 
 
 class Head(nn.Module):
@@ -33,8 +33,7 @@ def gcrd(student: Tensor, teacher: Tensor, temperature: float = 0.075, *, max_sa
     if temperature <= 0:
         raise ValueError(f"'temperature' must be positive, got {temperature}")
     if max_samples is not None and student.size(0) > max_samples:
-        rows = torch.randperm(student.size(0), device=student.device)[:max_samples]
-        student, teacher = student[rows], teacher[rows]
+        student, teacher = sample_rows(student, teacher, max_samples)
     anchor, candidate = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
     return infonce(anchor, candidate, temperature).sum() / max(student.size(0), 1)
 
@@ -66,8 +65,7 @@ class GCRD(Loss):
         super().__init__(on=on, where=where)
         if graph and where is not None:
             raise ValueError(f"GCRD(graph=True) convolves the whole graph, got where={where!r}")
-        if (student_width is None) != (teacher_width is None):
-            raise ValueError(f"give both widths or none, got {student_width} and {teacher_width}")
+        check_widths(student_width, teacher_width)
         self.graph, self.temperature, self.max_samples = graph, temperature, max_samples
         self.heads = nn.ModuleList(
             Head(width, projection, graph=graph) for width in (student_width, teacher_width) if width is not None

@@ -165,6 +165,12 @@ class GlobalStructure:
         return cls(x, inverse, gram(x, x, inverse.square()))
 
 
+def sample_rows(student: Tensor, teacher: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """``count`` rows of both sides, the same ones, drawn without replacement from torch's global generator."""
+    rows = torch.randperm(student.size(0), device=student.device)[:count]
+    return student[rows], teacher[rows]
+
+
 def _inverse_norms(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x)).clamp_min(1e-12).reciprocal()
 
@@ -181,11 +187,10 @@ def gsp(
     features = teacher.features if isinstance(teacher, GlobalStructure) else teacher
     check_rows(student, features)
     if max_samples is not None and student.size(0) > max_samples:
-        rows = torch.randperm(student.size(0), device=student.device)[:max_samples]
-        student, teacher = student[rows], features[rows]
+        student, features = sample_rows(student, features, max_samples)
+        teacher = features
     if kernel == "cosine":
         return _cosine_gsp(student, teacher)
-    features = teacher.features if isinstance(teacher, GlobalStructure) else teacher
     if kernel == "poly":
         s, t = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, features))
         return _poly_gsp(s, t)
