@@ -69,22 +69,53 @@ class Protocol:
 
 
 class Stopwatch:
-    """Batches that measure how long they took to make, per epoch: what is left of an epoch is the gradient."""
+    """Batches that keep the time of an epoch's parts, also over interruptions: making batches, validating, the rest."""
 
     def __init__(self, batches: RankingBatches) -> None:
-        self.batches, self.sampling, self.epochs = batches, 0.0, 0
+        self.batches, self.started = batches, time.perf_counter()
+        self.spent = {"seconds": 0.0, "sampling": 0.0, "validation": 0.0, "epochs": 0}
 
     def __iter__(self) -> Iterator[Any]:
-        self.epochs += 1
+        self.spent["epochs"] += 1
         batches, started = iter(self.batches), time.perf_counter()
         for batch in batches:
-            self.sampling += time.perf_counter() - started
+            self.spent["sampling"] += time.perf_counter() - started
             yield batch
             started = time.perf_counter()
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Pass on."""
         self.batches.set_epoch(epoch, epochs)
+
+    def validate(self, metric: Callable[[Any], float], model: Any) -> float:
+        """The metric of a model, on the watch."""
+        started = time.perf_counter()
+        value = metric(model)
+        self.spent["validation"] += time.perf_counter() - started
+        return value
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on with."""
+        now = time.perf_counter()
+        self.spent["seconds"], self.started = self.spent["seconds"] + now - self.started, now
+        return {"batches": self.batches.state_dict(), "spent": dict(self.spent)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on."""
+        self.batches.load_state_dict(state["batches"])
+        self.spent, self.started = dict(state["spent"]), time.perf_counter()
+
+    def costs(self) -> dict[str, float]:
+        """Seconds in all, and per epoch for sampling and for the gradient."""
+        spent = self.state_dict()["spent"]
+        epochs = max(spent["epochs"], 1)
+        gradient = spent["seconds"] - spent["sampling"] - spent["validation"]
+        return {
+            "train_seconds": spent["seconds"],
+            "sampling_seconds": spent["sampling"] / epochs,
+            "gradient_seconds": gradient / epochs,
+            "epochs": spent["epochs"],
+        }
 
 
 @dataclass(frozen=True)
@@ -96,30 +127,13 @@ class Trained:
 
 
 def train(student: Recommender, teacher: Recommender | None, plan: Plan, protocol: Protocol, options: Any) -> Trained:
-    """Fit a recommender to a loss and its lists; the epoch is chosen on the validation part."""
+    """Fit a recommender to a loss and its lists; the epoch is chosen on the validation part, or is the last."""
     loss, sources = plan
     batches = Stopwatch(RankingBatches(protocol.split.train, batch_size=BATCH_SIZE, sources=sources))
     task = Distiller(student, Frozen(teacher, call=view) if teacher else None, loss, call=view)
-    measuring = 0.0
-
-    def metric(model: Any) -> float:
-        nonlocal measuring
-        started = time.perf_counter()
-        value = protocol.validate(model)
-        measuring += time.perf_counter() - started
-        return value
-
-    started = time.perf_counter()
+    metric = partial(batches.validate, protocol.validate) if options["patience"] else None
     fit(task, batches, metric=metric, **options)
-    seconds = time.perf_counter() - started
-    epochs = max(batches.epochs, 1)
-    costs = {
-        "train_seconds": seconds,
-        "sampling_seconds": batches.sampling / epochs,
-        "gradient_seconds": (seconds - batches.sampling - measuring) / epochs,
-        "epochs": epochs,
-    }
-    return Trained(student, costs)
+    return Trained(student, batches.costs())
 
 
 def cost(model: Recommender) -> dict[str, float]:
@@ -140,15 +154,22 @@ def runs(arguments: argparse.Namespace, protocol: Protocol, seed: int) -> Iterat
     """The teacher of one seed, then a student of every method: (method, model, trained)."""
     options = {
         "epochs": arguments.epochs,
-        "patience": arguments.patience,
+        "patience": arguments.patience or None,
         "metric_every": arguments.metric_every,
         "optimizer": partial(torch.optim.Adam, lr=arguments.lr, weight_decay=arguments.weight_decay),
         "seed": seed,
     }
+
+    def kept(method: str, model: str) -> dict[str, Any]:
+        if arguments.runs is None:
+            return options
+        folder = arguments.runs / "-".join((arguments.dataset, method, model.replace(":", ""), str(seed)))
+        return {**options, "checkpoint": folder, "resume": True}
+
     train_pairs = protocol.split.train
     with seeded(seed):
         model = arguments.teacher(train_pairs)
-    teacher = train(model, None, (1.0 * BPR(), {}), protocol, options)
+    teacher = train(model, None, (1.0 * BPR(), {}), protocol, kept("teacher", arguments.teacher_name))
     yield "teacher", arguments.teacher_name, teacher
     fixed, shared = tables_of(teacher.model), dict[str, Any]()
     for name in arguments.methods:
@@ -156,7 +177,8 @@ def runs(arguments: argparse.Namespace, protocol: Protocol, seed: int) -> Iterat
             student = arguments.student(train_pairs)
             plan = method(name)(Lesson(student, fixed, train_pairs, shared))
         needs_teacher = any(loss.needs_teacher for _, loss in plan[0].parts())
-        yield name, arguments.student_name, train(student, fixed if needs_teacher else None, plan, protocol, options)
+        about = kept(name, arguments.student_name)
+        yield name, arguments.student_name, train(student, fixed if needs_teacher else None, plan, protocol, about)
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -205,16 +227,20 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--seeds", type=int, default=3, help="number of seeds: of the split, the weights, the training")
     add("--first-seed", type=int, default=0)
     add("--epochs", type=int, default=200, help="at most (default: %(default)s)")
-    add("--patience", type=int, default=20, help="epochs without a better validation (default: %(default)s)")
+    add("--patience", type=int, default=20, help="epochs without a better validation; 0: the last epoch (%(default)s)")
     add("--metric-every", type=int, default=5, help="epochs between validations (default: %(default)s)")
     add("--lr", type=float, default=1e-3, help="of Adam (default: %(default)s)")
     add("--weight-decay", type=float, default=1e-3, help="of Adam, on all parameters (default: %(default)s)")
+    add("--threads", type=int, help="threads on the CPU (default: torch's choice)")
+    add("--runs", type=Path, help="folder of checkpoints: what is trained is not trained again, what stopped goes on")
     add("--out", type=Path, help="append a JSON line per measured value")
     add("--plot", type=Path, help="write quality against latency as a picture")
     arguments = parser.parse_args(argv)
     protocols: Mapping[str, str] = {"citeulike-derrd": "loo", "citeulike-td": "full"}
     arguments.protocol = arguments.protocol or protocols.get(arguments.dataset, "ratio")
     arguments.methods = list(METHODS) if arguments.methods == "all" else arguments.methods.split(",")
+    if arguments.seeds < 1:
+        parser.error(f"--seeds must be at least 1, got {arguments.seeds}")
     try:
         arguments.teacher, arguments.student = _model(arguments.teacher_name), _model(arguments.student_name)
         for name in arguments.methods:
@@ -227,6 +253,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     measured = list(rows(arguments))
     title = f"{arguments.dataset}, protocol {arguments.protocol}, {arguments.seeds} seeds"
     show(measured, title, COSTS)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphkd.kernels.edges import edge_dot
-from graphkd.kernels.layout import EdgeLayout
+from graphkd.kernels.layout import EdgeLayout, by_column
 
 
 def inner_products(user: Tensor, item: Tensor, users: Tensor, items: Tensor) -> Tensor:
@@ -40,17 +40,15 @@ def _list_products(one: Tensor, many: Tensor, rows: Tensor, lists: Tensor) -> Te
 
 
 def _layout(lists: Tensor, size: int, *, backward: bool) -> EdgeLayout:
-    """Lists as the compressed rows of a bipartite graph; the other direction, a sort, serves the gradient alone."""
+    """Lists as the compressed rows of a bipartite graph; the other direction serves the gradient alone."""
     count, length = lists.shape
     source = lists.reshape(-1).int()
     ptr = torch.arange(count + 1, dtype=torch.int32, device=lists.device) * length
     nothing = source.new_empty(0)
     if not backward:
         return EdgeLayout(ptr, source, nothing, nothing, nothing, nothing, nothing)
-    order = source.sort(stable=True).indices
-    out_ptr = torch.zeros(size + 1, dtype=torch.int32, device=lists.device)
-    out_ptr[1:] = torch.bincount(source, minlength=size).cumsum(0)
-    return EdgeLayout(ptr, source, nothing, nothing, out_ptr, (order // length).int(), order)
+    out_ptr, rows, order = by_column(ptr, source, size)
+    return EdgeLayout(ptr, source, nothing, nothing, out_ptr, rows, order)
 
 
 def _check(name: str, ids: Tensor, size: int) -> None:

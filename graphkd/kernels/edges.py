@@ -96,7 +96,7 @@ def _edge_spmm(
         return y.new_zeros((out_ptr if transpose else ptr).size(0) - 1, y.size(1))
     wide = accumulation_dtype(y)
     if transpose:
-        matrix = _csr(out_ptr, out_target, values[out_order].to(wide), y.size(0))
+        matrix = _csr(out_ptr, out_target, values.index_select(0, out_order).to(wide), y.size(0))
     else:
         matrix = _csr(ptr, source, values.to(wide).contiguous(), y.size(0))
     return (matrix @ y.to(wide).contiguous()).to(y.dtype)

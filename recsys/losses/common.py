@@ -1,8 +1,7 @@
-"""What the ranking losses share: checks of score matrices, reductions, and the log-likelihood of a ranking."""
+"""What the ranking losses share: checks of score matrices, reductions, and the triplets of a batch."""
 
 from __future__ import annotations
 
-import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -36,19 +35,6 @@ def reduce(values: Tensor, reduction: Reduction) -> Tensor:
 def log_sigmoid(x: Tensor, eps: float = 0.0) -> Tensor:
     """log(sigma(x) + eps); a positive ``eps`` is what codes add against log 0, which cannot happen here."""
     return F.logsigmoid(x) if eps == 0 else torch.log(x.sigmoid() + eps)
-
-
-def list_likelihood(scores: Tensor, rest: Tensor, floor: float = 0.0) -> Tensor:
-    """Log-probability of rankings (Plackett-Luce), best first, among further candidates whose order is left open.
-
-    sum_k [s_k - log max(sum_{i >= k} exp s_i + exp rest, floor)]; scores: (R, K), rest: (R,) logarithms of the sums of
-    exp over the further candidates, -inf for none -> (R,). All in log space: finite for any finite scores.
-    """
-    tails = scores.flip(1).logcumsumexp(dim=1).flip(1)
-    denominators = torch.logaddexp(tails, rest[:, None])
-    if floor > 0:
-        denominators = denominators.clamp_min(math.log(floor))
-    return (scores - denominators).sum(dim=1)
 
 
 class Triplets(NamedTuple):

@@ -15,6 +15,7 @@ from graphkd.core.loss import Loss
 from recsys.losses.common import Tables, Triplets, constant_tables
 
 Noise = Mapping[str, Tensor]
+_MOST = 0.55  # share of the pairs of row and expert above which they are all computed
 
 
 def gumbel_like(x: Tensor) -> Tensor:
@@ -74,26 +75,24 @@ def mixture(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor
 def routed(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
     """sum_m z_m (W2_m relu(W1_m x + b1_m) + b2_m): (n, d_s), routing (n, M) -> (n, d_t).
 
-    w1: (M, h, d_s), b1: (M, h), w2: (M, d_t, h), b2: (M, d_t). Rows whose routing is one-hot to float precision are
-    grouped by their expert, and each expert sees its own rows only: O(n h (d_s + d_t)), no gradient to the routing,
-    as in the limit. The others take one (n, M h) x (M h, d_t) product: O(n M h (d_s + d_t)), memory O(n M h).
+    w1: (M, h, d_s), b1: (M, h), w2: (M, d_t, h), b2: (M, d_t). Each expert sees the rows whose share z_m is above the
+    rounding of a float, P pairs of row and expert in all: O(P h (d_s + d_t)), P = n M for soft routing, n for one-hot.
+    Smaller shares add nothing and get no gradient. Where most pairs count, one (n, M h) x (M h, d_t) product is faster.
     """
-    certain = z.detach().amax(dim=1) >= 1
-    if not bool(certain.any()):
+    share = z.detach() > torch.finfo(z.dtype).eps
+    counts = share.sum(dim=0).tolist()
+    if sum(counts) >= _MOST * share.numel():
         return mixture(x, z, w1, b1, w2, b2)
-    experts = len(w1)
-    group = torch.where(certain, z.argmax(dim=1), experts)  # the uncertain rows come last
-    order = group.argsort(stable=True)
-    *sizes, uncertain = torch.bincount(group, minlength=experts + 1).tolist()
-    *parts, rest = x[order].split([*sizes, uncertain])
+    expert, row = share.t().nonzero(as_tuple=True)  # the pairs, expert by expert
     outputs = [
         F.linear(F.linear(part, *first).relu(), *second)
-        for part, first, second in zip(parts, zip(w1, b1, strict=True), zip(w2, b2, strict=True), strict=True)
+        for part, first, second in zip(
+            x.index_select(0, row).split(counts), zip(w1, b1, strict=True), zip(w2, b2, strict=True), strict=True
+        )
         if len(part)
     ]
-    if uncertain:
-        outputs.append(mixture(rest, z[order[-uncertain:]], w1, b1, w2, b2))
-    return torch.cat(outputs)[order.argsort()]
+    weighted = torch.cat(outputs) * z[row, expert, None]
+    return weighted.new_zeros(x.size(0), weighted.size(1)).index_add(0, row, weighted)
 
 
 class RoutedExperts(nn.Module):

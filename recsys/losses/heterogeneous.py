@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss
+from graphkd.kernels import ranking_log_likelihood
 from graphkd.losses.checks import choose
 from recsys.interactions import Interactions
-from recsys.losses.common import check_scores, list_likelihood
+from recsys.losses.common import check_scores
 from recsys.models import Lists
 
 Phase = Literal["overall", "rank"]
@@ -35,7 +36,7 @@ def hetcomp_overall(
     scores = _clamped(scores, positives, tops, observed, clamp)
     listed = scores.gather(1, torch.cat([positives, tops], dim=1))
     rest = _rest(scores, observed, tops)[:, None].expand_as(listed)
-    return -list_likelihood(listed.reshape(-1, 1), rest.reshape(-1), floor).sum()
+    return -ranking_log_likelihood(listed.reshape(-1, 1), rest.reshape(-1), floor).sum()
 
 
 def hetcomp_rank(
@@ -47,7 +48,7 @@ def hetcomp_rank(
     beyond_half, beyond_tenth = _rest(scores, observed, half), _rest(scores, observed, tenth)
 
     def ranking(listed: Tensor, rest: Tensor) -> Tensor:
-        return -list_likelihood(scores.gather(1, listed), rest, floor).sum()
+        return -ranking_log_likelihood(scores.gather(1, listed), rest, floor).sum()
 
     return ranking(positives, beyond_half) + (ranking(half, beyond_half) + ranking(tenth, beyond_tenth)) / 2
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from recsys.losses.common import Reduction, check_scores, list_likelihood, reduce
+from graphkd.kernels import ranking_log_likelihood
+from recsys.losses.common import Reduction, check_scores, reduce
 
 
 def rrd(interesting: Tensor, uninteresting: Tensor, *, reduction: Reduction = "sum", squash: bool = False) -> Tensor:
@@ -16,7 +17,7 @@ def rrd(interesting: Tensor, uninteresting: Tensor, *, reduction: Reduction = "s
     check_scores(interesting=interesting, uninteresting=uninteresting)
     if squash:
         interesting, uninteresting = interesting.sigmoid(), uninteresting.sigmoid()
-    return reduce(-list_likelihood(interesting, uninteresting.logsumexp(dim=1)), reduction)
+    return reduce(-ranking_log_likelihood(interesting, uninteresting.logsumexp(dim=1)), reduction)
 
 
 class RRD(Loss):

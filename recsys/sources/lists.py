@@ -62,9 +62,9 @@ class RRDLists:
         self._tables = interesting, uninteresting
 
     def of(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Both lists of some users, (R,) -> (R, K), (R, L) int64."""
+        """Both lists of some users, (R,) -> (R, K), (R, L) int32."""
         interesting, uninteresting = drawn(self._tables)
-        return interesting[ids].long(), uninteresting[ids].long()
+        return interesting.index_select(0, ids), uninteresting.index_select(0, ids)
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         """The lists of the batch's distinct users."""

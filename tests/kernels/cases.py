@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from graphkd import kernels
-from graphkd.kernels import contrast, edges, pairs, segments
+from graphkd.kernels import contrast, edges, pairs, rankings, segments
 from graphkd.kernels.gram_matrix import gram_reference
 from graphkd.kernels.similarity import edge_similarity
 from tests.kernels.graphs import Graph
@@ -139,6 +139,14 @@ CASES: dict[str, Case] = {
             twice=True,
         )
         for reverse in (False, True)
+    },
+    **{
+        f"ranking_log_likelihood{'_floor' * bool(floor)}": Case(
+            _dense(rankings.ranking_log_likelihood, floor=floor),
+            _dense(rankings.ranking_log_likelihood_reference, floor=floor),
+            ("node", "row"),
+        )
+        for floor in (0.0, 2.0)
     },
     "gram": Case(
         _dense(kernels.gram),

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from graphkd.kernels import ranking_log_likelihood
 from recsys.losses import DCD, RRD, rank_discrepancy, rrd
-from recsys.losses.common import list_likelihood
 from recsys.models import Lists, RecommenderView, Tables
 
 
@@ -39,7 +39,7 @@ def test_rrd_is_its_formula(squash: bool) -> None:
 def test_the_likelihoods_of_all_orders_sum_to_one() -> None:
     s = scores(1, 4)
     nothing = torch.full((1,), -torch.inf, dtype=torch.float64)
-    orders = [list_likelihood(s[:, list(order)], nothing) for order in itertools.permutations(range(4))]
+    orders = [ranking_log_likelihood(s[:, list(order)], nothing) for order in itertools.permutations(range(4))]
     torch.testing.assert_close(torch.cat(orders).exp().sum(), torch.ones((), dtype=torch.float64))
 
 
@@ -68,10 +68,10 @@ def test_the_item_side_scores_users() -> None:
     torch.testing.assert_close(got, rrd(all_scores[items].gather(1, liking), all_scores[items].gather(1, indifferent)))
 
 
-def test_list_likelihood_has_a_floor() -> None:
+def test_the_likelihood_has_a_floor() -> None:
     s = torch.full((1, 2), -30.0, dtype=torch.float64)
     rest = torch.full((1,), -30.0, dtype=torch.float64)
-    assert float(list_likelihood(s, rest, floor=1e-5)) == pytest.approx(2 * (-30 - math.log(1e-5)))
+    assert float(ranking_log_likelihood(s, rest, floor=1e-5)) == pytest.approx(2 * (-30 - math.log(1e-5)))
 
 
 def test_rank_discrepancy_is_its_formula() -> None:
