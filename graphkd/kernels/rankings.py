@@ -19,6 +19,8 @@ def ranking_log_likelihood(scores: Tensor, rest: Tensor, floor: float = 0.0) -> 
     sum_k [s_k - log max(sum_{i >= k} exp s_i + exp rest, floor)]; scores: (R, K), rest: (R,) logarithms of the sums of
     exp over the further candidates, -inf for none -> (R,). All in log space: finite for any finite scores. O(R K).
     """
+    if scores.size(1) == 0:  # nothing is ranked: certain
+        return scores.sum(dim=1, dtype=accumulation_dtype(scores))
     value: Tensor = _ranking_log_likelihood(scores, rest, floor)[0]
     return value
 

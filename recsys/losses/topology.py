@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from graphkd.kernels import gram, gram_distance
+from graphkd.kernels import gram, gram_distance, grams
 from graphkd.losses.checks import check_rows, choose
 from recsys.losses.common import Tables, Triplets, constant_tables
 from recsys.losses.experts import FALLING, Annealing, Noise, RoutedExperts, RoutedLoss
@@ -29,10 +29,9 @@ def _cosine_distance(s: Tensor, t: Tensor, teacher_term: bool = True) -> Tensor:
     if n * (ds + dt) <= ds * (ds + dt) + dt * dt * teacher_term:
         ours, theirs = s @ s.t(), t @ t.t()
         return ((ours - theirs).square() if teacher_term else ours * (ours - 2 * theirs)).sum()
-    ss, st = gram(s, s), gram(s, t)
     if teacher_term:
-        return gram_distance(ss, gram(t, t), st).to(s.dtype)
-    return (ss.square().sum() - 2 * st.square().sum()).to(s.dtype)
+        return gram_distance(*grams(s, t)).to(s.dtype)
+    return (gram(s, s).square().sum() - 2 * gram(s, t).square().sum()).to(s.dtype)
 
 
 class FTD(Loss):
