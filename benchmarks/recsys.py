@@ -156,7 +156,9 @@ def runs(arguments: argparse.Namespace, protocol: Protocol, seed: int) -> Iterat
         "epochs": arguments.epochs,
         "patience": arguments.patience or None,
         "metric_every": arguments.metric_every,
-        "optimizer": partial(torch.optim.Adam, lr=arguments.lr, weight_decay=arguments.weight_decay),
+        "optimizer": partial(
+            torch.optim.Adam, lr=arguments.lr, weight_decay=arguments.weight_decay, fused=True
+        ),
         "seed": seed,
     }
 
