@@ -30,14 +30,6 @@ from recsys.models import MF, LightGCN, Recommender, tables_of
 from recsys.models import show as view
 from recsys.retrieve import Retriever
 
-COSTS = {
-    "parameters": ("parameters", "{:,.0f}"),
-    "table MB": ("embedding_bytes", "{:.2f}", 2**-20),
-    "ms / 1k users": ("latency_ms", "{:.1f}"),
-    "sampling s": ("sampling_seconds", "{:.2f}"),
-    "gradient s": ("gradient_seconds", "{:.2f}"),
-    "train s": ("train_seconds", "{:.0f}"),
-}
 MODELS: dict[str, Callable[[Interactions, int], Recommender]] = {
     "mf": lambda train, width: MF(train.num_users, train.num_items, width),
     "lightgcn": lambda train, width: LightGCN(train, width),
@@ -259,7 +251,7 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
         torch.set_num_threads(arguments.threads)
     measured = list(rows(arguments))
     title = f"{arguments.dataset}, protocol {arguments.protocol}, {arguments.seeds} seeds"
-    show(measured, title, COSTS)
+    show(measured, title)
     if arguments.out:
         write(measured, arguments.out)
     if arguments.plot:

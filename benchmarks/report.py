@@ -1,7 +1,11 @@
-"""What a benchmark shows: a table on the terminal, JSON Lines, a picture."""
+"""What a benchmark shows: a table on the terminal, JSON Lines, a picture.
+
+``python -m benchmarks.report FILE... --metrics hit@5,ndcg@5`` prints the table of runs that were written one by one.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 from collections.abc import Iterable, Mapping
@@ -12,14 +16,18 @@ from rich.console import Console
 from rich.table import Table
 
 Row = dict[str, Any]
-# title -> key of a row, format, and a factor if the unit changes
-Costs = Mapping[str, tuple[Any, ...]]
-GNN_COSTS: Costs = {
+# title -> key of a row, format, and a factor if the unit changes; a table has those that its rows know
+COSTS: Mapping[str, tuple[Any, ...]] = {
     "parameters": ("parameters", "{:,.0f}"),
+    "table MB": ("embedding_bytes", "{:.2f}", 2**-20),
     "latency ms": ("latency_ms", "{:.2f}"),
     "peak MB": ("peak_memory_mb", "{:.1f}"),
+    "sampling s": ("sampling_seconds", "{:.2f}"),
+    "gradient s": ("gradient_seconds", "{:.2f}"),
     "train s": ("train_seconds", "{:.1f}"),
 }
+_BASE = "none"  # the student alone, which gains are counted from
+_MOST = 4  # metrics in a table; all are in the file
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
@@ -48,22 +56,39 @@ def median(rows: list[Row], key: str) -> float:
     return statistics.median(row[key] for row in rows)
 
 
-def show(rows: list[Row], title: str, costs: Costs = GNN_COSTS) -> None:
-    """Print quality and cost of every method; speed-up is the teacher's latency over the model's."""
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    table = Table(title=title, caption="quality: mean ± standard deviation over seeds in %; cost: median")
+def gain(rows: list[Row], base: list[Row]) -> str:
+    """Mean difference to the base over the seeds of both, in points of a percent, ± its standard error."""
+    known = {row["seed"]: row["value"] for row in base}
+    gains = [100 * (row["value"] - known[row["seed"]]) for row in rows if row["seed"] in known]
+    if len(gains) < 2 or rows is base:
+        return ""
+    return f"{statistics.fmean(gains):+.2f} ± {statistics.stdev(gains) / len(gains) ** 0.5:.2f}"
+
+
+def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
+    """Print quality, gain over the student alone and cost of every method; speed-up is the teacher's latency over its.
+
+    metrics: the first four of the rows where None; the gain is that of the first.
+    """
+    metrics = metrics or list(dict.fromkeys(row["metric"] for row in rows))[:_MOST]
+    costs = {name: cost for name, cost in COSTS.items() if cost[0] in rows[0]}
+    groups = by_method(rows, metrics[0])
+    caption = (
+        f"quality: mean ± standard deviation over seeds in %; gain: of {metrics[0]}, ± standard error; cost: median"
+    )
+    table = Table(title=title, caption=caption)
     for column in ("method", "model"):
         table.add_column(column)
-    for column in (*metrics, *costs, "speed-up"):
+    for column in (*metrics, "gain", *costs, "speed-up"):
         table.add_column(column, justify="right")
-    groups = by_method(rows, metrics[0])
     teacher = median(groups["teacher"], "latency_ms") if "teacher" in groups else float("nan")
     for method, group in groups.items():
         quality = [_percent(by_method(rows, metric)[method]) for metric in metrics]
+        quality.append(gain(group, groups[_BASE]) if _BASE in groups else "")
         spent = [_cost(group, *cost) for cost in costs.values()]
         speed_up = f"{teacher / median(group, 'latency_ms'):.1f}"
         table.add_row(method, group[0]["student"], *quality, *spent, speed_up)
-    Console(width=None if Console().is_terminal else 160).print(table)
+    Console(width=None if Console().is_terminal else 180).print(table)
 
 
 def _percent(rows: list[Row]) -> str:
@@ -104,3 +129,29 @@ def plot(
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the table of the rows of some files; of a run that was written twice the last counts."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("files", type=Path, nargs="+", help="JSON Lines of --out")
+    parser.add_argument("--metrics", type=lambda text: text.split(","), help="default: the first four of the rows")
+    parser.add_argument("--plot", type=Path, help="write quality against latency as a picture")
+    arguments = parser.parse_args(argv)
+    runs: dict[tuple, Row] = {}
+    for row in (json.loads(line) for file in arguments.files for line in file.read_text().splitlines()):
+        runs[tuple(row[key] for key in ("dataset", "split", "method", "student", "metric", "seed"))] = row
+    rows = list(runs.values())
+    metrics = arguments.metrics or list(dict.fromkeys(row["metric"] for row in rows))[:_MOST]
+    missing = set(metrics) - {row["metric"] for row in rows}
+    if missing:
+        parser.error(f"--metrics must be in the files, got {', '.join(sorted(missing))}")
+    seeds = sorted({row["seed"] for row in rows})
+    title = f"{rows[0]['dataset']}, {rows[0]['split']}, seeds {', '.join(map(str, seeds))}"
+    show(rows, title, metrics)
+    if arguments.plot:
+        plot(rows, arguments.plot, title, quality=metrics[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The tables of benchmarks: gains are paired by seed, files are merged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.report import gain, main
+
+
+def row(method: str, seed: int, value: float, metric: str = "ndcg@10") -> dict[str, Any]:
+    names = {"dataset": "toy", "split": "ratio", "student": "mf:8", "method": method, "metric": metric}
+    return {**names, "seed": seed, "value": value, "parameters": 10, "latency_ms": 1.0}
+
+
+def test_a_gain_is_the_mean_difference_over_common_seeds() -> None:
+    base = [row("none", seed, value) for seed, value in enumerate((0.10, 0.20, 0.30))]
+    better = [row("rd", seed, value) for seed, value in ((2, 0.33), (0, 0.11), (7, 0.9))]
+    assert gain(better, base) == "+2.00 ± 1.00"  # differences 3 and 1: deviation sqrt 2, error 1
+    assert gain(better[:1], base) == ""
+    assert gain(base, base) == ""
+
+
+def test_files_become_one_table_and_the_last_of_a_run_counts(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    one.write_text("".join(json.dumps(row("none", seed, 0.5)) + "\n" for seed in (0, 1)))
+    other.write_text(json.dumps(row("none", 1, 0.7)) + "\n" + json.dumps(row("rd", 1, 0.25)) + "\n")
+    main([str(one), str(other)])
+    printed = capsys.readouterr().out
+    assert "60.00 ± 10.00" in printed
+    assert "25.00 ± 0.00" in printed
+    assert "seeds 0, 1" in printed
+
+
+def test_an_unknown_metric_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text(json.dumps(row("none", 0, 0.5)) + "\n")
+    with pytest.raises(SystemExit):
+        main([str(file), "--metrics", "recall@7"])
+    assert "recall@7" in capsys.readouterr().err
