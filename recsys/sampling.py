@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from graphkd.kernels import race_top_k
+from graphkd.kernels.operators import accumulation_dtype
 from recsys.interactions import Interactions
 
 
@@ -22,22 +24,19 @@ def race(log_weights: Tensor, k: int, *, rows: int | None = None, chunk: int = 2
         if rows is None:
             raise ValueError("'rows' must say how many rows to draw from one vector of weights, got None")
         log_weights = log_weights.expand(rows, -1)
-    count, size = log_weights.shape
-    if not 0 <= k <= size:
-        raise ValueError(f"'k' must be from 0 to {size}, the number of positions, got {k}")
-    drawn = torch.empty(count, k, dtype=torch.long, device=log_weights.device)
-    step = max(1, chunk // max(size, 1))
-    for start in range(0, count, step):
-        part = log_weights[start : start + step]
+    size = log_weights.size(1)
+
+    def drawn(part: Tensor) -> Tensor:
         # Uniform numbers in float64: those of float32 are multiples of 2**-24, too coarse for the smallest E.
         clock = torch.rand(part.shape, dtype=torch.float64, device=part.device).log_().neg_()
-        best = (part - clock.to(part.dtype).log_()).topk(k, dim=1, sorted=False)
-        drawn[start : start + step] = best.indices.sort(dim=1).values
-        short = (best.values == -torch.inf).any(dim=1)
-        if bool(short.any()):
-            row = start + int(short.nonzero()[0])
-            raise ValueError(f"every row must have {k} positions of positive weight, row {row} has fewer")
-    return drawn
+        return race_top_k(part, clock.to(accumulation_dtype(part)), k)
+
+    positions = torch.cat([drawn(part) for part in log_weights.split(max(1, chunk // max(size, 1)))])
+    short = (positions[:, -1:] == size).any(dim=1)
+    if bool(short.any()):
+        row = int(short.nonzero()[0])
+        raise ValueError(f"every row must have {k} positions of positive weight, row {row} has fewer")
+    return positions
 
 
 def first_distinct(draw: Callable[[Tensor], Tensor], rows: int, k: int, device: torch.device | str = "cpu") -> Tensor:

@@ -15,6 +15,7 @@ from recsys.losses.common import check_scores
 from recsys.models import Lists
 
 Phase = Literal["overall", "rank"]
+_PHASES = ("overall", "rank")
 
 
 def _rest(scores: Tensor, observed: Tensor, apart: Tensor) -> Tensor:
@@ -45,7 +46,9 @@ def hetcomp_rank(
     """HetComp's final phase: the order of the listed items, above the rest; formula and shapes at ``HetComp``."""
     scores = _clamped(scores, positives, tops, observed, clamp)
     half, tenth = tops[:, : tops.size(1) // 2], tops[:, : tops.size(1) // 10]
-    beyond_half, beyond_tenth = _rest(scores, observed, half), _rest(scores, observed, tenth)
+    beyond_half = _rest(scores, observed, half)
+    between = scores.gather(1, half[:, tenth.size(1) :]).logsumexp(dim=1)
+    beyond_tenth = torch.logaddexp(beyond_half, between)  # all items are gone through once, not twice
 
     def ranking(listed: Tensor, rest: Tensor) -> Tensor:
         return -ranking_log_likelihood(scores.gather(1, listed), rest, floor).sum()
@@ -61,7 +64,8 @@ class HetComp(Loss):
     "overall", while teachers' stages advance: - sum_{i in P + T} [S_i - log max(rest(T) + exp S_i, floor)]. "rank", on
     their last stage, with PL(A; r) = - sum_k [S_k - log max(r + sum_{i >= k, i in A} exp S_i, floor)]:
     PL(P; rest(T_half)) + (PL(T_half; rest(T_half)) + PL(T_tenth; rest(T_tenth))) / 2, T_half and T_tenth being the
-    first K // 2 and K // 10 of T. Sums over users; set ``phase`` as stages advance (``stage_discrepancy``).
+    first K // 2 and K // 10 of T, times ``rank_weight``. Sums over users. The phase is that of the batch, which
+    ``HetCompLists`` gives with the lists, one for all users as in the authors' code, else ``phase``.
     student: tables (U, d), (I, d); ``tops``, ``known``: Lists of the same users (R,) with items (R, K), (R, p), in the
     teachers' order; ``interactions``: the training pairs. The authors' weights are 0.01 and 0.005, without a base loss.
     The authors subtract sums of exp, here the items are masked: no cancellation. O(R I d).
@@ -74,16 +78,19 @@ class HetComp(Loss):
         interactions: Interactions,
         *,
         phase: Phase = "overall",
+        rank_weight: float = 0.5,
         clamp: float = 40.0,
         floor: float = 1e-5,
         on: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(on=on)
         self.interactions = interactions
-        self.phase = choose("phase", phase, ("overall", "rank"))
+        self.phase, self.rank_weight = choose("phase", phase, _PHASES), rank_weight
         self.knobs: dict[str, Any] = {"clamp": clamp, "floor": floor}
 
-    def forward(self, student: tuple[Tensor, Tensor], *, tops: Lists, known: Lists) -> Tensor:
+    def forward(
+        self, student: tuple[Tensor, Tensor], *, tops: Lists, known: Lists, phase: Phase | None = None
+    ) -> Tensor:
         """See the class."""
         if not torch.equal(tops.users, known.users):
             raise ValueError("'known' must be about the users of 'tops', row by row, got other users")
@@ -92,8 +99,11 @@ class HetComp(Loss):
         rows, taken = self.interactions.of(tops.users)
         observed = torch.zeros_like(scores, dtype=torch.bool)
         observed[rows, taken] = True
-        of_phase = hetcomp_overall if self.phase == "overall" else hetcomp_rank
-        return of_phase(scores, known.items, tops.items, observed, **self.knobs)
+        observed[:, 0] |= self.interactions.padding
+        lists = known.items, tops.items, observed
+        if choose("phase", phase or self.phase, _PHASES) == "overall":
+            return hetcomp_overall(scores, *lists, **self.knobs)
+        return self.rank_weight * hetcomp_rank(scores, *lists, **self.knobs)
 
 
 @torch.no_grad()
@@ -124,8 +134,7 @@ def list_ndcg(
 def stage_discrepancy(student: Tensor, teacher: Tensor, observed: Tensor | None = None, **knobs: Any) -> Tensor:
     """How far a student's rankings are from the lists of its teachers' next stage: 1 - ``list_ndcg``, (R,).
 
-    HetComp's authors look every tenth epoch, and advance a user once initial / now exceeds 1.05 * 0.995^(epoch // 10)
-    or is below 1.
+    ``HetCompLists`` advances a user's teachers by it.
     """
     return 1 - list_ndcg(student, teacher, observed, **knobs)
 

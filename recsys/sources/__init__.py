@@ -3,5 +3,6 @@
 from recsys.sources.lists import DCDLists, IRRRDLists, RRDLists
 from recsys.sources.pairwise import UnKDLists
 from recsys.sources.pointwise import CDLists, RDLists, TopLists
+from recsys.sources.stages import HetCompLists
 
-__all__ = ["CDLists", "DCDLists", "IRRRDLists", "RDLists", "RRDLists", "TopLists", "UnKDLists"]
+__all__ = ["CDLists", "DCDLists", "HetCompLists", "IRRRDLists", "RDLists", "RRDLists", "TopLists", "UnKDLists"]

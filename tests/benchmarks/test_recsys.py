@@ -1,30 +1,50 @@
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+from pathlib import Path
 
 import pytest
+import torch
 
-from benchmarks.ranking_methods import METHODS
-from benchmarks.recsys import Protocol, main
+from benchmarks.ranking_methods import METHODS, base_loss
+from benchmarks.ranking_models import load
+from benchmarks.ranking_protocol import Protocol, cost
+from benchmarks.recsys import Series, main, parse
 from datasets.recommenders import load_interactions, skewed
-from recsys.models import MF
+from recsys.interactions import check_same_ids
+from recsys.losses import BPR, LogLoss
+from recsys.models import MF, LightGCN, Tables
 
 KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}
 COSTS = {"parameters", "embedding_bytes", "latency_ms", "sampling_seconds", "gradient_seconds", "train_seconds"}
+SHORT = ["--dataset", "skewed", "--teacher", "mf:12", "--student", "mf:4", "--epochs", "2", "--seeds", "1"]
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """A generated set that a run of two epochs goes through in a moment."""
     split = skewed(num_users=300, num_items=240, pairs_per_user=8, seed=0)
-    monkeypatch.setattr("benchmarks.recsys.load_interactions", lambda *_, **__: split)
+    monkeypatch.setattr("benchmarks.ranking_models.load_interactions", lambda *_, **__: split)
     return split
+
+
+@pytest.fixture
+def atomic(tmp_path, small):
+    """The arguments that name a dataset in RecBole's format; skips without RecBole."""
+    if importlib.util.find_spec("recbole") is None:
+        pytest.skip("RecBole is not installed: pip install --no-deps recbole==1.2.1")
+    users, items = small.train.union(small.valid, small.test).pairs()
+    lines = [f"u{user}\ti{item}\t3.5" for user, item in zip(users[:900].tolist(), items[:900].tolist(), strict=True)]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.inter").write_text("\n".join(["user_id:token\titem_id:token\trating:float", *lines]))
+    return ["--dataset", "mine", "--data-path", str(tmp_path), "--epochs", "1", "--seeds", "1"]
 
 
 def test_every_method_writes_a_line_per_value_a_table_and_a_picture(tmp_path, capsys):
     out, picture = tmp_path / "rows.jsonl", tmp_path / "plot.png"
-    arguments = ["--dataset", "skewed", "--teacher", "mf:12", "--student", "mf:4", "--epochs", "2", "--seeds", "1"]
-    main([*arguments, "--methods", "all", "--out", str(out), "--plot", str(picture)])
+    main([*SHORT, "--methods", "all", "--out", str(out), "--plot", str(picture)])
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(rows) == 2 * (1 + len(METHODS))
     assert all(row.keys() >= KEYS | COSTS for row in rows)
@@ -40,8 +60,7 @@ def test_a_protocol_has_its_metrics(protocol, metric, small):
     assert metric in Protocol(protocol, small).quality(MF(300, 240, 4))
 
 
-def test_leave_one_out_ranks_the_one_item_of_each_user(monkeypatch):
-    monkeypatch.undo()
+def test_leave_one_out_ranks_the_one_item_of_each_user():
     try:
         split = load_interactions("citeulike-derrd")
     except RuntimeError as error:
@@ -51,15 +70,104 @@ def test_leave_one_out_ranks_the_one_item_of_each_user(monkeypatch):
     assert 0 < quality["hit@5"] < 0.05  # an untrained model finds one in a hundred
 
 
+def test_runs_are_kept_under_their_names_and_not_trained_again(tmp_path, capsys, monkeypatch):
+    arguments = [*SHORT, "--methods", "none,rrd,hetcomp", "--runs", str(tmp_path)]
+    first = main(arguments)
+    monkeypatch.setattr("benchmarks.ranking_training.Stopwatch.__iter__", None)  # no batch is asked for
+    again = main(arguments)
+    names = ("teacher-mf12", "none-mf4", "rrd-mf4", "hetcomp-mf4", "hetcomp.teacher-mf12", "hetcomp.teacher-lightgcn12")
+    assert {path.name for path in tmp_path.iterdir()} == {f"skewed-{name}-0" for name in names}
+    for folder in (path for path in tmp_path.iterdir() if "hetcomp.teacher" not in path.name):
+        assert {path.name for path in folder.iterdir()} == {"last.pt", "best.pt"}
+    assert [row["value"] for row in first] == [row["value"] for row in again]
+
+
+class TestHetComp:
+    def series(self, *arguments):
+        return Series(parse([*SHORT, "--epochs", "5", "--patience", "0", *arguments]), 0)
+
+    def test_its_teachers_are_the_benchmarks_and_one_of_another_kind(self):
+        series = self.series()
+        _, _, teacher = next(series.runs())
+        ours, other = series.trajectories()
+        assert [len(each) for each in (ours, other)] == [4, 4]  # after epochs 1, 2, 4 and 5
+        assert torch.equal(ours[-1].user.weight, teacher.model.user.weight)
+        assert not torch.equal(ours[-2].user.weight, teacher.model.user.weight)
+        assert all(isinstance(each, LightGCN) and each.table.weight.size(1) == 12 for each in other)
+
+    def test_a_lightgcn_is_accompanied_by_mf(self):
+        ours, other = self.series("--teacher", "lightgcn:4", "--epochs", "1").trajectories()
+        assert isinstance(ours[0], LightGCN)
+        assert isinstance(other[0], MF)
+
+
+class TestRecBole:
+    def test_a_teacher_without_tables(self, atomic, capsys):
+        rows = main([*atomic, "--teacher", "neumf:4", "--student", "mf:2", "--methods", "none,cd,unkd,hetcomp"])
+        assert {row["method"] for row in rows} == {"teacher", "none", "cd", "unkd", "hetcomp"}
+        teacher = rows[0]
+        assert teacher["embedding_bytes"] == 4 * teacher["parameters"]
+        assert teacher["latency_ms"] > 0
+
+    def test_a_student_without_tables(self, atomic, capsys):
+        rows = main([*atomic, "--teacher", "mf:4", "--student", "neumf:2", "--methods", "rd,cd_student,irrrd,dcd"])
+        assert {row["method"] for row in rows} == {"teacher", "rd", "cd_student", "irrrd", "dcd"}
+
+    @pytest.mark.parametrize(
+        ("side", "methods"), [("teacher", "['de', 'htd']"), ("student", "['de', 'htd', 'hetcomp']")]
+    )
+    def test_methods_that_need_tables_are_named_before_anything_is_trained(self, atomic, side, methods, monkeypatch):
+        monkeypatch.setattr("benchmarks.ranking_training.fit", None)
+        models = {"teacher": "mf:4", "student": "mf:4", side: "neumf:4"}
+        arguments = [text for name, model in models.items() for text in (f"--{name}", model)]
+        message = f"{methods} need the {side}'s tables of users and items, but NeuMF scores without"
+        with pytest.raises(ValueError, match=re.escape(message)) as error:
+            main([*atomic, *arguments, "--methods", "none,de,rrd,htd,hetcomp"])
+        assert "'rrd'" in str(error.value).partition("that take scores")[2]
+
+    def test_neumf_has_its_own_loss_and_its_own_sizes(self, atomic):
+        series = Series(parse([*atomic, "--teacher", "neumf:4", "--student", "BPR:3"]), 0)
+        neumf, bpr = series._build("neumf:4"), series._build("BPR:3")
+        assert isinstance(base_loss(neumf), LogLoss)
+        assert isinstance(base_loss(bpr), BPR)
+        assert neumf.model.user_mf_embedding.weight.size(1) == neumf.model.user_mlp_embedding.weight.size(1) == 4
+        assert neumf.model.mlp_hidden_size == [8, 4]
+        assert bpr.tables()[1].size(1) == 3
+
+    def test_other_models_go_by_the_names_of_their_classes(self, atomic, capsys):
+        rows = main([*atomic, "--teacher", "LightGCN:4", "--student", "BPR:2", "--methods", "de"])
+        assert rows[0]["embedding_bytes"] == 4 * rows[0]["parameters"] == 8 * rows[-1]["parameters"]
+
+    def test_a_dataset_of_ones_own_is_split_by_the_protocol(self, atomic):
+        _, name, _, folder, *_ = atomic
+        ratio, loo = (load(name, protocol, 0, Path(folder)) for protocol in ("ratio", "loo"))
+        assert ratio.recbole is not None
+        assert ratio.train.padding
+        assert int(loo.split.test.degrees().max()) == int(loo.split.valid.degrees().max()) == 1
+        check_same_ids(load(name, "ratio", 0, Path(folder)).split, ratio.split)
+        assert not torch.equal(load(name, "ratio", 1, Path(folder)).train.items, ratio.train.items)
+
+    def test_the_embedded_set_is_split_as_by_its_loader(self, atomic):
+        check_same_ids(load("ml-100k", "ratio", 0).split, load_interactions("ml-100k", seed=0))
+
+
+def test_costs_of_tables():
+    found = cost(Tables(torch.randn(50, 3), torch.randn(70, 3)))
+    assert (found["parameters"], found["embedding_bytes"]) == (0, 4 * 3 * 120)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--methods", "foo"], "'methods' must be among"),
         (["--teacher", "mf"], "a model is NAME:WIDTH with a name of"),
         (["--student", "tree:3"], "a model is NAME:WIDTH with a name of"),
+        (["--dataset", "foo"], "or a RecBole dataset with its --data-path, got 'foo'"),
+        (["--dataset", "foo", "--data-path", "nowhere"], "must have its interactions at 'nowhere/foo/foo.inter'"),
+        (["--dataset", "skewed", "--teacher", "neumf:4"], "it needs 'ml-100k' or a --data-path, got 'skewed'"),
     ],
 )
 def test_wrong_arguments_end_with_a_message(arguments, message, capsys):
     with pytest.raises(SystemExit):
         main(arguments)
-    assert message in capsys.readouterr().err
+    assert message in " ".join(capsys.readouterr().err.split())

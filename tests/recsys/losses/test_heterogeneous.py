@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recsys.interactions import Interactions
 from recsys.losses import HetComp, hetcomp_overall, hetcomp_rank, list_ndcg, stage_discrepancy
+from recsys.losses.heterogeneous import Phase
 from recsys.models import Lists
 
 ROWS, ITEMS = 3, 40
@@ -67,17 +68,40 @@ def test_gradients(loss: Callable[..., Tensor]) -> None:
     assert torch.autograd.gradcheck(lambda x: loss(x, *lists), scores.requires_grad_())
 
 
-@pytest.mark.parametrize(("phase", "function"), [("overall", hetcomp_overall), ("rank", hetcomp_rank)])
-def test_the_class_builds_scores_and_mask(phase: str, function: Callable[..., Tensor]) -> None:
+@pytest.mark.parametrize(
+    ("phase", "function", "weight"), [("overall", hetcomp_overall, 1), ("rank", hetcomp_rank, 0.5)]
+)
+@pytest.mark.parametrize("given", [False, True])
+def test_the_class_builds_scores_and_mask(
+    phase: Phase, function: Callable[..., Tensor], weight: float, given: bool
+) -> None:
     _, positives, tops, observed = example()
     user, item = torch.randn(5, 4), torch.randn(ITEMS, 4)
     users = torch.tensor([4, 0, 3])
     rows, items = observed.nonzero().unbind(1)
-    loss = HetComp(Interactions.from_pairs(users[rows], items, 5, ITEMS), phase=phase)  # type: ignore[arg-type]
-    got = loss((user, item), tops=Lists(users, tops), known=Lists(users, positives))
-    torch.testing.assert_close(got, function(user[users] @ item.T, positives, tops, observed))
+    pairs = Interactions.from_pairs(users[rows], items, 5, ITEMS)
+    lists = {"tops": Lists(users, tops), "known": Lists(users, positives)}
+    got = (
+        HetComp(pairs)((user, item), **lists, phase=phase)
+        if given
+        else HetComp(pairs, phase=phase)((user, item), **lists)
+    )
+    torch.testing.assert_close(got, weight * function(user[users] @ item.T, positives, tops, observed))
     with pytest.raises(ValueError, match="'known' must be about the users of 'tops'"):
-        loss((user, item), tops=Lists(users, tops), known=Lists(users.flip(0), positives))
+        HetComp(pairs)((user, item), tops=Lists(users, tops), known=Lists(users.flip(0), positives))
+
+
+@pytest.mark.parametrize("phase", ["overall", "rank"])
+def test_padding_is_no_candidate(phase: Phase) -> None:
+    user, item = torch.randn(4, 3), torch.randn(ITEMS, 3)
+    users, tops = torch.tensor([1, 3]), torch.arange(5, 25).expand(2, -1)
+    pairs = Interactions.from_pairs(torch.tensor([1, 3]), torch.tensor([1, 2]), 4, ITEMS, padding=True)
+    lists = {"tops": Lists(users, tops), "known": Lists(users, torch.tensor([[1], [2]]))}
+    values = []
+    for score in (0.0, 100.0):
+        item[0] = score
+        values.append(HetComp(pairs, phase=phase)((user, item), **lists))
+    assert torch.equal(*values)
 
 
 def test_everything_observed_but_the_tops_is_finite() -> None:
@@ -116,5 +140,9 @@ def test_errors() -> None:
         hetcomp_overall(scores, positives, tops, observed[:, :5])
     with pytest.raises(ValueError, match="'tops' must have the rows of 'scores', 3"):
         hetcomp_rank(scores, positives, tops[:2], observed)
+    pairs = Interactions.from_pairs(tops[0], tops[0], 50, 50)
     with pytest.raises(ValueError, match="'phase' must be one of"):
-        HetComp(Interactions.from_pairs(tops[0], tops[0], 50, 50), phase="last")  # type: ignore[arg-type]
+        HetComp(pairs, phase="last")  # type: ignore[arg-type]
+    lists = {"tops": Lists(torch.arange(3), tops), "known": Lists(torch.arange(3), positives)}
+    with pytest.raises(ValueError, match="'phase' must be one of"):
+        HetComp(pairs)((torch.randn(50, 2), torch.randn(50, 2)), **lists, phase="last")  # type: ignore[arg-type]
