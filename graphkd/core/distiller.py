@@ -68,10 +68,8 @@ class Distiller(nn.Module):
                 digest = self.teacher.digest(loss, taught, batch)
             value = loss.measure(view, digest, batch)
             if value is not None:
-                total = total + weight * value
                 terms[name] = value.detach()
-        if not terms:  # every row masked: a loss of 0 that can still be differentiated
-            total = next(iter(view.values())).sum() * 0
+            total = total + (_zero(loss, view) if value is None else weight * value)
         return Step(total, terms)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
@@ -91,6 +89,12 @@ class Distiller(nn.Module):
         if self.teacher is not None:
             self.teacher.apply_to_tensors(fn)
         return self
+
+
+def _zero(loss: Loss, view: View) -> Any:
+    """0 for a loss with every row masked, differentiable: DDP waits for a gradient of all that a loss reads."""
+    read = [view[name] for name in ((loss.on,) if isinstance(loss.on, str) else loss.on)]
+    return sum(tensor.sum() for tensor in (*read, *loss.parameters())) * 0
 
 
 def _check_rows(name: str, loss: Loss, student: View, teacher: View) -> None:

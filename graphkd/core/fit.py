@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from graphkd.core import checkpoint as files
+from graphkd.core.processes import copy_buffers, gather_objects, share
 from graphkd.core.rng import rng_state, seeded, set_rng_state
 from graphkd.core.view import Batch, names
 
@@ -60,13 +63,16 @@ def fit(
 ) -> nn.Module:
     """Train a module whose ``forward(batch)`` returns a ``Step``; give back its student, best epoch, eval mode.
 
-    data: one batch (full-batch training, a step an epoch) or an iterable of batches, gone through once an epoch.
+    data: one batch (full-batch training, a step an epoch) or an iterable of batches, gone through once an epoch; of
+    several processes each takes its share (``processes.share``), and a step averages their gradients.
     optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.
     metric: student -> float, higher is better, called after every epoch, or every ``metric_every``-th and the last, in
     eval mode without gradients; the best epoch's weights are restored (of equals the latest) and ``patience`` epochs
     without a best end the run.
-    seed: of torch, numpy and random during the run; their states outside are left as they were.
-    fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device.
+    seed: of torch, numpy and random during the run (plus the rank); their states outside are left as they were.
+    fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device, under
+    ``torchrun`` all its processes. All call ``metric``, of which the mean counts; the first alone logs and writes.
+    DDP refuses parameters without a gradient: give ``Fabric(strategy="ddp_find_unused_parameters_true", ...)`` then.
     checkpoint: a folder for ``last.pt`` (all that ``resume=True`` needs to end with the same bits, the ``state_dict``
     of data that has one included) and ``best.pt`` (the student), written atomically every ``save_every`` epochs and at
     the end.
@@ -88,30 +94,36 @@ def fit(
     folder = Path(checkpoint) if checkpoint is not None else None
     if resume and folder is None:
         raise ValueError("'resume' needs the folder of the run: give 'checkpoint', got None")
-    with seeded(seed):
-        run = _Run(task, data, optimizer, fabric, _Progress(seed))
-        if resume and folder is not None and (folder / "last.pt").is_file():
+    student: nn.Module = getattr(task, "student", task)
+    fabric = fabric or _default_fabric(student)
+    fabric.launch()
+    with seeded(seed + fabric.global_rank):  # no two processes drop out the same units
+        run = _Run(task, student, data, optimizer, fabric, _Progress(seed))
+        if resume and folder is not None:
             run.load(folder / "last.pt")
         run.train(epochs, metric, metric_every, patience, folder, save_every, log, progress)
     close = getattr(task, "close", None)
     if close is not None:
         close()
-    return run.student.eval()
+    return student.eval()
 
 
 class _Run:
     """One call of ``fit``: the task set up by Fabric, its optimiser, and how far they have come."""
 
     def __init__(
-        self, task: nn.Module, data: Any, optimizer: OptimizerFactory, fabric: Fabric | None, progress: _Progress
+        self,
+        task: nn.Module,
+        student: nn.Module,
+        data: Any,
+        optimizer: OptimizerFactory,
+        fabric: Fabric,
+        progress: _Progress,
     ) -> None:
-        self.plain, self.data, self.progress = task, data, progress
-        self.student: nn.Module = getattr(task, "student", task)
-        self.fabric = fabric or _on_device_of(self.student)
+        self.plain, self.student, self.data, self.fabric, self.progress = task, student, data, fabric, progress
         parameters = [p for p in task.parameters() if p.requires_grad]
         if not parameters:
             raise ValueError(f"'task' must have parameters to train, {type(task).__name__} has none")
-        self.fabric.launch()
         self.task, self.optimizer = self.fabric.setup(task, optimizer(parameters))
 
     def train(
@@ -136,27 +148,28 @@ class _Run:
                     report["metric"] = self._measure(metric)
                 shown.set_postfix(report, refresh=False)
                 shown.update()
-                if log is not None:
+                if log is not None and self.fabric.is_global_zero:
                     log({"epoch": progress.epoch, **report})
                 if folder is not None and progress.epoch % save_every == 0:
                     self.save(folder)
+        self._agree()
         if folder is not None:
             self.save(folder)
         if progress.best_state:
             self.student.load_state_dict(progress.best_state)
 
-    def _batches(self) -> Callable[[], Iterator[Any]]:
-        """What an epoch goes through: the one batch, moved once, or a loader's batches, moved as they come."""
-        data = self.data
+    def _batches(self) -> Callable[[int], Iterable[Any]]:
+        """What epoch goes through: the one batch, moved once, or this process's batches, moved as they come."""
+        data, fabric = self.data, self.fabric
         if names(data) is None:
-            loader = self.fabric.setup_dataloaders(data) if isinstance(data, torch.utils.data.DataLoader) else data
-            return lambda: (self.fabric.to_device(batch) for batch in loader)
-        if self.fabric.world_size > 1:
-            _log.warning("every one of %d processes trains on the same single batch", self.fabric.world_size)
-        batch = self.fabric.to_device(copy.copy(data))  # PyG's Data.to() works in place
-        return lambda: iter((batch,))
+            own = share(data, fabric.global_rank, fabric.world_size, self.progress.seed)
+            return lambda epoch: map(fabric.to_device, own(epoch))
+        if fabric.world_size > 1:
+            _log.warning("every one of %d processes trains on the same single batch", fabric.world_size)
+        batch = fabric.to_device(copy.copy(data))  # PyG's Data.to() works in place
+        return lambda _: (batch,)
 
-    def _epoch(self, batches: Callable[[], Iterator[Any]], epochs: int) -> dict[str, float]:
+    def _epoch(self, batches: Callable[[int], Iterable[Any]], epochs: int) -> dict[str, float]:
         """One pass; means of loss and terms over the batches that had them. Waits for the device only at the end."""
         for part in (self.plain, self.data):
             announce: Any = getattr(part, "set_epoch", None)
@@ -164,7 +177,7 @@ class _Run:
                 announce(self.progress.epoch, epochs)
         self.plain.train()
         sums: dict[str, list[Tensor]] = {}
-        for batch in batches():
+        for batch in batches(self.progress.epoch):
             loss, terms = self.task(batch)
             self.optimizer.zero_grad()
             self.fabric.backward(loss)
@@ -173,15 +186,17 @@ class _Run:
                 sums.setdefault(name, []).append(value)
         if not sums:
             raise ValueError("'data' must give at least one batch an epoch, got none; a generator ends after one epoch")
-        report = {name: float(torch.stack(values).double().mean()) for name, values in sums.items()}
+        found = {name: torch.stack(values).double().flatten().tolist() for name, values in sums.items()}
+        report = _means(self._of_all(found))
         if not math.isfinite(report["loss"]):
             raise ValueError(f"the loss must stay finite, got at epoch {self.progress.epoch + 1}: {report}")
         return report
 
     @torch.no_grad()
     def _measure(self, metric: Metric) -> float:
+        self._agree()
         self.plain.eval()
-        value = float(metric(self.student))
+        value = fmean(self._of_all(float(metric(self.student))))
         if math.isnan(value):
             raise ValueError(f"'metric' must return a number, got NaN at epoch {self.progress.epoch}")
         if value >= self.progress.best:
@@ -189,11 +204,21 @@ class _Run:
             self.progress.best_state = {k: v.clone() for k, v in self.student.state_dict().items()}
         return value
 
+    def _of_all(self, value: Any) -> list[Any]:
+        """One value of every process."""
+        return gather_objects(value) if self.fabric.world_size > 1 else [value]
+
+    def _agree(self) -> None:
+        """Give all processes the buffers of the first; each fills its own from its batches."""
+        if self.fabric.world_size > 1:
+            copy_buffers(self.plain)
+
     def save(self, folder: Path) -> None:
         """Write last.pt and best.pt."""
+        rng, *others = self._of_all(rng_state())
         if self.fabric.is_global_zero:
-            state = {"task": self.plain.state_dict(), "optimizer": self.optimizer.state_dict(), "rng": rng_state()}
-            state |= {"progress": asdict(self.progress)}
+            state = {"task": self.plain.state_dict(), "optimizer": self.optimizer.state_dict(), "rng": rng}
+            state |= {"other_rngs": others, "progress": asdict(self.progress)}
             if hasattr(self.data, "state_dict"):
                 state |= {"data": self.data.state_dict()}
             files.save(state, folder / "last.pt")
@@ -201,8 +226,11 @@ class _Run:
         self.fabric.barrier()
 
     def load(self, path: Path) -> None:
-        """Go on where ``save`` left off."""
-        state = files.load(path)
+        """Go on where ``save`` left off, if it ever wrote; the first process reads for all."""
+        found = files.load(path) if self.fabric.is_global_zero and path.is_file() else None
+        state = self.fabric.broadcast(found)
+        if state is None:
+            return
         progress = _Progress(**state["progress"])
         if progress.seed != self.progress.seed:
             raise ValueError(
@@ -212,11 +240,26 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if "data" in state:
             self.data.load_state_dict(state["data"])
-        set_rng_state(state["rng"])
+        rngs = [state["rng"], *state.get("other_rngs", ())]
+        if self.fabric.global_rank < len(rngs):
+            set_rng_state(rngs[self.fabric.global_rank])
         self.progress = progress
 
 
-def _on_device_of(student: nn.Module) -> Fabric:
+def _means(reports: list[dict[str, list[float]]]) -> dict[str, float]:
+    """Means over all values of all processes; a name may be missing in some."""
+    found: dict[str, list[float]] = {}
+    for report in reports:
+        for name, values in report.items():
+            found.setdefault(name, []).extend(values)
+    return {name: fmean(values) for name, values in found.items()}
+
+
+def _default_fabric(student: nn.Module) -> Fabric:
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+        if world > 1:
+            return Fabric(devices=local, num_nodes=world // local)
     device = next((p.device for p in student.parameters()), torch.device("cpu"))
     devices: Any = [device.index or 0] if device.type == "cuda" else 1
     return Fabric(accelerator=device.type, devices=devices)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.processes import gather_rows
 from graphkd.core.view import Batch, View, fill
 
 Entry = Tensor | tuple[Tensor, ...]
@@ -43,10 +44,25 @@ class Loss(nn.Module):
         super().__init__()
         if on is not None:
             self.on = on
-        self.where = where
+        self.where, self.gathers = where, False
+        if where is not None:
+            self._reads_only_rows(f"where={where!r} restricts rows")
+
+    def gathered(self) -> Self:
+        """Compare the rows of all processes, not of each alone; the loss itself, changed. See ``gather_rows``.
+
+        Under DDP its gradient is then that of one process with all rows, whatever the reduction and however uneven the
+        rows. Without it that holds for a mean over equally many rows in each; an uneven mean counts processes, not
+        rows, and a sum is divided by their number.
+        """
+        self._reads_only_rows("gathered() joins rows")
+        self.gathers = True
+        return self
+
+    def _reads_only_rows(self, why: str) -> None:
         others = sorted(name for name, needed in self._known["forward"].items() if needed and name not in self.rows)
-        if where is not None and others:
-            raise ValueError(f"where={where!r} restricts rows, but {type(self).__name__} also reads {others}")
+        if others:
+            raise ValueError(f"{why}, but {type(self).__name__} also reads {others}")
 
     def digest(self, teacher: Any) -> Any:
         """What this loss needs of the teacher alone; ``forward`` takes it for ``teacher``, ``Cached`` keeps it."""
@@ -80,19 +96,23 @@ class Loss(nn.Module):
                 f"{type(self).__name__} reads {missing} of the {side}'s view, which has {sorted(view)}; "
                 f"name a hidden layer with taps={{{missing[0]!r}: 'path.of.sub_module'}}"
             )
-        entries = tuple(self._restrict(view[name], batch) for name in wanted)
+        entries = tuple(self._choose(view[name], batch) for name in wanted)
         return entries[0] if isinstance(self.on, str) else entries
 
     def _facts(self, batch: Batch, method: str) -> dict[str, Any]:
         wanted = [name for name, needed in self._known[method].items() if needed or name in batch]
         facts = fill(wanted, batch, type(self).__name__)
-        return {name: self._restrict(fact, batch) if name in self.rows else fact for name, fact in facts.items()}
+        return {name: self._choose(fact, batch) if name in self.rows else fact for name, fact in facts.items()}
+
+    def _choose(self, tensor: Tensor, batch: Batch) -> Tensor:
+        rows = self._restrict(tensor, batch)
+        return gather_rows(rows) if self.gathers else rows
 
     def _restrict(self, tensor: Tensor, batch: Batch) -> Tensor:
         if self.where is None:
             return tensor
         if self.where == "seed":
-            return tensor[: int(batch["batch_size"])]
+            return tensor[: int(fill(["batch_size"], batch, "where='seed'")["batch_size"])]
         name = self.where.removeprefix("~")
         chosen = fill([name], batch, f"where={self.where!r}")[name]
         if chosen.dtype == torch.bool and chosen.size(0) != tensor.size(0):
@@ -126,6 +146,12 @@ class Sum(Loss):
     def parts(self) -> Iterator[tuple[float, Loss]]:
         """The weighted losses, in the order they were written."""
         yield from zip(self.weights, self.losses, strict=True)
+
+    def gathered(self) -> Self:
+        """Each part on the rows of all processes."""
+        for _, loss in self.parts():
+            loss.gathered()
+        return self
 
     def forward(self, student: Entry, teacher: Any, **facts: Any) -> Tensor:
         """The sum on tensors; every part gets the two entries and those of the facts that it takes."""

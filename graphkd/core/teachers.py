@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.fingerprint import graph_fingerprint, model_fingerprint
 from graphkd.core.loss import Loss
+from graphkd.core.rng import seeded
+from graphkd.core.store import Store, write
 from graphkd.core.view import Batch, Call, View, Viewer, names
 
 
@@ -65,42 +69,74 @@ class Cached(Frozen):
     ``data`` is the whole graph; without it the first batch is taken for it. Batches with ``n_id`` (PyG's
     neighbour samplers) get those rows of the view, by node id and never by position; another batch without
     ``n_id`` raises ValueError. Wrong under random feature transforms, which a stored view cannot see: use
-    ``Frozen`` there.
+    ``Frozen`` there. The view is computed outside autocast, whoever asks for it.
+
+    ``path`` keeps the view in a folder on disk (see ``Store``): made when it is not there, memory-mapped, of which
+    ``n_id`` reads its rows only. ``data`` may then be a loader that goes through all nodes, with ``n_id``; of a batch
+    with ``batch_size`` only the seeds' rows are kept. ``dtype`` (float16, bfloat16, float32) is that on disk, by
+    default the teacher's own, in which rows are shown in any case. ValueError where the store is damaged, or was made
+    by another teacher (class or state of a sub-module), from another graph (what the teacher's ``forward`` reads;
+    with ``call``, all that ``data`` holds) or with other taps. What ``call`` does and how a loader samples cannot be
+    noticed. Opening a store reads all of it, the graph and the teacher's state once: about a second per gigabyte. Of
+    several processes that find none each makes one, and the first to finish stays.
     """
 
-    def __init__(self, model: nn.Module, data: Batch | None = None, *, call: Call | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Batch | Iterable[Batch] | None = None,
+        *,
+        call: Call | None = None,
+        path: str | Path | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__(model, call=call)
-        self.data = data
+        if dtype not in (None, torch.float16, torch.bfloat16, torch.float32):
+            raise ValueError(f"'dtype' must be torch.float16, torch.bfloat16 or torch.float32, got {dtype}")
+        if path is None and (dtype is not None or (data is not None and names(data) is None)):
+            what = f"dtype={dtype}" if dtype is not None else f"a {type(data).__name__} as 'data'"
+            raise ValueError(f"{what} is for a store on disk: give 'path', got None")
+        self.data: Any = data
+        self.path = None if path is None else Path(path)
+        self.dtype = dtype
+        self._taps: dict[str, str] = {}
         self._view: dict[str, Tensor] | None = None
+        self._store: Store | None = None
         self._known: set[tuple] = set()
         self._digests: weakref.WeakKeyDictionary[Loss, Any] = weakref.WeakKeyDictionary()
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Tap hidden layers by name; what was stored is computed anew."""
+        """Tap hidden layers by name; what was kept in memory is computed anew."""
         super().attach(taps)
+        self._taps = dict(taps)
         self._forget()
 
     def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Move or cast the teacher; what was stored is computed anew."""
+        """Move or cast the teacher; what was kept in memory is computed anew."""
         super().apply_to_tensors(function)
         self._forget()
 
     def _forget(self) -> None:
-        self._view = None
+        self._view = self._store = None
         self._digests.clear()
 
     def __call__(self, batch: Batch) -> View:
         """Show the stored view, or its rows ``n_id``."""
         if "n_id" in batch:
+            if self.data is None:
+                raise ValueError("a batch with 'n_id' is a part of a graph: give the whole, Cached(model, data)")
             rows = batch["n_id"]
-            return {name: tensor[rows.to(tensor.device)] for name, tensor in self._whole(None).items()}
-        view = self._whole(batch)
+            if self.path is not None:
+                return self._opened(self.path).rows(rows)
+            return {name: tensor[rows.to(tensor.device)] for name, tensor in self._whole().items()}
+        if self.data is None:
+            self.data = batch
         if not self._is_whole(batch):
             raise ValueError(
-                f"the Cached teacher was computed on another batch than this one, which has {names(batch)}; give the "
-                "batch its node ids as 'n_id', or use Frozen"
+                f"the Cached teacher was computed on another batch than this one, which has {names(batch)}; {_NO_IDS}; "
+                "for another graph, use Frozen"
             )
-        return view
+        return self._whole()
 
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
         """What ``loss`` needs of this teacher; on the whole graph it is computed once."""
@@ -110,28 +146,71 @@ class Cached(Frozen):
             self._digests[loss] = super().digest(loss, view, batch)
         return self._digests[loss]
 
-    def _whole(self, batch: Batch | None) -> dict[str, Tensor]:
+    def _whole(self) -> dict[str, Tensor]:
+        """The view of all nodes, in memory."""
         if self._view is None:
-            self.data = batch if self.data is None else self.data
-            if self.data is None:
-                raise ValueError("a batch with 'n_id' is a part of a graph: give the whole, Cached(model, data)")
-            device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
-            whole = {name: _moved(self.data[name], device) for name in names(self.data) or ()}
-            self._view = dict(super().__call__(whole if self.call is None else self.data))
+            kept = self._compute(self.data) if self.path is None else self._opened(self.path).whole()
+            self._view = {name: rows.to(self._device()) for name, rows in kept.items()}
         return self._view
+
+    def _device(self) -> torch.device:
+        return next((p.device for p in self.model.parameters()), torch.device("cpu"))
+
+    def _compute(self, batch: Batch) -> View:
+        device = self._device()
+        given = {name: _moved(batch[name], device) for name in names(batch) or ()} if self.call is None else batch
+        with torch.autocast(device.type, enabled=False):
+            return super().__call__(given)
+
+    def _opened(self, path: Path) -> Store:
+        """The store at ``path``, made if it is not there, once it has been found to be this teacher's."""
+        if self._store is None:
+            graph = graph_fingerprint(self.data, None if self.call else self._viewer._wanted)
+            key = {"teacher": model_fingerprint(self.model), "graph": graph, "taps": self._taps}
+            if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+                with seeded(0):  # a loader draws: a run that makes the store is to go as one that finds it
+                    write(path, self._parts(), key, self.dtype)
+            store = Store(path)
+            _check_key(store, key, self.dtype)
+            self._store = store
+        return self._store
+
+    def _parts(self) -> Iterator[tuple[Tensor | None, View]]:
+        """What a store is written from: the view of the graph, or row ids and views of a loader's batches."""
+        if names(self.data) is not None:
+            yield None, self._compute(self.data)
+            return
+        for batch in self.data:
+            if "n_id" not in batch:
+                raise ValueError(f"a store needs to know whose rows a batch has, which has {names(batch)}; {_NO_IDS}")
+            view, ids = self._compute(batch), batch["n_id"]
+            _check_ids(view, ids)
+            kept = slice(int(batch["batch_size"]) if "batch_size" in batch else None)
+            yield ids[kept], {name: rows[kept] for name, rows in view.items()}
 
     def _is_whole(self, batch: Batch) -> bool:
         """Whether a batch holds the same inputs as the graph that was stored; compared once per set of tensors."""
         if batch is self.data:
             return True
-        assert self.data is not None
-        pairs = [(batch[n], self.data[n]) for n in names(self.data) or () if isinstance(self.data[n], Tensor)]
+        held = names(self.data)
+        if held is None:  # a loader
+            return False
+        held = [name for name in held if name != "n_id" and isinstance(self.data[name], Tensor)]
+        if not all(name in batch for name in held):
+            return False
+        pairs = [(batch[name], self.data[name]) for name in held]
         key = tuple((tensor.data_ptr(), tuple(tensor.shape)) for tensor, _ in pairs)
         if key not in self._known:
             if not all(_equal(one, other) for one, other in pairs):
                 return False
             self._known.add(key)
         return True
+
+
+_NO_IDS = (
+    "for a part of a graph, give the batch its node ids as 'n_id' (data.n_id = torch.arange(data.num_nodes) before the "
+    "loader is made)"
+)
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
@@ -141,6 +220,34 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 def _moved(value: Any, device: torch.device) -> Any:
     return value.to(device) if isinstance(value, Tensor) else value
+
+
+def _check_ids(view: View, ids: Tensor) -> None:
+    if ids.numel() and int(ids.min()) < 0:
+        raise ValueError(f"'n_id' must not be negative, got {int(ids.min())}")
+    for name, rows in view.items():
+        if rows.dim() == 0 or rows.size(0) != ids.size(0):
+            raise ValueError(
+                f"to be stored by row, the teacher's {name!r} must have a row for each of the {ids.size(0)} 'n_id' of "
+                f"a batch, got {tuple(rows.shape)}"
+            )
+
+
+def _check_key(store: Store, key: Mapping[str, Any], dtype: torch.dtype | None) -> None:
+    """ValueError that says in what a store is another's; it may hold more tapped layers than are needed."""
+    taps = store.key["taps"]
+    wrong = {
+        "by a teacher of other classes or another state": store.key["teacher"] != key["teacher"],
+        "from another graph": store.key["graph"] != key["graph"],
+        f"with taps {taps}, not {key['taps']}": any(taps.get(name) != path for name, path in key["taps"].items()),
+        f"with another dtype than {dtype}": dtype is not None and store.stored_dtypes() - {dtype},
+    }
+    found = [reason for reason, is_so in wrong.items() if is_so]
+    if found:
+        raise ValueError(
+            f"the store at {str(store.path)!r} was made {' and '.join(found)}; remove the folder and it is made anew, "
+            "or give another 'path'"
+        )
 
 
 def _check_finite(view: View) -> None:

@@ -1,0 +1,136 @@
+"""Several processes: the rows of all of them with gradients, and which batches fall to which."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning_fabric import is_wrapped
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, DistributedSampler
+
+from graphkd.core.rng import seeded
+
+
+def place() -> tuple[int, int]:
+    """Rank of this process and the number of all: (0, 1) where ``torch.distributed`` does not run."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+# ---------------------------------------------------------------- rows
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows of all processes by rank, (n_r, ...) -> (sum n_r, ...); counts may differ. In one process, the rows.
+
+    Differentiable: backward sums over the processes what each asks of a row. A loss that all evaluate on gathered rows
+    therefore has, after DDP's mean over processes, the gradient of one process with all rows. All must call it.
+    O(sum n_r) memory and traffic; a GPU waits for the counts.
+    """
+    if place()[1] == 1:
+        return rows
+    gathered: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]
+    return gathered
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """One small object of every process, by rank."""
+    world = place()[1]
+    if world == 1:
+        return [value]
+    found = [None] * world
+    dist.all_gather_object(found, value)
+    return found
+
+
+def copy_buffers(module: nn.Module) -> None:
+    """Give all processes the buffers of rank 0, such as the running means of its batches; parameters are equal."""
+    for buffer in module.buffers():
+        dist.broadcast(buffer, 0)
+
+
+class _Gather(torch.autograd.Function):
+    """All rows forward; backward the sum over processes, of which each keeps its rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.counts = _counts(rows)
+        return _gather(rows, ctx.counts)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        total = grad.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total.split(ctx.counts)[place()[0]]
+
+
+def _counts(rows: Tensor) -> list[int]:
+    count = torch.tensor([rows.size(0)], device=rows.device)
+    counts = [torch.empty_like(count) for _ in range(place()[1])]
+    dist.all_gather(counts, count)
+    return [int(count) for count in counts]
+
+
+def _gather(rows: Tensor, counts: list[int]) -> Tensor:
+    padded = rows.new_zeros(max(counts), *rows.shape[1:])
+    padded[: rows.size(0)] = rows
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
+# ---------------------------------------------------------------- batches
+def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[int], Iterable[Any]]:
+    """The number of an epoch -> its batches for process ``rank`` of ``world``: one of every ``world`` batches in a row.
+
+    Of a ``DataLoader`` (PyG's are) only these are collated, and their order comes from ``seed`` and epoch; any other
+    iterable must give all processes the same batches. A last round that is not full is filled up from the first.
+    Data that is divided already is taken as it is: a ``DistributedSampler``, or what ``fabric.setup_dataloaders`` made.
+    """
+    loader: Any = data
+    divided = is_wrapped(data) or isinstance(getattr(data, "sampler", None), DistributedSampler)
+    if world > 1 and not divided:
+        if not isinstance(data, DataLoader) or data.batch_sampler is None:
+            return lambda _: _every(data, rank, world)
+        loader = copy.copy(data)
+        # A loader refuses to have it set; building PyG's anew, as Fabric would, takes arguments that they do not keep.
+        loader.__dict__["batch_sampler"] = _Share(data.batch_sampler, rank, world, seed)
+        loader._iterator = None  # persistent workers would go on with the old one
+
+    def batches(epoch: int) -> Iterable[Any]:
+        for name in ("sampler", "batch_sampler"):
+            announce = getattr(getattr(loader, name, None), "set_epoch", None)
+            if announce is not None:
+                announce(epoch)
+        return loader
+
+    return batches
+
+
+def _every(batches: Iterable[Any], rank: int, world: int) -> Iterator[Any]:
+    iterator = iter(batches)
+    first = current = list(islice(iterator, world))
+    while current:
+        yield (current + first * world)[rank]
+        current = list(islice(iterator, world))
+
+
+class _Share:
+    """The batches of indices that fall to one process; all draw the same ones."""
+
+    def __init__(self, sampler: Iterable[Any], rank: int, world: int, seed: int) -> None:
+        self.sampler, self.rank, self.world, self.seed = sampler, rank, world, seed
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Any]:
+        with seeded(self.seed + self.epoch):
+            return iter(list(_every(self.sampler, self.rank, self.world)))
+
+    def __len__(self) -> int:
+        return -(-len(self.sampler) // self.world)  # type: ignore[arg-type]
