@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help venv demo test test-slow test-scatter lint types bench clean
+.PHONY: help venv demo test test-slow test-scatter test-gpu lint types bench compile clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -22,11 +22,18 @@ $(READY): constraints.txt pyproject.toml
 demo: $(READY)  ## compress a graph neural network on real data, in minutes
 	$(BIN)/python -m benchmarks.gnn --dataset digits --teacher sage --student mlp --methods none,kd,glnn --seeds 3
 
+# The second lane runs the Triton kernels on numpy; pytest's 5, no tests, is what it says where Triton is not to be had.
 test: $(READY)  ## the tests, fast lane
 	$(BIN)/python -m pytest
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/cuda || test $$? -eq 5
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(READY)  ## the tests that need an NVIDIA GPU
+	$(BIN)/python -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'torch finds no NVIDIA GPU')"
+	$(BIN)/python -m pytest -m cuda
+	$(BIN)/python -m pytest tests/kernels/cuda
 
 # torch-scatter is compiled from source, minutes on two cores; PyG uses it when it can be imported.
 .scatter/.ready: $(READY)
@@ -50,6 +57,9 @@ bench: $(READY)  ## the measured tables of the README, into results/
 	mkdir -p results
 	$(BIN)/python -m benchmarks.kernels --out results/kernels.jsonl
 	$(BIN)/python -m benchmarks.gnn --dataset cora --split cpf --teacher sage --student mlp --methods none,glnn --seeds 10 --out results/gnn.jsonl
+
+compile: $(READY)  ## the Triton kernels for sm_90, without a GPU: registers and spills
+	$(BIN)/python -m benchmarks.compile_kernels
 
 clean:  ## remove what was built
 	rm -rf .venv .scatter build *.egg-info results

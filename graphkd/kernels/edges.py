@@ -1,7 +1,7 @@
-"""Sampled dense-dense products, sparse-dense products and distances over the edges of a graph.
+"""Sampled dense-dense products and sparse-dense products over the edges of a graph.
 
 Each is a custom operator with an ATen body; the ``*_reference`` twin beside it is the plain (E, d) form that
-tests and benchmarks compare with. Operators take the seven tensors of an ``EdgeLayout`` because a
+tests and benchmarks compare with. Operators take the tensors ``EdgeLayout.rows`` because a
 ``torch.library`` schema knows no dataclass; values per edge are in target order, in float32 at least.
 """
 
@@ -15,23 +15,20 @@ import torch
 from torch import Tensor
 
 from graphkd.kernels.layout import EdgeLayout
-from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
+from graphkd.kernels.operators import accumulation_dtype, operator
 
-_CHUNK_ELEMENTS = 1 << 22  # of a gathered (edges, d) block: 16 MB in float32
-_CLOSE = 1e-2  # below this share of |x_i|^2 + |x_j|^2 a squared distance is recomputed from the difference
+NO_GRADIENT = (None,) * 6  # of a layout
 
 
 # ---------------------------------------------------------------- products: x_target . y_source
 def edge_dot(x: Tensor, y: Tensor, layout: EdgeLayout) -> Tensor:
     """Inner products over edges, u_e = x[target_e] . y[source_e]: (N, d), (N, d) -> (E,), O(E d) time, O(E) memory."""
-    return _edge_dot(x, y, layout.ptr, layout.source, layout.out_ptr, layout.out_target, layout.out_order)
+    return _edge_dot(x, y, *layout.rows)
 
 
 def edge_spmm(values: Tensor, y: Tensor, layout: EdgeLayout, *, transpose: bool = False) -> Tensor:
     """Sum rows over edges, out[target_e] += values_e y[source_e] (transposed: from target to source), -> (N, d)."""
-    return _edge_spmm(
-        values, y, layout.ptr, layout.source, layout.out_ptr, layout.out_target, layout.out_order, transpose
-    )
+    return _edge_spmm(values, y, *layout.rows, transpose)
 
 
 def edge_dot_reference(x: Tensor, y: Tensor, layout: EdgeLayout) -> Tensor:
@@ -47,13 +44,19 @@ def edge_spmm_reference(values: Tensor, y: Tensor, layout: EdgeLayout, *, transp
 
 @operator("edge_dot")
 def _edge_dot(
-    x: Tensor, y: Tensor, ptr: Tensor, source: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
+    x: Tensor,
+    y: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    target: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
 ) -> Tensor:
     if source.numel() == 0:
         return x.new_zeros(0, dtype=accumulation_dtype(x))
     wide = accumulation_dtype(x)
     if source.numel() > x.size(0) * y.size(0):  # so many duplicates no CSR matrix holds; N x N is less
-        target = torch.arange(x.size(0), device=x.device).repeat_interleave(ptr.diff())
         return (x.to(wide) @ y.to(wide).t())[target, source]
     pattern = _csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), y.size(0))
     dots = torch.sparse.sampled_addmm(pattern, x.to(wide).contiguous(), y.to(wide).contiguous().t(), beta=0.0)
@@ -62,12 +65,20 @@ def _edge_dot(
 
 @_edge_dot.register_fake
 def _(
-    x: Tensor, y: Tensor, ptr: Tensor, source: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
+    x: Tensor,
+    y: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    target: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
 ) -> Tensor:
     return x.new_empty(source.size(0), dtype=accumulation_dtype(x))
 
 
-def _edge_dot_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+def save_inputs(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    """Keep all inputs, tensors, for the backward."""
     ctx.save_for_backward(*inputs)
 
 
@@ -75,10 +86,10 @@ def _edge_dot_backward(ctx: Any, grad: Tensor) -> tuple:
     x, y, *layout = ctx.saved_tensors
     grad_x = _edge_spmm(grad, y, *layout, False) if ctx.needs_input_grad[0] else None
     grad_y = _edge_spmm(grad, x, *layout, True) if ctx.needs_input_grad[1] else None
-    return grad_x, grad_y, None, None, None, None, None
+    return grad_x, grad_y, *NO_GRADIENT
 
 
-_edge_dot.register_autograd(_edge_dot_backward, setup_context=_edge_dot_setup)
+_edge_dot.register_autograd(_edge_dot_backward, setup_context=save_inputs)
 
 
 @operator("edge_spmm")
@@ -87,6 +98,7 @@ def _edge_spmm(
     y: Tensor,
     ptr: Tensor,
     source: Tensor,
+    target: Tensor,
     out_ptr: Tensor,
     out_target: Tensor,
     out_order: Tensor,
@@ -108,6 +120,7 @@ def _(
     y: Tensor,
     ptr: Tensor,
     source: Tensor,
+    target: Tensor,
     out_ptr: Tensor,
     out_target: Tensor,
     out_order: Tensor,
@@ -126,7 +139,7 @@ def _edge_spmm_backward(ctx: Any, grad: Tensor) -> tuple:
     ends = (y, grad) if ctx.transpose else (grad, y)
     grad_values = _edge_dot(*ends, *layout) if ctx.needs_input_grad[0] else None
     grad_y = _edge_spmm(values, grad, *layout, not ctx.transpose) if ctx.needs_input_grad[1] else None
-    return grad_values, grad_y, None, None, None, None, None, None
+    return grad_values, grad_y, *NO_GRADIENT, None
 
 
 _edge_spmm.register_autograd(_edge_spmm_backward, setup_context=_edge_spmm_setup)
@@ -142,104 +155,3 @@ def _no_beta_warning() -> None:
 def _csr(ptr: Tensor, index: Tensor, values: Tensor, columns: int) -> Tensor:
     _no_beta_warning()
     return torch.sparse_csr_tensor(ptr, index, values, (ptr.size(0) - 1, columns), check_invariants=False)
-
-
-# ---------------------------------------------------------------- distances: |x_target - x_source|
-def edge_squared_distance(x: Tensor, layout: EdgeLayout) -> Tensor:
-    """Squared Euclidean distances over edges, (N, d) -> (E,), as |x_i|^2 + |x_j|^2 - 2 x_i . x_j.
-
-    Edges between near-duplicate rows, where that form cancels, are computed again from the difference.
-    """
-    return _edge_squared_distance(
-        x, layout.ptr, layout.source, layout.target, layout.out_ptr, layout.out_target, layout.out_order
-    )
-
-
-def edge_l1_distance(x: Tensor, layout: EdgeLayout) -> Tensor:
-    """L1 distances over edges, (N, d) -> (E,); no product form exists, so edges are gathered in bounded chunks."""
-    return _edge_l1_distance(x, layout.source, layout.target)
-
-
-def edge_squared_distance_reference(x: Tensor, layout: EdgeLayout) -> Tensor:
-    """``edge_squared_distance`` with both end points gathered."""
-    return (x[layout.target] - x[layout.source]).square().sum(dim=1)
-
-
-def edge_l1_distance_reference(x: Tensor, layout: EdgeLayout) -> Tensor:
-    """``edge_l1_distance`` with both end points gathered."""
-    return (x[layout.target] - x[layout.source]).abs().sum(dim=1)
-
-
-@operator("edge_squared_distance")
-def _edge_squared_distance(
-    x: Tensor, ptr: Tensor, source: Tensor, target: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
-) -> Tensor:
-    wide = x.to(accumulation_dtype(x))
-    norm = wide.square().sum(dim=1)
-    scale = norm[target] + norm[source]
-    distance = scale - 2 * _edge_dot(wide, wide, ptr, source, out_ptr, out_target, out_order)
-    close = (distance < _CLOSE * scale).nonzero().squeeze(1)
-    for part in row_blocks(close.size(0), x.size(1), _CHUNK_ELEMENTS):
-        edges = close[part]
-        distance[edges] = (wide[target[edges]] - wide[source[edges]]).square().sum(dim=1)
-    return distance
-
-
-@_edge_squared_distance.register_fake
-def _(
-    x: Tensor,
-    ptr: Tensor,
-    source: Tensor,
-    target: Tensor,
-    out_ptr: Tensor,
-    out_target: Tensor,
-    out_order: Tensor,
-) -> Tensor:
-    return x.new_empty(source.size(0), dtype=accumulation_dtype(x))
-
-
-def _edge_squared_distance_backward(ctx: Any, grad: Tensor) -> tuple:
-    x, ptr, source, target, *out = ctx.saved_tensors
-    layout, wide = (ptr, source, *out), x.to(grad.dtype)
-    total = torch.zeros(x.size(0), dtype=grad.dtype, device=grad.device)
-    total = total.index_add(0, target, grad).index_add(0, source, grad)
-    pulled = _edge_spmm(grad, wide, *layout, False) + _edge_spmm(grad, wide, *layout, True)
-    return (2 * (total[:, None] * wide - pulled)).to(x.dtype), None, None, None, None, None, None
-
-
-_edge_squared_distance.register_autograd(_edge_squared_distance_backward, setup_context=_edge_dot_setup)
-
-
-@operator("edge_l1_distance")
-def _edge_l1_distance(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    distance = x.new_empty(source.size(0), dtype=accumulation_dtype(x))
-    for part in row_blocks(source.size(0), x.size(1), _CHUNK_ELEMENTS):
-        distance[part] = (x[target[part]] - x[source[part]]).to(distance.dtype).abs().sum(dim=1)
-    return distance
-
-
-@_edge_l1_distance.register_fake
-def _(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    return x.new_empty(source.size(0), dtype=accumulation_dtype(x))
-
-
-@operator("edge_l1_distance_backward")
-def _edge_l1_pull(grad: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    pull = torch.zeros_like(x, dtype=accumulation_dtype(x), memory_format=torch.contiguous_format)
-    for part in row_blocks(source.size(0), x.size(1), _CHUNK_ELEMENTS):
-        step = (x[target[part]] - x[source[part]]).sign().to(pull.dtype) * grad[part, None]
-        pull.index_add_(0, target[part], step)
-        pull.index_add_(0, source[part], step, alpha=-1)
-    return pull.to(x.dtype)
-
-
-@_edge_l1_pull.register_fake
-def _(grad: Tensor, x: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    return torch.empty_like(x, memory_format=torch.contiguous_format)
-
-
-def _edge_l1_backward(ctx: Any, grad: Tensor) -> tuple:
-    return _edge_l1_pull(grad, *ctx.saved_tensors), None, None
-
-
-_edge_l1_distance.register_autograd(_edge_l1_backward, setup_context=_edge_dot_setup)

@@ -58,6 +58,16 @@ def gram_distance(aa: Tensor, bb: Tensor, ab: Tensor) -> Tensor:
     return (aa.square().sum() + bb.square().sum() - 2 * ab.square().sum()).clamp_min(0)
 
 
+def row_forms(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
+    """The bilinear form of every row, a_i' M b_i: (N, p), (p, q), (N, q) -> (N,) in float64; blocks of rows."""
+    return _row_forms(a, form, b)
+
+
+def row_forms_reference(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
+    """``row_forms`` as one float64 product."""
+    return ((a.double() @ form.double()) * b.double()).sum(dim=1)
+
+
 def polynomial_features(x: Tensor, offset: float = 0.0) -> Tensor:
     """Rows whose inner products are (x_i . x_j + offset)^2: (N, d) -> (N, d (d + 1) / 2); with an offset d + 1 more."""
     rows, columns = torch.triu_indices(x.size(1), x.size(1), device=x.device)
@@ -74,21 +84,29 @@ def squared_distance_divergence(
     """Squared Frobenius distance between two scaled matrices of squared Euclidean distances; scalar, float64.
 
     |D_s / m_s - D_t / m_t|^2 with D_ij = |x_i - x_j|^2. D has rank d + 2: D = P Q' with P = [a, 1, -2 X] and
-    Q = [1, a, X], a = squared row norms, so that every inner product of two such matrices is one of Gram matrices.
+    Q = [1, a, X], a = squared row norms, so that every inner product of two such matrices is one of Gram matrices, all
+    found in those of F = [a, 1, X].
     student: (N, d_s), teacher: (N, d_t), scales m: scalars. O(N d^2) time, O(N d) memory.
     """
-    (ps, qs), (pt, qt) = (_distance_factors(x) for x in (student, teacher))
-    ss = (gram(ps, ps) * gram(qs, qs)).sum() / student_scale**2
-    tt = (gram(pt, pt) * gram(qt, qt)).sum() / teacher_scale**2
-    st = (gram(ps, pt) * gram(qs, qt)).sum() / (student_scale * teacher_scale)
+    s, t = _distance_factor(student), _distance_factor(teacher)
+    ss = _distance_product(gram(s, s)) / student_scale**2
+    tt = _distance_product(gram(t, t)) / teacher_scale**2
+    st = _distance_product(gram(s, t)) / (student_scale * teacher_scale)
     return (ss + tt - 2 * st).clamp_min(0)
 
 
-def _distance_factors(x: Tensor) -> tuple[Tensor, Tensor]:
+def _distance_factor(x: Tensor) -> Tensor:
     x = x - x.mean(dim=0)  # distances do not change, cancellation shrinks
     norm = x.square().sum(dim=1, keepdim=True)
-    one = torch.ones_like(norm)
-    return torch.cat([norm, one, -2 * x], dim=1), torch.cat([one, norm, x], dim=1)
+    return torch.cat([norm, torch.ones_like(norm), x], dim=1)
+
+
+def _distance_product(gram: Tensor) -> Tensor:
+    """The sum of (P'P) * (Q'Q), with P = F diag(1, 1, -2, ...) and Q = F but for its first two columns swapped."""
+    p, q = gram.shape
+    swapped, weight = torch.arange(max(p, q), device=gram.device), gram.new_full((max(p, q),), -2)
+    swapped[:2], weight[:2] = swapped[:2].flip(0), 1
+    return (weight[:p, None] * weight[:q] * gram * gram[swapped[:p]][:, swapped[:q]]).sum()
 
 
 @operator("grams")
@@ -191,3 +209,33 @@ def _gram_backward(ctx: Any, grad: Tensor) -> tuple:
 
 _gram.register_autograd(_gram_backward, setup_context=_gram_setup)
 _grams.register_autograd(_grams_backward, setup_context=_gram_setup)
+
+
+@operator("row_forms")
+def _row_forms(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
+    found = torch.empty(a.size(0), dtype=torch.float64, device=a.device)
+    for start in range(0, a.size(0), _ROWS):
+        rows = slice(start, start + _ROWS)
+        found[rows] = ((a[rows].double() @ form.double()) * b[rows].double()).sum(dim=1)
+    return found
+
+
+@_row_forms.register_fake
+def _(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
+    return a.new_empty(a.size(0), dtype=torch.float64)
+
+
+def _row_forms_backward(ctx: Any, grad: Tensor) -> tuple:
+    a, form, b = ctx.saved_tensors
+    grad_a = grad_form = grad_b = None
+    wide = accumulation_dtype(a)
+    if ctx.needs_input_grad[0]:
+        grad_a = ((b.to(wide) @ form.t().to(wide)) * grad[:, None]).to(a.dtype)
+    if ctx.needs_input_grad[1]:
+        grad_form = gram(a, b, grad).to(form.dtype)
+    if ctx.needs_input_grad[2]:
+        grad_b = ((a.to(wide) @ form.to(wide)) * grad[:, None]).to(b.dtype)
+    return grad_a, grad_form, grad_b
+
+
+_row_forms.register_autograd(_row_forms_backward, setup_context=_gram_setup)

@@ -44,6 +44,11 @@ class EdgeLayout:
         """Number of directed edges, duplicates counted."""
         return self.source.size(0)
 
+    @property
+    def rows(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What operators over edges take: the compressed rows of both directions."""
+        return self.ptr, self.source, self.target, self.out_ptr, self.out_target, self.out_order
+
     def restore(self, values: Tensor) -> Tensor:
         """Put values (E,) from target order back into the order of the ``edge_index``."""
         return torch.empty_like(values).index_copy(0, self.order, values)

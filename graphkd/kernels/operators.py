@@ -19,9 +19,24 @@ def operator(name: str) -> Callable[[Callable[..., Any]], Any]:
             with torch.autocast(tensor.device.type, enabled=False):
                 return body(tensor, *others)
 
-        return torch.library.custom_op(f"graphkd::{name}", exact, mutates_args=())
+        registered = torch.library.custom_op(f"graphkd::{name}", exact, mutates_args=())
+        registered.aten = exact  # type: ignore[attr-defined]
+        return registered
 
     return register
+
+
+def register_cuda(operator: Any, launch: Callable[..., Any]) -> None:
+    """Make ``launch`` the body of an operator for CUDA tensors, but for float64, which keeps the ATen body."""
+
+    @functools.wraps(operator.aten)
+    def body(*arguments: Any) -> Any:
+        if any(isinstance(argument, Tensor) and argument.dtype == torch.float64 for argument in arguments):
+            return operator.aten(*arguments)
+        with torch.autocast("cuda", enabled=False):
+            return launch(*arguments)
+
+    operator.register_kernel("cuda")(body)
 
 
 def accumulation_dtype(x: Tensor) -> torch.dtype:
@@ -33,3 +48,25 @@ def row_blocks(rows: int, width: int, elements: int) -> Iterator[slice]:
     """Slices that cover ``rows`` rows, each of about ``elements`` entries at ``width`` entries a row."""
     step = max(1, min(rows, elements // max(width, 1)))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def register_symmetric(value: Any, pull: Any) -> None:
+    """Autograd of an operator of (student, teacher, *knobs) -> scalar that is the same with the two exchanged.
+
+    ``pull``, of the same arguments, is the gradient with respect to the first.
+    """
+
+    def setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+        ctx.knobs = inputs[2:]
+
+    def backward(ctx: Any, grad: Tensor) -> tuple:
+        student, teacher = ctx.saved_tensors
+        sides = (student, teacher), (teacher, student)
+        pulls = [
+            grad * pull(*side, *ctx.knobs) if needed else None
+            for side, needed in zip(sides, ctx.needs_input_grad[:2], strict=True)
+        ]
+        return *pulls, *(None for _ in ctx.knobs)
+
+    value.register_autograd(backward, setup_context=setup)

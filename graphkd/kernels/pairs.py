@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from graphkd.kernels.edges import _CHUNK_ELEMENTS, _CLOSE
+from graphkd.kernels.edge_distances import _CHUNK_ELEMENTS, _CLOSE
 from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 PairKernel = Literal["dot", "poly", "squared_euclidean", "euclidean", "rbf"]
@@ -57,13 +57,15 @@ def _prepare(x: Tensor, kernel: str) -> tuple[Tensor, Tensor]:
     return x, x.square().sum(dim=1)
 
 
-def _squared_distances(x: Tensor, norm: Tensor, rows: slice) -> Tensor:
-    scale = norm[rows, None] + norm
-    squared = torch.addmm(scale, x[rows], x.t(), alpha=-2)
+def squared_distances(x: Tensor, norm: Tensor, rows: slice, columns: slice = slice(None)) -> Tensor:
+    """|x_i - x_j|^2 of some rows i and j, ``norm`` the squared norms of all; near ones from their difference."""
+    one, other = x[rows], x[columns]
+    scale = norm[rows, None] + norm[columns]
+    squared = torch.addmm(scale, one, other.t(), alpha=-2)
     close = (squared < _CLOSE * scale).nonzero()
     for part in row_blocks(close.size(0), x.size(1), _CHUNK_ELEMENTS):
         i, j = close[part].unbind(1)
-        squared[i, j] = (x[rows][i] - x[j]).square().sum(dim=1)
+        squared[i, j] = (one[i] - other[j]).square().sum(dim=1)
     return squared
 
 
@@ -71,7 +73,7 @@ def _values(x: Tensor, norm: Tensor, rows: slice, kernel: str, sigma: float, deg
     if kernel in ("dot", "poly"):
         dots = x[rows] @ x.t()
         return dots if kernel == "dot" else (dots + offset) ** degree
-    squared = _squared_distances(x, norm, rows)
+    squared = squared_distances(x, norm, rows)
     if kernel == "euclidean":
         return squared.sqrt_()
     return squared if kernel == "squared_euclidean" else squared.div_(-2 * sigma).exp_()

@@ -50,6 +50,27 @@ def segment_sum(values: Tensor, ptr: Tensor) -> Tensor:
     return torch.segment_reduce(values, "sum", offsets=ptr, initial=0)
 
 
+@operator("segment_sum")
+def _segment_sum(values: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
+    return segment_sum(values, ptr)
+
+
+@_segment_sum.register_fake
+def _(values: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
+    return values.new_empty(ptr.size(0) - 1)
+
+
+def _segment_sum_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(inputs[2])
+
+
+def _segment_sum_backward(ctx: Any, grad: Tensor) -> tuple:
+    return grad.index_select(0, ctx.saved_tensors[0]), None, None
+
+
+_segment_sum.register_autograd(_segment_sum_backward, setup_context=_segment_sum_setup)
+
+
 def _logsumexp(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
     """(E,) -> (N,); minus infinity where no edge enters."""
     if scores.numel() == 0:
@@ -75,7 +96,7 @@ def _log_softmax_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
 
 def _log_softmax_backward(ctx: Any, grad: Tensor) -> tuple:
     log_prob, ptr, target = ctx.saved_tensors
-    total = torch.zeros(ptr.size(0) - 1, dtype=grad.dtype, device=grad.device).index_add(0, target, grad)
+    total = _segment_sum(grad, ptr, target)
     return grad - log_prob.exp() * total.index_select(0, target), None, None
 
 

@@ -7,11 +7,18 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from graphkd.kernels.edges import edge_dot, edge_l1_distance, edge_squared_distance
+from graphkd.kernels.edge_distances import edge_l1_distance, edge_squared_distance
+from graphkd.kernels.edges import edge_dot
 from graphkd.kernels.layout import EdgeLayout, edge_layout
 from graphkd.kernels.operators import accumulation_dtype
 
 EdgeKernel = Literal["cosine", "dot", "poly", "squared_euclidean", "euclidean", "rbf", "l1", "laplacian"]
+# What each is a function of: inner products, squared or L1 distances.
+PAIR_VALUES = {
+    **dict.fromkeys(("cosine", "dot", "poly"), "dot"),
+    **dict.fromkeys(("squared_euclidean", "euclidean", "rbf"), "squared"),
+    **dict.fromkeys(("l1", "laplacian"), "l1"),
+}
 
 
 def edge_similarity(
@@ -50,30 +57,47 @@ def similarity_in_layout(
     normalise: bool = False,
 ) -> Tensor:
     """``edge_similarity`` in the target order of a layout, for callers that go on by target."""
-    if kernel not in get_args(EdgeKernel):
-        raise ValueError(f"'kernel' must be one of {get_args(EdgeKernel)}, got {kernel!r}")
-    if kernel in ("cosine", "dot", "poly"):
-        dots = edge_dot(x, x, layout)
+    check_kernel(kernel)
+    if PAIR_VALUES[kernel] == "dot":
+        values = edge_dot(x, x, layout)
         if normalise or kernel == "cosine":
-            dots = dots * _inverse_norm_products(x, layout)
-        return (dots + offset) ** degree if kernel == "poly" else dots
-    if normalise:
-        x = torch.nn.functional.normalize(x.to(accumulation_dtype(x)), dim=1, eps=1e-8)
-    if kernel in ("l1", "laplacian"):
-        distance = edge_l1_distance(x, layout)
-        return distance if kernel == "l1" else (-distance / sigma).exp()
-    squared = edge_squared_distance(x, layout)
-    if kernel == "rbf":
-        return (-squared / (2 * sigma)).exp()
-    return squared if kernel == "squared_euclidean" else _sqrt(squared)
+            values = values * _inverse_norm_products(x, layout)
+    else:
+        x = unit_rows(x) if normalise else x
+        values = (edge_l1_distance if PAIR_VALUES[kernel] == "l1" else edge_squared_distance)(x, layout)
+    return apply_kernel(values, kernel, sigma, degree, offset)
+
+
+def check_kernel(kernel: str) -> None:
+    """Raise if it is unknown."""
+    if kernel not in PAIR_VALUES:
+        raise ValueError(f"'kernel' must be one of {get_args(EdgeKernel)}, got {kernel!r}")
+
+
+def apply_kernel(values: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
+    """Similarities from the products or distances (``PAIR_VALUES``) that the kernel is a function of."""
+    if kernel == "poly":
+        return (values + offset) ** degree
+    if kernel == "euclidean":
+        positive = values > 0
+        return torch.where(positive, values, 1).sqrt() * positive
+    scale = {"rbf": 2 * sigma, "laplacian": sigma}.get(kernel)
+    return values if scale is None else (-values / scale).exp()
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Rows divided by their norms, in float32 at least."""
+    return torch.nn.functional.normalize(x.to(accumulation_dtype(x)), dim=1, eps=1e-8)
+
+
+def inverse_norms(x: Tensor) -> Tensor:
+    """1 / row norms, (N, d) -> (N,); 1e8 for a zero row."""
+    return torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x)).clamp_min(1e-8).reciprocal()
 
 
 def _inverse_norm_products(x: Tensor, layout: EdgeLayout) -> Tensor:
     # Scaling E products instead of N rows: the teacher's normalised copy is never made.
-    inverse = torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x)).clamp_min(1e-8).reciprocal()
+    inverse = inverse_norms(x)
+    if inverse.is_cuda:  # the same numbers, with a gradient that needs no atomics
+        return edge_dot(inverse[:, None], inverse[:, None], layout)
     return inverse.index_select(0, layout.target) * inverse.index_select(0, layout.source)
-
-
-def _sqrt(squared: Tensor) -> Tensor:
-    positive = squared > 0
-    return torch.where(positive, squared, 1).sqrt() * positive

@@ -14,9 +14,26 @@ import torch
 from torch import Tensor
 
 from graphkd import kernels
-from graphkd.kernels import contrast, edges, pairs, rankings, segments
-from graphkd.kernels.gram_matrix import gram_reference
+from graphkd.kernels import (
+    affinities,
+    angles,
+    contrast,
+    distances,
+    distributions,
+    divergences,
+    edge_distances,
+    edges,
+    local_structure,
+    pairs,
+    races,
+    rankings,
+    segments,
+    series,
+    spectral,
+)
+from graphkd.kernels.gram_matrix import gram_reference, row_forms_reference
 from graphkd.kernels.similarity import edge_similarity
+from tests.kernels import all_pairs
 from tests.kernels.graphs import Graph
 
 
@@ -58,6 +75,55 @@ def _on_layout(function: Callable[..., Tensor], /, **knobs: object) -> Callable[
 
 def _dense(function: Callable[..., Tensor], /, **knobs: object) -> Callable[..., Tensor]:
     return lambda *tensors: function(*tensors[:-1], **knobs)
+
+
+def _by_label(function: Callable[..., Tensor], /, **knobs: object) -> Callable[..., Tensor]:
+    """The kernel on tensors, and on a label of every node."""
+    return lambda *tensors: function(*tensors[:-1], labels=_labels(tensors[-1]), **knobs)
+
+
+def _labels(graph: Graph) -> Tensor:
+    return torch.arange(graph.num_nodes) % 3
+
+
+def _matched(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda a, b, graph: function(a, b, _labels(graph), torch.linspace(-2, 0, a.size(0)).to(a.dtype), -4.0)
+
+
+def _all_but_own(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda a, b, graph: function(a, b, torch.arange(graph.num_nodes).flip(0), 2.0)
+
+
+def _of_positive(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Rows shorter than 1, so that cosines are positive, and positive sums, in float32 at least as they come."""
+
+    def kernel(student: Tensor, teacher: Tensor, *sums: Tensor, **knobs: object) -> Tensor:
+        positive = (row.to(torch.promote_types(row.dtype, torch.float32)).square() + 1 for row in sums)
+        return function(student / 8, teacher / 8, *positive, **knobs)
+
+    return kernel
+
+
+def _sampled(function: Callable[..., Tensor], held: int) -> Callable[..., Tensor]:
+    """A memory of ``held`` rows, three of which each anchor sees."""
+
+    def kernel(anchor: Tensor, graph: Graph) -> Tensor:
+        width = anchor.size(1)
+        memory = (torch.arange(held * width).reshape(held, width) % 7 - 3).to(anchor.dtype) / 4  # exact in any dtype
+        index = (torch.arange(graph.num_nodes)[:, None] * 5 + torch.tensor([0, 3, 3])) % held
+        return function(anchor, memory, index, anchor.new_tensor(0.5), 2.0)
+
+    return kernel
+
+
+def _raced(race: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The keys of the winners, which have gradients where positions have none."""
+
+    def kernel(log_weights: Tensor, log_clock: Tensor, graph: Graph) -> Tensor:
+        drawn = race(log_weights, log_clock.exp(), (log_weights.size(1) + 1) // 2)
+        return (log_weights - log_clock).gather(1, drawn)
+
+    return kernel
 
 
 def _similarity(reference: bool, **knobs: object) -> Callable[..., Tensor]:
@@ -116,13 +182,13 @@ CASES: dict[str, Case] = {
     },
     "edge_squared_distance": Case(
         _on_layout(kernels.edge_squared_distance),
-        _on_layout(edges.edge_squared_distance_reference),
+        _on_layout(edge_distances.edge_squared_distance_reference),
         ("node",),
         twice=True,
     ),
     "edge_l1_distance": Case(
         _on_layout(kernels.edge_l1_distance),
-        _on_layout(edges.edge_l1_distance_reference),
+        _on_layout(edge_distances.edge_l1_distance_reference),
         ("node",),
     ),
     "segment_log_softmax": Case(
@@ -141,6 +207,27 @@ CASES: dict[str, Case] = {
         for reverse in (False, True)
     },
     **{
+        f"local_structure_{kernel}{'_normalised' * normalise}{'_reverse' * reverse}": Case(
+            *(
+                _on_layout(
+                    function, kernel=kernel, sigma=1.5, degree=3, offset=0.5, normalise=normalise, reverse=reverse
+                )
+                for function in (kernels.local_structure_kl, local_structure.local_structure_kl_reference)
+            ),
+            ("node", "log_prob"),
+        )
+        for kernel, normalise, reverse in (
+            ("cosine", False, False),
+            ("dot", False, True),
+            ("poly", True, False),
+            ("squared_euclidean", True, True),
+            ("euclidean", False, False),
+            ("rbf", False, True),
+            ("l1", False, False),
+            ("laplacian", False, True),
+        )
+    },
+    **{
         f"ranking_log_likelihood{'_floor' * bool(floor)}": Case(
             _dense(rankings.ranking_log_likelihood, floor=floor),
             _dense(rankings.ranking_log_likelihood_reference, floor=floor),
@@ -148,6 +235,9 @@ CASES: dict[str, Case] = {
         )
         for floor in (0.0, 2.0)
     },
+    "race_top_k": Case(
+        _raced(kernels.race_top_k), _raced(races.race_top_k_reference), ("node", "node"), twice=True, rows=True
+    ),
     "gram": Case(
         _dense(kernels.gram),
         _dense(gram_reference),
@@ -164,11 +254,103 @@ CASES: dict[str, Case] = {
         ("node", "wider", "row", "row"),
         wide_result=True,
     ),
+    "row_forms": Case(
+        all_pairs.form_of_gram(kernels.row_forms, kernels.gram),
+        all_pairs.form_of_gram(row_forms_reference, gram_reference),
+        ("node", "wider"),
+        twice=True,
+        wide_result=True,
+    ),
+    "log_quotient": Case(
+        all_pairs.of_gram(kernels.log_quotient),
+        all_pairs.log_of_reference_gram(spectral.log_quotient_reference),
+        ("node",),
+        wide_result=True,
+    ),
+    **{
+        f"mean_distance{'_squared' * squared}": Case(
+            _dense(kernels.mean_distance, squared=squared),
+            _dense(distances.mean_distance_reference, squared=squared),
+            ("node",),
+        )
+        for squared in (False, True)
+    },
+    **{
+        f"distance_divergence{'_squared' * squared}": Case(
+            all_pairs.scaled(kernels.distance_divergence, squared=squared, delta=0.3),
+            all_pairs.scaled(distances.distance_divergence_reference, squared=squared, delta=0.3),
+            ("node", "wider", "row", "row"),
+        )
+        for squared in (False, True)
+    },
+    "angle_divergence": Case(
+        _dense(kernels.angle_divergence, delta=0.4),
+        _dense(angles.angle_divergence_reference, delta=0.4),
+        ("node", "wider"),
+    ),
+    **{
+        f"series_divergence_{'_'.join(map(str, coefficients))}": Case(
+            _dense(kernels.series_divergence, coefficients=coefficients),
+            _dense(series.series_divergence_reference, coefficients=coefficients),
+            ("node", "wider"),
+        )
+        for coefficients in ((0.5, 1.5), (0.5, 1.5, 0.7), (0.5, 1.5, -0.7), (0.5, 1.5, 0.7, 0.3))
+    },
+    "product_kl": Case(
+        all_pairs.grouped(kernels.product_kl),
+        all_pairs.grouped(distributions.product_kl_reference),
+        ("node", "node", "wider", "wider"),
+    ),
+    "nearest_rows": Case(all_pairs.nearest, all_pairs.nearest_reference, ("node",), twice=True),
+    "farthest_rows": Case(all_pairs.farthest, all_pairs.farthest_reference, ("node",), twice=True),
     "product_logsumexp": Case(
         _dense(kernels.product_logsumexp, scale=2.0),
         _dense(contrast.product_logsumexp_reference, scale=2.0),
         ("node", "node"),
     ),
+    "product_softplus": Case(
+        _all_but_own(kernels.product_softplus), _all_but_own(contrast.product_softplus_reference), ("node", "node")
+    ),
+    "label_divergence": Case(
+        _matched(kernels.label_divergence), _matched(contrast.label_divergence_reference), ("node", "node")
+    ),
+    **{
+        f"sampled_softplus_of_{held}": Case(
+            _sampled(kernels.sampled_softplus, held), _sampled(contrast.sampled_softplus_reference, held), ("node",)
+        )
+        for held in (4, 100)  # memories small and large beside the sample
+    },
+    **{
+        f"affinity_sums_{kernel}{suffix}": Case(
+            on(kernels.affinity_sums, kernel=kernel, **knobs),
+            on(affinities.affinity_sums_reference, kernel=kernel, **knobs),
+            ("node",),
+            twice=not suffix and kernel in ("dot", "cosine"),
+        )
+        for kernel in ("dot", "cosine", "exponential", "rbf", "student_t")
+        for suffix, on, knobs in (
+            ("", _dense, {"sigma": 1.5, "degree": 3.0, "eps": 0.1}),
+            ("_by_label", _by_label, {"sigma": 1.5, "eps": 0.1, "diagonal": False}),
+        )
+    },
+    **{
+        f"affinity_divergence_{kernel}_{divergence}": Case(
+            _dense(_of_positive(kernels.affinity_divergence), kernel=kernel, divergence=divergence, **knobs),
+            _dense(
+                _of_positive(divergences.affinity_divergence_reference), kernel=kernel, divergence=divergence, **knobs
+            ),
+            ("node", "wider", "row", "row"),
+            wide_result=True,
+        )
+        for kernel, divergence, knobs in (
+            ("cosine", "kl", {"eps": 1e-3}),
+            ("cosine", "jeffreys", {"diagonal": False}),
+            ("exponential", "kl_ratio", {"sigma": 1.5, "eps": 0.1}),
+            ("student_t", "jeffreys", {"degree": 3.0, "eps": 0.1}),
+            ("rbf", "kl", {"sigma": 1.5}),
+            ("dot", "product", {}),
+        )
+    },
     **{
         f"pair_divergence_{kernel}": Case(
             _dense(kernels.pair_divergence, kernel=kernel, sigma=1.5, degree=3, offset=0.5),

@@ -9,7 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphkd.kernels import contrast, infonce, product_logsumexp
+from graphkd.kernels import (
+    contrast,
+    infonce,
+    label_divergence,
+    product_logsumexp,
+    product_softplus,
+    sampled_softplus,
+)
 from tests.kernels.graphs import QUICK, assert_close, normal
 
 
@@ -50,6 +57,96 @@ def test_blocks_do_not_show(monkeypatch):
         assert_close(got, want)
 
 
+# ---------------------------------------------------------------- softplus of others, of samples; divergence of labels
+@QUICK
+@given(rows=st.integers(1, 5), more=st.integers(0, 3), seed=st.integers(0, 99))
+def test_product_softplus(rows, more, seed):
+    """Every candidate but the anchor's own."""
+    anchor, candidate = matrix(rows, 3, seed), matrix(rows + more, 3, seed + 1)
+    own = [(2 * i + seed) % (rows + more) for i in range(rows)]
+    want = [
+        sum(math.log(1 + math.exp(3 * float(anchor[i] @ b))) for j, b in enumerate(candidate) if j != own[i])
+        for i in range(rows)
+    ]
+    got = product_softplus(anchor, candidate, torch.tensor(own), 3.0)
+    assert_close(got, torch.tensor(want, dtype=torch.float64))
+
+
+@QUICK
+@given(held=st.sampled_from([1, 3, 60]), rows=st.integers(0, 5), samples=st.integers(1, 5), seed=st.integers(0, 99))
+def test_sampled_softplus(held, rows, samples, seed):
+    """From a memory that is small beside the sample, or large."""
+    anchor, memory = matrix(rows, 3, seed).requires_grad_(), matrix(held, 3, seed + 1)
+    index = torch.randint(held, (rows, samples), generator=torch.Generator().manual_seed(seed))
+    shift = torch.tensor(-0.7, dtype=torch.float64)
+    scores = [[2 * float(a @ memory[k]) - 0.7 for k in index[i]] for i, a in enumerate(anchor.detach())]
+    want = [sum(math.log(1 + math.exp(score)) for score in row) for row in scores]
+    value = sampled_softplus(anchor, memory, index, shift, 2.0)
+    assert_close(value, torch.tensor(want, dtype=torch.float64))
+    slope = torch.zeros(rows, 3, dtype=torch.float64)
+    for i, row in enumerate(scores):
+        for k, score in zip(index[i], row, strict=True):
+            slope[i] += 2 / (1 + math.exp(-score)) * memory[k]
+    memory.zero_()  # it may change before backward
+    assert_close(torch.autograd.grad(value.sum(), anchor)[0], slope)
+
+
+def test_a_memory_is_constant():
+    memory = matrix(4, 3, 1).requires_grad_()
+    value = sampled_softplus(matrix(2, 3, 0), memory, torch.tensor([[0, 1], [2, 3]]), torch.tensor(0.0))
+    assert not value.requires_grad
+
+
+@QUICK
+@given(rows=st.integers(1, 6), seed=st.integers(0, 99))
+def test_label_divergence(rows, seed):
+    anchor, candidate = matrix(rows, 3, seed), matrix(rows, 3, seed + 1)
+    y = torch.randint(3, (rows,), generator=torch.Generator().manual_seed(seed))
+    hit = -matrix(rows, 1, seed + 2)[:, 0].abs()
+    want = []
+    for i in range(rows):
+        weights = [math.exp(float(anchor[i] @ b)) for b in candidate]
+        p = [weight / sum(weights) for weight in weights]
+        want.append(sum(p[j] * (math.log(p[j]) - (float(hit[i]) if y[i] == y[j] else -5.0)) for j in range(rows)))
+    assert_close(label_divergence(anchor, candidate, y, hit, -5.0), torch.tensor(want, dtype=torch.float64))
+
+
+def test_blocks_of_the_others_do_not_show(monkeypatch):
+    anchor, candidate = matrix(7, 3, 0).requires_grad_(), matrix(7, 3, 1).requires_grad_()
+    index, y = torch.arange(21).reshape(7, 3) % 5, torch.arange(7) % 3
+    ways = (
+        lambda: product_softplus(anchor, candidate, y, 2.0),
+        lambda: label_divergence(anchor, candidate, y, anchor.detach()[:, 0], -3.0),
+        lambda: sampled_softplus(anchor, candidate.detach()[:5], index, torch.tensor(0.3), 2.0),
+        lambda: sampled_softplus(anchor, matrix(100, 3, 2), index, torch.tensor(0.3), 2.0),
+    )
+
+    def results():
+        for way in ways:
+            value = way()
+            grads = torch.autograd.grad(value.square().sum(), (anchor, candidate), allow_unused=True)
+            yield from (value.detach(), *(grad for grad in grads if grad is not None))
+
+    whole = list(results())
+    monkeypatch.setattr(contrast, "_BLOCK_ELEMENTS", 15)
+    monkeypatch.setattr(contrast, "_GATHERED", 20)
+    for got, want in zip(results(), whole, strict=True):
+        assert_close(got, want)
+
+
+def test_large_scores_of_others_stay_finite():
+    anchor = torch.full((3, 2), 30.0, requires_grad=True)
+    candidate = anchor.detach() * torch.tensor([[1.0], [-1.0], [2.0]])
+    values = (
+        product_softplus(anchor, candidate, torch.arange(3)),
+        label_divergence(anchor, candidate, torch.tensor([0, 1, 0]), torch.zeros(3), -18.0),
+    )
+    for value in values:
+        assert value.isfinite().all()
+        assert torch.autograd.grad(value.sum(), anchor)[0].isfinite().all()
+
+
+# ---------------------------------------------------------------- what holds for all
 def test_order_of_candidates_does_not_matter():
     anchor, candidate = matrix(4, 3, 0), matrix(6, 3, 1)
     assert_close(product_logsumexp(anchor, candidate.flip(0)), product_logsumexp(anchor, candidate))
@@ -69,3 +166,5 @@ def test_no_candidates():
 def test_widths_must_agree():
     with pytest.raises(ValueError, match=r"'candidate' must be as wide as 'anchor' \(3\), got 4"):
         product_logsumexp(torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"'candidate' must be as wide as 'anchor' \(3\), got 4"):
+        sampled_softplus(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2, 1, dtype=torch.int64), torch.tensor(0.0))

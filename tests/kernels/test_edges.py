@@ -7,7 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphkd.kernels import edge_dot, edge_l1_distance, edge_layout, edge_spmm, edge_squared_distance, edges
+from graphkd.kernels import (
+    edge_distances,
+    edge_dot,
+    edge_l1_distance,
+    edge_layout,
+    edge_spmm,
+    edge_squared_distance,
+    edges,
+)
 from tests.kernels.graphs import QUICK, Graph, assert_close, graphs
 
 widths = st.integers(1, 7)
@@ -101,7 +109,7 @@ def test_chunks_do_not_show(monkeypatch):
         return value.detach(), torch.autograd.grad(value, x)[0]
 
     whole = results()
-    monkeypatch.setattr(edges, "_CHUNK_ELEMENTS", 13)
+    monkeypatch.setattr(edge_distances, "_CHUNK_ELEMENTS", 13)
     for got, want in zip(results(), whole, strict=True):
         assert_close(got, want)
 

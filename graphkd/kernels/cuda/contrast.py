@@ -1,0 +1,126 @@
+"""The streamed log-sum-exp of InfoNCE: tiles of scores live in registers, backward computes them again."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from graphkd.kernels.cuda.common import Compiled, block_size, dot_precision, launch
+from graphkd.kernels.cuda.tiles import (
+    PRECISIONS,
+    PULL_TILE,
+    SLICE,
+    TILE,
+    load_tile,
+    narrowed,
+    padded,
+    parts,
+    product_tile,
+    row_tiles,
+)
+
+
+# ---------------------------------------------------------------- forward
+@triton.jit
+def logsumexp_kernel(
+    anchor, candidate, partial, anchors, candidates, width, scale,
+    PRECISION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
+):  # fmt: skip
+    """Row-wise logsumexp_j(scale a_i . b_j) over one part of the candidates, scaled anew as the peak rises."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    part = tl.program_id(1)
+    peak = tl.full((ROWS,), float("-inf"), tl.float32)
+    total = tl.zeros((ROWS,), tl.float32)
+    for start in range(part * COLUMNS, candidates, tl.num_programs(1) * COLUMNS):
+        column = start + tl.arange(0, COLUMNS)
+        scores = scale * product_tile(anchor, row, anchors, candidate, column, candidates, width, PRECISION, FEATURES)
+        scores = tl.where((column < candidates)[None, :], scores, float("-inf"))
+        above = tl.maximum(peak, tl.max(scores, 1))
+        total = total * tl.exp(peak - above) + tl.sum(tl.exp(scores - above[:, None]), 1)
+        peak = above
+    tl.store(partial + part.to(tl.int64) * anchors + row, peak + tl.log(total), mask=row < anchors)
+
+
+def product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> Tensor:
+    """``graphkd::product_logsumexp``."""
+    anchor, candidate = padded(anchor), padded(candidate)
+    (rows, width), columns = anchor.shape, candidate.size(0)
+    grid = row_tiles(rows), parts(row_tiles(rows), columns)
+    partial = anchor.new_empty(grid[1], rows, dtype=torch.float32)
+    sizes, precision = (rows, columns, width, scale), dot_precision(anchor, candidate)
+    launch(logsumexp_kernel, grid, anchor, candidate, partial, *sizes, PRECISION=precision, **TILE)
+    return partial[0] if grid[1] == 1 else partial.logsumexp(dim=0)
+
+
+# ---------------------------------------------------------------- backward
+@triton.jit
+def pull_kernel(
+    x, y, lse, grad, pull, rows, columns, width, scale,
+    OF_ANCHOR: tl.constexpr, SLICE: tl.constexpr,
+    PRECISION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
+):  # fmt: skip
+    """A slice of scale sum_j g exp(scale x_i . y_j - lse) y_j, over one part of the rows of y.
+
+    lse and g are the anchors': of x_i where x is the anchors, of y_j where it is the candidates.
+    """
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    feature = tl.program_id(1) * SLICE + tl.arange(0, SLICE)
+    part = tl.program_id(2)
+    total = tl.zeros((ROWS, SLICE), tl.float32)
+    for start in range(part * COLUMNS, columns, tl.num_programs(2) * COLUMNS):
+        column = start + tl.arange(0, COLUMNS)
+        scores = scale * product_tile(x, row, rows, y, column, columns, width, PRECISION, FEATURES)
+        if OF_ANCHOR:
+            shift = tl.load(lse + row, mask=row < rows, other=float("inf"))[:, None]
+            slope = tl.load(grad + row, mask=row < rows, other=0.0)[:, None]
+        else:
+            shift = tl.load(lse + column, mask=column < columns, other=float("inf"))[None, :]
+            slope = tl.load(grad + column, mask=column < columns, other=0.0)[None, :]
+        weight = tl.where((column < columns)[None, :], slope * tl.exp(scores - shift), 0.0)
+        # Weights stay in float32: among many candidates they fall below the smallest number of float16.
+        tile = load_tile(y, column, columns, feature, width).to(tl.float32)
+        total = tl.dot(weight, tile, total, input_precision=PRECISION)
+    out = pull + (part.to(tl.int64) * rows + row)[:, None] * width + feature[None, :]
+    tl.store(out, scale * total, mask=(row < rows)[:, None] & (feature < width)[None, :])
+
+
+def product_logsumexp_backward(
+    grad: Tensor, anchor: Tensor, candidate: Tensor, lse: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """``graphkd::product_logsumexp_backward``; scores are computed again for each side, and each slice of its width."""
+    a, b, of_anchors = padded(anchor), padded(candidate), (lse.contiguous(), grad.contiguous(), scale)
+    of_anchor = _pull(a, b, *of_anchors, of_anchor=True)
+    return narrowed(of_anchor, anchor), narrowed(_pull(b, a, *of_anchors, of_anchor=False), candidate)
+
+
+def _pull(x: Tensor, y: Tensor, lse: Tensor, grad: Tensor, scale: float, *, of_anchor: bool) -> Tensor:
+    (rows, width), columns = x.shape, y.size(0)
+    size = block_size(width, SLICE)
+    tiles, slices = row_tiles(rows), triton.cdiv(width, size)
+    grid = tiles, slices, parts(tiles * slices, columns)
+    pull = x.new_empty(grid[2], rows, width, dtype=torch.float32)
+    launch(
+        pull_kernel, grid, x, y, lse, grad, pull, rows, columns, width, scale,
+        OF_ANCHOR=of_anchor, SLICE=size, PRECISION=dot_precision(x, y), **PULL_TILE,
+    )  # fmt: skip
+    return pull
+
+
+COMPILED = [
+    compiled
+    for dtype, precision in PRECISIONS.items()
+    for compiled in (
+        Compiled(logsumexp_kernel, f"*{dtype} *{dtype} *fp32 i32 i32 i32:16 fp32", {"PRECISION": precision, **TILE}),
+        *(
+            Compiled(
+                pull_kernel,
+                f"*{dtype} *{dtype} *fp32 *fp32 *fp32 i32 i32 i32:16 fp32",
+                {"OF_ANCHOR": of_anchor, "SLICE": size, "PRECISION": precision, **PULL_TILE},
+            )
+            for of_anchor in (True, False)
+            for size in (32, 64, SLICE)
+        ),
+    )
+]

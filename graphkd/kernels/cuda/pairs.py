@@ -1,0 +1,172 @@
+"""Differences between all-pairs similarities: tiles of both matrices are made, compared and dropped in registers.
+
+Distances are summed from differences, a feature at a time, so that near rows keep their digits; products go through the
+tensor cores.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from graphkd.kernels.cuda.common import Compiled, block_size, launch
+from graphkd.kernels.cuda.tiles import (
+    PULL_TILE,
+    SLICE,
+    TILE,
+    load_tile,
+    narrowed,
+    padded,
+    parts,
+    product_tile,
+    row_tiles,
+)
+from graphkd.kernels.pairs import _prepare
+
+_PRODUCTS = ("dot", "poly")
+
+
+@triton.jit
+def power(base, DEGREE: tl.constexpr):
+    """Base ** degree."""
+    result = tl.full(base.shape, 1.0, tl.float32)
+    for _ in tl.static_range(DEGREE if DEGREE >= 0 else -DEGREE):
+        result *= base
+    return result if DEGREE >= 0 else 1.0 / result
+
+
+@triton.jit
+def squared_distance_tile(lines, row, column, rows, width, ROWS: tl.constexpr):
+    """|x_i - x_j|^2 for some rows of a matrix given by its columns, each as long as whole tiles of rows."""
+    squared = tl.zeros((row.shape[0], column.shape[0]), tl.float32)
+    length = tl.cdiv(rows, ROWS) * ROWS
+    for _ in range(width):
+        difference = tl.load(lines + row)[:, None] - tl.load(lines + column)[None, :]
+        squared += difference * difference
+        lines += length
+    return squared
+
+
+@triton.jit
+def similarity_tile(
+    x, row, column, rows, width, sigma, offset,
+    KERNEL: tl.constexpr, DEGREE: tl.constexpr, ROWS: tl.constexpr, FEATURES: tl.constexpr,
+):  # fmt: skip
+    """The kernel of pairs of rows, and its derivative with respect to x_i . x_j, for distances to |x_i - x_j|^2."""
+    if KERNEL == "dot" or KERNEL == "poly":
+        value = product_tile(x, row, rows, x, column, rows, width, "tf32x3", FEATURES)
+        slope = tl.full(value.shape, 1.0, tl.float32)
+        if KERNEL == "poly":
+            slope = DEGREE * power(value + offset, DEGREE - 1)
+            value = power(value + offset, DEGREE)
+    else:
+        value = squared_distance_tile(x, row, column, rows, width, ROWS)
+        slope = tl.full(value.shape, 1.0, tl.float32)
+        if KERNEL == "euclidean":
+            value = tl.sqrt(value)
+            slope = tl.where(value > 0, 0.5 / tl.where(value > 0, value, 1.0), 0.0)
+        elif KERNEL == "rbf":
+            value = tl.exp(value / (-2 * sigma))
+            slope = value / (-2 * sigma)
+    return value, slope
+
+
+@triton.jit
+def divergence_kernel(
+    s, t, partial, rows, s_width, t_width, sigma, offset,
+    KERNEL: tl.constexpr, DEGREE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
+):  # fmt: skip
+    """Row-wise sums of (k(s_i, s_j) - k(t_i, t_j))^2 over one part of the columns from the diagonal on, twice each."""
+    first, part = tl.program_id(0) * ROWS, tl.program_id(1)  # tiles are square: one of each row's is on the diagonal
+    row = first + tl.arange(0, ROWS)
+    total = tl.zeros((ROWS,), tl.float32)
+    for start in range(first + part * COLUMNS, rows, tl.num_programs(1) * COLUMNS):
+        column = start + tl.arange(0, COLUMNS)
+        one, _ = similarity_tile(s, row, column, rows, s_width, sigma, offset, KERNEL, DEGREE, ROWS, FEATURES)
+        other, _ = similarity_tile(t, row, column, rows, t_width, sigma, offset, KERNEL, DEGREE, ROWS, FEATURES)
+        difference = tl.where((column < rows)[None, :], one - other, 0.0)
+        share = tl.sum(difference * difference, 1)
+        total += tl.where(start == first, share, 2 * share)
+    tl.store(partial + part.to(tl.int64) * rows + row, total, mask=row < rows)
+
+
+def pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
+    """``graphkd::pair_divergence``; the matrices are symmetric, so half of each is made."""
+    rows = student.size(0)
+    (s, s_width), (t, t_width) = (_operand(_prepare(x, kernel)[0], kernel) for x in (student, teacher))
+    grid = row_tiles(rows), parts(row_tiles(rows), rows)
+    partial = s.new_empty(grid[1], rows)
+    sizes = rows, s_width, t_width, sigma, offset
+    launch(divergence_kernel, grid, s, t, partial, *sizes, KERNEL=kernel, DEGREE=degree, **TILE)
+    return (partial.sum(dtype=torch.float64) / max(rows, 1) ** 2).float()
+
+
+@triton.jit
+def pair_pull_kernel(
+    s, t, x, pull, rows, s_width, t_width, width, sigma, offset, factor,
+    SLICE: tl.constexpr,
+    KERNEL: tl.constexpr, DEGREE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
+):  # fmt: skip
+    """A slice of the gradient, over one part of the columns: sum_j w_ij x_j, or 2 sum_j w_ij (x_i - x_j)."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    feature = tl.program_id(1) * SLICE + tl.arange(0, SLICE)
+    part = tl.program_id(2)
+    total = tl.zeros((ROWS, SLICE), tl.float32)
+    weights = tl.zeros((ROWS,), tl.float32)
+    for start in range(part * COLUMNS, rows, tl.num_programs(2) * COLUMNS):
+        column = start + tl.arange(0, COLUMNS)
+        other, _ = similarity_tile(t, row, column, rows, t_width, sigma, offset, KERNEL, DEGREE, ROWS, FEATURES)
+        one, slope = similarity_tile(s, row, column, rows, s_width, sigma, offset, KERNEL, DEGREE, ROWS, FEATURES)
+        weight = tl.where((column < rows)[None, :], (one - other) * slope, 0.0)
+        weights += tl.sum(weight, 1)
+        total = tl.dot(weight, load_tile(x, column, rows, feature, width), total, input_precision="tf32x3")
+    if KERNEL != "dot" and KERNEL != "poly":
+        total = 2 * (weights[:, None] * load_tile(x, row, rows, feature, width) - total)
+    out = pull + (part.to(tl.int64) * rows + row)[:, None] * width + feature[None, :]
+    tl.store(out, factor * total, mask=(row < rows)[:, None] & (feature < width)[None, :])
+
+
+def pair_divergence_backward(
+    student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float
+) -> Tensor:
+    """``graphkd::pair_divergence_backward``; both matrices are made again for each slice of the student's width."""
+    wide, other = (_prepare(x, kernel)[0] for x in (student, teacher))
+    (s, s_width), (t, t_width), x = _operand(wide, kernel), _operand(other, kernel), padded(wide)
+    rows, width = x.shape
+    size = block_size(width, SLICE)
+    tiles, slices = row_tiles(rows), triton.cdiv(width, size)
+    grid = tiles, slices, parts(tiles * slices, rows)
+    pull = x.new_empty(grid[2], rows, width)
+    sizes = rows, s_width, t_width, width, sigma, offset, 4 / max(rows, 1) ** 2
+    launch(pair_pull_kernel, grid, s, t, x, pull, *sizes, SLICE=size, KERNEL=kernel, DEGREE=degree, **PULL_TILE)
+    return narrowed(pull, student)
+
+
+def _operand(x: Tensor, kernel: str) -> tuple[Tensor, int]:
+    """What tiles of similarities are made of, and the width: rows for products, columns for distances."""
+    if kernel in _PRODUCTS:
+        rows = padded(x)
+        return rows, rows.size(1)
+    return F.pad(x.t(), (0, -x.size(0) % TILE["ROWS"])).contiguous(), x.size(1)
+
+
+COMPILED = [
+    compiled
+    for kernel in ("dot", "poly", "squared_euclidean", "euclidean", "rbf")
+    for width in ["i32:16" if kernel in _PRODUCTS else "i32"]
+    for knobs in [{"KERNEL": kernel, "DEGREE": 2}]
+    for compiled in (
+        Compiled(divergence_kernel, f"*fp32 *fp32 *fp32 i32 {width} {width} fp32 fp32", {**knobs, **TILE}),
+        *(
+            Compiled(
+                pair_pull_kernel,
+                f"*fp32 *fp32 *fp32 *fp32 i32 {width} {width} i32:16 fp32 fp32 fp32",
+                {"SLICE": size, **knobs, **PULL_TILE},
+            )
+            for size in (32, 64, SLICE)
+        ),
+    )
+]

@@ -1,0 +1,61 @@
+"""Tiles of matrices of all pairs of rows, which no memory ever holds whole: the blocks of contrast and of pairs.
+
+Every program sums for its own rows, in an order that the shapes alone decide: no atomics, the same bits every time.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from graphkd.kernels.cuda.common import DTYPES
+
+TILE = {"ROWS": 64, "COLUMNS": 64, "FEATURES": 32}  # features: as many as a product takes at a time
+PULL_TILE = {**TILE, "COLUMNS": 32}  # where a second product sums over the columns: more would not fit into registers
+SLICE = 128  # features of a gradient that one program sums, at most
+PRECISIONS = {dtype: "tf32x3" if dtype == "fp32" else "tf32" for dtype in DTYPES}  # what ``dot_precision`` gives
+_PROGRAMS = 528  # four for each multiprocessor of an H100; the same on every GPU, so that sums keep their order
+
+
+def row_tiles(rows: int) -> int:
+    """How many tiles cover the rows."""
+    return triton.cdiv(rows, TILE["ROWS"])
+
+
+def parts(programs: int, columns: int) -> int:
+    """In how many parts, of tiles that take turns, the columns are cut so that few programs of rows fill a GPU."""
+    return max(1, min(triton.cdiv(columns, TILE["COLUMNS"]), _PROGRAMS // max(programs, 1)))
+
+
+def padded(x: Tensor) -> Tensor:
+    """Make x contiguous, with zeros beside it to a multiple of ``FEATURES``: tiles are loaded 16 bytes at a time."""
+    missing = -x.size(1) % TILE["FEATURES"]
+    return F.pad(x, (0, missing)) if missing else x.contiguous()
+
+
+def narrowed(pull: Tensor, x: Tensor) -> Tensor:
+    """The gradient of x from parts of it (parts, rows, width when padded): their sum, in the shape and dtype of x."""
+    return pull.sum(dim=0)[:, : x.size(1)].to(x.dtype).contiguous()
+
+
+@triton.jit
+def load_tile(x, row, rows, feature, width):
+    """Entries of a ``padded`` matrix, (row, feature); 0 beyond its ends."""
+    entries = x + row.to(tl.int64)[:, None] * width + feature[None, :]
+    return tl.load(entries, mask=(row < rows)[:, None] & (feature < width)[None, :], other=0.0)
+
+
+@triton.jit
+def product_tile(x, row, rows, y, column, columns, width, PRECISION: tl.constexpr, FEATURES: tl.constexpr):
+    """x_i . y_j for some rows of two ``padded`` matrices, float32."""
+    products = tl.zeros((row.shape[0], column.shape[0]), tl.float32)
+    for start in range(0, width, FEATURES):
+        feature = start + tl.arange(0, FEATURES)
+        one = load_tile(x, row, rows, feature, width)
+        other = load_tile(y, column, columns, feature, width)
+        if one.dtype != other.dtype:
+            one, other = one.to(tl.float32), other.to(tl.float32)
+        products = tl.dot(one, other.trans(), products, input_precision=PRECISION)
+    return products
