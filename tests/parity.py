@@ -14,11 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.adapters import graph, recsys
+from tests.adapters import graph, mutual, recsys, relation, response, weights
 
 Adapter = Callable[[dict[str, Tensor], dict], dict[str, Tensor]]
 
-ADAPTERS: dict[str, Adapter] = {**graph.ADAPTERS, **recsys.ADAPTERS}
+ADAPTERS: dict[str, Adapter] = {
+    **graph.ADAPTERS,
+    **mutual.ADAPTERS,
+    **relation.ADAPTERS,
+    **recsys.ADAPTERS,
+    **response.ADAPTERS,
+    **weights.ADAPTERS,
+}
 SAMPLERS = "sampler_"  # laws, not values: chi-square tests of their own
 
 

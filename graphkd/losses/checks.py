@@ -30,15 +30,22 @@ def check_widths(student_width: int | None, teacher_width: int | None) -> None:
         raise ValueError(f"give both widths or none, got {student_width} and {teacher_width}")
 
 
-def check_labels(y: Tensor, rows: int, classes: int) -> None:
-    """Labels must be one integer a row inside ``range(classes)``."""
+def check_labels(y: Tensor, rows: int, classes: int | None = None) -> None:
+    """Labels must be one integer a row, inside ``range(classes)`` where that is given."""
     if y.is_floating_point() or y.dim() != 1 or y.size(0) != rows:
         raise ValueError(f"'y' must hold {rows} integer labels, got {y.dtype} of shape {tuple(y.shape)}")
-    if y.numel() == 0 or torch.compiler.is_compiling():
+    if classes is None or y.numel() == 0 or torch.compiler.is_compiling():
         return
     low, high = (int(bound) for bound in y.aminmax())
     if low < 0 or high >= classes:
         raise ValueError(f"'y' must hold labels in [0, {classes}), got labels from {low} to {high}")
+
+
+def check_positive(name: str, value: float) -> float:
+    """``value`` if it is above 0."""
+    if value <= 0:
+        raise ValueError(f"{name!r} must be positive, got {value}")
+    return value
 
 
 def choose(name: str, value: str, choices: tuple[str, ...]) -> str:
@@ -46,3 +53,12 @@ def choose(name: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError(f"'{name}' must be one of {choices}, got {value!r}")
     return value
+
+
+def row_ids(n_id: Tensor | None, rows: int, held: int, device: torch.device) -> Tensor:
+    """Which of ``held`` nodes the rows are: ``n_id``, or without it all nodes in order."""
+    if n_id is None and rows != held:
+        raise ValueError(f"'n_id' must say which of the {held} nodes the {rows} rows are, got None")
+    if n_id is not None and n_id.shape != (rows,):
+        raise ValueError(f"'n_id' must hold the node of each of the {rows} rows, got shape {tuple(n_id.shape)}")
+    return torch.arange(rows, device=device) if n_id is None else n_id

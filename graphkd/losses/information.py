@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 
 from graphkd.core.loss import Loss
+from graphkd.core.processes import place
 from graphkd.kernels import infonce
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.checks import check_same_shape, check_widths
@@ -27,15 +30,28 @@ class Head(nn.Module):
         return self.norm(self.map(x, edge_index) if self.graph else self.map(x)).relu()
 
 
-def gcrd(student: Tensor, teacher: Tensor, temperature: float = 0.075, *, max_samples: int | None = None) -> Tensor:
-    """InfoNCE of two embeddings in one space, student anchors against all teacher rows: (N, p), (N, p) -> scalar."""
+def gcrd(
+    student: Tensor,
+    teacher: Tensor,
+    temperature: float = 0.075,
+    *,
+    max_samples: int | None = None,
+    share: tuple[int, int] = (0, 1),
+) -> Tensor:
+    """InfoNCE of two embeddings in one space, student anchors against all teacher rows: (N, p), (N, p) -> scalar.
+
+    ``share=(k, n)``: n times what the k-th of n parts of the anchors contributes, so that the mean over k is the loss.
+    """
     check_same_shape(student, teacher, "; GCRD(student_width, teacher_width) projects both")
     if temperature <= 0:
         raise ValueError(f"'temperature' must be positive, got {temperature}")
     if max_samples is not None and student.size(0) > max_samples:
         student, teacher = sample_rows(student, teacher, max_samples)
     anchor, candidate = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
-    return infonce(anchor, candidate, temperature).sum() / max(student.size(0), 1)
+    start, end = (student.size(0) * part // share[1] for part in (share[0], share[0] + 1))
+    if start:
+        candidate = candidate.roll(-start, 0)  # the positive of the first anchor comes first
+    return infonce(anchor[start:end], candidate, temperature).sum() * share[1] / max(student.size(0), 1)
 
 
 class GCRD(Loss):
@@ -46,6 +62,8 @@ class GCRD(Loss):
     - ReLU, or with ``graph`` the authors' 'gcd' variant, whose GCN convolution reads ``edge_index``. Without widths
     the features must share a space. All nodes are candidates (streamed: O(N^2 p) time, O(N p) memory);
     ``max_samples`` draws a subset at each step, as the authors do. Their weights: 0.01 beside KD, 0.1 alone.
+    ``gathered()`` makes the rows of all processes candidates; each process takes its part of the anchors, so that only
+    the mean of their values is the loss.
     """
 
     on = "hidden"
@@ -71,10 +89,17 @@ class GCRD(Loss):
             Head(width, projection, graph=graph) for width in (student_width, teacher_width) if width is not None
         )
 
+    def gathered(self) -> Self:
+        """See ``Loss.gathered``."""
+        if self.graph:
+            raise ValueError("GCRD(graph=True) convolves one batch's graph: gathered() cannot join those of processes")
+        return super().gathered()
+
     def forward(self, student: Tensor, teacher: Tensor, *, edge_index: Tensor | None = None) -> Tensor:
         """See the class."""
         if self.graph and edge_index is None:
             raise ValueError("GCRD(graph=True) needs 'edge_index' from the batch, got None")
         if len(self.heads):
             student, teacher = self.heads[0](student, edge_index), self.heads[1](teacher, edge_index)
-        return gcrd(student, teacher, self.temperature, max_samples=self.max_samples)
+        share = place() if self.gathers else (0, 1)
+        return gcrd(student, teacher, self.temperature, max_samples=self.max_samples, share=share)

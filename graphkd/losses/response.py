@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.checks import check_labels, check_same_shape, choose
 
 Reduction = Literal["batchmean", "elementmean"]
@@ -68,7 +69,9 @@ def kl(
     choose("reduction", reduction, get_args(Reduction))
     if temperature <= 0:
         raise ValueError(f"'temperature' must be positive, got {temperature}")
-    p, q = (F.log_softmax(logits / temperature, dim=-1) for logits in (teacher, student))
+    # In float32 at least: log-probabilities rounded to half precision no longer sum to 1, and KL may turn negative.
+    wide = (logits.to(accumulation_dtype(logits)) for logits in (teacher, student))
+    p, q = (F.log_softmax(logits / temperature, dim=-1) for logits in wide)
     total = F.kl_div(q, p, reduction="sum", log_target=True)
     count = student.numel() // student.size(-1) if reduction == "batchmean" else student.numel()
     return total / max(count, 1) * (temperature**2 if rescale else 1.0)

@@ -17,9 +17,10 @@ from graphkd.kernels import (
     gram,
     gram_distance,
     grams,
+    local_structure_kl,
     pair_divergence,
-    polynomial_features,
     segment_log_softmax,
+    series_divergence,
     similarity_in_layout,
 )
 from graphkd.kernels.operators import accumulation_dtype
@@ -72,11 +73,15 @@ def lsp(
     layout = teacher.layout
     if layout.num_nodes != student.size(0):
         raise ValueError(f"'teacher' must be about {student.size(0)} nodes, got a structure of {layout.num_nodes}")
-    similarity = similarity_in_layout(student, layout, kernel, **knobs)
+    reverse = divergence == "student_teacher"
     if divergence == "mse":
-        total = (segment_log_softmax(similarity, layout).exp() - teacher.log_prob.exp()).square().sum()
+        probability = local_structure(student, layout, kernel, **knobs).log_prob.exp()
+        total = (probability - teacher.log_prob.exp()).square().sum()
+    elif student.is_cuda:  # one pass over the edges; on a CPU that gains nothing, and it has no second derivative
+        total = local_structure_kl(student, teacher.log_prob, layout, kernel, reverse=reverse, **knobs).sum()
     else:
-        total = edge_kl(similarity, teacher.log_prob, layout, reverse=divergence == "student_teacher").sum()
+        similarity = similarity_in_layout(student, layout, kernel, **knobs)
+        total = edge_kl(similarity, teacher.log_prob, layout, reverse=reverse).sum()
     return total / max(layout.num_nodes if reduction == "nodes" else layout.num_edges, 1)
 
 
@@ -89,7 +94,8 @@ class LSP(Loss):
     ``graphkd.kernels.edge_similarity``; the defaults, RBF with sigma 100, are our reading of the paper, as is the
     direction. ``divergence``: "student_teacher" (paper), "teacher_student" (both public codes), "mse" of the
     probabilities. ``reduction``: the mean over "nodes", or over "edges". The paper's weight is 100.
-    O(E (d_s + d_t)) time, O(E + N) memory beside the features.
+    O(E (d_s + d_t)) time, O(E + N) memory beside the features. On a GPU the divergences are fused, and then not twice
+    differentiable.
     """
 
     on = "hidden"
@@ -193,7 +199,7 @@ def gsp(
         return _cosine_gsp(student, teacher)
     if kernel == "poly":
         s, t = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, features))
-        return _poly_gsp(s, t)
+        return series_divergence(s, t, (0.0, 0.0, 1.0))
     return pair_divergence(student, features, kernel)
 
 
@@ -205,16 +211,6 @@ def _cosine_gsp(student: Tensor, teacher: Tensor | GlobalStructure) -> Tensor:
     else:
         found = grams(student, teacher, inverse, _inverse_norms(teacher))
     return (gram_distance(*found) / max(student.size(0), 1) ** 2).to(inverse.dtype)
-
-
-def _poly_gsp(student: Tensor, teacher: Tensor) -> Tensor:
-    rows = student.size(0)
-    widths = [x.size(1) * (x.size(1) + 1) // 2 for x in (student, teacher)]
-    products = widths[0] ** 2 + widths[1] ** 2 + widths[0] * widths[1]
-    if products >= rows * (student.size(1) + teacher.size(1)):  # then all pairs cost less than d^2 columns
-        return pair_divergence(student, teacher, "poly")
-    s, t = polynomial_features(student), polynomial_features(teacher)
-    return (gram_distance(*grams(s, t)) / max(rows, 1) ** 2).to(s.dtype)
 
 
 class GSP(Loss):

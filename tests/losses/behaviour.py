@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 
 from graphkd import Distiller, Frozen, Loss
+from graphkd.core.loss import Entry
 from tests.kernels.graphs import EXAMPLE, NO_EDGES, ONE_NODE, Graph, normal
 
 Distance = Callable[[Tensor, Tensor, dict[str, Any]], Tensor]
@@ -79,10 +80,15 @@ def evaluate(loss: Loss, scene: Scene, *, digested: bool = True) -> Tensor:
     teacher = None
     if loss.needs_teacher:
         with torch.no_grad():
-            teacher = loss.digest_view(view(loss, scene.teacher), scene.batch) if digested else scene.teacher
+            teacher = loss.digest_view(view(loss, scene.teacher), scene.batch) if digested else entries(loss, scene)
     value = loss.measure(view(loss, scene.student), teacher, scene.batch)
     assert value is not None
     return value
+
+
+def entries(loss: Loss, scene: Scene) -> Entry:
+    """What a loss gets of a teacher that keeps no digest."""
+    return scene.teacher if isinstance(loss.on, str) else (scene.teacher,) * len(loss.on)
 
 
 def made(case: Case, dtype: torch.dtype = torch.float64, **options: Any) -> Loss:
@@ -166,11 +172,12 @@ class Behaviour:
     def test_gradcheck(self, case):
         """With respect to the student, and to whatever the loss itself trains."""
         loss, scene = made(case), Scene.of(case)
-        inputs = (scene.student, *loss.parameters())  # perturbed in place, one entry after the other
+        trained = [parameter for parameter in loss.parameters() if parameter.requires_grad]
+        inputs = (scene.student, *trained)  # perturbed in place, one entry after the other
         assert gradcheck(lambda *_: evaluate(loss, scene), inputs)
-        if list(loss.parameters()):
+        if trained:
             evaluate(loss, scene).backward()
-            assert all(parameter.grad is not None for parameter in loss.parameters())
+            assert all(parameter.grad is not None for parameter in trained)
 
     # ------------------------------------------------------------ what it teaches
     @only(lambda case: case.at_teacher)

@@ -1,0 +1,75 @@
+"""How certain a client is about public rows: a private classifier of its own rows against public ones (FedAUX)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_EPS = 1e-8  # the authors', on every score
+_STEPS, _HALVINGS = 100, 30
+
+
+def gaussian_noise_std(rows: int, regularisation: float = 0.01, epsilon: float = 0.1, delta: float = 1e-5) -> float:
+    """Standard deviation of the noise on the weights, sqrt(2 ln(1.25 / delta)) s / epsilon, s = 2 / (rows lambda).
+
+    The authors' sensitivity s holds for a mean of losses plus (lambda / 2) |w|^2; their code, and ``certainty``,
+    minimise a sum of losses over lambda plus |w|^2 / 2: derive it anew before you claim privacy.
+    """
+    return math.sqrt(2 * math.log(1.25 / delta)) * 2 / (rows * regularisation) / epsilon
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """A logistic regression of public rows (1) against own ones (0), on features over ``scale``."""
+
+    weight: Tensor
+    bias: Tensor
+    scale: Tensor
+
+    def noised(self, weight: Tensor, bias: Tensor, std: float) -> Certainty:
+        """With standard normal noise times ``std`` on the weights and the bias: what a client publishes."""
+        return Certainty(self.weight + std * weight, self.bias + std * bias, self.scale)
+
+    def scores(self, features: Tensor) -> Tensor:
+        """The probability that a row is the client's, plus 1e-8: (N, d) -> (N,), a weight of ``soft_target``."""
+        return (-(features / self.scale @ self.weight + self.bias)).sigmoid() + _EPS
+
+
+def certainty(local: Tensor, public: Tensor, regularisation: float = 0.01) -> Certainty:
+    """Tell a client's rows from public ones: (N, d), (M, d). Sattler et al., TNNLS 2021, arXiv:2102.02514 (FedAUX).
+
+    Minimises (1 / lambda) sum_i log(1 + exp(-y_i (w . x_i + b))) + |w|^2 / 2 over rows divided by the largest norm
+    among both, by Newton's method, in float64: what scikit-learn's LogisticRegression(C=1 / lambda) does.
+    """
+    if local.dim() != 2 or public.dim() != 2 or local.size(1) != public.size(1):
+        raise ValueError(f"'public' must be as wide as 'local', got {tuple(local.shape)} and {tuple(public.shape)}")
+    if not len(local) or not len(public):
+        raise ValueError(f"'local' and 'public' must have a row each, got {len(local)} and {len(public)}")
+    x = torch.cat([local, public]).double()
+    scale = torch.linalg.vector_norm(x, dim=1).amax().clamp_min(torch.finfo(x.dtype).tiny)
+    x = torch.cat([x / scale, x.new_ones(len(x), 1)], dim=1)
+    ridge = torch.cat([x.new_ones(x.size(1) - 1), x.new_zeros(1)])
+    y = (torch.arange(len(x), device=x.device) >= len(local)).to(x.dtype)
+
+    def objective(w: Tensor) -> Tensor:
+        z = x @ w
+        return (F.softplus(z) - y * z).sum() / regularisation + (ridge * w * w).sum() / 2
+
+    w = x.new_zeros(x.size(1))
+    for _ in range(_STEPS):
+        p = (x @ w).sigmoid()
+        gradient = x.t() @ (p - y) / regularisation + ridge * w
+        hessian = (x.t() * (p * (1 - p))) @ x / regularisation + ridge.diag()
+        step = torch.linalg.solve(hessian, gradient)
+        size, here = 1.0, objective(w)
+        while size > 0.5**_HALVINGS and objective(w - size * step) > here:
+            size /= 2
+        w = w - size * step
+        if float(step.abs().max()) < 1e-14:
+            break
+    w = w.to(local.dtype)
+    return Certainty(w[:-1], w[-1:], scale.to(local.dtype))

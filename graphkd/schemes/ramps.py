@@ -1,0 +1,26 @@
+"""Weights that rise or fall over training."""
+
+from __future__ import annotations
+
+import math
+
+
+def _share(epoch: float, length: float) -> float:
+    return min(max(epoch / length, 0.0), 1.0)
+
+
+def sigmoid_rampup(epoch: float, length: float = 80.0) -> float:
+    """exp(-5 (1 - min(epoch / length, 1))^2), from e^-5 up to 1, 1 without length. Laine and Aila, ICLR 2017."""
+    return 1.0 if length == 0 else math.exp(-5 * (1 - _share(epoch, length)) ** 2)
+
+
+def linear_rampup(epoch: float, length: float = 80.0) -> float:
+    """min(epoch / length, 1), 1 without length."""
+    return 1.0 if length == 0 else _share(epoch, length)
+
+
+def cosine_rampdown(epoch: float, length: float = 80.0) -> float:
+    """(1 + cos(pi epoch / length)) / 2, from 1 down to 0. Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983."""
+    if not 0 <= epoch <= length or length == 0:
+        raise ValueError(f"'epoch' must be from 0 to 'length', above 0, got {epoch} and {length}")
+    return (1 + math.cos(math.pi * epoch / length)) / 2

@@ -1,0 +1,62 @@
+"""Agreement of gradients: automatic ones, and the cosine row by row."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from graphkd.losses import CRCD, CRCDGradient, crcd_gradient, cross_entropy_gradient
+from tests.losses.behaviour import Behaviour, Case
+from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value, dot, norm
+
+FACTS = {"n_id": torch.tensor([2, 7, 1, 4, 0]), "negatives": torch.arange(15).reshape(5, 3) % 8}
+
+
+def test_gradient_of_the_cross_entropy():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(3, 4).double()
+    features = STUDENT.clone().requires_grad_()
+    (want,) = torch.autograd.grad(F.cross_entropy(layer(features), LABELS, reduction="sum"), features)
+    torch.testing.assert_close(cross_entropy_gradient(STUDENT, LABELS, layer.weight, layer.bias), want)
+    logits = STUDENT.clone().requires_grad_()
+    (want,) = torch.autograd.grad(F.cross_entropy(logits, LABELS, reduction="sum"), logits)
+    torch.testing.assert_close(cross_entropy_gradient(STUDENT, LABELS, None), want)
+
+
+def test_agreement_of_gradients():
+    want = sum(1 - dot(STUDENT[i], TEACHER[i]) / norm(STUDENT[i]) / norm(TEACHER[i]) for i in NODES) / 5
+    assert_value(crcd_gradient(STUDENT, TEACHER), want)
+
+
+def test_contrast_of_gradients():
+    """The contrast sees gradients in the place of features; its parameters train, the classifiers' are not its own."""
+    torch.manual_seed(0)
+    layers = torch.nn.Linear(3, 4).double(), torch.nn.Linear(5, 4).double()
+    inner = CRCD(8, 3, 5, 4, negatives=3).double().eval()
+    loss = CRCDGradient(*layers, inner)
+    gradients = (
+        cross_entropy_gradient(x, LABELS, layer.weight, layer.bias)
+        for x, layer in zip((STUDENT, WIDE_TEACHER), layers, strict=True)
+    )
+    value = loss(STUDENT, WIDE_TEACHER, y=LABELS, **FACTS)
+    assert torch.equal(value, inner(*gradients, **FACTS))
+    value.backward()
+    assert layers[0].weight.grad.any()
+    assert layers[1].weight.grad is None
+    assert {id(p) for p in loss.parameters()} == {id(p) for p in inner.parameters()}
+
+
+def test_labels_must_be_classes():
+    with pytest.raises(ValueError, match=r"'y' must hold labels in \[0, 2\), got labels from 0 to 2"):
+        cross_entropy_gradient(STUDENT, LABELS, torch.ones(2, 3, dtype=torch.float64))
+
+
+class TestGradients(Behaviour):
+    cases: ClassVar = {
+        "CRCDGradient": Case(
+            CRCDGradient, at_teacher="zero", refused_width=r"'teacher' must be as wide as 'student' \(3\), got 4"
+        ),
+    }
