@@ -5,12 +5,16 @@ import json
 import pytest
 import torch
 
-from benchmarks.kernel_cases import OURS, Size
-from benchmarks.kernels import MODES, OPS, main, measure, pull
+from benchmarks import kernels
+from benchmarks.kernel_cases import SCATTER, Size, aten_bodies, library, ours
+from benchmarks.kernel_costs import MODES, measure, pull
+from benchmarks.kernel_sweep import SWEEPS, SWEPT, growth
+from benchmarks.kernels import OPS, main
 from benchmarks.measure import machine, peak_memory, timed
 from graphkd.kernels import edge_layout, edge_squared_distance
 
 CPU = torch.device("cpu")
+OURS = ours(CPU)
 KEYS = {"op", "provider", "mode", "N", "E", "d_student", "d_teacher", "seconds", "peak_memory_mb"}
 
 
@@ -46,6 +50,34 @@ def close(got, want):
     return (got - want).abs().max() <= 1e-5 * want.abs().max()
 
 
+def test_ours_is_aten_on_a_cpu_and_torch_scatter_is_a_provider_where_it_is_installed():
+    assert OURS == "aten"
+    assert list(library(lambda: torch.ones(1), CPU)) == ["aten"]
+    for op in ("edge_spmm", "segment_log_softmax", "edge_kl"):
+        assert ("torch_scatter" in OPS[op][0](tiny(op), CPU).providers) == SCATTER
+
+
+def test_aten_bodies_stand_in_for_tritons():
+    bodies = pytest.importorskip("graphkd.kernels.cuda", exc_type=ImportError).BODIES
+    with aten_bodies():
+        assert all(operator._disabled_kernel == {"cuda"} for operator in bodies)
+    assert not any(operator._disabled_kernel for operator in bodies)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("op", OPS)
+def test_both_bodies_agree_on_a_gpu(op):
+    device = torch.device("cuda")
+    torch.manual_seed(0)
+    case = OPS[op][0](tiny(op), device)
+    values = {}
+    for name in ("aten", "triton"):
+        with case.providers[name].within():
+            values[name] = case.providers[name].forward().detach()
+    assert (values["triton"] - values["aten"]).abs().max() <= 1e-4 * values["aten"].abs().max()
+
+
 @pytest.mark.parametrize("op", ["gsp_cosine", "lsp", "gcrd"])
 def test_plain_forms_agree_on_more_nodes(op):
     torch.manual_seed(1)
@@ -69,6 +101,52 @@ def test_file_and_table(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "speed-up" in printed
     assert "lsp_cached" in printed
+
+
+def test_a_sweep_doubles_the_graph_and_fits_both_exponents(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(kernels, "SWEEPS", [sweep._replace(doublings=2) for sweep in SWEEPS])
+    out = tmp_path / "sweep.jsonl"
+    sizes = ["--nodes", "40", "--edges", "160", "--repeats", "1"]
+    main(["--sweep", "--ops", "lsp,gcrd,edge_kl", *sizes, "--out", str(out)])
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    measured = [row for row in rows if "metric" not in row]
+    assert all(row.keys() >= KEYS for row in measured)
+    assert {row["provider"] for row in measured} == {OURS}
+    sizes = [(row["N"], row["E"]) for row in measured if row["op"] == "lsp" and row["mode"] == "full"]
+    assert sizes == [(40, 160), (40, 320), (40, 640), (40, 160), (80, 320), (160, 640)]
+    assert sorted({row["N"] for row in measured if row["op"] == "gcrd"}) == [40, 80, 160]
+    fits = {(row["op"], *row["doubles"], row["metric"]): row for row in rows if "metric" in row}
+    assert {(op, *doubles) for op, *doubles, _ in fits} == {  # others have no sweep
+        ("lsp", "edges"),
+        ("lsp", "edges", "nodes"),
+        ("gcrd", "nodes"),
+    }
+    assert fits["lsp", "edges", "seconds_exponent"]["bar"] == 1.1
+    assert fits["gcrd", "nodes", "peak_memory_mb_exponent"]["bar"] == 1.1
+    assert fits["gcrd", "nodes", "seconds_exponent"]["bar"] is None
+    full = [row for row in measured if row["op"] == "gcrd" and row["mode"] == "full"]
+    want = growth([row["N"] for row in full], [row["peak_memory_mb"] for row in full])
+    assert fits["gcrd", "nodes", "peak_memory_mb_exponent"]["value"] == want.exponent
+    printed = capsys.readouterr().out
+    assert "memory exponent" in printed
+    assert "1.1" in printed
+
+
+def test_a_sweep_of_nothing_lists_what_can_be_swept(capsys):
+    with pytest.raises(SystemExit):
+        main(["--sweep", "--ops", "edge_kl"])
+    message = capsys.readouterr().err
+    assert all(op in message for op in SWEPT)
+
+
+def test_growth_of_known_laws():
+    sizes = [10, 20, 40, 80]
+    assert growth(sizes, [3 * n**1.5 for n in sizes]) == pytest.approx((1.5, 0), abs=1e-7)
+    noisy = growth(sizes, [n * factor for n, factor in zip(sizes, (1.1, 0.9, 0.9, 1.1), strict=True)])
+    assert noisy.exponent == pytest.approx(1)  # the noise is symmetric
+    assert noisy.error == pytest.approx(0.1 * 2**0.5 / 5**0.5 / 0.6931, rel=0.01)  # residuals 0.1, doublings ln 2 apart
+    with pytest.raises(ValueError, match=r"'sizes' must hold at least three points .*, got 2"):
+        growth([1, 2], [1, 2])
 
 
 def test_what_needs_too_much_memory_is_said_not_run(tmp_path, capsys):

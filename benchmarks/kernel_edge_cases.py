@@ -1,0 +1,174 @@
+"""The kernels over edges, and every way to compute them: ours, the plain form, PyG's, torch-scatter's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.utils import scatter, softmax
+
+from benchmarks.kernel_cases import (
+    SCATTER,
+    Builder,
+    Case,
+    Provider,
+    Size,
+    features,
+    gb,
+    library,
+    random_edges,
+    random_layout,
+    sides,
+)
+from graphkd.kernels import (
+    EdgeLayout,
+    edge_distances,
+    edge_dot,
+    edge_kl,
+    edge_layout,
+    edge_similarity,
+    edge_spmm,
+    edges,
+    segment_log_softmax,
+)
+from graphkd.kernels.segments import edge_kl_reference, segment_log_softmax_reference
+from graphkd.kernels.similarity import EdgeKernel
+from graphkd.losses.structure import LocalStructure, local_structure, lsp
+
+if SCATTER:
+    import torch_scatter
+
+_NODE_BY_NODE = 2 * 10**9  # N E steps: each node's gradient is a vector of all edges
+_PLAIN_SIMILARITY: dict[str, Callable[[Tensor, EdgeLayout], Tensor]] = {
+    "cosine": lambda x, layout: F.cosine_similarity(x[layout.target], x[layout.source]),
+    "dot": lambda x, layout: edges.edge_dot_reference(x, x, layout),
+    "squared_euclidean": edge_distances.edge_squared_distance_reference,
+    "rbf": lambda x, layout: (-edge_distances.edge_squared_distance_reference(x, layout) / 2).exp(),
+    "l1": edge_distances.edge_l1_distance_reference,
+}
+
+
+def similarity(kernel: EdgeKernel) -> Builder:
+    """``edge_similarity`` from the raw ``edge_index``, our sort of it included."""
+
+    def build(size: Size, device: torch.device) -> Case:
+        x, edge_index = features(size.nodes, size.student, device).requires_grad_(), random_edges(size, device)
+        layout, plain = edge_layout(edge_index, size.nodes), _PLAIN_SIMILARITY[kernel]
+        reference = Provider(lambda: layout.restore(plain(x, layout)), gb(6 * size.edges * size.student))
+        return Case([x], {"reference": reference} | library(lambda: edge_similarity(x, edge_index, kernel), device))
+
+    return build
+
+
+def dot(size: Size, device: torch.device) -> Case:
+    """``edge_dot`` of two feature matrices."""
+    layout = random_layout(size, device)
+    x, y = (features(size.nodes, size.student, device).requires_grad_() for _ in range(2))
+    reference = Provider(lambda: edges.edge_dot_reference(x, y, layout), gb(5 * size.edges * size.student))
+    return Case([x, y], {"reference": reference} | library(lambda: edge_dot(x, y, layout), device))
+
+
+def product(size: Size, device: torch.device) -> Case:
+    """``edge_spmm``; scattered messages, as PyG's ``spmm`` makes N x N for the gradient of the values."""
+    layout = random_layout(size, device)
+    source, target, ptr = (part.long() for part in (layout.source, layout.target, layout.ptr))
+    values = torch.rand(size.edges, device=device).requires_grad_()
+    y = features(size.nodes, size.student, device).requires_grad_()
+
+    def pyg() -> Tensor:
+        return scatter(values[:, None] * y[source], target, dim_size=size.nodes, reduce="sum")
+
+    def torch_scatter_() -> Tensor:
+        return torch_scatter.segment_sum_csr(values[:, None] * y[source], ptr)
+
+    messages = gb(5 * size.edges * size.student)
+    providers = {
+        "reference": Provider(lambda: edges.edge_spmm_reference(values, y, layout), messages),
+        "pyg": Provider(pyg, messages),
+    }
+    if SCATTER:
+        providers["torch_scatter"] = Provider(torch_scatter_, messages)
+    return Case([values, y], providers | library(lambda: edge_spmm(values, y, layout), device))
+
+
+def _too_slow(size: Size) -> str:
+    slow = size.nodes * size.edges > _NODE_BY_NODE
+    return "takes a node at a time in Python, its gradient N E steps" if slow else ""
+
+
+def _log_softmaxes(size: Size, target: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Log-softmax over the edges that enter each node, by others."""
+    others = {"pyg": lambda scores: softmax(scores, target, num_nodes=size.nodes).log()}
+    if SCATTER:
+        others["torch_scatter"] = lambda scores: torch_scatter.scatter_log_softmax(
+            scores, target, dim=0, dim_size=size.nodes
+        )
+    return others
+
+
+def log_softmax(size: Size, device: torch.device) -> Case:
+    """``segment_log_softmax``; PyG's ``softmax`` and the logarithm, torch-scatter's ``scatter_log_softmax``."""
+    layout, scores = random_layout(size, device), torch.randn(size.edges, device=device).requires_grad_()
+    others = _log_softmaxes(size, layout.target.long())
+    reference = Provider(lambda: segment_log_softmax_reference(scores, layout), unfit=_too_slow(size))
+    providers = {name: Provider(lambda other=other: other(scores)) for name, other in others.items()}
+    return Case(
+        [scores],
+        {"reference": reference, **providers} | library(lambda: segment_log_softmax(scores, layout), device),
+    )
+
+
+def kl(size: Size, device: torch.device) -> Case:
+    """``edge_kl`` of scores against log-probabilities; others' log-softmax, ``kl_div`` and PyG's ``scatter``."""
+    layout, scores = random_layout(size, device), torch.randn(size.edges, device=device).requires_grad_()
+    target = layout.target.long()
+    teacher = segment_log_softmax(torch.randn(size.edges, device=device), layout)
+
+    def plain(log_softmax: Callable[[Tensor], Tensor]) -> Provider:
+        def forward() -> Tensor:
+            terms = F.kl_div(log_softmax(scores), teacher, reduction="none", log_target=True)
+            return scatter(terms, target, dim_size=size.nodes, reduce="sum")
+
+        return Provider(forward)
+
+    reference = Provider(lambda: edge_kl_reference(scores, teacher, layout), unfit=_too_slow(size))
+    providers = {name: plain(other) for name, other in _log_softmaxes(size, target).items()}
+    return Case(
+        [scores],
+        {"reference": reference, **providers} | library(lambda: edge_kl(scores, teacher, layout), device),
+    )
+
+
+def _plain_structure(x: Tensor, edge_index: Tensor) -> Tensor:
+    source, target = edge_index
+    return softmax(F.cosine_similarity(x[source], x[target]), target, num_nodes=x.size(0))
+
+
+def local(*, cached: bool) -> Builder:
+    """LSP with the cosine, KL(teacher || student) over edges, from raw features; ``cached``: teacher done before.
+
+    The plain form is PyG's: gathered ends and its ``softmax``.
+    """
+
+    def build(size: Size, device: torch.device) -> Case:
+        (student, teacher), edge_index = sides(size, device), random_edges(size, device)
+
+        def plain(probabilities: Tensor | None = None) -> Tensor:
+            p = _plain_structure(teacher, edge_index) if probabilities is None else probabilities
+            return F.kl_div(_plain_structure(student, edge_index).log(), p, reduction="sum") / size.edges
+
+        def own(known: Tensor | LocalStructure) -> Tensor:
+            return lsp(student, known, edge_index, "cosine", divergence="teacher_student", reduction="edges")
+
+        needed = [gb(6 * size.edges * size.student), gb(4 * size.edges * size.teacher)]
+        providers = {"reference": Provider(plain, max(needed))}
+        if not cached:
+            return Case([student], providers | library(lambda: own(teacher), device))
+        known = local_structure(teacher, edge_index, "cosine")
+        p = known.probabilities()
+        providers["reference_cached"] = Provider(lambda: plain(p), needed[0])
+        return Case([student], providers | library(lambda: own(known), device))
+
+    return build
