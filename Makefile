@@ -19,8 +19,9 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt recbole
 	touch $@
 
-demo: $(READY)  ## compress a graph neural network on real data, in minutes
+demo: $(READY)  ## compress a graph neural network and a recommender on real data, in minutes
 	$(BIN)/python -m benchmarks.gnn --dataset digits --teacher sage --student mlp --methods none,kd,glnn --seeds 3
+	$(BIN)/python -m benchmarks.recsys --dataset ml-100k --teacher mf:64 --student mf:8 --methods none,cd --seeds 1
 
 # The second lane runs the Triton kernels on numpy; pytest's 5, no tests, is what it says where Triton is not to be had.
 test: $(READY)  ## the tests, fast lane

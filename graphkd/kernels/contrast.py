@@ -116,7 +116,7 @@ def _pull_blocks(
     wide = accumulation_dtype(anchor)
     a, b, grad = anchor.to(wide), candidate.to(wide), grad.to(wide)
     bias = a.new_zeros(a.size(0)) if bias is None else bias
-    of_anchor, of_candidate = torch.empty_like(a), torch.zeros_like(b)
+    of_anchor, of_candidate = a.new_empty(a.shape), b.new_zeros(b.shape)
     for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS):
         scores = torch.addmm(bias[rows, None], a[rows], b.t(), alpha=scale)
         weight = slope(scores, rows).mul_(scale * grad[rows, None])

@@ -111,7 +111,7 @@ def _pair_pull(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degr
     """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)
     x = s[0]
-    pull = torch.empty_like(x)
+    pull = torch.empty_like(x, memory_format=torch.contiguous_format)
     for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS):
         values = _values(*s, rows, kernel, sigma, degree, offset)
         slope = _slope(x, rows, values, kernel, sigma, degree, offset)

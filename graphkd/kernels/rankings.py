@@ -53,7 +53,7 @@ def _ranking_log_likelihood(scores: Tensor, rest: Tensor, floor: float) -> tuple
 @_ranking_log_likelihood.register_fake
 def _(scores: Tensor, rest: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     wide = accumulation_dtype(scores)
-    return scores.new_empty(scores.size(0), dtype=wide), torch.empty_like(scores, dtype=wide)
+    return scores.new_empty(scores.size(0), dtype=wide), scores.new_empty(scores.shape, dtype=wide)
 
 
 def _setup(ctx: Any, inputs: tuple, output: tuple) -> None:

@@ -49,7 +49,7 @@ def denominators_kernel(
 
 def ranking_log_likelihood(scores: Tensor, rest: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """``graphkd::ranking_log_likelihood``."""
-    denominators = torch.empty_like(scores, dtype=torch.float32)
+    denominators = scores.new_empty(scores.shape, dtype=torch.float32)
     values = denominators.new_empty(scores.size(0))
     grid, shape = _shape(scores)
     strides = *scores.stride(), *rest.stride(), *denominators.stride()
