@@ -71,7 +71,7 @@ def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple:
 @operator("ranking_log_likelihood_backward")
 def _ranking_backward(scores: Tensor, rest: Tensor, denominators: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """Derivatives by s_i, 1 - sum_{k <= i} exp(s_i) / D_k, and by the rest, - sum_k exp(rest) / D_k."""
-    scores, rest = scores.to(denominators.dtype), rest.to(denominators.dtype)
+    scores, rest = scores.to(denominators.dtype).contiguous(), rest.to(denominators.dtype)
     if floor > 0:  # a clamped denominator is a constant
         denominators = denominators.masked_fill(denominators <= math.log(floor), torch.inf)
     first, last = denominators[:, :1], denominators[:, -1:]
