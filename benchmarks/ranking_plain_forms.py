@@ -89,22 +89,23 @@ def _at_once(first: Tensor, second: Tensor) -> bool:
 
 
 # ---------------------------------------------------------------- topology
-def cosines(x: Tensor, y: Tensor) -> Tensor:
-    """Of all pairs of rows: (n, d), (m, d) -> (n, m)."""
-    return F.normalize(x, dim=1) @ F.normalize(y, dim=1).t()
+def cosines(x: Tensor, y: Tensor | None = None) -> Tensor:
+    """Of all pairs of rows of two matrices, or of one: (n, d), (m, d) -> (n, m)."""
+    x = F.normalize(x, dim=1)
+    return x @ (x if y is None else F.normalize(y, dim=1)).t()
 
 
 def ftd_all_pairs(student: Tensor, teacher: Tensor) -> Tensor:
     """``ftd`` with both n x n matrices."""
-    return (cosines(student, student) - cosines(teacher, teacher)).square().sum()
+    return (cosines(student) - cosines(teacher)).square().sum()
 
 
 def htd_all_pairs(student: Tensor, teacher: Tensor, groups: Tensor) -> Tensor:
     """The authors' ``htd`` with n x n matrices of cosines and of common membership."""
     members = F.one_hot(groups).to(student.dtype)
-    wanted = cosines(teacher, teacher) * (members @ members.t())
+    wanted = cosines(teacher) * (members @ members.t())
     listed = wanted > 0
-    entities = (cosines(student, student)[listed] - wanted[listed]).square().sum()
+    entities = (cosines(student)[listed] - wanted[listed]).square().sum()
     members = members[:, groups.unique()]
     means = (members / members.sum(dim=0)).t()
     ours, theirs = means @ student.detach(), means @ teacher

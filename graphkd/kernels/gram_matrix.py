@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graphkd.kernels.operators import accumulation_dtype, operator
 
-_ROWS = 1 << 14  # cast to float64 at a time
+_ROWS = 1 << 12  # cast to float64 at a time; blocks beyond 32 MB would be mapped anew by the system each time
 _BLOCK = 1 << 11  # multiplied in float32
 _DOUBT = 1e-2  # share of |A A'|^2 + |B B'|^2 below which a distance needs float64
 
