@@ -16,7 +16,7 @@ from graphkd.kernels.operators import accumulation_dtype, operator
 from graphkd.kernels.pairs import squared_distances
 
 AffinityKernel = Literal["dot", "cosine", "exponential", "rbf", "student_t", "match"]
-_TILE = {"cpu": 1 << 9, "cuda": 1 << 12}  # rows, and columns
+_TILE = {"cpu": 1 << 10, "cuda": 1 << 12}  # rows, and columns; smaller ones suffer where threads have to wait
 
 
 def affinity_sums(
