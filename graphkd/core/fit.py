@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from graphkd.core import checkpoint as files
+from graphkd.core.denormals import flushed_denormals
 from graphkd.core.processes import copy_buffers, gather_objects, share
 from graphkd.core.rng import rng_state, seeded, set_rng_state
 from graphkd.core.view import Batch, names
@@ -69,7 +70,8 @@ def fit(
     metric: student -> float, higher is better, called after every epoch, or every ``metric_every``-th and the last, in
     eval mode without gradients; the best epoch's weights are restored (of equals the latest) and ``patience`` epochs
     without a best end the run.
-    seed: of torch, numpy and random during the run (plus the rank); their states outside are left as they were.
+    seed: of torch, numpy and random during the run (plus the rank); their states outside are left as they were. So is
+    the processor's mode: during the run it counts numbers below 1e-38 as 0, which weight decay makes.
     fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device, under
     ``torchrun`` all its processes. All call ``metric``, of which the mean counts; the first alone logs and writes.
     DDP refuses parameters without a gradient: give ``Fabric(strategy="ddp_find_unused_parameters_true", ...)`` then.
@@ -97,7 +99,7 @@ def fit(
     student: nn.Module = getattr(task, "student", task)
     fabric = fabric or _default_fabric(student)
     fabric.launch()
-    with seeded(seed + fabric.global_rank):  # no two processes drop out the same units
+    with seeded(seed + fabric.global_rank), flushed_denormals():  # no two processes drop out the same units
         run = _Run(task, student, data, optimizer, fabric, _Progress(seed))
         if resume and folder is not None:
             run.load(folder / "last.pt")

@@ -29,6 +29,18 @@ def same(one, other) -> bool:
     return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+def test_denormal_numbers_are_zero_in_training_and_themselves_outside():
+    tiny, seen = torch.tensor(1e-39), []
+
+    def look(_):
+        seen.append(float(tiny * 1))
+
+    assert float(tiny * 1) > 0
+    fit(Distiller(gcn(1), losses=HARD), graph(), epochs=2, log=look)
+    assert seen == [0.0, 0.0]
+    assert float(tiny * 1) > 0
+
+
 def test_fit_is_the_plain_loop():
     data = graph()
     got = fit(Distiller(gcn(1), losses=HARD), data, epochs=5)

@@ -1,0 +1,27 @@
+"""Numbers too small to be normalised, which processors multiply a hundred times more slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Count numbers below 1e-38 as 0 within, on the CPU; the mode outside is left as it was.
+
+    Weight decay drives the weights of units that never fire there, where they only cost time.
+    """
+    before = is_flushing()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+def is_flushing() -> bool:
+    """Whether this thread counts them as 0."""
+    return float(torch.tensor(1e-39) * 1) == 0
