@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.kernel_cases import Builder, Case, Provider, Size, features, gb, library, sides
+from benchmarks.kernel_cases import Builder, Case, Ops, Provider, Size, features, gb, library, sides
 from graphkd.losses import crcd, crd, itrd_mutual, pkt
 from graphkd.losses.kernel_density import DensityKernel
 
@@ -104,8 +104,7 @@ def _memories(size: Size, op: str, device: torch.device) -> tuple[Tensor, Tensor
     return anchor, memory, index, torch.tensor(float(size.nodes), device=device).log()
 
 
-# op -> how its inputs are built, its sizes, and those that --sizes large adds
-OPS: dict[str, tuple[Builder, list[Size], list[Size]]] = {
+OPS: Ops = {
     "pkt_cosine": (probabilities("cosine"), [Size(8_192, 0, 128, 128)], [Size(100_000, 0, 128, 128)]),
     "pkt_student_t": (probabilities("student_t"), [Size(4_096, 0, 128, 128)], []),
     "itrd_mutual": (entropies, [Size(8_192, 0, 128, 128)], [Size(100_000, 0, 128, 128)]),

@@ -50,6 +50,8 @@ class Case(NamedTuple):
 
 
 Builder = Callable[[Size, torch.device], Case]
+# op -> its inputs, its sizes, and those that --sizes large adds
+Ops = dict[str, tuple[Builder, list[Size], list[Size]]]
 
 
 # ---------------------------------------------------------------- ours

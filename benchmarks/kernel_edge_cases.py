@@ -13,6 +13,7 @@ from benchmarks.kernel_cases import (
     SCATTER,
     Builder,
     Case,
+    Ops,
     Provider,
     Size,
     features,
@@ -172,3 +173,28 @@ def local(*, cached: bool) -> Builder:
         return Case([student], providers | library(lambda: own(known), device))
 
     return build
+
+
+_SIMILAR = (
+    [Size(1_000, 10_000, 64, 0), Size(100_000, 1_000_000, 64, 0)],
+    [Size(10_000, 100_000, 64, 0), Size(1_000_000, 1_000_000, 64, 0)],
+)
+_SCORES = (
+    [Size(1_000, 10_000, 0, 0), Size(100_000, 1_000_000, 0, 0)],
+    [Size(10_000, 100_000, 0, 0), Size(1_000_000, 1_000_000, 0, 0)],
+)
+_LOCAL = ([Size(100_000, 1_000_000)], [Size(1_000_000, 1_000_000)])
+
+OPS: Ops = {
+    "edge_similarity_cosine": (similarity("cosine"), *_SIMILAR),
+    "edge_similarity_dot": (similarity("dot"), *_SIMILAR),
+    "edge_similarity_squared_euclidean": (similarity("squared_euclidean"), *_SIMILAR),
+    "edge_similarity_rbf": (similarity("rbf"), *_SIMILAR),
+    "edge_similarity_l1": (similarity("l1"), *_SIMILAR),
+    "edge_dot": (dot, *_SIMILAR),
+    "edge_spmm": (product, *_SIMILAR),
+    "segment_log_softmax": (log_softmax, *_SCORES),
+    "edge_kl": (kl, *_SCORES),
+    "lsp": (local(cached=False), *_LOCAL),
+    "lsp_cached": (local(cached=True), *_LOCAL),
+}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.kernel_cases import Builder, Case, Provider, Size, gb, library, sides
+from benchmarks.kernel_cases import Builder, Case, Ops, Provider, Size, gb, library, sides
 from graphkd.kernels import infonce, squared_distance_divergence
 from graphkd.kernels.pairs import pair_divergence_reference
 from graphkd.losses.information import gcrd
@@ -80,3 +80,14 @@ def contrast(*, normalised: bool) -> Builder:
         )
 
     return build
+
+
+OPS: Ops = {
+    "gsp_cosine": (all_similarities("cosine"), [Size(8_192), Size(1_000_000)], []),
+    "gsp_poly": (all_similarities("poly"), [Size(2_048)], [Size(8_192)]),
+    "gsp_euclidean": (all_similarities("euclidean"), [Size(2_048)], [Size(8_192)]),
+    "gsp_rbf": (all_similarities("rbf"), [Size(2_048)], [Size(8_192)]),
+    "gcrd": (contrast(normalised=True), [Size(8_192, 0, 128, 128)], [Size(100_000, 0, 128, 128)]),
+    "infonce": (contrast(normalised=False), [Size(8_192, 0, 128, 128)], []),
+    "squared_distance_divergence": (all_distances, [Size(2_048)], [Size(1_000_000)]),
+}

@@ -16,46 +16,18 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from benchmarks import geometric_cases as geometric
+from benchmarks import information_cases as information
 from benchmarks import kernel_edge_cases as edges
 from benchmarks import kernel_pair_cases as pairs
 from benchmarks import kernel_sweep
-from benchmarks.kernel_cases import Builder, Size, ours
+from benchmarks import relation_cases as relations
+from benchmarks.kernel_cases import Ops, Size, ours
 from benchmarks.kernel_costs import MODES, Cost, measure
 from benchmarks.kernel_sweep import SWEEPS, SWEPT
 from benchmarks.measure import CLOCKS, default_device, machine
 
-Sizes = tuple[list[Size], list[Size]]
-_SIMILAR: Sizes = (
-    [Size(1_000, 10_000, 64, 0), Size(100_000, 1_000_000, 64, 0)],
-    [Size(10_000, 100_000, 64, 0), Size(1_000_000, 1_000_000, 64, 0)],
-)
-_SCORES: Sizes = (
-    [Size(1_000, 10_000, 0, 0), Size(100_000, 1_000_000, 0, 0)],
-    [Size(10_000, 100_000, 0, 0), Size(1_000_000, 1_000_000, 0, 0)],
-)
-_LOCAL: Sizes = ([Size(100_000, 1_000_000)], [Size(1_000_000, 1_000_000)])
-
-# op -> how its inputs are built, its sizes, and those that --sizes large adds
-OPS: dict[str, tuple[Builder, list[Size], list[Size]]] = {
-    "edge_similarity_cosine": (edges.similarity("cosine"), *_SIMILAR),
-    "edge_similarity_dot": (edges.similarity("dot"), *_SIMILAR),
-    "edge_similarity_squared_euclidean": (edges.similarity("squared_euclidean"), *_SIMILAR),
-    "edge_similarity_rbf": (edges.similarity("rbf"), *_SIMILAR),
-    "edge_similarity_l1": (edges.similarity("l1"), *_SIMILAR),
-    "edge_dot": (edges.dot, *_SIMILAR),
-    "edge_spmm": (edges.product, *_SIMILAR),
-    "segment_log_softmax": (edges.log_softmax, *_SCORES),
-    "edge_kl": (edges.kl, *_SCORES),
-    "lsp": (edges.local(cached=False), *_LOCAL),
-    "lsp_cached": (edges.local(cached=True), *_LOCAL),
-    "gsp_cosine": (pairs.all_similarities("cosine"), [Size(8_192), Size(1_000_000)], []),
-    "gsp_poly": (pairs.all_similarities("poly"), [Size(2_048)], [Size(8_192)]),
-    "gsp_euclidean": (pairs.all_similarities("euclidean"), [Size(2_048)], [Size(8_192)]),
-    "gsp_rbf": (pairs.all_similarities("rbf"), [Size(2_048)], [Size(8_192)]),
-    "gcrd": (pairs.contrast(normalised=True), [Size(8_192, 0, 128, 128)], [Size(100_000, 0, 128, 128)]),
-    "infonce": (pairs.contrast(normalised=False), [Size(8_192, 0, 128, 128)], []),
-    "squared_distance_divergence": (pairs.all_distances, [Size(2_048)], [Size(1_000_000)]),
-}
+OPS: Ops = {**edges.OPS, **pairs.OPS, **relations.OPS, **geometric.OPS, **information.OPS}
 
 
 # ---------------------------------------------------------------- reporting

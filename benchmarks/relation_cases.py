@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.kernel_cases import Builder, Case, Provider, Size, gb, library, sides
+from benchmarks.kernel_cases import Builder, Case, Ops, Provider, Size, gb, library, sides
 from graphkd.losses import CC, CIRKD, IRG, SP, LogEuclidean, Loss, RKDAngle, RKDDistance
 
 Plain = Callable[[Tensor, Tensor], Tensor]
@@ -82,8 +82,7 @@ _WIDE = 128, 128
 _ALL = [Size(4_096, 0, *_WIDE), Size(100_000, 0, *_WIDE)]  # the larger is measured in seconds: no matrix of all pairs
 _STREAMED = [Size(4_096, 0, *_WIDE)], [Size(100_000, 0, *_WIDE)]
 
-# op -> how its inputs are built, its sizes, and those that --sizes large adds
-OPS: dict[str, tuple[Builder, list[Size], list[Size]]] = {
+OPS: Ops = {
     "sp": (relation(SP(), matched(lambda x: F.normalize(_products(x), dim=1)), 8), _ALL, []),
     "cc_bilinear": (relation(CC("bilinear"), matched(_cosines), 6), _ALL, []),
     "cc_gaussian": (relation(CC(), matched(_series), 12), *_STREAMED),
