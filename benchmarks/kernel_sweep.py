@@ -45,7 +45,7 @@ SWEEPS = [
     Sweep("lsp_cached", Size(100_000, 500_000), ("edges",), 4, {"seconds": 1.1}),
     Sweep("lsp", Size(25_000, 250_000), ("edges", "nodes"), 4, {}),
     Sweep("gsp_cosine", Size(62_500), ("nodes",), 4, {"seconds": 1.1}),
-    Sweep("sp", Size(31_250, 0, 128, 128), ("nodes",), 4, {"seconds": 1.1}),
+    Sweep("sp", Size(62_500, 0, 128, 128), ("nodes",), 4, {"seconds": 1.1}),
     Sweep("squared_distance_divergence", Size(62_500), ("nodes",), 4, {"seconds": 1.1}),
     Sweep("gcrd", Size(8_192, 0, 32, 32), ("nodes",), 2, {"peak_memory_mb": 1.1}),
 ]

@@ -196,15 +196,24 @@ def _gram_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
 def _gram_backward(ctx: Any, grad: Tensor) -> tuple:
     a, b, weight = ctx.saved_tensors
     grad_a = grad_b = grad_weight = None
-    wide = accumulation_dtype(a)
-    pull = b.to(wide) @ grad.t().to(wide)
     if ctx.needs_input_grad[0]:
-        grad_a = (pull * weight[:, None]).to(a.dtype)
+        grad_a = _scaled_product(weight, b, grad.t())
     if ctx.needs_input_grad[1]:
-        grad_b = ((a.to(wide) @ grad.to(wide)) * weight[:, None]).to(b.dtype)
+        grad_b = _scaled_product(weight, a, grad)
     if ctx.needs_input_grad[2]:
-        grad_weight = (pull * a).sum(dim=1).to(weight.dtype)
+        grad_weight = row_forms(a, grad, b).to(weight.dtype)
     return grad_a, grad_b, grad_weight
+
+
+def _scaled_product(scale: Tensor, x: Tensor, matrix: Tensor) -> Tensor:
+    """diag(scale) X M: (N,), (N, p), (p, q) -> (N, q), in blocks, whose memory is used again."""
+    wide = accumulation_dtype(x)
+    scale, matrix = scale.to(wide), matrix.to(wide)
+    found = x.new_empty(x.size(0), matrix.size(1))
+    for start in range(0, x.size(0), _ROWS):
+        rows = slice(start, start + _ROWS)
+        found[rows] = (x[rows].to(wide) @ matrix) * scale[rows, None]
+    return found
 
 
 _gram.register_autograd(_gram_backward, setup_context=_gram_setup)
@@ -228,13 +237,12 @@ def _(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
 def _row_forms_backward(ctx: Any, grad: Tensor) -> tuple:
     a, form, b = ctx.saved_tensors
     grad_a = grad_form = grad_b = None
-    wide = accumulation_dtype(a)
     if ctx.needs_input_grad[0]:
-        grad_a = ((b.to(wide) @ form.t().to(wide)) * grad[:, None]).to(a.dtype)
+        grad_a = _scaled_product(grad, b, form.t())
     if ctx.needs_input_grad[1]:
         grad_form = gram(a, b, grad).to(form.dtype)
     if ctx.needs_input_grad[2]:
-        grad_b = ((a.to(wide) @ form.to(wide)) * grad[:, None]).to(b.dtype)
+        grad_b = _scaled_product(grad, a, form)
     return grad_a, grad_form, grad_b
 
 
