@@ -32,7 +32,7 @@ class RecBoleData:
     """A RecBole dataset split once: share it between teacher and student.
 
     ``split``: training, validation and test pairs with RecBole's ids, 0 being padding, and its tokens. ``config``,
-    ``dataset``: RecBole's own objects, ``dataset`` the training part, which its models take.
+    ``dataset``: RecBole's own objects, ``dataset`` the training part, which its models take; ``parts``: all three.
     """
 
     split: Split
@@ -41,6 +41,7 @@ class RecBoleData:
     files: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     known: tuple[str, ...] = ()
+    parts: tuple[Any, ...] = ()
 
 
 def load(
@@ -70,7 +71,8 @@ def load(
         sides = [_interactions(part, built) for part in parts]
         tokens = (tuple(map(str, built.field2id_token[name])) for name in (built.uid_field, built.iid_field))
         train, valid, test = _three(sides)
-        return RecBoleData(Split(train, valid, test, *tokens), config, parts[0], paths, chosen, tuple(known))
+        split = Split(train, valid, test, *tokens)
+        return RecBoleData(split, config, parts[0], paths, chosen, tuple(known), tuple(parts))
 
 
 def recommender(
@@ -87,15 +89,29 @@ def recommender(
     tables: model -> (user, item) tables whose inner products are its scores; known for BPR and LightGCN. Other
     general recommenders are scored by ``forward`` (NeuMF) or ``predict``.
     """
+    wanted = "a general recommender, which scores users and items by their ids alone"
+    return RecBoleModel(
+        build(data, model, options, known=known, kinds=("GENERAL", "TRADITIONAL"), wanted=wanted), tables
+    )
+
+
+def build(
+    data: RecBoleData,
+    model: str | type,
+    options: Mapping[str, Any] | None = None,
+    *,
+    known: Sequence[str] = (),
+    kinds: Sequence[str],
+    wanted: str,
+) -> nn.Module:
+    """RecBole's plain module of a model whose type is among ``kinds``, else TypeError that says what was ``wanted``."""
     with _as_found():
         merged = {**data.options, **(options or {})}
         config = _config(model, data.config["dataset"], data.files, merged, (*data.known, *known))
-        if config["MODEL_TYPE"].name not in ("GENERAL", "TRADITIONAL"):
-            raise TypeError(
-                f"'model' must be a general recommender, which scores users and items by their ids alone, got "
-                f"{config['model']} of type {config['MODEL_TYPE'].name}"
-            )
-        return RecBoleModel(config.model_class(config, data.dataset), tables)
+        kind = config["MODEL_TYPE"].name
+        if kind not in kinds:
+            raise TypeError(f"'model' must be {wanted}, got {config['model']} of type {kind}")
+        return config.model_class(config, data.dataset)
 
 
 class RecBoleModel(Recommender):

@@ -1,10 +1,37 @@
 """Losses between recommenders: each a function on scores or embedding tables and a class with its knobs."""
 
+from recsys.losses.clicks import ClickHint, Clicks, SoftClicks, click_hint, click_loss, mixed_clicks, soft_clicks
+from recsys.losses.crossdistil import (
+    CrossDistil,
+    calibrate,
+    calibration_loss,
+    corrected,
+    corrected_clicks,
+    crossdistil_kd,
+    quadruplet_ranking,
+    sampled_ranking,
+)
 from recsys.losses.experts import DE, Annealing, RoutedExperts, route, routed
 from recsys.losses.heterogeneous import HetComp, hetcomp_overall, hetcomp_rank, list_ndcg, stage_discrepancy
+from recsys.losses.kdcrec import (
+    Bridge,
+    CausalPull,
+    Decay,
+    LearnedConfidence,
+    RatingError,
+    Refine,
+    SoftLabels,
+    bridge,
+    half_squares,
+    rating_error,
+    refined_ratings,
+    soft_label_error,
+)
 from recsys.losses.lists import DCD, RRD, Discrepancy, rank_discrepancy, rrd
 from recsys.losses.pairwise import BPR, UnKD, bpr, unkd
 from recsys.losses.pointwise import CD, RD, LogLoss, RDWeights, cd, log_loss, rd, rd_weights
+from recsys.losses.rcekd import RCEKD, list_cross_entropy, rcekd, rcekd_overlap
+from recsys.losses.rocket import Rocket, distillation, rocket, rocket_kd
 from recsys.losses.topology import FTD, HTD, ftd, htd
 
 __all__ = [
@@ -14,29 +41,64 @@ __all__ = [
     "DE",
     "FTD",
     "HTD",
+    "RCEKD",
     "RD",
     "RRD",
     "Annealing",
+    "Bridge",
+    "CausalPull",
+    "ClickHint",
+    "Clicks",
+    "CrossDistil",
+    "Decay",
     "Discrepancy",
     "HetComp",
+    "LearnedConfidence",
     "LogLoss",
     "RDWeights",
+    "RatingError",
+    "Refine",
+    "Rocket",
     "RoutedExperts",
+    "SoftClicks",
+    "SoftLabels",
     "UnKD",
     "bpr",
+    "bridge",
+    "calibrate",
+    "calibration_loss",
     "cd",
+    "click_hint",
+    "click_loss",
+    "corrected",
+    "corrected_clicks",
+    "crossdistil_kd",
+    "distillation",
     "ftd",
+    "half_squares",
     "hetcomp_overall",
     "hetcomp_rank",
     "htd",
+    "list_cross_entropy",
     "list_ndcg",
     "log_loss",
+    "mixed_clicks",
+    "quadruplet_ranking",
     "rank_discrepancy",
+    "rating_error",
+    "rcekd",
+    "rcekd_overlap",
     "rd",
     "rd_weights",
+    "refined_ratings",
+    "rocket",
+    "rocket_kd",
     "route",
     "routed",
     "rrd",
+    "sampled_ranking",
+    "soft_clicks",
+    "soft_label_error",
     "stage_discrepancy",
     "unkd",
 ]

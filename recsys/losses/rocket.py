@@ -1,0 +1,72 @@
+"""Rocket launching: a light net learns beside a booster that shares its lower layers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.losses import cross_entropy, kl
+from graphkd.losses.checks import check_positive
+from recsys.losses.clicks import click_loss
+
+
+def rocket(
+    light: Tensor, booster: Tensor, y: Tensor, *, weight: float = 0.03, block: bool = True, rows: int | None = None
+) -> Tensor:
+    """Labels for both nets and a hint for the light one: (N,) or (N, C), likewise, (N,) -> scalar; see ``Rocket``."""
+    if light.shape != booster.shape or light.dim() not in (1, 2):
+        raise ValueError(
+            f"'light' and 'booster' must have one shape, (N,) or (N, C), got {tuple(light.shape)} and "
+            f"{tuple(booster.shape)}"
+        )
+    labels = click_loss if light.dim() == 1 else cross_entropy
+    hint = (light - (booster.detach() if block else booster)).square().sum() / (rows or max(light.size(0), 1))
+    return labels(light, y) + labels(booster, y) + weight * hint
+
+
+class Rocket(Loss):
+    """Rocket launching: light net and booster trained together. Zhou et al., AAAI 2018, arXiv:1708.04106.
+
+    L(y, z) + L(y, b) + gamma (1/N) sum_n |z_n - sg(b_n)|^2; student: the entries ``logits`` z of the light net and
+    ``booster`` b, see ``RocketNet``: (N, C) with classes y, L = cross-entropy, or (N,) with clicks y, L = binary
+    cross-entropy. ``weight`` is gamma, 0.03 in the authors' commands; that of the paper's click-through nets is not
+    known. The gradient block sg keeps the hint from the booster's own layers, while shared ones feel it through the
+    light net; ``block=False`` lets it through (the authors' switch for that is always on: it parses "False" as true).
+    ``rows``: what the hint is divided by, in the authors' code the nominal batch size, also of a smaller last batch.
+    Their R+KD adds ``rocket_kd``, here ``2 * alpha * KL(T, reduction="elementmean")`` beside it.
+    """
+
+    on = ("logits", "booster")
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(
+        self,
+        weight: float = 0.03,
+        *,
+        block: bool = True,
+        batch_size: int | None = None,
+        on: tuple[str, str] | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.weight, self.block, self.batch_size = weight, block, batch_size
+
+    def forward(self, student: tuple[Tensor, Tensor], *, y: Tensor) -> Tensor:
+        """See the class."""
+        return rocket(*student, y, weight=self.weight, block=self.block, rows=self.batch_size)
+
+
+def rocket_kd(student: Tensor, teacher: Tensor, temperature: float = 4.0, alpha: float = 0.9) -> Tensor:
+    """What a pre-trained teacher adds to ``rocket``: (N, C), (N, C) -> scalar.
+
+    2 alpha T^2 times the mean over all N C entries of p (log p - log q), p and q the softened probabilities of teacher
+    and student: the authors' divergence averages over classes too, so that it is C times smaller than ``kl``.
+    """
+    return 2 * alpha * kl(student, teacher, check_positive("temperature", temperature), reduction="elementmean")
+
+
+def distillation(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 4.0, alpha: float = 0.9) -> Tensor:
+    """``rocket_kd`` + (1 - alpha) cross-entropy: the baseline in the authors' code; (N, C), (N, C), (N,) -> scalar."""
+    return rocket_kd(student, teacher, temperature, alpha) + (1 - alpha) * cross_entropy(student, y)
