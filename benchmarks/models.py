@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GAT, GCN, MLP, SimpleConv
 from torch_geometric.utils import add_self_loops
+
+from graphkd.gnn import sample_in_edges
 
 # The last hidden layer before its non-linearity, as a tap path.
 HIDDEN = {"mlp": "lins.0", "gcn": "convs.0", "sage": "convs.0", "gat": "convs.0"}
@@ -46,16 +47,6 @@ class SampledSAGE(nn.Module):
             if number + 1 < len(self.convs):
                 x = self.dropout(x.relu())
         return x
-
-
-def sample_in_edges(edge_index: Tensor, fan_out: int, num_nodes: int) -> Tensor:
-    """At most ``fan_out`` edges into every node, uniformly without replacement."""
-    order = torch.randperm(edge_index.size(1), device=edge_index.device)
-    order = order[edge_index[1, order].argsort(stable=True)]
-    target = edge_index[1, order]
-    first = torch.searchsorted(target, torch.arange(num_nodes, device=target.device))
-    rank = torch.arange(target.size(0), device=target.device) - first[target]
-    return edge_index[:, order[rank < fan_out]]
 
 
 def build(name: str, features: int, classes: int, *, hidden: int, dropout: float) -> nn.Module:

@@ -1,0 +1,79 @@
+"""DeepWalk: where a node is in a graph, as a vector, for students that do not see the graph.
+
+Perozzi, Al-Rfou and Skiena, "DeepWalk: Online Learning of Social Representations", KDD 2014, arXiv:1403.6652.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels import edge_layout, edge_spmm
+
+
+def random_walks(edge_index: Tensor, num_nodes: int, *, length: int, per_node: int = 1, seed: int = 0) -> Tensor:
+    """Walks along edges, uniformly among those that leave a node: (2, E) -> (per_node * N, length) node ids.
+
+    Every node starts ``per_node`` of them, in random order; where no edge leaves, a walk stays.
+    """
+    for name, value in (("length", length), ("per_node", per_node)):
+        if value < 1:
+            raise ValueError(f"{name!r} must be at least 1, got {value}")
+    layout = edge_layout(edge_index.cpu(), num_nodes)
+    generator = torch.Generator().manual_seed(seed)
+    walks = torch.empty(per_node * num_nodes, length, dtype=torch.long)
+    walks[:, 0] = torch.cat([torch.randperm(num_nodes, generator=generator) for _ in range(per_node)])
+    first, degree = layout.out_ptr[:-1].long(), layout.out_ptr.diff()
+    # One more entry: a node without edges behind the last one points there.
+    target = torch.cat([layout.out_target, layout.out_target.new_zeros(1)]).long()
+    for step in range(1, length):
+        at = walks[:, step - 1]
+        drawn = (torch.rand(at.shape, generator=generator, dtype=torch.float64) * degree[at]).long()
+        walks[:, step] = torch.where(degree[at] > 0, target[first[at] + drawn], at)
+    return walks
+
+
+def deepwalk(
+    edge_index: Tensor,
+    num_nodes: int,
+    width: int = 64,
+    *,
+    length: int = 50,
+    per_node: int = 5,
+    window: int = 5,
+    epochs: int = 1,
+    seed: int = 0,
+) -> Tensor:
+    """Embed nodes by skip-gram on random walks: (2, E) -> (N, width) float32.
+
+    Skip-gram with hierarchical softmax and, as gensim's default adds, five negative samples; the defaults are NOSMOG's
+    for Cora, in whose graphs every node has a loop (``add_self_loops``). One thread: the same seed gives the same
+    vectors. Needs gensim, ``pip install "graphkd[embedding]"``.
+    """
+    try:
+        from gensim.models import Word2Vec
+    except ImportError as error:
+        raise ImportError('deepwalk needs gensim: pip install "graphkd[embedding]"') from error
+    walks = random_walks(edge_index, num_nodes, length=length, per_node=per_node, seed=seed)
+    sentences = [list(map(str, walk)) for walk in walks.tolist()]
+    model = Word2Vec(
+        sentences, vector_size=width, window=window, min_count=0, sg=1, hs=1, workers=1, epochs=epochs, seed=seed
+    )
+    return torch.from_numpy(model.wv[[str(node) for node in range(num_nodes)]]).to(edge_index.device)
+
+
+def extend_positions(position: Tensor, seen: Tensor, edge_index: Tensor) -> Tensor:
+    """Positions of the whole graph from those of the nodes seen: an unseen node takes the mean of seen in-neighbours.
+
+    position: (n, d), of the seen nodes in order; seen: mask (N,) of n nodes; edge_index: (2, E) of the whole graph.
+    -> (N, d), 0 where no neighbour was seen.
+    """
+    count = int(seen.sum())
+    if position.size(0) != count:
+        raise ValueError(f"'position' must have a row for each of the {count} nodes seen, got {position.size(0)}")
+    whole = position.new_zeros(seen.size(0), position.size(1))
+    whole[seen] = position
+    source, target = edge_index
+    layout = edge_layout(edge_index[:, seen[source] & ~seen[target]], seen.size(0))
+    mean = layout.ptr.diff().clamp_min(1).to(position.dtype).reciprocal().index_select(0, layout.target)
+    return whole + edge_spmm(mean, whole, layout)

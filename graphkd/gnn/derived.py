@@ -1,0 +1,44 @@
+"""What is made of a tensor once: graphs with self loops, peers, the stored entries of sparse features."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def kept(make: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tensor, P], R]:
+    """Keep what a function makes of its first argument while that tensor lives and is not written to (by torch).
+
+    The last other arguments only are remembered. The result must not hold the tensor itself, which it would keep alive.
+    """
+    known = WeakIdKeyDictionary()
+
+    @functools.wraps(make)
+    def look_up(tensor: Tensor, /, *rest: P.args, **named: P.kwargs) -> R:
+        if torch.compiler.is_compiling() or tensor.is_inference():
+            return make(tensor, *rest, **named)
+        key = (tensor._version, tensor.data_ptr(), rest, named)
+        found = known.get(tensor)
+        if found is None or found[0] != key:
+            found = known[tensor] = (key, make(tensor, *rest, **named))
+        result: R = found[1]
+        return result
+
+    return look_up
+
+
+@kept
+def with_self_loops(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """The edges, in their order, and after them a loop at every node that has none: (2, E) -> (2, E + n)."""
+    source, target = edge_index
+    bare = torch.ones(num_nodes, dtype=torch.bool, device=edge_index.device)
+    bare[source[source == target]] = False
+    return torch.cat([edge_index, bare.nonzero().t().expand(2, -1).to(edge_index.dtype)], dim=1)

@@ -1,0 +1,231 @@
+"""FreeKD: two graph neural networks teach each other, and policies learn where which one is the teacher.
+
+Feng, Li, Yuan and Wang, "FreeKD: Free-direction Knowledge Distillation for Graph Neural Networks", KDD 2022,
+arXiv:2206.06561.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from functools import partial
+from statistics import fmean
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import MLP
+
+from graphkd.core.distiller import Step
+from graphkd.core.fit import fit
+from graphkd.core.view import Batch, Viewer, fill, names
+from graphkd.gnn.freekd_transfer import (
+    Actions,
+    Shown,
+    Similarity,
+    centre_similarity,
+    freekd_objective,
+    freekd_reward,
+    freekd_transfer,
+    neighbourhoods,
+    node_cross_entropy,
+)
+from graphkd.gnn.metrics import accuracy
+from graphkd.losses import cross_entropy
+
+
+class Round(NamedTuple):
+    """Half an iteration: the peers learn from a batch, or the policies from what that brought."""
+
+    batch: Any
+    rewards: bool
+
+
+class FreeKDRounds:
+    """Every batch of ``data`` (a batch, or an iterable of batches) twice in a row: for the peers, then the policies."""
+
+    def __init__(self, data: Batch | Iterable[Batch]) -> None:
+        self.data: Any = data
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self.data if names(self.data) is None else (self.data,):
+            for rewards in (False, True):
+                yield Round(copy.copy(batch), rewards)  # moving PyG's Data to a device changes it
+
+
+class _Turn(NamedTuple):
+    """What the policies saw and did, kept until the peers have learnt from it."""
+
+    nodes: Tensor
+    labels: Tensor
+    states: tuple[Tensor, Tensor]
+    actions: Actions
+
+
+class FreeKD(nn.Module):
+    """Two peers and the policies that choose, node by node, who teaches whom; ``fit`` it on ``FreeKDRounds(data)``.
+
+    An iteration: both peers are run; a node policy draws a_i in {0, 1} from h_i^phi, h_i^psi and both cross-entropies;
+    a structure policy draws whether node i's local structures are passed on, from the same and the mean similarity to
+    the in-neighbours that each peer teaches; both peers take a step on CE + mu L_node + rho L_structure
+    (``freekd_transfer``); they are run again, and the policies take a REINFORCE step on ``freekd_reward``.
+
+    phi, psi: node classifiers (N, C). example: a batch, to learn the widths from. hidden: tap path(s) of the
+    representation h, by default the logits. where: the mask of labelled nodes. mu, rho, gamma: weights of the node
+    losses, the structure losses, and the neighbours in the reward. similarity, scale, temperature, reduction: see
+    ``freekd_transfer``. standardise: rewards of a batch to mean 0 and variance 1. width: of the policies' two hidden
+    layers. ``student`` is the ``ModuleList`` of both peers; the policies are not needed once trained. Terms: the losses
+    of each peer, ``reward``, and the share of each action: ``phi_teaches``, ``psi_teaches``, ``structure_passed``.
+
+    There is no code of the authors. Ours: states without gradients; the mean over acting nodes (the formulas can be
+    read as a "sum"); mu, rho and gamma; SIM, the cosine; tanh in the policies; rewards of peers in eval mode; no
+    baseline. Only labelled nodes act, since states and rewards need labels, and only they are neighbours that teach.
+    With ``confidence`` (ours alone) an unlabelled node acts too where the peers' mean probability of a class is at
+    least that, which then stands for its label. One process. An iteration costs two runs of each peer, O(N C + E d).
+    """
+
+    def __init__(
+        self,
+        phi: nn.Module,
+        psi: nn.Module,
+        example: Batch,
+        *,
+        hidden: str | tuple[str, str] | None = None,
+        where: str = "train_mask",
+        mu: float = 10.0,
+        rho: float = 1.0,
+        gamma: float = 0.5,
+        similarity: Similarity = "cosine",
+        scale: float = 1.0,
+        temperature: float = 1.0,
+        reduction: Literal["mean", "sum"] = "mean",
+        confidence: float | None = None,
+        standardise: bool = False,
+        width: int = 64,
+    ) -> None:
+        super().__init__()
+        if confidence is not None and not 0 < confidence <= 1:
+            raise ValueError(f"'confidence' must be in (0, 1], got {confidence}")
+        self.student = nn.ModuleList((phi, psi))
+        paths = (hidden, hidden) if isinstance(hidden, str) else hidden or (None, None)
+        taps = [{} if path is None else {"hidden": path} for path in paths]
+        self._viewers = [Viewer(peer, taps=tap) for peer, tap in zip((phi, psi), taps, strict=True)]
+        state = 2 + sum(shown.hidden.size(1) for shown in self._evaluate(example))
+        self.policies = nn.ModuleList(
+            MLP([inputs, width, width, 1], act="tanh", norm=None) for inputs in (state, state + 2)
+        )
+        self.where, self.mu, self.rho, self.gamma = where, mu, rho, gamma
+        self.similarity, self.confidence, self.standardise = similarity, confidence, standardise
+        self._transfer = partial(
+            freekd_transfer, similarity=similarity, scale=scale, temperature=temperature, reduction=reduction
+        )
+        self._turn: _Turn | None = None
+
+    def forward(self, half: Round) -> Step:
+        """The peers' losses, or minus the policies' objective for the actions of the half before."""
+        if not isinstance(half, Round):
+            raise TypeError(f"FreeKD takes what FreeKDRounds(data) gives, got {type(half).__name__}")
+        return self._reward(half.batch) if half.rewards else self._learn(half.batch)
+
+    def _learn(self, batch: Batch) -> Step:
+        facts = fill(("y", "edge_index", self.where), batch, "FreeKD")
+        y, edge_index, labelled = facts.values()
+        shown = self._show(batch)
+        self._turn = turn = self._act(shown, y, edge_index, labelled)
+        acts = turn.actions.node >= 0
+        terms: dict[str, Tensor] = {}
+        total: Any = 0.0
+        for name, student, teacher, direction in (("phi", *shown, 1), ("psi", *shown[::-1], 0)):
+            label = cross_entropy(student.logits[labelled], y[labelled])
+            passed = self._transfer(student, teacher, turn.actions, edge_index, direction=direction, where=acts)
+            total = total + label + self.mu * passed[0] + self.rho * passed[1]
+            terms |= {f"{part}_{name}": value for part, value in zip(_PARTS, (label, *passed), strict=True)}
+        node, structure = (action[acts].double().mean() for action in turn.actions)
+        terms |= {"phi_teaches": 1 - node, "psi_teaches": node, "structure_passed": structure}
+        return Step(total, {name: value.detach() for name, value in terms.items()})
+
+    def _reward(self, batch: Batch) -> Step:
+        if self._turn is None:
+            raise RuntimeError("FreeKD rewards what it has just done: give the two rounds of a batch in one process")
+        nodes, labels, states, actions = self._turn
+        self._turn = None
+        phi, psi = (peer.logits for peer in self._evaluate(batch))
+        reward = freekd_reward(phi, psi, labels, batch["edge_index"], self.gamma, actions.node >= 0)[nodes]
+        logits = Actions(*(policy(s).squeeze(1) for policy, s in zip(self.policies, states, strict=True)))
+        weights = (reward - reward.mean()) / (reward.std(correction=0) + 1e-8) if self.standardise else reward
+        objective = freekd_objective(weights, logits, Actions(*(action[nodes] for action in actions)))
+        return Step(-objective, {"reward": reward.mean()})
+
+    @torch.no_grad()
+    def _act(self, shown: tuple[Shown, Shown], y: Tensor, edge_index: Tensor, labelled: Tensor) -> _Turn:
+        """Draw both actions of every node that acts."""
+        labels, acts = self._labels(shown, y, labelled)
+        nodes = acts.nonzero().squeeze(1)
+        costs = [node_cross_entropy(peer.logits, labels) for peer in shown]
+        seen = torch.cat([*(peer.hidden for peer in shown), *(cost[:, None] for cost in costs)], dim=1)[nodes]
+        node = self._draw(0, seen, acts)
+        centres = [
+            centre_similarity(peer.hidden, neighbourhoods(edge_index, node, teaches), self.similarity)[nodes, None]
+            for peer, teaches in zip(shown, (0, 1), strict=True)
+        ]
+        seen_around = torch.cat([seen, *centres], dim=1)
+        return _Turn(nodes, labels, (seen, seen_around), Actions(node, self._draw(1, seen_around, acts)))
+
+    def _draw(self, level: int, state: Tensor, acts: Tensor) -> Tensor:
+        action = torch.full(acts.shape, -1, device=acts.device)
+        action[acts] = self.policies[level](state).squeeze(1).sigmoid().bernoulli().long()
+        return action
+
+    def _labels(self, shown: tuple[Shown, Shown], y: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels (N,), 0 where there is none, and the mask of nodes that have one; no other entry of y is read."""
+        labels = torch.where(labelled, y, 0)
+        if self.confidence is None:
+            return labels, labelled
+        phi, psi = (peer.logits.softmax(1) for peer in shown)
+        probability, guess = ((phi + psi) / 2).max(dim=1)
+        return torch.where(labelled, labels, guess), labelled | (probability >= self.confidence)
+
+    def _show(self, batch: Batch) -> tuple[Shown, Shown]:
+        views = [viewer(batch) for viewer in self._viewers]
+        phi, psi = (Shown(view["logits"], view.get("hidden", view["logits"])) for view in views)
+        return phi, psi
+
+    @torch.no_grad()
+    def _evaluate(self, batch: Batch) -> tuple[Shown, Shown]:
+        training = self.student.training
+        self.student.eval()
+        try:
+            return self._show(batch)
+        finally:
+            self.student.train(training)
+
+    def close(self) -> None:
+        """Remove the taps; the peers are as they came."""
+        for viewer in self._viewers:
+            viewer.close()
+
+
+_PARTS = ("label", "node", "structure")
+
+
+def freekd(task: FreeKD, data: Batch | Iterable[Batch], *, policy_lr: float = 1e-3, **options: Any) -> nn.ModuleList:
+    """Train both peers of ``FreeKD(phi, psi, data)`` and its policies; gives back the ``ModuleList`` of the peers.
+
+    data: x, y, edge_index, the mask ``where``, and val_mask if the best epoch is to be kept: that of the peers' mean
+    accuracy. policy_lr: learning rate of the policies, which have no weight decay. options go to ``fit``, where ``log``
+    sees the shares of the actions; defaults: 200 epochs, patience 50, Adam(0.01, weight decay 5e-4).
+    """
+    whole: Any = data
+    if names(data) is not None and "val_mask" in whole:
+        options.setdefault("metric", lambda peers: fmean(accuracy(peer, whole, "val_mask") for peer in peers))
+        options.setdefault("patience", 50)
+    options.setdefault("epochs", 200)
+    optimizer: Any = options.pop("optimizer", partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4))
+
+    def groups(_: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        policies = {"params": list(task.policies.parameters()), "lr": policy_lr, "weight_decay": 0.0}
+        return optimizer([{"params": list(task.student.parameters())}, policies])
+
+    peers = fit(task, FreeKDRounds(data), optimizer=groups, **options)
+    assert isinstance(peers, nn.ModuleList)
+    return peers

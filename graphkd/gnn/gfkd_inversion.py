@@ -1,0 +1,251 @@
+"""GFKD's first stage: graphs made of parameters, and the task that fits them to what a teacher remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch_geometric.data import Data
+
+from graphkd.core.distiller import Step
+from graphkd.core.fit import fit
+from graphkd.core.rng import seeded
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Viewer
+
+Batch = dict[str, Tensor]
+
+
+class FakeGraphs(nn.Module):
+    """B graphs whose features and edges are parameters; a batch as PyG's, ``x``, ``edge_index``, ``batch`` and ``y``.
+
+    sizes: (B,) numbers of nodes n_g; targets: (B,) classes; width: F. ``features`` (N, F) are the node features, or
+    with ``one_hot`` their logits; ``structure`` (sum n_g^2) the logits of all ordered pairs of nodes of a graph, row
+    by row from the source. Edges are directed; pairs of a node with itself are ignored, and ``self_loops`` gives every
+    node an edge to itself, for teachers whose layers add none. Drawn from the global generator: features normal, edge
+    probabilities uniform.
+    """
+
+    batch: Tensor
+    y: Tensor
+    pairs: Tensor
+    owner: Tensor
+
+    def __init__(
+        self, sizes: Tensor, targets: Tensor, width: int, *, one_hot: bool = True, self_loops: bool = False
+    ) -> None:
+        super().__init__()
+        if sizes.dim() != 1 or sizes.shape != targets.shape or sizes.numel() == 0 or int(sizes.min()) < 1:
+            raise ValueError(f"'sizes' and 'targets' must name the nodes and the class of each graph, got {sizes}")
+        self.one_hot, self.self_loops = one_hot, self_loops
+        squares, starts = sizes**2, sizes.cumsum(0) - sizes
+        owner = torch.arange(sizes.size(0)).repeat_interleave(squares)
+        rank = torch.arange(owner.size(0)) - (squares.cumsum(0) - squares)[owner]
+        pairs = starts[owner] + torch.stack([rank // sizes[owner], rank % sizes[owner]])
+        for name, fact in (("owner", owner), ("pairs", pairs), ("y", targets)):
+            self.register_buffer(name, fact)
+        self.register_buffer("batch", torch.arange(sizes.size(0)).repeat_interleave(sizes))
+        self.features = nn.Parameter(torch.randn(self.batch.size(0), width))
+        self.structure = nn.Parameter(torch.rand(owner.size(0)).logit(eps=1e-6))
+
+    def forward(self, chosen: Tensor | None = None) -> Batch:
+        """The graphs as one batch, with the edges of the mask (sum n_g^2), by default those at least as likely as not.
+
+        ``x`` is differentiable with respect to ``features``; nothing is with respect to ``structure``.
+        """
+        edges = self.pairs[:, (self.likely() if chosen is None else chosen) & (self.pairs[0] != self.pairs[1])]
+        if self.self_loops:
+            nodes = torch.arange(self.batch.size(0), device=edges.device)
+            edges = torch.cat([edges, nodes.expand(2, -1)], dim=1)
+        x = self.features.softmax(dim=1) if self.one_hot else self.features
+        return {"x": x, "edge_index": edges, "batch": self.batch, "y": self.y}
+
+    def likely(self) -> Tensor:
+        """The pairs with sigmoid(structure) >= 1/2, a mask (sum n_g^2)."""
+        return self.structure.detach().sigmoid() >= 0.5
+
+    def entropy(self) -> Tensor:
+        """Mean entropy of the nodes' one-hot features; 0 without ``one_hot``."""
+        if not self.one_hot:
+            return self.features.new_zeros(())
+        return -(self.features.softmax(1) * self.features.log_softmax(1)).sum(dim=1).mean()
+
+    @torch.no_grad()
+    def graphs(self) -> list[Data]:
+        """Every graph on its own, the largest entry of a one-hot row set to 1, with its target as ``y`` (1,)."""
+        whole = self()
+        x = F.one_hot(whole["x"].argmax(1), whole["x"].size(1)).to(whole["x"]) if self.one_hot else whole["x"]
+        source, target = whole["edge_index"]
+        found = []
+        for number, label in enumerate(self.y):
+            nodes = (self.batch == number).nonzero().squeeze(1)
+            inside = self.batch[source] == number
+            edges = torch.stack([source[inside], target[inside]]) - nodes[0]
+            found.append(Data(x=x[nodes].clone(), edge_index=edges, y=label[None].clone()))
+        return found
+
+
+class Inversion(nn.Module):
+    """Fit fake graphs to their classes and to the teacher's BatchNorm statistics; ``student`` is the ``FakeGraphs``.
+
+    Features: the gradient of mean_g CE(teacher(A_g, X_g), y_g) + bn_weight R + entropy_weight H at the likely edges.
+    R = sum over BatchNorm layers of ||running_var - var||_2 + ||running_mean - mean||_2, norms not squared, biased
+    variance over all rows that enter the layer; H: ``FakeGraphs.entropy``. Structure: ``structure_gradient``.
+    teacher: a graph classifier, its ``forward`` filled by name from ``x``, ``edge_index``, ``batch``; never trained,
+    in eval mode. ValueError if it has no BatchNorm with running statistics. An epoch runs the teacher three times.
+    """
+
+    def __init__(
+        self, student: FakeGraphs, teacher: nn.Module, *, bn_weight: float = 0.01, entropy_weight: float = 0.01
+    ) -> None:
+        super().__init__()
+        self.student, self.bn_weight, self.entropy_weight = student, bn_weight, entropy_weight
+        self._teacher = Frozen(teacher)  # no sub-module, so never among the parameters
+        layers = {
+            path: module
+            for path, module in teacher.named_modules()
+            if isinstance(module, _BatchNorm) and module.running_mean is not None
+        }
+        if not layers:
+            raise ValueError("the teacher must have BatchNorm layers with running statistics, got none")
+        self._layers = list(layers.values())
+        self._viewer = Viewer(teacher, taps={f"bn{k}": f"{path}:in" for k, path in enumerate(layers)})
+        self.optimizer: EpochRates | None = None
+
+    def forward(self, _: Any = None) -> Step:
+        """The features' loss, and a term of value 0 that has the structure's gradient."""
+        loss, terms = self.feature_loss()
+        structure = self.student.structure
+        estimate = self.structure_gradient(torch.rand_like(structure))
+        carried = (structure * estimate).sum()
+        return Step(loss + carried - carried.detach(), {name: value.detach() for name, value in terms.items()})
+
+    def feature_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the features, and its terms before their weights: ``label``, ``bn``, ``entropy``."""
+        labels, statistics = self.look(self.student())
+        terms = {"label": labels.mean(), "bn": statistics.sum(), "entropy": self.student.entropy()}
+        weights = (1.0, self.bn_weight, self.entropy_weight)
+        return sum(weight * term for weight, term in zip(weights, terms.values(), strict=True)), terms  # type: ignore[return-value]
+
+    @torch.no_grad()
+    def structure_gradient(self, noise: Tensor) -> Tensor:
+        """An unbiased estimate from two runs (augment-REINFORCE-merge): u uniform (sum n_g^2) -> the same shape.
+
+        (CE_g(E1) - CE_g(E2) + bn_weight (R(E1) - R(E2))) (u - 1/2), with E1 = [u > sigmoid(-phi)] and
+        E2 = [u < sigmoid(phi)]. As in the authors' code CE_g is that of the pair's graph, not divided by B.
+        """
+        first, second = self.merged(noise)
+        (labels, statistics), (others, theirs) = (self.look(self.student(chosen)) for chosen in (first, second))
+        contrast = labels - others + self.bn_weight * (statistics.sum() - theirs.sum())
+        return contrast[self.student.owner] * (noise - 0.5)
+
+    def merged(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The masks E1 and E2 of one draw of uniform noise."""
+        logits = self.student.structure.detach()
+        return noise > (-logits).sigmoid(), noise < logits.sigmoid()
+
+    def look(self, graphs: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of every graph (B,), and how far each BatchNorm layer's statistics are off (layers,)."""
+        self._teacher.model.eval()
+        with _constant(self._teacher.model):
+            view = self._viewer(graphs)
+        gaps = [_gap(layer, view[f"bn{k}"]) for k, layer in enumerate(self._layers)]
+        return F.cross_entropy(view["logits"], graphs["y"], reduction="none"), torch.stack(gaps)
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Let the learning rates follow."""
+        if self.optimizer is not None:
+            self.optimizer.set_epoch(epoch, epochs)
+
+    def close(self) -> None:
+        """Remove the taps from the teacher."""
+        self._viewer.close()
+
+
+def _gap(layer: _BatchNorm, x: Tensor) -> Tensor:
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    rows = x.movedim(1, -1).flatten(0, -2)
+    variance = layer.running_var - rows.var(dim=0, correction=0)
+    return variance.norm() + (layer.running_mean - rows.mean(dim=0)).norm()
+
+
+@contextmanager
+def _constant(model: nn.Module) -> Iterator[None]:
+    """Run a model without making its parameters part of the graph: no gradient is kept for them."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+class EpochRates:
+    """An optimiser factory for ``fit`` whose learning rates are multiplied by ``factor(epoch, epochs)``.
+
+    A task passes its ``set_epoch`` on, so that a resumed run has the rates of one that was never stopped.
+    """
+
+    def __init__(self, make: Callable[[Any], torch.optim.Optimizer], factor: Callable[[int, int], float]) -> None:
+        self.make, self.factor = make, factor
+        self.made: torch.optim.Optimizer | None = None
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Make the optimiser, and remember its rates."""
+        self.made = self.make(parameters)
+        self.rates = [group["lr"] for group in self.made.param_groups]
+        return self.made
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Set the rates of an epoch, from 0."""
+        if self.made is not None:
+            for group, rate in zip(self.made.param_groups, self.rates, strict=True):
+                group["lr"] = rate * self.factor(epoch, epochs)
+
+
+def invert(
+    teacher: nn.Module,
+    width: int,
+    classes: int,
+    *,
+    count: int = 131,
+    nodes: tuple[int, int] = (10, 29),
+    one_hot: bool = True,
+    self_loops: bool = False,
+    bn_weight: float = 0.01,
+    entropy_weight: float = 0.01,
+    lr: tuple[float, float] = (0.01, 1.0),
+    decay_every: int = 700,
+    **options: Any,
+) -> FakeGraphs:
+    """Fake graphs that a trained teacher takes for its classes: ``count`` graphs of ``width`` features a node.
+
+    Numbers of nodes are uniform in ``nodes`` (both ends included), targets in ``range(classes)``; lr: of features and
+    structure, a tenth after every ``decay_every`` epochs. options go to ``fit``: ``seed``, ``epochs`` (1500 by default,
+    as published), ``log``... Give ``epochs=0`` for random graphs. See ``gfkd``.
+    """
+    if not 1 <= nodes[0] <= nodes[1]:
+        raise ValueError(f"'nodes' must be the least and the greatest number of nodes of a graph, got {nodes}")
+    with seeded(options.get("seed", 0)):
+        sizes = torch.randint(nodes[0], nodes[1] + 1, (count,))
+        targets = torch.randint(classes, (count,))
+        fake = FakeGraphs(sizes, targets, width, one_hot=one_hot, self_loops=self_loops)
+    fake.to(next(teacher.parameters()).device)
+    task = Inversion(fake, teacher, bn_weight=bn_weight, entropy_weight=entropy_weight)
+    groups = [{"params": [p], "lr": rate} for p, rate in zip((fake.features, fake.structure), lr, strict=True)]
+    task.optimizer = EpochRates(lambda _: torch.optim.Adam(groups), partial(_steps, decay_every))
+    fit(task, {"targets": targets}, optimizer=task.optimizer, **{"epochs": 1500, **options})
+    return fake
+
+
+def _steps(every: int, epoch: int, _: int) -> float:
+    return 0.1 ** (epoch // every)

@@ -1,0 +1,160 @@
+"""TinyGNN: a shallow network whose nodes also look at their peers, taught by a deep one.
+
+Yan, Wang, Guo and Lou, "TinyGNN: Learning Efficient Graph Neural Networks", KDD 2020. There is no public code: who the
+peers are, the form of their attention and the weights of the loss are our reading, with the alternatives as arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.sparse import csr_matrix, identity
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn import GATConv
+
+from graphkd.core.distiller import Distiller
+from graphkd.core.fit import fit
+from graphkd.core.teachers import Frozen
+from graphkd.gnn.derived import kept
+from graphkd.gnn.options import cached, complete
+from graphkd.gnn.sampling import sample_in_edges
+from graphkd.kernels import EdgeLayout, edge_dot, edge_layout, edge_spmm, segment_log_softmax
+from graphkd.losses import CE, KL, Loss
+from graphkd.losses.checks import choose
+
+Peers = Literal["siblings", "adjacent_siblings", "neighbours"]
+
+
+def peer_index(edge_index: Tensor, num_nodes: int, peers: Peers = "siblings", *, fan_out: int | None = None) -> Tensor:
+    """Who looks at whom: (2, E) -> (2, P), row 0 a peer, row 1 the node; each pair once, every node itself included.
+
+    "siblings": nodes with an edge into a common target, of which there are up to sum_v deg(v)^2 pairs;
+    "adjacent_siblings": those of them with an edge into the node; "neighbours": all nodes with one. ``fan_out`` first
+    draws at most that many edges into each node, always the same, which bounds the pairs by N fan_out^2. Self-loops
+    make no peers.
+    """
+    choose("peers", peers, get_args(Peers))
+    if fan_out is not None:
+        generator = torch.Generator(edge_index.device).manual_seed(0)
+        edge_index = sample_in_edges(edge_index, fan_out, num_nodes, generator=generator)
+    source, target = edge_index[:, edge_index[0] != edge_index[1]].cpu().numpy()
+    entering = csr_matrix((np.ones(source.size), (target, source)), (num_nodes, num_nodes))
+    pattern = entering if peers == "neighbours" else entering.T @ entering
+    if peers == "adjacent_siblings":
+        pattern = pattern.multiply(entering)
+    node, peer = (pattern + identity(num_nodes)).nonzero()
+    return torch.from_numpy(np.stack([peer, node])).to(edge_index)
+
+
+@kept
+def _peer_layout(edge_index: Tensor, num_nodes: int, peers: Peers, fan_out: int | None) -> EdgeLayout:
+    return edge_layout(peer_index(edge_index, num_nodes, peers, fan_out=fan_out), num_nodes)
+
+
+class PAM(nn.Module):
+    """Peer-aware module: attention of every node to its peers and itself, nodes that one layer never lets meet.
+
+    out_i = sum_j softmax_j(W_q x_i . W_k x_j / sqrt(d_k)) W_v x_j over ``peer_index`` (with ``peers`` and ``fan_out``),
+    computed once per graph. width, out: of input and output; key_width: d_k of each of ``heads``, by default out /
+    heads, whose outputs are joined. ``scale=False`` leaves sqrt(d_k) out, ``residual`` adds x_i, for which width and
+    out must agree. O(P d) time, O(P + N d) memory for P pairs.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        out: int,
+        *,
+        key_width: int | None = None,
+        heads: int = 1,
+        peers: Peers = "siblings",
+        fan_out: int | None = None,
+        scale: bool = True,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        choose("peers", peers, get_args(Peers))
+        if out % heads:
+            raise ValueError(f"'out' must be a multiple of 'heads', got {out} and {heads}")
+        if residual and width != out:
+            raise ValueError(f"'residual' needs equal widths, got {width} and {out}")
+        key_width = out // heads if key_width is None else key_width
+        self.query, self.key = (nn.Linear(width, heads * key_width, bias=False) for _ in range(2))
+        self.value = nn.Linear(width, out, bias=False)
+        self.heads, self.peers, self.fan_out, self.residual = heads, peers, fan_out, residual
+        self.factor = key_width**-0.5 if scale else 1.0
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """(N, width), (2, E) -> (N, out)."""
+        layout = _peer_layout(edge_index, x.size(0), self.peers, self.fan_out)
+        parts = (linear(x).chunk(self.heads, dim=1) for linear in (self.query, self.key, self.value))
+        found = [
+            edge_spmm(segment_log_softmax(self.factor * edge_dot(query, key, layout), layout).exp(), value, layout)
+            for query, key, value in zip(*parts, strict=True)
+        ]
+        joined = torch.cat(found, dim=1)
+        return x + joined if self.residual else joined
+
+
+class TinyGNN(nn.Module):
+    """A graph attention network of few layers with a ``PAM`` before each; options go to ``PAM``.
+
+    In each layer x <- GATConv(dropout(ELU(PAM(x)))), with an ELU and dropout between layers.
+    """
+
+    def __init__(
+        self, features: int, hidden: int, classes: int, *, layers: int = 1, dropout: float = 0.5, **options: Any
+    ) -> None:
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"'layers' must be at least 1, got {layers}")
+        self.pams = nn.ModuleList(PAM(hidden if number else features, hidden, **options) for number in range(layers))
+        outs = [hidden] * (layers - 1) + [classes]
+        self.convs = nn.ModuleList(GATConv(hidden, out) for out in outs)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """(N, F), (2, E) -> (N, C) logits."""
+        for number, (pam, conv) in enumerate(zip(self.pams, self.convs, strict=True)):
+            if number:
+                x = F.dropout(F.elu(x), self.dropout, self.training)
+            x = conv(F.dropout(F.elu(pam(x, edge_index)), self.dropout, self.training), edge_index)
+        return x
+
+
+def neighbour_distillation(
+    soft_weight: float = 0.7, temperature: float = 2.0, *, taught: str | None = None
+) -> dict[str, Loss]:
+    """(1 - lambda) CE on ``train_mask`` + lambda T^2 KL(teacher || student) on the rows ``taught``, by default all.
+
+    lambda = ``soft_weight``; that it is the weight of the soft targets, its value and T's are our choice.
+    """
+    if not 0 <= soft_weight <= 1:
+        raise ValueError(f"'soft_weight' must be in [0, 1], got {soft_weight}")
+    return {
+        "label": (1 - soft_weight) * CE(where="train_mask"),
+        "teacher": soft_weight * KL(temperature, where=taught),
+    }
+
+
+def tinygnn(
+    student: nn.Module,
+    teacher: nn.Module | Frozen,
+    data: Data,
+    *,
+    soft_weight: float = 0.7,
+    temperature: float = 2.0,
+    taught: str | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Train a shallow student, such as ``TinyGNN``, on labels and on the soft labels of a deeper, trained teacher.
+
+    data: x (N, F), edge_index (2, E), y, train_mask, and val_mask if the best epoch is to be kept; the loss is
+    ``neighbour_distillation``. options go to ``fit``; defaults: 200 epochs, patience 50, Adam(0.01, weight decay 5e-4).
+    """
+    losses = neighbour_distillation(soft_weight, temperature, taught=taught)
+    return fit(Distiller(student, cached(teacher, data), losses), data, **complete(options, data, epochs=200))
