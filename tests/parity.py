@@ -14,12 +14,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.adapters import graph, mutual, recsys, relation, response, weights
+from tests.adapters import (
+    click_through,
+    gnn_procedures,
+    gnn_students,
+    graph,
+    graph_relation,
+    mutual,
+    recsys,
+    relation,
+    response,
+    weights,
+)
 
 Adapter = Callable[[dict[str, Tensor], dict], dict[str, Tensor]]
 
 ADAPTERS: dict[str, Adapter] = {
+    **click_through.ADAPTERS,
+    **gnn_procedures.ADAPTERS,
+    **gnn_students.ADAPTERS,
     **graph.ADAPTERS,
+    **graph_relation.ADAPTERS,
     **mutual.ADAPTERS,
     **relation.ADAPTERS,
     **recsys.ADAPTERS,

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from graphkd.core.view import Batch, names
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 _ADAM = partial(torch.optim.Adam, lr=1e-2)
-Metric = Callable[[nn.Module], float]
+Metric = Callable[[nn.Module], float | Mapping[str, float]]
 _log = logging.getLogger(__name__)
 
 
@@ -37,12 +37,23 @@ class _Progress:
 
     seed: int
     epoch: int = 0
-    best: float = -math.inf
-    best_epoch: int = 0
+    bests: dict[str, float] = field(default_factory=dict)  # of each metric
+    fresh_epoch: int = 0  # when any metric had its best
+    best_epoch: int = 0  # when the first one had
     best_state: dict[str, Tensor] = field(default_factory=dict)
 
     def stale(self, patience: int | None) -> bool:
-        return patience is not None and self.epoch - self.best_epoch >= patience
+        return patience is not None and self.epoch - self.fresh_epoch >= patience
+
+    def note(self, values: dict[str, float], student: nn.Module) -> None:
+        """Keep what is at least as good as the best before it."""
+        better = [name for name, value in values.items() if value >= self.bests.get(name, -math.inf)]
+        self.bests |= {name: values[name] for name in better}
+        if better:
+            self.fresh_epoch = self.epoch
+        if next(iter(values)) in better:
+            self.best_epoch = self.epoch
+            self.best_state = {k: v.clone() for k, v in student.state_dict().items()}
 
 
 def fit(
@@ -69,7 +80,7 @@ def fit(
     optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.
     metric: student -> float, higher is better, called after every epoch, or every ``metric_every``-th and the last, in
     eval mode without gradients; the best epoch's weights are restored (of equals the latest) and ``patience`` epochs
-    without a best end the run.
+    without a best end the run. It may return several by name: the first chooses, a best of any counts for patience.
     seed: of torch, numpy and random during the run (plus the rank); their states outside are left as they were. So is
     the processor's mode: during the run it counts numbers below 1e-38 as 0, which weight decay makes.
     fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device, under
@@ -147,7 +158,7 @@ class _Run:
                 report = self._epoch(batches, epochs)
                 progress.epoch += 1
                 if metric is not None and (progress.epoch % metric_every == 0 or progress.epoch == epochs):
-                    report["metric"] = self._measure(metric)
+                    report |= self._measure(metric)
                 shown.set_postfix(report, refresh=False)
                 shown.update()
                 if log is not None and self.fabric.is_global_zero:
@@ -195,16 +206,16 @@ class _Run:
         return report
 
     @torch.no_grad()
-    def _measure(self, metric: Metric) -> float:
+    def _measure(self, metric: Metric) -> dict[str, float]:
         self._agree()
         self.plain.eval()
-        value = fmean(self._of_all(float(metric(self.student))))
-        if math.isnan(value):
-            raise ValueError(f"'metric' must return a number, got NaN at epoch {self.progress.epoch}")
-        if value >= self.progress.best:
-            self.progress.best, self.progress.best_epoch = value, self.progress.epoch
-            self.progress.best_state = {k: v.clone() for k, v in self.student.state_dict().items()}
-        return value
+        found = metric(self.student)
+        named = found if isinstance(found, Mapping) else {"metric": found}
+        values = _means(self._of_all({name: [float(value)] for name, value in named.items()}))
+        if not values or any(math.isnan(value) for value in values.values()):
+            raise ValueError(f"'metric' must return numbers, got {found} at epoch {self.progress.epoch}")
+        self.progress.note(values, self.student)
+        return values
 
     def _of_all(self, value: Any) -> list[Any]:
         """One value of every process."""

@@ -16,16 +16,20 @@ from graphkd.kernels.gram_matrix import (
     row_forms,
     squared_distance_divergence,
 )
+from graphkd.kernels.grouped_gram import grouped_gram_distance
 from graphkd.kernels.layout import EdgeLayout, edge_layout
 from graphkd.kernels.local_structure import local_structure_kl
-from graphkd.kernels.neighbours import farthest_rows, nearest_rows
+from graphkd.kernels.neighbours import farthest_rows, nearest_rows, similar_rows
 from graphkd.kernels.pairs import pair_divergence
 from graphkd.kernels.races import race_top_k
 from graphkd.kernels.rankings import ranking_log_likelihood
+from graphkd.kernels.sampled import sampled_logsumexp
 from graphkd.kernels.segments import edge_kl, segment_log_softmax
 from graphkd.kernels.series import series_divergence
 from graphkd.kernels.similarity import edge_similarity, similarity_in_layout
+from graphkd.kernels.sparse_powers import power_divergence
 from graphkd.kernels.spectral import log_quotient
+from graphkd.kernels.transport import transport
 
 __all__ = [
     "EdgeLayout",
@@ -44,6 +48,7 @@ __all__ = [
     "gram",
     "gram_distance",
     "grams",
+    "grouped_gram_distance",
     "infonce",
     "label_divergence",
     "local_structure_kl",
@@ -52,17 +57,21 @@ __all__ = [
     "nearest_rows",
     "pair_divergence",
     "polynomial_features",
+    "power_divergence",
     "product_kl",
     "product_logsumexp",
     "product_softplus",
     "race_top_k",
     "ranking_log_likelihood",
     "row_forms",
+    "sampled_logsumexp",
     "sampled_softplus",
     "segment_log_softmax",
     "series_divergence",
+    "similar_rows",
     "similarity_in_layout",
     "squared_distance_divergence",
+    "transport",
 ]
 
 try:

@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphkd.kernels.candidates import reduce_sampled
 from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 _BLOCK_ELEMENTS = 1 << 24
-_GATHERED = 1 << 22  # elements of candidates gathered at a time
-_DENSE = 16  # below so many rows of memory for each sampled one, products with all are faster than gathering
 _LINEAR = 50.0  # softplus is linear to the last bit beyond
 
 
@@ -240,23 +239,12 @@ def _sampled_softplus(
     anchor: Tensor, memory: Tensor, index: Tensor, shift: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """The sums (N,), and their gradients with respect to the anchors (N, p)."""
-    wide = accumulation_dtype(anchor)
-    a, held, samples = scale * anchor.to(wide), memory.size(0), index.size(1)
-    values, slope = a.new_empty(a.size(0)), torch.empty_like(a, memory_format=torch.contiguous_format)
-    dense = held <= _DENSE * samples
-    known = memory.to(wide) if dense else memory
-    for rows in row_blocks(a.size(0), held + samples if dense else samples * a.size(1), _GATHERED):
-        if dense:
-            scores = torch.addmm(shift.to(wide), a[rows], known.t())
-            often = torch.zeros_like(scores).scatter_add_(1, index[rows], a.new_ones(()).expand_as(index[rows]))
-            values[rows] = (often * F.softplus(scores, threshold=_LINEAR)).sum(dim=1)
-            slope[rows] = scores.sigmoid_().mul_(often) @ known
-        else:
-            chosen = known.index_select(0, index[rows].flatten()).to(wide).view(-1, samples, a.size(1))
-            scores = (a[rows, None] @ chosen.mT).squeeze(1) + shift
-            values[rows] = F.softplus(scores, threshold=_LINEAR).sum(dim=1)
-            slope[rows] = (scores.sigmoid_()[:, None] @ chosen).squeeze(1)
-    return values, slope.mul_(scale)
+
+    def reduction(scores: Tensor, often: Tensor) -> tuple[Tensor, Tensor]:
+        scores.add_(shift)
+        return (often * F.softplus(scores, threshold=_LINEAR)).sum(dim=1), scores.sigmoid_().mul_(often)
+
+    return reduce_sampled(anchor, memory, index, scale, reduction)
 
 
 @_sampled_softplus.register_fake

@@ -1,4 +1,4 @@
-"""The rows that are nearest to a row, and the two that are farthest from each other, without N x N."""
+"""The rows that are nearest or most similar to a row, and the two that are farthest from each other, without N x N."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphkd.kernels.affinities import tiles
-from graphkd.kernels.operators import operator, row_blocks
+from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 from graphkd.kernels.pairs import _prepare, squared_distances
 
 _BLOCK_ELEMENTS = 1 << 22
@@ -19,6 +19,17 @@ def nearest_rows(x: Tensor, count: int, queries: int | None = None) -> Tensor:
     (N, d) -> (queries, min(count, N - 1)) indices. O(queries N d) time, memory of the result and a block.
     """
     indices: Tensor = _nearest_rows(x, min(count, max(x.size(0) - 1, 0)), x.size(0) if queries is None else queries)
+    return indices
+
+
+def similar_rows(x: Tensor, count: int, labels: Tensor | None = None, *, same: bool = True) -> Tensor:
+    """The ``count`` rows whose inner products with each row are largest and positive, itself left out, largest first.
+
+    With ``labels`` only rows of the row's label count, or with ``same=False`` only those of others. Where fewer are
+    positive, the row itself takes the places left. (N, d) -> (N, min(count, N - 1)) indices. O(N^2 d) time, memory of
+    the result and a block.
+    """
+    indices: Tensor = _similar_rows(x, min(count, max(x.size(0) - 1, 0)), labels, same)
     return indices
 
 
@@ -46,6 +57,26 @@ def _nearest_rows(x: Tensor, count: int, queries: int) -> Tensor:
 @_nearest_rows.register_fake
 def _(x: Tensor, count: int, queries: int) -> Tensor:
     return x.new_empty(queries, count, dtype=torch.int64)
+
+
+@operator("similar_rows")
+def _similar_rows(x: Tensor, count: int, labels: Tensor | None, same: bool) -> Tensor:
+    x = x.to(accumulation_dtype(x))
+    found = torch.empty(x.size(0), count, dtype=torch.int64, device=x.device)
+    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS):
+        products = x[rows] @ x.t()
+        if labels is not None:
+            products.masked_fill_((labels[rows, None] == labels) != same, 0)
+        products.diagonal(rows.start).fill_(0)
+        best = products.topk(count, dim=1)
+        itself = torch.arange(rows.start, rows.stop, device=x.device)[:, None]
+        found[rows] = torch.where(best.values > 0, best.indices, itself)
+    return found
+
+
+@_similar_rows.register_fake
+def _(x: Tensor, count: int, labels: Tensor | None, same: bool) -> Tensor:
+    return x.new_empty(x.size(0), count, dtype=torch.int64)
 
 
 @operator("farthest_rows")

@@ -10,6 +10,8 @@ from graphkd.losses.decoupled import DKD, NCKD, dkd, nckd, tckd
 from graphkd.losses.distances import RKD, RKDAngle, RKDDistance, rkd, rkd_angle, rkd_distance
 from graphkd.losses.entropy import ITRDCorrelation, ITRDMutual, itrd_correlation, itrd_mutual
 from graphkd.losses.factors import FT, Paraphraser, factor_transfer
+from graphkd.losses.frequency import HighFrequency, LowFrequency, NeighbourAnswers, high_frequency, low_frequency
+from graphkd.losses.geometric import GKD, geometric_graph, gkd
 from graphkd.losses.hidden import (
     AB,
     AT,
@@ -20,8 +22,17 @@ from graphkd.losses.hidden import (
     fitnet,
     hidden_cosine,
 )
+from graphkd.losses.holistic import HKD, bank_contrast, prediction_graph
 from graphkd.losses.information import GCRD, gcrd
-from graphkd.losses.instances import IRG, IRGTransform, irg, irg_transform
+from graphkd.losses.instances import (
+    IRG,
+    IRGEdgeTransform,
+    IRGTransform,
+    edge_map,
+    irg,
+    irg_edge_transform,
+    irg_transform,
+)
 from graphkd.losses.kernel_density import PKT, InformationFlow, SupervisedPKT, densities, pkt, supervised_pkt
 from graphkd.losses.matching import CMPC, CMPM, cmpc, cmpm
 from graphkd.losses.mutual_information import MIMKD, InfoNCE, info_nce, mimkd, mutual_information
@@ -35,6 +46,7 @@ from graphkd.losses.objective import (
 )
 from graphkd.losses.order import DarkRank, Proximity, darkrank
 from graphkd.losses.potentials import QMI, information_potentials, qmi
+from graphkd.losses.regions import InterRegionAffinity, inter_region_affinity, louvain_regions
 from graphkd.losses.regression import (
     AttentiveHint,
     AttentiveImitation,
@@ -68,6 +80,7 @@ from graphkd.losses.relation_contrast import (
     crcd_log_normaliser,
     cross_entropy_gradient,
 )
+from graphkd.losses.representation import RSD, representational_similarity
 from graphkd.losses.response import (
     BCE,
     CE,
@@ -81,6 +94,7 @@ from graphkd.losses.response import (
     soft_bce,
 )
 from graphkd.losses.smoothing import LabelSmoothing, VirtualTeacher, label_smoothing, virtual_teacher
+from graphkd.losses.soft_labels import SoftLabelDistance, SoftLabels, soft_label_distance
 from graphkd.losses.soft_targets import (
     ConditionalTS,
     PseudoLabel,
@@ -92,6 +106,8 @@ from graphkd.losses.soft_targets import (
     soft_cross_entropy,
 )
 from graphkd.losses.structure import GSP, LSP, gsp, local_structure, lsp
+from graphkd.losses.teacher_features import RepresentationGraph, compact_bilinear, mean_discrepancy
+from graphkd.losses.teacher_logits import LogitsGraph, earth_movers_distance, logits_adjacency, logits_graph
 from graphkd.losses.transfer import KD4MTL, SRRL, CentredLogits, centred_logits, kd4mtl, softmax_regression, srrl
 from graphkd.losses.variational import VCD, VID, VML, VSD, vcd, vid, vml, vsd
 
@@ -111,7 +127,9 @@ __all__ = [
     "FSP",
     "FT",
     "GCRD",
+    "GKD",
     "GSP",
+    "HKD",
     "IRG",
     "KD4MTL",
     "KL",
@@ -122,6 +140,7 @@ __all__ = [
     "PKT",
     "QMI",
     "RKD",
+    "RSD",
     "SP",
     "SRRL",
     "VCD",
@@ -138,23 +157,32 @@ __all__ = [
     "FeatureDistance",
     "FitNet",
     "HiddenCosine",
+    "HighFrequency",
+    "IRGEdgeTransform",
     "IRGTransform",
     "ITRDCorrelation",
     "ITRDMutual",
     "InfoNCE",
     "InformationFlow",
+    "InterRegionAffinity",
     "LabelSmoothing",
     "LogEuclidean",
     "LogitMSE",
+    "LogitsGraph",
     "Loss",
+    "LowFrequency",
+    "NeighbourAnswers",
     "OutlierRejection",
     "Paraphraser",
     "Proximity",
     "PseudoLabel",
     "RKDAngle",
     "RKDDistance",
+    "RepresentationGraph",
     "SoftBCE",
     "SoftCE",
+    "SoftLabelDistance",
+    "SoftLabels",
     "Sum",
     "SupervisedPKT",
     "TeacherBounded",
@@ -165,6 +193,7 @@ __all__ = [
     "attention_transfer",
     "attentive_hint",
     "attentive_imitation",
+    "bank_contrast",
     "binary_cross_entropy",
     "bounded_error",
     "centred_logits",
@@ -172,6 +201,7 @@ __all__ = [
     "cirkd_memory",
     "cmpc",
     "cmpm",
+    "compact_bilinear",
     "conditional_teacher_student",
     "correlation_congruence",
     "crcd",
@@ -188,6 +218,8 @@ __all__ = [
     "dist",
     "dist_relations",
     "dkd",
+    "earth_movers_distance",
+    "edge_map",
     "factor_transfer",
     "feature_distance",
     "fitnet",
@@ -195,12 +227,17 @@ __all__ = [
     "fooling",
     "fsp",
     "gcrd",
+    "geometric_graph",
+    "gkd",
     "gsp",
     "hidden_cosine",
+    "high_frequency",
     "imitation_weights",
     "info_nce",
     "information_potentials",
+    "inter_region_affinity",
     "irg",
+    "irg_edge_transform",
     "irg_transform",
     "is_bounded",
     "is_confident",
@@ -214,15 +251,22 @@ __all__ = [
     "local_structure",
     "log_euclidean",
     "logit_mse",
+    "logits_adjacency",
+    "logits_graph",
+    "louvain_regions",
+    "low_frequency",
     "lsp",
+    "mean_discrepancy",
     "mimkd",
     "mutual_information",
     "nckd",
     "neuron_selectivity",
     "outlier_rejection",
     "pkt",
+    "prediction_graph",
     "pseudo_label",
     "qmi",
+    "representational_similarity",
     "rkd",
     "rkd_angle",
     "rkd_distance",
@@ -230,6 +274,7 @@ __all__ = [
     "smooth_l1",
     "soft_bce",
     "soft_cross_entropy",
+    "soft_label_distance",
     "softmax_regression",
     "srrl",
     "supervised_pkt",

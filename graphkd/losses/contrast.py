@@ -52,6 +52,19 @@ def crd_log_normaliser(anchor: Tensor, memory: Tensor, index: Tensor, temperatur
     return (total.log() - shift + math.log(memory.size(0) / max(index.numel(), 1))).to(anchor.dtype)
 
 
+@torch.no_grad()
+def remember(memory: Tensor, ids: Tensor, rows: Tensor, momentum: float) -> None:
+    """Mix rows into those of a memory, M_i <- (m M_i + (1 - m) u_i) / |.|, in place."""
+    mixed = torch.lerp(rows, memory[ids].to(rows.dtype), momentum)
+    memory.index_copy_(0, ids, F.normalize(mixed, dim=1).to(memory.dtype))
+
+
+def first_memory(num_nodes: int, width: int) -> Tensor:
+    """What a memory of CRD starts with: uniform in +-1 / sqrt(width / 3), not normalised; (num_nodes, width)."""
+    bound = (width / 3) ** -0.5
+    return torch.empty(num_nodes, width).uniform_(-bound, bound)
+
+
 class CRD(Loss):
     """Contrastive representation distillation, with memories. Tian, Krishnan and Isola, ICLR 2020, arXiv:1910.10699.
 
@@ -101,8 +114,7 @@ class CRD(Loss):
         self._normalised = False
 
     def _first_memory(self, num_nodes: int, width: int) -> Tensor:
-        bound = (width / 3) ** -0.5
-        return torch.empty(num_nodes, width).uniform_(-bound, bound)
+        return first_memory(num_nodes, width)
 
     def forward(
         self, student: Tensor, teacher: Tensor, *, n_id: Tensor | None = None, negatives: Tensor | None = None
@@ -122,8 +134,8 @@ class CRD(Loss):
         loss = self._one_side(0, s[rows], self.teacher_memory, index)
         loss = loss + self._one_side(1, t[rows], self.student_memory, index)
         if self.training:
-            self._remember(self.student_memory, ids, s)
-            self._remember(self.teacher_memory, ids, t)
+            remember(self.student_memory, ids, s, self.momentum)
+            remember(self.teacher_memory, ids, t, self.momentum)
         return loss
 
     def _sample(self, student: Tensor) -> Tensor | slice:
@@ -142,11 +154,6 @@ class CRD(Loss):
             if self.training:
                 self.log_normaliser[side] = log_z
         return self.contrast(anchor, memory, index, log_z, self.temperature)
-
-    @torch.no_grad()
-    def _remember(self, memory: Tensor, ids: Tensor, rows: Tensor) -> None:
-        mixed = torch.lerp(rows, memory[ids].to(rows.dtype), self.momentum)
-        memory.index_copy_(0, ids, F.normalize(mixed, dim=1).to(memory.dtype))
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)

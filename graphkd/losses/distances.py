@@ -22,19 +22,28 @@ class Scaled:
 
 
 def rkd_distance(
-    student: Tensor, teacher: Tensor | Scaled, *, squared: bool = False, floor: float = FLOOR, delta: float = 1.0
+    student: Tensor,
+    teacher: Tensor | Scaled,
+    *,
+    squared: bool = False,
+    floor: float = FLOOR,
+    delta: float = 1.0,
+    diagonal: bool = True,
 ) -> Tensor:
     """Huber loss of distances over their mean: (N, d_s), (N, d_t) -> scalar; see ``RKDDistance``.
 
     ``squared`` compares squared distances; squared ones below ``floor`` count as ``floor``; ``delta`` is Huber's.
+    Without ``diagonal`` it is the mean over pairs of different nodes, as in the code of GKD, not over all N^2.
     """
     check_rows(student, teacher if isinstance(teacher, Tensor) else teacher.features)
     if isinstance(teacher, Tensor):
         teacher = Scaled(teacher, mean_distance(teacher, squared=squared, floor=floor))
     scale = mean_distance(student, squared=squared, floor=floor)
-    return distance_divergence(
+    found = distance_divergence(
         student, teacher.features, scale, teacher.scale, squared=squared, floor=floor, delta=delta
     )
+    count = student.size(0)
+    return found if diagonal else found * (count / max(count - 1, 1))
 
 
 class RKDDistance(Loss):

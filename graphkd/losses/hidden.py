@@ -21,12 +21,15 @@ def projector(student_width: int | None, teacher_width: int | None, *, bias: boo
     return nn.Linear(student_width, teacher_width, bias=bias)
 
 
-def fitnet(student: Tensor, teacher: Tensor, *, normalise: bool = False) -> Tensor:
+def fitnet(
+    student: Tensor, teacher: Tensor, *, normalise: bool = False, reduction: Literal["mean", "sum"] = "mean"
+) -> Tensor:
     """Mean squared difference of features of one width: (N, d), (N, d) -> scalar; see ``FitNet``."""
+    choose("reduction", reduction, ("mean", "sum"))
     check_same_shape(student, teacher, "; FitNet(student_width, teacher_width) projects the student")
     if normalise:
         student, teacher = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    return (student - teacher).square().sum() / max(student.numel(), 1)
+    return (student - teacher).square().sum() / (max(student.numel(), 1) if reduction == "mean" else 1)
 
 
 class FitNet(Loss):
@@ -34,8 +37,8 @@ class FitNet(Loss):
 
     (1 / N d_t) |W s + b - t|^2; student: (N, d_s), teacher: (N, d_t). With both widths given a linear projector
     d_s -> d_t trains with the student; without, the widths must agree. ``normalise`` compares L2-normalised rows, the
-    node form of efficient-gnns. The paper has 1/2 |.|^2 per sample (d_t / 2 times this) and a first stage on hints
-    alone; like RepDistiller, we train jointly.
+    node form of efficient-gnns; ``reduction="sum"`` leaves out 1 / N d_t. The paper has 1/2 |.|^2 per sample (d_t / 2
+    times this) and a first stage on hints alone; like RepDistiller, we train jointly.
     """
 
     on = "hidden"
@@ -46,16 +49,19 @@ class FitNet(Loss):
         teacher_width: int | None = None,
         *,
         normalise: bool = False,
+        reduction: Literal["mean", "sum"] = "mean",
         on: str | None = None,
         where: str | None = None,
     ) -> None:
         super().__init__(on=on, where=where)
         self.normalise = normalise
+        self.reduction: Literal["mean", "sum"] = reduction
+        choose("reduction", reduction, ("mean", "sum"))
         self.projector = projector(student_width, teacher_width)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """See the class."""
-        return fitnet(self.projector(student), teacher, normalise=self.normalise)
+        return fitnet(self.projector(student), teacher, normalise=self.normalise, reduction=self.reduction)
 
 
 def attention_transfer(

@@ -12,6 +12,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss, Sum
 from graphkd.kernels import farthest_rows, squared_distance_divergence
 from graphkd.kernels.operators import accumulation_dtype
+from graphkd.kernels.pairs import squared_distances
 from graphkd.losses.checks import check_rows, choose
 from graphkd.losses.distances import Scaled
 from graphkd.losses.hidden import FitNet
@@ -31,6 +32,14 @@ def edge_scale(x: Tensor, scale: Scale = "max") -> Tensor:
     else:
         found = 2 * (x - x.mean(dim=0)).square().sum() / x.size(0)
     return torch.where(found > 0, found, 1)
+
+
+def edge_map(x: Tensor, scale: Scale = "max") -> Tensor:
+    """The edges of a graph of instances, |x_i - x_j|^2 / scale: (N, d) -> (N, N). To look at: ``IRG`` builds none."""
+    choose("scale", scale, get_args(Scale))
+    centred = x.to(accumulation_dtype(x))
+    centred = centred - centred.mean(dim=0)  # distances do not change, cancellation shrinks
+    return squared_distances(centred, centred.square().sum(dim=1), slice(None)) / edge_scale(x, scale)
 
 
 def irg(
@@ -61,7 +70,7 @@ class IRG(Loss):
     "max", "mean" (over all pairs; ours, without their O(N^2 d)) or "none". ``constant`` holds the student's scale
     constant as the authors' layer does; its gradient is half of ours, as it drops the columns. ``reduction``: the
     "mean" over pairs; "rows", their 1 / 2N; "sum". Their weight is 0.005. The vertices are ``FitNet(on="logits")``, how
-    they change ``IRGTransform``; ``IRG.multi_type`` is the sum of the three.
+    they change ``IRGTransform``, how edges change ``IRGEdgeTransform``; ``IRG.multi_type`` and ``IRG.paper`` are sums.
     O(N d^2) time by Gram matrices; the largest distance streams all pairs, less those too short by their norms.
     """
 
@@ -103,6 +112,33 @@ class IRG(Loss):
         edges = [(edge / len(layers), cls(constant=constant, on=layer, where=where)) for layer in layers]
         moves = [(transform / len(changes), IRGTransform(constant=constant, on=pair, where=where)) for pair in changes]
         return Sum([(vertex, FitNet(on=logits, where=where)), *edges, *moves])
+
+    @classmethod
+    def paper(
+        cls,
+        layers: Sequence[str],
+        changes: Sequence[tuple[str, str]],
+        *,
+        vertex: float = 1.0,
+        edge: float = 0.005,
+        vertex_change: float = 0.005,
+        edge_change: float = 0.005,
+        logits: str = "logits",
+        where: str | None = None,
+    ) -> Sum:
+        """The paper's sums of squares, unscaled: vertices of the logits, edges of all ``layers``, and ``changes``.
+
+        Its weights are unknown to us, as is whether edges change by |A_2 - A_1|_F^2, which we assume.
+        """
+        raw: dict = {"scale": "none", "reduction": "sum", "where": where}
+        return Sum(
+            [
+                (vertex, FitNet(reduction="sum", on=logits, where=where)),
+                *((edge, cls(**raw, on=layer)) for layer in layers),
+                *((vertex_change, IRGTransform(**raw, on=pair)) for pair in changes),
+                *((edge_change, IRGEdgeTransform(scale="none", where=where, on=pair)) for pair in changes),
+            ]
+        )
 
     def digest(self, teacher: Tensor) -> Scaled:
         """The teacher's scale."""
@@ -189,3 +225,53 @@ class IRGTransform(Loss):
     def forward(self, student: Layers, teacher: Layers | Change) -> Tensor:
         """See the class."""
         return irg_transform(student, teacher, scale=self.scale, constant=self.constant, reduction=self.reduction)
+
+
+def edge_change(layers: Layers, scale: Scale = "max", constant: bool = True) -> Tensor:
+    """How far the edges moved between two layers, |A_2 - A_1|_F^2 of their scaled squared distances: scalar."""
+    first, second = layers
+    held = Scaled(second, edge_scale(second.detach() if constant else second, scale))
+    return irg(first, held, scale=scale, constant=constant, reduction="sum")
+
+
+def irg_edge_transform(
+    student: Layers, teacher: Layers | Tensor, *, scale: Scale = "max", constant: bool = True
+) -> Tensor:
+    """Squared difference of how far all edges move between two layers; see ``IRGEdgeTransform``."""
+    choose("scale", scale, get_args(Scale))
+    if not isinstance(teacher, Tensor):
+        check_rows(student[0], teacher[0])
+        teacher = edge_change(teacher, scale)
+    return (edge_change(student, scale, constant) - teacher).square()
+
+
+class IRGEdgeTransform(Loss):
+    """Instance relationship graph, its transformation: match how far edges move between layers. Liu et al., CVPR 2019.
+
+    (|A^s_2 - A^s_1|_F^2 - |A^t_2 - A^t_1|_F^2)^2, A the squared distances of all pairs in a layer over their ``scale``
+    (see ``IRG``), of two layers of any widths; ``on`` names them. The authors' code has no such part: the form is our
+    reading of the paper, where ``scale`` is "none" (``IRG.paper``). O(N d^2), and the largest distances as in ``IRG``.
+    """
+
+    on = ("hidden_0", "hidden_1")
+
+    def __init__(
+        self,
+        scale: Scale = "max",
+        *,
+        constant: bool = True,
+        on: tuple[str, str] | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.scale: Scale = scale
+        self.constant = constant
+        choose("scale", scale, get_args(Scale))
+
+    def digest(self, teacher: Layers) -> Tensor:
+        """How far the teacher's edges move."""
+        return edge_change(teacher, self.scale)
+
+    def forward(self, student: Layers, teacher: Layers | Tensor) -> Tensor:
+        """See the class."""
+        return irg_edge_transform(student, teacher, scale=self.scale, constant=self.constant)

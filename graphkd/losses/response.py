@@ -110,10 +110,10 @@ def soft_bce(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class SoftBCE(Loss):
-    """Soft targets for multi-label nodes: BCE(student, sigmoid(teacher)), mean over rows and labels.
+    """Soft targets for multi-label nodes. Joshi et al., TNNLS 2022, arXiv:2111.04964.
 
-    student, teacher: (N, C) logits. Joshi et al., 2022, arXiv:2111.04964, whose code for PPI multiplies it by T^2
-    without softening anything: put such a factor into the weight.
+    BCE(student, sigmoid(teacher)), the mean over rows and labels; student, teacher: (N, C) logits. The authors' code
+    for PPI multiplies it by T^2 without softening anything: put such a factor into the weight.
     """
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

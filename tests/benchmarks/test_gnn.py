@@ -5,9 +5,13 @@ import json
 import pytest
 import torch
 
+import graphkd.losses
 from benchmarks.gnn import main
+from benchmarks.lessons import Lesson
+from benchmarks.loss_methods import LEFT_OUT, LOSSES
 from benchmarks.methods import METHODS
 from benchmarks.models import HIDDEN, SampledSAGE, build, sample_in_edges
+from graphkd import Loss
 from tests.core.models import graph
 
 KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}
@@ -56,16 +60,55 @@ def test_an_unknown_model_lists_the_models():
 
 def test_the_benchmark_writes_a_line_per_value_a_table_and_a_picture(tmp_path, capsys):
     out, picture = tmp_path / "rows.jsonl", tmp_path / "plot.png"
-    main(["--dataset", "karate", "--methods", "all", "--seeds", "2", "--out", str(out), "--plot", str(picture)])
+    chosen = ["none", "kd", "rkd", "glnn"]
+    main(
+        [
+            "--dataset",
+            "karate",
+            "--methods",
+            ",".join(chosen),
+            "--seeds",
+            "2",
+            "--out",
+            str(out),
+            "--plot",
+            str(picture),
+        ]
+    )
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert len(rows) == 2 * 2 * (1 + len(METHODS))  # seeds x metrics x models
+    assert len(rows) == 2 * 3 * (1 + len(chosen))  # seeds x metrics x models
     assert all(row.keys() >= KEYS | COSTS for row in rows)
-    assert {row["metric"] for row in rows} == {"accuracy", "agreement"}
+    assert {row["metric"] for row in rows} == {"accuracy", "agreement", "kl"}
     assert {row["seed"] for row in rows} == {0, 1}
-    assert all(0 <= row["value"] <= 1 for row in rows)
+    assert all(0 <= row["value"] <= 1 for row in rows if row["metric"] != "kl")
+    assert all(row["value"] >= 0 for row in rows)
     assert picture.read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("teacher", *METHODS, "speed-up"))
+    assert all(name in printed for name in ("teacher", *chosen, "speed-up"))
+
+
+def test_every_method_runs_and_the_losses_that_cannot_are_named_with_a_reason(capsys):
+    rows = main(["--dataset", "karate", "--teacher", "gcn", "--methods", "all", "--seeds", "1", "--epochs", "3"])
+    assert {row["method"] for row in rows} == {"teacher", *METHODS}
+    printed = capsys.readouterr().out
+    assert all(f"{name} needs {reason}" in printed for name, reason in LEFT_OUT.items())
+
+
+def test_every_loss_is_in_the_table_or_left_out_for_a_reason(monkeypatch):
+    """By training each for no epoch, and looking at what was to be trained."""
+    data, found = graph(), set()
+    teacher, student = (build(name, 6, 3, hidden=8, dropout=0.0) for name in ("gcn", "mlp"))
+
+    def look(task, *_, **__):
+        found.update(type(loss).__name__ for loss in task.losses)
+        task.close()
+
+    monkeypatch.setattr("benchmarks.lessons.fit", look)
+    for train in LOSSES.values():
+        train(Lesson(student, teacher, data, (HIDDEN["mlp"], HIDDEN["gcn"]), {"seed": 0}))
+    losses = {name for name, kind in vars(graphkd.losses).items() if isinstance(kind, type) and issubclass(kind, Loss)}
+    assert sorted(losses - {"Loss", "Sum"} - found - set(LEFT_OUT)) == []
+    assert sorted(found & set(LEFT_OUT)) == []
 
 
 def test_the_inductive_setting_reports_seen_held_out_and_production():

@@ -112,6 +112,19 @@ def test_the_best_epoch_is_restored_and_patience_stops():
     assert list(reports[0]) == ["epoch", "loss", "ce", "metric"]
 
 
+def test_of_several_metrics_the_first_chooses_and_any_keeps_the_run_alive():
+    first, second = iter([3, 1, 1, 1, 1, 9]), iter([1, 2, 3, 3.5, 0, 0])
+    reports, kept = [], []
+
+    def metric(model):
+        kept.append(weights(model))
+        return {"first": next(first), "second": next(second)}
+
+    model = fit(Distiller(gcn(1), losses=HARD), graph(), epochs=9, metric=metric, patience=1, log=reports.append)
+    assert [report["second"] for report in reports] == [1, 2, 3, 3.5, 0]
+    assert same(weights(model), kept[0])
+
+
 def test_the_metric_may_be_measured_every_few_epochs_and_at_the_end():
     epochs = []
     fit(
@@ -201,7 +214,7 @@ def test_wrong_arguments_are_named(tmp_path):
         ({"epochs": 1, "patience": 2}, "'patience' counts epochs without a better 'metric'"),
         ({"epochs": 1, "save_every": 0}, "'save_every' must be at least 1, got 0"),
         ({"epochs": 1, "resume": True}, "'resume' needs the folder of the run"),
-        ({"epochs": 1, "metric": lambda _: float("nan")}, "'metric' must return a number, got NaN at epoch 1"),
+        ({"epochs": 1, "metric": lambda _: float("nan")}, "'metric' must return numbers, got nan at epoch 1"),
     ]
     for options, message in cases:
         with pytest.raises(ValueError, match=message):

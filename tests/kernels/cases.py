@@ -23,17 +23,20 @@ from graphkd.kernels import (
     divergences,
     edge_distances,
     edges,
+    grouped_gram,
     local_structure,
     pairs,
     races,
     rankings,
+    sampled,
     segments,
     series,
+    sparse_powers,
     spectral,
 )
 from graphkd.kernels.gram_matrix import gram_reference, row_forms_reference
 from graphkd.kernels.similarity import edge_similarity
-from tests.kernels import all_pairs
+from tests.kernels import all_pairs, graph_relations
 from tests.kernels.graphs import Graph
 
 
@@ -303,6 +306,30 @@ CASES: dict[str, Case] = {
     ),
     "nearest_rows": Case(all_pairs.nearest, all_pairs.nearest_reference, ("node",), twice=True),
     "farthest_rows": Case(all_pairs.farthest, all_pairs.farthest_reference, ("node",), twice=True),
+    "similar_rows": Case(graph_relations.similar, graph_relations.similar_reference, ("node",), twice=True),
+    "transport": Case(graph_relations.transported, graph_relations.transported_reference, ("node", "node"), twice=True),
+    "grouped_gram_distance": Case(
+        _by_label(kernels.grouped_gram_distance),
+        _by_label(grouped_gram.grouped_gram_distance_reference),
+        ("node", "wider"),
+        wide_result=True,
+    ),
+    **{
+        f"power_divergence_{power}": Case(
+            graph_relations.powered(kernels.power_divergence, power),
+            graph_relations.powered(sparse_powers.power_divergence_reference, power),
+            ("edge", "edge"),
+        )
+        for power in (1, 2, 3)
+    },
+    **{
+        f"sampled_logsumexp_of_{held}": Case(
+            graph_relations.from_bank(kernels.sampled_logsumexp, held),
+            graph_relations.from_bank(sampled.sampled_logsumexp_reference, held),
+            ("node",),
+        )
+        for held in (4, 100)
+    },
     "product_logsumexp": Case(
         _dense(kernels.product_logsumexp, scale=2.0),
         _dense(contrast.product_logsumexp_reference, scale=2.0),

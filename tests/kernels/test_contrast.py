@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphkd.kernels import (
+    candidates,
     contrast,
     infonce,
     label_divergence,
@@ -129,7 +130,7 @@ def test_blocks_of_the_others_do_not_show(monkeypatch):
 
     whole = list(results())
     monkeypatch.setattr(contrast, "_BLOCK_ELEMENTS", 15)
-    monkeypatch.setattr(contrast, "_GATHERED", 20)
+    monkeypatch.setattr(candidates, "_GATHERED", 20)
     for got, want in zip(results(), whole, strict=True):
         assert_close(got, want)
 

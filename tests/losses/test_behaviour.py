@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+import torch
+
 import graphkd
 import tests
-from graphkd import Loss
-from graphkd.losses import Sum
+from graphkd import Distiller, Loss
+from graphkd.losses import AT, KL, RKD, Sum
+from tests.core.models import gcn, graph
 from tests.losses.behaviour import Behaviour, subclasses
 
 
@@ -27,3 +30,13 @@ def test_every_loss_has_a_case():
     losses = {kind for kind in subclasses(Loss) if kind.__module__.startswith("graphkd.")} - {Sum}
     assert len(losses) >= 10
     assert sorted(kind.__name__ for kind in losses - covered) == []
+
+
+def test_three_losses_in_one_line_are_reported_apart():
+    """As the README has it."""
+    data = graph()
+    taps = {"hidden": "convs.0"}
+    task = Distiller(gcn(1, width=8), gcn(2, width=16), 0.9 * KL(4.0) + 25 * RKD() + 1e3 * AT(), taps=taps)
+    loss, terms = task(data)
+    assert list(terms) == ["kl", "rkd", "at"]
+    torch.testing.assert_close(loss.detach(), 0.9 * terms["kl"] + 25 * terms["rkd"] + 1e3 * terms["at"])

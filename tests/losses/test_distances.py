@@ -49,6 +49,7 @@ def angle_error(student, teacher, delta=1.0):
 def test_distance(delta):
     want = distance_error(STUDENT, WIDE_TEACHER, delta)
     assert_value(rkd_distance(STUDENT, WIDE_TEACHER, delta=delta), want)
+    assert_value(rkd_distance(STUDENT, WIDE_TEACHER, delta=delta, diagonal=False), want * 5 / 4)
     if delta == 1.0:
         assert_value(RKDDistance()(STUDENT, WIDE_TEACHER), want)
 

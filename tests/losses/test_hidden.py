@@ -35,6 +35,7 @@ def test_fitnet(normalise):
     want = mean_squared(student, teacher)
     assert_value(fitnet(STUDENT, TEACHER, normalise=normalise), want)
     assert_value(FitNet(normalise=normalise)(STUDENT, TEACHER), want)
+    assert_value(FitNet(normalise=normalise, reduction="sum")(STUDENT, TEACHER), 15 * want)
 
 
 @pytest.mark.parametrize("normalise", [False, True])

@@ -9,7 +9,16 @@ from typing import ClassVar
 import pytest
 import torch
 
-from graphkd.losses import IRG, FitNet, IRGTransform, irg, irg_transform
+from graphkd.losses import (
+    IRG,
+    FitNet,
+    IRGEdgeTransform,
+    IRGTransform,
+    edge_map,
+    irg,
+    irg_edge_transform,
+    irg_transform,
+)
 from tests.losses.behaviour import Behaviour, Case
 from tests.losses.example import STUDENT, TEACHER, WIDE_TEACHER, assert_value
 
@@ -57,6 +66,38 @@ def test_moves(scale, reduction):
         assert_value(IRGTransform(scale, **knobs)(PAIR, TEACHER_PAIR), want)
 
 
+@each_scale
+def test_moves_of_edges(scale):
+    """Between layers of any widths."""
+    layers = [(STUDENT, WIDE_TEACHER), (TEACHER_SECOND, SECOND)]
+    student, teacher = (error(edges(first), edges(second), scale) for first, second in layers)
+    for constant in (True, False):
+        assert_value(irg_edge_transform(*layers, scale=scale, constant=constant), (student - teacher) ** 2)
+        loss = IRGEdgeTransform(scale, constant=constant)
+        assert_value(loss(layers[0], loss.digest(layers[1])), (student - teacher) ** 2)
+
+
+@each_scale
+def test_edge_map(scale):
+    values = edges(STUDENT)
+    want = torch.tensor(values, dtype=torch.float64).view(5, 5) / SCALES[scale](values)
+    torch.testing.assert_close(edge_map(STUDENT, scale), want)
+
+
+def test_paper():
+    """Sums of squares of what is not scaled, each with its weight."""
+    losses = IRG.paper(("a", "b"), [("a", "b")], vertex=0.5, edge=0.1, vertex_change=0.2, edge_change=0.3)
+    student, teacher = {"logits": STUDENT, "a": STUDENT, "b": SECOND}, {"logits": TEACHER, "a": TEACHER, "b": STUDENT}
+    parts = {
+        0.5: ((STUDENT - TEACHER) ** 2).sum(),
+        0.1: sum(error(edges(student[name]), edges(teacher[name]), "none") for name in ("a", "b")),
+        0.2: error(moves(*PAIR), moves(TEACHER, STUDENT), "none"),
+        0.3: (error(edges(STUDENT), edges(SECOND), "none") - error(edges(TEACHER), edges(STUDENT), "none")) ** 2,
+    }
+    got = sum(weight * loss.measure(student, loss.digest_view(teacher, {}), {}) for weight, loss in losses.parts())
+    assert_value(got, sum(weight * float(part) for weight, part in parts.items()))
+
+
 def test_a_layer_twice_as_wide():
     """Its adjacent channels are averaged."""
     wide = torch.cat([SECOND, SECOND - 1], dim=1)
@@ -65,6 +106,17 @@ def test_a_layer_twice_as_wide():
     assert_value(got, error(moves(STUDENT, halved), moves(*TEACHER_PAIR), "max") / 5)
     with pytest.raises(ValueError, match="of one width, or the second twice as wide, got 3 and 5"):
         irg_transform((STUDENT, WIDE_TEACHER), TEACHER_PAIR)
+
+
+def test_gradient_through_the_scales_of_edge_moves():
+    student = STUDENT.clone().requires_grad_()
+
+    def value(constant):
+        return irg_edge_transform((student, student * SECOND), (TEACHER, STUDENT), constant=constant)
+
+    constant, exact = (torch.autograd.grad(value(constant), student)[0] for constant in (True, False))
+    assert not torch.allclose(constant, exact)
+    assert torch.autograd.gradcheck(lambda _: value(False), student)
 
 
 @pytest.mark.parametrize("form", ["edges", "moves"])
@@ -125,6 +177,18 @@ def moving(**options):
     return loss
 
 
+def stretched(loss, entries):
+    """A student whose second layer has other distances."""
+    (first, second), teacher = entries
+    return (first, second * torch.arange(1, second.size(1) + 1)), teacher
+
+
+def stretching(**options):
+    loss = IRGEdgeTransform("mean", constant=False, **options)
+    loss.register_forward_pre_hook(stretched)
+    return loss
+
+
 class TestInstances(Behaviour):
     cases: ClassVar = {
         "IRG": Case(partial(IRG, constant=False), (3, 5), distance=shape),
@@ -132,4 +196,5 @@ class TestInstances(Behaviour):
         "IRG_mean": Case(partial(IRG, "mean", constant=False), at_teacher="zero"),
         "IRG_unscaled": Case(partial(IRG, "none", reduction="rows"), at_teacher="zero"),
         "IRGTransform": Case(moving, (3, 5)),
+        "IRGEdgeTransform": Case(stretching, (3, 5)),
     }
