@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,15 +17,18 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
+from benchmarks.lessons import Lesson
+from benchmarks.loss_methods import LEFT_OUT, LOSSES
 from benchmarks.measure import peak_memory, timed
-from benchmarks.methods import METHODS, Lesson, method
+from benchmarks.methods import GROUPS, METHODS, method
 from benchmarks.models import HIDDEN, build
+from benchmarks.options import add_options, keep, use_options
 from benchmarks.recipes import TEACHERS, Recipe, student_recipe
-from benchmarks.report import plot, show, write
+from benchmarks.report import plot, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit
 from graphkd.core.rng import seeded
-from graphkd.gnn import accuracy, hold_out, predict
+from graphkd.gnn import accuracy, fidelity, hold_out, predict
 from graphkd.losses import CE
 
 
@@ -65,12 +67,15 @@ class Setting:
         return {"accuracy": 0.8 * seen + 0.2 * held_out, "accuracy_tran": seen, "accuracy_ind": held_out}
 
 
-def train(recipe: Recipe, model: str, data: Data, seed: int, *, how: Any) -> tuple[nn.Module, float]:
+def train(
+    recipe: Recipe, model: str, data: Data, seed: int, *, epochs: int | None, how: Any
+) -> tuple[nn.Module, float]:
     """Build a model and train it with ``how(model, options)``; the model and the seconds."""
+    options = recipe.options(seed) | ({} if epochs is None else {"epochs": epochs})
     with seeded(seed):
         built = build(model, data.num_features, int(data.y.max()) + 1, hidden=recipe.hidden, dropout=recipe.dropout)
     started = time.perf_counter()
-    trained = how(built, recipe.options(seed))
+    trained = how(built, options)
     return trained, time.perf_counter() - started
 
 
@@ -84,10 +89,11 @@ def runs(arguments: argparse.Namespace, setting: Setting, seed: int) -> Iterator
         arguments.teacher,
         data,
         seed,
+        epochs=arguments.epochs,
         how=lambda model, options: fit(Distiller(model, losses=supervised), data, metric=validate, **options),
     )
     yield Run("teacher", seed, teacher, seconds)
-    hidden = (HIDDEN[arguments.student], HIDDEN[arguments.teacher])
+    hidden, about = (HIDDEN[arguments.student], HIDDEN[arguments.teacher]), (arguments.teacher, arguments.dataset)
     for name in arguments.methods:
         distil = method(name)
         student, seconds = train(
@@ -95,8 +101,9 @@ def runs(arguments: argparse.Namespace, setting: Setting, seed: int) -> Iterator
             arguments.student,
             data,
             seed,
+            epochs=arguments.epochs,
             how=lambda model, options, distil=distil: distil(
-                Lesson(model, teacher, data, hidden, {**options, "metric": validate})
+                Lesson(model, teacher, data, hidden, {**options, "metric": validate}, about)
             ),
         )
         yield Run(name, seed, student, seconds)
@@ -119,16 +126,15 @@ def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     total = arguments.seeds * (len(arguments.methods) + 1)
     with tqdm(total=total, unit="run", disable=None) as shown:
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            data = load(arguments.dataset, split=arguments.split, seed=seed)
+            drawn = seed if arguments.split_seed is None else arguments.split_seed
+            data = load(arguments.dataset, split=arguments.split, seed=drawn)
             setting = Setting.of(data, seed, arguments.inductive)
-            taught: Tensor | None = None
+            teacher: nn.Module | None = None
             for run in runs(arguments, setting, seed):
-                predicted = predict(run.model, setting.whole)
-                taught = predicted if taught is None else taught
-                test = setting.whole.test_mask
-                agreement = float((predicted == taught)[test].float().mean())
+                teacher = teacher or run.model  # the first to come
+                scores = {**setting.scores(run.model), **fidelity(run.model, teacher, setting.whole)._asdict()}
                 costs = {**cost(run.model, setting.whole), "train_seconds": run.train_seconds}
-                yield from _values(arguments, run, {**setting.scores(run.model), "agreement": agreement}, costs)
+                yield from _values(arguments, run, scores, costs)
                 shown.set_postfix(seed=seed, method=run.method)
                 shown.update()
 
@@ -156,22 +162,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", help="a split of the dataset (default: its first; 'public' or 'cpf' for Cora)")
     parser.add_argument("--teacher", choices=sorted(TEACHERS), default="sage", help="default: %(default)s")
     parser.add_argument("--student", choices=sorted(HIDDEN), default="mlp", help="default: %(default)s")
-    parser.add_argument("--methods", default="none,kd,glnn", help=f"comma-separated, or 'all': {', '.join(METHODS)}")
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds: of the split, the weights, the training")
-    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--inductive", action="store_true", help="hold a fifth of the test nodes out of training")
-    parser.add_argument("--threads", type=int, help="CPU threads of torch")
-    parser.add_argument("--out", type=Path, help="append a JSON line per measured value")
-    parser.add_argument("--plot", type=Path, help="write accuracy against latency as a picture")
+    parser.add_argument("--split-seed", type=int, help="of every split (default: each run's own seed)")
+    parser.add_argument("--epochs", type=int, help="at most (default: the recipe's, 200)")
+    add_options(parser, list(METHODS), default="none,kd,glnn", groups=list(GROUPS))
     arguments = parser.parse_args(argv)
-    arguments.methods = list(METHODS) if arguments.methods == "all" else arguments.methods.split(",")
-    try:
-        for name in arguments.methods:
-            method(name)
-    except ValueError as error:
-        parser.error(str(error))
-    if arguments.seeds < 1:
-        parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
+    use_options(parser, arguments, GROUPS, method)
     return arguments
 
 
@@ -180,11 +176,11 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     arguments = parse(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    measured = list(rows(arguments))
+    measured = keep(rows(arguments), arguments.out)
     title = f"{arguments.dataset}, seeds {arguments.first_seed} to {arguments.first_seed + arguments.seeds - 1}"
     show(measured, title)
-    if arguments.out:
-        write(measured, arguments.out)
+    if set(LOSSES) <= set(arguments.methods):
+        print("Not in the table:", "; ".join(f"{name} needs {reason}" for name, reason in LEFT_OUT.items()))
     if arguments.plot:
         plot(measured, arguments.plot, title)
     return measured

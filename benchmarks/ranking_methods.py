@@ -9,10 +9,10 @@ from typing import Any
 from graphkd import Loss
 from recsys.batches import Source
 from recsys.interactions import Interactions
-from recsys.losses import BPR, CD, DCD, DE, FTD, HTD, RD, RRD, HetComp, LogLoss, UnKD
+from recsys.losses import BPR, CD, DCD, DE, FTD, HTD, RCEKD, RD, RRD, HetComp, LogLoss, UnKD
 from recsys.models import Recommender
 from recsys.rankings import top_items, top_users
-from recsys.sources import CDLists, DCDLists, HetCompLists, IRRRDLists, RDLists, RRDLists, UnKDLists
+from recsys.sources import CDLists, DCDLists, HetCompLists, IRRRDLists, RCEKDLists, RDLists, RRDLists, UnKDLists
 
 Teachers = list[list[Recommender]]  # each at successive stages of its training
 
@@ -79,8 +79,8 @@ Plan = tuple[Loss, Mapping[str, Source]]
 BATCH_SIZE = 1024
 
 # Weights stand beside a loss summed over the batch, as in the codes of DE, RRD, FTD, HTD. Where a paper averages over
-# rows on both sides (RD, CD, UnKD), the batch size keeps the balance. DCD's weight is unknown: RRD's. HetComp stands
-# alone, as in its code.
+# rows on both sides (RD, CD, UnKD), the batch size keeps the balance. DCD's weight is unknown: RRD's. RCE-KD's is ours.
+# HetComp stands alone, as in its code.
 METHODS: dict[str, Callable[[Lesson], Plan]] = {
     "none": lambda lesson: (1.0 * lesson.base, {}),
     "rd": lambda lesson: (
@@ -110,6 +110,10 @@ METHODS: dict[str, Callable[[Lesson], Plan]] = {
     "dcd": lambda lesson: (
         lesson.base + 1e-3 * DCD(),
         {"dcd": DCDLists(lesson.student, lesson.best(100))},
+    ),
+    "rcekd": lambda lesson: (
+        lesson.base + 0.1 * RCEKD(),
+        {"rcekd": RCEKDLists(lesson.student, lesson.best(50), lesson.train)},
     ),
     "hetcomp": lambda lesson: (0.01 * HetComp(lesson.train), {"hetcomp": lesson.stages()}),
 }

@@ -36,9 +36,11 @@ class Protocol:
         cutoffs = (10,) if self.name == "ratio" else (10, 20, 50)
         return full_ranking(model, relevant, seen, [f"{kind}@{k}" for kind in ("ndcg", "recall") for k in cutoffs])
 
-    def validate(self, model: Recommender) -> float:
-        """The metric that chooses the epoch: the first of the protocol."""
-        return next(iter(self.quality(model, "valid").values()))
+    def validate(self, model: Recommender) -> dict[str, float]:
+        """The first metric of the protocol chooses the epoch; in leave-one-out all hits count for patience."""
+        found = self.quality(model, "valid")
+        watched = [name for name in found if name.startswith("hit@")] if self.name == "loo" else list(found)[:1]
+        return {name: found[name] for name in watched}
 
 
 def cost(model: Recommender) -> dict[str, float]:

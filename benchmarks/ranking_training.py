@@ -36,8 +36,8 @@ class Stopwatch:
         """Pass on."""
         self.batches.set_epoch(epoch, epochs)
 
-    def validate(self, metric: Callable[[Any], float], model: Any) -> float:
-        """The metric of a model, on the watch."""
+    def validate(self, metric: Callable[[Any], dict[str, float]], model: Any) -> dict[str, float]:
+        """The metrics of a model, on the watch."""
         started = time.perf_counter()
         value = metric(model)
         self.spent["validation"] += time.perf_counter() - started

@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from benchmarks.options import add_options, keep, use_options
 from benchmarks.ranking_methods import METHODS, Lesson, Teachers, base_loss, check_tables, method
 from benchmarks.ranking_models import MODELS, Data, check_dataset, load, model
 from benchmarks.ranking_protocol import Protocol, cost
 from benchmarks.ranking_training import Trained, Training
-from benchmarks.report import plot, show, write
+from benchmarks.report import plot, show
 from datasets.recommenders import RECOMMENDERS
 from graphkd.core.rng import seeded
 from recsys.models import Recommender, tables_of
@@ -115,50 +116,54 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recsys", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     names = f"{', '.join(MODELS)} or a general recommender of RecBole"
+    add("--task", choices=("ranking", "ctr"), default="ranking", help="ctr: click-through; '--task ctr --help' on it")
     add("--dataset", default="ml-100k", help=f"{', '.join(RECOMMENDERS)} (default: %(default)s), or any of --data-path")
     add("--data-path", type=Path, help="folder of RecBole datasets: that of --dataset is NAME/NAME.inter there")
     add("--protocol", choices=("ratio", "full", "loo"), help="default: loo for citeulike-derrd, full for ...-td, ratio")
     add("--teacher", dest="teacher_name", default="mf:64", help=f"NAME:WIDTH, {names} (default: %(default)s)")
     add("--student", dest="student_name", default="mf:8", help="as the teacher (default: %(default)s)")
-    add("--methods", default="none,rrd,de", help=f"comma-separated, or 'all': {', '.join(METHODS)}")
-    add("--seeds", type=int, default=3, help="number of seeds: of the split, the weights, the training")
-    add("--first-seed", type=int, default=0)
     add("--epochs", type=int, default=500, help="at most (default: %(default)s)")
     add("--patience", type=int, default=50, help="epochs without a better validation; 0: the last epoch (%(default)s)")
     add("--metric-every", type=int, default=5, help="epochs between validations (default: %(default)s)")
     add("--lr", type=float, default=1e-3, help="of Adam (default: %(default)s)")
     add("--weight-decay", type=float, default=1e-3, help="of Adam, on all parameters (default: %(default)s)")
-    add("--threads", type=int, help="threads on the CPU (default: torch's choice)")
     add("--runs", type=Path, help="folder of checkpoints: what is trained is not trained again, what stopped goes on")
-    add("--out", type=Path, help="append a JSON line per measured value")
-    add("--plot", type=Path, help="write quality against latency as a picture")
+    groups = {"all": list(METHODS)}
+    add_options(parser, list(METHODS), default="none,rrd,de", groups=list(groups))
     arguments = parser.parse_args(argv)
     protocols: Mapping[str, str] = {"citeulike-derrd": "loo", "citeulike-td": "full"}
     arguments.protocol = arguments.protocol or protocols.get(arguments.dataset, "ratio")
-    arguments.methods = list(METHODS) if arguments.methods == "all" else arguments.methods.split(",")
-    if arguments.seeds < 1:
-        parser.error(f"--seeds must be at least 1, got {arguments.seeds}")
+    use_options(parser, arguments, groups, method)
     try:
         check_dataset(arguments.dataset, arguments.data_path)
         for name in (arguments.teacher_name, arguments.student_name):
             model(name, arguments.dataset, arguments.data_path)
-        for name in arguments.methods:
-            method(name)
     except ValueError as error:
         parser.error(str(error))
     return arguments
 
 
+def _task(argv: list[str] | None) -> tuple[str, list[str] | None]:
+    """What is benchmarked, and the arguments of that benchmark."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--task", choices=("ranking", "ctr"), default="ranking")
+    found, rest = parser.parse_known_args(argv)
+    return found.task, rest
+
+
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Run, print the table, write what was asked for; returns the rows."""
-    arguments = parse(argv)
+    task, rest = _task(argv)
+    if task == "ctr":
+        from benchmarks import click_through  # loads RecBole's features and models of its own
+
+        return click_through.main(rest)
+    arguments = parse(rest)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    measured = list(rows(arguments))
+    measured = keep(rows(arguments), arguments.out)
     title = f"{arguments.dataset}, protocol {arguments.protocol}, {arguments.seeds} seeds"
     show(measured, title)
-    if arguments.out:
-        write(measured, arguments.out)
     if arguments.plot:
         plot(measured, arguments.plot, title, quality=measured[0]["metric"], latency="milliseconds for 1,000 users")
     return measured

@@ -26,6 +26,7 @@ COSTS: Mapping[str, tuple[Any, ...]] = {
     "gradient s": ("gradient_seconds", "{:.2f}"),
     "train s": ("train_seconds", "{:.1f}"),
 }
+PLAIN = ("kl", "log_loss")  # metrics shown as they are; all others are shares, shown in %
 _BASE = "none"  # the student alone, which gains are counted from
 _MOST = 4  # metrics in a table; all are in the file
 
@@ -83,7 +84,7 @@ def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
         table.add_column(column, justify="right")
     teacher = median(groups["teacher"], "latency_ms") if "teacher" in groups else float("nan")
     for method, group in groups.items():
-        quality = [_percent(by_method(rows, metric)[method]) for metric in metrics]
+        quality = [_quality(by_method(rows, metric)[method], metric) for metric in metrics]
         quality.append(gain(group, groups[_BASE]) if _BASE in groups else "")
         spent = [_cost(group, *cost) for cost in costs.values()]
         speed_up = f"{teacher / median(group, 'latency_ms'):.1f}"
@@ -91,9 +92,9 @@ def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
     Console(width=None if Console().is_terminal else 180).print(table)
 
 
-def _percent(rows: list[Row]) -> str:
-    mean, deviation = spread([100 * row["value"] for row in rows])
-    return f"{mean:.2f} ± {deviation:.2f}"
+def _quality(rows: list[Row], metric: str) -> str:
+    mean, deviation = spread([row["value"] for row in rows])
+    return f"{mean:.4f} ± {deviation:.4f}" if metric in PLAIN else f"{100 * mean:.2f} ± {100 * deviation:.2f}"
 
 
 def _cost(rows: list[Row], key: str, form: str, factor: float = 1.0) -> str:

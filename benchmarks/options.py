@@ -1,0 +1,51 @@
+"""What the benchmarks that train models share: their options, the choice of methods, and how rows are kept."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.report import Row, write
+
+
+def add_options(
+    parser: argparse.ArgumentParser, methods: Sequence[str], *, default: str, groups: Sequence[str]
+) -> None:
+    """Methods, seeds, threads, and where results go."""
+    add = parser.add_argument
+    names = f"comma-separated, of {', '.join(methods)}; or {', '.join(groups)} (default: %(default)s)"
+    add("--methods", default=default, help=names)
+    add("--seeds", type=int, default=3, help="number of seeds: of the split, the weights, the training (%(default)s)")
+    add("--first-seed", type=int, default=0)
+    add("--threads", type=int, help="threads on the CPU (default: torch's choice)")
+    add("--out", type=Path, help="append a JSON line per measured value, run by run")
+    add("--plot", type=Path, help="write quality against latency as a picture")
+
+
+def use_options(
+    parser: argparse.ArgumentParser,
+    arguments: argparse.Namespace,
+    groups: Mapping[str, Sequence[str]],
+    check: Callable[[str], object],
+) -> None:
+    """Put the list of methods in place of what was written, and check it."""
+    arguments.methods = [name for part in arguments.methods.split(",") for name in groups.get(part, [part])]
+    arguments.methods = list(dict.fromkeys(arguments.methods))
+    if arguments.seeds < 1:
+        parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
+    try:
+        for name in arguments.methods:
+            check(name)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def keep(rows: Iterable[Row], out: Path | None) -> list[Row]:
+    """All rows, each written as soon as it is there: a run that stops loses none."""
+    kept = []
+    for row in rows:
+        kept.append(row)
+        if out:
+            write([row], out)
+    return kept
