@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help venv demo test test-slow test-scatter test-gpu lint types bench compile clean
+.PHONY: help venv demo test test-slow test-scatter test-gpu lint types docs bench compile clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -53,6 +53,9 @@ lint: $(READY)  ## ruff and codespell
 
 types: $(READY)  ## mypy
 	$(BIN)/mypy
+
+docs: $(READY)  ## docs/methods.md, the page of all losses, from their docstrings
+	$(BIN)/python -m docs.methods
 
 bench: $(READY)  ## the measured tables of the README, into results/
 	mkdir -p results
