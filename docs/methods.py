@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -24,7 +24,7 @@ Made from the classes by `python -m docs.methods`; formulas, shapes and argument
 one entry of both models' views (`logits`, tapped layers, `user` and `item` tables) and the facts of the batch in
 brackets. Where no cost is named it is linear in the entries.
 """
-_SENTENCE = re.compile(r"(?<=[.:;])\s+(?=[A-Z`\"])")
+_SENTENCE = re.compile(r"(?<=[.;])\s+")
 _DIFFERENCE = re.compile(r"\b(authors|authors'|code|codes|paper|paper's|ours|our|we|published|unlike|survey)\b", re.I)
 
 
@@ -63,9 +63,14 @@ def entry(kind: type[Loss]) -> Entry:
         what.rstrip("."),
         paper,
         reads,
-        " ".join(sentence for sentence in sentences if "O(" in sentence),
-        " ".join(sentence for sentence in sentences if _DIFFERENCE.search(sentence) and "O(" not in sentence),
+        _joined(sentence for sentence in sentences if "O(" in sentence),
+        _joined(sentence for sentence in sentences if _DIFFERENCE.search(sentence) and "O(" not in sentence),
     )
+
+
+def _joined(sentences: Iterable[str]) -> str:
+    """Each with a full stop, whatever it ended with."""
+    return " ".join(f"{sentence.rstrip('.;')}." for sentence in sentences)
 
 
 def page() -> str:
