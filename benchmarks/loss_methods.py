@@ -153,6 +153,10 @@ LOSSES: dict[str, Train] = {**RESPONSE, **INTERMEDIATE, **RELATION, **INFORMATIO
 
 # Losses that this table cannot hold -> why.
 LEFT_OUT = {
+    "Consistency": "the student's moving average, see mean_teacher",
+    "ConfidenceWeighted": "a generation before, see ban_cwtm",
+    "GuardedKL": "no row of its own beside KL",
+    "OSKD": "the student as its own teacher, see oskd",
     "BCE": "labels of several classes at once",
     "FSP": "two layers in each model, of equal widths in both",
     "IRGEdgeTransform": "two layers in each model",

@@ -2,10 +2,26 @@
 
 from graphkd.core.checkpoint import load, save
 from graphkd.core.distiller import Distiller, Step
+from graphkd.core.ensemble import Ensemble
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
+from graphkd.core.moving import EMA, Snapshot
 from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch, View
 
 __version__ = "0.1.0"
-__all__ = ["Batch", "Cached", "Distiller", "Frozen", "Loss", "Step", "View", "fit", "load", "save"]
+__all__ = [
+    "EMA",
+    "Batch",
+    "Cached",
+    "Distiller",
+    "Ensemble",
+    "Frozen",
+    "Loss",
+    "Snapshot",
+    "Step",
+    "View",
+    "fit",
+    "load",
+    "save",
+]

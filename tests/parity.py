@@ -16,11 +16,14 @@ from torch import Tensor
 
 from tests.adapters import (
     click_through,
+    federated,
     gnn_procedures,
     gnn_students,
     graph,
     graph_relation,
+    guidance,
     mutual,
+    online,
     recsys,
     relation,
     response,
@@ -31,11 +34,14 @@ Adapter = Callable[[dict[str, Tensor], dict], dict[str, Tensor]]
 
 ADAPTERS: dict[str, Adapter] = {
     **click_through.ADAPTERS,
+    **federated.ADAPTERS,
     **gnn_procedures.ADAPTERS,
     **gnn_students.ADAPTERS,
     **graph.ADAPTERS,
     **graph_relation.ADAPTERS,
+    **guidance.ADAPTERS,
     **mutual.ADAPTERS,
+    **online.ADAPTERS,
     **relation.ADAPTERS,
     **recsys.ADAPTERS,
     **response.ADAPTERS,

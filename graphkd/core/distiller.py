@@ -29,7 +29,8 @@ class Distiller(nn.Module):
     losses: a loss, a weighted sum of losses, or a mapping of names to such.
     taps: name -> path of a sub-module, one for both sides or (student path, teacher path); see ``Taps``.
     call: ``call(student, batch)`` in place of the by-name call of the student.
-    Parameters and state are the student's and the losses' alone; ``.to()`` moves the teacher too.
+    Parameters and state are the student's and the losses' alone, and what a teacher keeps that changes in a run;
+    ``.to()`` moves the teacher too.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Distiller(nn.Module):
         super().__init__()
         self.student = student
         self.teacher = Frozen(teacher) if isinstance(teacher, nn.Module) else teacher
+        self.moving = None if self.teacher is None else self.teacher.kept()
         self.names, self.weights, parts = _flatten(losses)
         self.losses = nn.ModuleList(parts)
         if self.teacher is None and any(loss.needs_teacher for loss in parts):
@@ -73,10 +75,12 @@ class Distiller(nn.Module):
         return Step(total, terms)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell the losses how far training is."""
+        """Tell the losses and the teacher how far training is."""
         for loss in self.losses:
             assert isinstance(loss, Loss)
             loss.set_epoch(epoch, epochs)
+        if self.teacher is not None:
+            self.teacher.set_epoch(epoch, epochs)
 
     def close(self) -> None:
         """Remove all taps; the student is as it came."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from graphkd.core.fingerprint import graph_fingerprint, model_fingerprint
 from graphkd.core.loss import Loss
 from graphkd.core.rng import seeded
 from graphkd.core.store import Store, write
-from graphkd.core.view import Batch, Call, View, Viewer, names
+from graphkd.core.view import Batch, Call, View, Viewer, fill, names
 
 
 class Frozen:
@@ -44,6 +44,13 @@ class Frozen:
     def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
         """Move or cast the teacher, as ``nn.Module.to`` does with sub-modules."""
         self.model._apply(function)
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Called by ``fit`` before epoch ``epoch`` of ``epochs``, from 0; a teacher that changes overrides it."""
+
+    def kept(self) -> nn.Module | None:
+        """What of this teacher changes in a run and so belongs to the run's state; None for a frozen one."""
+        return None
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> View:
@@ -139,12 +146,10 @@ class Cached(Frozen):
         return self._whole()
 
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
-        """What ``loss`` needs of this teacher; on the whole graph it is computed once."""
+        """What ``loss`` needs of this teacher; on the whole graph it is computed once for the rows it is about."""
         if "n_id" in batch:
             return super().digest(loss, view, batch)
-        if loss not in self._digests:
-            self._digests[loss] = super().digest(loss, view, batch)
-        return self._digests[loss]
+        return kept_digest(self._digests, loss, batch, lambda: super(Cached, self).digest(loss, view, batch))
 
     def _whole(self) -> dict[str, Tensor]:
         """The view of all nodes, in memory."""
@@ -211,6 +216,16 @@ _NO_IDS = (
     "for a part of a graph, give the batch its node ids as 'n_id' (data.n_id = torch.arange(data.num_nodes) before the "
     "loader is made)"
 )
+
+
+def kept_digest(kept: MutableMapping[Loss, Any], loss: Loss, batch: Batch, compute: Callable[[], Any]) -> Any:
+    """The digest kept for a loss, computed anew where ``where`` selects other rows than those it was computed for."""
+    rows = None
+    if loss.where is not None and loss.where != "seed":
+        rows = fill([name := loss.where.removeprefix("~")], batch, f"where={loss.where!r}")[name]
+    if loss not in kept or not (rows is None or _equal(kept[loss][0], rows)):
+        kept[loss] = rows, compute()
+    return kept[loss][1]
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

@@ -9,9 +9,10 @@ from graphkd.gnn.gfkd import gfkd
 from graphkd.gnn.gfkd_inversion import FakeGraphs, Inversion, invert
 from graphkd.gnn.glnn import GLNNBatches, glnn, glnn_distiller, hold_out
 from graphkd.gnn.metrics import Fidelity, accuracy, fidelity, predict
-from graphkd.gnn.nosmog import NOSMOGDistiller, adversarial_change, nosmog
+from graphkd.gnn.nosmog import NOSMOGDistiller, nosmog
 from graphkd.gnn.sampling import sample_in_edges
 from graphkd.gnn.tinygnn import PAM, TinyGNN, neighbour_distillation, peer_index, tinygnn
+from graphkd.losses.perturbation import adversarial_change
 
 __all__ = [
     "PAM",

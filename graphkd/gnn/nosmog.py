@@ -6,7 +6,6 @@ Efficiency", ICLR 2023; first as "NOSMOG: Learning Noise-robust and Structure-aw
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,8 +19,7 @@ from graphkd.core.view import Batch, Viewer
 from graphkd.gnn.glnn import GLNNBatches
 from graphkd.gnn.options import cached, complete
 from graphkd.losses import CE, KL, RSD, cross_entropy, kl
-
-Objective = Callable[[Tensor], Tensor]
+from graphkd.losses.perturbation import Objective, adversarial_change
 
 
 def nosmog(
@@ -111,20 +109,6 @@ class NOSMOGDistiller(Distiller):
         assert self.teacher is not None
         soft = self.teacher(batch)["logits"]
         return lambda x: kl(self.student(x), soft)
-
-
-def adversarial_change(objective: Objective, x: Tensor, epsilon: float, *, steps: int = 5) -> Tensor:
-    """Projected gradient ascent: the change of features within [-epsilon, epsilon] that raises a loss.
-
-    From a uniform start, ``steps`` steps of epsilon / 4 along the sign of the gradient, each clamped. objective:
-    features -> scalar; x: (N, F) -> (N, F). Madry et al., ICLR 2018, arXiv:1706.06083.
-    """
-    change = epsilon * (2 * torch.rand_like(x) - 1)
-    for _ in range(steps):
-        change.requires_grad_()
-        (slope,) = torch.autograd.grad(objective(x + change), change)
-        change = (change.detach() + epsilon / 4 * slope.sign()).clamp(-epsilon, epsilon)
-    return change
 
 
 @torch.no_grad()

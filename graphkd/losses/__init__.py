@@ -3,6 +3,7 @@
 from graphkd.core.loss import Loss, Sum
 from graphkd.losses.adversarial import discrimination, fooling
 from graphkd.losses.channels import FSP, NST, flow, fsp, neuron_selectivity
+from graphkd.losses.consistency import ConfidenceWeighted, Consistency
 from graphkd.losses.contrast import CRD, crd, crd_log_normaliser
 from graphkd.losses.correlation import DIST, dist, dist_relations
 from graphkd.losses.cross_sample import CIRKD, CIRKDMemory, cirkd, cirkd_memory
@@ -12,6 +13,7 @@ from graphkd.losses.entropy import ITRDCorrelation, ITRDMutual, itrd_correlation
 from graphkd.losses.factors import FT, Paraphraser, factor_transfer
 from graphkd.losses.frequency import HighFrequency, LowFrequency, NeighbourAnswers, high_frequency, low_frequency
 from graphkd.losses.geometric import GKD, geometric_graph, gkd
+from graphkd.losses.guarded import GuardedKL
 from graphkd.losses.hidden import (
     AB,
     AT,
@@ -106,6 +108,7 @@ from graphkd.losses.soft_targets import (
     soft_cross_entropy,
 )
 from graphkd.losses.structure import GSP, LSP, gsp, local_structure, lsp
+from graphkd.losses.subclasses import OSKD
 from graphkd.losses.teacher_features import RepresentationGraph, compact_bilinear, mean_discrepancy
 from graphkd.losses.teacher_logits import LogitsGraph, earth_movers_distance, logits_adjacency, logits_graph
 from graphkd.losses.transfer import KD4MTL, SRRL, CentredLogits, centred_logits, kd4mtl, softmax_regression, srrl
@@ -137,6 +140,7 @@ __all__ = [
     "MIMKD",
     "NCKD",
     "NST",
+    "OSKD",
     "PKT",
     "QMI",
     "RKD",
@@ -153,9 +157,12 @@ __all__ = [
     "CRCDGradient",
     "CentredLogits",
     "ConditionalTS",
+    "ConfidenceWeighted",
+    "Consistency",
     "DarkRank",
     "FeatureDistance",
     "FitNet",
+    "GuardedKL",
     "HiddenCosine",
     "HighFrequency",
     "IRGEdgeTransform",

@@ -25,7 +25,8 @@ def load(package, prefix=""):
 def test_every_loss_has_a_case():
     """An entry of a ``Behaviour`` makes each public loss of the package."""
     load(graphkd)
-    load(tests, "tests.losses.test_")
+    for room in ("losses", "schemes"):
+        load(tests, f"tests.{room}.test_")
     covered = {type(case.make()) for kind in subclasses(Behaviour) for case in kind.cases.values()}
     losses = {kind for kind in subclasses(Loss) if kind.__module__.startswith("graphkd.")} - {Sum}
     assert len(losses) >= 10

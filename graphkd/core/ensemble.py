@@ -1,0 +1,144 @@
+"""Several teachers as one: an ensemble, and how what its members say becomes one view."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.teachers import Cached, Frozen, kept_digest
+from graphkd.core.view import Batch, View, fill, required
+
+Combine = Callable[..., Tensor]
+Weigh = Callable[..., Tensor]
+
+
+def mean_logits(teachers: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The mean of several teachers' logits, weighted by (K,) or (K, N): (K, N, C) -> (N, C)."""
+    if weights is None:
+        return teachers.mean(dim=0)
+    shares = (weights / weights.sum(dim=0)).to(teachers.dtype)
+    return (shares.reshape(teachers.size(0), -1, 1) * teachers).sum(dim=0)
+
+
+def stacked(teachers: Tensor) -> Tensor:
+    """All teachers' logits, row by row, for losses that compare with each of them: (K, N, C) -> (N, K, C)."""
+    return teachers.transpose(0, 1)
+
+
+class Ensemble(Frozen):
+    """Several frozen teachers that answer as one; choose it where you have them, or want a steadier target.
+
+    teachers: modules (then ``Frozen``) or teachers, ``Cached`` and ensembles too. Their ``logits``, stacked to
+    (K, N, C), become one by ``combine``; a hidden layer that all show is put side by side, (N, sum of widths).
+    combine: (K, N, C) -> what the view shows as ``logits``. By default ``mean_logits``; the mean of softened
+    probabilities (Hinton et al., 2015) is ``partial(soft_target, temperature=T)`` with the loss's own T;
+    ``entropy_reduction`` and ``trimmed_mean`` are others; ``stacked`` keeps all, (N, K, C), for ``LogitsGraph``.
+    weights: of each teacher, numbers or (K,), or a rule (K, N, C) -> (K,) or (K, N) such as ``oracle_weights``;
+    ``combine`` gets them as ``weights``. What both need besides is filled from the batch by name.
+    taps: paths of one member each, for members that differ in how their layers are called; the others' are those that
+    the ``Distiller`` names. Over ``Cached`` members the combined view and a loss's digest of it are computed once.
+    """
+
+    def __init__(
+        self,
+        teachers: Sequence[nn.Module | Frozen],
+        combine: Combine = mean_logits,
+        *,
+        weights: Sequence[float] | Tensor | Weigh | None = None,
+        taps: Sequence[Mapping[str, str]] | None = None,
+    ) -> None:
+        if not teachers:
+            raise ValueError("'teachers' must hold one at least, got none")
+        self.members = [teacher if isinstance(teacher, Frozen) else Frozen(teacher) for teacher in teachers]
+        count = len(self.members)
+        if taps is not None and len(taps) != count:
+            raise ValueError(f"'taps' must hold those of each of {count} teachers, got {len(taps)}")
+        if not callable(weights) and weights is not None:
+            weights = torch.as_tensor(weights, dtype=torch.get_default_dtype())
+            if weights.shape != (count,) or bool((weights < 0).any()) or not bool(weights.sum() > 0):
+                raise ValueError(
+                    f"'weights' must be {count} numbers of at least 0, one of them above, got {weights.tolist()}"
+                )
+        self.combine, self.weights, self.taps = combine, weights, taps or [{}] * count
+        self._facts = (required(combine)[1:], required(weights)[1:] if callable(weights) else ())
+        self._stays = all(isinstance(member, Cached) for member in self.members)
+        self._view: View | None = None
+        self._seen: list[Any] = []
+        self._digests: weakref.WeakKeyDictionary[Loss, Any] = weakref.WeakKeyDictionary()
+
+    def attach(self, taps: Mapping[str, str]) -> None:
+        """Tap hidden layers of every member, by the member's own path where it has one."""
+        for member, own in zip(self.members, self.taps, strict=True):
+            member.attach({**taps, **own})
+        self._forget()
+
+    def close(self) -> None:
+        """Remove the taps."""
+        for member in self.members:
+            member.close()
+
+    def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Move or cast every member, and fixed weights."""
+        for member in self.members:
+            member.apply_to_tensors(function)
+        if isinstance(self.weights, Tensor):
+            self.weights = function(self.weights)
+        self._forget()
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell every member how far training is."""
+        for member in self.members:
+            member.set_epoch(epoch, epochs)
+
+    def kept(self) -> nn.Module | None:
+        """What of the members changes in a run; None where all are frozen."""
+        found = {str(place): kept for place, member in enumerate(self.members) if (kept := member.kept()) is not None}
+        return nn.ModuleDict(found) if found else None
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> View:
+        """Show what the members say together."""
+        views = [member(batch) for member in self.members]
+        facts = [fill(wanted, batch, "the Ensemble's rule") for wanted in self._facts]
+        shared = [name for name in views[0] if all(name in view for view in views)]
+        if "logits" not in shared:
+            raise ValueError(f"every teacher of an Ensemble must show 'logits', got {[sorted(view) for view in views]}")
+        seen = [view[name] for view in views for name in shared] + [fact for part in facts for fact in part.values()]
+        if self._view is None or not self._stays or not _same(seen, self._seen):
+            self._forget()
+            self._seen = seen if self._stays else []
+            hidden = {name: torch.cat([view[name] for view in views], dim=-1) for name in shared if name != "logits"}
+            self._view = {"logits": self._together(_stack([view["logits"] for view in views]), *facts), **hidden}
+        return self._view
+
+    def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
+        """What ``loss`` needs of this ensemble's view; computed once for a view that stays."""
+        if "n_id" in batch or not self._stays:
+            return super().digest(loss, view, batch)
+        return kept_digest(self._digests, loss, batch, lambda: super(Ensemble, self).digest(loss, view, batch))
+
+    def _together(self, logits: Tensor, for_combine: dict[str, Any], for_weights: dict[str, Any]) -> Tensor:
+        if self.weights is None:
+            return self.combine(logits, **for_combine)
+        weights = self.weights(logits, **for_weights) if callable(self.weights) else self.weights
+        return self.combine(logits, weights=weights, **for_combine)
+
+    def _forget(self) -> None:
+        self._view, self._seen = None, []
+        self._digests.clear()
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+
+
+def _stack(logits: list[Tensor]) -> Tensor:
+    shapes = [tuple(one.shape) for one in logits]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"the teachers of an Ensemble must answer in one shape, got {shapes}")
+    return torch.stack(logits)

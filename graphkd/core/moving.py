@@ -1,0 +1,128 @@
+"""Teachers that follow a student: the moving average of its weights, and what it was some epochs ago."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, Call, View
+
+
+class _Copy(nn.Module):
+    """A copy of a model whose weights are buffers: part of a state, of nobody's parameters; and its renewals so far."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+            raise ValueError("'student' must know its widths before it is followed: run it once, it has lazy layers")
+        self.model = copy.deepcopy(model)
+        self.averaged = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+        for module in self.model.modules():
+            for name, parameter in list(module._parameters.items()):
+                if parameter is not None:
+                    del module._parameters[name]
+                    module.register_buffer(name, parameter.detach())
+        self.renewals = 0
+
+    def get_extra_state(self) -> int:
+        return self.renewals
+
+    def set_extra_state(self, state: int) -> None:
+        self.renewals = state
+
+    @torch.no_grad()
+    def mix(self, student: nn.Module, keep: float) -> None:
+        """Weights become keep w + (1 - keep) w_student; other tensors of the state are the student's."""
+        fresh = student.state_dict()
+        for name, kept in self.model.state_dict().items():
+            if not isinstance(kept, Tensor):
+                continue
+            new = fresh[name].to(kept)
+            kept.copy_(torch.lerp(new, kept, keep) if keep > 0 and name in self.averaged else new)
+
+
+class _Follower(Frozen):
+    """A frozen copy of a student, renewed from it; part of the Distiller's state, so that a run resumes exactly."""
+
+    def __init__(self, student: nn.Module, *, call: Call | None = None) -> None:
+        if not isinstance(student, nn.Module):
+            raise TypeError(f"'student' must be an nn.Module, got {type(student).__name__}")
+        self.student, self._copy = student, _Copy(student)
+        super().__init__(self._copy.model, call=call)
+
+    def kept(self) -> nn.Module:
+        """The weights, as buffers, and the number of renewals."""
+        return self._copy
+
+    def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Move or cast the copy."""
+        self._copy._apply(function)  # type: ignore[no-untyped-call]
+
+
+class EMA(_Follower):
+    """The moving average of a student's weights, w' <- a w' + (1 - a) w, a = min(1 - 1 / (t + 1), ``decay``).
+
+    Mean Teacher of Tarvainen and Valpola, NeurIPS 2017, arXiv:1703.01780. Choose it where there is no trained teacher
+    and most rows have no label: ``Distiller(student, EMA(student), CE(where="train_mask") + 10 * Consistency())``.
+    It is renewed whenever it is asked for a view while the student trains, that is before every step, from the weights
+    of the step before (t of them; at t = 0 it is the student): nothing is to be called, save ``update()`` after the
+    last step if the average itself is wanted (``.model``). Its view is in eval mode; the authors run theirs with
+    dropout and batch statistics of its own. Buffers, batch norm's among them, are the student's latest.
+    Costs a copy of the student, a forward pass a step, and O(weights).
+    """
+
+    def __init__(self, student: nn.Module, decay: float = 0.999, *, call: Call | None = None) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"'decay' must be in [0, 1), got {decay}")
+        super().__init__(student, call=call)
+        self.decay = decay
+
+    def update(self) -> None:
+        """Mix the student's weights in."""
+        self._copy.mix(self.student, min(1 - 1 / (self._copy.renewals + 1), self.decay))
+        self._copy.renewals += 1
+
+    def __call__(self, batch: Batch) -> View:
+        """Show the average's view, renewed first if the student trains."""
+        if self.student.training:
+            self.update()
+        return super().__call__(batch)
+
+
+class Snapshot(_Follower):
+    """The student as it was at the last of every ``every`` epochs: it teaches itself within one training.
+
+    Yang, Xie, Su and Yuille, "Snapshot Distillation", CVPR 2019, arXiv:1812.00123. Choose it in the place of born-again
+    generations where there is time for one training only; with a cyclic learning rate ``every`` is the cycle.
+    ``fit`` tells the epoch. In the first ``every`` epochs there is no snapshot yet: it shows the student of that step
+    in eval mode, of which the KL is 0 up to dropout. Costs a copy of the student and a forward pass a step.
+    """
+
+    def __init__(self, student: nn.Module, every: int = 20, *, call: Call | None = None) -> None:
+        if every < 1:
+            raise ValueError(f"'every' must be at least 1, got {every}")
+        super().__init__(student, call=call)
+        self.every = every
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the cycle does not depend on the end
+        """Called before epoch ``epoch``, from 0: take the next snapshot where a cycle has ended."""
+        if epoch > 0 and epoch % self.every == 0:
+            self._copy.mix(self.student, 0.0)
+            self._copy.renewals += 1
+
+    def __call__(self, batch: Batch) -> View:
+        """Show the snapshot's view, before the first one the student's own."""
+        if self._copy.renewals == 0 and self.student.training:
+            self._copy.mix(self.student, 0.0)
+        return super().__call__(batch)
+
+
+def kept_by(*teachers: Any) -> nn.ModuleList:
+    """What several teachers keep, to be registered where they are used."""
+    return nn.ModuleList(kept for teacher in teachers if (kept := teacher.kept()) is not None)

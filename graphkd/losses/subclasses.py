@@ -1,0 +1,60 @@
+"""Classes within classes: pull nodes to near ones of their class, push them from all others."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses.checks import check_labels, check_same_shape
+
+
+def subclass_separation(student: Tensor, teacher: Tensor, y: Tensor, k: int = 5, *, margin: float = 1.0) -> Tensor:
+    """Pull to the nearest k of a class, push from the others: (N, d), (N, d), (N,) -> scalar; see ``OSKD``."""
+    check_same_shape(student, teacher)
+    check_labels(y, student.size(0))
+    if k < 1:
+        raise ValueError(f"'k' must be at least 1, got {k}")
+    s, t = (features.to(accumulation_dtype(features)) for features in (student, teacher))
+    squares = (s[:, None] - t).square().sum(dim=-1)  # not by a Gram matrix: near rows are what counts
+    others = ~torch.eye(y.size(0), dtype=torch.bool, device=y.device)
+    near = _nearest(squares.detach(), (y[:, None] == y) & others, k)
+    apart = (margin - squares).clamp(min=0)
+    return (_mean(squares, near) + _mean(apart, others & ~near)).sum() / max(y.size(0), 1)
+
+
+def _nearest(squares: Tensor, allowed: Tensor, k: int) -> Tensor:
+    found = squares.masked_fill(~allowed, torch.inf).topk(min(k, squares.size(0)), largest=False)
+    return torch.zeros_like(allowed).scatter(1, found.indices, True) & allowed
+
+
+def _mean(values: Tensor, chosen: Tensor) -> Tensor:
+    """Of every row, over the chosen entries; 0 where there are none."""
+    return (values * chosen).sum(dim=1) / chosen.sum(dim=1).clamp(min=1)
+
+
+class OSKD(Loss):
+    """Self-distillation towards subclasses, which it estimates. Tzelepi, Passalis and Tefas, ESWA 2021.
+
+    mean_i [mean over the k nodes j of i's class with the least |s_i - t_j|^2 of that + mean over all other j != i of
+    max(0, margin - |s_i - t_j|^2)]; student, teacher: (N, d), y: (N,) integers. The teacher is the student itself, its
+    features constant: ``EMA(student, 0.0)``, that of this step in eval mode, or a slower average. Choose it where
+    classes hold several kinds and no other teacher is at hand. The paper's formula is not known to us: this restates
+    what the survey says of it. O(N^2 d) time and memory: mind ``where``.
+    """
+
+    on = "hidden"
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(self, k: int = 5, *, margin: float = 1.0, on: str | None = None, where: str | None = None) -> None:
+        super().__init__(on=on, where=where)
+        if k < 1:
+            raise ValueError(f"'k' must be at least 1, got {k}")
+        self.k, self.margin = k, margin
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return subclass_separation(student, teacher, y, self.k, margin=self.margin)

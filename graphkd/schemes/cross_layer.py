@@ -1,0 +1,80 @@
+"""Cross distillation: a pruned network, one layer at a time, from few rows.
+
+Bai, Wu, King and Lyu, "Few Shot Network Compression via Cross Distillation", AAAI 2020, arXiv:1911.09450.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.losses.checks import check_same_shape
+
+
+class CrossTerms(NamedTuple):
+    """The loss of one layer, and its two terms before their weights."""
+
+    loss: Tensor
+    correction: Tensor
+    imitation: Tensor
+
+
+def cross_distillation(
+    student_input: Tensor, teacher_input: Tensor, student: Tensor, teacher: Tensor, mu: float = 0.6
+) -> CrossTerms:
+    """Regress one layer on rows of both nets: inputs (N, d_in), weights (d_out, d_in) -> loss and terms.
+
+    mu |W_s h_t - W_t h_t|^2 + (1 - mu) |W_t h_s - W_s h_s|^2, each over N d_out. Correction: on the teacher's own rows
+    the student's layer is to do as the teacher's. Imitation: on the rows that the student's layers below really give.
+    Choose it to prune with few rows, where errors pile up from layer to layer; for a graph layer the inputs are
+    aggregated rows, A h. Without a constraint on W_s its minimum is W_t: use it with a mask or a rank (``fit_masked``).
+    """
+    check_same_shape(student_input, teacher_input)
+    check_same_shape(student, teacher)
+    change = student - teacher
+    correction, imitation = (F.linear(rows, change).square().mean() for rows in (teacher_input, student_input))
+    return CrossTerms(mu * correction + (1 - mu) * imitation, correction, imitation)
+
+
+def soft_cross_distillation(
+    student_input: Tensor,
+    teacher_input: Tensor,
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    alpha: float = 0.9,
+    beta: float = 0.9,
+) -> Tensor:
+    """|W_s (a h_s + (1 - a) h_t) - W_t (b h_t + (1 - b) h_s)|^2 over N d_out, the form of mixed inputs.
+
+    Which of the two the paper calls alpha is not known to us; at alpha = beta = 1 it is plain regression of the layer.
+    """
+    check_same_shape(student_input, teacher_input)
+    check_same_shape(student, teacher)
+    mixed = alpha * student_input + (1 - alpha) * teacher_input
+    wanted = beta * teacher_input + (1 - beta) * student_input
+    return (F.linear(mixed, student) - F.linear(wanted, teacher)).square().mean()
+
+
+def fit_masked(student_input: Tensor, teacher_input: Tensor, teacher: Tensor, mask: Tensor, mu: float = 0.6) -> Tensor:
+    """The minimiser of ``cross_distillation`` among weights that are 0 outside ``mask``: -> (d_out, d_in), exactly.
+
+    Least squares on the second moments mu h_t^T h_t + (1 - mu) h_s^T h_s, which are added up once, in O(N d_in^2);
+    mask: (d_out, d_in), or (d_in,) for pruned input channels. Inputs that do not determine a weight leave the one of
+    least norm. The authors take gradient and proximal steps that find the mask too; here it is given, for example the
+    largest weights of the teacher.
+    """
+    check_same_shape(student_input, teacher_input)
+    mask = mask.expand_as(teacher)
+    moments = mu * teacher_input.t() @ teacher_input + (1 - mu) * student_input.t() @ student_input
+    wanted = teacher @ moments
+    found = torch.zeros_like(teacher)
+    for row in range(teacher.size(0)):
+        kept = mask[row].nonzero()[:, 0]
+        if kept.numel():
+            inverse = torch.linalg.pinv(moments[kept[:, None], kept], hermitian=True)
+            found[row, kept] = inverse @ wanted[row, kept]
+    return found

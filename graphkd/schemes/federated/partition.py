@@ -1,0 +1,60 @@
+"""Rows shared out among clients so that each sees other labels than the next."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphkd.losses.checks import check_labels, check_positive
+
+
+def _deal(rows: Tensor, shares: Tensor) -> list[Tensor]:
+    """Rows cut into consecutive parts of these shares."""
+    ends = (shares.cumsum(0) * rows.numel()).round().long()[:-1]
+    return list(rows.tensor_split(ends.tolist()))
+
+
+def dirichlet_parts(y: Tensor, clients: int, alpha: float = 0.1, *, seed: int = 0) -> list[Tensor]:
+    """Rows of every class dealt out by shares from Dirichlet(alpha): (N,) -> ``clients`` sorted row ids, disjoint.
+
+    The usual label skew (Hsu et al., 2019, arXiv:1909.06335, by class as in FedDF's and FedBE's codes): at alpha = 0.1
+    a client has most of its rows in few classes, at 100 all clients are alike. A client may end with no row at all.
+    """
+    check_labels(y, y.size(0))
+    check_positive("clients", clients)
+    check_positive("alpha", alpha)
+    generator = torch.Generator().manual_seed(seed)
+    parts: list[list[Tensor]] = [[] for _ in range(clients)]
+    for label in y.unique():
+        rows = (y == label).nonzero()[:, 0].cpu()
+        rows = rows[torch.randperm(rows.numel(), generator=generator)]
+        gammas = torch._standard_gamma(torch.full((clients,), float(alpha), dtype=torch.float64), generator=generator)
+        for part, dealt in zip(parts, _deal(rows, gammas / gammas.sum()), strict=True):
+            part.append(dealt)
+    return [torch.cat(part).sort().values.to(y.device) for part in parts]
+
+
+def class_parts(y: Tensor, clients: int, classes: int = 2, *, seed: int = 0) -> list[Tensor]:
+    """Every client holds ``classes`` classes, dealt out in turn: (N,) -> ``clients`` sorted row ids, disjoint.
+
+    The pathological skew of McMahan et al., 2017, arXiv:1602.05629: client k has classes k c, ..., k c + c - 1 of the
+    shuffled list, which starts again at its end; who shares a class shares its rows evenly. Rows of a class that nobody
+    has are in no part, which happens where ``clients`` times ``classes`` is below the number of classes.
+    """
+    check_labels(y, y.size(0))
+    check_positive("clients", clients)
+    labels = y.unique()
+    if not 1 <= classes <= labels.numel():
+        raise ValueError(f"'classes' must be from 1 to {labels.numel()}, got {classes}")
+    generator = torch.Generator().manual_seed(seed)
+    labels = labels[torch.randperm(labels.numel(), generator=generator).to(y.device)]
+    held = [[int(labels[(k * classes + i) % labels.numel()]) for i in range(classes)] for k in range(clients)]
+    parts: list[list[Tensor]] = [[] for _ in range(clients)]
+    for label in labels.tolist():
+        owners = [k for k in range(clients) if label in held[k]]
+        rows = (y == label).nonzero()[:, 0].cpu()
+        rows = rows[torch.randperm(rows.numel(), generator=generator)]
+        if owners:
+            for k, dealt in zip(owners, rows.tensor_split(len(owners)), strict=True):
+                parts[k].append(dealt)
+    return [torch.cat(part).sort().values.to(y.device) for part in parts]

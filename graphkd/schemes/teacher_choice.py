@@ -1,0 +1,127 @@
+"""RL-KD: a policy that chooses, row by row, which of several teachers a student listens to.
+
+Yuan, Shou, Pei, Lin, Gong, Fu and Jiang, "Reinforced Multi-Teacher Selection for Knowledge Distillation", AAAI 2021,
+arXiv:2012.06048.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.distiller import Step
+from graphkd.core.ensemble import Ensemble, stacked
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, Viewer
+from graphkd.losses.response import cross_entropy, kl
+from graphkd.schemes.weights import check_stack, soft_target
+
+
+class TeacherPolicy(nn.Module):
+    """The probability that a row listens to each teacher, sigmoid(w_k . s_ik + b_k): (N, K, S) -> (N, K) logits."""
+
+    def __init__(self, teachers: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(teachers, width).uniform_(-(width**-0.5), width**-0.5))
+        self.bias = nn.Parameter(torch.zeros(teachers))
+
+    def forward(self, state: Tensor) -> Tensor:
+        """See the class."""
+        return (state * self.weight).sum(dim=-1) + self.bias
+
+
+def teacher_states(features: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
+    """What the policy sees, [x_i, softmax(t_ki), CE(t_ki, y_i)]: (N, d), (K, N, C), (N,) -> (N, K, d + C + 1)."""
+    check_stack(teachers)
+    logs = teachers.log_softmax(dim=-1).transpose(0, 1)
+    wrong = -logs.gather(2, y[:, None, None].expand(-1, logs.size(1), 1))
+    return torch.cat([features[:, None].expand(-1, logs.size(1), -1), logs.exp(), wrong], dim=2)
+
+
+def policy_loss(logits: Tensor, actions: Tensor, reward: Tensor) -> Tensor:
+    """REINFORCE, -mean_i r_i sum_k log pi(a_ik): (N, K), (N, K), (N,) -> scalar; each teacher is chosen by itself."""
+    chances = -F.binary_cross_entropy_with_logits(logits, actions.to(logits.dtype), reduction="none")
+    return -(reward * chances.sum(dim=1)).sum() / max(logits.size(0), 1)
+
+
+class _Turn(NamedTuple):
+    """What the policy saw and did, kept until the student has learnt from it."""
+
+    state: Tensor
+    actions: Tensor
+
+
+class TeacherChoice(nn.Module):
+    """A student of several teachers of which a policy chooses; choose it where teachers are good at different rows.
+
+    A step: the policy draws a_ik in {0, 1} for the rows of ``where``, which must be the same at every step (one graph);
+    the student learns (1 - weight) CE + weight T^2 KL from the mean softened answer of the chosen teachers, a row
+    without any from its label alone. At the next step, the student's -CE of each row is the reward of what was drawn,
+    and the policy learns by ``policy_loss`` from the rewards less their mean. That difference, the one loop over both
+    and the reward (the first of the paper's three) are ours; the paper states no baseline and updates after an epoch.
+    In the first ``warm`` epochs all teachers are chosen. Rows outside ``where`` learn from the mean of all teachers.
+    features: what a row is, in the policy's state: the student's logits, constant. The policy is not needed afterwards.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teachers: Sequence[nn.Module | Frozen],
+        classes: int,
+        *,
+        weight: float = 0.5,
+        temperature: float = 4.0,
+        warm: int = 20,
+        where: str = "train_mask",
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.policy = TeacherPolicy(len(teachers), 2 * classes + 1)
+        self.weight, self.temperature, self.warm, self.where = weight, temperature, warm, where
+        self._teachers, self._viewer = Ensemble(teachers, stacked), Viewer(student)
+        self._turn: _Turn | None = None
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - as ``fit`` calls it
+        """Called by ``fit`` before every epoch."""
+        self._epoch = epoch
+
+    def forward(self, batch: Batch) -> Step:
+        """The student's loss, and the policy's for what it did at the step before."""
+        logits, mask = self._viewer(batch)["logits"], batch[self.where]
+        teachers = self._teachers(batch)["logits"].transpose(0, 1)
+        s, t, y = logits[mask], teachers[:, mask], batch["y"][mask]
+        taught = torch.ones_like(t[:, :, 0].t())
+        loss = s.new_zeros(())
+        terms: dict[str, Any] = {}
+        if self._epoch >= self.warm:
+            if self._turn is not None:
+                terms["reward"], loss = self._learn(self._turn, s.detach(), y)
+            state = teacher_states(s.detach(), t, y)
+            taught = torch.bernoulli(self.policy(state).sigmoid().detach())
+            self._turn = _Turn(state, taught)
+        seen = taught.any(dim=1)
+        target = soft_target(t[:, seen], self.temperature, weights=taught[seen].t())
+        soft = kl(s[seen], target, self.temperature) * seen.sum() / max(seen.numel(), 1)
+        rest = kl(logits[~mask], soft_target(teachers[:, ~mask], self.temperature), self.temperature)
+        terms |= {"labels": cross_entropy(s, y), "chosen": soft, "rest": rest, "teachers": taught.mean()}
+        loss = loss + (1 - self.weight) * terms["labels"] + self.weight * (soft + rest)
+        return Step(loss, {name: term.detach() for name, term in terms.items()})
+
+    def _learn(self, turn: _Turn, student: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean reward and the policy's loss."""
+        if turn.state.size(0) != y.size(0):
+            raise ValueError(
+                f"{self.where!r} must hold the same rows at every step, got {turn.state.size(0)}, then {y.size(0)}"
+            )
+        reward = -F.cross_entropy(student, y, reduction="none")
+        return reward.mean(), policy_loss(self.policy(turn.state), turn.actions, reward - reward.mean())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TeacherChoice:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._teachers.apply_to_tensors(fn)
+        return self

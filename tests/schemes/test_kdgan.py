@@ -1,0 +1,63 @@
+"""KDGAN: the losses by loops, who learns from which, and a few epochs of the game."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from graphkd import fit
+from graphkd.schemes import KDGAN, pair_discrimination, pair_policy
+from tests.core.models import gcn, graph
+from tests.losses.example import STUDENT, TEACHER
+from tests.losses.test_response import sigmoid
+
+PAIRS = torch.tensor([[0, 2], [4, 1], [3, 0], [0, 2]])
+REAL = torch.tensor([1, 0, 1, 0])
+
+
+def test_losses():
+    scores = [float(TEACHER[i, c]) for i, c in PAIRS.tolist()]
+    want = -sum(math.log(sigmoid(z if real else -z)) for z, real in zip(scores, REAL.tolist(), strict=True)) / 4
+    assert float(pair_discrimination(TEACHER, PAIRS, REAL)) == pytest.approx(want)
+    want = 0.0
+    for (i, c), score in zip(PAIRS.tolist(), scores, strict=True):
+        reward, p = sigmoid(score), sigmoid(STUDENT[i, c])
+        want -= (reward * math.log(p) + (1 - reward) * math.log(1 - p)) / 4
+    assert float(pair_policy(STUDENT, TEACHER, PAIRS)) == pytest.approx(want)
+
+
+def test_the_verdict_is_constant():
+    scores = TEACHER.clone().requires_grad_()
+    assert not pair_policy(STUDENT, scores, PAIRS).requires_grad
+
+
+def test_the_discriminator_learns_from_pairs_alone():
+    """And only labels of training nodes are read."""
+    data, task = graph(), KDGAN(gcn(1), gcn(2), gcn(3), adversarial=0.0, distil=0.0)
+    torch.manual_seed(0)
+    loss, terms = task(data)
+    loss.backward()
+    assert all(p.grad is not None for p in task.parameters())
+    assert set(terms) == {
+        f"{part}_{name}"
+        for part in ("label", "policy", "discrimination", "distil")
+        for name in ("classifier", "teacher")
+    }
+    data.y[~data.train_mask] = 0
+    torch.manual_seed(0)
+    assert torch.equal(task(data).loss, loss)
+
+
+def test_the_game():
+    data, seen, classifier = graph(), [], gcn(1)
+    got = fit(KDGAN(classifier, gcn(2), gcn(3)), data, epochs=40, log=seen.append)
+    assert got is classifier
+    assert seen[-1]["label_classifier"] < seen[0]["label_classifier"]
+    assert seen[-1]["distil_classifier"] == pytest.approx(seen[-1]["distil_teacher"])
+
+
+def test_share():
+    with pytest.raises(ValueError, match=r"'share' must be in \[0, 1\], got 2"):
+        KDGAN(gcn(), gcn(), gcn(), share=2)

@@ -1,0 +1,105 @@
+"""ARD: the attack stays in its box and does harm, the loss is its formula, and the student withstands more."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from graphkd import Distiller, fit
+from graphkd.gnn import accuracy
+from graphkd.losses import CE, KL, cross_entropy, kl
+from graphkd.losses.perturbation import adversarial_change
+from graphkd.schemes.augment import changed
+from graphkd.schemes.robust import RobustDistiller, ard, attacked
+from tests.core.models import gcn, graph
+from tests.losses.example import LABELS, STUDENT, TEACHER
+
+
+def test_ard():
+    found = ard(STUDENT, STUDENT.flip(0), TEACHER, LABELS, 5.0, alpha=0.7)
+    want = 0.7 * kl(STUDENT.flip(0), TEACHER, 5.0) + 0.3 * cross_entropy(STUDENT, LABELS)
+    torch.testing.assert_close(found, want)
+    thrice = ard(STUDENT, STUDENT.flip(0), TEACHER, LABELS, 5.0, reduction="elementmean")
+    torch.testing.assert_close(3 * thrice, kl(STUDENT.flip(0), TEACHER, 5.0))
+
+
+def test_a_linear_objective_is_followed_to_the_corner():
+    slope = torch.tensor([[1.0, -2.0, 0.5]])
+    found = adversarial_change(lambda x: (slope * x).sum(), torch.zeros(1, 3), 0.1, steps=20)
+    torch.testing.assert_close(found, 0.1 * slope.sign())
+    inside = adversarial_change(lambda x: (slope * x).sum(), torch.zeros(1, 3), 0.1, steps=20, bounds=(-0.02, 0.3))
+    torch.testing.assert_close(inside, torch.tensor([[0.1, -0.02, 0.1]]))
+    start = torch.full((1, 3), 0.05)
+    assert torch.equal(adversarial_change(lambda x: x.sum(), torch.zeros(1, 3), 0.1, steps=0, start=start), start)
+    with pytest.raises(ValueError, match="must be at least 0, got -1 and 5"):
+        adversarial_change(lambda x: x.sum(), torch.zeros(1, 3), -1)
+
+
+def test_attack_stays_in_its_box_and_raises_the_loss():
+    data, model = graph(), gcn().eval()
+    torch.manual_seed(0)
+    worse = attacked(model, data, epsilon=0.2)
+    assert float((worse - data.x).abs().max()) <= 0.2 + 1e-6
+    loss = CE(where="test_mask")
+    before, after = (loss.measure({"logits": model(x, data.edge_index)}, None, data).item() for x in (data.x, worse))
+    assert after > before + 0.01
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_step_is_the_formula():
+    data, student, teacher = graph(), gcn(0).eval(), gcn(1)
+    task = RobustDistiller(student, teacher, epsilon=0.1, steps=2, temperature=4.0, alpha=0.6)
+    torch.manual_seed(1)
+    found = task(data)
+    torch.manual_seed(1)
+    worse, mask = task.attacked(data), data.train_mask
+    plain, taught = (model(data.x, data.edge_index) for model in (student, teacher))
+    soft = kl(student(worse, data.edge_index), taught, 4.0)
+    want = 0.6 * soft + 0.4 * cross_entropy(plain[mask], data.y[mask])
+    torch.testing.assert_close(found.loss, want)
+    assert set(found.terms) == {"teacher", "labels"}
+    assert set(RobustDistiller(gcn(0), teacher, steps=1)(data).terms) == {"teacher"}
+    with pytest.raises(ValueError, match=r"'alpha' must be in \[0, 1\], got 2"):
+        RobustDistiller(student, teacher, alpha=2)
+
+
+def blobs():
+    """Two classes told apart by a strong feature (large gaps) and by many weak ones (small gaps, all right)."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(400) % 2
+    sign = (2.0 * y - 1)[:, None]
+    noisy = torch.rand(400, 1, generator=generator) < 0.1
+    strong = torch.where(noisy, -sign, sign)
+    weak = 0.3 * sign.expand(-1, 40) + 0.1 * torch.randn(400, 40, generator=generator)
+    rows = torch.arange(400)
+    return {"x": torch.cat([strong, weak], 1), "y": y, "train_mask": rows < 200, "test_mask": rows >= 200}
+
+
+class Linear(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(41, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def test_robust_student_withstands_what_plain_kd_does_not():
+    data, options = blobs(), {"epochs": 60, "progress": False}
+    attack = {"epsilon": 0.5, "steps": 3, "step_size": 0.25}
+    teacher = fit(RobustDistiller(Linear(), **attack), data, **options)
+    plain = fit(Distiller(Linear(), losses=CE(where="train_mask")), data, **options)
+    students = {
+        "kd": Distiller(Linear(), copy.deepcopy(plain), KL(4.0)),
+        "ard": RobustDistiller(Linear(), teacher, **attack, temperature=4.0),
+    }
+    found = {}
+    for name, task in students.items():
+        model = fit(task, data, **options)
+        torch.manual_seed(0)
+        found[name] = accuracy(model, changed(data, x=attacked(model, data, epsilon=0.5)))
+    assert found["ard"] > 0.8 > 0.2 > found["kd"]

@@ -1,0 +1,110 @@
+"""RL-KD: what the policy sees and learns from, and that it comes to prefer the teacher that helps."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from graphkd import Frozen, fit
+from graphkd.losses import cross_entropy, kl
+from graphkd.schemes import TeacherChoice, TeacherPolicy, policy_loss, teacher_states
+from tests.core.models import CLASSES, gcn, graph
+from tests.kernels.graphs import normal
+from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value
+from tests.losses.test_response import softmax
+
+TEACHERS = torch.stack([TEACHER, STUDENT.flip(0)])
+
+
+def test_teacher_states():
+    features = normal(5, 2, dtype=torch.float64, seed=3)
+    got = teacher_states(features, TEACHERS, LABELS)
+    assert got.shape == (5, 2, 2 + 3 + 1)
+    for i in NODES:
+        for k in range(2):
+            p = softmax(TEACHERS[k, i])
+            want = [*features[i].tolist(), *p, -math.log(p[int(LABELS[i])])]
+            assert got[i, k].tolist() == pytest.approx(want)
+
+
+def test_policy_loss():
+    logits, reward = normal(5, 2, dtype=torch.float64, seed=4), normal(5, 1, dtype=torch.float64, seed=5)[:, 0]
+    actions = torch.tensor([[1, 0], [0, 0], [1, 1], [0, 1], [1, 0]])
+    total = 0.0
+    for i in NODES:
+        for k in range(2):
+            chance = 1 / (1 + math.exp(-float(logits[i, k])))
+            total -= float(reward[i]) * math.log(chance if actions[i, k] else 1 - chance) / 5
+    assert_value(policy_loss(logits, actions, reward), total)
+
+
+def test_the_policy_is_one_of_each_teacher():
+    policy = TeacherPolicy(2, 3).double().requires_grad_(False)
+    state = normal(4, 6, dtype=torch.float64, seed=6).view(4, 2, 3)
+    got = policy(state)
+    for i in range(4):
+        for k in range(2):
+            want = sum(float(policy.weight[k, d] * state[i, k, d]) for d in range(3)) + float(policy.bias[k])
+            assert float(got[i, k]) == pytest.approx(want)
+
+
+def made(**knobs):
+    return TeacherChoice(gcn(1), [gcn(2), gcn(3)], CLASSES, **knobs)
+
+
+def test_all_teach_while_it_is_warming_up():
+    data, task = graph(), made(warm=2, weight=0.3)
+    step = task(data)
+    assert float(step.terms["teachers"]) == 1
+    logits = task.student(data.x, data.edge_index)
+    each = torch.stack([Frozen(gcn(seed))(data)["logits"] for seed in (2, 3)])
+    mean = (each / 4).softmax(dim=2).mean(dim=0).log() * 4
+    rows, others = data.train_mask, ~data.train_mask
+    want = 0.7 * cross_entropy(logits[rows], data.y[rows]) + 0.3 * (
+        kl(logits[rows], mean[rows], 4.0) + kl(logits[others], mean[others], 4.0)
+    )
+    torch.testing.assert_close(step.loss, want)
+
+
+def test_the_policy_learns_at_the_next_step():
+    data, task = graph(), made(warm=0)
+    torch.manual_seed(0)
+    first = task(data)
+    assert "reward" not in first.terms
+    assert all(grad is None for grad in torch.autograd.grad(first.loss, task.policy.parameters(), allow_unused=True))
+    turn = task._turn
+    second = task(data)
+    rows = data.train_mask
+    errors = torch.nn.functional.cross_entropy(
+        task.student(data.x, data.edge_index)[rows], data.y[rows], reduction="none"
+    ).detach()
+    want = policy_loss(task.policy(turn.state), turn.actions, errors.mean() - errors)
+    got = torch.autograd.grad(second.loss, task.policy.weight)
+    torch.testing.assert_close(got, torch.autograd.grad(want, task.policy.weight))
+    torch.testing.assert_close(second.terms["reward"], -errors.mean())
+
+
+def test_rows_must_stay():
+    data, task = graph(), made(warm=0)
+    task(data)
+    other = data.clone()
+    other.train_mask = ~data.train_mask
+    with pytest.raises(ValueError, match="'train_mask' must hold the same rows at every step, got 10, then 20"):
+        task(other)
+
+
+def test_a_student_is_trained_and_the_teachers_are_not():
+    data, seen = graph(), []
+    task = made(warm=3)
+    before = task._teachers(data)["logits"].clone()
+    weight = task.policy.weight.detach().clone()
+    found = fit(task, data, epochs=20, log=seen.append)
+    assert found is task.student
+    assert torch.equal(task._teachers(data)["logits"], before)
+    assert not torch.equal(task.policy.weight, weight)
+    assert seen[-1]["labels"] < seen[0]["labels"]
+    assert not any("convs" in name for name in task.state_dict() if not name.startswith("student"))
+    task.double()
+    assert task._teachers.members[0].model.convs[0].lin.weight.dtype == torch.float64
