@@ -43,7 +43,7 @@ def test_kinds(kind):
 
 
 def _entropy(model, data):
-    return CE()(model(data.x, data.edge_index)[data.train_mask], y=data.y[data.train_mask]).item()
+    return CE()(model(data.x, data.edge_index)[data.train_mask], y=data.y[data.train_mask]).detach().item()
 
 
 def test_all_but_the_first_are_shuffled():
