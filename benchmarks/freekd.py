@@ -9,7 +9,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -23,7 +22,7 @@ from tqdm import tqdm
 from benchmarks.gnn import cost
 from benchmarks.gnn_procedures import fresh
 from benchmarks.models import HIDDEN, build
-from benchmarks.options import keep
+from benchmarks.options import add_run_options, check_seeds, keep
 from benchmarks.recipes import student_recipe
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
@@ -111,8 +110,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--dataset", choices=sorted(DATASETS), default="cora", help="default: %(default)s")
     add("--split", help="a split of the dataset (default: its first; 'public' for Cora)")
     add("--model", choices=sorted(HIDDEN), default="gcn", help="both peers (default: %(default)s)")
-    add("--seeds", type=int, default=3, help="of the split, the weights and the training (default: %(default)s)")
-    add("--first-seed", type=int, default=0)
     add("--epochs", type=int, default=200, help="default: %(default)s; 50 without a better one end a run")
     add("--mu", type=float, default=10.0, help="weight of the node losses (default: %(default)s)")
     add("--rho", type=float, default=1.0, help="weight of the structure losses (default: %(default)s)")
@@ -120,11 +117,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--policy-lr", type=float, default=1e-3, help="learning rate of the policies (default: %(default)s)")
     add("--no-standardise", dest="standardise", action="store_false", help="give the policies rewards as they are")
     add("--confidence", type=float, help="unlabelled nodes act from this probability on (default: they never do)")
-    add("--threads", type=int, help="CPU threads of torch")
-    add("--out", type=Path, help="append a JSON line per measured value")
+    add_run_options(parser)
     arguments = parser.parse_args(argv)
-    if arguments.seeds < 1:
-        parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
+    check_seeds(parser, arguments)
     return arguments
 
 

@@ -9,7 +9,6 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from benchmarks.gnn import cost
 from benchmarks.graph_models import CONVS, build
-from benchmarks.options import keep
+from benchmarks.options import add_run_options, check_seeds, keep
 from benchmarks.report import Row, show
 from datasets.graph_families import FAMILIES, GraphSplit, graph_family
 from graphkd import Distiller, fit
@@ -112,8 +111,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--per-class", type=int, default=100, help="real graphs of a class (default: %(default)s)")
     add("--teacher", choices=sorted(CONVS), default="gcn", help="default: %(default)s")
     add("--student", choices=sorted(CONVS), default="gcn", help="default: %(default)s")
-    add("--seeds", type=int, default=3, help="of the graphs, the weights and the training (default: %(default)s)")
-    add("--first-seed", type=int, default=0)
     add("--count", type=int, default=131, help="fake graphs (default: %(default)s)")
     add("--epochs", type=int, default=200, help="of making fake graphs (default: %(default)s; published: 1500)")
     add("--lr", type=float, default=0.1, help="of their features (default: %(default)s; published: 0.01)")
@@ -121,11 +118,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--student-epochs", type=int, default=150, help="default: %(default)s")
     add("--bn-weight", type=float, default=0.01, help="of the BatchNorm statistics (default: %(default)s)")
     add("--entropy-weight", type=float, default=0.01, help="of the features' entropy (default: %(default)s)")
-    add("--threads", type=int, help="CPU threads of torch")
-    add("--out", type=Path, help="append a JSON line per measured value")
+    add_run_options(parser)
     arguments = parser.parse_args(argv)
-    if arguments.seeds < 1:
-        parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
+    check_seeds(parser, arguments)
     return arguments
 
 

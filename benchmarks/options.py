@@ -16,11 +16,23 @@ def add_options(
     add = parser.add_argument
     names = f"comma-separated, of {', '.join(methods)}; or {', '.join(groups)} (default: %(default)s)"
     add("--methods", default=default, help=names)
-    add("--seeds", type=int, default=3, help="number of seeds: of the split, the weights, the training (%(default)s)")
+    add_run_options(parser)
+    add("--plot", type=Path, help="write quality against latency as a picture")
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Seeds, threads, and the file of results."""
+    add = parser.add_argument
+    add("--seeds", type=int, default=3, help="number of seeds: of the data, the weights, the training (%(default)s)")
     add("--first-seed", type=int, default=0)
     add("--threads", type=int, help="threads on the CPU (default: torch's choice)")
     add("--out", type=Path, help="append a JSON line per measured value, run by run")
-    add("--plot", type=Path, help="write quality against latency as a picture")
+
+
+def check_seeds(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with a message where there is no seed to run."""
+    if arguments.seeds < 1:
+        parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
 
 
 def use_options(
@@ -32,8 +44,7 @@ def use_options(
     """Put the list of methods in place of what was written, and check it."""
     arguments.methods = [name for part in arguments.methods.split(",") for name in groups.get(part, [part])]
     arguments.methods = list(dict.fromkeys(arguments.methods))
-    if arguments.seeds < 1:
-        parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
+    check_seeds(parser, arguments)
     try:
         for name in arguments.methods:
             check(name)

@@ -7,7 +7,6 @@ arXiv:2110.08727.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ from torch_geometric.data import Data
 
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
-from graphkd.core.teachers import Cached, Frozen
-from graphkd.gnn.metrics import accuracy
+from graphkd.core.teachers import Frozen
+from graphkd.gnn.options import cached, complete
 from graphkd.losses import CE, KL
 
 
@@ -42,12 +41,8 @@ def glnn(
     if not 0 <= label_weight <= 1:
         raise ValueError(f"'label_weight' must be in [0, 1], got {label_weight}")
     batches = GLNNBatches(data["x"], data["y"], data["train_mask"].nonzero().squeeze(1), batch_size)
-    if "val_mask" in data:
-        options.setdefault("metric", lambda model: accuracy(model, data, "val_mask"))
-        options.setdefault("patience", 50)
-    options.setdefault("epochs", 200)
-    options.setdefault("optimizer", partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4))
-    return fit(glnn_distiller(student, _cached(teacher, data), label_weight), batches, **options)
+    task = glnn_distiller(student, cached(teacher, data), label_weight)
+    return fit(task, batches, **complete(options, data, epochs=200))
 
 
 def glnn_distiller(student: nn.Module, teacher: Frozen, label_weight: float = 0.0) -> Distiller:
@@ -97,7 +92,3 @@ def hold_out(data: Data, *, share: float = 0.2, seed: int = 0) -> tuple[Data, Te
     held = torch.zeros_like(data.test_mask)
     held[test[order[: int(test.size(0) * share)]]] = True
     return data.subgraph(~held), held
-
-
-def _cached(teacher: nn.Module | Frozen, data: Data) -> Frozen:
-    return teacher if isinstance(teacher, Frozen) else Cached(teacher, data)
