@@ -3,19 +3,13 @@
 from graphkd.kernels.affinities import affinity_sums
 from graphkd.kernels.angles import angle_divergence
 from graphkd.kernels.contrast import infonce, label_divergence, product_logsumexp, product_softplus, sampled_softplus
+from graphkd.kernels.distance_matrices import squared_distance_divergence
 from graphkd.kernels.distances import distance_divergence, mean_distance
 from graphkd.kernels.distributions import product_kl
 from graphkd.kernels.divergences import affinity_divergence
 from graphkd.kernels.edge_distances import edge_l1_distance, edge_squared_distance
 from graphkd.kernels.edges import edge_dot, edge_spmm
-from graphkd.kernels.gram_matrix import (
-    gram,
-    gram_distance,
-    grams,
-    polynomial_features,
-    row_forms,
-    squared_distance_divergence,
-)
+from graphkd.kernels.gram_matrix import gram, gram_distance, grams, polynomial_features, row_forms
 from graphkd.kernels.grouped_gram import grouped_gram_distance
 from graphkd.kernels.layout import EdgeLayout, edge_layout
 from graphkd.kernels.local_structure import local_structure_kl

@@ -78,37 +78,6 @@ def polynomial_features(x: Tensor, offset: float = 0.0) -> Tensor:
     return torch.cat([features, x * (2 * offset) ** 0.5, x.new_full((x.size(0), 1), offset)], dim=1)
 
 
-def squared_distance_divergence(
-    student: Tensor, teacher: Tensor, student_scale: Tensor, teacher_scale: Tensor
-) -> Tensor:
-    """Squared Frobenius distance between two scaled matrices of squared Euclidean distances; scalar, float64.
-
-    |D_s / m_s - D_t / m_t|^2 with D_ij = |x_i - x_j|^2. D has rank d + 2: D = P Q' with P = [a, 1, -2 X] and
-    Q = [1, a, X], a = squared row norms, so that every inner product of two such matrices is one of Gram matrices, all
-    found in those of F = [a, 1, X].
-    student: (N, d_s), teacher: (N, d_t), scales m: scalars. O(N d^2) time, O(N d) memory.
-    """
-    s, t = _distance_factor(student), _distance_factor(teacher)
-    ss = _distance_product(gram(s, s)) / student_scale**2
-    tt = _distance_product(gram(t, t)) / teacher_scale**2
-    st = _distance_product(gram(s, t)) / (student_scale * teacher_scale)
-    return (ss + tt - 2 * st).clamp_min(0)
-
-
-def _distance_factor(x: Tensor) -> Tensor:
-    x = x - x.mean(dim=0)  # distances do not change, cancellation shrinks
-    norm = x.square().sum(dim=1, keepdim=True)
-    return torch.cat([norm, torch.ones_like(norm), x], dim=1)
-
-
-def _distance_product(gram: Tensor) -> Tensor:
-    """The sum of (P'P) * (Q'Q), with P = F diag(1, 1, -2, ...) and Q = F but for its first two columns swapped."""
-    p, q = gram.shape
-    swapped, weight = torch.arange(max(p, q), device=gram.device), gram.new_full((max(p, q),), -2)
-    swapped[:2], weight[:2] = swapped[:2].flip(0), 1
-    return (weight[:p, None] * weight[:q] * gram * gram[swapped[:p]][:, swapped[:q]]).sum()
-
-
 @operator("grams")
 def _grams(a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     parts = a, b, a_scale, b_scale

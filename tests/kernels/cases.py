@@ -18,6 +18,7 @@ from graphkd.kernels import (
     affinities,
     angles,
     contrast,
+    distance_matrices,
     distances,
     distributions,
     divergences,
@@ -162,6 +163,12 @@ def similarity_reference(
     }[kernel]()
 
 
+def _scaled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The kernel with fixed scales."""
+    scales = torch.tensor([1.5, 0.75], dtype=torch.float64)
+    return lambda student, teacher, graph: function(student, teacher, *scales)
+
+
 def _flat(matrices: Iterable[Tensor]) -> Tensor:
     return torch.cat([matrix.flatten() for matrix in matrices])
 
@@ -255,6 +262,12 @@ CASES: dict[str, Case] = {
         _dense(lambda *inputs: _flat(kernels.grams(*inputs))),
         _dense(lambda *inputs: _flat(_grams_reference(*inputs))),
         ("node", "wider", "row", "row"),
+        wide_result=True,
+    ),
+    "squared_distance_divergence": Case(
+        _scaled(kernels.squared_distance_divergence),
+        _scaled(distance_matrices.squared_distance_divergence_reference),
+        ("node", "wider"),
         wide_result=True,
     ),
     "row_forms": Case(
