@@ -80,7 +80,7 @@ def domain_similarity_weights(inputs: Inputs, params: dict) -> Inputs:
 def ruder_mcd(inputs: Inputs, params: dict) -> Inputs:
     student, teacher = sides(inputs)
     mcd = cluster_difference(inputs["teacher_hidden"], teacher)
-    selected = mcd.topk(params["top_n"]).indices.sort().values
+    selected = mcd.topk(min(params["top_n"], len(mcd))).indices.sort().values
     target = mixed_pseudo_labels(teacher[selected], params["T"], params["lambda"])
     return {"loss": soft_cross_entropy(student[selected], target, params["T"]), "mcd": mcd, "selected": selected}
 
