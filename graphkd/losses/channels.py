@@ -67,7 +67,7 @@ class FSP(Loss):
         self.reduction: Reduction = reduction
         choose("reduction", reduction, ("mean", "sum"))
 
-    def forward(self, student: Layers, teacher: Layers) -> Tensor:
+    def forward(self, student: Layers, teacher: Layers | Tensor) -> Tensor:
         """See the class."""
         return fsp(student, teacher, reduction=self.reduction)
 

@@ -20,7 +20,8 @@ def linear_rampup(epoch: float, length: float = 80.0) -> float:
 
 
 def cosine_rampdown(epoch: float, length: float = 80.0) -> float:
-    """(1 + cos(pi epoch / length)) / 2, from 1 down to 0. Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983."""
-    if not 0 <= epoch <= length or length == 0:
-        raise ValueError(f"'epoch' must be from 0 to 'length', above 0, got {epoch} and {length}")
-    return (1 + math.cos(math.pi * epoch / length)) / 2
+    """(1 + cos(pi min(epoch / length, 1))) / 2, from 1 down to 0, 0 without length. Loshchilov and Hutter, ICLR 2017.
+
+    arXiv:1608.03983, without restarts.
+    """
+    return 0.0 if length == 0 else (1 + math.cos(math.pi * _share(epoch, length))) / 2

@@ -22,20 +22,20 @@ from graphkd.schemes import (
     sskd,
 )
 from tests.adapters.graph import load
-from tests.adapters.response import Adapter, Inputs
+from tests.adapters.response import Adapter, Inputs, knobs
 
 
 def sskd_case(inputs: Inputs, params: dict) -> Inputs:
-    knobs = SSKDKnobs(
-        tuple(params["loss_weights"]),
-        params["kl_temp"],
-        params["ss_temp"],
-        params["tf_temp"],
-        params["ss_ratio"],
-        params["tf_ratio"],
-    )
+    weights = tuple(params.get("loss_weights") or (1.0, 1.0, 1.0, 1.0))
+    names = {
+        "kl_temp": "temperature",
+        "ss_temp": "relation_temperature",
+        "tf_temp": "changed_temperature",
+        "ss_ratio": "relation_ratio",
+        "tf_ratio": "changed_ratio",
+    }
     student, teacher = ((inputs[f"{side}_logits"], inputs[f"{side}_ss_features"]) for side in ("student", "teacher"))
-    return {"loss": sskd(student, teacher, inputs["labels"], knobs)}
+    return {"loss": sskd(student, teacher, inputs["labels"], SSKDKnobs(weights, **knobs(params, **names)))}
 
 
 def metadistil_step(inputs: Inputs, params: dict) -> Inputs:
@@ -67,10 +67,12 @@ def tscl(inputs: Inputs, params: dict) -> Inputs:
     for name, progress in kinds.items():
         rows = []
         for scores in inputs["scores"]:
-            values = progress.values().abs() if params["abs"] else progress.values()
+            values = progress.values().abs() if params.get("abs") else progress.values()
             rows.append(boltzmann(values, params["temperature"]))
             progress.observe(scores)
         outputs[f"probabilities_{name}"] = torch.stack(rows)
+    whole = len(inputs["scores"]) // window * window  # the authors' naive teacher acts in whole windows only
+    outputs["probabilities_naive"] = outputs["probabilities_naive"][:whole]
     return outputs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -30,24 +30,27 @@ from graphkd.losses import (
     adjacent_correlation,
     cirkd_memory,
     factor_transfer,
+    flow,
     rkd,
     rkd_angle,
     rkd_distance,
 )
 from tests.adapters.graph import load
+from tests.adapters.response import knobs
 
 Inputs = dict[str, Tensor]
 Adapter = Callable[[Inputs, dict], dict[str, Any]]
+SIDES = ("student", "teacher")
 
 
 def features(make: Callable[[dict], Callable[[Tensor, Tensor], Tensor]]) -> Adapter:
-    """A loss made from the params, on the features of both sides."""
-    return lambda inputs, params: {"loss": make(params)(inputs["student_features"], inputs["teacher_features"])}
+    """A loss made from the params, on the features of both sides, a row for each object."""
+    return lambda inputs, params: {"loss": make(params)(*(inputs[f"{side}_features"].flatten(1) for side in SIDES))}
 
 
 def positions(make: Callable[[dict], Loss]) -> Adapter:
     """The same on maps, whose positions are nodes."""
-    return features(lambda params: lambda student, teacher: make(params)(nodes(student), nodes(teacher)))
+    return lambda inputs, params: {"loss": make(params)(*(nodes(inputs[f"{side}_features"]) for side in SIDES))}
 
 
 def nodes(maps: Tensor) -> Tensor:
@@ -59,7 +62,7 @@ def numbered(inputs: Inputs, prefix: str) -> list[Tensor]:
     return [inputs[f"{prefix}_{n}"] for n in range(len(inputs)) if f"{prefix}_{n}" in inputs]
 
 
-def terms(losses: Loss, student: list[Tensor], teacher: list[Tensor]) -> Inputs:
+def terms(losses: Loss, student: Sequence, teacher: Sequence) -> Inputs:
     """A weighted sum of losses, each on the next entry of both sides, and its terms."""
     pairs = zip(losses.parts(), student, teacher, strict=True)
     found = torch.stack([weight * loss(s, t) for (weight, loss), s, t in pairs])
@@ -74,33 +77,46 @@ def fitnet(inputs: Inputs, params: dict) -> Inputs:
     return {"loss": loss(inputs["student_features"], inputs["teacher_features"])}
 
 
+def pooled(*maps: Tensor) -> tuple[Tensor, ...]:
+    """Maps at the size of the smaller, which images alone need."""
+    size = min(layer.shape[2:] for layer in maps)
+    return tuple(F.adaptive_avg_pool2d(layer, size) for layer in maps)
+
+
 def fsp(inputs: Inputs, params: dict) -> Inputs:
-    """Maps of two layers are pooled to the smaller first, which images alone need."""
-    student, teacher = (flows(numbered(inputs, f"{side}_features")) for side in ("student", "teacher"))
-    return terms(sum((FSP() for _ in student[1:]), start=FSP()), student, teacher)
+    """The teacher's maps may have another size than the student's: its flow is what is compared."""
+    student, teacher = (layer_pairs(numbered(inputs, f"{side}_features")) for side in SIDES)
+    losses = sum((FSP() for _ in student[1:]), start=FSP())
+    return terms(losses, student, [flow(*pair) for pair in teacher])
 
 
-def flows(maps: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    sizes = [(pair, min(layer.shape[2:] for layer in pair)) for pair in pairwise(maps)]
-    return [tuple(nodes(F.adaptive_avg_pool2d(layer, size)) for layer in pair) for pair, size in sizes]
+def layer_pairs(maps: list[Tensor]) -> list[tuple[Tensor, ...]]:
+    return [tuple(nodes(layer) for layer in pooled(*pair)) for pair in pairwise(maps)]
 
 
 def ab_multilayer(inputs: Inputs, params: dict) -> Inputs:
-    student, teacher = (numbered(inputs, f"{side}_preact") for side in ("student", "teacher"))
-    return terms(AB.layers([str(n) for n in range(len(student))], margin=params["margin"]), student, teacher)
+    student, teacher = ([layer.flatten(1) for layer in numbered(inputs, f"{side}_preact")] for side in SIDES)
+    return terms(AB.layers([str(n) for n in range(len(student))], **knobs(params, "margin")), student, teacher)
 
 
 def ab(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": activation_boundaries(inputs["student_preact"], inputs["teacher_preact"], params["margin"])}
+    units = (inputs[f"{side}_preact"].flatten(1) for side in SIDES)
+    return {"loss": activation_boundaries(*units, **knobs(params, "margin"))}
 
 
 def factors(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": factor_transfer(inputs["student_factor"], inputs["teacher_factor"], params["p"])}
+    return {"loss": factor_transfer(inputs["student_factor"], inputs["teacher_factor"], **knobs(params, p="power"))}
 
 
 def collapsed_factors(inputs: Inputs, params: dict) -> Inputs:
-    student, teacher = (nodes(inputs[f"{side}_factor"]) for side in ("student", "teacher"))
-    return {"loss": factor_transfer(student, teacher, params["p2"], collapse=params["p1"])}
+    maps = pooled(*(inputs[f"{side}_factor"] for side in SIDES))
+    return {"loss": factor_transfer(*map(nodes, maps), **knobs(params, p1="collapse", p2="power"))}
+
+
+def selectivity(params: dict) -> Loss:
+    if params.get("kernel", "polynomial") != "polynomial":
+        raise ValueError(f"'kernel' must be 'polynomial', got {params['kernel']!r}")
+    return NST(**knobs(params, d="degree", c="offset"))
 
 
 def internal(inputs: Inputs, params: dict) -> Inputs:
@@ -111,38 +127,34 @@ def internal(inputs: Inputs, params: dict) -> Inputs:
 
 # ---------------------------------------------------------------- relation
 def distances(params: dict) -> Callable:
-    return partial(rkd_distance, squared=params["squared"], floor=params["eps"], delta=params["huber_delta"])
+    return partial(rkd_distance, **knobs(params, "squared", eps="floor", huber_delta="delta"))
 
 
 def torchdistill(kernel: str, params: dict) -> Loss:
-    known = {"gamma": "gamma", "max_p": "order"}
-    knobs = {ours: params[theirs] for theirs, ours in known.items() if theirs in params}
-    reduction = "norm_mean" if params["reduction"] == "batchmean" else "norm"
-    return CC(kernel, normalise=False, reduction=reduction, **knobs)
+    reduction = "norm_mean" if params.get("reduction", "batchmean") == "batchmean" else "norm"
+    return CC(kernel, normalise=False, reduction=reduction, **knobs(params, "gamma", max_p="order"))
 
 
 def darkrank(transfer: str, params: dict) -> Loss:
-    length = params["permute_len" if transfer == "hard" else "list_length"]
-    return DarkRank(transfer, alpha=params["alpha"], beta=params["beta"], length=length, normalise=False)
+    given = knobs(params, "alpha", "beta", permute_len="length", list_length="length")
+    return DarkRank(transfer, **given, normalise=False)
 
 
 def tusimple(transfer: str, inputs: Inputs, params: dict) -> Inputs:
-    knobs = {"power": params["power"], "scale": params["scale"], "eps": params.get("eps", 0.0)}
-    if "list_length" in params:
-        knobs["length"] = params["list_length"]
+    given = knobs(params, "power", "scale", "eps", list_length="length")
     student, teacher = inputs["student_features"], inputs["teacher_features"]
-    loss = DarkRank.tusimple(transfer, **knobs)(student, teacher)
-    official = DarkRank.tusimple(transfer, **knobs, official_gradient=True)(student, teacher)
+    loss = DarkRank.tusimple(transfer, **given)(student, teacher)
+    official = DarkRank.tusimple(transfer, **given, official_gradient=True)(student, teacher)
     (backward,) = torch.autograd.grad(official, student)
     return {"loss": loss, "official_forward": official[None], "official_backward": backward}
 
 
 def irg_zoo(inputs: Inputs, params: dict) -> Inputs:
     """The first map is pooled to the second for the change between them, which images alone need."""
-    weights = {ours: params[f"w_{ours}"] for ours in ("vertex", "edge", "transform")}
+    weights = knobs(params, **{f"w_{name}": name for name in ("vertex", "edge", "transform")})
     losses = IRG.multi_type(("map1", "map2", "features"), [("pooled", "second")], **weights)
     views = []
-    for side in ("student", "teacher"):
+    for side in SIDES:
         first, second = inputs[f"{side}_map1"], inputs[f"{side}_map2"]
         pooled = F.adaptive_avg_pool2d(first, second.shape[2:]) if first.size(2) > second.size(2) else first
         rows = {"map1": first.flatten(1), "map2": second.flatten(1), "pooled": nodes(pooled), "second": nodes(second)}
@@ -154,20 +166,21 @@ def irg_zoo(inputs: Inputs, params: dict) -> Inputs:
 
 def memory(inputs: Inputs, params: dict) -> Inputs:
     tensors = (inputs[name] for name in ("student_features", "teacher_features", "memory"))
-    return {"loss": cirkd_memory(*tensors, params["contrast_temperature"], params["contrast_kd_temperature"])}
+    temperatures = {"contrast_temperature": "temperature", "contrast_kd_temperature": "kd_temperature"}
+    return {"loss": cirkd_memory(*tensors, **knobs(params, **temperatures))}
 
 
 ADAPTERS: dict[str, Adapter] = {
     "ab": ab,
     "ab_multilayer": ab_multilayer,
-    "at_code": positions(lambda params: AT(params["p"])),
-    "at_paper": positions(lambda params: AT(params["p"], form=params["mode"])),
+    "at_code": positions(lambda params: AT(**knobs(params, p="power"))),
+    "at_paper": positions(lambda params: AT(**knobs(params, p="power", mode="form"))),
     "cc_bilinear_torchdistill": features(partial(torchdistill, "bilinear")),
-    "cc_gaussian": features(lambda params: CC(gamma=params["gamma"], order=params["P_order"])),
+    "cc_gaussian": features(lambda params: CC(**knobs(params, "gamma", P_order="order"))),
     "cc_gaussian_torchdistill": features(partial(torchdistill, "gaussian")),
     "cc_repdistiller": features(lambda _: adjacent_correlation),
     "cirkd_memory": memory,
-    "cirkd_minibatch": positions(lambda params: CIRKD(params["temperature"])),
+    "cirkd_minibatch": positions(lambda params: CIRKD(**knobs(params, "temperature"))),
     "cosine_internal": internal,
     "darkrank_hard": features(partial(darkrank, "hard")),
     "darkrank_listmle_tusimple": partial(tusimple, "hard"),
@@ -179,10 +192,10 @@ ADAPTERS: dict[str, Adapter] = {
     "fsp": fsp,
     "irg_graph": features(lambda _: 0.5 * IRG()),
     "irg_zoo": irg_zoo,
-    "log_euclidean": features(lambda params: LogEuclidean(params["ridge"])),
-    "nst": positions(lambda params: NST(params["d"], params["c"])),
+    "log_euclidean": features(lambda params: LogEuclidean(**knobs(params, "ridge"))),
+    "nst": positions(selectivity),
     "rkd": features(lambda params: partial(rkd, distance=params["w_d"], angle=params["w_a"])),
-    "rkd_angle": features(lambda params: partial(rkd_angle, delta=params["huber_delta"])),
+    "rkd_angle": features(lambda params: partial(rkd_angle, **knobs(params, huber_delta="delta"))),
     "rkd_distance": features(distances),
     "sp": features(lambda _: SP()),
 }

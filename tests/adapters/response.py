@@ -63,6 +63,12 @@ def total(make: Callable[[dict], Loss]) -> Adapter:
     return lambda inputs, params: {"loss": evaluate(make(params), inputs)[0]}
 
 
+def knobs(params: dict, *same: str, **renamed: str) -> dict[str, Any]:
+    """The params that a case has, by the library's names, whose defaults are those of the methods."""
+    names = {name: name for name in same} | renamed
+    return {ours: params[theirs] for theirs, ours in names.items() if theirs in params}
+
+
 # ---------------------------------------------------------------- soft targets
 def elementwise(params: dict) -> Loss:
     """Tf-KD's and TAKD's sum, whose KL is averaged over all entries."""
@@ -71,45 +77,47 @@ def elementwise(params: dict) -> Loss:
 
 
 def tfkd_reg(params: dict) -> Loss:
-    virtual = params["multiplier"] * VirtualTeacher(params["temperature"], correct=params["correct_prob"])
+    virtual = params["multiplier"] * VirtualTeacher(**knobs(params, "temperature", correct_prob="correct"))
     return (1 - params["alpha"]) * CE() + params["alpha"] * virtual
 
 
 def dkd(inputs: Inputs, params: dict) -> Inputs:
-    loss = DKD(params["temperature"], alpha=params["alpha"], beta=params["beta"])
+    loss = DKD(**knobs(params, "temperature", "alpha", "beta"))
     given = (*sides(inputs), inputs["labels"])
-    parts = {"tckd": tckd(*given, params["temperature"]), "nckd": nckd(*given, params["temperature"])}
+    parts = {"tckd": tckd(*given, loss.temperature), "nckd": nckd(*given, loss.temperature)}
     return {"loss": loss(*given[:2], y=given[2]), **parts}
 
 
 def dist(inputs: Inputs, params: dict) -> Inputs:
-    loss = DIST(params["tau"], beta=params["beta"], gamma=params["gamma"], eps=params["eps"])
-    inter, intra = dist_relations(*sides(inputs), params["tau"], eps=params["eps"])
+    loss = DIST(**knobs(params, "beta", "gamma", "eps", tau="temperature"))
+    inter, intra = dist_relations(*sides(inputs), loss.temperature, eps=loss.eps)
     return {"loss": loss(*sides(inputs)), "inter": inter, "intra": intra}
 
 
 def conditional_ts(inputs: Inputs, params: dict) -> Inputs:
-    loss = ConditionalTS(params["temperature"])(*sides(inputs), y=inputs["labels"])
+    loss = ConditionalTS(**knobs(params, "temperature"))(*sides(inputs), y=inputs["labels"])
     return {"loss": loss, "teacher_correct": is_right(inputs["teacher_logits"], inputs["labels"])}
 
 
 def weighted_soft_ce(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": SoftCE(params["T"], class_weights=inputs["class_weights"])(*sides(inputs))}
+    loss = SoftCE(**knobs(params, T="temperature"), class_weights=inputs.get("class_weights"))
+    return {"loss": loss(*sides(inputs))}
 
 
 def pseudo_label_consistency(inputs: Inputs, params: dict) -> Inputs:
-    mask = is_confident(inputs["teacher_logits"], params["threshold"])
-    return {"loss": PseudoLabel(params["threshold"])(*sides(inputs)), "mask": mask}
+    loss = PseudoLabel(**knobs(params, "threshold"))
+    return {"loss": loss(*sides(inputs)), "mask": is_confident(inputs["teacher_logits"], loss.threshold)}
 
 
 def fedgkd(params: dict) -> Loss:
-    return CE() + params["gamma"] / 2 * KL(params["T"], rescale=False)
+    return CE() + params["gamma"] / 2 * KL(**knobs(params, T="temperature"), rescale=False)
 
 
 # ---------------------------------------------------------------- the survey's objective
 def objective_eq14(inputs: Inputs, params: dict) -> Inputs:
     weights = (params["lambda1"], params["lambda2"], params["lambda3"])
-    objective = survey_objective(FeatureDistance(params["distance"]), weights, params["temperature"])
+    transfer = FeatureDistance(**knobs(params, distance="metric"))
+    objective = survey_objective(transfer, weights, **knobs(params, "temperature"))
     loss, (ce, kl, distance) = evaluate(objective, inputs)
     return {"loss": loss, "ce": ce, "kl": kl, "dist": distance}
 
@@ -117,7 +125,9 @@ def objective_eq14(inputs: Inputs, params: dict) -> Inputs:
 def eq15_21_distances(inputs: Inputs, params: dict) -> Inputs:
     features = sides(inputs, "features")
     outputs = {name: FeatureDistance(name)(*features) for name in ("l1", "l2", "cosine", "huber")}
-    outputs["triplet"] = triplet_hinge(inputs["anchor"], inputs["positive"], inputs["negative"], params["delta"])
+    outputs["triplet"] = triplet_hinge(
+        *(inputs[name] for name in ("anchor", "positive", "negative")), **knobs(params, delta="margin")
+    )
     outputs["jsd"] = VML()(inputs["logits1"], inputs["logits2"])
     return {**outputs, "loss": sum(outputs.values())}
 
@@ -125,29 +135,29 @@ def eq15_21_distances(inputs: Inputs, params: dict) -> Inputs:
 # ---------------------------------------------------------------- regression and features
 def teacher_bounded_regression(inputs: Inputs, params: dict) -> Inputs:
     student, teacher = sides(inputs, "output")
-    y, margin = inputs["target"], params["margin"]
+    loss, y = TeacherBounded(**knobs(params, "nu", "margin")), inputs["target"]
     return {
-        "loss": TeacherBounded(params["nu"], margin)(student, teacher, y=y),
+        "loss": loss(student, teacher, y=y),
         "smooth_l1": smooth_l1(student, y),
-        "bounded": bounded_error(student, teacher, y, margin),
-        "active": is_bounded(student, teacher, y, margin),
+        "bounded": bounded_error(student, teacher, y, loss.margin),
+        "active": is_bounded(student, teacher, y, loss.margin),
     }
 
 
 def teacher_outlier_rejection(inputs: Inputs, params: dict) -> Inputs:
     names = ("student_label_head", "student_teacher_head", "teacher_prediction", "targets")
     label, imitation, teacher, y = (inputs[name].unsqueeze(-1) for name in names)
-    loss = OutlierRejection(params["threshold"], params["lambda"])
+    loss = OutlierRejection(**knobs(params, "threshold", **{"lambda": "weight"}))
     return {
         "loss": loss((label, imitation), (teacher, teacher), y=y),
-        "kept": is_inlier(teacher, y, params["threshold"]),
+        "kept": is_inlier(teacher, y, loss.threshold),
     }
 
 
 def attentive_imitation(inputs: Inputs, params: dict) -> Inputs:
     (student, teacher), y = sides(inputs, "predictions"), inputs["targets"]
-    bounds = tuple(inputs["error_range"].tolist())
-    loss = AttentiveImitation(params["alpha"], error_range=bounds, clamp=False)
+    bounds = tuple(inputs["error_range"].tolist()) if "error_range" in inputs else None
+    loss = AttentiveImitation(**knobs(params, "alpha"), error_range=bounds, clamp=False)
     return {
         "loss": loss(student, teacher, y=y),
         "weights": imitation_weights(teacher, y, bounds, clamp=False),
@@ -175,11 +185,11 @@ def data_free_regression(inputs: Inputs, params: dict) -> Inputs:
 
 
 def srrl(inputs: Inputs, params: dict) -> Inputs:
-    """Maps of several positions are read out by their mean, as before the classifier."""
+    """Maps are read out by their mean over positions; the weight is that of both terms, as in the authors' code."""
     features = tuple(maps.flatten(2).mean(dim=2) for maps in sides(inputs, "features"))
     weight = inputs["teacher_classifier_weight"]
     return {
-        "loss": SRRL(weight, regression=params["weight"])(*features),
+        "loss": params["weight"] * SRRL(weight)(*features),
         "feature_matching": fitnet(*features),
         "softmax_regression": softmax_regression(*features, weight),
     }
@@ -189,13 +199,13 @@ def kd4mtl_feature(inputs: Inputs, params: dict) -> Inputs:
     loss = torch.zeros((), dtype=torch.float64)
     for k, weight in enumerate(params["task_weights"]):
         adapter = inputs[f"adapter_{k}"]
-        task = load(KD4MTL(*adapter.shape[::-1], eps=params["eps"]), {"adapter.weight": adapter})
+        task = load(KD4MTL(*adapter.shape[::-1], **knobs(params, "eps")), {"adapter.weight": adapter})
         loss = loss + weight * task(inputs["student_features"], inputs[f"teacher_features_{k}"])
     return {"loss": loss}
 
 
 def centred_logit_regression(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": CentredLogits(params["old_classes"])(*sides(inputs))}
+    return {"loss": CentredLogits(**knobs(params, old_classes="classes"))(*sides(inputs))}
 
 
 def reverse_adversarial_features(inputs: Inputs, _: dict) -> Inputs:
@@ -214,17 +224,17 @@ ADAPTERS: dict[str, Adapter] = {
     "dkd": dkd,
     "eq15_21_distances": eq15_21_distances,
     "fedgkd": total(fedgkd),
-    "fedntd": total(lambda params: CE() + params["beta"] * NCKD(params["tau"])),
-    "kd": total(lambda params: KL(params["temperature"])),
+    "fedntd": total(lambda params: CE() + params["beta"] * NCKD(**knobs(params, tau="temperature"))),
+    "kd": total(lambda params: KL(**knobs(params, "temperature"))),
     "kd4mtl_feature": kd4mtl_feature,
     "kd_mean_reduction": total(elementwise),
-    "label_smoothing": total(lambda params: LabelSmoothing(params["alpha"])),
-    "label_smoothing_tfkd": total(lambda params: LabelSmoothing(params["alpha"], spread="others")),
+    "label_smoothing": total(lambda params: LabelSmoothing(**knobs(params, "alpha"))),
+    "label_smoothing_tfkd": total(lambda params: LabelSmoothing(**knobs(params, "alpha"), spread="others")),
     "logit_mse": total(lambda _: LogitMSE()),
     "objective_eq14": objective_eq14,
     "pseudo_label_consistency": pseudo_label_consistency,
     "reverse_adversarial_features": reverse_adversarial_features,
-    "soft_ce_defensive": total(lambda params: SoftCE(params["temperature"])),
+    "soft_ce_defensive": total(lambda params: SoftCE(**knobs(params, "temperature"))),
     "srrl": srrl,
     "teacher_bounded_regression": teacher_bounded_regression,
     "teacher_outlier_rejection": teacher_outlier_rejection,

@@ -31,7 +31,7 @@ from graphkd.schemes import (
     vote_triplets,
 )
 from tests.adapters.graph import load
-from tests.adapters.response import Adapter, Inputs, sides
+from tests.adapters.response import Adapter, Inputs, knobs, sides
 
 
 def fedssd(inputs: Inputs, params: dict) -> Inputs:
@@ -46,7 +46,8 @@ def fedssd(inputs: Inputs, params: dict) -> Inputs:
 
 
 def multi_teacher_average(inputs: Inputs, params: dict) -> Inputs:
-    target = soft_target(inputs["teacher_logits"], params["T"], average=params["average"])
+    given = knobs(params, "average", T="temperature")
+    target = soft_target(inputs["teacher_logits"], **given, weights=inputs.get("weights"))
     return {"loss": KL(params["T"])(inputs["student_logits"], target)}
 
 
@@ -79,7 +80,7 @@ def domain_similarity_weights(inputs: Inputs, params: dict) -> Inputs:
 def ruder_mcd(inputs: Inputs, params: dict) -> Inputs:
     student, teacher = sides(inputs)
     mcd = cluster_difference(inputs["teacher_hidden"], teacher)
-    selected = mcd.topk(params["top_n"]).indices
+    selected = mcd.topk(min(params["top_n"], len(mcd))).indices.sort().values
     target = mixed_pseudo_labels(teacher[selected], params["T"], params["lambda"])
     return {"loss": soft_cross_entropy(student[selected], target, params["T"]), "mcd": mcd, "selected": selected}
 
