@@ -22,7 +22,7 @@ def each_other(logits: Tensor, *, weight: float | None = None) -> Taught:
     """Every peer is taught by each other peer: (M, N, C); ``weight`` of each, 1 / (M - 1) by default."""
     others = logits.size(0) - 1
     fixed = logits.detach()
-    share = 1 / others if weight is None else weight
+    share = 1 / max(others, 1) if weight is None else weight
     return Taught([(share, fixed.roll(step, dims=0)) for step in range(1, others + 1)])
 
 
