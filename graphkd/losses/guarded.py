@@ -38,8 +38,9 @@ class GuardedKL(Loss):
 
     T^2 mean_i sum_c p_c log(p_c / q_c), p and q the softened probabilities of teacher and student, with
     ``guard="target"``: p + eps for p, which then no longer sums to 1 (ONE, FFL and OKDDip, eps = 1e-7);
-    ``guard="ratio"``: log(eps + p_c / (q_c + eps)) (DML, eps = 1e-8). At eps = 0 it is ``KL``. Choose it to repeat their numbers, ``KL`` for all
-    else: it needs no guard. student, teacher: (N, C); gradients flow into a teacher that has any.
+    ``guard="ratio"``: log(eps + p_c / (q_c + eps)) (DML, eps = 1e-8). At eps = 0 it is ``KL``. Choose it to repeat
+    their numbers, ``KL`` for all else: it needs no guard. student, teacher: (N, C); gradients flow into a teacher that
+    has any.
     """
 
     def __init__(
