@@ -96,10 +96,11 @@ def crcd_gradient(inputs: Inputs, _: dict) -> Inputs:
 
 
 def flow_pkt(params: dict) -> Loss:
-    """PKT as in the code of the heterogeneous flow."""
+    """PKT as in the code of the heterogeneous flow, whose distances and norms have an eps of their own."""
     kernel = {"rbf": "exponential"}.get(params["kernel"], params["kernel"])
     divergence = {"kl": "kl_ratio", "combined": "jeffreys"}.get(params["divergence"], params["divergence"])
-    return PKT(kernel, divergence, **given(params, {"d": "degree", "sigma": "sigma", "eps": "eps"}))
+    knobs = given(params, {"d": "degree", "sigma": "sigma", "eps": "eps"})
+    return PKT(kernel, divergence, kernel_eps=1e-6, **knobs)
 
 
 def survey_pkt(params: dict) -> Loss:
