@@ -115,6 +115,10 @@ def test_peers_fool_and_discriminators_tell():
         assert all(g is None for g in torch.autograd.grad(terms[name], spared, retain_graph=True, allow_unused=True))
 
 
+def test_one_peer_alone_has_nobody_to_learn_from():
+    assert each_other(LOGITS[:1]).targets == []
+
+
 def test_adversaries_train():
     assert {"fooling", "discrimination"} <= set(trained(Adversaries(3, 8)))
 
