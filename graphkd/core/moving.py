@@ -72,14 +72,15 @@ class EMA(_Follower):
     and most rows have no label: ``Distiller(student, EMA(student), CE(where="train_mask") + 10 * Consistency())``.
     It is renewed whenever it is asked for a view while the student trains, that is before every step, from the weights
     of the step before (t of them; at t = 0 it is the student): nothing is to be called, save ``update()`` after the
-    last step if the average itself is wanted (``.model``). Its view is in eval mode; the authors run theirs with
-    dropout and batch statistics of its own. Buffers, batch norm's among them, are the student's latest.
+    last step if the average itself is wanted (``.model``). ``decay=1`` is the plain mean of all weights so far.
+    Its view is in eval mode; the authors run theirs with dropout and batch statistics of its own. Buffers, batch
+    norm's among them, are the student's latest.
     Costs a copy of the student, a forward pass a step, and O(weights).
     """
 
     def __init__(self, student: nn.Module, decay: float = 0.999, *, call: Call | None = None) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"'decay' must be in [0, 1), got {decay}")
+        if not 0 <= decay <= 1:
+            raise ValueError(f"'decay' must be in [0, 1], got {decay}")
         super().__init__(student, call=call)
         self.decay = decay
 

@@ -26,6 +26,7 @@ def affinity_divergence(
     sigma: float = 1.0,
     degree: float = 1.0,
     eps: float = 0.0,
+    kernel_eps: float | None = None,
     diagonal: bool = True,
 ) -> Tensor:
     """Divergence of two pairwise kernels divided by row sums, summed over all pairs; scalar, float64.
@@ -33,7 +34,8 @@ def affinity_divergence(
     p_ij = k(s_i, s_j) / student_sums_i, q_ij = k(t_i, t_j) / teacher_sums_i; student: (N, d_s), teacher: (N, d_t),
     sums: (N,). ``kl`` q log((q + eps) / (p + eps)); ``kl_ratio`` q log(eps + q / (p + eps)); ``jeffreys``
     (q - p)(log q - log p); ``product`` (p q)^2. Kernels and knobs: ``affinity_sums``; ``teacher_kernel`` is
-    ``kernel`` unless given. O(N^2 d) time. Not twice differentiable.
+    ``kernel`` unless given, ``kernel_eps``, what is added to squared distances, ``eps``. O(N^2 d) time. Not twice
+    differentiable.
     """
     check_kernel(kernel)
     if divergence not in get_args(AffinityDivergence):
@@ -41,7 +43,8 @@ def affinity_divergence(
     if student.size(0) != teacher.size(0):
         raise ValueError(f"'teacher' must have as many rows as 'student' ({student.size(0)}), got {teacher.size(0)}")
     kernels = kernel, teacher_kernel or kernel
-    return _divergence(student, teacher, student_sums, teacher_sums, *kernels, divergence, sigma, degree, eps, diagonal)
+    knobs = sigma, degree, eps, eps if kernel_eps is None else kernel_eps, diagonal
+    return _divergence(student, teacher, student_sums, teacher_sums, *kernels, divergence, *knobs)
 
 
 def affinity_divergence_reference(
@@ -55,11 +58,13 @@ def affinity_divergence_reference(
     sigma: float = 1.0,
     degree: float = 1.0,
     eps: float = 0.0,
+    kernel_eps: float | None = None,
     diagonal: bool = True,
 ) -> Tensor:
     """``affinity_divergence`` with both N x N matrices."""
     p, q = (
-        affinity_reference(x, kernel, sigma, degree, eps, diagonal) / sums[:, None]
+        affinity_reference(x, kernel, sigma, degree, eps if kernel_eps is None else kernel_eps, diagonal)
+        / sums[:, None]
         for x, sums in ((student, student_sums), (teacher, teacher_sums))
     )
     return _DIVERGENCES[divergence](p, q, eps).sum().double()
@@ -124,10 +129,11 @@ def _divergence(
     sigma: float,
     degree: float,
     eps: float,
+    kernel_eps: float,
     diagonal: bool,
 ) -> Tensor:
-    s = Affinity(student, kernel, sigma, degree, eps, diagonal)
-    t = Affinity(teacher, teacher_kernel, sigma, degree, eps, diagonal)
+    s = Affinity(student, kernel, sigma, degree, kernel_eps, diagonal)
+    t = Affinity(teacher, teacher_kernel, sigma, degree, kernel_eps, diagonal)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
     for rows, columns in tiles(student):
         ours, theirs = s.tile(rows, columns)[0], t.tile(rows, columns)[0]
@@ -154,11 +160,12 @@ def _pull(
     sigma: float,
     degree: float,
     eps: float,
+    kernel_eps: float,
     diagonal: bool,
     of_teacher: bool,
 ) -> tuple[Tensor, Tensor]:
     """Gradients with respect to one side's rows and their sums; ``x`` is the teacher with the flag."""
-    beside = Affinity(other, other_kernel, sigma, degree, eps, diagonal)
+    beside = Affinity(other, other_kernel, sigma, degree, kernel_eps, diagonal)
     of_sums = torch.zeros_like(x_sums, memory_format=torch.contiguous_format)
 
     def weights(rows: slice, columns: slice, values: Tensor) -> Tensor:
@@ -173,7 +180,7 @@ def _pull(
         assert total is not None
         return total
 
-    of_x = Affinity(x, kernel, sigma, degree, eps, diagonal).pull(weights)
+    of_x = Affinity(x, kernel, sigma, degree, kernel_eps, diagonal).pull(weights)
     return of_x.to(x.dtype), of_sums
 
 
@@ -200,7 +207,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple:
     if ctx.needs_input_grad[1] or ctx.needs_input_grad[3]:
         sides = teacher, teacher_sums, student, student_sums, teacher_kernel, kernel
         of_teacher = [(pull * grad).to(pull.dtype) for pull in _pull(*sides, *ctx.knobs, True)]
-    return of_student[0], of_teacher[0], of_student[1], of_teacher[1], *(None,) * 7
+    return of_student[0], of_teacher[0], of_student[1], of_teacher[1], *(None,) * 8
 
 
 _divergence.register_autograd(_backward, setup_context=_setup)

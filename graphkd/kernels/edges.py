@@ -57,7 +57,8 @@ def _edge_dot(
         return x.new_zeros(0, dtype=accumulation_dtype(x))
     wide = accumulation_dtype(x)
     if source.numel() > x.size(0) * y.size(0):  # so many duplicates no CSR matrix holds; N x N is less
-        return (x.to(wide) @ y.to(wide).t())[target, source]
+        rows = torch.arange(x.size(0), device=x.device).repeat_interleave(ptr.diff(), output_size=source.size(0))
+        return (x.to(wide) @ y.to(wide).t())[rows, source]  # ``target`` is not there in the layouts of lists
     pattern = _csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), y.size(0))
     dots = torch.sparse.sampled_addmm(pattern, x.to(wide).contiguous(), y.to(wide).contiguous().t(), beta=0.0)
     return dots.values()

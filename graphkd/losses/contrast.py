@@ -14,31 +14,39 @@ from graphkd.kernels import sampled_softplus
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.checks import check_positive, check_rows, row_ids
 
-_EPS = 1e-7  # the authors', in the denominators only
+EPS = 1e-7  # the authors', in the denominators only
 
 
 class Noise:
     """The noise of K negatives, uniform over n nodes: its mass c = K / n, shifted by the authors' eps."""
 
-    def __init__(self, index: Tensor, held: int) -> None:
+    def __init__(self, index: Tensor, held: int, eps: float = EPS) -> None:
         negatives = index.size(1) - 1
         if negatives < 1:
             raise ValueError(f"'index' must hold a positive and one negative at least, got {index.size(1)} columns")
         mass = negatives / held
-        self.log = math.log(mass + _EPS)
-        self.rest = self.log + negatives * math.log1p(_EPS / mass)
+        self.log = math.log(mass + eps)
+        self.rest = self.log + negatives * math.log1p(eps / mass)
 
     def contrast(self, total: Tensor, positive: Tensor) -> Tensor:
         """-log h(k_0) - sum_k log(1 - h(k)) from the log a of the positives and the softplus of all log a - ``log``."""
         return total + self.rest - positive
 
 
-def crd(anchor: Tensor, memory: Tensor, index: Tensor, log_normaliser: Tensor, temperature: float = 0.07) -> Tensor:
+def crd(
+    anchor: Tensor,
+    memory: Tensor,
+    index: Tensor,
+    log_normaliser: Tensor,
+    temperature: float = 0.07,
+    *,
+    eps: float = EPS,
+) -> Tensor:
     """Noise-contrastive estimation of anchors against a memory: (N, p), (n, p), (N, 1 + K), () -> scalar; see ``CRD``.
 
     Anchors are unit vectors, ``index`` names the positive's row first and then K negatives', the memory is constant.
     """
-    noise = Noise(index, memory.size(0))
+    noise = Noise(index, memory.size(0), eps)
     total = sampled_softplus(anchor, memory, index, -log_normaliser - noise.log, 1 / temperature)
     positive = (anchor * memory[index[:, 0]].to(anchor.dtype)).sum(dim=1) / temperature - log_normaliser
     return noise.contrast(total, positive).sum() / max(anchor.size(0), 1)
@@ -69,20 +77,18 @@ class CRD(Loss):
     """Contrastive representation distillation, with memories. Tian, Krishnan and Isola, ICLR 2020, arXiv:1910.10699.
 
     u = P_s(s), v = P_t(t), linear maps to unit vectors that train with the student. For node i, its row k_0 of the
-    teacher's memory M and K rows k drawn uniformly from the other nodes: a_k = exp(u_i . M_k / tau) / Z, c = K / n,
-    h = a / (a + c + 1e-7), mean_i [-log h(k_0) - sum_k log(c / (a_k + c + 1e-7))]; the same with v_i and the student's
-    memory is added. Z is the mean of exp over the first batch times n, and stays. While training, the rows seen become
-    M_i <- (m M_i + (1 - m) u_i) / |.| after each step. student: (N, d_s), teacher: (N, d_t); ``n_id``: (N,) the ids of
-    the rows, of users or items too (without it all nodes in order); ``negatives``: (N, K) ids to use instead of drawn
-    ones. ``max_samples`` contrasts that many of the rows, drawn at each step. Memories and log Z are buffers. The
-    authors' weight is 0.8; their alias sampler may draw i itself, ours does not. O(N K p) time, or O(N n p) where that
-    is faster, O(N (K + p)) memory.
+    teacher's memory M and K rows k drawn uniformly from the other nodes: a_k = exp(u_i . M_k / tau) / Z, c = K / n, h =
+    a / (a + c + eps), mean_i [-log h(k_0) - sum_k log(c / (a_k + c + eps))]; the same with v_i and the student's memory
+    is added. Z is the mean of exp over the first batch times n, and stays; ``eps`` is 1e-7 in the authors' code. While
+    training, the rows seen become M_i <- (m M_i + (1 - m) u_i) / |.| after each step. student: (N, d_s), teacher: (N,
+    d_t); ``n_id``: (N,) the ids of the rows, of users or items too (without it all nodes in order); ``negatives``: (N,
+    K) ids to use instead of drawn ones. ``max_samples`` contrasts that many of the rows, drawn at each step. Memories
+    and log Z are buffers. The authors' weight is 0.8; their alias sampler may draw i itself, ours does not. O(N K p)
+    time, or O(N n p) where that is faster, O(N (K + p)) memory.
     """
 
     on = "hidden"
     rows: ClassVar[tuple[str, ...]] = ("n_id", "negatives")
-    contrast = staticmethod(crd)
-    normalise = staticmethod(crd_log_normaliser)
     student_memory: Tensor
     teacher_memory: Tensor
     log_normaliser: Tensor
@@ -97,6 +103,7 @@ class CRD(Loss):
         negatives: int = 16384,
         temperature: float = 0.07,
         momentum: float = 0.5,
+        eps: float = EPS,
         max_samples: int | None = None,
         on: str | None = None,
         where: str | None = None,
@@ -106,7 +113,7 @@ class CRD(Loss):
             raise ValueError(f"'num_nodes' must be 2 at least, for negatives, got {num_nodes}")
         self.temperature = check_positive("temperature", temperature)
         self.samples = int(check_positive("negatives", negatives))
-        self.momentum, self.max_samples = momentum, max_samples
+        self.momentum, self.eps, self.max_samples = momentum, eps, max_samples
         self.heads = nn.ModuleList(nn.Linear(width, projection) for width in (student_width, teacher_width))
         for name in ("student_memory", "teacher_memory"):
             self.register_buffer(name, self._first_memory(num_nodes, projection))
@@ -150,10 +157,16 @@ class CRD(Loss):
     def _one_side(self, side: int, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
         log_z = self.log_normaliser[side].to(anchor.dtype)
         if not self._normalised:
-            log_z = self.normalise(anchor, memory, index, self.temperature)
+            log_z = torch.where(log_z.isfinite(), log_z, self._log_normaliser(anchor, memory, index))
             if self.training:
                 self.log_normaliser[side] = log_z
-        return self.contrast(anchor, memory, index, log_z, self.temperature)
+        return self._contrast(anchor, memory, index, log_z)
+
+    def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
+        return crd(anchor, memory, index, log_z, self.temperature, eps=self.eps)
+
+    def _log_normaliser(self, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
+        return crd_log_normaliser(anchor, memory, index, self.temperature)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)

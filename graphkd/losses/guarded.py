@@ -9,6 +9,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.checks import check_positive, check_same_shape, choose
+from graphkd.losses.response import kl
 
 Guard = Literal["target", "ratio"]
 
@@ -20,6 +21,8 @@ def guarded_kl(
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
     choose("guard", guard, get_args(Guard))
+    if eps == 0:
+        return kl(student, teacher, temperature)
     s, t = (logits.to(accumulation_dtype(logits)) / temperature for logits in (student, teacher))
     if guard == "target":
         p = t.softmax(dim=-1) + eps
@@ -35,8 +38,9 @@ class GuardedKL(Loss):
 
     T^2 mean_i sum_c p_c log(p_c / q_c), p and q the softened probabilities of teacher and student, with
     ``guard="target"``: p + eps for p, which then no longer sums to 1 (ONE, FFL and OKDDip, eps = 1e-7);
-    ``guard="ratio"``: log(eps + p_c / (q_c + eps)) (DML, eps = 1e-8). Choose it to repeat their numbers, ``KL`` for all
-    else: it needs no guard. student, teacher: (N, C); gradients flow into a teacher that has any.
+    ``guard="ratio"``: log(eps + p_c / (q_c + eps)) (DML, eps = 1e-8). At eps = 0 it is ``KL``. Choose it to repeat
+    their numbers, ``KL`` for all else: it needs no guard. student, teacher: (N, C); gradients flow into a teacher that
+    has any.
     """
 
     def __init__(
@@ -49,7 +53,9 @@ class GuardedKL(Loss):
         where: str | None = None,
     ) -> None:
         super().__init__(on=on, where=where)
-        self.temperature, self.eps = check_positive("temperature", temperature), check_positive("eps", eps)
+        self.temperature, self.eps = check_positive("temperature", temperature), eps
+        if eps < 0:
+            raise ValueError(f"'eps' must be at least 0, got {eps}")
         self.guard: Guard = guard
         choose("guard", guard, get_args(Guard))
 

@@ -58,6 +58,7 @@ def pkt(
     *,
     reduction: Literal["pairs", "rows"] = "pairs",
     eps: float = 1e-7,
+    kernel_eps: float | None = None,
     **knobs: Any,
 ) -> Tensor:
     """Divergence of two sets of pairwise probabilities: (N, d_s), (N, d_t) -> scalar; formula and knobs at ``PKT``.
@@ -66,12 +67,13 @@ def pkt(
     """
     choose("divergence", divergence, get_args(DensityDivergence))
     choose("reduction", reduction, ("pairs", "rows"))
-    knobs["eps"] = eps
+    of_kernel = {**knobs, "eps": eps if kernel_eps is None else kernel_eps}
     if isinstance(teacher, Tensor):
         check_rows(student, teacher)
-        teacher = densities(teacher, kernel, **knobs)
+        teacher = densities(teacher, kernel, **of_kernel)
+    knobs |= {"eps": eps, "kernel_eps": of_kernel["eps"]}
     total = student.new_zeros((), dtype=torch.float64)
-    for name, s, t in zip(_each(kernel), densities(student, kernel, **knobs), teacher, strict=True):
+    for name, s, t in zip(_each(kernel), densities(student, kernel, **of_kernel), teacher, strict=True):
         total = total + affinity_divergence(s.rows, t.rows, s.sums, t.sums, name, divergence, **knobs)
     return _mean(total, student, reduction)
 
@@ -86,11 +88,12 @@ class PKT(Loss):
 
     p_ij = k(s_i, s_j) / sum_j k(s_i, s_j), q the same of the teacher; (1/N^2) sum_ij q log((q + eps) / (p + eps)), the
     diagonal included as in the authors' code. student: (N, d_s), teacher: (N, d_t). k: "cosine" (1 + cos) / 2, norms
-    plus eps; with D^2 = |x - y|^2 + eps, "student_t" 1 / (1 + (D / sigma)^degree) and "exponential" exp(-D / sigma),
-    which the authors call rbf; "rbf" exp(-|x - y|^2 / (2 sigma)); "combined", the sum of the losses of cosine and
-    student_t. ``divergence``: "kl"; "kl_ratio" q log(eps + q / (p + eps)), that of the authors' later code;
-    "jeffreys" (q - p)(log q - log p). ``reduction="rows"`` sums over j and averages over i. The mean over N^2 makes
-    it small: RepDistiller's weight is 30,000. O(N^2 d) time in tiles (distances twice as much), O(N d) memory.
+    plus ``kernel_eps``, eps unless given; with D^2 = |x - y|^2 + kernel_eps, "student_t" 1 / (1 + (D / sigma)^degree)
+    and "exponential" exp(-D / sigma), which the authors call rbf; "rbf" exp(-|x - y|^2 / (2 sigma)); "combined", the
+    sum of the losses of cosine and student_t. ``divergence``: "kl"; "kl_ratio" q log(eps + q / (p + eps)), that of the
+    authors' later code; "jeffreys" (q - p)(log q - log p). ``reduction="rows"`` sums over j and averages over i. The
+    mean over N^2 makes it small: RepDistiller's weight is 30,000. O(N^2 d) time in tiles (distances twice as much),
+    O(N d) memory.
     """
 
     on = "hidden"
@@ -103,6 +106,7 @@ class PKT(Loss):
         sigma: float = 1.0,
         degree: float = 1.0,
         eps: float = 1e-7,
+        kernel_eps: float | None = None,
         diagonal: bool = True,
         reduction: Literal["pairs", "rows"] = "pairs",
         on: str | None = None,
@@ -113,8 +117,8 @@ class PKT(Loss):
         self.divergence: DensityDivergence = divergence
         _each(kernel)
         choose("divergence", divergence, get_args(DensityDivergence))
-        self.knobs = {"sigma": sigma, "degree": degree, "eps": eps, "diagonal": diagonal}
-        self.reduction = reduction
+        self.knobs = {"sigma": sigma, "degree": degree, "diagonal": diagonal}
+        self.eps, self.kernel_eps, self.reduction = eps, eps if kernel_eps is None else kernel_eps, reduction
 
     @classmethod
     def survey(
@@ -125,11 +129,12 @@ class PKT(Loss):
 
     def digest(self, teacher: Tensor) -> tuple[Density, ...]:
         """The teacher's rows and their sums."""
-        return densities(teacher, self.kernel, **self.knobs)
+        return densities(teacher, self.kernel, eps=self.kernel_eps, **self.knobs)
 
     def forward(self, student: Tensor, teacher: Tensor | tuple[Density, ...]) -> Tensor:
         """See the class."""
-        return pkt(student, teacher, self.kernel, self.divergence, reduction=self.reduction, **self.knobs)
+        eps = {"eps": self.eps, "kernel_eps": self.kernel_eps}
+        return pkt(student, teacher, self.kernel, self.divergence, reduction=self.reduction, **eps, **self.knobs)
 
 
 def supervised_pkt(student: Tensor, y: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7) -> Tensor:

@@ -10,41 +10,52 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_labels, check_rows, check_same_shape
-from graphkd.losses.contrast import CRD, Noise
+from graphkd.losses.checks import check_labels, check_positive, check_rows, check_same_shape
+from graphkd.losses.contrast import CRD, EPS, Noise
 
-_EPS = 1e-6  # the authors', added to every component of a relation
+_RELATION_EPS = 1e-6  # added to every component of a relation
 
 
-def relation_cosines(student: Tensor, memory: Tensor, index: Tensor) -> Tensor:
+def relation_cosines(student: Tensor, memory: Tensor, index: Tensor, eps: float = _RELATION_EPS) -> Tensor:
     """Cosines of the relations of rows and of memories to anchors: (N, p), (n, p), (N, 1 + K) -> (N, N, 1 + K).
 
-    Entry (i, a, k): of s_i - m_a + 1e-6 and m_k - m_a + 1e-6, a a positive, k in ``index`` i. From inner products, in
+    Entry (i, a, k): of s_i - m_a + eps and m_k - m_a + eps, a a positive, k in ``index`` i. From inner products, in
     float64, since they cancel where a memory comes near an anchor. O(N^2 K p) time, O(N^2 K + N K p) memory.
     """
-    anchors = memory[index[:, 0]].double() - _EPS
+    anchors = memory[index[:, 0]].double() - eps
     keys = memory.index_select(0, index.flatten()).double().view(*index.shape, memory.size(1))
     relation = F.normalize(student.double()[:, None] - anchors, dim=2)
     dots = relation @ keys.mT - (relation * anchors).sum(dim=2, keepdim=True)
     squared = keys.square().sum(dim=2)[:, None] + anchors.square().sum(dim=1)[:, None] - 2 * (anchors @ keys.mT)
-    cosines = dots / squared.clamp_min(_EPS**2).sqrt()
+    cosines = dots / squared.clamp_min(eps**2).sqrt()
     # The relation of an anchor to itself is the eps in every component.
     itself = relation.sum(dim=2, keepdim=True) / memory.size(1) ** 0.5
     return torch.where(index[:, None] == index[:, :1], itself, cosines).to(student.dtype)
 
 
-def crcd(anchor: Tensor, memory: Tensor, index: Tensor, log_normaliser: Tensor, temperature: float = 0.05) -> Tensor:
+def crcd(
+    anchor: Tensor,
+    memory: Tensor,
+    index: Tensor,
+    log_normaliser: Tensor,
+    temperature: float = 0.05,
+    *,
+    eps: float = EPS,
+    relation_eps: float = _RELATION_EPS,
+) -> Tensor:
     """Noise-contrastive estimation of relations: (N, p), (n, p), (N, 1 + K), () -> scalar; see ``CRCD``."""
-    noise = Noise(index, memory.size(0))
-    log_share = relation_cosines(anchor, memory, index) / temperature - log_normaliser
+    noise = Noise(index, memory.size(0), eps)
+    log_share = relation_cosines(anchor, memory, index, relation_eps) / temperature - log_normaliser
     total = F.softplus(log_share - noise.log, threshold=50.0).sum(dim=2)
     return noise.contrast(total, log_share[:, :, 0]).sum() / max(anchor.size(0) ** 2, 1)
 
 
 @torch.no_grad()
-def crcd_log_normaliser(anchor: Tensor, memory: Tensor, index: Tensor, temperature: float = 0.05) -> Tensor:
+def crcd_log_normaliser(
+    anchor: Tensor, memory: Tensor, index: Tensor, temperature: float = 0.05, *, relation_eps: float = _RELATION_EPS
+) -> Tensor:
     """Logarithm of Z of ``crcd``: the mean of exp(cosine / tau) over a batch, times n; scalar, constant."""
-    scores = relation_cosines(anchor, memory, index).flatten() / temperature
+    scores = relation_cosines(anchor, memory, index, relation_eps).flatten() / temperature
     return scores.logsumexp(dim=0) + math.log(memory.size(0) / max(scores.numel(), 1))
 
 
@@ -52,14 +63,12 @@ class CRCD(CRD):
     """Complementary relation contrastive distillation, with its memories. Zhu et al., CVPR 2021, arXiv:2103.16367.
 
     CRD on relations instead of representations: the rows of a batch are also anchors a, read in the memory, and for
-    every row and every anchor u_i - M_a tells M_i - M_a among the M_k - M_a (unit vectors, of differences plus 1e-6):
-    NCE over N^2 relations, with a = exp(cosine / tau) / Z. Memories begin as unit vectors. Formulas are those of a
-    third party's code (Lechatelia/CRCD), the authors' is not public; its products of losses and its weight that falls
-    to 0 are not taken over. Arguments: ``CRD``. O(N^2 K p) time and O(N^2 K) memory, hence ``max_samples``.
+    every row and every anchor u_i - M_a tells M_i - M_a among the M_k - M_a (unit vectors, of differences plus
+    ``relation_eps``): NCE over N^2 relations, with a = exp(cosine / tau) / Z. Memories begin as unit vectors. Formulas
+    are those of a third party's code (Lechatelia/CRCD), the authors' is not public; its products of losses and its
+    weight that falls to 0 are not taken over. Arguments: ``CRD``. O(N^2 K p) time and O(N^2 K) memory, hence
+    ``max_samples``.
     """
-
-    contrast = staticmethod(crcd)
-    normalise = staticmethod(crcd_log_normaliser)
 
     def __init__(
         self,
@@ -71,6 +80,8 @@ class CRCD(CRD):
         negatives: int = 500,
         temperature: float = 0.05,
         momentum: float = 0.5,
+        eps: float = EPS,
+        relation_eps: float = _RELATION_EPS,
         max_samples: int | None = 64,
         on: str | None = None,
         where: str | None = None,
@@ -83,13 +94,22 @@ class CRCD(CRD):
             negatives=negatives,
             temperature=temperature,
             momentum=momentum,
+            eps=eps,
             max_samples=max_samples,
             on=on,
             where=where,
         )
+        self.relation_eps = check_positive("relation_eps", relation_eps)
 
     def _first_memory(self, num_nodes: int, width: int) -> Tensor:
         return F.normalize(super()._first_memory(num_nodes, width), dim=1)
+
+    def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
+        knobs = {"eps": self.eps, "relation_eps": self.relation_eps}
+        return crcd(anchor, memory, index, log_z, self.temperature, **knobs)
+
+    def _log_normaliser(self, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
+        return crcd_log_normaliser(anchor, memory, index, self.temperature, relation_eps=self.relation_eps)
 
 
 def cross_entropy_gradient(features: Tensor, y: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:

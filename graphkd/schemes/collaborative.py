@@ -118,14 +118,16 @@ def general_weights(logits: Tensor, y: Tensor) -> Tensor:
 
     w = C^-1 1 / (1' C^-1 1), C_kl = mean_i <p_ki - onehot(y_i), p_li - onehot(y_i)>, p the probabilities (assumed: the
     paper has a general output). Weights may be negative. 1e-12 of C's mean diagonal is added to it, so that equal
-    peers get equal weights.
+    peers get equal weights; a step of refinement takes back what that changes where C can be inverted.
     """
     _check(logits, y)
     errors = (logits.double().softmax(dim=-1) - F.one_hot(y, logits.size(-1))).flatten(1)
     covariance = errors @ errors.t() / max(y.size(0), 1)
     ridge = 1e-12 * covariance.diagonal().mean() + torch.finfo(torch.float64).tiny
     one = torch.ones(logits.size(0), 1, dtype=torch.float64, device=logits.device)
-    solved = torch.linalg.solve(covariance + ridge * torch.eye(len(one), dtype=torch.float64, device=one.device), one)
+    ridged = covariance + ridge * torch.eye(len(one), dtype=torch.float64, device=one.device)
+    solved = torch.linalg.solve(ridged, one)
+    solved = solved + torch.linalg.solve(ridged, one - covariance @ solved)
     return solved[:, 0] / solved.sum()
 
 

@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.checks import check_positive, row_ids
-from graphkd.losses.contrast import crd, crd_log_normaliser, first_memory, remember
+from graphkd.losses.contrast import EPS, crd, crd_log_normaliser, first_memory, remember
 from graphkd.losses.response import KL
 from graphkd.schemes.peers import Peers, Taught
 
@@ -22,7 +22,7 @@ def each_other(logits: Tensor, *, weight: float | None = None) -> Taught:
     """Every peer is taught by each other peer: (M, N, C); ``weight`` of each, 1 / (M - 1) by default."""
     others = logits.size(0) - 1
     fixed = logits.detach()
-    share = 1 / others if weight is None else weight
+    share = 1 / max(others, 1) if weight is None else weight
     return Taught([(share, fixed.roll(step, dims=0)) for step in range(1, others + 1)])
 
 
@@ -110,8 +110,8 @@ class PeerContrast(nn.Module):
     Yang, An and Xu, "Multi-view Contrastive Learning for Online Knowledge Distillation", ICASSP 2022, arXiv:2006.04093
     (MCL-OKD). u_k = P_k(h_k), a linear map to unit vectors; the sum over ordered pairs (i, j) of ``crd`` with anchors
     of j and the memory of i, Z anew for every batch, times ``weight`` (0.025). Only the last peer is taught answers:
-    the mean of all logits, T = 3. While training, the memories' rows become M_i <- (m M_i + (1 - m) u_i) / |.|.
-    Choose it for embeddings to be searched in. ``n_id``, ``negatives``: as in ``CRD``. O(M (M - 1) N K p) a step.
+    the mean of all logits, T = 3. While training, the memories' rows become M_i <- (m M_i + (1 - m) u_i) / |.|. Choose
+    it for embeddings to be searched in. ``n_id``, ``negatives``, ``eps``: as in ``CRD``. O(M (M - 1) N K p) a step.
     """
 
     memories: Tensor
@@ -125,6 +125,7 @@ class PeerContrast(nn.Module):
         negatives: int = 16384,
         temperature: float = 0.1,
         momentum: float = 0.5,
+        eps: float = EPS,
         weight: float = 0.025,
     ) -> None:
         super().__init__()
@@ -133,7 +134,8 @@ class PeerContrast(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, projection) for width in widths)
         self.register_buffer("memories", torch.stack([first_memory(num_nodes, projection) for _ in widths]))
         self.samples = int(check_positive("negatives", negatives))
-        self.temperature, self.momentum, self.weight = check_positive("temperature", temperature), momentum, weight
+        self.temperature, self.momentum = check_positive("temperature", temperature), momentum
+        self.eps, self.weight = eps, weight
 
     def forward(
         self, logits: Tensor, hidden: Sequence[Tensor], *, n_id: Tensor | None = None, negatives: Tensor | None = None
@@ -159,7 +161,7 @@ class PeerContrast(nn.Module):
             for j, anchor in enumerate(rows):
                 if i != j:
                     log_z = crd_log_normaliser(anchor, memory, index, self.temperature)
-                    total = total + crd(anchor, memory, index, log_z, self.temperature)
+                    total = total + crd(anchor, memory, index, log_z, self.temperature, eps=self.eps)
         if self.training:
             for memory, anchor in zip(self.memories, rows, strict=True):
                 remember(memory, ids, anchor, self.momentum)

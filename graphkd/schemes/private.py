@@ -8,14 +8,16 @@ edges: split by components, or drop the edges that cross, as PyG's ``data.subgra
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.losses.checks import check_positive
+from graphkd.losses.checks import check_positive, choose
 from graphkd.schemes.weights import check_stack
+
+Account = Literal["theorem", "code"]
 
 
 class Votes(NamedTuple):
@@ -60,20 +62,27 @@ def wrong_vote_bound(counts: Tensor, gamma: float = 0.1) -> Tensor:
     return (terms.sum(dim=-1) - 0.5).clamp_max(1 - 1 / counts.size(-1))  # the winner's own term is 1/2
 
 
-def log_moments(counts: Tensor, gamma: float = 0.1, moments: int = 8) -> Tensor:
+def log_moments(counts: Tensor, gamma: float = 0.1, moments: int = 8, *, form: Account = "theorem") -> Tensor:
     """Bounds of the log moments of every query's privacy loss, orders 1 to ``moments``: (N, C) -> (N, moments).
 
     With e = 2 gamma: min(e^2 l (l + 1) / 2, e l, log((1 - q) ((1 - q) / (1 - e^e q))^l + q e^(e l))), the last where
-    q < 1 / (1 + e^e), where alone the theorem holds; beyond, the authors' code (q < 1/2) has a value that is above e l,
-    and for gamma above 0.34 one that is no bound.
+    q < 1 / (1 + e^e), where alone the theorem holds. ``form="code"`` takes it up to q < 1/2, to repeat the authors'
+    numbers alone: that is above e l, so no change, but for gamma above 0.34 there are q where it is no bound.
     """
+    choose("form", form, get_args(Account))
     e, q = 2 * gamma, wrong_vote_bound(counts, gamma).double()[:, None]
     order = torch.arange(1, moments + 1, dtype=torch.float64, device=counts.device)
     general = torch.minimum(e * e * order * (order + 1) / 2, e * order).expand(q.size(0), -1)
     holds = q < 1 / (1 + math.exp(e))
     inside = torch.where(holds, q, 0)
     stay = torch.log1p(-inside) + order * (torch.log1p(-inside) - torch.log1p(-math.exp(e) * inside))
-    return torch.where(holds, torch.minimum(general, torch.logaddexp(stay, inside.log() + e * order)), general)
+    found = torch.where(holds, torch.minimum(general, torch.logaddexp(stay, inside.log() + e * order)), general)
+    if form == "theorem":
+        return found
+    raised = ((1 - q) / (1 - math.exp(e) * q)) ** order  # of a base that may be negative
+    value = (1 - q) * raised + q * (e * order).exp()
+    wrong = ~holds & (q < 0.5) & (value > 0)
+    return torch.where(wrong, torch.minimum(general, value.clamp_min(torch.finfo(value.dtype).tiny).log()), found)
 
 
 class Privacy(NamedTuple):
@@ -84,7 +93,9 @@ class Privacy(NamedTuple):
     each: Tensor
 
 
-def privacy_spent(counts: Tensor, gamma: float = 0.1, *, delta: float = 1e-5, moments: int = 8) -> Privacy:
+def privacy_spent(
+    counts: Tensor, gamma: float = 0.1, *, delta: float = 1e-5, moments: int = 8, form: Account = "theorem"
+) -> Privacy:
     """The (epsilon, delta) of all queries answered: (N, C) votes -> min_l (sum alpha_l - log delta) / l.
 
     The moments accountant of Abadi et al., CCS 2016, over ``log_moments``. This epsilon depends on the votes and is
@@ -93,7 +104,7 @@ def privacy_spent(counts: Tensor, gamma: float = 0.1, *, delta: float = 1e-5, mo
     """
     if not 0 < delta < 1:
         raise ValueError(f"'delta' must be in (0, 1), got {delta}")
-    total = log_moments(counts, gamma, moments).sum(dim=0)
+    total = log_moments(counts, gamma, moments, form=form).sum(dim=0)
     each = (total - math.log(delta)) / torch.arange(1, moments + 1, dtype=total.dtype, device=total.device)
     best = int(each.argmin())
     return Privacy(float(each[best]), best + 1, each)

@@ -77,7 +77,7 @@ def rocket_case(inputs: Inputs, params: dict) -> Inputs:
     light = Shown(linear(inputs, "shared"), linear(inputs, "light"))
     booster = Shown(linear(inputs, "shared"), linear(inputs, "booster", "1"), nn.ReLU(), linear(inputs, "booster", "2"))
     view = RocketNet(light, booster, ["shared"])(inputs)
-    loss = Rocket(params["gamma"], block=params["grad_block"], batch_size=params["batchSize"])
+    loss = Rocket(params["gamma"], block=params["grad_block"], batch_size=params.get("batchSize"))
     value, _ = measured(loss, {"y": inputs["labels"]}, view)
     return {"loss": value, "light_logits": view["logits"], "booster_logits": view["booster"]}
 
@@ -97,8 +97,9 @@ def rocket_kd_case(inputs: Inputs, params: dict) -> Inputs:
 
 
 def ensemble_ctr(inputs: Inputs, params: dict) -> Inputs:
-    soft = SoftClicks(params["temperature"], teachers=inputs["teacher_logits"].size(1))
-    load(soft, {"gate.weight": inputs["gate_w"], "gate.bias": inputs["gate_b"]})
+    gate = {name: inputs[name] for name in ("gate_w", "gate_b") if name in inputs}
+    soft = SoftClicks(params["temperature"], teachers=inputs["teacher_logits"].size(1) if gate else None)
+    load(soft, {{"gate_w": "gate.weight", "gate_b": "gate.bias"}[name]: value for name, value in gate.items()})
     losses = params["weight_ce"] * Clicks() + params["weight_kd"] * soft
     student, teacher = ({"logits": inputs[f"{side}_logits"]} for side in ("student", "teacher"))
     return {"loss": measured(losses, {"y": inputs["labels"]}, student, teacher)[0]}
@@ -136,7 +137,7 @@ def crossdistil_quadruplet(inputs: Inputs, params: dict) -> Inputs:
     summed = ours[0] in inputs
     scores = (inputs[name] for name in (ours if summed else theirs))
     default = "sum" if summed else "mean"
-    reduction: Any = params.get("reduction", default)
+    reduction: Any = params.get("reduction") or default
     return {"loss": quadruplet_ranking(*scores, beta1=params["beta1"], beta2=params["beta2"], reduction=reduction)}
 
 

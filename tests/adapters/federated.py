@@ -19,7 +19,7 @@ from graphkd.schemes.federated import (
     quantise,
     sample_state,
 )
-from graphkd.schemes.private import log_moments, noisy_votes, privacy_spent, wrong_vote_bound
+from graphkd.schemes.private import Account, log_moments, noisy_votes, privacy_spent, wrong_vote_bound
 from graphkd.schemes.records import Record, activation_loss
 from graphkd.schemes.robust import ard
 from graphkd.schemes.weights import soft_target
@@ -28,7 +28,7 @@ from tests.adapters.response import Adapter, Inputs, sides
 
 def feddf(inputs: Inputs, params: dict) -> Inputs:
     average = {"avg_logits": "logits", "avg_probs": "probabilities", "avg_losses": "losses"}[params["scheme"]]
-    return {"loss": clients_kl(*sides(inputs), params["T"], weights=inputs["weights"], average=average)}
+    return {"loss": clients_kl(*sides(inputs), params["T"], weights=inputs.get("weights"), average=average)}
 
 
 def fedmd(inputs: Inputs, _: dict) -> Inputs:
@@ -38,7 +38,7 @@ def fedmd(inputs: Inputs, _: dict) -> Inputs:
 
 def fedavg(inputs: Inputs, _: dict) -> Inputs:
     states = [{"parameters": client} for client in inputs["client_parameters"]]
-    return average_states(states, inputs["client_sizes"])
+    return average_states(states, inputs.get("client_sizes"))
 
 
 def fedbe_gaussian(inputs: Inputs, params: dict) -> Inputs:
@@ -101,13 +101,14 @@ def ard_case(inputs: Inputs, params: dict) -> Inputs:
 
 def pate(inputs: Inputs, params: dict) -> Inputs:
     gamma, moments = params["noise_eps"], params["moments"]
+    form: Account = "code"
     labels, counts = noisy_votes(inputs["teacher_probabilities"], 1 / params["laplace_scale"], noise=inputs["noise"])
-    spent = privacy_spent(counts, gamma, delta=params["delta"], moments=moments)
+    spent = privacy_spent(counts, gamma, delta=params["delta"], moments=moments, form=form)
     return {
         "labels": labels,
         "votes": counts,
         "q": wrong_vote_bound(counts, gamma),
-        "log_moments": log_moments(counts, gamma, moments),
+        "log_moments": log_moments(counts, gamma, moments, form=form),
         "epsilon_per_moment": spent.each,
         "epsilon": torch.tensor(spent.epsilon, dtype=torch.float64),
     }

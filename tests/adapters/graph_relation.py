@@ -24,6 +24,7 @@ from graphkd.losses import (
 from graphkd.losses.instances import Change
 from graphkd.losses.regions import Membership, region_affinity, region_moments
 from tests.adapters.graph import load
+from tests.adapters.mutual import given
 
 Inputs = dict[str, Tensor]
 Adapter = Callable[[Inputs, dict], dict[str, Any]]
@@ -154,7 +155,7 @@ def graphdist_logits(inputs: Inputs, params: dict) -> dict[str, Any]:
 def graphdist_repr(inputs: Inputs, params: dict) -> dict[str, Any]:
     teachers = [inputs[f"teacher_features_{k}"] for k in range(len(inputs)) if f"teacher_features_{k}" in inputs]
     student = inputs["student_features"]
-    knobs = {"kernel": params["kernel"]} | ({} if params["gamma"] is None else {"gamma": params["gamma"]})
+    knobs = given(params, {"kernel": "kernel", "gamma": "gamma"})
     loss = RepresentationGraph(student.size(1), [x.size(1) for x in teachers], params["D"], **knobs).double()
     names = ["sa", "sb", *(f"t{k}" for k in range(len(teachers)))]
     for name, sketch in zip(names, (*loss.sketches, *loss.teacher_sketches), strict=True):

@@ -36,6 +36,20 @@ def widths(inputs: Inputs, part: str = "features") -> tuple[int, int]:
     return inputs[f"student_{part}"].size(1), inputs[f"teacher_{part}"].size(1)
 
 
+def given(params: dict, names: dict[str, str]) -> dict[str, Any]:
+    """Arguments by the names that a case has for them, those alone that it gives: the others have their defaults."""
+    return {argument: params[name] for name, argument in names.items() if params.get(name) is not None}
+
+
+MEMORY = {
+    "nce_k": "negatives",
+    "nce_t": "temperature",
+    "nce_m": "momentum",
+    "eps": "eps",
+    "relation_eps": "relation_eps",
+}
+
+
 def plain(
     make: Callable[[dict], Loss], student: str = "student_features", teacher: str = "teacher_features"
 ) -> Adapter:
@@ -46,7 +60,8 @@ def plain(
 def vid(inputs: Inputs, params: dict) -> Inputs:
     student, teacher = (inputs[f"{side}_features"].movedim(1, -1) for side in ("student", "teacher"))
     names = {"mean.0.weight": "weight0", "mean.2.weight": "weight1", "mean.4.weight": "weight2", "scale": "log_scale"}
-    loss = VID(*widths(inputs), initial_variance=params["init_pred_var"], eps=params["eps"])
+    knobs = given(params, {"init_pred_var": "initial_variance", "eps": "eps"})
+    loss = VID(*widths(inputs), len(inputs["weight0"]), **knobs)
     return {"loss": load(loss, {path: inputs[name] for path, name in names.items()})(student, teacher)}
 
 
@@ -55,14 +70,14 @@ def contrasted(kind: type[CRD]) -> Adapter:
 
     def adapter(inputs: Inputs, params: dict) -> Inputs:
         projection = inputs["student_weight"].size(0)
-        options = {"negatives": params["nce_k"], "temperature": params["nce_t"], "momentum": params["nce_m"]}
-        loss = kind(params["n_data"], *widths(inputs), projection, **options)
+        loss = kind(params["n_data"], *widths(inputs), projection, max_samples=None, **given(params, MEMORY))
         sides = list(enumerate(("student", "teacher")))
         load(loss, {f"heads.{k}.{name}": inputs[f"{side}_{name}"] for k, side in sides for name in ("weight", "bias")})
         for k, side in sides:
             getattr(loss, f"{side}_memory").copy_(inputs[f"memory_{side}"])
-            if params[f"Z_{side}"] > 0:
-                loss.log_normaliser[k] = torch.tensor(params[f"Z_{side}"]).double().log()
+            known = params.get(f"Z_{side}")
+            if known is not None and known > 0:
+                loss.log_normaliser[k] = torch.tensor(known).double().log()
         facts = {"n_id": inputs["index"], "negatives": inputs["contrast_index"][:, 1:]}
         value = loss(inputs["student_features"], inputs["teacher_features"], **facts)
         memories = {f"new_memory_{side}": getattr(loss, f"{side}_memory") for _, side in sides}
@@ -81,28 +96,29 @@ def crcd_gradient(inputs: Inputs, _: dict) -> Inputs:
 
 
 def flow_pkt(params: dict) -> Loss:
-    """PKT as in the code of the heterogeneous flow."""
+    """PKT as in the code of the heterogeneous flow, whose distances and norms have an eps of their own."""
     kernel = {"rbf": "exponential"}.get(params["kernel"], params["kernel"])
     divergence = {"kl": "kl_ratio", "combined": "jeffreys"}.get(params["divergence"], params["divergence"])
-    return PKT(kernel, divergence, degree=params["d"], sigma=params.get("sigma", 1.0), eps=params["eps"])
+    knobs = given(params, {"d": "degree", "sigma": "sigma", "eps": "eps"})
+    return PKT(kernel, divergence, kernel_eps=1e-6, **knobs)
 
 
 def survey_pkt(params: dict) -> Loss:
     """PKT as the survey prints it."""
     kernel = {"gaussian": "rbf"}.get(params["kernel"], params["kernel"])
-    return PKT.survey(kernel, sigma=params.get("kernel_variance", 1.0))
+    return PKT.survey(kernel, **given(params, {"kernel_variance": "sigma"}))
 
 
 def pkt_supervised(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": SupervisedPKT(eps=params["eps"])(inputs["student_features"], y=inputs["labels"])}
+    return {"loss": SupervisedPKT(**given(params, {"eps": "eps"}))(inputs["student_features"], y=inputs["labels"])}
 
 
 def qmi_potentials(inputs: Inputs, params: dict) -> Inputs:
     kernel = {"gaussian": "rbf"}.get(params["kernel"], params["kernel"])
-    variance, y = params["kernel_variance"], inputs["labels"]
-    outputs = {"loss": QMI(kernel, variance=variance)(inputs["student_features"], inputs["teacher_features"], y=y)}
+    knobs, y = given(params, {"kernel_variance": "variance"}), inputs["labels"]
+    outputs = {"loss": QMI(kernel, **knobs)(inputs["student_features"], inputs["teacher_features"], y=y)}
     for side in ("student", "teacher"):
-        potentials = information_potentials(inputs[f"{side}_features"], y, kernel, variance=variance)
+        potentials = information_potentials(inputs[f"{side}_features"], y, kernel, **knobs)
         outputs[f"potentials_{side}"] = torch.stack(potentials)
         outputs[f"qmi_{side}"] = potentials.information()
     return outputs
@@ -131,7 +147,9 @@ def itrd(make: Callable[..., Loss], **knobs: str) -> Adapter:
 
 
 def cmpm(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": CMPM(eps=params["eps"])(inputs["features_1"], inputs["features_2"], y=inputs["labels"])}
+    return {
+        "loss": CMPM(**given(params, {"eps": "eps"}))(inputs["features_1"], inputs["features_2"], y=inputs["labels"])
+    }
 
 
 LOGITS = ("representation_logits", "observation_logits")
@@ -141,13 +159,13 @@ ADAPTERS: dict[str, Adapter] = {
     "crcd": contrasted(CRCD),
     "crcd_gradient": crcd_gradient,
     "crd": contrasted(CRD),
-    "infonce": plain(lambda params: InfoNCE(params["temperature"])),
+    "infonce": plain(lambda params: InfoNCE(**given(params, {"temperature": "temperature"}))),
     "itrd_correlation": itrd(ITRDCorrelation, alpha="alpha"),
     "itrd_mutual": itrd(ITRDMutual),
     "mimkd_feature": mimkd("student_local", "teacher_local"),
     "mimkd_global": mimkd("student_features", "teacher_features"),
     "mimkd_local": mimkd("student_local", "teacher_features"),
-    "pkt_cosine": plain(lambda params: PKT(eps=params["eps"])),
+    "pkt_cosine": plain(lambda params: PKT(**given(params, {"eps": "eps"}))),
     "pkt_supervised": pkt_supervised,
     "pkt_survey_eq13": plain(survey_pkt),
     "qmi_potentials": qmi_potentials,

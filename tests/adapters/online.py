@@ -33,6 +33,7 @@ from graphkd.schemes import (
     teach,
 )
 from tests.adapters.graph import load
+from tests.adapters.mutual import MEMORY, given
 from tests.adapters.response import Adapter, Inputs, sides
 
 
@@ -46,7 +47,7 @@ def dml(inputs: Inputs, params: dict) -> Inputs:
     soft = GuardedKL(params["T"], eps=params["eps"], guard="ratio")
     taught = each_other(inputs["peer_logits"], weight=params["peer_weight"])
     loss, terms = taught_by(inputs, taught, soft, 1.0)
-    peers = [terms[f"label_{k}"] + terms[f"soft_{k}"] for k in range(len(inputs["peer_logits"]))]
+    peers = [terms[f"label_{k}"] + terms.get(f"soft_{k}", 0.0) for k in range(len(inputs["peer_logits"]))]
     return {"loss": loss, "peer_losses": torch.stack(peers)}
 
 
@@ -103,8 +104,8 @@ def validation(inputs: Inputs) -> tuple[Tensor, Tensor]:
 
 def mcl_okd(inputs: Inputs, params: dict) -> Inputs:
     features, weight = inputs["peer_features"], inputs["embed_weight"]
-    options = {"negatives": params["nce_k"], "temperature": params["nce_t"], "momentum": params["nce_m"]}
-    rule = PeerContrast(params["n_data"], [weight.size(2)] * len(weight), weight.size(1), **options)
+    widths = [weight.size(2)] * len(weight)
+    rule = PeerContrast(params["n_data"], widths, weight.size(1), **given(params, MEMORY))
     names = ("weight", "bias")
     load(rule, {f"heads.{k}.{name}": inputs[f"embed_{name}"][k] for k in range(len(weight)) for name in names})
     rule.memories.copy_(inputs["memories"])

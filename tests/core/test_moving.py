@@ -29,15 +29,16 @@ def logits(model, data):
     return model.eval()(data.x, data.edge_index)
 
 
-def test_the_average_is_that_of_the_formula():
+@pytest.mark.parametrize("decay", [0.7, 1.0])
+def test_the_average_is_that_of_the_formula(decay):
     data, student = graph(), gcn(1)
-    ema = EMA(student, 0.7)
+    ema = EMA(student, decay)
     student.train()
     want = {name: value.clone() for name, value in student.state_dict().items()}
     for step in range(5):
         if step:
             moved(student, step)
-        share = min(1 - 1 / (step + 1), 0.7)
+        share = min(1 - 1 / (step + 1), decay)
         want = {name: share * want[name] + (1 - share) * value for name, value in student.state_dict().items()}
         view = ema(data)
         torch.testing.assert_close(dict(ema.model.state_dict()), want)
@@ -133,8 +134,8 @@ def test_mean_teacher_trains():
 
 
 def test_what_cannot_be_followed_is_refused():
-    with pytest.raises(ValueError, match=r"'decay' must be in \[0, 1\), got 1.0"):
-        EMA(gcn(), 1.0)
+    with pytest.raises(ValueError, match=r"'decay' must be in \[0, 1\], got 1.1"):
+        EMA(gcn(), 1.1)
     with pytest.raises(ValueError, match="'every' must be at least 1, got 0"):
         Snapshot(gcn(), 0)
     with pytest.raises(TypeError, match=r"'student' must be an nn.Module, got str"):

@@ -79,12 +79,11 @@ def test_affinity_divergence(kernel, divergence, rows, seed):
     want = 0.0
     for i in range(rows):
         for j in range(rows):
-            p = value(kernel, s[i], s[j], 1.5, 3.0, 0.1) / float(sums[i, 0])
-            q = value("rbf", t[i], t[j], 1.5, 3.0, 0.1) / float(sums[i, 1])
+            p = value(kernel, s[i], s[j], 1.5, 3.0, 0.3) / float(sums[i, 0])
+            q = value("exponential", t[i], t[j], 1.5, 3.0, 0.3) / float(sums[i, 1])
             want += TERMS[divergence](p, q, 0.1)
-    got = affinity_divergence(
-        s, t, sums[:, 0], sums[:, 1], kernel, divergence, teacher_kernel="rbf", sigma=1.5, degree=3.0, eps=0.1
-    )
+    knobs = {"teacher_kernel": "exponential", "sigma": 1.5, "degree": 3.0, "eps": 0.1, "kernel_eps": 0.3}
+    got = affinity_divergence(s, t, sums[:, 0], sums[:, 1], kernel, divergence, **knobs)
     assert_close(got, torch.tensor(want, dtype=torch.float64))
 
 

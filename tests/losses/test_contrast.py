@@ -25,12 +25,12 @@ def memory(seed, width=3):
     return F.normalize(torch.randn(HELD, width, generator=generator, dtype=torch.float64), dim=1)
 
 
-def estimation(scores, z, negatives=3, held=HELD):
+def estimation(scores, z, negatives=3, held=HELD, eps=1e-7):
     """-log h(positive) - sum log of the noise's share, for rows of scores whose first is the positive's."""
     c, total = negatives / held, 0.0
     for row in scores:
         a = [math.exp(score) / z for score in row]
-        total -= math.log(a[0] / (a[0] + c + 1e-7)) + sum(math.log(c / (value + c + 1e-7)) for value in a[1:])
+        total -= math.log(a[0] / (a[0] + c + eps)) + sum(math.log(c / (value + c + eps)) for value in a[1:])
     return total / len(scores)
 
 
@@ -43,15 +43,15 @@ def products(rows, held, index=INDEX):
     return [[dot(row, held[k]) / TAU for k in index[i]] for i, row in enumerate(rows)]
 
 
-def relation(one, other):
-    return unit([float(a) - float(b) + 1e-6 for a, b in zip(one, other, strict=True)])
+def relation(one, other, eps):
+    return unit([float(a) - float(b) + eps for a, b in zip(one, other, strict=True)])
 
 
-def relations(rows, held, index=INDEX):
+def relations(rows, held, index=INDEX, eps=1e-6):
     """Every row against every anchor."""
     anchors = [held[k] for k in index[:, 0]]
     return [
-        [dot(relation(row, anchor), relation(held[k], anchor)) / TAU for k in index[i]]
+        [dot(relation(row, anchor, eps), relation(held[k], anchor, eps)) / TAU for k in index[i]]
         for i, row in enumerate(rows)
         for anchor in anchors
     ]
@@ -94,6 +94,24 @@ def test_both_sides_and_their_memories(kind):
                 torch.testing.assert_close(held[k], approx(unit(mixed)))
             untouched = [k for k in range(HELD) if k not in INDEX[:, 0]]
             assert torch.equal(held[untouched], memories[side][untouched])
+
+
+@each_kind
+def test_small_numbers_and_a_z_that_is_known(kind):
+    """The student's Z is given, the teacher's is that of the batch."""
+    torch.manual_seed(0)
+    knobs = {} if kind is CRD else {"relation_eps": 0.05}
+    loss = kind(HELD, 3, 5, 4, negatives=3, temperature=TAU, eps=0.01, **knobs).double()
+    loss.log_normaliser[0] = math.log(30.0)
+    memories = loss.teacher_memory.clone(), loss.student_memory.clone()
+    heads = zip(loss.heads, (STUDENT, WIDE_TEACHER), strict=True)
+    rows = [[unit(row) for row in head(x).detach()] for head, x in heads]
+    scores = partial(KINDS[kind][2], **({} if kind is CRD else {"eps": 0.05}))
+    first, second = (scores(one, held) for one, held in zip(rows, memories, strict=True))
+    want = estimation(first, 30.0, eps=0.01) + estimation(second, mean_exp(second) * HELD, eps=0.01)
+    got = loss(STUDENT, WIDE_TEACHER, n_id=INDEX[:, 0], negatives=INDEX[:, 1:]).detach()
+    torch.testing.assert_close(got, approx(want), rtol=1e-8, atol=0)
+    assert loss.log_normaliser.exp().tolist() == pytest.approx([30.0, mean_exp(second) * HELD])
 
 
 def test_relations_of_equal_memories():

@@ -7,6 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 import pytest
+import torch
 
 from graphkd.losses import GuardedKL, kl
 from graphkd.losses.guarded import guarded_kl
@@ -30,13 +31,16 @@ def test_formulas():
 def test_a_small_guard_is_kl(guard):
     got = guarded_kl(STUDENT, TEACHER, 2.0, eps=1e-12, guard=guard)
     assert float(got) == pytest.approx(float(kl(STUDENT, TEACHER, 2.0)), rel=1e-9)
+    assert torch.equal(GuardedKL(2.0, eps=0.0, guard=guard)(STUDENT, TEACHER), kl(STUDENT, TEACHER, 2.0))
+    sure = torch.tensor([[900.0, 0.0]], dtype=torch.float64)  # a probability of 0
+    assert guarded_kl(-sure, sure, eps=0.0, guard=guard) == 900
 
 
 def test_arguments():
     with pytest.raises(ValueError, match=r"'guard' must be one of \('target', 'ratio'\), got 'both'"):
         GuardedKL(guard="both")
-    with pytest.raises(ValueError, match="'eps' must be positive, got 0"):
-        GuardedKL(eps=0)
+    with pytest.raises(ValueError, match="'eps' must be at least 0, got -1"):
+        GuardedKL(eps=-1)
 
 
 class TestGuarded(Behaviour):

@@ -63,6 +63,14 @@ def test_pkt(kernel, knobs, kind):
     assert_value(pkt(STUDENT, WIDE_TEACHER, kernel, kind, **knobs), want)
 
 
+@pytest.mark.parametrize("kernel", ["cosine", "student_t"])
+def test_distances_with_an_eps_of_their_own(kernel):
+    p, q = (probabilities(x, kernel, eps=0.2) for x in (STUDENT, WIDE_TEACHER))
+    loss = PKT(kernel, "kl_ratio", eps=0.01, kernel_eps=0.2)
+    assert_value(loss(STUDENT, WIDE_TEACHER), divergence(p, q, "kl_ratio", 0.01) / 25)
+    assert_value(loss(STUDENT, loss.digest(WIDE_TEACHER)), divergence(p, q, "kl_ratio", 0.01) / 25)
+
+
 def test_the_survey_leaves_out_the_diagonal():
     p, q = (probabilities(x, "cosine", diagonal=False, eps=0.0) for x in (STUDENT, WIDE_TEACHER))
     assert_value(PKT.survey()(STUDENT, WIDE_TEACHER), divergence(p, q, "kl", 0.0) / 5)

@@ -89,6 +89,15 @@ def test_general():
     torch.testing.assert_close(general_target(LOGITS, LOGITS, LABELS), target)
 
 
+def test_general_of_peers_that_are_much_alike():
+    generator = torch.Generator().manual_seed(0)
+    apart = 0.02 * torch.randn(3, 40, 3, generator=generator, dtype=torch.float64)
+    y = torch.arange(40) % 3
+    errors = ((STUDENT[y] + apart).softmax(dim=-1) - torch.eye(3, dtype=torch.float64)[y]).flatten(1)
+    solved = torch.linalg.inv(errors @ errors.t()).sum(dim=1)
+    torch.testing.assert_close(general_weights(STUDENT[y] + apart, y), solved / solved.sum(), rtol=1e-9, atol=0)
+
+
 @pytest.mark.parametrize("target", ["naive", "linear", "min_logit", "general"])
 def test_peers_train(target):
     seen = []

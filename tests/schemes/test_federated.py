@@ -142,6 +142,11 @@ def test_fedftg_student():
     assert_value(fedftg_student(STUDENT, TEACHERS, weights), total / 15)
     alone = torch.tensor([1.0, 0.0, 0.0])[:, None].expand(3, 5)
     torch.testing.assert_close(fedftg_student(STUDENT, TEACHERS, alone), soft_cross_entropy(STUDENT, TEACHER) / 3)
+    half = torch.tensor([0.5, 0.0, 0.0])[:, None] * torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])  # clients who are absent
+    part = soft_cross_entropy(STUDENT[:3], TEACHER[:3]) / 3
+    torch.testing.assert_close(fedftg_student(STUDENT, TEACHERS, half), 0.5 * part * 3 / 5)
+    with pytest.raises(ValueError, match=r"'weights' must have shape \(3, 5\), got \(3,\)"):
+        fedftg_student(STUDENT, TEACHERS, WEIGHTS)
 
 
 def test_confusion_shares():

@@ -18,11 +18,12 @@ def bound(counts, gamma):
     return min(sum((2 + gap) / (4 * math.exp(gap)) for gap in gaps), 1 - 1 / len(counts))
 
 
-def moment(q, gamma, order):
+def moment(q, gamma, order, form="theorem"):
     e = 2 * gamma
     found = [e * e * order * (order + 1) / 2, e * order]
-    if q < 1 / (1 + math.exp(e)):
-        found.append(math.log((1 - q) * ((1 - q) / (1 - math.exp(e) * q)) ** order + q * math.exp(e * order)))
+    if q < (1 / (1 + math.exp(e)) if form == "theorem" else 0.5):
+        value = (1 - q) * ((1 - q) / (1 - math.exp(e) * q)) ** order + q * math.exp(e * order)
+        found += [math.log(value)] if value > 0 else []
     return min(found)
 
 
@@ -39,6 +40,19 @@ def test_accountant(gamma):
     assert spent.each.tolist() == pytest.approx(each, rel=1e-9)
     assert spent.epsilon == pytest.approx(min(each), rel=1e-9)
     assert each[spent.order - 1] == min(each)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.3, 0.5, 0.8])
+def test_the_authors_accountant(gamma):
+    counts = torch.tensor([[7.0, second, third] for second in range(8) for third in range(8)], dtype=torch.float64)
+    q = [bound(row.tolist(), gamma) for row in counts]
+    each = [[moment(one, gamma, order, "code") for order in range(1, 9)] for one in q]
+    found = log_moments(counts, gamma, form="code")
+    torch.testing.assert_close(found, torch.tensor(each, dtype=torch.float64), rtol=1e-7, atol=1e-14)
+    assert bool((found < log_moments(counts, gamma) - 1e-9).any()) == (gamma > 0.34)
+    spent = privacy_spent(counts, gamma, form="code")
+    sums = [sum(row[order - 1] for row in each) for order in range(1, 9)]
+    assert spent.epsilon == pytest.approx(min((s - math.log(1e-5)) / order for order, s in enumerate(sums, start=1)))
 
 
 def test_agreement_costs_less_than_doubt():
@@ -80,5 +94,7 @@ def test_errors():
     ):
         with pytest.raises(ValueError, match=message):
             noisy_votes(teacher, **options)
+    with pytest.raises(ValueError, match="'form' must be one of"):
+        log_moments(COUNTS, form="paper")
     with pytest.raises(ValueError, match=r"'delta' must be in \(0, 1\), got 1.0"):
         privacy_spent(COUNTS, delta=1.0)

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.checks import check_labels, check_same_shape, choose
 from graphkd.losses.response import cross_entropy, kl
-from graphkd.losses.soft_targets import soft_cross_entropy
 from graphkd.schemes.weights import check_stack, class_credibility, selective_distillation, soft_target
 
 Fusion = Literal["logits", "probabilities", "losses"]
@@ -134,10 +134,16 @@ def fedftg_generator(
 def fedftg_student(student: Tensor, teachers: Tensor, weights: Tensor) -> Tensor:
     """What the global model learns from fake rows: (N, C), (K, N, C), (K, N) -> scalar. Zhang et al., CVPR 2022.
 
-    Cross-entropy with sum_k w_ki softmax(t_ki), w_ki client k's share of the class of row i (over their sum), a mean
-    over N C entries as in the authors' code.
+    Cross-entropy with sum_k w_ki softmax(t_ki), w_ki client k's share of the class of row i, a mean over N C entries as
+    in the authors' code. A row whose class is held by clients who are absent counts as far as the shares go.
     """
-    return soft_cross_entropy(student, soft_target(teachers, weights=weights)) / student.size(-1)
+    check_stack(teachers)
+    check_same_shape(student, teachers[0])
+    if weights.shape != teachers.shape[:2]:
+        raise ValueError(f"'weights' must have shape {tuple(teachers.shape[:2])}, got {tuple(weights.shape)}")
+    s, t = (logits.to(accumulation_dtype(logits)) for logits in (student, teachers))
+    target = torch.einsum("kn,knc->nc", weights.to(t.dtype), t.softmax(dim=-1))
+    return -(target * s.log_softmax(dim=-1)).sum() / max(student.numel(), 1)
 
 
 def class_shares(y: Tensor, counts: Tensor) -> Tensor:
