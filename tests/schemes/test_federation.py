@@ -17,7 +17,7 @@ from tests.core.models import CLASSES, FEATURES, gcn, graph
 
 PUBLIC, PARTS = torch.arange(0, 10), (torch.arange(10, 18), torch.arange(18, 23), torch.arange(23, 30))
 SHORT = {"local": {"epochs": 3}, "distil": {"epochs": 4}}
-LOGITS = ("fedmd", "era", "cronus", "cfd", "mhat", "fedgems")
+LOGITS = ("fedmd", "fedmd-probabilities", "era", "cronus", "cfd", "mhat", "fedgems")
 ONE_ARCHITECTURE = ("fedavg", "fedbe", "fedgkd", "fedntd", "fedssd", "fedcad")
 
 
@@ -113,6 +113,28 @@ def test_clients_come_to_agree_on_public_rows(name):
     task.serve(0)
     task.receive(1)
     assert spread([client.model for client in task.clients]) < 0.5 * before
+
+
+def test_targets_are_means_of_logits_or_of_probabilities():
+    for name in ("fedmd", "fedmd-probabilities"):
+        task = federation(name, mixed=True)
+        answers = torch.stack([participant.send()["answers"] for participant in task.participants])
+        task.serve(0)
+        want = answers.mean(0) if name == "fedmd" else answers.softmax(-1).mean(0).log()
+        torch.testing.assert_close(task.serving.target, want)
+
+
+def test_a_participant_goes_on_from_its_state():
+    one, other = federation("fedgkd"), federation("fedgkd")
+    for task in (one, other):
+        task.receive(0)
+        task.participants[0].learn(0)
+        task.receive(1)
+    fresh = federation("fedgkd").participants[0]
+    fresh.load_state_dict(other.participants[0].state_dict())
+    for participant in (one.participants[0], fresh):
+        participant.learn(1)
+    assert apart(weights([one.clients[0].model]), weights([fresh.client.model])) == 0
 
 
 def test_fedgkd_is_taught_by_the_mean_of_the_last_models():

@@ -18,7 +18,7 @@ from graphkd.schemes.federated.method import Message, Method, labels, stack
 from graphkd.schemes.federated.objectives import LogitMAE, SelectiveKD, confusion_shares
 from graphkd.schemes.federated.participant import Participant
 from graphkd.schemes.federated.server import Server
-from graphkd.schemes.weights import entropy_reduction, selective_fusion, soft_target, trimmed_mean
+from graphkd.schemes.weights import Average, entropy_reduction, selective_fusion, soft_target, trimmed_mean
 
 _LEAST = 1e-12  # a probability of 0 over the wire
 
@@ -28,17 +28,19 @@ def fedavg() -> Method:
     return Method()
 
 
-def _mean(answers: Tensor, _: Server) -> Tensor:
-    return answers.mean(dim=0)
+def _mean(answers: Tensor, _: Server, *, average: Average) -> Tensor:
+    return soft_target(answers, average=average)
 
 
-def feddf() -> Method:
-    """FedAvg for each architecture, then all clients' mean logits distilled into each. Lin et al., NeurIPS 2020.
+def feddf(average: Average = "logits") -> Method:
+    """FedAvg for each architecture, then all clients' mean distilled into each. Lin et al., NeurIPS 2020.
 
     Choose it for weights that may be sent, architectures that differ and unlabelled public rows; it converges in fewer
-    rounds. The authors' local self-distillation is not here: their code throws its value away.
+    rounds. ``average``: of "logits", the paper's, or "probabilities", their code's option: choose that where clients
+    lack classes and architectures differ, since the logits of the most overfitted model, several times as large as
+    others', else outweigh all. The authors' local self-distillation is not here: their code throws its value away.
     """
-    return Method(fuse=_mean, server=KL())
+    return Method(fuse=partial(_mean, average=average), server=KL())
 
 
 def fedaux() -> Method:
@@ -107,13 +109,14 @@ def fedssd(weight: float = 1.0, *, by_row: bool = True) -> Method:
     return Method(local=local)
 
 
-def fedmd() -> Method:
+def fedmd(average: Average = "logits") -> Method:
     """Clients digest the mean of all logits on public rows. Li and Wang, 2019, arXiv:1910.03581.
 
     Choose it where weights must not leave the clients or cannot be averaged. The paper's clients first learn labelled
-    public rows, and revisit their own data at the very end; here they end with the digest.
+    public rows, which makes their logits alike, and revisit their own data at the very end; here they end with the
+    digest. ``average="probabilities"``, not the paper's, is the logarithm of the mean probabilities: see ``feddf``.
     """
-    return Method("answers", fuse=_mean, client=LogitMAE())
+    return Method("answers", fuse=partial(_mean, average=average), client=LogitMAE())
 
 
 def era(temperature: float = 0.1) -> Method:
@@ -180,6 +183,7 @@ def fedgems() -> Method:
 METHODS: dict[str, Callable[[], Method]] = {
     "fedavg": fedavg,
     "feddf": feddf,
+    "feddf-probabilities": partial(feddf, "probabilities"),
     "fedaux": fedaux,
     "fedbe": fedbe,
     "fedgkd": fedgkd,
@@ -187,6 +191,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "fedssd": fedssd,
     "fedcad": partial(fedssd, by_row=False),
     "fedmd": fedmd,
+    "fedmd-probabilities": partial(fedmd, "probabilities"),
     "era": era,
     "cronus": cronus,
     "cfd": cfd,
