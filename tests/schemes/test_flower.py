@@ -38,6 +38,7 @@ def same(one, other):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow  # three processes, each of which imports torch and Flower
 def test_two_client_processes_end_as_the_sequential_runner(tmp_path):
     ports = ",".join(map(str, free_ports(len(case.RUNS))))
     command = [sys.executable, "-m", "tests.schemes.flower_process"]
@@ -48,7 +49,7 @@ def test_two_client_processes_end_as_the_sequential_runner(tmp_path):
             with (tmp_path / f"{role}.log").open("w") as log:
                 arguments = [*command, role, ports, str(tmp_path)]
                 processes.append(subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=log, stderr=log))
-        codes = [process.wait(timeout=400) for process in processes]
+        codes = [process.wait(timeout=600) for process in processes]
     finally:
         for process in processes:
             process.kill()
