@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from statistics import fmean
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
@@ -26,21 +26,29 @@ from datasets import DATASETS, load
 from graphkd.gnn import accuracy
 from graphkd.schemes.federated import METHODS, Client, Federation, Method, class_parts, dirichlet_parts, fedftg
 
-PUBLIC = 0.2  # the share of test nodes that all see; they are no longer tested
+HELD = 0.25  # the share of labelled nodes whose labels nobody learns: settings are chosen by them
+
+
+def drawn(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """A share of the nodes of a mask, in random order."""
+    rows = mask.nonzero()[:, 0]
+    return rows[torch.randperm(rows.numel(), generator=generator)[: int(share * rows.numel())]]
 
 
 def split_up(data: Data, arguments: argparse.Namespace, seed: int) -> tuple[list[Data], Data, Data]:
     """Clients' sub-graphs, the public one, and the whole graph with the test nodes that are left.
 
-    Every node but the public ones belongs to one client, edges between clients are lost; labels of the training and
-    the validation nodes are known. Public labels are read by methods that say so.
+    Public are a share of the nodes that are neither training nor validation nodes; they are not tested. Every other
+    node belongs to one client, edges between clients are lost. Labels of the training and the validation nodes are
+    known, but for a quarter of them, the new validation nodes. Public labels are read by methods that say so.
     """
-    tested = data.test_mask.nonzero()[:, 0]
-    order = torch.randperm(tested.numel(), generator=torch.Generator().manual_seed(seed))
-    public = tested[order[: int(PUBLIC * tested.numel())]]
+    generator = torch.Generator().manual_seed(seed)
+    labelled = data.train_mask | data.val_mask
+    public = drawn(~labelled, arguments.public, generator)
+    held = torch.zeros_like(labelled).index_fill(0, drawn(labelled, HELD, generator), True)
     whole = data.clone()
     whole.test_mask[public] = False
-    whole.train_mask = data.train_mask | data.val_mask
+    whole.train_mask, whole.val_mask = labelled & ~held, held
     own = (~torch.zeros_like(data.test_mask).index_fill(0, public, True)).nonzero()[:, 0]
     if arguments.classes:
         parts = class_parts(data.y[own], arguments.clients, arguments.classes, seed=seed)
@@ -74,7 +82,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
 
 
 def runs(arguments: argparse.Namespace, data: Data, name: str, seed: int) -> Iterator[Row]:
-    """One method: the mean accuracy of the clients' models on the test nodes of the whole graph, the worst client's."""
+    """One method: the mean accuracy of the clients' models on nodes of the whole graph, tested and held back."""
     parts, public, whole = split_up(data, arguments, seed)
     kinds = [arguments.models[k % len(arguments.models)] for k in range(len(parts))]
     clients = [
@@ -102,8 +110,8 @@ def runs(arguments: argparse.Namespace, data: Data, name: str, seed: int) -> Ite
         "train_seconds": time.perf_counter() - started,
         **cost(found[0], whole),
     }
-    values = [accuracy(each, whole) for each in found]
-    for metric, value in (("accuracy", fmean(values)), ("worst_client", min(values))):
+    tested, held = ([accuracy(each, whole, mask) for each in found] for mask in ("test_mask", "val_mask"))
+    for metric, value in (("accuracy", fmean(tested)), ("worst_client", min(tested)), ("validation", fmean(held))):
         yield {**about, "metric": metric, "value": value}
 
 
@@ -120,6 +128,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--clients", type=int, default=5, help="default: %(default)s")
     add("--alpha", type=float, default=0.5, help="Dirichlet label skew, less is more (default: %(default)s)")
     add("--classes", type=int, help="so many classes a client, instead of --alpha")
+    add("--public", type=float, default=0.5, help="share of unlabelled nodes that all see (default: %(default)s)")
     add("--rounds", type=int, default=5, help="default: %(default)s")
     add("--local-epochs", type=int, default=40, help="a round, on own rows (default: %(default)s)")
     add("--distil-epochs", type=int, default=200, help="a round, on public rows (default: %(default)s)")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from benchmarks import federated
+from datasets import load
 
 SHORT = ["--dataset", "karate", "--clients", "2", "--alpha", "5", "--rounds", "1", "--local-epochs", "2"]
 SHORT += ["--distil-epochs", "2", "--seeds", "1"]
@@ -17,10 +19,22 @@ def test_rows_and_table(tmp_path, capsys):
     rows = federated.main([*SHORT, "--models", "gcn,mlp", "--methods", "alone,fedavg,fedmd", "--out", str(out)])
     assert [json.loads(line) for line in out.read_text().splitlines()] == rows
     assert {(row["method"], row["metric"]) for row in rows} == {
-        (method, metric) for method in ("alone", "fedmd") for metric in ("accuracy", "worst_client")
+        (method, metric) for method in ("alone", "fedmd") for metric in ("accuracy", "worst_client", "validation")
     }  # fedavg cannot average a GCN and an MLP
     assert all(0 <= row["value"] <= 1 and row["student"] == "gcn+mlp" for row in rows)
     assert "must have one architecture, got 2" in capsys.readouterr().out
+
+
+def test_nobody_learns_validation_test_or_public_labels():
+    arguments = federated.parse(SHORT)
+    data = load("karate", seed=0)
+    data.n_id = torch.arange(data.num_nodes)
+    parts, public, whole = federated.split_up(data, arguments, seed=0)
+    learnt = torch.cat([part.n_id[part.train_mask] for part in parts])
+    assert torch.equal(learnt.sort().values, whole.train_mask.nonzero()[:, 0])
+    assert torch.equal(whole.train_mask | whole.val_mask, data.train_mask | data.val_mask)
+    assert not bool((whole.train_mask & whole.val_mask).any())
+    assert not bool((whole.test_mask | whole.train_mask | whole.val_mask)[public.n_id].any())
 
 
 def test_wrong_choices(capsys):

@@ -12,11 +12,12 @@ from torch_geometric.nn import MLP
 from graphkd import Distiller, fit
 from graphkd.losses import CE
 from graphkd.schemes.federated import METHODS, Client, Federation, average_states, fedftg
+from graphkd.schemes.federated.method import seed_of
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 
 PUBLIC, PARTS = torch.arange(0, 10), (torch.arange(10, 18), torch.arange(18, 23), torch.arange(23, 30))
 SHORT = {"local": {"epochs": 3}, "distil": {"epochs": 4}}
-LOGITS = ("fedmd", "era", "cronus", "cfd", "mhat", "fedgems")
+LOGITS = ("fedmd", "fedmd-probabilities", "era", "cronus", "cfd", "mhat", "fedgems")
 ONE_ARCHITECTURE = ("fedavg", "fedbe", "fedgkd", "fedntd", "fedssd", "fedcad")
 
 
@@ -66,7 +67,7 @@ def test_fedavg_is_the_mean_of_what_clients_learn():
     for who, rows in enumerate(PARTS):
         model = copy.deepcopy(start)
         data = part(rows)
-        fit(Distiller(model, losses=CE(where="train_mask")), data, epochs=3, seed=task.seed_of(0, who))
+        fit(Distiller(model, losses=CE(where="train_mask")), data, epochs=3, seed=seed_of(7, "learn", 0, who))
         states.append(model.state_dict())
     want = average_states(states, [8, 5, 7])
     assert apart(weights(ends), [want] * 3) == 0
@@ -76,7 +77,7 @@ def test_who_learns_first_does_not_matter():
     one, other = federation("fedmd", mixed=True), federation("fedmd", mixed=True)
     for task, order in ((one, (0, 1, 2)), (other, (2, 0, 1))):
         for who in order:
-            task.learn(who, 0)
+            task.participants[who].learn(0)
     assert apart(*(weights([client.model for client in task.clients]) for task in (one, other))) == 0
 
 
@@ -89,8 +90,8 @@ def test_weights_of_different_models_cannot_be_averaged(name):
 def test_feddf_fuses_different_models():
     task = federation("feddf", mixed=True)
     models = task.run(2, progress=False)
-    assert len(task.globals) == 3
-    assert apart(weights(models), weights(task.globals)) == 0
+    assert len(task.serving.globals) == 3
+    assert apart(weights(models), weights(task.serving.globals)) == 0
 
 
 @pytest.mark.parametrize("name", ["fedmd", "feddf"])
@@ -107,18 +108,41 @@ def test_clients_come_to_agree_on_public_rows(name):
     task = federation(name, mixed=True, distil={"epochs": 60})
     task.receive(0)
     for who in range(3):
-        task.learn(who, 0)
+        task.participants[who].learn(0)
     before = spread([client.model for client in task.clients])
     task.serve(0)
     task.receive(1)
     assert spread([client.model for client in task.clients]) < 0.5 * before
 
 
+def test_targets_are_means_of_logits_or_of_probabilities():
+    for name in ("fedmd", "fedmd-probabilities"):
+        task = federation(name, mixed=True)
+        answers = torch.stack([participant.send()["answers"] for participant in task.participants])
+        task.serve(0)
+        want = answers.mean(0) if name == "fedmd" else answers.softmax(-1).mean(0).log()
+        torch.testing.assert_close(task.serving.target, want)
+
+
+def test_a_participant_goes_on_from_its_state():
+    one, other = federation("fedgkd"), federation("fedgkd")
+    for task in (one, other):
+        task.receive(0)
+        task.participants[0].learn(0)
+        task.receive(1)
+    fresh = federation("fedgkd").participants[0]
+    fresh.load_state_dict(other.participants[0].state_dict())
+    for participant in (one.participants[0], fresh):
+        participant.learn(1)
+    assert apart(weights([one.clients[0].model]), weights([fresh.client.model])) == 0
+
+
 def test_fedgkd_is_taught_by_the_mean_of_the_last_models():
     task = federation("fedgkd")
     task.run(2, progress=False)
-    assert len(task.past) == 3
-    assert apart(task.past[-1], weights(task.globals)) == 0
+    for participant in task.participants:
+        assert len(participant.past) == 3
+        assert apart(participant.past[-1:], weights(task.serving.globals)) == 0
 
 
 def test_fedftg_needs_no_public_rows():
@@ -126,7 +150,7 @@ def test_fedftg_needs_no_public_rows():
     averaged = Federation(METHODS["fedavg"](), clients(), local={"epochs": 2})
     one, other = (weights(each.run(1, progress=False)) for each in (task, averaged))
     assert apart(one, other) > 1e-4
-    assert all(p.grad is None for client in task.clients for p in client.model.parameters())
+    assert apart(one, weights(task.serving.globals * 3)) == 0
 
 
 def test_what_is_missing_is_told():

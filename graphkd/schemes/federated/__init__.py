@@ -2,6 +2,7 @@
 
 from graphkd.schemes.federated.aggregate import average_states, quantise, sample_state
 from graphkd.schemes.federated.fedftg import fedftg
+from graphkd.schemes.federated.method import Method
 from graphkd.schemes.federated.methods import METHODS
 from graphkd.schemes.federated.objectives import (
     GeneratorTerms,
@@ -14,8 +15,10 @@ from graphkd.schemes.federated.objectives import (
     fedftg_student,
     logit_mae,
 )
+from graphkd.schemes.federated.participant import Client, Participant
 from graphkd.schemes.federated.partition import class_parts, dirichlet_parts
-from graphkd.schemes.federated.rounds import Client, Federation, Method
+from graphkd.schemes.federated.rounds import Federation
+from graphkd.schemes.federated.server import Server
 
 __all__ = [
     "METHODS",
@@ -24,7 +27,9 @@ __all__ = [
     "GeneratorTerms",
     "LogitMAE",
     "Method",
+    "Participant",
     "SelectiveKD",
+    "Server",
     "average_states",
     "class_parts",
     "class_shares",

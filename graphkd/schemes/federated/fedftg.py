@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from graphkd.core.rng import seeded
 from graphkd.core.view import Viewer
+from graphkd.schemes.federated.method import Message, Method, seed_of, stack
 from graphkd.schemes.federated.objectives import class_shares, fedftg_generator, fedftg_student
-from graphkd.schemes.federated.rounds import Client, Federation, Method
+from graphkd.schemes.federated.participant import Participant
+from graphkd.schemes.federated.server import Server
 
 
 class Generator(nn.Module):
@@ -59,19 +61,19 @@ def fedftg(
             generator_steps=generator_steps,
             student_steps=student_steps,
             lr=lr,
-        )
+        ),
+        tell=partial(_counts, classes=classes),
     )
 
 
-def _counts(client: Client, classes: int) -> Tensor:
-    labels = client.data["y"]
-    return torch.bincount(
-        labels[client.data["train_mask"]] if "train_mask" in client.data else labels, minlength=classes
-    )
+def _counts(participant: Participant, classes: int) -> Message:
+    data = participant.client.data
+    labels = data["y"][data["train_mask"]] if "train_mask" in data else data["y"]
+    return {"counts": torch.bincount(labels, minlength=classes), "width": torch.tensor(data["x"].size(1))}
 
 
 def _refine(
-    federation: Federation,
+    server: Server,
     number: int,
     *,
     classes: int,
@@ -82,18 +84,18 @@ def _refine(
     student_steps: int,
     lr: float,
 ) -> None:
-    counts = torch.stack([_counts(client, classes) for client in federation.clients])
-    student = federation.globals[0]
-    like = federation.clients[0].data["x"]
-    teachers = [Viewer(client.model.eval()) for client in federation.clients]
+    counts = stack(server.messages, "counts")
+    student = server.globals[0]
+    like = next(student.parameters())
+    teachers = [Viewer(model) for model in server.client_models()]
     own = Viewer(student)
     edges = torch.empty(2, 0, dtype=torch.long, device=like.device)
 
     def answer(viewer: Viewer, x: Tensor) -> Tensor:
         return viewer({"x": x, "edge_index": edges})["logits"]
 
-    with seeded(federation.seed_of(number, len(federation.clients))):
-        generator = Generator(noise, classes, like.size(1)).to(like)
+    with seeded(seed_of(server.seed, "serve", number)):
+        generator = Generator(noise, classes, int(server.messages[0]["width"])).to(like)
         learners = [torch.optim.Adam(model.parameters(), lr=lr) for model in (generator, student)]
         for _ in range(steps):
             y = torch.multinomial(counts.sum(dim=0).double(), rows, replacement=True)
@@ -114,8 +116,7 @@ def _refine(
             student.train()
             for _ in range(student_steps):
                 _step(learners[1], fedftg_student(answer(own, x), taught, weights))
-        for model in (student, *(client.model for client in federation.clients)):
-            model.zero_grad()
+        student.zero_grad()
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
@@ -15,9 +14,11 @@ from graphkd.losses.response import CE, KL
 from graphkd.losses.soft_targets import SoftCE
 from graphkd.schemes.certainty import certainty
 from graphkd.schemes.federated.aggregate import quantise
+from graphkd.schemes.federated.method import Message, Method, labels, stack
 from graphkd.schemes.federated.objectives import LogitMAE, SelectiveKD, confusion_shares
-from graphkd.schemes.federated.rounds import Federation, Method, labels
-from graphkd.schemes.weights import entropy_reduction, selective_fusion, soft_target, trimmed_mean
+from graphkd.schemes.federated.participant import Participant
+from graphkd.schemes.federated.server import Server
+from graphkd.schemes.weights import Average, entropy_reduction, selective_fusion, soft_target, trimmed_mean
 
 _LEAST = 1e-12  # a probability of 0 over the wire
 
@@ -27,17 +28,19 @@ def fedavg() -> Method:
     return Method()
 
 
-def _mean(answers: Tensor, _: Federation) -> Tensor:
-    return answers.mean(dim=0)
+def _mean(answers: Tensor, _: Server, *, average: Average) -> Tensor:
+    return soft_target(answers, average=average)
 
 
-def feddf() -> Method:
-    """FedAvg for each architecture, then all clients' mean logits distilled into each. Lin et al., NeurIPS 2020.
+def feddf(average: Average = "logits") -> Method:
+    """FedAvg for each architecture, then all clients' mean distilled into each. Lin et al., NeurIPS 2020.
 
     Choose it for weights that may be sent, architectures that differ and unlabelled public rows; it converges in fewer
-    rounds. The authors' local self-distillation is not here: their code throws its value away.
+    rounds. ``average``: of "logits", the paper's, or "probabilities", their code's option: choose that where clients
+    lack classes and architectures differ, since the logits of the most overfitted model, several times as large as
+    others', else outweigh all. The authors' local self-distillation is not here: their code throws its value away.
     """
-    return Method(fuse=_mean, server=KL())
+    return Method(fuse=partial(_mean, average=average), server=KL())
 
 
 def fedaux() -> Method:
@@ -46,14 +49,16 @@ def fedaux() -> Method:
     Choose it over FedDF where clients' inputs differ, and each knows about another part of the public rows. Certainties
     are of the features ``x`` themselves, without the pretrained extractor, and without noise: they are not private.
     """
-    return Method(fuse=_certain, server=KL())
+    fuse = lambda answers, server: soft_target(  # noqa: E731
+        answers, weights=stack(server.messages, "certainty"), average="logits"
+    )
+    return Method(fuse=fuse, server=KL(), tell=_certainty)
 
 
-def _certain(answers: Tensor, federation: Federation) -> Tensor:
-    assert federation.public is not None
-    x = federation.public["x"]
-    scores = torch.stack([certainty(client.data["x"], x).scores(x) for client in federation.clients])
-    return soft_target(answers, weights=scores, average="logits")
+def _certainty(participant: Participant) -> Message:
+    assert participant.public is not None
+    x = participant.public["x"]
+    return {"certainty": certainty(participant.client.data["x"], x).scores(x)}
 
 
 def fedbe(samples: int = 10) -> Method:
@@ -71,7 +76,7 @@ def fedgkd(gamma: float = 0.2, history: int = 5) -> Method:
 
     Choose it where FedAvg's clients drift apart and there are no public rows.
     """
-    return Method(local=lambda federation, known: labels(federation, known) + gamma / 2 * KL(), history=history)
+    return Method(local=lambda own, known: labels(own, known) + gamma / 2 * KL(), history=history)
 
 
 def fedntd(beta: float = 1.0, temperature: float = 1.0) -> Method:
@@ -80,8 +85,8 @@ def fedntd(beta: float = 1.0, temperature: float = 1.0) -> Method:
     Choose it over FedGKD where clients lack whole classes, which they else forget. arXiv:2106.03097.
     """
 
-    def local(federation: Federation, known: nn.Module) -> Loss:
-        hard = labels(federation, known)
+    def local(participant: Participant, known: nn.Module) -> Loss:
+        hard = labels(participant, known)
         return hard + beta * NCKD(temperature, where=hard.where)
 
     return Method(local=local)
@@ -94,8 +99,8 @@ def fedssd(weight: float = 1.0, *, by_row: bool = True) -> Method:
     those ``SelectiveKD`` gets its confusion. ``by_row=False`` is ``fedcad``.
     """
 
-    def local(federation: Federation, known: nn.Module) -> Loss:
-        hard, public = labels(federation, known), federation.public
+    def local(participant: Participant, known: nn.Module) -> Loss:
+        hard, public = labels(participant, known), participant.public
         if public is None or "y" not in public:
             raise ValueError("this method needs labelled public rows: give 'public' with 'y'")
         confusion = confusion_shares(Frozen(known)(public)["logits"], public["y"])
@@ -104,13 +109,14 @@ def fedssd(weight: float = 1.0, *, by_row: bool = True) -> Method:
     return Method(local=local)
 
 
-def fedmd() -> Method:
+def fedmd(average: Average = "logits") -> Method:
     """Clients digest the mean of all logits on public rows. Li and Wang, 2019, arXiv:1910.03581.
 
     Choose it where weights must not leave the clients or cannot be averaged. The paper's clients first learn labelled
-    public rows, and revisit their own data at the very end; here they end with the digest.
+    public rows, which makes their logits alike, and revisit their own data at the very end; here they end with the
+    digest. ``average="probabilities"``, not the paper's, is the logarithm of the mean probabilities: see ``feddf``.
     """
-    return Method("answers", fuse=_mean, client=LogitMAE())
+    return Method("answers", fuse=partial(_mean, average=average), client=LogitMAE())
 
 
 def era(temperature: float = 0.1) -> Method:
@@ -128,7 +134,7 @@ def cronus(trim: int = 1) -> Method:
     Their clients learn own and public rows together, here one after the other.
     """
 
-    def robust(answers: Tensor, _: Federation) -> Tensor:
+    def robust(answers: Tensor, _: Server) -> Tensor:
         return trimmed_mean(answers.softmax(dim=-1), trim).clamp_min(_LEAST).log()
 
     return Method("answers", fuse=robust, client=SoftCE())
@@ -165,11 +171,11 @@ def fedgems() -> Method:
     answers. arXiv:2110.11027; how the paper weights its terms is unknown to us.
     """
 
-    def fused(answers: Tensor, federation: Federation) -> Tensor:
-        public, server = federation.public, federation.server
-        if public is None or "y" not in public or server is None:
+    def fused(answers: Tensor, server: Server) -> Tensor:
+        public, model = server.public, server.model
+        if public is None or "y" not in public or model is None:
             raise ValueError("this method needs labelled public rows: give 'public' with 'y', and 'server'")
-        return selective_fusion(federation.answer(server), answers, public["y"]).clamp_min(-30)  # e^-30: no infinity
+        return selective_fusion(server.answer(model), answers, public["y"]).clamp_min(-30)  # e^-30: no infinity
 
     return Method("answers", fuse=fused, server=SoftCE() + CE(), client=KL(), returns_server=True)
 
@@ -177,6 +183,7 @@ def fedgems() -> Method:
 METHODS: dict[str, Callable[[], Method]] = {
     "fedavg": fedavg,
     "feddf": feddf,
+    "feddf-probabilities": partial(feddf, "probabilities"),
     "fedaux": fedaux,
     "fedbe": fedbe,
     "fedgkd": fedgkd,
@@ -184,6 +191,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "fedssd": fedssd,
     "fedcad": partial(fedssd, by_row=False),
     "fedmd": fedmd,
+    "fedmd-probabilities": partial(fedmd, "probabilities"),
     "era": era,
     "cronus": cronus,
     "cfd": cfd,

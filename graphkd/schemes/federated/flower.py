@@ -1,0 +1,216 @@
+"""The same two sides in processes of their own, on any machines, by Flower (Beutel et al., 2020, arXiv:2007.14390).
+
+``FlowerStrategy`` wraps a ``Server``, ``client_fn`` a ``Participant``; the steps are theirs, so a run gives what
+``Federation`` gives for the same seeds. Messages are safetensors: nothing that is unpickled goes over the wire.
+
+The server's process, then each client's::
+
+    strategy = FlowerStrategy(Server(fedmd(), public=public, distil=distil), clients=2, rounds=10)
+    start_server(server_address="127.0.0.1:8080", config=strategy.config, strategy=strategy)
+
+    mine = Participant(0, Client(model, data), fedmd(), public, local=local, distil=distil)
+    start_client(server_address="127.0.0.1:8080", client_fn=client_fn(lambda _: mine))
+
+The server is started first. ``flwr.server.start_server`` and ``flwr.client.start_client`` need one port, no files and
+no more processes than there are participants, which is why our tests use them; Flower calls them deprecated. Under a
+SuperLink, which wants an app bundle and starts a process for every message, ``server_app`` and ``client_app`` take the
+same strategy and clients: what a client must remember from round to round lies in Flower's context.
+
+Needs Flower, ``pip install "graphkd[federated]"``. Its telemetry is off, unless FLWR_TELEMETRY_ENABLED says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from graphkd.core.distiller import Distiller
+from graphkd.schemes.federated.method import Message, labels
+from graphkd.schemes.federated.participant import Participant
+from graphkd.schemes.federated.server import Server
+
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # Flower reads it when it is imported
+try:
+    from flwr import client as flwr_client
+    from flwr.app import ConfigRecord, Context, RecordDict
+    from flwr.clientapp import ClientApp
+    from flwr.common import typing as flwr_types
+    from flwr.server import ClientManager, ServerAppComponents, ServerConfig
+    from flwr.server.client_proxy import ClientProxy
+    from flwr.server.strategy import Strategy
+    from flwr.serverapp import ServerApp
+    from safetensors.torch import load, save
+except ModuleNotFoundError as error:
+    raise ImportError('federated clients on Flower need flwr: pip install "graphkd[federated]"') from error
+
+_FORMAT = "safetensors"
+_STATE = "graphkd"  # the entry of a client's context
+_OK = flwr_types.Status(flwr_types.Code.OK, "")
+
+
+def pack(message: Message) -> flwr_types.Parameters:
+    """A message as Flower carries it: one entry, in the safetensors format."""
+    return flwr_types.Parameters([_dump(message)], _FORMAT)
+
+
+def unpack(parameters: flwr_types.Parameters) -> Message:
+    """The message in Flower's parameters; ValueError where they are of another format."""
+    if parameters.tensor_type != _FORMAT or len(parameters.tensors) != 1:
+        found = f"{len(parameters.tensors)} of type {parameters.tensor_type!r}"
+        raise ValueError(f"'parameters' must be one entry of type {_FORMAT!r}, got {found}")
+    return load(parameters.tensors[0])
+
+
+def _dump(message: Message) -> bytes:
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in message.items()})
+
+
+class FlowerStrategy(Strategy):
+    """A ``Server`` as a Flower strategy: ``rounds`` rounds among ``clients`` participants, numbered from 0.
+
+    It waits ``timeout`` seconds for them to come. All must answer in every round: what the method makes of fewer is
+    another method, so a client that fails or leaves ends the run with RuntimeError. The last receipt is Flower's
+    evaluation after the last round, whose history has the mean cross-entropy of own labelled rows.
+    """
+
+    def __init__(self, server: Server, clients: int, rounds: int, *, timeout: int = 600) -> None:
+        expected = len(server.kind_of) or clients
+        if clients != expected or clients < 1 or rounds < 1:
+            raise ValueError(f"'clients' must be {max(expected, 1)} and 'rounds' at least 1, got {clients}, {rounds}")
+        self.server, self.clients, self.rounds, self.timeout = server, clients, rounds, timeout
+        self.order: list[ClientProxy] = []
+
+    @property
+    def config(self) -> ServerConfig:
+        """For ``start_server``."""
+        return ServerConfig(num_rounds=self.rounds)
+
+    def initialize_parameters(self, client_manager: ClientManager) -> flwr_types.Parameters:
+        """Wait for all clients and ask who they are; weights are the server's, and go out round by round."""
+        client_manager.num_available()  # under a SuperLink this lets it see who is there; else 5 seconds pass
+        if not client_manager.wait_for(self.clients, self.timeout):
+            raise RuntimeError(f"{self.clients} clients were waited for, {client_manager.num_available()} came")
+        proxies = list(client_manager.all().values())
+        ask = flwr_types.GetPropertiesIns({})
+        numbers = [int(p.get_properties(ask, self.timeout, 0).properties["who"]) for p in proxies]
+        if sorted(numbers) != list(range(self.clients)):
+            raise RuntimeError(f"clients must be numbered 0 to {self.clients - 1}, got {sorted(numbers)}")
+        self.order = [proxies[numbers.index(who)] for who in range(self.clients)]
+        return pack({})
+
+    def configure_fit(
+        self,
+        server_round: int,
+        parameters: flwr_types.Parameters,  # noqa: ARG002 - Flower's signature
+        client_manager: ClientManager,  # noqa: ARG002
+    ) -> list[tuple[ClientProxy, flwr_types.FitIns]]:
+        """Every client gets what the server has for it."""
+        return [(proxy, flwr_types.FitIns(*self._ins(who, server_round - 1))) for who, proxy in enumerate(self.order)]
+
+    def _ins(self, who: int, number: int) -> tuple[flwr_types.Parameters, dict[str, Any]]:
+        return pack(self.server.broadcast(who)), {"number": number}
+
+    def _sorted(self, results: list[tuple[ClientProxy, Any]], failures: list[Any]) -> list[Any]:
+        if failures or len(results) != self.clients:
+            raise RuntimeError(f"all {self.clients} clients must answer, {len(results)} did, others: {failures}")
+        answers = {proxy.cid: result for proxy, result in results}
+        return [answers[proxy.cid] for proxy in self.order]
+
+    def aggregate_fit(
+        self, server_round: int, results: list[tuple[ClientProxy, flwr_types.FitRes]], failures: list[Any]
+    ) -> tuple[flwr_types.Parameters, dict[str, Any]]:
+        """The server gets what all clients send."""
+        messages = [unpack(result.parameters) for result in self._sorted(results, failures)]
+        self.server.serve(server_round - 1, messages)
+        return pack({}), {}
+
+    def configure_evaluate(
+        self,
+        server_round: int,
+        parameters: flwr_types.Parameters,  # noqa: ARG002
+        client_manager: ClientManager,  # noqa: ARG002
+    ) -> list[tuple[ClientProxy, flwr_types.EvaluateIns]]:
+        """After the last round, the last receipt."""
+        if server_round < self.rounds:
+            return []
+        return [(proxy, flwr_types.EvaluateIns(*self._ins(who, server_round))) for who, proxy in enumerate(self.order)]
+
+    def aggregate_evaluate(
+        self, server_round: int, results: list[tuple[ClientProxy, flwr_types.EvaluateRes]], failures: list[Any]
+    ) -> tuple[float | None, dict[str, Any]]:
+        """The mean loss, each client's by how many rows it has."""
+        if server_round < self.rounds:
+            return None, {}
+        found = self._sorted(results, failures)
+        return sum(res.loss * res.num_examples for res in found) / sum(res.num_examples for res in found), {}
+
+    def evaluate(self, server_round: int, parameters: flwr_types.Parameters) -> None:
+        """The server has no data of its own to evaluate on."""
+
+
+class FlowerClient(flwr_client.Client):
+    """A ``Participant`` as a Flower client, which remembers in the ``state`` of Flower's context."""
+
+    def __init__(self, participant: Participant, state: RecordDict) -> None:
+        self.participant, self.remembered = participant, state
+        if _STATE in state:
+            participant.load_state_dict(load(state[_STATE]["state"]))
+
+    def _receive(self, ins: flwr_types.FitIns | flwr_types.EvaluateIns) -> int:
+        number = int(ins.config["number"])
+        self.participant.receive(number, unpack(ins.parameters))
+        return number
+
+    def _remember(self) -> None:
+        self.remembered[_STATE] = ConfigRecord({"state": _dump(self.participant.state_dict())})
+
+    def get_properties(self, ins: flwr_types.GetPropertiesIns) -> flwr_types.GetPropertiesRes:  # noqa: ARG002
+        """Who it is."""
+        return flwr_types.GetPropertiesRes(_OK, {"who": self.participant.who})
+
+    def fit(self, ins: flwr_types.FitIns) -> flwr_types.FitRes:
+        """Receive, learn, send."""
+        self.participant.learn(self._receive(ins))
+        self._remember()
+        return flwr_types.FitRes(_OK, pack(self.participant.send()), self.participant.client.size, {})
+
+    def evaluate(self, ins: flwr_types.EvaluateIns) -> flwr_types.EvaluateRes:
+        """The last receipt."""
+        self._receive(ins)
+        self._remember()
+        client = self.participant.client
+        return flwr_types.EvaluateRes(_OK, _loss(self.participant), client.size, {})
+
+
+@torch.no_grad()
+def _loss(participant: Participant) -> float:
+    client = participant.client
+    task = Distiller(client.model, losses=labels(participant, client.model)).eval()
+    return float(task(client.data).loss)
+
+
+def client_fn(participant: Callable[[Context], Participant]) -> Callable[[Context], flwr_client.Client]:
+    """What Flower calls for every message; ``participant`` may build one anew, or give the same each time."""
+
+    def made(context: Context) -> flwr_client.Client:
+        return FlowerClient(participant(context), context.state)
+
+    return made
+
+
+def client_app(participant: Callable[[Context], Participant]) -> ClientApp:
+    """A client for Flower's SuperNode."""
+    return ClientApp(client_fn=client_fn(participant))
+
+
+def server_app(strategy: Callable[[Context], FlowerStrategy]) -> ServerApp:
+    """A server for Flower's SuperLink."""
+
+    def made(context: Context) -> ServerAppComponents:
+        found = strategy(context)
+        return ServerAppComponents(strategy=found, config=found.config)
+
+    return ServerApp(server_fn=made)
