@@ -24,6 +24,8 @@ from graphkd.losses import KL
 from graphkd.schemes import (
     Adversarial,
     CollaborativeExperts,
+    DataFreeRegression,
+    FakeTurns,
     FeatureAdversary,
     Progressive,
     Translator,
@@ -98,6 +100,15 @@ def _multi_target(lesson: Lesson) -> nn.Module:
     return fit(task, changed(lesson.data, domain=domain), **lesson.options)
 
 
+def _data_free(lesson: Lesson) -> nn.Module:
+    """Logits regressed on made-up features of the real nodes and edges."""
+    noise, width = 50, lesson.data.num_features
+    with seeded(lesson.options["seed"]):
+        generator = nn.Sequential(nn.Linear(noise, 128), nn.ReLU(), nn.Linear(128, width))
+    task = DataFreeRegression(lesson.student, lesson.teacher, generator, noise=noise)
+    return fit(task, FakeTurns(lesson.data), **lesson.options)
+
+
 METHODS: dict[str, Train] = {
     "function_matching": _function_matching,
     "parallel_data": _parallel,
@@ -106,5 +117,6 @@ METHODS: dict[str, Train] = {
     "cycada": _cycada,
     "bidirectional_translated": _bidirectional,
     "multi_target": _multi_target,
+    "data_free_regression": _data_free,
     "feature_adversary": by_loss(lambda lesson: LABELS + KL(TEMPERATURE) + 0.1 * FeatureAdversary(*lesson.widths)),
 }

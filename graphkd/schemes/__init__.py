@@ -81,6 +81,14 @@ from graphkd.schemes.private import Privacy, Votes, log_moments, noisy_votes, pr
 from graphkd.schemes.pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
 from graphkd.schemes.ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
 from graphkd.schemes.records import Record, activation_loss, reconstruct
+from graphkd.schemes.regression import (
+    DataFreeRegression,
+    FakeTurn,
+    FakeTurns,
+    attentive_student,
+    error_range,
+    outlier_rejecting_student,
+)
 from graphkd.schemes.robust import RobustDistiller, ard, attacked
 from graphkd.schemes.self_supervised import SSKD, SSKDKnobs, reliable_rows, self_supervised, sskd
 from graphkd.schemes.stochastic import Stochastic, stochastic_ensemble
@@ -119,9 +127,12 @@ __all__ = [
     "CollaborativeExperts",
     "CrossTerms",
     "Curriculum",
+    "DataFreeRegression",
     "Ends",
     "Exit",
     "Exits",
+    "FakeTurn",
+    "FakeTurns",
     "FeatureAdversary",
     "Federation",
     "Found",
@@ -168,6 +179,7 @@ __all__ = [
     "anomaly_score",
     "ard",
     "attacked",
+    "attentive_student",
     "bidirectional",
     "boltzmann",
     "born_again",
@@ -192,6 +204,7 @@ __all__ = [
     "ends",
     "entropy_reduction",
     "epsilon_greedy",
+    "error_range",
     "exit_hint",
     "ffl",
     "fit_masked",
@@ -228,6 +241,7 @@ __all__ = [
     "oracle_kd",
     "oracle_student",
     "oracle_weights",
+    "outlier_rejecting_student",
     "pair_discrimination",
     "pair_policy",
     "parallel_student",

@@ -128,6 +128,11 @@ def logits_with(model: nn.Module, batch: Batch, parameters: Mapping[str, Tensor]
     return logits
 
 
+def constant_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits whose gradient goes to the batch alone, not to the model: (N, C)."""
+    return logits_with(model, batch, {name: value.detach() for name, value in model.named_parameters()})
+
+
 def quizzed(data: Batch, share: float = 0.2, seed: int = 0) -> Any:
     """``data`` with a random share of ``train_mask``, one row at least, moved to ``quiz_mask``."""
     rows = data["train_mask"].nonzero()[:, 0]

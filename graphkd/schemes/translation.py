@@ -17,7 +17,7 @@ from graphkd.losses.response import CE
 from graphkd.losses.soft_targets import PseudoLabel
 from graphkd.schemes.adaptation import Adversarial, adversarial_adaptation
 from graphkd.schemes.augment import changed
-from graphkd.schemes.meta import logits_with
+from graphkd.schemes.meta import constant_logits
 
 
 class Translator(nn.Module):
@@ -56,8 +56,7 @@ class Translation(nn.Module):
         source, target = batch["source_mask"], batch["target_mask"]
         said = self._teacher(batch)["logits"][source].argmax(dim=1)
         seen = translated(batch, self.student)
-        constant = {name: value.detach() for name, value in self._teacher.model.named_parameters()}
-        logits = logits_with(self._teacher.model, seen, constant)[source]
+        logits = constant_logits(self._teacher.model, seen)[source]
         shown = batch["x"][target], seen["x"][source]  # who is to be taken for whom: the second for the first
         translator, discriminator = adversarial_adaptation(logits, said, shown, self.discriminator, weight=self.weight)
         terms = {"translator": translator.detach(), "discriminator": discriminator.detach()}
