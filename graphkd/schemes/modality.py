@@ -99,7 +99,7 @@ def multimodal_expansion(
     losses: Loss | None = None,
     **options: Any,
 ) -> nn.Module:
-    """A teacher of one modality labels rows for a student of several. Xue, Ren, Gao and Zhao, ICCV 2021 (MKE).
+    """A teacher of one modality labels rows for a student of several. Xue, Ren, Gao and Zhao, ICCV 2021.
 
     Choose it where labels exist for one modality, a second one comes in unlabelled (text beside interactions, say), and
     the student is to surpass its teacher: pseudo-labels carry the task over, ``gamma`` times the consistency of
