@@ -20,13 +20,14 @@ from benchmarks.scheme_methods_teachers import TEMPERATURE, alone, critic, domai
 from graphkd import Distiller, Frozen, fit
 from graphkd.core.rng import seeded
 from graphkd.gnn import deepwalk
-from graphkd.losses import KL
+from graphkd.losses import CC, KL
 from graphkd.schemes import (
     Adversarial,
     CollaborativeExperts,
     DataFreeRegression,
     FakeTurns,
     FeatureAdversary,
+    GroupBatches,
     Progressive,
     Translator,
     Translators,
@@ -109,6 +110,17 @@ def _data_free(lesson: Lesson) -> nn.Module:
     return fit(task, FakeTurns(lesson.data), **lesson.options)
 
 
+def _class_uniform(lesson: Lesson) -> nn.Module:
+    """Correlation congruence on labelled nodes, drawn class by class."""
+    data = lesson.data
+    groups = torch.where(data["train_mask"], data["y"], -1)
+    rows = int(groups.unique(return_counts=True)[1][1:].min())
+    count = int(groups.unique().numel()) - 1
+    losses = LABELS + KL(TEMPERATURE) + 0.003 * CC(where="drawn")
+    task = Distiller(lesson.student, Frozen(lesson.teacher), losses, taps={"hidden": lesson.hidden})
+    return fit(task, GroupBatches(data, groups, count=count, rows=rows), **lesson.options)
+
+
 METHODS: dict[str, Train] = {
     "function_matching": _function_matching,
     "parallel_data": _parallel,
@@ -117,6 +129,7 @@ METHODS: dict[str, Train] = {
     "cycada": _cycada,
     "bidirectional_translated": _bidirectional,
     "multi_target": _multi_target,
+    "cc_class_uniform": _class_uniform,
     "data_free_regression": _data_free,
     "feature_adversary": by_loss(lambda lesson: LABELS + KL(TEMPERATURE) + 0.1 * FeatureAdversary(*lesson.widths)),
 }

@@ -46,6 +46,7 @@ from graphkd.schemes.experts import CollaborativeExperts
 from graphkd.schemes.feature_adversary import FeatureAdversary
 from graphkd.schemes.federated import Client, Federation, Method
 from graphkd.schemes.generations import Together, born_again, shuffle_others
+from graphkd.schemes.group_batches import GroupBatches
 from graphkd.schemes.heads import each_its_own, tmkd
 from graphkd.schemes.kdgan import KDGAN, pair_discrimination, pair_policy
 from graphkd.schemes.meta import MetaDistil, Turns, metadistil, metadistil_loss, pilot_step, quizzed
@@ -138,6 +139,7 @@ __all__ = [
     "Found",
     "Fusion",
     "Gate",
+    "GroupBatches",
     "Hint",
     "MetaDistil",
     "Method",

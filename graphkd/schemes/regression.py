@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,8 @@ from graphkd.schemes.multi_task import Specialists
 
 def error_range(teacher: Frozen, data: Batch | Iterable[Batch], where: str | None = None) -> tuple[float, float]:
     """The least and the largest squared error of a teacher over a batch, or batches; of the rows ``where``."""
-    found = []
-    for batch in (data,) if names(data) is not None else data:
+    found, batches = [], cast("Iterable[Batch]", data if names(data) is None else (data,))
+    for batch in batches:
         logits, y = teacher(batch)["logits"], batch["y"]
         rows = slice(None) if where is None else batch[where]
         found.append(squared_errors(logits[rows], y[rows]))
@@ -98,7 +98,7 @@ class FakeTurns:
     def __init__(self, data: Batch, steps: int = 10) -> None:
         self.data, self.steps = data, steps
 
-    def __iter__(self) -> Iterator[FakeTurn]:
+    def __iter__(self) -> Iterator[Any]:
         for number in range(self.steps + 1):
             yield FakeTurn(changed(self.data), number == self.steps)
 

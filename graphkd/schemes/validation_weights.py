@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class ValidationWeights(nn.Module):
         labels: Loss = LABELS,
         risk: Loss = RISK,
         rate: float = 0.1,
-        taps: dict[str, tuple[str, Sequence[str]]] | None = None,
+        taps: Mapping[str, tuple[str, Sequence[str]]] | None = None,
     ) -> None:
         super().__init__()
         if not teachers:
@@ -133,7 +133,7 @@ def validated_student(
     *,
     share: float = 0.2,
     rate: float = 0.1,
-    taps: dict[str, tuple[str, Sequence[str]]] | None = None,
+    taps: Mapping[str, tuple[str, Sequence[str]]] | None = None,
     **options: Any,
 ) -> nn.Module:
     """Several teachers of which some may be bad, weighted by held-out labels; see ``ValidationWeights``.
