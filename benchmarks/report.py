@@ -26,7 +26,7 @@ COSTS: Mapping[str, tuple[Any, ...]] = {
     "gradient s": ("gradient_seconds", "{:.2f}"),
     "train s": ("train_seconds", "{:.1f}"),
 }
-PLAIN = ("kl", "log_loss")  # metrics shown as they are; all others are shares, shown in %
+PLAIN = ("kl", "log_loss", "rmse")  # metrics shown as they are; all others are shares, shown in %
 _BASE = "none"  # the student alone, which gains are counted from
 _MOST = 4  # metrics in a table; all are in the file
 
@@ -80,15 +80,16 @@ def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
     table = Table(title=title, caption=caption)
     for column in ("method", "model"):
         table.add_column(column)
-    for column in (*metrics, "gain", *costs, "speed-up"):
+    timed = "latency_ms" in rows[0]
+    for column in (*metrics, "gain", *costs, *(["speed-up"] if timed else [])):
         table.add_column(column, justify="right")
     teacher = median(groups["teacher"], "latency_ms") if "teacher" in groups else float("nan")
     for method, group in groups.items():
         quality = [_quality(by_method(rows, metric)[method], metric) for metric in metrics]
         quality.append(gain(group, groups[_BASE]) if _BASE in groups else "")
         spent = [_cost(group, *cost) for cost in costs.values()]
-        speed_up = f"{teacher / median(group, 'latency_ms'):.1f}"
-        table.add_row(method, group[0]["student"], *quality, *spent, speed_up)
+        speed_up = [f"{teacher / median(group, 'latency_ms'):.1f}"] if timed else []
+        table.add_row(method, group[0]["student"], *quality, *spent, *speed_up)
     Console(width=None if Console().is_terminal else 180).print(table)
 
 

@@ -44,25 +44,25 @@ from graphkd.schemes import (
 TEACHERS, TASKS, TEMPERATURE = 3, 4, 4.0
 
 
-def _alone(model: nn.Module, lesson: Lesson, seed: int) -> nn.Module:
+def alone(model: nn.Module, lesson: Lesson, seed: int) -> nn.Module:
     """A model trained on the labels."""
     return fit(Distiller(model, losses=LABELS), lesson.data, **{**lesson.options, "seed": seed})
 
 
-def _seeds(lesson: Lesson, count: int) -> list[int]:
+def further_seeds(lesson: Lesson, count: int) -> list[int]:
     """Of further models, apart from those of other runs."""
     return [lesson.options["seed"] + 1000 * number for number in range(1, count + 1)]
 
 
-def _teachers(lesson: Lesson) -> list[nn.Module]:
+def teachers_of(lesson: Lesson, count: int = TEACHERS) -> list[nn.Module]:
     """The teacher and others of its kind."""
-    others = [_alone(fresh(lesson.teacher, seed), lesson, seed) for seed in _seeds(lesson, TEACHERS - 1)]
+    others = [alone(fresh(lesson.teacher, seed), lesson, seed) for seed in further_seeds(lesson, count - 1)]
     return [lesson.teacher, *others]
 
 
 def _ensemble(combine: Callable[..., Tensor]) -> Train:
     def train(lesson: Lesson) -> nn.Module:
-        ensemble = Ensemble([Cached(model, lesson.data) for model in _teachers(lesson)], combine)
+        ensemble = Ensemble([Cached(model, lesson.data) for model in teachers_of(lesson)], combine)
         losses = 0.5 * LABELS + 0.5 * KL(TEMPERATURE)
         return fit(Distiller(lesson.student, ensemble, losses), lesson.data, **lesson.options)
 
@@ -71,17 +71,17 @@ def _ensemble(combine: Callable[..., Tensor]) -> Train:
 
 def _takd(lesson: Lesson) -> nn.Module:
     """Assistants: a model of the teacher's kind, and one of the student's."""
-    one, other = _seeds(lesson, 2)
+    one, other = further_seeds(lesson, 2)
     assistants = [fresh(lesson.teacher, one), fresh(lesson.student, other)]
     return takd(lesson.student, lesson.teacher, assistants, lesson.data, **lesson.options).student
 
 
 def _oracle(lesson: Lesson) -> nn.Module:
-    return oracle_student(lesson.student, _teachers(lesson), lesson.data, **lesson.options)
+    return oracle_student(lesson.student, teachers_of(lesson), lesson.data, **lesson.options)
 
 
 def _teacher_choice(lesson: Lesson) -> nn.Module:
-    teachers = [Cached(model, lesson.data) for model in _teachers(lesson)]
+    teachers = [Cached(model, lesson.data) for model in teachers_of(lesson)]
     with seeded(lesson.options["seed"]):
         task = TeacherChoice(lesson.student, teachers, lesson.classes)
     return fit(task, lesson.data, **lesson.options)
@@ -89,7 +89,7 @@ def _teacher_choice(lesson: Lesson) -> nn.Module:
 
 def _noisy_student(lesson: Lesson) -> nn.Module:
     """Two students, one after the other."""
-    first = fresh(lesson.student, *_seeds(lesson, 1))
+    first = fresh(lesson.student, *further_seeds(lesson, 1))
     return noisy_student(
         lesson.teacher, [first, lesson.student], lesson.data, noise=drop_edges_and_features, **lesson.options
     )
@@ -108,7 +108,7 @@ def _tri_training(lesson: Lesson) -> nn.Module:
     """Without the teacher; the student is one of the three."""
     options = dict(lesson.options)
     seed = options.pop("seed")
-    students = [lesson.student, *(fresh(lesson.student, other) for other in _seeds(lesson, 2))]
+    students = [lesson.student, *(fresh(lesson.student, other) for other in further_seeds(lesson, 2))]
     return tri_training(students, lesson.data, seed=seed, **options)[0]
 
 
@@ -120,7 +120,7 @@ def _metadistil(lesson: Lesson) -> nn.Module:
 def _student_friendly(lesson: Lesson) -> nn.Module:
     """A teacher with a branch of the student's width, then its soft targets."""
     width, wide = lesson.widths
-    teacher = fresh(lesson.teacher, *_seeds(lesson, 1))
+    teacher = fresh(lesson.teacher, *further_seeds(lesson, 1))
     with seeded(lesson.options["seed"]):
         rest = nn.Linear(width, lesson.classes)
         branch = nn.Sequential(nn.ReLU(), nn.Linear(wide, width), nn.ReLU(), rest)
@@ -152,33 +152,34 @@ def _curriculum(lesson: Lesson) -> nn.Module:
     return fit(task, Curriculum(tasks, score), **lesson.options)
 
 
-def _domains(lesson: Lesson) -> Any:
+def domains(lesson: Lesson) -> Any:
     """Labelled nodes as the source, the others as the target."""
     return changed(lesson.data, source_mask=lesson.data["train_mask"], target_mask=~lesson.data["train_mask"])
 
 
-def _discriminator(lesson: Lesson, width: int) -> nn.Module:
+def critic(lesson: Lesson, width: int) -> nn.Module:
+    """A discriminator of rows of this width."""
     with seeded(lesson.options["seed"]):
         return nn.Sequential(nn.Linear(width, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1))
 
 
 def _adversarial(lesson: Lesson) -> nn.Module:
     """Without the teacher."""
-    task = Adversarial(lesson.student, _discriminator(lesson, lesson.classes))
-    return fit(task, _domains(lesson), **lesson.options)
+    task = Adversarial(lesson.student, critic(lesson, lesson.classes))
+    return fit(task, domains(lesson), **lesson.options)
 
 
 def _adversarial_features(lesson: Lesson) -> nn.Module:
     """Without the teacher."""
-    discriminator = _discriminator(lesson, lesson.widths[0])
+    discriminator = critic(lesson, lesson.widths[0])
     task = Adversarial(lesson.student, discriminator, weight=0.01, tap=lesson.hidden[0])
-    return fit(task, _domains(lesson), **lesson.options)
+    return fit(task, domains(lesson), **lesson.options)
 
 
 def _bidirectional(lesson: Lesson) -> nn.Module:
     """Without the teacher."""
-    discriminator = _discriminator(lesson, lesson.classes)
-    return bidirectional(lesson.student, discriminator, _domains(lesson), **lesson.options)
+    discriminator = critic(lesson, lesson.classes)
+    return bidirectional(lesson.student, discriminator, domains(lesson), **lesson.options)
 
 
 METHODS: dict[str, Train] = {

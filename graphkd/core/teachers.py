@@ -212,6 +212,11 @@ class Cached(Frozen):
         return True
 
 
+def cached(teacher: nn.Module | Frozen, data: Batch) -> Frozen:
+    """A teacher as it is, a model as one that is asked about the whole graph once."""
+    return teacher if isinstance(teacher, Frozen) else Cached(teacher, data)
+
+
 _NO_IDS = (
     "for a part of a graph, give the batch its node ids as 'n_id' (data.n_id = torch.arange(data.num_nodes) before the "
     "loader is made)"

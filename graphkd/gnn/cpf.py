@@ -16,9 +16,9 @@ from torch_geometric.data import Data
 
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen
+from graphkd.core.teachers import Frozen, cached
 from graphkd.gnn.derived import with_self_loops
-from graphkd.gnn.options import cached, complete
+from graphkd.gnn.options import complete
 from graphkd.gnn.sparse_input import dropout_linear
 from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, segment_log_softmax
 from graphkd.losses import SoftLabelDistance

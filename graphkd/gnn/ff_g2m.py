@@ -13,8 +13,8 @@ from torch_geometric.data import Data
 
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen
-from graphkd.gnn.options import cached, complete
+from graphkd.core.teachers import Frozen, cached
+from graphkd.gnn.options import complete
 from graphkd.losses import CE, HighFrequency, Loss, LowFrequency
 
 

@@ -14,10 +14,10 @@ from torch_geometric.data import Data
 
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen
+from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch, Viewer
 from graphkd.gnn.glnn import GLNNBatches
-from graphkd.gnn.options import cached, complete
+from graphkd.gnn.options import complete
 from graphkd.losses import CE, KL, RSD, cross_entropy, kl
 from graphkd.losses.perturbation import Objective, adversarial_change
 

@@ -1,4 +1,4 @@
-"""What the procedures of this room share: options of ``fit``, and how they take a teacher."""
+"""What the procedures of this room share: options of ``fit``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
-from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch
 from graphkd.gnn.metrics import accuracy
 
@@ -22,8 +20,3 @@ def complete(
     if "val_mask" in data:
         chosen |= {"metric": lambda model: accuracy(model, data, "val_mask"), "patience": 50}
     return chosen | options
-
-
-def cached(teacher: nn.Module | Frozen, data: Batch) -> Frozen:
-    """A teacher as it is, a model as one that is asked about the whole graph once."""
-    return teacher if isinstance(teacher, Frozen) else Cached(teacher, data)

@@ -18,9 +18,9 @@ from torch_geometric.nn import GATConv
 
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen
+from graphkd.core.teachers import Frozen, cached
 from graphkd.gnn.derived import kept
-from graphkd.gnn.options import cached, complete
+from graphkd.gnn.options import complete
 from graphkd.gnn.sampling import sample_in_edges
 from graphkd.kernels import EdgeLayout, edge_dot, edge_layout, edge_spmm, segment_log_softmax
 from graphkd.losses import CE, KL, Loss

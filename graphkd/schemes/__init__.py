@@ -1,11 +1,17 @@
 """Who teaches whom, and when: what several teachers say together, schedules, and what follows from them."""
 
-from graphkd.schemes.adaptation import Adaptation, Adversarial, Progressive, adversarial_adaptation, bidirectional
-from graphkd.schemes.amtml import AdaptiveWeights, amtml
-from graphkd.schemes.anomalies import anomaly_score, predictive_uncertainty, regression_error, uninformed_students
+from graphkd.schemes.adaptation import Adaptation, Adversarial, Progressive, adversarial_adaptation
+from graphkd.schemes.amtml import AMTML, AdaptiveWeights, Hint, amtml, amtml_student
+from graphkd.schemes.anomalies import (
+    anomaly_score,
+    predictive_uncertainty,
+    regression_error,
+    uninformed_scores,
+    uninformed_students,
+)
 from graphkd.schemes.architecture import Found, dissimilarity_correlation, guided_search, oracle_student
 from graphkd.schemes.assistants import Chain, takd
-from graphkd.schemes.augment import Changed, changed, drop_edges, drop_edges_and_features, mask_features, with_ids
+from graphkd.schemes.augment import Changed, changed, drop_edges, drop_edges_and_features, mask_features, told, with_ids
 from graphkd.schemes.bandit import (
     Curriculum,
     NaiveProgress,
@@ -36,11 +42,17 @@ from graphkd.schemes.expansion import (
     relative_entropy,
     tri_training,
 )
+from graphkd.schemes.experts import CollaborativeExperts
+from graphkd.schemes.feature_adversary import FeatureAdversary
 from graphkd.schemes.federated import Client, Federation, Method
 from graphkd.schemes.generations import Together, born_again, shuffle_others
+from graphkd.schemes.group_batches import GroupBatches
+from graphkd.schemes.heads import each_its_own, tmkd
 from graphkd.schemes.kdgan import KDGAN, pair_discrimination, pair_policy
 from graphkd.schemes.meta import MetaDistil, Turns, metadistil, metadistil_loss, pilot_step, quizzed
-from graphkd.schemes.modality import hallucination, supervision_transfer
+from graphkd.schemes.modality import SteadyDistiller, hallucination, multimodal_expansion, supervision_transfer
+from graphkd.schemes.multi_task import Specialists, TaskHeads, must
+from graphkd.schemes.munge import compressed_student, is_discrete, munge, munged, nearest_rows
 from graphkd.schemes.mutual import (
     Adversaries,
     AttendedFeatures,
@@ -50,6 +62,8 @@ from graphkd.schemes.mutual import (
     each_other,
     fooling_squares,
 )
+from graphkd.schemes.ordinal import Ends, ends, self_trained_scores
+from graphkd.schemes.parallel import function_matching, parallel_student
 from graphkd.schemes.peer_ensembles import (
     Collaboration,
     Fusion,
@@ -68,10 +82,22 @@ from graphkd.schemes.private import Privacy, Votes, log_moments, noisy_votes, pr
 from graphkd.schemes.pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
 from graphkd.schemes.ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
 from graphkd.schemes.records import Record, activation_loss, reconstruct
+from graphkd.schemes.regression import (
+    DataFreeRegression,
+    FakeTurn,
+    FakeTurns,
+    attentive_student,
+    error_range,
+    outlier_rejecting_student,
+)
 from graphkd.schemes.robust import RobustDistiller, ard, attacked
 from graphkd.schemes.self_supervised import SSKD, SSKDKnobs, reliable_rows, self_supervised, sskd
+from graphkd.schemes.stochastic import Stochastic, stochastic_ensemble
 from graphkd.schemes.student_friendly import StudentFriendly, sftn_loss, student_friendly
 from graphkd.schemes.teacher_choice import TeacherChoice, TeacherPolicy, policy_loss, teacher_states
+from graphkd.schemes.translation import Translation, Translator, Translators, bidirectional, cycada, translated
+from graphkd.schemes.triplets import VotedTriplets, voted_student
+from graphkd.schemes.validation_weights import ValidationWeights, validated_student
 from graphkd.schemes.weights import (
     class_credibility,
     domain_similarity,
@@ -86,6 +112,7 @@ from graphkd.schemes.weights import (
 )
 
 __all__ = [
+    "AMTML",
     "KDGAN",
     "SSKD",
     "Adaptation",
@@ -98,14 +125,22 @@ __all__ = [
     "Changed",
     "Client",
     "Collaboration",
+    "CollaborativeExperts",
     "CrossTerms",
     "Curriculum",
+    "DataFreeRegression",
+    "Ends",
     "Exit",
     "Exits",
+    "FakeTurn",
+    "FakeTurns",
+    "FeatureAdversary",
     "Federation",
     "Found",
     "Fusion",
     "Gate",
+    "GroupBatches",
+    "Hint",
     "MetaDistil",
     "Method",
     "NaiveProgress",
@@ -121,21 +156,32 @@ __all__ = [
     "RobustDistiller",
     "SSKDKnobs",
     "SamplingProgress",
+    "Specialists",
+    "SteadyDistiller",
+    "Stochastic",
     "StudentFriendly",
+    "TaskHeads",
     "Taught",
     "TeacherChoice",
     "TeacherPolicy",
     "Together",
+    "Translation",
+    "Translator",
+    "Translators",
     "Turns",
+    "ValidationWeights",
+    "VotedTriplets",
     "Votes",
     "WindowProgress",
     "activation_loss",
     "adversarial_adaptation",
     "agreed_labels",
     "amtml",
+    "amtml_student",
     "anomaly_score",
     "ard",
     "attacked",
+    "attentive_student",
     "bidirectional",
     "boltzmann",
     "born_again",
@@ -144,28 +190,35 @@ __all__ = [
     "class_credibility",
     "cluster_difference",
     "collaboration",
+    "compressed_student",
     "consistent_student",
     "cosine_rampdown",
     "cross_distillation",
+    "cycada",
     "discrimination_squares",
     "dissimilarity_correlation",
     "dml",
     "domain_similarity",
     "drop_edges",
     "drop_edges_and_features",
+    "each_its_own",
     "each_other",
+    "ends",
     "entropy_reduction",
     "epsilon_greedy",
+    "error_range",
     "exit_hint",
     "ffl",
     "fit_masked",
     "fooling_squares",
+    "function_matching",
     "gated_ensemble",
     "gaussian_noise_std",
     "general_target",
     "general_weights",
     "guided_search",
     "hallucination",
+    "is_discrete",
     "kdcl",
     "linear_rampup",
     "linear_target",
@@ -176,8 +229,13 @@ __all__ = [
     "metadistil_loss",
     "min_logit_target",
     "mixed_pseudo_labels",
+    "multimodal_expansion",
+    "munge",
+    "munged",
+    "must",
     "mutual_fusion",
     "naive_target",
+    "nearest_rows",
     "noisy_student",
     "noisy_votes",
     "okddip",
@@ -185,8 +243,10 @@ __all__ = [
     "oracle_kd",
     "oracle_student",
     "oracle_weights",
+    "outlier_rejecting_student",
     "pair_discrimination",
     "pair_policy",
+    "parallel_student",
     "pcl",
     "phased_student",
     "pilot_step",
@@ -202,6 +262,7 @@ __all__ = [
     "selective_distillation",
     "selective_fusion",
     "self_supervised",
+    "self_trained_scores",
     "sftn_loss",
     "shared_trunk",
     "shuffle_others",
@@ -209,15 +270,22 @@ __all__ = [
     "soft_cross_distillation",
     "soft_target",
     "sskd",
+    "stochastic_ensemble",
     "student_friendly",
     "supervision_transfer",
     "takd",
     "teach",
     "teacher_states",
+    "tmkd",
+    "told",
+    "translated",
     "tri_training",
     "trimmed_mean",
+    "uninformed_scores",
     "uninformed_students",
+    "validated_student",
     "vote_triplets",
+    "voted_student",
     "with_ids",
     "wrong_vote_bound",
 ]

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from graphkd.core.distiller import Distiller, Step
-from graphkd.core.fit import fit
-from graphkd.core.teachers import Cached
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.adversarial import discrimination, fooling
-from graphkd.losses.response import CE, cross_entropy
-from graphkd.losses.soft_targets import PseudoLabel
+from graphkd.losses.response import cross_entropy
 
 
 class Adaptation(NamedTuple):
@@ -122,27 +117,3 @@ class Progressive(nn.Module):
             close: Any = getattr(task, "close", None)
             if close is not None:
                 close()
-
-
-def bidirectional(
-    student: nn.Module,
-    discriminator: nn.Module,
-    data: Batch,
-    *,
-    rounds: int = 2,
-    threshold: float = 0.9,
-    knobs: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> nn.Module:
-    """Alternate alignment and confident self-training. Li, Yuan and Vasconcelos, CVPR 2019, arXiv:1904.10620 (BDL).
-
-    Choose it where one adversarial round leaves the target half learnt. Each round aligns by ``Adversarial``, then
-    learns the source's labels and the target's pseudo-labels of confidence ``threshold`` at least, by the model that
-    the alignment gave. The paper's other direction, an image translator that the model teaches, is left out: features
-    of nodes have no such translator. knobs: of ``Adversarial``; options go to ``fit``, in each of 2 x ``rounds`` calls.
-    """
-    losses = CE(where="source_mask") + PseudoLabel(threshold, where="target_mask")
-    for _ in range(rounds):
-        fit(Adversarial(student, discriminator, **(knobs or {})), data, **options)
-        fit(Distiller(student, Cached(copy.deepcopy(student), data), losses), data, **options)
-    return student

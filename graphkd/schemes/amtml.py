@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.distiller import Step
+from graphkd.core.ensemble import Ensemble, stacked
+from graphkd.core.fit import fit
+from graphkd.core.rng import seeded
+from graphkd.core.teachers import Frozen, cached
+from graphkd.core.view import Batch, Viewer
 from graphkd.losses.distances import rkd_angle, rkd_distance
+from graphkd.losses.hidden import FitNet
 from graphkd.losses.response import cross_entropy, kl
 from graphkd.schemes.weights import check_stack, soft_target
 
@@ -48,3 +58,94 @@ def amtml(
     probabilities = target.exp().detach()
     relations = rkd_angle(softened, probabilities) + rkd_distance(softened, probabilities)
     return soft + (1 - alpha) * cross_entropy(softened, y) + relations
+
+
+class Hint(NamedTuple):
+    """Tap paths of the layer of the student that a teacher guides and of the teacher's own, and their widths."""
+
+    student: str
+    teacher: str
+    widths: tuple[int, int]
+
+
+class AMTML(nn.Module):
+    """A student of several teachers whose weights are learnt row by row with it; ``fit`` it. Liu et al., 2020.
+
+    On the rows ``where``: ``amtml``, with ``AdaptiveWeights`` of the student's features at ``pooled``, a tap path of
+    width ``width``; on all rows each teacher's ``FitNet`` at its ``Hint`` (teacher k guides its own layer of the
+    student), weighted by ``beta``; and ``penalty`` times that of the weights. Rows outside ``where``, of which the
+    paper has none, learn from the weighted soft target alone. The weights take the student's optimiser; the authors
+    have SGD of their own for them. O(n^3) time and memory in the n rows ``where``, by the angles.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teachers: Sequence[nn.Module | Frozen],
+        pooled: str,
+        width: int,
+        *,
+        hints: Sequence[Hint] = (),
+        temperature: float = 5.0,
+        alpha: float = 0.7,
+        beta: float = 1.0,
+        penalty: float = 0.1,
+        where: str = "train_mask",
+    ) -> None:
+        super().__init__()
+        if hints and len(hints) != len(teachers):
+            raise ValueError(f"'hints' must be none or one of each of {len(teachers)} teachers, got {len(hints)}")
+        self.student, self.weights = student, AdaptiveWeights(len(teachers), width)
+        self.hints = nn.ModuleList(FitNet(*hint.widths) for hint in hints)
+        self.temperature, self.alpha, self.beta, self.penalty, self.where = temperature, alpha, beta, penalty, where
+        self._viewer = Viewer(student, taps={"pooled": pooled} | {f"hint_{k}": h.student for k, h in enumerate(hints)})
+        self._teachers = Ensemble(teachers, stacked)
+        for member, hint in zip(self._teachers.members, hints, strict=False):
+            member.attach({"hint": hint.teacher})
+
+    def forward(self, batch: Batch) -> Step:
+        """The sum, and terms ``labelled``, ``others``, ``hints``, ``penalty``."""
+        view, rows = self._viewer(batch), batch[self.where]
+        views = [member(batch) for member in self._teachers.members]
+        answers, weights = torch.stack([shown["logits"] for shown in views]), self.weights(view["pooled"])
+        s, temperature = view["logits"], self.temperature
+        labelled = amtml(s[rows], answers[:, rows], batch["y"][rows], weights[:, rows], temperature, alpha=self.alpha)
+        target = soft_target(answers[:, ~rows], temperature, weights=weights[:, ~rows])
+        others = 2 * self.alpha * kl(s[~rows], target, temperature, reduction="elementmean")
+        hints = s.new_zeros(())
+        for k, hint in enumerate(self.hints):
+            hints = hints + hint(view[f"hint_{k}"], views[k]["hint"])
+        terms = {"labelled": labelled, "others": others, "hints": hints, "penalty": self.weights.penalty()}
+        total = labelled + others + self.beta * hints + self.penalty * terms["penalty"]
+        return Step(total, {name: term.detach() for name, term in terms.items()})
+
+    def close(self) -> None:
+        """Remove the taps."""
+        self._viewer.close()
+        self._teachers.close()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AMTML:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._teachers.apply_to_tensors(fn)
+        return self
+
+
+def amtml_student(
+    student: nn.Module,
+    teachers: Sequence[nn.Module | Frozen],
+    data: Batch,
+    pooled: str,
+    width: int,
+    *,
+    hints: Sequence[Hint] = (),
+    **options: Any,
+) -> nn.Module:
+    """AMTML-KD from beginning to end; see ``AMTML``. Liu, Zhang and Wang, Neurocomputing 2020, arXiv:2103.04062.
+
+    Choose it where teachers are good at different rows and there are labels enough to tell: the weights are learnt from
+    the student's features, where ``TeacherChoice`` learns by trial. options go to ``fit``.
+    """
+    known = [cached(teacher, data) for teacher in teachers]
+    with seeded(options.get("seed", 0)):
+        task = AMTML(student, known, pooled, width, hints=hints)
+    return fit(task, data, **options)

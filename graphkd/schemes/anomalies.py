@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.distiller import Distiller
+from graphkd.core.fit import fit
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch
+from graphkd.losses.objective import FeatureDistance
+from graphkd.schemes.architecture import hidden_of
+from graphkd.schemes.augment import changed, told
 from graphkd.schemes.weights import check_stack
 
 
@@ -46,3 +57,37 @@ def anomaly_score(
     """
     one, other = regression_error(students, teacher), predictive_uncertainty(students)
     return (one - error[0]) / error[1] + (other - uncertainty[0]) / uncertainty[1]
+
+
+def uninformed_scores(
+    students: Sequence[nn.Module],
+    teacher: nn.Module,
+    data: Batch,
+    hidden: str,
+    *,
+    ordinary: str = "train_mask",
+    held_out: str = "val_mask",
+    **options: Any,
+) -> Tensor:
+    """Train uninformed students on ordinary rows, and score all rows. Bergmann et al., CVPR 2020, arXiv:1911.02357.
+
+    Choose it where ordinary rows are known and anomalies are not, and there is a teacher that knows such rows well: its
+    features at ``hidden`` (a tap path), standardised over the rows ``ordinary``, are what every student regresses
+    there, ``uninformed_students`` student by student. Elsewhere they err and disagree: ``anomaly_score``, its errors
+    and uncertainties standardised over the ordinary rows ``held_out``. students: show (N, d), d the teacher's width.
+    options go to ``fit``; the seed of student m is m above. -> (N,).
+    """
+    options.setdefault("seed", 0)
+    seed, target = options.pop("seed"), hidden_of(teacher, hidden, data)
+    known = target[data[ordinary]]
+    tiny = torch.finfo(target.dtype).eps
+    target = (target - known.mean(dim=0)) / known.std(dim=0, correction=0).clamp_min(tiny)
+    loss, batch = FeatureDistance("l2", on="logits", where=ordinary), changed(data, target=target)
+    for number, student in enumerate(students):
+        fit(Distiller(student, told("target"), loss), batch, seed=seed + number, **options)
+    with torch.no_grad():
+        answers = torch.stack([Frozen(student)(data)["logits"] for student in students])
+    rows = data[held_out]
+    found = regression_error(answers, target)[rows], predictive_uncertainty(answers)[rows]
+    (one, other) = ((values.mean(), values.std(correction=0).clamp_min(tiny)) for values in found)
+    return anomaly_score(answers, target, one, other)

@@ -77,12 +77,12 @@ def guided_search(
             f"'keep' must be from 1 to the {len(candidates)} candidates, with a path each, got {keep} and {hidden[0]}"
         )
     losses = CE(where="train_mask") + KL(4.0) if losses is None else losses
-    known, want = Cached(teacher, data), _hidden(teacher, hidden[1], data)[probes]
+    known, want = Cached(teacher, data), hidden_of(teacher, hidden[1], data)[probes]
     short = {**options, "epochs": early, "patience": None}
     scores = []
     for model, path in zip(candidates, hidden[0], strict=True):
         fit(Distiller(model, known, copy.deepcopy(losses)), data, **short)
-        scores.append(float(dissimilarity_correlation(_hidden(model, path, data)[probes], want)))
+        scores.append(float(dissimilarity_correlation(hidden_of(model, path, data)[probes], want)))
     best = sorted(range(len(candidates)), key=lambda place: -scores[place])[:keep]
     accuracies = {}
     for place in best:
@@ -93,7 +93,8 @@ def guided_search(
 
 
 @torch.no_grad()
-def _hidden(model: nn.Module, path: str, data: Batch) -> Tensor:
+def hidden_of(model: nn.Module, path: str, data: Batch) -> Tensor:
+    """What a layer shows of a batch, in eval mode and without gradients."""
     viewer = Viewer(model.eval(), taps={"hidden": path})
     try:
         return viewer(data)["hidden"]

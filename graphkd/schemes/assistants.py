@@ -16,7 +16,7 @@ from torch import nn
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.teachers import Cached, Frozen, cached
 from graphkd.core.view import Batch
 from graphkd.losses.checks import choose
 from graphkd.losses.response import CE, KL
@@ -59,7 +59,7 @@ def takd(
     """
     choose("route", route, get_args(Route))
     losses = 0.5 * CE(where="train_mask") + 0.5 * KL(4.0) if losses is None else losses
-    teachers = [teacher if isinstance(teacher, Frozen) else Cached(teacher, data)]
+    teachers = [cached(teacher, data)]
     paths: list[tuple[int, ...]] = [()]
     accuracies: list[float] = []
     for place, model in enumerate([*assistants, student]):

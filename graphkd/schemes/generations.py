@@ -16,7 +16,7 @@ from graphkd.core.distiller import Distiller
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch, View
 from graphkd.losses.checks import choose
 from graphkd.losses.consistency import ConfidenceWeighted
@@ -70,7 +70,7 @@ def _losses(kind: Dark, label_weight: float, where: str) -> Loss:
 
 
 def _shown(teacher: nn.Module | Frozen, data: Batch, kind: Dark) -> Frozen:
-    shown = teacher if isinstance(teacher, Frozen) else Cached(teacher, data)
+    shown = cached(teacher, data)
     return Shuffled(shown) if kind == "dkpp" else shown
 
 

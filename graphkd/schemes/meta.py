@@ -102,29 +102,35 @@ class MetaDistil(nn.Module):
 
     def _taught(self, batch: Batch) -> Tensor:
         with torch.no_grad():
-            teacher = _logits(self.teacher, batch)
-        return self._distil(_logits(self.student, batch), teacher, batch)
+            teacher = logits_with(self.teacher, batch)
+        return self._distil(logits_with(self.student, batch), teacher, batch)
 
     def _quiz(self, batch: Batch) -> Tensor:
         """The loss of the pilot on the quiz; the student's own weights get no gradient."""
-        teacher = _logits(self.teacher, batch)
+        teacher = logits_with(self.teacher, batch)
         pilot: dict[str, Tensor] = {
             name: value.detach().requires_grad_() for name, value in self.student.named_parameters()
         }
         for _ in range(self.steps):
-            pilot = pilot_step(self._distil(_logits(self.student, batch, pilot), teacher, batch), pilot, self.rate)
+            pilot = pilot_step(self._distil(logits_with(self.student, batch, pilot), teacher, batch), pilot, self.rate)
         rows = batch["quiz_mask"]
-        return cross_entropy(_logits(self.student, batch, pilot)[rows], batch["y"][rows])
+        return cross_entropy(logits_with(self.student, batch, pilot)[rows], batch["y"][rows])
 
     def _distil(self, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
         rows = batch["train_mask"]
         return metadistil_loss(student[rows], teacher[rows], batch["y"][rows], **self.knobs)
 
 
-def _logits(model: nn.Module, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+def logits_with(model: nn.Module, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+    """A model's logits with other parameters than its own, (N, C): gradients go to those."""
     inputs = fill(required(model.forward), batch, f"{type(model).__name__}.forward")
     logits: Tensor = functional_call(model, dict(parameters or {}), kwargs=inputs)
     return logits
+
+
+def constant_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits whose gradient goes to the batch alone, not to the model: (N, C)."""
+    return logits_with(model, batch, {name: value.detach() for name, value in model.named_parameters()})
 
 
 def quizzed(data: Batch, share: float = 0.2, seed: int = 0) -> Any:

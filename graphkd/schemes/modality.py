@@ -1,4 +1,4 @@
-"""A student that lacks something its teacher sees: text, side features, the graph itself (cross-modal)."""
+"""Students and teachers that see different things: text, side features, the graph itself (cross-modal)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import Any
 
 from torch import nn
 
-from graphkd.core.distiller import Distiller
+from graphkd.core.distiller import Distiller, Step
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.rng import seeded
-from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch
+from graphkd.losses.consistency import consistency
 from graphkd.losses.hidden import FitNet
 from graphkd.losses.response import CE, KL
+from graphkd.losses.soft_targets import PseudoLabel
+from graphkd.schemes.augment import Change, drop_edges_and_features
 
 
 def supervision_transfer(
@@ -36,7 +39,7 @@ def supervision_transfer(
     with seeded(options.get("seed", 0)):
         hint = FitNet(*widths)
     first = {**options, "metric": None, "patience": None}
-    fit(Distiller(student, _known(teacher, data), hint, taps={"hidden": taps}), data, **first)
+    fit(Distiller(student, cached(teacher, data), hint, taps={"hidden": taps}), data, **first)
     return fit(Distiller(student, losses=CE(where="train_mask") if finetune is None else finetune), data, **options)
 
 
@@ -64,8 +67,47 @@ def hallucination(
     with seeded(options.get("seed", 0)):
         answers = (1 - weight) * CE(where="train_mask") + weight * KL(temperature)
         losses = (1 - share) * FitNet(*widths) + share * answers
-    return fit(Distiller(student, _known(teacher, data), losses, taps={"hidden": taps}), data, **options)
+    return fit(Distiller(student, cached(teacher, data), losses, taps={"hidden": taps}), data, **options)
 
 
-def _known(teacher: nn.Module | Frozen, data: Batch) -> Frozen:
-    return teacher if isinstance(teacher, Frozen) else Cached(teacher, data)
+class SteadyDistiller(Distiller):
+    """A distiller whose student is to answer alike when its batch is changed.
+
+    The losses plus weight mean_i |softmax(s_i) - softmax(s'_i)|^2, s' the student's logits on ``change(batch)``, drawn
+    anew at every step; both have gradients. Costs two more forward and backward passes of the student.
+    """
+
+    def __init__(self, *arguments: Any, change: Change, weight: float = 1.0, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.change, self.weight = change, weight
+
+    def forward(self, batch: Batch) -> Step:
+        """The sum; a further term ``steady``."""
+        loss, terms = super().forward(batch)
+        one, other = (self._viewer(seen)["logits"] for seen in (batch, self.change(batch)))
+        steady = consistency(one, other) * one.size(-1) / max(one.size(0), 1)
+        return Step(loss + self.weight * steady, {**terms, "steady": steady.detach()})
+
+
+def multimodal_expansion(
+    student: nn.Module,
+    teacher: nn.Module | Frozen,
+    data: Batch,
+    *,
+    gamma: float = 1.0,
+    change: Change = drop_edges_and_features,
+    losses: Loss | None = None,
+    **options: Any,
+) -> nn.Module:
+    """A teacher of one modality labels rows for a student of several. Xue, Ren, Gao and Zhao, ICCV 2021.
+
+    Choose it where labels exist for one modality, a second one comes in unlabelled (text beside interactions, say), and
+    the student is to surpass its teacher: pseudo-labels carry the task over, ``gamma`` times the consistency of
+    ``SteadyDistiller`` keeps the student from their mistakes. Both models are called by the names of their inputs in
+    the batch. losses: by default CE(where="train_mask") and the hard ``PseudoLabel`` of all other rows; the paper has
+    the latter alone, and its gamma is not known to us. options go to ``fit``. arXiv:2103.14431.
+    """
+    if losses is None:
+        losses = CE(where="train_mask") + PseudoLabel(0.0, where="~train_mask")
+    task = SteadyDistiller(student, cached(teacher, data), losses, change=change, weight=gamma)
+    return fit(task, data, **options)

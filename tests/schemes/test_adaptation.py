@@ -10,7 +10,7 @@ from torch import nn
 
 from graphkd import Distiller, Frozen, fit
 from graphkd.losses import KL
-from graphkd.schemes import Adversarial, Progressive, adversarial_adaptation, bidirectional, changed
+from graphkd.schemes import Adversarial, Progressive, adversarial_adaptation, changed
 from tests.core.models import CLASSES, Labels, gcn, graph
 from tests.kernels.graphs import normal
 from tests.losses.test_response import softmax
@@ -103,11 +103,3 @@ def test_progressive_weights():
     assert not torch.equal(before, teacher.convs[0].lin.weight)
     with pytest.raises(ValueError, match="'start' must be above 0 and 1 at most, got 0"):
         Progressive(Distiller(teacher, losses=Labels()), task.distilling, start=0)
-
-
-def test_bidirectional_rounds():
-    data, student = domains(), gcn(1)
-    found = bidirectional(student, discriminator(), data, rounds=2, threshold=0.0, epochs=10)
-    assert found is student
-    hits = (student(data.x, data.edge_index).argmax(dim=1) == data.y)[data.source_mask].float().mean()
-    assert hits > 0.6

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
+import pytest
 import torch
 
+from graphkd import Frozen
 from graphkd.losses import cross_entropy, kl, rkd_angle, rkd_distance
-from graphkd.schemes import AdaptiveWeights, amtml, soft_target
+from graphkd.schemes import AMTML, AdaptiveWeights, Hint, amtml, amtml_student, soft_target
+from tests.core.models import gcn, graph
 from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value
 from tests.losses.test_response import CLASSES, softmax
 
@@ -57,3 +61,53 @@ def test_the_weights_learn_from_the_soft_targets_alone():
     got = torch.autograd.grad(amtml(STUDENT, TEACHERS, LABELS, weights), trained)
     torch.testing.assert_close(got, want)
     assert all(gradient.any() for gradient in got)
+
+
+# ------------------------------------------------------------- the scheme
+HINTS = [Hint("convs.0", "convs.0", (4, 8)), Hint("convs.1", "convs.0", (3, 6))]
+
+
+def scene():
+    return graph(), gcn(1, width=4), [gcn(2), gcn(3, width=6)]
+
+
+def test_the_sum_of_a_step():
+    data, student, teachers = scene()
+    torch.manual_seed(0)
+    task = AMTML(student, teachers, "convs.0", 4, hints=HINTS, temperature=2.0, alpha=0.6, beta=0.5, penalty=0.2)
+    step = task(data)
+    hidden = student.convs[0](data.x, data.edge_index)
+    s, rows = student(data.x, data.edge_index), data.train_mask
+    answers = torch.stack([Frozen(teacher)(data)["logits"] for teacher in teachers])
+    weights = task.weights(hidden)
+    labelled = amtml(s[rows], answers[:, rows], data.y[rows], weights[:, rows], 2.0, alpha=0.6)
+    others = 0.0
+    for i in (~rows).nonzero()[:, 0].tolist():
+        for c in CLASSES:
+            q = sum(float(weights[k, i].detach()) * softmax(answers[k, i], 2.0)[c] for k in range(2))
+            others += q * (math.log(q) - math.log(softmax(s[i].detach(), 2.0)[c]))
+    others *= 2 * 0.6 * 4 / (3 * int((~rows).sum()))
+    hints = 0.0
+    for k, shown in enumerate((hidden, s)):
+        features = teachers[k].convs[0](data.x, data.edge_index).detach()
+        hints = hints + (task.hints[k].projector(shown) - features).square().mean()
+    want = float((labelled + 0.5 * hints + 0.2 * task.weights.penalty()).detach()) + others
+    assert abs(float(step.loss.detach()) - want) < 1e-4 * abs(want)
+    assert set(step.terms) == {"labelled", "others", "hints", "penalty"}
+
+
+def test_the_student_and_the_weights_learn_and_the_teachers_do_not():
+    data, student, teachers = scene()
+    before = copy.deepcopy([model.state_dict() for model in (student, *teachers)])
+    assert amtml_student(student, teachers, data, "convs.0", 4, hints=HINTS, epochs=5) is student
+    same = [
+        all(torch.equal(value, old[name]) for name, value in model.state_dict().items())
+        for model, old in zip((student, *teachers), before, strict=True)
+    ]
+    assert same == [False, True, True]
+    assert not any(layer._forward_hooks for model in (student, *teachers) for layer in model.convs)
+    task = AMTML(student, teachers, "convs.0", 4)
+    task(data).loss.backward()
+    assert all(p.grad.any() for p in task.weights.parameters())
+    with pytest.raises(ValueError, match="'hints' must be none or one of each of 2 teachers, got 1"):
+        AMTML(student, teachers, "convs.0", 4, hints=HINTS[:1])

@@ -8,7 +8,14 @@ from torch import nn
 
 from graphkd import Frozen
 from graphkd.losses import CE, FitNet
-from graphkd.schemes import hallucination, supervision_transfer
+from graphkd.schemes import (
+    SteadyDistiller,
+    changed,
+    hallucination,
+    mask_features,
+    multimodal_expansion,
+    supervision_transfer,
+)
 from tests.core.models import CLASSES, FEATURES, graph
 
 TAPS, WIDTHS = ("first", "first"), (6, 8)
@@ -76,3 +83,37 @@ def test_hallucination_needs_the_student_s_own_input_alone():
     assert (other(data.x).argmax(dim=1) == want).float().mean() > 0.8
     with pytest.raises(ValueError, match=r"'share' must be in \[0, 1\], got 2"):
         hallucination(student, teacher, data, TAPS, WIDTHS, share=2, epochs=1)
+
+
+# ------------------------------------------------------------- expansion
+def test_a_steady_student_answers_alike():
+    data, student, _ = scene()
+    other = changed(data, x=2 * data.x)
+    task = SteadyDistiller(student, losses=CE(where="train_mask"), change=lambda _: other, weight=3.0)
+    step = task(data)
+    p, q = (student(batch.x).softmax(dim=1) for batch in (data, other))
+    want = sum(float((p[i] - q[i]).square().sum().detach()) for i in range(30)) / 30
+    assert float(step.terms["steady"]) == pytest.approx(want, rel=1e-5)
+    assert float(step.loss.detach()) == pytest.approx(float(step.terms["ce"]) + 3 * want, rel=1e-5)
+
+
+def test_a_teacher_of_one_modality_labels_for_a_student_of_both():
+    data, teacher, student = scene()
+    labels = teacher(data.x).argmax(dim=1).detach()
+    found = multimodal_expansion(student, teacher, data, change=mask_features, gamma=0.1, epochs=150)
+    assert found is student
+    agree = student(data.x, data.text).argmax(dim=1) == labels
+    assert agree[~data.train_mask].float().mean() > 0.8
+    hits = student(data.x, data.text).argmax(dim=1) == data.y
+    assert hits[data.train_mask].float().mean() > 0.8
+
+
+def test_gamma_makes_it_steady():
+    rates = []
+    for gamma in (0.0, 10.0):
+        data, teacher, student = scene()
+        multimodal_expansion(student, teacher, data, change=mask_features, gamma=gamma, epochs=80)
+        torch.manual_seed(0)
+        one, other = (student(batch.x, data.text).softmax(dim=1) for batch in (data, mask_features(data, 0.5)))
+        rates.append(float((one - other).square().sum(dim=1).mean().detach()))
+    assert rates[1] < rates[0]
