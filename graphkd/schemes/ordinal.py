@@ -15,10 +15,10 @@ from graphkd.schemes.augment import changed, told
 
 
 class Ends(NamedTuple):
-    """Rows at both ends of a ranking, (M,), and their targets, (M, 1): 1 for the highest, 0 for the lowest."""
+    """Rows at both ends of a ranking: the highest, (H,), and the lowest, (L,)."""
 
-    rows: Tensor
-    targets: Tensor
+    top: Tensor
+    bottom: Tensor
 
 
 def ends(scores: Tensor, high: float = 0.05, low: float = 0.5) -> Ends:
@@ -31,8 +31,7 @@ def ends(scores: Tensor, high: float = 0.05, low: float = 0.5) -> Ends:
     order = scores.argsort(descending=True, stable=True)
     top = max(round(high * order.numel()), 1)
     bottom = min(max(round(low * order.numel()), 1), order.numel() - top)
-    rows = torch.cat([order[:top], order[order.numel() - bottom :]])
-    return Ends(rows, (torch.arange(rows.numel(), device=rows.device) < top).to(scores.dtype)[:, None])
+    return Ends(order[:top], order[order.numel() - bottom :])
 
 
 def self_trained_scores(
@@ -49,17 +48,19 @@ def self_trained_scores(
 
     Choose it to find anomalous nodes, users or ratings without any label, from a rough detector's ``scores`` (N,):
     ``rounds`` times the student regresses by L1 the targets 1 and 0 of both ``ends`` of the ranking so far, then its
-    own scores are the ranking. It goes on from its weights; rows in between teach in a later round or never. student:
+    own scores are the ranking. Both ends count the same, however many rows they have: the best constant for L1 would
+    be the target of the larger. It goes on from its weights; rows in between teach in a later round or never. student:
     shows ``logits`` (N, 1). The paper joins an isolation forest and a reconstruction error to begin with, and its
     shares are not known to us. data is one batch. options go to ``fit``, in each round. Returns the last scores, (N,).
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")
+    top, bottom = (FeatureDistance("l1", on="logits", where=where) for where in Ends._fields)
     for _ in range(rounds):
-        rows, targets = ends(scores, high, low)
-        said = scores.new_zeros(scores.size(0), 1).index_copy(0, rows, targets)
-        loss = FeatureDistance("l1", on="logits", where="ends")
-        fit(Distiller(student, told("target"), loss), changed(data, ends=rows, target=said), **options)
+        found = ends(scores, high, low)
+        target = scores.new_zeros(scores.size(0), 1).index_fill(0, found.top, 1)
+        task = Distiller(student, told("target"), 0.5 * top + 0.5 * bottom)
+        fit(task, changed(data, target=target, **found._asdict()), **options)
         with torch.no_grad():
             scores = Viewer(student.eval())(data)["logits"].squeeze(1)
     return scores

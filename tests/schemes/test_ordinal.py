@@ -14,16 +14,16 @@ from tests.core.models import FEATURES, graph
 
 def test_ends():
     scores = torch.tensor([0.1, 0.9, 0.5, 0.7, 0.2, 0.3, 0.8, 0.4, 0.6, 0.0])
-    rows, targets = ends(scores, 0.2, 0.5)
-    assert rows.tolist() == [1, 6, 7, 5, 4, 0, 9]
-    assert targets[:, 0].tolist() == [1, 1, 0, 0, 0, 0, 0]
+    top, bottom = ends(scores, 0.2, 0.5)
+    assert top.tolist() == [1, 6]
+    assert bottom.tolist() == [7, 5, 4, 0, 9]
 
 
 @given(st.integers(2, 40), st.floats(0.01, 0.5), st.floats(0.01, 0.5))
 def test_ends_are_apart(count, high, low):
     scores = torch.randn(count, generator=torch.Generator().manual_seed(count))
-    rows, targets = ends(scores, high, low)
-    top, bottom = rows[targets[:, 0] == 1], rows[targets[:, 0] == 0]
+    top, bottom = ends(scores, high, low)
+    rows = torch.cat([top, bottom])
     assert len(rows.unique()) == len(rows)
     assert len(top)
     assert len(bottom)
@@ -65,6 +65,16 @@ def test_a_ranking_gets_better_without_labels():
     assert order(got) > 0.97
 
 
+def test_few_rows_at_the_top_are_not_outvoted():
+    """One row of twenty above, ten below: an L1 over all of them is smallest at the constant 0."""
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(200, FEATURES, generator=generator)
+    first = x[:, 0] + 3 * torch.randn(200, generator=generator)
+    got = self_trained_scores(Score(), first, {"x": x}, epochs=150, rounds=1)
+    top, bottom = ends(first)
+    assert got[top].mean() > got[bottom].mean() + 0.3
+
+
 def test_each_round_learns_the_ranking_before(monkeypatch):
     from graphkd.schemes import ordinal
 
@@ -72,7 +82,7 @@ def test_each_round_learns_the_ranking_before(monkeypatch):
     fitted = ordinal.fit
 
     def watched(task, batch, **options):
-        seen.append((batch["ends"], batch["target"]))
+        seen.append((batch["top"], batch["bottom"], batch["target"]))
         return fitted(task, batch, **options)
 
     monkeypatch.setattr(ordinal, "fit", watched)
@@ -81,10 +91,12 @@ def test_each_round_learns_the_ranking_before(monkeypatch):
     wants = [first]
     twin = Score()
     wants.append(self_trained_scores(twin, first, data, rounds=1, high=0.1, low=0.4, epochs=3))
-    assert "ends" not in data
-    for (rows, targets), scores in zip(seen[:2], wants, strict=True):
+    assert "top" not in data
+    for (top, bottom, target), scores in zip(seen[:2], wants, strict=True):
         want = ends(scores, 0.1, 0.4)
-        assert torch.equal(rows, want.rows)
-        assert torch.equal(targets[rows], want.targets)
+        assert torch.equal(top, want.top)
+        assert torch.equal(bottom, want.bottom)
+        assert target[top].eq(1).all()
+        assert target[bottom].eq(0).all()
     with pytest.raises(ValueError, match="'rounds' must be at least 1, got 0"):
         self_trained_scores(student, first, data, rounds=0, epochs=1)
