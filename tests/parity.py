@@ -78,10 +78,10 @@ def run_case(case: dict, folder: Path) -> tuple[float, float, bool]:
     for name, want in wanted.items():
         is_gradient = name.startswith("grad_")
         bound = 1e-7 if is_gradient and case["source"] == "formula" else 1e-9
-        error = _error(got[name].detach(), want)
+        off = error(got[name].detach(), want)
         scale = float(want.double().abs().max()) if want.numel() else 0.0
-        passed &= error <= bound * scale + 1e-12
-        beyond_noise = max(error - 1e-12, 0.0)
+        passed &= off <= bound * scale + 1e-12
+        beyond_noise = max(off - 1e-12, 0.0)
         worst[is_gradient] = max(worst[is_gradient], beyond_noise / scale if scale else beyond_noise)
     return worst[False], worst[True], passed
 
@@ -93,7 +93,8 @@ def _leaf(value: Tensor, differentiate: bool) -> Tensor:
     return (value if value.is_floating_point() else value.double()).requires_grad_()
 
 
-def _error(got: Tensor, want: Tensor) -> float:
+def error(got: Tensor, want: Tensor) -> float:
+    """The largest difference of two entries; infinity for another shape."""
     if got.shape != want.shape:
         return math.inf
     return float((got.double() - want.double()).abs().max()) if want.numel() else 0.0
@@ -103,8 +104,8 @@ def _line(case: dict, folder: Path) -> tuple[str, bool]:
     """What is said of a case, and whether it passed; one that raises an error has failed by it."""
     try:
         value, gradient, ok = run_case(case, folder)
-    except Exception as error:  # whatever one case raises, the others are still to be run
-        return f"-  -  FAIL  {type(error).__name__}: {' '.join(str(error).split())}", False
+    except Exception as raised:  # whatever one case raises, the others are still to be run
+        return f"-  -  FAIL  {type(raised).__name__}: {' '.join(str(raised).split())}", False
     return f"{value:.1e}  {gradient:.1e}  {'ok' if ok else 'FAIL'}", ok
 
 

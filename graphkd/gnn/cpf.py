@@ -129,7 +129,7 @@ def _prior(y: Tensor, known: Tensor, classes: int) -> Tensor:
         raise ValueError(f"'known' must be a mask of the {y.size(0)} nodes of 'y', got shape {tuple(known.shape)}")
     check_labels(y[known], int(known.sum()), classes)
     prior = torch.full((y.size(0), classes), 1 / classes, device=y.device)
-    prior[known] = F.one_hot(y[known], classes).to(prior.dtype)
+    prior[known] = F.one_hot(y[known].long(), classes).to(prior.dtype)
     return prior
 
 
