@@ -112,7 +112,7 @@ def glnn_epoch(inputs, params):
             optimizer.zero_grad()
             (weight * value).backward()
             optimizer.step()
-            found.append(float(value))
+            found.append(value.item())
         return sum(found) / count
 
     for _ in range(params["epochs"]):
@@ -237,7 +237,7 @@ def golden(folder: str, name: str) -> tuple[dict[str, torch.Tensor], dict]:
 def value(name: str, inputs: dict, params: dict) -> float:
     """The loss; recommenders' tables and other weights as leaves, as adapters expect those that train."""
     leaves = {key: x.clone().requires_grad_(x.is_floating_point()) for key, x in inputs.items()}
-    return float(ADAPTERS[name](leaves, params)["loss"])
+    return ADAPTERS[name](leaves, params)["loss"].item()
 
 
 @pytest.mark.parametrize(
@@ -277,8 +277,8 @@ def test_rows_are_drawn_as_by_the_authors_where_a_case_has_a_seed_alone(name):
     found = ADAPTERS[name](dict(inputs), params)
     assert torch.equal(found["sampled_inds"], drawn)
     given = inputs | {"sampled_inds": drawn.int()}
-    assert float(found["loss"]) == value(name, given, params | {"np_seed": None})
-    assert float(found["loss"]) != value(name, inputs, params | {"max_samples": 8192})
+    assert found["loss"].item() == value(name, given, params | {"np_seed": None})
+    assert found["loss"].item() != value(name, inputs, params | {"max_samples": 8192})
 
 
 def test_a_batch_smaller_than_its_neighbourhoods_needs_no_maps_of_them():
