@@ -20,9 +20,10 @@ CONVS: dict[str, Conv] = {"gcn": GCNConv, "gin": gin}
 
 
 class GraphClassifier(nn.Module):
-    """Layers of convolution, BatchNorm and ReLU, with a residual where widths agree, the sum over nodes, a linear map.
+    """Layers of convolution, BatchNorm and ReLU, the sum over nodes, a linear map.
 
-    The GNN of GFKD's experiments, after Dwivedi et al., "Benchmarking Graph Neural Networks", 2020.
+    All layers but the first are residual where their widths agree; as in the GNN of GFKD's experiments, the first is
+    not, even where the features are as wide as it. After Dwivedi et al., "Benchmarking Graph Neural Networks", 2020.
     """
 
     def __init__(self, conv: Conv, widths: list[int], classes: int) -> None:
@@ -33,9 +34,9 @@ class GraphClassifier(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
         """(N, F), (2, E), (N,) -> (B, C)."""
-        for conv, norm in zip(self.convs, self.norms, strict=True):
+        for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             h = norm(conv(x, edge_index)).relu()
-            x = x + h if x.shape == h.shape else h
+            x = x + h if number and x.shape == h.shape else h
         return self.linear(global_add_pool(x, batch))
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,10 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def run_case(case: dict, folder: Path) -> tuple[float, float, bool]:
-    """Worst error of the values and of the gradients relative to the largest entry, and whether all are in bounds."""
+    """Worst error of the values and of the gradients relative to the largest entry, and whether all are in bounds.
+
+    A value of another shape than the wanted one is off by infinity.
+    """
     arrays = read(folder / case["file"])
     wanted = {name: arrays.pop(name) for name in case["outputs"]}
     inputs = {name: _leaf(value, f"grad_{name}" in wanted) for name, value in arrays.items()}
@@ -74,16 +78,35 @@ def run_case(case: dict, folder: Path) -> tuple[float, float, bool]:
     for name, want in wanted.items():
         is_gradient = name.startswith("grad_")
         bound = 1e-7 if is_gradient and case["source"] == "formula" else 1e-9
-        error = float((got[name].detach().double() - want.double()).abs().max()) if want.numel() else 0.0
+        off = error(got[name].detach(), want)
         scale = float(want.double().abs().max()) if want.numel() else 0.0
-        passed &= error <= bound * scale + 1e-12
-        beyond_noise = max(error - 1e-12, 0.0)
+        passed &= off <= bound * scale + 1e-12
+        beyond_noise = max(off - 1e-12, 0.0)
         worst[is_gradient] = max(worst[is_gradient], beyond_noise / scale if scale else beyond_noise)
     return worst[False], worst[True], passed
 
 
 def _leaf(value: Tensor, differentiate: bool) -> Tensor:
-    return value.requires_grad_() if differentiate else value
+    """A quantity stored as integers has a gradient as a real number."""
+    if not differentiate:
+        return value
+    return (value if value.is_floating_point() else value.double()).requires_grad_()
+
+
+def error(got: Tensor, want: Tensor) -> float:
+    """The largest difference of two entries; infinity for another shape."""
+    if got.shape != want.shape:
+        return math.inf
+    return float((got.double() - want.double()).abs().max()) if want.numel() else 0.0
+
+
+def _line(case: dict, folder: Path) -> tuple[str, bool]:
+    """What is said of a case, and whether it passed; one that raises an error has failed by it."""
+    try:
+        value, gradient, ok = run_case(case, folder)
+    except Exception as raised:  # whatever one case raises, the others are still to be run
+        return f"-  -  FAIL  {type(raised).__name__}: {' '.join(str(raised).split())}", False
+    return f"{value:.1e}  {gradient:.1e}  {'ok' if ok else 'FAIL'}", ok
 
 
 def main(folder: Path) -> int:
@@ -98,9 +121,9 @@ def main(folder: Path) -> int:
             failed += 1
             print(f"{file}  -  -  no adapter")
         else:
-            value, gradient, ok = run_case(case, folder)
+            said, ok = _line(case, folder)
             passed, failed = passed + ok, failed + (not ok)
-            print(f"{file}  {value:.1e}  {gradient:.1e}  {'ok' if ok else 'FAIL'}")
+            print(f"{file}  {said}")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return int(failed > 0)
 

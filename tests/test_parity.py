@@ -92,3 +92,40 @@ def test_laws_of_samplers_are_skipped(write, capsys):
 def test_parameters_are_honoured(write):
     """Another weight is another loss."""
     assert parity.main(write(params={"kernel": "cosine", "beta": 3.0})) == 1
+
+
+def test_an_error_fails_its_case_and_the_others_run(write, capsys):
+    folder = write(params={"kernel": "unheard of", "beta": 100.0})
+    (broken,) = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps([broken, CASES[0][1], {**broken, "params": {"kernel": "cosine"}}]))
+    shutil.copyfile(CASES[0][0] / CASES[0][1]["file"], folder / CASES[0][1]["file"])
+    assert parity.main(folder) == 1
+    first, second, third, count = capsys.readouterr().out.splitlines()
+    assert first == "lsp_cosine.a.npz  -  -  FAIL  KeyError: 'unheard of'"
+    assert second.endswith("  ok")
+    assert third == "lsp_cosine.a.npz  -  -  FAIL  KeyError: 'beta'"
+    assert count == "1 passed, 2 failed, 0 skipped"
+
+
+def test_an_output_of_another_shape_fails(write, capsys):
+    """Not one that would be broadcast to the wanted shape."""
+    assert parity.main(write(change=lambda arrays: {"loss_aux": np.full(3, arrays["loss_aux"])})) == 1
+    assert capsys.readouterr().out.splitlines()[0].split() == ["lsp_cosine.a.npz", "inf", "0.0e+00", "FAIL"]
+
+
+def test_a_missing_output_fails_by_its_name(write, capsys):
+    folder = write(change=lambda arrays: {"loss_unheard_of": arrays["loss"]})
+    (case,) = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps([{**case, "outputs": {**case["outputs"], "loss_unheard_of": []}}]))
+    assert parity.main(folder) == 1
+    assert capsys.readouterr().out.startswith("lsp_cosine.a.npz  -  -  FAIL  KeyError: 'loss_unheard_of'")
+
+
+def test_a_quantity_stored_as_integers_has_a_gradient(write):
+    """Against features that are far from whole numbers its value is another, but it is there."""
+    folder = write(change=lambda arrays: {"student_features": arrays["student_features"].round().astype(np.int64)})
+    (case,) = json.loads((folder / "index.json").read_text())
+    value, gradient, passed = parity.run_case(case, folder)
+    assert not passed
+    assert 0 < value < np.inf
+    assert 0 < gradient < np.inf

@@ -45,7 +45,7 @@ class PLP(nn.Module):
     """
 
     known: Tensor
-    prior: Tensor
+    label: Tensor
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class PLP(nn.Module):
         self.steps, self.mode, self.form = steps, mode, form
         self.dropout, self.attention_dropout = dropout, attention_dropout
         self.register_buffer("known", known.bool())
-        self.register_buffer("prior", _prior(y, self.known, classes))
+        self.register_buffer("label", _one_hot(y, self.known, classes))
         self.alpha = nn.Parameter(torch.zeros(y.size(0), 1))
         self.score = nn.Parameter(torch.empty((1, features) if mode == "inductive" else (y.size(0), 1)))
         nn.init.xavier_normal_(self.score, gain=2**0.5)
@@ -81,14 +81,14 @@ class PLP(nn.Module):
         """(N, F), (2, E) -> (N, C) logits; a loop is added to nodes without one."""
         layout = self._layout(x, edge_index)
         gate, rest = self.alpha.sigmoid(), (-self.alpha).sigmoid()
-        state = self.prior
+        state = prior = self.label.masked_fill(~self.known[:, None], 1 / self.label.size(1))
         for step in range(self.steps):
             if step == 0 or self.training:
                 weight, own = self._weight(x, layout), self._own(x)
             mixed = edge_spmm(weight, state, layout)
             if own is not None:
                 mixed = gate * mixed + rest * own
-            state = torch.where(self.known[:, None], self.prior, mixed.relu() if self.form == "code" else mixed)
+            state = torch.where(self.known[:, None], prior, mixed.relu() if self.form == "code" else mixed)
         return state if self.form == "code" else state.clamp_min(torch.finfo(state.dtype).tiny).log()
 
     def attention(self, x: Tensor, edge_index: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class PLP(nn.Module):
         return layout.restore(self._weight(x, layout))
 
     def _layout(self, x: Tensor, edge_index: Tensor) -> EdgeLayout:
-        nodes = self.prior.size(0)
+        nodes = self.label.size(0)
         if x.size(0) != nodes:
             raise ValueError(f"'x' must have the {nodes} nodes that this PLP was made for, got {x.size(0)}")
         return edge_layout(with_self_loops(edge_index, nodes), nodes)
@@ -123,14 +123,14 @@ class PLP(nn.Module):
         return hidden if self.form == "code" else hidden.softmax(dim=1)
 
 
-def _prior(y: Tensor, known: Tensor, classes: int) -> Tensor:
-    """(N,), (N,) -> (N, C): one-hot on known nodes, uniform elsewhere."""
+def _one_hot(y: Tensor, known: Tensor, classes: int) -> Tensor:
+    """(N,), (N,) -> (N, C): one-hot on known nodes, 0 elsewhere; exact in any type, as 1 / C would not be."""
     if known.shape != y.shape:
         raise ValueError(f"'known' must be a mask of the {y.size(0)} nodes of 'y', got shape {tuple(known.shape)}")
     check_labels(y[known], int(known.sum()), classes)
-    prior = torch.full((y.size(0), classes), 1 / classes, device=y.device)
-    prior[known] = F.one_hot(y[known], classes).to(prior.dtype)
-    return prior
+    label = torch.zeros(y.size(0), classes, device=y.device)
+    label[known] = F.one_hot(y[known].long(), classes).to(label.dtype)
+    return label
 
 
 def cpf(student: PLP, teacher: nn.Module | Frozen, data: Data, **options: Any) -> nn.Module:

@@ -101,7 +101,7 @@ def freekd_reward(
 
 def node_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy of every node, (N, C), (N,) -> (N,)."""
-    return F.cross_entropy(logits, y, reduction="none")
+    return F.cross_entropy(logits, y.long(), reduction="none")
 
 
 def freekd_objective(reward: Tensor, logits: Actions, actions: Actions) -> Tensor:

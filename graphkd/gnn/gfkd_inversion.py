@@ -156,7 +156,7 @@ class Inversion(nn.Module):
         with _constant(self._teacher.model):
             view = self._viewer(graphs)
         gaps = [_gap(layer, view[f"bn{k}"]) for k, layer in enumerate(self._layers)]
-        return F.cross_entropy(view["logits"], graphs["y"], reduction="none"), torch.stack(gaps)
+        return F.cross_entropy(view["logits"], graphs["y"].long(), reduction="none"), torch.stack(gaps)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Let the learning rates follow."""

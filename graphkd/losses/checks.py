@@ -56,9 +56,9 @@ def choose(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def row_ids(n_id: Tensor | None, rows: int, held: int, device: torch.device) -> Tensor:
-    """Which of ``held`` nodes the rows are: ``n_id``, or without it all nodes in order."""
+    """Which of ``held`` nodes the rows are, int64: ``n_id``, or without it all nodes in order."""
     if n_id is None and rows != held:
         raise ValueError(f"'n_id' must say which of the {held} nodes the {rows} rows are, got None")
     if n_id is not None and n_id.shape != (rows,):
         raise ValueError(f"'n_id' must hold the node of each of the {rows} rows, got shape {tuple(n_id.shape)}")
-    return torch.arange(rows, device=device) if n_id is None else n_id
+    return torch.arange(rows, device=device) if n_id is None else n_id.long()

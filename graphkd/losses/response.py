@@ -17,7 +17,7 @@ Reduction = Literal["batchmean", "elementmean"]
 def cross_entropy(student: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy with integer labels, the mean over rows: (N, C), (N,) -> scalar."""
     check_labels(y, student.size(0), student.size(-1))
-    return F.cross_entropy(student, y, reduction="sum") / max(student.size(0), 1)
+    return F.cross_entropy(student, y.long(), reduction="sum") / max(student.size(0), 1)
 
 
 class CE(Loss):

@@ -36,7 +36,7 @@ from recsys.losses import (
 from recsys.models import Lists
 from recsys.ratings import AutoRec, BiasedMF
 from tests.adapters import recsys
-from tests.adapters.graph import load
+from tests.adapters.graph import load, settings
 
 Inputs = dict[str, Tensor]
 QUADRUPLETS = [
@@ -77,13 +77,14 @@ def rocket_case(inputs: Inputs, params: dict) -> Inputs:
     light = Shown(linear(inputs, "shared"), linear(inputs, "light"))
     booster = Shown(linear(inputs, "shared"), linear(inputs, "booster", "1"), nn.ReLU(), linear(inputs, "booster", "2"))
     view = RocketNet(light, booster, ["shared"])(inputs)
+    params = settings(params, grad_block=True)
     loss = Rocket(params["gamma"], block=params["grad_block"], batch_size=params.get("batchSize"))
     value, _ = measured(loss, {"y": inputs["labels"]}, view)
     return {"loss": value, "light_logits": view["logits"], "booster_logits": view["booster"]}
 
 
 def rocket_ctr(inputs: Inputs, params: dict) -> Inputs:
-    loss = Rocket(params["lamda"], block=params["grad_block"])
+    loss = Rocket(params["lamda"], block=settings(params, grad_block=True)["grad_block"])
     view = {"logits": inputs["light_logits"], "booster": inputs["booster_logits"]}
     return {"loss": measured(loss, {"y": inputs["labels"]}, view)[0]}
 

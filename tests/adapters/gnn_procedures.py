@@ -12,18 +12,26 @@ from torch_geometric.utils import degree
 from benchmarks.graph_models import GraphClassifier
 from graphkd.gnn import Actions, FakeGraphs, Inversion, Shown, freekd_objective, freekd_reward, freekd_transfer
 from graphkd.losses import KL, cross_entropy
-from tests.adapters.graph import load
+from tests.adapters.graph import load, settings
 
 Inputs = dict[str, Tensor]
-SIMILARITIES = {"euclid": "euclidean", "l2": "euclidean", "sqeuclidean": "squared_euclidean"}
+SIMILARITIES = {
+    "euclid": "euclidean",
+    "l2": "euclidean",
+    "sqeuclidean": "squared_euclidean",
+    "sq_euclidean": "squared_euclidean",
+    "sqdist": "squared_euclidean",
+}
 
 
 def freekd(inputs: Inputs, params: dict) -> Inputs:
+    params = settings(params, T=1.0, sim="cosine", beta_sim=1.0)
+    named = params["sim"].removeprefix("neg_")  # distances are negated, whether a case says so or not
     where, edge_index, y = inputs["train_mask"], inputs["edge_index"], inputs["labels"]
     phi, psi = (Shown(inputs[f"logits_{peer}"], inputs[f"embed_{peer}"]) for peer in ("phi", "psi"))
     actions = Actions(inputs["action_node"], inputs["action_struct"])
     knobs = {
-        "similarity": SIMILARITIES.get(params["sim"], params["sim"]),
+        "similarity": SIMILARITIES.get(named, named),
         "scale": params["beta_sim"],
         "temperature": params["T"],
         "reduction": "sum",

@@ -14,13 +14,13 @@ from graphkd import Frozen
 from graphkd.core.rng import seeded
 from graphkd.gnn import PAM, PLP, GLNNBatches, NOSMOGDistiller, neighbour_distillation
 from graphkd.losses import CE, SoftLabels, high_frequency, low_frequency, soft_label_distance
-from tests.adapters.graph import Inputs, evaluate, load
+from tests.adapters.graph import Inputs, evaluate, load, settings
 
 MODES = {"ind": "inductive", "tra": "transductive"}
 
 
 def known(inputs: Inputs) -> Tensor:
-    return torch.zeros_like(inputs["labels"], dtype=torch.bool).index_fill(0, inputs["idx_train"], True)
+    return torch.zeros_like(inputs["labels"], dtype=torch.bool).index_fill(0, inputs["idx_train"].long(), True)
 
 
 def weights(inputs: Inputs, prefix: str) -> dict[str, Tensor]:
@@ -44,9 +44,9 @@ def cpf(inputs: Inputs, params: dict) -> Inputs:
     of_mlp = weights(inputs, "plp_layer_mlp_")
     paths = {name.replace("linears_", "lins.").replace("linear_", "lins.0."): value for name, value in of_mlp.items()}
     paths = {path.replace("_", "."): value for path, value in paths.items()}
-    own = weights(inputs, "plp_layer_")
-    score = own["attn_l"] if params["ptype"] == "ind" else own["fc_emb"]
-    load(student, {**paths, "alpha": own["lr_alpha"], "score": score})
+    names = {"lr_alpha": "alpha", "attn_l" if params["ptype"] == "ind" else "fc_emb": "score"}
+    own = {names[name]: value for name, value in weights(inputs, "plp_layer_").items() if name in names}
+    load(student, {**paths, **own})
     output = student(inputs["features"], inputs["edge_index"])
     taught = SoftLabels(inputs["teacher_probs"][~labelled])
     losses = {"loss": "norm", "loss_mode1_bce": "bce", "loss_mode2_kl": "kl"}
@@ -76,6 +76,7 @@ class Watched(NOSMOGDistiller):
 
 
 def nosmog(inputs: Inputs, params: dict) -> Inputs:
+    """The authors' code reports the loss before it is weighted; what it descends is weighted."""
     taught = params["criterion"] == "kl"
     layers = weights(inputs, "mlp_layers_")
     widths = [layers[f"{n}_weight"].size(1) for n in range(len(layers) // 2)]
@@ -90,7 +91,7 @@ def nosmog(inputs: Inputs, params: dict) -> Inputs:
         Frozen(Recorded(answers, inputs["teacher_features"])),
         (f"lins.{len(widths) - 2}", "hidden"),
         widths[-1],
-        label_weight=1 - params["weight"] if taught else params["weight"],
+        label_weight=0.0 if taught else 1.0,
         similarity_weight=params["feat_distill_weight"],
         epsilon=params["adv_eps"],
     )
@@ -100,7 +101,10 @@ def nosmog(inputs: Inputs, params: dict) -> Inputs:
         batch = next(islice(GLNNBatches(inputs["features"], inputs["labels"], rows), int(taught), None))
         step = task(batch)
     task.close()
-    return {"loss": step.loss, "adv_delta": task.seen, "perm": batch["n_id"]}
+    trained = {f"grad_{name}": value for name, value in inputs.items() if value.requires_grad}
+    slopes = torch.autograd.grad(params["weight"] * step.loss, list(trained.values())) if trained else ()
+    gradients = dict(zip(trained, slopes, strict=True))
+    return {"loss": step.loss, "adv_delta": task.seen, "perm": batch["n_id"], **gradients}
 
 
 def ffg2m(inputs: Inputs, params: dict) -> Inputs:
@@ -119,6 +123,7 @@ def tinygnn_nds(inputs: Inputs, params: dict) -> Inputs:
 
 
 def tinygnn_pam(inputs: Inputs, params: dict) -> Inputs:
+    params = settings(params, peers="siblings", residual=False)
     module = PAM(
         inputs["features"].size(1),
         inputs["w_v"].size(0),

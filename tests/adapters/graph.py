@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -17,6 +18,11 @@ from graphkd.losses import AT, BCE, CE, GCRD, GSP, KL, LSP, FitNet, SoftBCE, loc
 
 Inputs = dict[str, Tensor]
 KERNELS = {"cosine": "cosine", "poly": "poly", "l2": "euclidean", "rbf": "rbf"}
+
+
+def settings(params: dict, **defaults: Any) -> dict:
+    """The parameters of a case, with the authors' for those that it leaves out or gives as null."""
+    return params | defaults | {name: value for name, value in params.items() if value is not None}
 
 
 def evaluate(losses: Loss, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
@@ -31,21 +37,31 @@ def evaluate(losses: Loss, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
     for _, loss in losses.parts():
         digest = loss.digest_view(teacher, batch) if loss.needs_teacher else None
         terms.append(loss.measure(student, digest, batch))
-    return sum(weight * term for (weight, _), term in zip(losses.parts(), terms, strict=True)), terms
+    weights = (weight for weight, _ in losses.parts())  # a term of no rows is none
+    return sum(weight * term for weight, term in zip(weights, terms, strict=True) if term is not None), terms
 
 
 def auxiliary(make: Callable[[dict], Loss]) -> Callable[[Inputs, dict], Inputs]:
-    """Cases of efficient-gnns: cross-entropy + beta auxiliary loss, on sampled rows where the case gives them."""
+    """Cases of efficient-gnns: cross-entropy + beta auxiliary loss, on sampled rows where there are too many."""
 
     def adapter(inputs: Inputs, params: dict) -> Inputs:
-        loss, (cls, aux) = evaluate(CE() + params["beta"] * make(params | {"where": sampled(inputs)}), inputs)
-        return {"loss": loss, "loss_cls": cls, "loss_aux": aux}
+        chosen = sampled(inputs, params)
+        knobs = settings(params, criterion="kld", where="sampled_inds" if chosen else None)
+        loss, (cls, aux) = evaluate(CE() + params["beta"] * make(knobs), {**inputs, **chosen})
+        return {"loss": loss, "loss_cls": cls, "loss_aux": aux, **chosen}
 
     return adapter
 
 
-def sampled(inputs: Inputs) -> str | None:
-    return "sampled_inds" if "sampled_inds" in inputs else None
+def sampled(inputs: Inputs, params: dict) -> Inputs:
+    """The rows that are compared, if not all: those of the case, else those that the authors' code draws."""
+    count, rows = params.get("max_samples"), inputs["student_logits"].size(0)
+    if "sampled_inds" in inputs:
+        return {"sampled_inds": inputs["sampled_inds"]}
+    if params.get("np_seed") is None or count is None or count >= rows:
+        return {}
+    drawn = np.random.RandomState(params["np_seed"]).choice(rows, count, replace=False)
+    return {"sampled_inds": torch.from_numpy(drawn)}
 
 
 def kd_node(inputs: Inputs, params: dict) -> Inputs:
@@ -62,7 +78,7 @@ def kd_multilabel(inputs: Inputs, params: dict) -> Inputs:
 
 
 def lsp(params: dict) -> Loss:
-    divergence = {"kld": "teacher_student", "mse": "mse"}[params.get("criterion", "kld")]
+    divergence = {"kld": "teacher_student", "mse": "mse"}[params["criterion"]]
     return LSP.efficient_gnns(KERNELS[params["kernel"]], divergence=divergence)
 
 

@@ -23,7 +23,7 @@ from graphkd.losses import (
 )
 from graphkd.losses.instances import Change
 from graphkd.losses.regions import Membership, region_affinity, region_moments
-from tests.adapters.graph import load
+from tests.adapters.graph import load, settings
 from tests.adapters.mutual import given
 
 Inputs = dict[str, Tensor]
@@ -92,6 +92,7 @@ def irg_paper(inputs: Inputs, params: dict) -> dict[str, Any]:
 # ---------------------------------------------------------------- GKD
 def gkd(inputs: Inputs, params: dict) -> dict[str, Any]:
     """A k of 128 is the authors' sign for none."""
+    params = settings(params, k=128, power=1, pool3_only=False, intra_only=False, inter_only=False)
     mask = "intra" if params["intra_only"] else "inter" if params["inter_only"] else None
     knobs = {"power": params["power"], "mask": mask, "neighbours": None if params["k"] == 128 else params["k"]}
     entries = [f"_features_{layer}" for layer in (LAYERS[2:] if params["pool3_only"] else LAYERS)]
@@ -110,7 +111,7 @@ def gkd(inputs: Inputs, params: dict) -> dict[str, Any]:
 
 
 def gkd_rkd(inputs: Inputs, params: dict) -> dict[str, Any]:
-    layers = LAYERS[2:] if params["pool3_only"] else LAYERS
+    layers = LAYERS[2:] if params.get("pool3_only") else LAYERS
     weight = params["lambda_rkd"] / len(layers)
     pairs = [[inputs[f"{name}_features_{layer}"] for name in SIDES] for layer in layers]
     return {"loss": sum(weight * rkd_distance(*pair, diagonal=False) for pair in pairs)}
@@ -118,6 +119,8 @@ def gkd_rkd(inputs: Inputs, params: dict) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- HKD
 def hkd(inputs: Inputs, params: dict) -> dict[str, Any]:
+    """Where a batch is smaller than its neighbourhoods a case may have no maps of these."""
+    params = settings(params, knn=8, T=0.07, momentum=0.9, smooth=0.75)
     memories = {"student": inputs["memory_l"], "teacher": inputs["memory_ab"]}
     nodes, width = memories["student"].shape
     loss = HKD(
@@ -125,16 +128,15 @@ def hkd(inputs: Inputs, params: dict) -> dict[str, Any]:
         *(inputs[f"{name}_features"].size(1) for name in SIDES),
         width,
         neighbours=params["knn"],
-        negatives=params["nce_k"],
+        negatives=inputs["contrast_idx"].size(1),
         temperature=params["T"],
         momentum=params["momentum"],
         smooth=params["smooth"],
     ).double()
     for n, (name, memory) in enumerate(memories.items()):
         loss.get_buffer(f"{name}_memory").copy_(memory)
-        embed, graph = f"embed_{name[0]}_linear_", f"gnn_{name[0]}_conv1_lin_"
-        load(loss.heads[n], {part: inputs[embed + part] for part in ("weight", "bias")})
-        load(loss.graph_heads[n], {part: inputs[graph + part] for part in ("weight", "bias")})
+        load(loss.heads[n], side(inputs, f"embed_{name[0]}_linear_"))
+        load(loss.graph_heads[n], side(inputs, f"gnn_{name[0]}_conv1_lin_"))
     student, teacher = ((inputs[f"{name}_features"], inputs[f"{name}_logits"]) for name in SIDES)
     value = loss(student, loss.digest(teacher), n_id=inputs["idx"], negatives=inputs["contrast_idx"])
     return {
@@ -166,11 +168,12 @@ def graphdist_repr(inputs: Inputs, params: dict) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- regions
 def intra_affinity(inputs: Inputs, params: dict) -> dict[str, Any]:
-    members, literal = Membership.of(inputs["membership"]), params["literal"]
+    knobs = settings(params, literal=False, valid_only=True)
+    members, literal = Membership.of(inputs["membership"]), knobs["literal"]
     student, teacher = (inputs[f"{name}_features"] for name in SIDES)
     moments = {name: region_moments(inputs[f"{name}_features"], members, literal=literal) for name in SIDES}
     return {
-        "loss": inter_region_affinity(student, teacher, inputs["membership"], **params),
+        "loss": inter_region_affinity(student, teacher, inputs["membership"], **knobs),
         "region_valid": members.valid(literal=literal),
         **{f"moments_{name}": value for name, value in moments.items()},
         **{f"affinity_{name}": region_affinity(value) for name, value in moments.items()},

@@ -36,7 +36,7 @@ from recsys.losses.common import Triplets
 from recsys.models import Lists, RecommenderView, Tables
 from recsys.rankings import pairs_per_group, popularity_groups
 from recsys.sources import TopLists
-from tests.adapters.graph import load
+from tests.adapters.graph import load, settings
 
 Inputs = dict[str, Tensor]
 EXPERTS = {name: f"expert_{name}" for name in ("w1", "b1", "w2", "b2")} | {name: name for name in ("gate_w", "gate_b")}
@@ -79,7 +79,7 @@ def listed(inputs: Inputs, names: dict[str, str], per: str = "row") -> dict[str,
 
 def reduction(params: dict, default: str) -> str:
     """The first word of the case's reduction."""
-    return params.get("reduction", default).split()[0]
+    return settings(params, reduction=default)["reduction"].split()[0]
 
 
 def bpr(inputs: Inputs, params: dict) -> Inputs:
@@ -99,7 +99,7 @@ def rd_case(inputs: Inputs, params: dict) -> Inputs:
         decay=params["lamda"],
         sharpness=params["mu"],
         num_items=params["num_items"],
-        renormalise=params.get("renormalize", False),
+        renormalise=bool(params.get("renormalize")),
     )
     regular = log_loss(inputs["positive_scores"], inputs["negative_scores"])
     return {
@@ -126,12 +126,14 @@ def rd_unkd(inputs: Inputs, params: dict) -> Inputs:
 
 
 def cd(inputs: Inputs, params: dict) -> Inputs:
+    params = settings(params, t1=2.0, t2=0.0, eps=1e-10, reduction="mean")
     loss = CD(params["t1"], params["t2"], eps=params["eps"], reduction=reduction(params, "mean"))
     return {"loss": evaluate(loss, inputs, listed(inputs, {"drawn": "sampled_items"}))[0]}
 
 
 def unkd(inputs: Inputs, params: dict) -> Inputs:
     lists = listed(inputs, {"better": "positive_items", "worse": "negative_items"})
+    params = settings(params, eps=1e-10, reduction="mean")
     return {"loss": evaluate(UnKD(eps=params["eps"], reduction=reduction(params, "mean")), inputs, lists)[0]}
 
 
@@ -153,7 +155,7 @@ def unkd_groups(inputs: Inputs, params: dict) -> Inputs:
 def rrd_case(inputs: Inputs, params: dict, squash: bool = False) -> Inputs:
     scores = inputs["interesting_scores"], inputs["uninteresting_scores"]
     return {
-        "loss": rrd(*scores, reduction=reduction(params, "sum"), squash=squash),
+        "loss": rrd(*scores, reduction=reduction(params, "mean" if squash else "sum"), squash=squash),
         "loss_per_row": rrd(*scores, reduction="none", squash=squash),
     }
 
@@ -192,6 +194,7 @@ def noise(inputs: Inputs, names: dict[str, str]) -> Inputs:
 
 
 def de(inputs: Inputs, params: dict) -> Inputs:
+    params = settings(params, gate_eps=1e-10)
     experts = params["num_experts"]
     loss = DE(*widths(inputs), experts, temperature=params["temperature"], gate_eps=params["gate_eps"])
     put(loss.users, inputs, "user")
@@ -216,9 +219,9 @@ def htd_case(inputs: Inputs, params: dict) -> Inputs:
         *widths(inputs),
         params["K"],
         alpha=params["alpha"],
-        topology=TOPOLOGIES[params["choice"]] if "choice" in params else params["group_topology"],
+        topology=TOPOLOGIES[params["choice"]] if params.get("choice") else params["group_topology"],
         temperature=params["temperature"],
-        gate_eps=params.get("gate_eps", 1e-10),
+        gate_eps=settings(params, gate_eps=1e-10)["gate_eps"],
     )
     put(loss.users, inputs, "user")
     put(loss.items, inputs, "item")
@@ -273,7 +276,8 @@ def hetcomp(loss: Callable[..., Tensor]) -> Callable[[Inputs, dict], Inputs]:
     def adapter(inputs: Inputs, params: dict) -> Inputs:
         scores = Tables(*tables(inputs, "student")).score_items(inputs["users"])
         lists = inputs["positive_items"], inputs["top_items"]
-        options = {"clamp": params["score_clamp"], "floor": params["floor"]}
+        knobs = settings(params, score_clamp=40.0, floor=1e-5)
+        options = {"clamp": knobs["score_clamp"], "floor": knobs["floor"]}
         return {"loss": loss(scores, *lists, inputs["train_mask"], **options)}
 
     return adapter

@@ -93,6 +93,14 @@ def test_wrong_arguments_end_with_a_message(benchmark, capsys):
     assert "'--seeds' must be at least 1, got 0" in capsys.readouterr().err
 
 
+def test_all_layers_of_a_graph_model_but_the_first_are_residual():
+    model = build("gcn", 8, 2, hidden=8, layers=2).eval()
+    x, edges, batch = torch.randn(3, 8), torch.tensor([[0, 1, 2], [1, 2, 0]]), torch.zeros(3, dtype=torch.int64)
+    first = model.norms[0](model.convs[0](x, edges)).relu()
+    second = first + model.norms[1](model.convs[1](first, edges)).relu()
+    torch.testing.assert_close(model(x, edges, batch), model.linear(second.sum(dim=0, keepdim=True)))
+
+
 def test_an_unknown_graph_model_lists_the_models():
     with pytest.raises(ValueError, match=r"a model must be one of \['gcn', 'gin'\], got 'gat'"):
         build("gat", 4, 2, hidden=8, layers=2)

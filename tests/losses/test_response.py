@@ -42,6 +42,11 @@ def test_cross_entropy():
     assert_value(CE()(STUDENT, y=LABELS), want)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_labels_of_any_integer_type(dtype):
+    assert torch.equal(cross_entropy(STUDENT, LABELS.to(dtype)), cross_entropy(STUDENT, LABELS))
+
+
 def test_binary_cross_entropy():
     assert_value(binary_cross_entropy(STUDENT, TARGETS), entropy_of(TARGETS, STUDENT))
     assert_value(BCE()(STUDENT, y=TARGETS), entropy_of(TARGETS, STUDENT))
