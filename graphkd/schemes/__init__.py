@@ -64,7 +64,17 @@ from graphkd.schemes.peer_ensembles import (
     pcl,
 )
 from graphkd.schemes.peers import Peers, Pupil, Taught, shared_trunk, teach
-from graphkd.schemes.private import Privacy, Votes, log_moments, noisy_votes, privacy_spent, wrong_vote_bound
+from graphkd.schemes.private import (
+    Privacy,
+    Published,
+    Votes,
+    log_moments,
+    noisy_votes,
+    pate,
+    privacy_spent,
+    private_teachers,
+    wrong_vote_bound,
+)
 from graphkd.schemes.pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
 from graphkd.schemes.ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
 from graphkd.schemes.records import Record, activation_loss, reconstruct
@@ -116,6 +126,7 @@ __all__ = [
     "Privacy",
     "Progress",
     "Progressive",
+    "Published",
     "Pupil",
     "Record",
     "RobustDistiller",
@@ -187,12 +198,14 @@ __all__ = [
     "oracle_weights",
     "pair_discrimination",
     "pair_policy",
+    "pate",
     "pcl",
     "phased_student",
     "pilot_step",
     "policy_loss",
     "predictive_uncertainty",
     "privacy_spent",
+    "private_teachers",
     "quizzed",
     "reconstruct",
     "regression_error",

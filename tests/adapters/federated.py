@@ -102,12 +102,12 @@ def ard_case(inputs: Inputs, params: dict) -> Inputs:
 def pate(inputs: Inputs, params: dict) -> Inputs:
     gamma, moments = params["noise_eps"], params["moments"]
     labels, counts = noisy_votes(inputs["teacher_probabilities"], 1 / params["laplace_scale"], noise=inputs["noise"])
-    spent = privacy_spent(counts, gamma, delta=params["delta"], moments=moments)
+    spent = privacy_spent(counts, gamma, delta=params["delta"], moments=moments, limit="code")
     return {
         "labels": labels,
         "votes": counts,
         "q": wrong_vote_bound(counts, gamma),
-        "log_moments": log_moments(counts, gamma, moments),
+        "log_moments": log_moments(counts, gamma, moments, limit="code"),
         "epsilon_per_moment": spent.each,
         "epsilon": torch.tensor(spent.epsilon, dtype=torch.float64),
     }
