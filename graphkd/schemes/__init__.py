@@ -78,7 +78,7 @@ from graphkd.schemes.private import (
 from graphkd.schemes.pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
 from graphkd.schemes.ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
 from graphkd.schemes.records import Record, activation_loss, reconstruct
-from graphkd.schemes.robust import RobustDistiller, ard, attacked
+from graphkd.schemes.robust import RobustDistiller, ard, attacked, defensive
 from graphkd.schemes.self_supervised import SSKD, SSKDKnobs, reliable_rows, self_supervised, sskd
 from graphkd.schemes.student_friendly import StudentFriendly, sftn_loss, student_friendly
 from graphkd.schemes.teacher_choice import TeacherChoice, TeacherPolicy, policy_loss, teacher_states
@@ -158,6 +158,7 @@ __all__ = [
     "consistent_student",
     "cosine_rampdown",
     "cross_distillation",
+    "defensive",
     "discrimination_squares",
     "dissimilarity_correlation",
     "dml",
