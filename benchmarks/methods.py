@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from benchmarks import gnn_procedures, gnn_students, scheme_methods_online, scheme_methods_teachers
+from benchmarks import (
+    gnn_procedures,
+    gnn_students,
+    scheme_methods_online,
+    scheme_methods_robust,
+    scheme_methods_teachers,
+)
 from benchmarks.lessons import Lesson, Train, on_labels
 from benchmarks.loss_methods import LOSSES
 from graphkd.gnn import glnn
@@ -15,7 +21,11 @@ def _glnn(lesson: Lesson) -> nn.Module:
 
 
 GRAPH: dict[str, Train] = {"glnn": _glnn, **gnn_students.METHODS, **gnn_procedures.METHODS}
-SCHEMES: dict[str, Train] = {**scheme_methods_online.METHODS, **scheme_methods_teachers.METHODS}
+SCHEMES: dict[str, Train] = {
+    **scheme_methods_online.METHODS,
+    **scheme_methods_teachers.METHODS,
+    **scheme_methods_robust.METHODS,
+}
 METHODS: dict[str, Train] = {"none": on_labels, **LOSSES, **GRAPH, **SCHEMES}
 GROUPS = {
     "all": list(METHODS),

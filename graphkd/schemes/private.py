@@ -84,15 +84,16 @@ def log_moments(counts: Tensor, gamma: float = 0.1, moments: int = 8, *, limit: 
     """
     choose("limit", limit, get_args(Limit))
     e, q = 2 * gamma, wrong_vote_bound(counts, gamma).double()[:, None]
+    a = q.new_tensor(e).exp()  # infinite for a gamma that hides nothing, where no q is small enough
     order = torch.arange(1, moments + 1, dtype=torch.float64, device=counts.device)
     general = torch.minimum(e * e * order * (order + 1) / 2, e * order).expand(q.size(0), -1)
-    holds = q < 1 / (1 + math.exp(e))
+    holds = q < 1 / (1 + a)
     inside = torch.where(holds, q, 0)
-    stay = torch.log1p(-inside) + order * (torch.log1p(-inside) - torch.log1p(-math.exp(e) * inside))
+    stay = torch.log1p(-inside) + order * (torch.log1p(-inside) - torch.log1p(-a * inside))
     third = torch.where(holds, torch.logaddexp(stay, inside.log() + e * order), torch.inf)
     if limit == "code":
-        value = (1 - q) * ((1 - q) / (1 - math.exp(e) * q)) ** order + q * (e * order).exp()
-        third = torch.where((math.exp(e) * q > 1) & (q < 0.5) & (value > 0), value.log(), third)
+        value = (1 - q) * ((1 - q) / (1 - a * q)) ** order + q * (e * order).exp()
+        third = torch.where((a * q > 1) & (q < 0.5) & (value > 0), value.log(), third)
     return torch.minimum(general, third)
 
 

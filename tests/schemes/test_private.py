@@ -81,6 +81,11 @@ def test_the_theorem_holds_where_the_program_fails():
     assert float(log_moments(lead, 0.7, 1)) == pytest.approx(1.4)
 
 
+@pytest.mark.parametrize("limit", ["theorem", "code"])
+def test_noise_that_hides_nothing_has_the_plain_cost(limit):
+    assert log_moments(COUNTS, 1e3, 2, limit=limit).tolist() == [[2e3, 4e3]] * 3
+
+
 def test_without_the_votes_the_cost_is_that_of_any_votes():
     for gamma in (0.05, 0.5):
         e = 2 * gamma
