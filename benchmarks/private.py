@@ -4,7 +4,8 @@
 
 The nodes are divided anew by each seed: a fifth is public and has no labels, of which ``--queries`` are asked about; a
 fifth tests; the others are private, with their labels, in disjoint parts for ``--teachers`` models of the student's
-kind. Edges between the three, and between parts, are dropped. All train for ``--epochs``: no validation labels are read.
+kind. Edges between the three, and between parts, are dropped. No validation labels are read: all train to the end.
+``labels`` is a student of the queries' true labels, ``votes`` one of votes without noise: neither is private.
 """
 
 from __future__ import annotations

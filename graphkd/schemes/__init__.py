@@ -78,6 +78,7 @@ from graphkd.schemes.private import (
 from graphkd.schemes.pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
 from graphkd.schemes.ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
 from graphkd.schemes.records import Record, activation_loss, reconstruct
+from graphkd.schemes.regression import AdversarialHint, data_free_regression
 from graphkd.schemes.robust import RobustDistiller, ard, attacked, defensive
 from graphkd.schemes.self_supervised import SSKD, SSKDKnobs, reliable_rows, self_supervised, sskd
 from graphkd.schemes.student_friendly import StudentFriendly, sftn_loss, student_friendly
@@ -101,6 +102,7 @@ __all__ = [
     "Adaptation",
     "AdaptiveWeights",
     "Adversarial",
+    "AdversarialHint",
     "Adversaries",
     "AttendedFeatures",
     "Certainty",
@@ -158,6 +160,7 @@ __all__ = [
     "consistent_student",
     "cosine_rampdown",
     "cross_distillation",
+    "data_free_regression",
     "defensive",
     "discrimination_squares",
     "dissimilarity_correlation",

@@ -49,12 +49,12 @@ class RobustDistiller(Distiller):
     Choose it where somebody may change features a little; the authors' teachers are robust themselves. A batch's ``x``
     is changed within ``epsilon`` (the largest entry) by ``steps`` of ``step_size``, by default epsilon / 4, so as to
     raise the student's CE; all rows then learn the teacher's answer to the unchanged graph, and those of ``where``
-    their labels, by ``ard``. The paper knows all labels. Here a row outside ``where`` is attacked on the teacher's class
-    for it: else few rows of a graph were attacked at all, and of an MLP's only the labelled ones. Without ``teacher`` it
-    is adversarial training by CE(x') on the rows of ``where``, which makes robust teachers. Every node's features are
-    changed at once, an attack stronger than on one node; edges stay. Features of a graph have no range to keep to; the
-    authors' 8/255 is for images. The attack sees the student in training mode, dropout and all, as theirs does. Cost:
-    steps + 2 passes forward, steps + 1 backward; a ``Cached`` teacher adds none.
+    their labels, by ``ard``. The paper knows all labels; here a row outside ``where`` is attacked on the class that the
+    teacher gives it, else few rows of a graph, and of an MLP only the labelled ones, would be attacked at all. Without
+    ``teacher`` it is adversarial training by CE(x') on the rows of ``where``, which makes robust teachers. Every node's
+    features are changed at once, an attack stronger than on one node; edges stay. Features of a graph have no range to
+    keep to; the authors' 8/255 is for images. The attack sees the student in training mode, dropout and all, as theirs
+    does. Cost: steps + 2 passes forward, steps + 1 backward; a ``Cached`` teacher adds none.
     """
 
     def __init__(

@@ -89,9 +89,7 @@ def test_noise_that_hides_nothing_has_the_plain_cost(limit):
 def test_without_the_votes_the_cost_is_that_of_any_votes():
     for gamma in (0.05, 0.5):
         e = 2 * gamma
-        each = [
-            (3 * min(e * e * order * (order + 1) / 2, e * order) - math.log(1e-5)) / order for order in range(1, 9)
-        ]
+        each = [(3 * min(e * e * order * (order + 1) / 2, e * order) - math.log(1e-5)) / order for order in range(1, 9)]
         spent = privacy_spent(torch.zeros_like(COUNTS), gamma)
         assert spent.epsilon == pytest.approx(min(each), rel=1e-12)
         assert spent.epsilon >= privacy_spent(COUNTS, gamma).epsilon
