@@ -92,7 +92,7 @@ class RobustDistiller(Distiller):
 
     def attacked(self, batch: Batch, taught: Tensor | None = None) -> Tensor:
         """The features of a batch, changed against the student; ``taught``, (N, C), stands in for unknown labels."""
-        budget = {"steps": self.steps, "step_size": self.step_size}
+        budget: dict[str, Any] = {"steps": self.steps, "step_size": self.step_size}
         if taught is None:
             return attacked(self._viewer, batch, self.labels, self.epsilon, **budget)
         y = taught.argmax(dim=-1)

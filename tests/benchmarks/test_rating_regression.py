@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from functools import partial
+from statistics import fmean
 
 import pytest
 import torch
@@ -44,12 +45,12 @@ def test_features_know_the_other_training_ratings_alone(small):
     rows = small.rows
     dense = rating_regression.dense(rows)
     assert torch.equal(dense.columns["y"][:, 0], rows.columns["rating"])
-    users, rating = rows.columns["user_id"], rows.columns["rating"].double()
-    want = torch.zeros(len(rows), 2, dtype=torch.float64)
+    users, rating, train = (part.tolist() for part in (rows.columns["user_id"], rows.columns["rating"], rows.train))
+    found = []
     for row in range(len(rows)):
-        others = [j for j in rows.train.tolist() if j != row and users[j] == users[row]]
-        mean = rating[others].mean() if others else rating[rows.train].mean()
-        want[row] = torch.tensor([mean, math.log1p(len(others))])
+        others = [rating[j] for j in train if j != row and users[j] == users[row]]
+        found.append([fmean(others or [rating[j] for j in train]), math.log1p(len(others))])
+    want = torch.tensor(found, dtype=torch.float64)
     seen = want[rows.train]
     torch.testing.assert_close(
         dense.columns["x"][:, :2].double(), (want - seen.mean(0)) / seen.std(0), rtol=0, atol=1e-5
