@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from benchmarks.lessons import Lesson
+from benchmarks.lessons import Lesson, Train
 from benchmarks.loss_methods import LEFT_OUT, LOSSES
 from benchmarks.measure import peak_memory, timed
 from benchmarks.methods import GROUPS, METHODS, method
@@ -79,7 +79,9 @@ def train(
     return trained, time.perf_counter() - started
 
 
-def runs(arguments: argparse.Namespace, setting: Setting, seed: int) -> Iterator[Run]:
+def runs(
+    arguments: argparse.Namespace, setting: Setting, seed: int, methods: Mapping[str, Train] = METHODS
+) -> Iterator[Run]:
     """The teacher of one seed, then a student of every method."""
     data = setting.seen
     validate = partial(accuracy, data=data, mask="val_mask")
@@ -95,7 +97,7 @@ def runs(arguments: argparse.Namespace, setting: Setting, seed: int) -> Iterator
     yield Run("teacher", seed, teacher, seconds)
     hidden, about = (HIDDEN[arguments.student], HIDDEN[arguments.teacher]), (arguments.teacher, arguments.dataset)
     for name in arguments.methods:
-        distil = method(name)
+        distil = methods[name]
         student, seconds = train(
             student_recipe(arguments.student, arguments.dataset),
             arguments.student,

@@ -163,8 +163,8 @@ LEFT_OUT = {
     "RepresentationGraph": "two teachers",
     "IRGTransform": "two layers of equal width in each model",
     "VCD": "two views of every node",
-    "AttentiveHint": "real-valued targets",
-    "AttentiveImitation": "real-valued targets",
-    "OutlierRejection": "real-valued targets",
-    "TeacherBounded": "real-valued targets",
+    "AttentiveHint": "real-valued targets, see benchmarks.recsys --task ratings",
+    "AttentiveImitation": "real-valued targets, see benchmarks.recsys --task ratings",
+    "OutlierRejection": "real-valued targets, see benchmarks.recsys --task ratings",
+    "TeacherBounded": "real-valued targets, see benchmarks.recsys --task ratings",
 }

@@ -10,6 +10,7 @@ from benchmarks import (
     scheme_methods_ensembles,
     scheme_methods_objectives,
     scheme_methods_online,
+    scheme_methods_robust,
     scheme_methods_teachers,
 )
 from benchmarks.lessons import Lesson, Train, on_labels
@@ -27,6 +28,7 @@ SCHEMES: dict[str, Train] = {
     **scheme_methods_teachers.METHODS,
     **scheme_methods_ensembles.METHODS,
     **scheme_methods_objectives.METHODS,
+    **scheme_methods_robust.METHODS,
 }
 METHODS: dict[str, Train] = {"none": on_labels, **LOSSES, **GRAPH, **SCHEMES}
 GROUPS = {

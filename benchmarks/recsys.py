@@ -27,6 +27,8 @@ from datasets.recommenders import RECOMMENDERS
 from graphkd.core.rng import seeded
 from recsys.models import Recommender, tables_of
 
+TASKS = ("ranking", "ctr", "ratings")
+
 
 class Series:
     """The runs of one seed: the teacher, then a student of every method."""
@@ -116,7 +118,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recsys", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     names = f"{', '.join(MODELS)} or a general recommender of RecBole"
-    add("--task", choices=("ranking", "ctr"), default="ranking", help="ctr: click-through; '--task ctr --help' on it")
+    add("--task", choices=TASKS, default="ranking", help="ctr: click-through; '--task ctr --help' on it, or ratings")
     add("--dataset", default="ml-100k", help=f"{', '.join(RECOMMENDERS)} (default: %(default)s), or any of --data-path")
     add("--data-path", type=Path, help="folder of RecBole datasets: that of --dataset is NAME/NAME.inter there")
     add("--protocol", choices=("ratio", "full", "loo"), help="default: loo for citeulike-derrd, full for ...-td, ratio")
@@ -146,7 +148,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def _task(argv: list[str] | None) -> tuple[str, list[str] | None]:
     """What is benchmarked, and the arguments of that benchmark."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--task", choices=("ranking", "ctr"), default="ranking")
+    parser.add_argument("--task", choices=TASKS, default="ranking")
     found, rest = parser.parse_known_args(argv)
     return found.task, rest
 
@@ -158,6 +160,10 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
         from benchmarks import click_through  # loads RecBole's features and models of its own
 
         return click_through.main(rest)
+    if task == "ratings":
+        from benchmarks import rating_regression  # which loads RecBole's features too
+
+        return rating_regression.main(rest)
     arguments = parse(rest)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

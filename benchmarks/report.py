@@ -26,7 +26,8 @@ COSTS: Mapping[str, tuple[Any, ...]] = {
     "gradient s": ("gradient_seconds", "{:.2f}"),
     "train s": ("train_seconds", "{:.1f}"),
 }
-PLAIN = ("kl", "log_loss", "rmse")  # metrics shown as they are; all others are shares, shown in %
+# metrics shown as they are; all others are shares, shown in %
+PLAIN = ("kl", "log_loss", "epsilon", "epsilon_of_any_votes", "rmse", "mae")
 _BASE = "none"  # the student alone, which gains are counted from
 _MOST = 4  # metrics in a table; all are in the file
 
@@ -85,7 +86,7 @@ def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
         table.add_column(column, justify="right")
     teacher = median(groups["teacher"], "latency_ms") if "teacher" in groups else float("nan")
     for method, group in groups.items():
-        quality = [_quality(by_method(rows, metric)[method], metric) for metric in metrics]
+        quality = [_quality(by_method(rows, metric).get(method, []), metric) for metric in metrics]
         quality.append(gain(group, groups[_BASE]) if _BASE in groups else "")
         spent = [_cost(group, *cost) for cost in costs.values()]
         speed_up = [f"{teacher / median(group, 'latency_ms'):.1f}"] if timed else []
@@ -94,6 +95,8 @@ def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
 
 
 def _quality(rows: list[Row], metric: str) -> str:
+    if not rows:
+        return ""  # not every method has every metric
     mean, deviation = spread([row["value"] for row in rows])
     return f"{mean:.4f} ± {deviation:.4f}" if metric in PLAIN else f"{100 * mean:.2f} ± {100 * deviation:.2f}"
 

@@ -78,7 +78,17 @@ from graphkd.schemes.peer_ensembles import (
     pcl,
 )
 from graphkd.schemes.peers import Peers, Pupil, Taught, shared_trunk, teach
-from graphkd.schemes.private import Privacy, Votes, log_moments, noisy_votes, privacy_spent, wrong_vote_bound
+from graphkd.schemes.private import (
+    Privacy,
+    Published,
+    Votes,
+    log_moments,
+    noisy_votes,
+    pate,
+    privacy_spent,
+    private_teachers,
+    wrong_vote_bound,
+)
 from graphkd.schemes.pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
 from graphkd.schemes.ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
 from graphkd.schemes.records import Record, activation_loss, reconstruct
@@ -90,7 +100,7 @@ from graphkd.schemes.regression import (
     error_range,
     outlier_rejecting_student,
 )
-from graphkd.schemes.robust import RobustDistiller, ard, attacked
+from graphkd.schemes.robust import RobustDistiller, ard, attacked, defensive
 from graphkd.schemes.self_supervised import SSKD, SSKDKnobs, reliable_rows, self_supervised, sskd
 from graphkd.schemes.stochastic import Stochastic, stochastic_ensemble
 from graphkd.schemes.student_friendly import StudentFriendly, sftn_loss, student_friendly
@@ -151,6 +161,7 @@ __all__ = [
     "Privacy",
     "Progress",
     "Progressive",
+    "Published",
     "Pupil",
     "Record",
     "RobustDistiller",
@@ -195,6 +206,7 @@ __all__ = [
     "cosine_rampdown",
     "cross_distillation",
     "cycada",
+    "defensive",
     "discrimination_squares",
     "dissimilarity_correlation",
     "dml",
@@ -247,12 +259,14 @@ __all__ = [
     "pair_discrimination",
     "pair_policy",
     "parallel_student",
+    "pate",
     "pcl",
     "phased_student",
     "pilot_step",
     "policy_loss",
     "predictive_uncertainty",
     "privacy_spent",
+    "private_teachers",
     "quizzed",
     "reconstruct",
     "regression_error",

@@ -124,8 +124,8 @@ class MetaDistil(nn.Module):
 def logits_with(model: nn.Module, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
     """A model's logits with other parameters than its own, (N, C): gradients go to those."""
     inputs = fill(required(model.forward), batch, f"{type(model).__name__}.forward")
-    logits: Tensor = functional_call(model, dict(parameters or {}), kwargs=inputs)
-    return logits
+    shown: Tensor | Mapping[str, Tensor] = functional_call(model, dict(parameters or {}), kwargs=inputs)
+    return shown if isinstance(shown, Tensor) else shown["logits"]
 
 
 def constant_logits(model: nn.Module, batch: Batch) -> Tensor:

@@ -1,20 +1,25 @@
-"""ARD: a student that answers to changed features what its teacher answers to the unchanged ones.
+"""Students of changed features: ARD, which answers to them what its teacher answers to the unchanged ones.
 
-Goldblum, Fowl, Feizi and Goldstein, "Adversarially Robust Distillation", AAAI 2020, arXiv:1905.09747.
+Goldblum, Fowl, Feizi and Goldstein, "Adversarially Robust Distillation", AAAI 2020, arXiv:1905.09747. Beside it
+defensive distillation, a baseline.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Distiller, Step
-from graphkd.core.teachers import Frozen
+from graphkd.core.fit import fit
+from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch, Viewer
+from graphkd.losses.checks import check_positive
 from graphkd.losses.perturbation import adversarial_change
 from graphkd.losses.response import CE, KL, Reduction, cross_entropy, kl
+from graphkd.losses.soft_targets import SoftCE
 from graphkd.schemes.augment import changed
 
 
@@ -41,14 +46,15 @@ def ard(
 class RobustDistiller(Distiller):
     """The distiller of ARD on a graph: ``fit(RobustDistiller(student, teacher), data, ...)``.
 
-    Choose it where somebody may change features a little, and a robust teacher is at hand: a student of a plain teacher
-    gains less. A batch's ``x`` is changed within ``epsilon`` (the largest entry) by ``steps`` of ``step_size``, by
-    default epsilon / 4, so as to raise the student's CE on the rows of ``where``; all rows then learn the teacher's
-    answer to the unchanged graph, and those of ``where`` their labels, by ``ard``. Without ``teacher`` it is
-    adversarial training by CE(x'), which makes robust teachers. Every node's features are changed at once, an attack
-    stronger than on one node; edges stay. Features of a graph have no range to keep to; the authors' 8/255 is for
-    images. The attack sees the student in training mode, dropout and all, as theirs does. Cost: steps + 2 passes
-    forward, steps + 1 backward; a ``Cached`` teacher adds none.
+    Choose it where somebody may change features a little; the authors' teachers are robust themselves. A batch's ``x``
+    is changed within ``epsilon`` (the largest entry) by ``steps`` of ``step_size``, by default epsilon / 4, so as to
+    raise the student's CE; all rows then learn the teacher's answer to the unchanged graph, and those of ``where``
+    their labels, by ``ard``. The paper knows all labels; here a row outside ``where`` is attacked on the class that the
+    teacher gives it, else few rows of a graph, and of an MLP only the labelled ones, would be attacked at all. Without
+    ``teacher`` it is adversarial training by CE(x') on the rows of ``where``, which makes robust teachers. Every node's
+    features are changed at once, an attack stronger than on one node; edges stay. Features of a graph have no range to
+    keep to; the authors' 8/255 is for images. The attack sees the student in training mode, dropout and all, as theirs
+    does. Cost: steps + 2 passes forward, steps + 1 backward; a ``Cached`` teacher adds none.
     """
 
     def __init__(
@@ -72,10 +78,11 @@ class RobustDistiller(Distiller):
 
     def forward(self, batch: Batch) -> Step:
         """The student's answer to changed features against the teacher's to the unchanged ones."""
-        worse = changed(batch, x=self.attacked(batch))
         if self.teacher is None:
-            return super().forward(worse)
-        soft = kl(self._viewer(worse)["logits"], self.teacher(batch)["logits"], self.temperature)
+            return super().forward(changed(batch, x=self.attacked(batch)))
+        taught = self.teacher(batch)["logits"]
+        worse = changed(batch, x=self.attacked(batch, taught))
+        soft = kl(self._viewer(worse)["logits"], taught, self.temperature)
         terms = {"teacher": soft.detach()}
         if self.alpha == 1:
             return Step(soft, terms)
@@ -83,9 +90,15 @@ class RobustDistiller(Distiller):
         assert hard is not None
         return Step(self.alpha * soft + (1 - self.alpha) * hard, terms | {"labels": hard.detach()})
 
-    def attacked(self, batch: Batch) -> Tensor:
-        """The features of a batch, changed against the student."""
-        return attacked(self._viewer, batch, self.labels, self.epsilon, steps=self.steps, step_size=self.step_size)
+    def attacked(self, batch: Batch, taught: Tensor | None = None) -> Tensor:
+        """The features of a batch, changed against the student; ``taught``, (N, C), stands in for unknown labels."""
+        budget: dict[str, Any] = {"steps": self.steps, "step_size": self.step_size}
+        if taught is None:
+            return attacked(self._viewer, batch, self.labels, self.epsilon, **budget)
+        y = taught.argmax(dim=-1)
+        rows = self.labels._choose(torch.arange(y.size(0), device=y.device), batch)
+        known = changed(batch, y=y.index_copy(0, rows, batch["y"][rows]))
+        return attacked(self._viewer, known, CE(), self.epsilon, **budget)
 
 
 def attacked(
@@ -96,11 +109,13 @@ def attacked(
     *,
     steps: int = 10,
     step_size: float | None = None,
+    start: Tensor | None = None,
 ) -> Tensor:
     """The features of a batch, changed within ``epsilon`` so as to raise ``loss`` of the student's answer (PGD).
 
     loss: by default CE on the test nodes, ``where="test_mask"``: accuracy under attack is that of
-    ``changed(data, x=attacked(model, data))``.
+    ``changed(data, x=attacked(model, data))``, the model in eval mode. start: the first change, by default random; one
+    step of ``step_size=epsilon`` from zeros is the fast gradient sign method (Goodfellow et al., ICLR 2015).
     """
     viewer = Viewer(student) if isinstance(student, nn.Module) else student
     loss = CE(where="test_mask") if loss is None else loss
@@ -111,4 +126,26 @@ def attacked(
         return value if value is not None else (x * 0).sum()
 
     with torch.enable_grad():
-        return batch["x"] + adversarial_change(objective, batch["x"], epsilon, steps=steps, step_size=step_size)
+        x = batch["x"]
+        return x + adversarial_change(objective, x, epsilon, steps=steps, step_size=step_size, start=start)
+
+
+def defensive(
+    student: nn.Module, teacher: nn.Module, data: Batch, *, temperature: float = 20.0, **options: Any
+) -> nn.Module:
+    """Defensive distillation: labels at a high temperature, then a student of these answers alone, at the same one.
+
+    Papernot, McDaniel, Wu, Jha and Swami, IEEE S&P 2016, arXiv:1511.04508. The teacher, of the student's kind in the
+    paper, learns CE of softmax(t / T) on ``train_mask``, the student ``SoftCE(T)`` on all rows; both answer at T = 1,
+    where their gradients are small. Choose it as a baseline, not as protection: an attack on the logits before softmax
+    is not deceived (Carlini and Wagner, IEEE S&P 2017, arXiv:1608.04644). T is 20 on MNIST and 100 on CIFAR there.
+    ``teacher`` is trained here; options go to ``fit``, twice.
+    """
+    check_positive("temperature", temperature)
+    soft = partial(_divided, temperature=temperature)
+    fit(Distiller(teacher, losses=CE(where="train_mask"), call=soft), data, **options)
+    return fit(Distiller(student, Cached(teacher, data), SoftCE(temperature)), data, **options)
+
+
+def _divided(model: nn.Module, batch: Batch, temperature: float) -> Tensor:
+    return Viewer(model)(batch)["logits"] / temperature

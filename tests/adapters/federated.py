@@ -19,7 +19,7 @@ from graphkd.schemes.federated import (
     quantise,
     sample_state,
 )
-from graphkd.schemes.private import Account, log_moments, noisy_votes, privacy_spent, wrong_vote_bound
+from graphkd.schemes.private import log_moments, noisy_votes, privacy_spent, wrong_vote_bound
 from graphkd.schemes.records import Record, activation_loss
 from graphkd.schemes.robust import ard
 from graphkd.schemes.weights import soft_target
@@ -101,14 +101,13 @@ def ard_case(inputs: Inputs, params: dict) -> Inputs:
 
 def pate(inputs: Inputs, params: dict) -> Inputs:
     gamma, moments = params["noise_eps"], params["moments"]
-    form: Account = "code"
     labels, counts = noisy_votes(inputs["teacher_probabilities"], 1 / params["laplace_scale"], noise=inputs["noise"])
-    spent = privacy_spent(counts, gamma, delta=params["delta"], moments=moments, form=form)
+    spent = privacy_spent(counts, gamma, delta=params["delta"], moments=moments, limit="code")
     return {
         "labels": labels,
         "votes": counts,
         "q": wrong_vote_bound(counts, gamma),
-        "log_moments": log_moments(counts, gamma, moments, form=form),
+        "log_moments": log_moments(counts, gamma, moments, limit="code"),
         "epsilon_per_moment": spent.each,
         "epsilon": torch.tensor(spent.epsilon, dtype=torch.float64),
     }

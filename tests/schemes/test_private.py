@@ -1,4 +1,4 @@
-"""PATE: votes, the moments accountant one query at a time, and the law of the noise."""
+"""PATE: votes, the moments accountant one query at a time, the law of the noise, and a student of noisy votes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
-from graphkd.schemes.private import log_moments, noisy_votes, privacy_spent, wrong_vote_bound
+from graphkd.gnn import accuracy
+from graphkd.schemes.augment import changed
+from graphkd.schemes.private import log_moments, noisy_votes, pate, privacy_spent, private_teachers, wrong_vote_bound
 
 COUNTS = torch.tensor([[180.0, 15.0, 5.0], [70.0, 66.0, 64.0], [0.0, 200.0, 0.0]], dtype=torch.float64)
 
@@ -42,17 +45,55 @@ def test_accountant(gamma):
     assert each[spent.order - 1] == min(each)
 
 
-@pytest.mark.parametrize("gamma", [0.1, 0.3, 0.5, 0.8])
-def test_the_authors_accountant(gamma):
-    counts = torch.tensor([[7.0, second, third] for second in range(8) for third in range(8)], dtype=torch.float64)
+def program(q, gamma, order):
+    """The authors' program, which asks q < 1/2."""
+    e = 2 * gamma
+    found = [e * e * order * (order + 1) / 2, e * order]
+    if q < 0.5:
+        value = (1 - q) * ((1 - q) / (1 - math.exp(e) * q)) ** order + q * math.exp(e * order)
+        found.append(math.log(value) if value > 0 else e * order)
+    return min(found)
+
+
+@pytest.mark.parametrize("gamma", [0.05, 0.34, 0.6, 0.7, 1.5])
+def test_accountant_as_the_authors_program_has_it(gamma):
+    counts = torch.cat([COUNTS, torch.tensor([[5.0, 4.0, 0.0], [3.0, 1.0, 1.0], [6.0, 3.0, 2.0]]).double()])
     q = [bound(row.tolist(), gamma) for row in counts]
-    each = [[moment(one, gamma, order, "code") for order in range(1, 9)] for one in q]
-    found = log_moments(counts, gamma, form="code")
-    torch.testing.assert_close(found, torch.tensor(each, dtype=torch.float64), rtol=1e-7, atol=1e-14)
-    assert bool((found < log_moments(counts, gamma) - 1e-9).any()) == (gamma > 0.34)
-    spent = privacy_spent(counts, gamma, form="code")
-    sums = [sum(row[order - 1] for row in each) for order in range(1, 9)]
-    assert spent.epsilon == pytest.approx(min((s - math.log(1e-5)) / order for order, s in enumerate(sums, start=1)))
+    found = log_moments(counts, gamma, 6, limit="code")
+    for i, order in ((i, order) for i in range(len(q)) for order in range(1, 7)):
+        assert float(found[i, order - 1]) == pytest.approx(program(q[i], gamma, order), rel=1e-7, abs=1e-14)
+    spent = [privacy_spent(counts, gamma, moments=6, limit=limit).epsilon for limit in ("theorem", "code")]
+    assert (spent[0] == spent[1]) == (gamma < math.log(2) / 2)
+
+
+def test_the_theorem_holds_where_the_program_fails():
+    """Randomised response: 2 gamma private, another answer with a probability below q, moments known in closed form."""
+    for gamma in (0.2, 0.5, 0.7, 1.0):
+        a = math.exp(2 * gamma)
+        likely, other = a / (1 + a), 1 / (1 + a)
+        for counts in torch.arange(1.0, 9.0).double()[:, None] * torch.tensor([[1.0, 0.0]]).double():
+            if bound(counts.tolist(), gamma) < other:
+                continue  # it is less sure than the theorem's vote
+            true = [math.log(likely * a**order + other * a**-order) for order in range(1, 7)]
+            found = log_moments(counts[None], gamma, 6)[0]
+            assert all(value >= want - 1e-12 for value, want in zip(found.tolist(), true, strict=True))
+    lead = torch.tensor([[1.0, 0.0]]).double()
+    assert float(log_moments(lead, 0.7, 1, limit="code")) == pytest.approx(-2.0, abs=0.1)
+    assert float(log_moments(lead, 0.7, 1)) == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize("limit", ["theorem", "code"])
+def test_noise_that_hides_nothing_has_the_plain_cost(limit):
+    assert log_moments(COUNTS, 1e3, 2, limit=limit).tolist() == [[2e3, 4e3]] * 3
+
+
+def test_without_the_votes_the_cost_is_that_of_any_votes():
+    for gamma in (0.05, 0.5):
+        e = 2 * gamma
+        each = [(3 * min(e * e * order * (order + 1) / 2, e * order) - math.log(1e-5)) / order for order in range(1, 9)]
+        spent = privacy_spent(torch.zeros_like(COUNTS), gamma)
+        assert spent.epsilon == pytest.approx(min(each), rel=1e-12)
+        assert spent.epsilon >= privacy_spent(COUNTS, gamma).epsilon
 
 
 def test_agreement_costs_less_than_doubt():
@@ -75,6 +116,53 @@ def test_votes():
     assert torch.equal(*draws)
 
 
+def test_noise_comes_from_its_generator_alone():
+    teachers = torch.zeros(1, 500, 4)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first = noisy_votes(teachers, generator=torch.Generator().manual_seed(4)).labels
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(7)
+    assert torch.equal(noisy_votes(teachers, generator=torch.Generator().manual_seed(4)).labels, first)
+    assert not torch.equal(noisy_votes(teachers, generator=torch.Generator().manual_seed(5)).labels, first)
+
+
+def blobs(rows, seed):
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(rows) % 3
+    x = torch.eye(3)[y] + 0.3 * torch.randn(rows, 3, generator=generator)
+    everywhere = torch.ones(rows, dtype=torch.bool)
+    return {"x": x, "y": y, "train_mask": everywhere, "query_mask": torch.arange(rows) < 40, "test_mask": everywhere}
+
+
+class Linear(nn.Module):
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_a_student_of_noisy_votes():
+    parts = [blobs(15, seed) for seed in range(1, 21)]
+    teachers = private_teachers([Linear(k) for k in range(20)], parts, epochs=60, progress=False)
+    public = blobs(120, 0)
+    hidden = changed(public, y=torch.full_like(public["y"], 99))  # the student never reads them
+    options = {"epochs": 60, "progress": False, "delta": 1e-4}
+    found = pate(Linear(50), teachers, hidden, gamma=0.5, generator=torch.Generator().manual_seed(0), **options)
+    assert found.votes.counts.shape == (40, 3)
+    assert found.votes.counts.sum(dim=1).unique().tolist() == [20.0]
+    assert found.privacy.epsilon == privacy_spent(found.votes.counts, 0.5, delta=1e-4).epsilon
+    assert accuracy(found.student, public) > 0.9
+    deaf = pate(Linear(50), teachers, hidden, gamma=1e-6, generator=torch.Generator().manual_seed(0), **options)
+    assert accuracy(deaf.student, public) < 0.7
+    assert deaf.privacy.epsilon < found.privacy.epsilon
+    with pytest.raises(ValueError, match="'parts' must hold one for each of the 2 models, got 1"):
+        private_teachers(teachers[:2], parts[:1], epochs=1)
+
+
 def test_noise_is_laplace():
     """Two classes, one vote apart: the chance of the wrong winner is (2 + g) / 4 exp(-g), which is also the bound."""
     gamma, rows = 0.8, 40_000
@@ -94,7 +182,7 @@ def test_errors():
     ):
         with pytest.raises(ValueError, match=message):
             noisy_votes(teacher, **options)
-    with pytest.raises(ValueError, match="'form' must be one of"):
-        log_moments(COUNTS, form="paper")
+    with pytest.raises(ValueError, match="'limit' must be one of"):
+        log_moments(COUNTS, limit="paper")
     with pytest.raises(ValueError, match=r"'delta' must be in \(0, 1\), got 1.0"):
         privacy_spent(COUNTS, delta=1.0)

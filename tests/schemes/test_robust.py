@@ -13,7 +13,7 @@ from graphkd.gnn import accuracy
 from graphkd.losses import CE, KL, cross_entropy, kl
 from graphkd.losses.perturbation import adversarial_change
 from graphkd.schemes.augment import changed
-from graphkd.schemes.robust import RobustDistiller, ard, attacked
+from graphkd.schemes.robust import RobustDistiller, ard, attacked, defensive
 from tests.core.models import gcn, graph
 from tests.losses.example import LABELS, STUDENT, TEACHER
 
@@ -55,8 +55,9 @@ def test_step_is_the_formula():
     torch.manual_seed(1)
     found = task(data)
     torch.manual_seed(1)
-    worse, mask = task.attacked(data), data.train_mask
-    plain, taught = (model(data.x, data.edge_index) for model in (student, teacher))
+    mask = data.train_mask
+    plain, taught = (model(data.x, data.edge_index) for model in (student, teacher.eval()))
+    worse = task.attacked(data, taught)
     soft = kl(student(worse, data.edge_index), taught, 4.0)
     want = 0.6 * soft + 0.4 * cross_entropy(plain[mask], data.y[mask])
     torch.testing.assert_close(found.loss, want)
@@ -64,6 +65,49 @@ def test_step_is_the_formula():
     assert set(RobustDistiller(gcn(0), teacher, steps=1)(data).terms) == {"teacher"}
     with pytest.raises(ValueError, match=r"'alpha' must be in \[0, 1\], got 2"):
         RobustDistiller(student, teacher, alpha=2)
+
+
+def test_rows_without_labels_are_attacked_on_the_teachers_class():
+    data, student, teacher = blobs(), Linear(), Linear()
+    torch.nn.init.normal_(teacher.layer.weight)
+    secret = changed(data, y=torch.where(data["train_mask"], data["y"], 1 - data["y"]))
+    task = RobustDistiller(student, teacher, epsilon=0.1, steps=3, step_size=0.1)
+    taught = teacher(data["x"])
+    found = []
+    for batch in (data, secret):
+        torch.manual_seed(0)
+        found.append(task.attacked(batch, taught))
+    assert torch.equal(*found)  # labels of other rows are not read
+    y = torch.where(data["train_mask"], data["y"], taught.argmax(dim=1))
+    before, after = (student(x).log_softmax(dim=1).gather(1, y[:, None]) for x in (data["x"], found[0]))
+    assert bool((after < before).all())  # of every row the class that it is attacked on becomes less likely
+    torch.manual_seed(0)
+    labelled = RobustDistiller(student, epsilon=0.1, steps=3, step_size=0.1).attacked(data)
+    torch.testing.assert_close(labelled[data["train_mask"]], found[0][data["train_mask"]])
+
+
+def test_one_step_from_zero_is_the_fast_gradient_sign():
+    data, model = graph(), gcn().eval()
+    x = data.x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(CE(where="test_mask").measure({"logits": model(x, data.edge_index)}, None, data), x)
+    found = attacked(model, data, epsilon=0.1, steps=1, step_size=0.1, start=torch.zeros_like(data.x))
+    torch.testing.assert_close(found, data.x + 0.1 * slope.sign())
+
+
+def test_defensive_distillation_learns_soft_answers_at_its_temperature():
+    data = blobs()
+    torch.manual_seed(0)
+    teacher, options = Linear(), {"epochs": 60, "progress": False}
+    student = defensive(Linear(), teacher, data, temperature=20.0, **options)
+    assert accuracy(student, data) > 0.85
+    hidden = changed(data, y=torch.where(data["train_mask"], data["y"], 1 - data["y"]))
+    again = defensive(Linear(), Linear(), hidden, temperature=20.0, **options)
+    assert torch.equal(again.layer.weight, student.layer.weight)  # test labels are not read
+    own = fit(Distiller(Linear(), losses=CE(where="train_mask")), data, **options)
+    spreads = [float(model(data["x"]).detach().std()) for model in (student, own)]
+    assert spreads[0] > 1.5 * spreads[1]
+    with pytest.raises(ValueError, match="'temperature' must be positive, got 0"):
+        defensive(Linear(), teacher, data, temperature=0, **options)
 
 
 def blobs():
