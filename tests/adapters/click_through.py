@@ -36,7 +36,8 @@ from recsys.losses import (
 from recsys.models import Lists
 from recsys.ratings import AutoRec, BiasedMF
 from tests.adapters import recsys
-from tests.adapters.graph import load, settings
+from tests.adapters.graph import load
+from tests.adapters.params import settings
 
 Inputs = dict[str, Tensor]
 QUADRUPLETS = [

@@ -12,7 +12,8 @@ from torch_geometric.utils import degree
 from benchmarks.graph_models import GraphClassifier
 from graphkd.gnn import Actions, FakeGraphs, Inversion, Shown, freekd_objective, freekd_reward, freekd_transfer
 from graphkd.losses import KL, cross_entropy
-from tests.adapters.graph import load, settings
+from tests.adapters.graph import load
+from tests.adapters.params import settings
 
 Inputs = dict[str, Tensor]
 SIMILARITIES = {

@@ -14,7 +14,8 @@ from graphkd import Frozen
 from graphkd.core.rng import seeded
 from graphkd.gnn import PAM, PLP, GLNNBatches, NOSMOGDistiller, neighbour_distillation
 from graphkd.losses import CE, SoftLabels, high_frequency, low_frequency, soft_label_distance
-from tests.adapters.graph import Inputs, evaluate, load, settings
+from tests.adapters.graph import Inputs, evaluate, load
+from tests.adapters.params import settings
 
 MODES = {"ind": "inductive", "tra": "transductive"}
 

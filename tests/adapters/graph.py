@@ -15,14 +15,10 @@ from torch_geometric.nn import MLP
 from graphkd import Frozen, Loss, fit
 from graphkd.gnn import GLNNBatches, glnn_distiller
 from graphkd.losses import AT, BCE, CE, GCRD, GSP, KL, LSP, FitNet, SoftBCE, local_structure
+from tests.adapters.params import settings
 
 Inputs = dict[str, Tensor]
 KERNELS = {"cosine": "cosine", "poly": "poly", "l2": "euclidean", "rbf": "rbf"}
-
-
-def settings(params: dict, **defaults: Any) -> dict:
-    """The parameters of a case, with the authors' for those that it leaves out or gives as null."""
-    return params | defaults | {name: value for name, value in params.items() if value is not None}
 
 
 def evaluate(losses: Loss, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:

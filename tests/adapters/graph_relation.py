@@ -23,8 +23,8 @@ from graphkd.losses import (
 )
 from graphkd.losses.instances import Change
 from graphkd.losses.regions import Membership, region_affinity, region_moments
-from tests.adapters.graph import load, settings
-from tests.adapters.mutual import given
+from tests.adapters.graph import load
+from tests.adapters.params import given, settings
 
 Inputs = dict[str, Tensor]
 Adapter = Callable[[Inputs, dict], dict[str, Any]]
@@ -157,7 +157,7 @@ def graphdist_logits(inputs: Inputs, params: dict) -> dict[str, Any]:
 def graphdist_repr(inputs: Inputs, params: dict) -> dict[str, Any]:
     teachers = [inputs[f"teacher_features_{k}"] for k in range(len(inputs)) if f"teacher_features_{k}" in inputs]
     student = inputs["student_features"]
-    knobs = given(params, {"kernel": "kernel", "gamma": "gamma"})
+    knobs = given(params, "kernel", "gamma")
     loss = RepresentationGraph(student.size(1), [x.size(1) for x in teachers], params["D"], **knobs).double()
     names = ["sa", "sb", *(f"t{k}" for k in range(len(teachers)))]
     for name, sketch in zip(names, (*loss.sketches, *loss.teacher_sketches), strict=True):

@@ -22,7 +22,8 @@ from graphkd.schemes import (
     sskd,
 )
 from tests.adapters.graph import load
-from tests.adapters.response import Adapter, Inputs, knobs
+from tests.adapters.params import given
+from tests.adapters.response import Adapter, Inputs
 
 
 def sskd_case(inputs: Inputs, params: dict) -> Inputs:
@@ -35,7 +36,7 @@ def sskd_case(inputs: Inputs, params: dict) -> Inputs:
         "tf_ratio": "changed_ratio",
     }
     student, teacher = ((inputs[f"{side}_logits"], inputs[f"{side}_ss_features"]) for side in ("student", "teacher"))
-    return {"loss": sskd(student, teacher, inputs["labels"], SSKDKnobs(weights, **knobs(params, **names)))}
+    return {"loss": sskd(student, teacher, inputs["labels"], SSKDKnobs(weights, **given(params, **names)))}
 
 
 def metadistil_step(inputs: Inputs, params: dict) -> Inputs:
@@ -51,8 +52,8 @@ def metadistil_step(inputs: Inputs, params: dict) -> Inputs:
 
 def sftn_teacher(inputs: Inputs, params: dict) -> Inputs:
     weights = (params["lambda_teacher"], params["lambda_kl"], params["lambda_branch_ce"])
-    given = (inputs["teacher_logits"], inputs["branch_logits"], inputs["labels"])
-    return {"loss": sftn_loss(*given, params["T"], weights=weights)}
+    known = (inputs["teacher_logits"], inputs["branch_logits"], inputs["labels"])
+    return {"loss": sftn_loss(*known, params["T"], weights=weights)}
 
 
 def tscl(inputs: Inputs, params: dict) -> Inputs:

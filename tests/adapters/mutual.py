@@ -27,6 +27,7 @@ from graphkd.losses import (
     information_potentials,
 )
 from tests.adapters.graph import load
+from tests.adapters.params import given
 
 Inputs = dict[str, Tensor]
 Adapter = Callable[[Inputs, dict], dict[str, Any]]
@@ -34,11 +35,6 @@ Adapter = Callable[[Inputs, dict], dict[str, Any]]
 
 def widths(inputs: Inputs, part: str = "features") -> tuple[int, int]:
     return inputs[f"student_{part}"].size(1), inputs[f"teacher_{part}"].size(1)
-
-
-def given(params: dict, names: dict[str, str]) -> dict[str, Any]:
-    """Arguments by the names that a case has for them, those alone that it gives: the others have their defaults."""
-    return {argument: params[name] for name, argument in names.items() if params.get(name) is not None}
 
 
 MEMORY = {
@@ -60,7 +56,7 @@ def plain(
 def vid(inputs: Inputs, params: dict) -> Inputs:
     student, teacher = (inputs[f"{side}_features"].movedim(1, -1) for side in ("student", "teacher"))
     names = {"mean.0.weight": "weight0", "mean.2.weight": "weight1", "mean.4.weight": "weight2", "scale": "log_scale"}
-    knobs = given(params, {"init_pred_var": "initial_variance", "eps": "eps"})
+    knobs = given(params, "eps", init_pred_var="initial_variance")
     loss = VID(*widths(inputs), len(inputs["weight0"]), **knobs)
     return {"loss": load(loss, {path: inputs[name] for path, name in names.items()})(student, teacher)}
 
@@ -70,7 +66,7 @@ def contrasted(kind: type[CRD]) -> Adapter:
 
     def adapter(inputs: Inputs, params: dict) -> Inputs:
         projection = inputs["student_weight"].size(0)
-        loss = kind(params["n_data"], *widths(inputs), projection, max_samples=None, **given(params, MEMORY))
+        loss = kind(params["n_data"], *widths(inputs), projection, max_samples=None, **given(params, **MEMORY))
         sides = list(enumerate(("student", "teacher")))
         load(loss, {f"heads.{k}.{name}": inputs[f"{side}_{name}"] for k, side in sides for name in ("weight", "bias")})
         for k, side in sides:
@@ -99,23 +95,23 @@ def flow_pkt(params: dict) -> Loss:
     """PKT as in the code of the heterogeneous flow, whose distances and norms have an eps of their own."""
     kernel = {"rbf": "exponential"}.get(params["kernel"], params["kernel"])
     divergence = {"kl": "kl_ratio", "combined": "jeffreys"}.get(params["divergence"], params["divergence"])
-    knobs = given(params, {"d": "degree", "sigma": "sigma", "eps": "eps"})
+    knobs = given(params, "sigma", "eps", d="degree")
     return PKT(kernel, divergence, kernel_eps=1e-6, **knobs)
 
 
 def survey_pkt(params: dict) -> Loss:
     """PKT as the survey prints it."""
     kernel = {"gaussian": "rbf"}.get(params["kernel"], params["kernel"])
-    return PKT.survey(kernel, **given(params, {"kernel_variance": "sigma"}))
+    return PKT.survey(kernel, **given(params, kernel_variance="sigma"))
 
 
 def pkt_supervised(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": SupervisedPKT(**given(params, {"eps": "eps"}))(inputs["student_features"], y=inputs["labels"])}
+    return {"loss": SupervisedPKT(**given(params, "eps"))(inputs["student_features"], y=inputs["labels"])}
 
 
 def qmi_potentials(inputs: Inputs, params: dict) -> Inputs:
     kernel = {"gaussian": "rbf"}.get(params["kernel"], params["kernel"])
-    knobs, y = given(params, {"kernel_variance": "variance"}), inputs["labels"]
+    knobs, y = given(params, kernel_variance="variance"), inputs["labels"]
     outputs = {"loss": QMI(kernel, **knobs)(inputs["student_features"], inputs["teacher_features"], y=y)}
     for side in ("student", "teacher"):
         potentials = information_potentials(inputs[f"{side}_features"], y, kernel, **knobs)
@@ -147,9 +143,7 @@ def itrd(make: Callable[..., Loss], **knobs: str) -> Adapter:
 
 
 def cmpm(inputs: Inputs, params: dict) -> Inputs:
-    return {
-        "loss": CMPM(**given(params, {"eps": "eps"}))(inputs["features_1"], inputs["features_2"], y=inputs["labels"])
-    }
+    return {"loss": CMPM(**given(params, "eps"))(inputs["features_1"], inputs["features_2"], y=inputs["labels"])}
 
 
 LOGITS = ("representation_logits", "observation_logits")
@@ -159,13 +153,13 @@ ADAPTERS: dict[str, Adapter] = {
     "crcd": contrasted(CRCD),
     "crcd_gradient": crcd_gradient,
     "crd": contrasted(CRD),
-    "infonce": plain(lambda params: InfoNCE(**given(params, {"temperature": "temperature"}))),
+    "infonce": plain(lambda params: InfoNCE(**given(params, "temperature"))),
     "itrd_correlation": itrd(ITRDCorrelation, alpha="alpha"),
     "itrd_mutual": itrd(ITRDMutual),
     "mimkd_feature": mimkd("student_local", "teacher_local"),
     "mimkd_global": mimkd("student_features", "teacher_features"),
     "mimkd_local": mimkd("student_local", "teacher_features"),
-    "pkt_cosine": plain(lambda params: PKT(**given(params, {"eps": "eps"}))),
+    "pkt_cosine": plain(lambda params: PKT(**given(params, "eps"))),
     "pkt_supervised": pkt_supervised,
     "pkt_survey_eq13": plain(survey_pkt),
     "qmi_potentials": qmi_potentials,

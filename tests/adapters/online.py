@@ -33,7 +33,8 @@ from graphkd.schemes import (
     teach,
 )
 from tests.adapters.graph import load
-from tests.adapters.mutual import MEMORY, given
+from tests.adapters.mutual import MEMORY
+from tests.adapters.params import given
 from tests.adapters.response import Adapter, Inputs, sides
 
 
@@ -105,7 +106,7 @@ def validation(inputs: Inputs) -> tuple[Tensor, Tensor]:
 def mcl_okd(inputs: Inputs, params: dict) -> Inputs:
     features, weight = inputs["peer_features"], inputs["embed_weight"]
     widths = [weight.size(2)] * len(weight)
-    rule = PeerContrast(params["n_data"], widths, weight.size(1), **given(params, MEMORY))
+    rule = PeerContrast(params["n_data"], widths, weight.size(1), **given(params, **MEMORY))
     names = ("weight", "bias")
     load(rule, {f"heads.{k}.{name}": inputs[f"embed_{name}"][k] for k in range(len(weight)) for name in names})
     rule.memories.copy_(inputs["memories"])

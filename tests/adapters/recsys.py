@@ -36,7 +36,8 @@ from recsys.losses.common import Triplets
 from recsys.models import Lists, RecommenderView, Tables
 from recsys.rankings import pairs_per_group, popularity_groups
 from recsys.sources import TopLists
-from tests.adapters.graph import load, settings
+from tests.adapters.graph import load
+from tests.adapters.params import settings
 
 Inputs = dict[str, Tensor]
 EXPERTS = {name: f"expert_{name}" for name in ("w1", "b1", "w2", "b2")} | {name: name for name in ("gate_w", "gate_b")}
@@ -177,8 +178,8 @@ def irrrd_step(inputs: Inputs, params: dict) -> Inputs:
 
 def put(experts: RoutedExperts, inputs: Inputs, side: str) -> None:
     """Put what a case has of one side's experts and gate into their places."""
-    given = {path: f"{side}_{name}" for path, name in EXPERTS.items()}
-    load(experts, {path: inputs[name] for path, name in given.items() if name in inputs})
+    paths = {path: f"{side}_{name}" for path, name in EXPERTS.items()}
+    load(experts, {path: inputs[name] for path, name in paths.items() if name in inputs})
 
 
 def widths(inputs: Inputs) -> tuple[int, int]:

@@ -36,7 +36,7 @@ from graphkd.losses import (
     rkd_distance,
 )
 from tests.adapters.graph import load
-from tests.adapters.response import knobs
+from tests.adapters.params import given
 
 Inputs = dict[str, Tensor]
 Adapter = Callable[[Inputs, dict], dict[str, Any]]
@@ -96,27 +96,27 @@ def layer_pairs(maps: list[Tensor]) -> list[tuple[Tensor, ...]]:
 
 def ab_multilayer(inputs: Inputs, params: dict) -> Inputs:
     student, teacher = ([layer.flatten(1) for layer in numbered(inputs, f"{side}_preact")] for side in SIDES)
-    return terms(AB.layers([str(n) for n in range(len(student))], **knobs(params, "margin")), student, teacher)
+    return terms(AB.layers([str(n) for n in range(len(student))], **given(params, "margin")), student, teacher)
 
 
 def ab(inputs: Inputs, params: dict) -> Inputs:
     units = (inputs[f"{side}_preact"].flatten(1) for side in SIDES)
-    return {"loss": activation_boundaries(*units, **knobs(params, "margin"))}
+    return {"loss": activation_boundaries(*units, **given(params, "margin"))}
 
 
 def factors(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": factor_transfer(inputs["student_factor"], inputs["teacher_factor"], **knobs(params, p="power"))}
+    return {"loss": factor_transfer(inputs["student_factor"], inputs["teacher_factor"], **given(params, p="power"))}
 
 
 def collapsed_factors(inputs: Inputs, params: dict) -> Inputs:
     maps = pooled(*(inputs[f"{side}_factor"] for side in SIDES))
-    return {"loss": factor_transfer(*map(nodes, maps), **knobs(params, p1="collapse", p2="power"))}
+    return {"loss": factor_transfer(*map(nodes, maps), **given(params, p1="collapse", p2="power"))}
 
 
 def selectivity(params: dict) -> Loss:
     if params.get("kernel", "polynomial") != "polynomial":
         raise ValueError(f"'kernel' must be 'polynomial', got {params['kernel']!r}")
-    return NST(**knobs(params, d="degree", c="offset"))
+    return NST(**given(params, d="degree", c="offset"))
 
 
 def internal(inputs: Inputs, params: dict) -> Inputs:
@@ -127,31 +127,31 @@ def internal(inputs: Inputs, params: dict) -> Inputs:
 
 # ---------------------------------------------------------------- relation
 def distances(params: dict) -> Callable:
-    return partial(rkd_distance, **knobs(params, "squared", eps="floor", huber_delta="delta"))
+    return partial(rkd_distance, **given(params, "squared", eps="floor", huber_delta="delta"))
 
 
 def torchdistill(kernel: str, params: dict) -> Loss:
     reduction = "norm_mean" if params.get("reduction", "batchmean") == "batchmean" else "norm"
-    return CC(kernel, normalise=False, reduction=reduction, **knobs(params, "gamma", max_p="order"))
+    return CC(kernel, normalise=False, reduction=reduction, **given(params, "gamma", max_p="order"))
 
 
 def darkrank(transfer: str, params: dict) -> Loss:
-    given = knobs(params, "alpha", "beta", permute_len="length", list_length="length")
-    return DarkRank(transfer, **given, normalise=False)
+    known = given(params, "alpha", "beta", permute_len="length", list_length="length")
+    return DarkRank(transfer, **known, normalise=False)
 
 
 def tusimple(transfer: str, inputs: Inputs, params: dict) -> Inputs:
-    given = knobs(params, "power", "scale", "eps", list_length="length")
+    known = given(params, "power", "scale", "eps", list_length="length")
     student, teacher = inputs["student_features"], inputs["teacher_features"]
-    loss = DarkRank.tusimple(transfer, **given)(student, teacher)
-    official = DarkRank.tusimple(transfer, **given, official_gradient=True)(student, teacher)
+    loss = DarkRank.tusimple(transfer, **known)(student, teacher)
+    official = DarkRank.tusimple(transfer, **known, official_gradient=True)(student, teacher)
     (backward,) = torch.autograd.grad(official, student)
     return {"loss": loss, "official_forward": official[None], "official_backward": backward}
 
 
 def irg_zoo(inputs: Inputs, params: dict) -> Inputs:
     """The first map is pooled to the second for the change between them, which images alone need."""
-    weights = knobs(params, **{f"w_{name}": name for name in ("vertex", "edge", "transform")})
+    weights = given(params, **{f"w_{name}": name for name in ("vertex", "edge", "transform")})
     losses = IRG.multi_type(("map1", "map2", "features"), [("pooled", "second")], **weights)
     views = []
     for side in SIDES:
@@ -167,20 +167,20 @@ def irg_zoo(inputs: Inputs, params: dict) -> Inputs:
 def memory(inputs: Inputs, params: dict) -> Inputs:
     tensors = (inputs[name] for name in ("student_features", "teacher_features", "memory"))
     temperatures = {"contrast_temperature": "temperature", "contrast_kd_temperature": "kd_temperature"}
-    return {"loss": cirkd_memory(*tensors, **knobs(params, **temperatures))}
+    return {"loss": cirkd_memory(*tensors, **given(params, **temperatures))}
 
 
 ADAPTERS: dict[str, Adapter] = {
     "ab": ab,
     "ab_multilayer": ab_multilayer,
-    "at_code": positions(lambda params: AT(**knobs(params, p="power"))),
-    "at_paper": positions(lambda params: AT(**knobs(params, p="power", mode="form"))),
+    "at_code": positions(lambda params: AT(**given(params, p="power"))),
+    "at_paper": positions(lambda params: AT(**given(params, p="power", mode="form"))),
     "cc_bilinear_torchdistill": features(partial(torchdistill, "bilinear")),
-    "cc_gaussian": features(lambda params: CC(**knobs(params, "gamma", P_order="order"))),
+    "cc_gaussian": features(lambda params: CC(**given(params, "gamma", P_order="order"))),
     "cc_gaussian_torchdistill": features(partial(torchdistill, "gaussian")),
     "cc_repdistiller": features(lambda _: adjacent_correlation),
     "cirkd_memory": memory,
-    "cirkd_minibatch": positions(lambda params: CIRKD(**knobs(params, "temperature"))),
+    "cirkd_minibatch": positions(lambda params: CIRKD(**given(params, "temperature"))),
     "cosine_internal": internal,
     "darkrank_hard": features(partial(darkrank, "hard")),
     "darkrank_listmle_tusimple": partial(tusimple, "hard"),
@@ -192,10 +192,10 @@ ADAPTERS: dict[str, Adapter] = {
     "fsp": fsp,
     "irg_graph": features(lambda _: 0.5 * IRG()),
     "irg_zoo": irg_zoo,
-    "log_euclidean": features(lambda params: LogEuclidean(**knobs(params, "ridge"))),
+    "log_euclidean": features(lambda params: LogEuclidean(**given(params, "ridge"))),
     "nst": positions(selectivity),
     "rkd": features(lambda params: partial(rkd, distance=params["w_d"], angle=params["w_a"])),
-    "rkd_angle": features(lambda params: partial(rkd_angle, **knobs(params, huber_delta="delta"))),
+    "rkd_angle": features(lambda params: partial(rkd_angle, **given(params, huber_delta="delta"))),
     "rkd_distance": features(distances),
     "sp": features(lambda _: SP()),
 }

@@ -49,6 +49,7 @@ from graphkd.losses import (
     triplet_hinge,
 )
 from tests.adapters.graph import evaluate, load
+from tests.adapters.params import given
 
 Inputs = dict[str, Tensor]
 Adapter = Callable[[Inputs, dict], dict[str, Any]]
@@ -63,12 +64,6 @@ def total(make: Callable[[dict], Loss]) -> Adapter:
     return lambda inputs, params: {"loss": evaluate(make(params), inputs)[0]}
 
 
-def knobs(params: dict, *same: str, **renamed: str) -> dict[str, Any]:
-    """The params that a case has, by the library's names, whose defaults are those of the methods."""
-    names = {name: name for name in same} | renamed
-    return {ours: params[theirs] for theirs, ours in names.items() if theirs in params}
-
-
 # ---------------------------------------------------------------- soft targets
 def elementwise(params: dict) -> Loss:
     """Tf-KD's and TAKD's sum, whose KL is averaged over all entries."""
@@ -77,47 +72,47 @@ def elementwise(params: dict) -> Loss:
 
 
 def tfkd_reg(params: dict) -> Loss:
-    virtual = params["multiplier"] * VirtualTeacher(**knobs(params, "temperature", correct_prob="correct"))
+    virtual = params["multiplier"] * VirtualTeacher(**given(params, "temperature", correct_prob="correct"))
     return (1 - params["alpha"]) * CE() + params["alpha"] * virtual
 
 
 def dkd(inputs: Inputs, params: dict) -> Inputs:
-    loss = DKD(**knobs(params, "temperature", "alpha", "beta"))
-    given = (*sides(inputs), inputs["labels"])
-    parts = {"tckd": tckd(*given, loss.temperature), "nckd": nckd(*given, loss.temperature)}
-    return {"loss": loss(*given[:2], y=given[2]), **parts}
+    loss = DKD(**given(params, "temperature", "alpha", "beta"))
+    known = (*sides(inputs), inputs["labels"])
+    parts = {"tckd": tckd(*known, loss.temperature), "nckd": nckd(*known, loss.temperature)}
+    return {"loss": loss(*known[:2], y=known[2]), **parts}
 
 
 def dist(inputs: Inputs, params: dict) -> Inputs:
-    loss = DIST(**knobs(params, "beta", "gamma", "eps", tau="temperature"))
+    loss = DIST(**given(params, "beta", "gamma", "eps", tau="temperature"))
     inter, intra = dist_relations(*sides(inputs), loss.temperature, eps=loss.eps)
     return {"loss": loss(*sides(inputs)), "inter": inter, "intra": intra}
 
 
 def conditional_ts(inputs: Inputs, params: dict) -> Inputs:
-    loss = ConditionalTS(**knobs(params, "temperature"))(*sides(inputs), y=inputs["labels"])
+    loss = ConditionalTS(**given(params, "temperature"))(*sides(inputs), y=inputs["labels"])
     return {"loss": loss, "teacher_correct": is_right(inputs["teacher_logits"], inputs["labels"])}
 
 
 def weighted_soft_ce(inputs: Inputs, params: dict) -> Inputs:
-    loss = SoftCE(**knobs(params, T="temperature"), class_weights=inputs.get("class_weights"))
+    loss = SoftCE(**given(params, T="temperature"), class_weights=inputs.get("class_weights"))
     return {"loss": loss(*sides(inputs))}
 
 
 def pseudo_label_consistency(inputs: Inputs, params: dict) -> Inputs:
-    loss = PseudoLabel(**knobs(params, "threshold"))
+    loss = PseudoLabel(**given(params, "threshold"))
     return {"loss": loss(*sides(inputs)), "mask": is_confident(inputs["teacher_logits"], loss.threshold)}
 
 
 def fedgkd(params: dict) -> Loss:
-    return CE() + params["gamma"] / 2 * KL(**knobs(params, T="temperature"), rescale=False)
+    return CE() + params["gamma"] / 2 * KL(**given(params, T="temperature"), rescale=False)
 
 
 # ---------------------------------------------------------------- the survey's objective
 def objective_eq14(inputs: Inputs, params: dict) -> Inputs:
     weights = (params["lambda1"], params["lambda2"], params["lambda3"])
-    transfer = FeatureDistance(**knobs(params, distance="metric"))
-    objective = survey_objective(transfer, weights, **knobs(params, "temperature"))
+    transfer = FeatureDistance(**given(params, distance="metric"))
+    objective = survey_objective(transfer, weights, **given(params, "temperature"))
     loss, (ce, kl, distance) = evaluate(objective, inputs)
     return {"loss": loss, "ce": ce, "kl": kl, "dist": distance}
 
@@ -126,7 +121,7 @@ def eq15_21_distances(inputs: Inputs, params: dict) -> Inputs:
     features = sides(inputs, "features")
     outputs = {name: FeatureDistance(name)(*features) for name in ("l1", "l2", "cosine", "huber")}
     outputs["triplet"] = triplet_hinge(
-        *(inputs[name] for name in ("anchor", "positive", "negative")), **knobs(params, delta="margin")
+        *(inputs[name] for name in ("anchor", "positive", "negative")), **given(params, delta="margin")
     )
     outputs["jsd"] = VML()(inputs["logits1"], inputs["logits2"])
     return {**outputs, "loss": sum(outputs.values())}
@@ -135,7 +130,7 @@ def eq15_21_distances(inputs: Inputs, params: dict) -> Inputs:
 # ---------------------------------------------------------------- regression and features
 def teacher_bounded_regression(inputs: Inputs, params: dict) -> Inputs:
     student, teacher = sides(inputs, "output")
-    loss, y = TeacherBounded(**knobs(params, "nu", "margin")), inputs["target"]
+    loss, y = TeacherBounded(**given(params, "nu", "margin")), inputs["target"]
     return {
         "loss": loss(student, teacher, y=y),
         "smooth_l1": smooth_l1(student, y),
@@ -147,7 +142,7 @@ def teacher_bounded_regression(inputs: Inputs, params: dict) -> Inputs:
 def teacher_outlier_rejection(inputs: Inputs, params: dict) -> Inputs:
     names = ("student_label_head", "student_teacher_head", "teacher_prediction", "targets")
     label, imitation, teacher, y = (inputs[name].unsqueeze(-1) for name in names)
-    loss = OutlierRejection(**knobs(params, "threshold", **{"lambda": "weight"}))
+    loss = OutlierRejection(**given(params, "threshold", **{"lambda": "weight"}))
     return {
         "loss": loss((label, imitation), (teacher, teacher), y=y),
         "kept": is_inlier(teacher, y, loss.threshold),
@@ -157,7 +152,7 @@ def teacher_outlier_rejection(inputs: Inputs, params: dict) -> Inputs:
 def attentive_imitation(inputs: Inputs, params: dict) -> Inputs:
     (student, teacher), y = sides(inputs, "predictions"), inputs["targets"]
     bounds = tuple(inputs["error_range"].tolist()) if "error_range" in inputs else None
-    loss = AttentiveImitation(**knobs(params, "alpha"), error_range=bounds, clamp=False)
+    loss = AttentiveImitation(**given(params, "alpha"), error_range=bounds, clamp=False)
     return {
         "loss": loss(student, teacher, y=y),
         "weights": imitation_weights(teacher, y, bounds, clamp=False),
@@ -199,13 +194,13 @@ def kd4mtl_feature(inputs: Inputs, params: dict) -> Inputs:
     loss = torch.zeros((), dtype=torch.float64)
     for k, weight in enumerate(params["task_weights"]):
         adapter = inputs[f"adapter_{k}"]
-        task = load(KD4MTL(*adapter.shape[::-1], **knobs(params, "eps")), {"adapter.weight": adapter})
+        task = load(KD4MTL(*adapter.shape[::-1], **given(params, "eps")), {"adapter.weight": adapter})
         loss = loss + weight * task(inputs["student_features"], inputs[f"teacher_features_{k}"])
     return {"loss": loss}
 
 
 def centred_logit_regression(inputs: Inputs, params: dict) -> Inputs:
-    return {"loss": CentredLogits(**knobs(params, old_classes="classes"))(*sides(inputs))}
+    return {"loss": CentredLogits(**given(params, old_classes="classes"))(*sides(inputs))}
 
 
 def reverse_adversarial_features(inputs: Inputs, _: dict) -> Inputs:
@@ -224,17 +219,17 @@ ADAPTERS: dict[str, Adapter] = {
     "dkd": dkd,
     "eq15_21_distances": eq15_21_distances,
     "fedgkd": total(fedgkd),
-    "fedntd": total(lambda params: CE() + params["beta"] * NCKD(**knobs(params, tau="temperature"))),
-    "kd": total(lambda params: KL(**knobs(params, "temperature"))),
+    "fedntd": total(lambda params: CE() + params["beta"] * NCKD(**given(params, tau="temperature"))),
+    "kd": total(lambda params: KL(**given(params, "temperature"))),
     "kd4mtl_feature": kd4mtl_feature,
     "kd_mean_reduction": total(elementwise),
-    "label_smoothing": total(lambda params: LabelSmoothing(**knobs(params, "alpha"))),
-    "label_smoothing_tfkd": total(lambda params: LabelSmoothing(**knobs(params, "alpha"), spread="others")),
+    "label_smoothing": total(lambda params: LabelSmoothing(**given(params, "alpha"))),
+    "label_smoothing_tfkd": total(lambda params: LabelSmoothing(**given(params, "alpha"), spread="others")),
     "logit_mse": total(lambda _: LogitMSE()),
     "objective_eq14": objective_eq14,
     "pseudo_label_consistency": pseudo_label_consistency,
     "reverse_adversarial_features": reverse_adversarial_features,
-    "soft_ce_defensive": total(lambda params: SoftCE(**knobs(params, "temperature"))),
+    "soft_ce_defensive": total(lambda params: SoftCE(**given(params, "temperature"))),
     "srrl": srrl,
     "teacher_bounded_regression": teacher_bounded_regression,
     "teacher_outlier_rejection": teacher_outlier_rejection,

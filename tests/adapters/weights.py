@@ -31,7 +31,8 @@ from graphkd.schemes import (
     vote_triplets,
 )
 from tests.adapters.graph import load
-from tests.adapters.response import Adapter, Inputs, knobs, sides
+from tests.adapters.params import given
+from tests.adapters.response import Adapter, Inputs, sides
 
 
 def fedssd(inputs: Inputs, params: dict) -> Inputs:
@@ -46,8 +47,8 @@ def fedssd(inputs: Inputs, params: dict) -> Inputs:
 
 
 def multi_teacher_average(inputs: Inputs, params: dict) -> Inputs:
-    given = knobs(params, "average", T="temperature")
-    target = soft_target(inputs["teacher_logits"], **given, weights=inputs.get("weights"))
+    known = given(params, "average", T="temperature")
+    target = soft_target(inputs["teacher_logits"], **known, weights=inputs.get("weights"))
     return {"loss": KL(params["T"])(inputs["student_logits"], target)}
 
 
@@ -86,9 +87,9 @@ def ruder_mcd(inputs: Inputs, params: dict) -> Inputs:
 
 
 def oracle_kd_case(inputs: Inputs, params: dict) -> Inputs:
-    given = (inputs["teacher_logits"], inputs["labels"])
-    loss = oracle_kd(inputs["student_logits"], *given, params["T"], weight=params["lambda"])
-    return {"loss": loss, "correct_teachers": oracle_weights(*given).sum(dim=0)}
+    known = (inputs["teacher_logits"], inputs["labels"])
+    loss = oracle_kd(inputs["student_logits"], *known, params["T"], weight=params["lambda"])
+    return {"loss": loss, "correct_teachers": oracle_weights(*known).sum(dim=0)}
 
 
 def uninformed(inputs: Inputs, _: dict) -> Inputs:
