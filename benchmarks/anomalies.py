@@ -17,7 +17,7 @@ from torch_geometric.nn import GCN
 from torch_geometric.utils import scatter
 from tqdm import tqdm
 
-from benchmarks.gnn_procedures import fresh
+from benchmarks.graph.procedures import fresh
 from benchmarks.options import add_run_options, check_seeds, keep
 from benchmarks.report import Row, show
 from datasets import DATASETS, load

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from benchmarks import uniform_methods
-from benchmarks.click_through_methods import METHODS, Lesson
-from benchmarks.click_through_models import Averaged, build, check_model, cost, judge
+from benchmarks.context import uniform_methods
+from benchmarks.context.click_methods import METHODS, Lesson
+from benchmarks.context.click_models import Averaged, build, check_model, cost, judge
 from benchmarks.options import add_options, keep, use_options
 from benchmarks.report import plot, show
 from datasets.clicks import CLICKS, load_clicks, thinned

@@ -20,10 +20,10 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from benchmarks.gnn import cost
-from benchmarks.gnn_procedures import fresh
-from benchmarks.models import HIDDEN, build
+from benchmarks.graph.models import HIDDEN, build
+from benchmarks.graph.procedures import fresh
+from benchmarks.graph.recipes import student_recipe
 from benchmarks.options import add_run_options, check_seeds, keep
-from benchmarks.recipes import student_recipe
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from benchmarks.lessons import Lesson, Train
-from benchmarks.loss_methods import LEFT_OUT, LOSSES
+from benchmarks.graph.lessons import Lesson, Train
+from benchmarks.graph.losses import LEFT_OUT, LOSSES
+from benchmarks.graph.methods import GROUPS, METHODS, method
+from benchmarks.graph.models import HIDDEN, build
+from benchmarks.graph.recipes import TEACHERS, Recipe, student_recipe
 from benchmarks.measure import peak_memory, timed
-from benchmarks.methods import GROUPS, METHODS, method
-from benchmarks.models import HIDDEN, build
 from benchmarks.options import add_options, keep, use_options
-from benchmarks.recipes import TEACHERS, Recipe, student_recipe
 from benchmarks.report import plot, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit

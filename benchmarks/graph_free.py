@@ -19,7 +19,7 @@ from torch_geometric.loader import DataLoader
 from tqdm import tqdm
 
 from benchmarks.gnn import cost
-from benchmarks.graph_models import CONVS, build
+from benchmarks.graph.classifiers import CONVS, build
 from benchmarks.options import add_run_options, check_seeds, keep
 from benchmarks.report import Row, show
 from datasets.graph_families import FAMILIES, GraphSplit, graph_family

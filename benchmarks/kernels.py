@@ -16,15 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from benchmarks import geometric_cases as geometric
-from benchmarks import information_cases as information
-from benchmarks import kernel_edge_cases as edges
-from benchmarks import kernel_pair_cases as pairs
-from benchmarks import kernel_sweep
-from benchmarks import relation_cases as relations
-from benchmarks.kernel_cases import Ops, Size, ours
-from benchmarks.kernel_costs import MODES, Cost, measure
-from benchmarks.kernel_sweep import SWEEPS, SWEPT
+from benchmarks.cases import edges, geometric, information, pairs, relations, sweep
+from benchmarks.cases.common import Ops, Size, ours
+from benchmarks.cases.costs import MODES, Cost, measure
+from benchmarks.cases.sweep import SWEEPS, SWEPT
 from benchmarks.measure import CLOCKS, default_device, machine
 
 OPS: Ops = {**edges.OPS, **pairs.OPS, **relations.OPS, **geometric.OPS, **information.OPS}
@@ -125,17 +120,17 @@ def compare(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[T
         yield table, list(records(op, size, costs, facts))
 
 
-def sweep(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+def grow(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     """Measure the library's ops as their graphs double; after each op, the table so far and its objects."""
-    table, own = kernel_sweep.new_table(facts), ours(args.device)
+    table, own = sweep.new_table(facts), ours(args.device)
     plans = [plan._replace(first=_chosen(plan.first, args)) for plan in SWEEPS if plan.op in args.ops]
     bar = tqdm(plans, disable=None)
     for plan in bar:
         bar.set_description(plan.op)
-        found = kernel_sweep.costs(OPS[plan.op][0], plan, args.repeats, args.device, args.seed, CLOCKS[args.clock])
-        kernel_sweep.add_row(table, plan, found)
+        found = sweep.costs(OPS[plan.op][0], plan, args.repeats, args.device, args.seed, CLOCKS[args.clock])
+        sweep.add_row(table, plan, found)
         rows = [row for size, cost in found.items() for row in records(plan.op, size, {own: cost}, facts)]
-        yield table, rows + [fit | facts for fit in kernel_sweep.summaries(plan, found)]
+        yield table, rows + [fit | facts for fit in sweep.summaries(plan, found)]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -148,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
     facts = {"seed": args.seed, "clock": args.clock, **machine(args.device)}
     written: list[str] = []
     table = Table()
-    for table, rows in (sweep if args.sweep else compare)(args, facts):  # noqa: B007 - the last one is printed
+    for table, rows in (grow if args.sweep else compare)(args, facts):  # noqa: B007 - the last one is printed
         written += [json.dumps(row) for row in rows]
         if args.out:
             args.out.write_text("".join(line + "\n" for line in written))  # each time: a late failure loses nothing

@@ -21,8 +21,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from benchmarks.measure import CLOCKS, machine
-from benchmarks.ranking_cases import OPS, STUDENT, TEACHER, BriefTraining, Case, Setup, briefly_trained
-from benchmarks.ranking_methods import METHODS, Lesson, Teachers, method
+from benchmarks.ranking.cases import OPS, STUDENT, TEACHER, BriefTraining, Case, Setup, briefly_trained
+from benchmarks.ranking.methods import METHODS, Lesson, Teachers, method
 from benchmarks.report import Row, write
 from datasets.recommenders import RECOMMENDERS, load_interactions
 from recsys.interactions import Interactions

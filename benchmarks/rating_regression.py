@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.context.rating_methods import METHODS, Lesson, Regressor, SquaredError, method, predicted
 from benchmarks.measure import timed
 from benchmarks.options import add_options, keep, use_options
-from benchmarks.rating_methods import METHODS, Lesson, Regressor, SquaredError, method, predicted
 from benchmarks.report import Row, plot, show
 from datasets.clicks import CLICKS, load_clicks
 from graphkd import Distiller, fit

@@ -18,10 +18,10 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.options import add_options, keep, use_options
-from benchmarks.ranking_methods import METHODS, Lesson, Teachers, base_loss, check_tables, method
-from benchmarks.ranking_models import MODELS, Data, check_dataset, load, model
-from benchmarks.ranking_protocol import Protocol, cost
-from benchmarks.ranking_training import Trained, Training
+from benchmarks.ranking.methods import METHODS, Lesson, Teachers, base_loss, check_tables, method
+from benchmarks.ranking.models import MODELS, Data, check_dataset, load, model
+from benchmarks.ranking.protocol import Protocol, cost
+from benchmarks.ranking.training import Trained, Training
 from benchmarks.report import plot, show
 from datasets.recommenders import RECOMMENDERS
 from graphkd.core.rng import seeded

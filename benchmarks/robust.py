@@ -20,12 +20,12 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from benchmarks import gnn
-from benchmarks.methods import METHODS
-from benchmarks.models import HIDDEN
+from benchmarks.graph.methods import METHODS
+from benchmarks.graph.models import HIDDEN
+from benchmarks.graph.recipes import TEACHERS
+from benchmarks.graph.robust import Attack, robust_methods
 from benchmarks.options import add_options, keep, use_options
-from benchmarks.recipes import TEACHERS
 from benchmarks.report import Row, show
-from benchmarks.scheme_methods_robust import Attack, robust_methods
 from datasets import DATASETS, load
 from graphkd.core.rng import seeded
 from graphkd.core.view import Batch, Viewer

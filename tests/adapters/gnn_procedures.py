@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.nn import GCNConv
 from torch_geometric.utils import degree
 
-from benchmarks.graph_models import GraphClassifier
+from benchmarks.graph.classifiers import GraphClassifier
 from graphkd.gnn import Actions, FakeGraphs, Inversion, Shown, freekd_objective, freekd_reward, freekd_transfer
 from graphkd.losses import KL, cross_entropy
 from tests.adapters.graph import load

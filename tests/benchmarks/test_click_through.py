@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 
-from benchmarks import click_through, recsys, uniform_methods
-from benchmarks.click_through_methods import METHODS
-from benchmarks.click_through_models import Averaged, build, hidden
+from benchmarks import click_through, recsys
+from benchmarks.context import uniform_methods
+from benchmarks.context.click_methods import METHODS
+from benchmarks.context.click_models import Averaged, build, hidden
 from datasets.clicks import generated
 from recsys.clicks import ClickNet
 from recsys.rows import Field

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import geometric_cases
-from benchmarks.geometric_cases import OPS
-from benchmarks.kernel_cases import Size
+from benchmarks.cases import geometric
+from benchmarks.cases.common import Size
+from benchmarks.cases.geometric import OPS
 
 
 @pytest.mark.parametrize("op", OPS)
 def test_plain_forms_agree(op, monkeypatch):
     """In value and gradient, on few nodes."""
-    monkeypatch.setattr(geometric_cases, "_CLASSES", 3)
+    monkeypatch.setattr(geometric, "_CLASSES", 3)
     torch.manual_seed(0)
     case = OPS[op][0](Size(12, 0, 6, 8), torch.device("cpu"))
     values = [provider.forward() for provider in case.providers.values()]

@@ -7,10 +7,10 @@ import torch
 
 import graphkd.losses
 from benchmarks.gnn import main
-from benchmarks.lessons import Lesson
-from benchmarks.loss_methods import LEFT_OUT, LOSSES
-from benchmarks.methods import GRAPH
-from benchmarks.models import HIDDEN, SampledSAGE, build, sample_in_edges
+from benchmarks.graph.lessons import Lesson
+from benchmarks.graph.losses import LEFT_OUT, LOSSES
+from benchmarks.graph.methods import GRAPH
+from benchmarks.graph.models import HIDDEN, SampledSAGE, build, sample_in_edges
 from graphkd import Loss
 from tests.core.models import graph
 
@@ -106,7 +106,7 @@ def test_every_loss_is_in_the_table_or_left_out_for_a_reason(monkeypatch):
         found.update(type(loss).__name__ for loss in task.losses)
         task.close()
 
-    monkeypatch.setattr("benchmarks.lessons.fit", look)
+    monkeypatch.setattr("benchmarks.graph.lessons.fit", look)
     for train in LOSSES.values():
         train(Lesson(student, teacher, data, (HIDDEN["mlp"], HIDDEN["gcn"]), {"seed": 0}))
     losses = {name for name, kind in vars(graphkd.losses).items() if isinstance(kind, type) and issubclass(kind, Loss)}

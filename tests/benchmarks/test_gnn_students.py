@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks.gnn_students import METHODS
-from benchmarks.lessons import Lesson
-from benchmarks.models import HIDDEN, build
-from benchmarks.recipes import TEACHERS, student_recipe
+from benchmarks.graph.lessons import Lesson
+from benchmarks.graph.models import HIDDEN, build
+from benchmarks.graph.recipes import TEACHERS, student_recipe
+from benchmarks.graph.students import METHODS
 from graphkd.gnn import accuracy, predict
 from tests.core.models import CLASSES, FEATURES, graph
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks import kernels
-from benchmarks.kernel_cases import SCATTER, Size, aten_bodies, library, ours
-from benchmarks.kernel_costs import MODES, measure, pull
-from benchmarks.kernel_sweep import SWEEPS, SWEPT, growth
+from benchmarks.cases.common import SCATTER, Size, aten_bodies, library, ours
+from benchmarks.cases.costs import MODES, measure, pull
+from benchmarks.cases.sweep import SWEEPS, SWEPT, growth
 from benchmarks.kernels import OPS, main
 from benchmarks.measure import machine, peak_memory, timed
 from graphkd.kernels import edge_layout, edge_squared_distance

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks import freekd, graph_free
-from benchmarks.gnn_procedures import METHODS, fresh
-from benchmarks.graph_models import build
-from benchmarks.lessons import Lesson
+from benchmarks.graph.classifiers import build
+from benchmarks.graph.lessons import Lesson
+from benchmarks.graph.procedures import METHODS, fresh
 from graphkd.gnn import accuracy
 from tests.core.models import gcn, graph
 

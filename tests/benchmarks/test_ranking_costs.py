@@ -10,9 +10,9 @@ import torch
 
 from benchmarks import ranking_costs
 from benchmarks.measure import CLOCKS
-from benchmarks.ranking_cases import OPS, BriefTraining, Case, Setup
-from benchmarks.ranking_methods import method
-from benchmarks.ranking_plain_forms import (
+from benchmarks.ranking.cases import OPS, BriefTraining, Case, Setup
+from benchmarks.ranking.methods import method
+from benchmarks.ranking.plain_forms import (
     PlainDE,
     PlainHTD,
     ftd_all_pairs,
@@ -38,7 +38,7 @@ def small(monkeypatch):
     split = skewed(num_users=300, num_items=240, pairs_per_user=8, seed=0)
     monkeypatch.setattr(ranking_costs, "load_interactions", lambda *_, **__: split)
     for name, value in (("STUDENT", 4), ("TEACHER", 24), ("BATCH_SIZE", 64), ("EXPERTS", 5)):
-        monkeypatch.setattr(f"benchmarks.ranking_cases.{name}", value)
+        monkeypatch.setattr(f"benchmarks.ranking.cases.{name}", value)
     threads = torch.get_num_threads()
     yield split.train
     torch.set_num_threads(threads)
@@ -173,7 +173,7 @@ def with_facts(*rows):
 
 
 def test_what_needs_too_much_memory_is_said_not_run(capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.ranking_cases.uninteresting_mask", lambda *_: pytest.fail("was made"))
+    monkeypatch.setattr("benchmarks.ranking.cases.uninteresting_mask", lambda *_: pytest.fail("was made"))
     (row,) = ranking_costs.main(["--only", "rrd_sampling", "--limit-gb", "1e-4", "--threads", "1"])
     assert row["refusal"].startswith("not run: needs about 0.000576 GB")
     assert "not run" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks import rating_regression, recsys
-from benchmarks.rating_methods import METHODS, Regressor
+from benchmarks.context.rating_methods import METHODS, Regressor
 from datasets.clicks import generated
 from graphkd.schemes import reconstruct
 
@@ -23,9 +23,9 @@ def small(monkeypatch):
     """A generated set that an epoch goes through in a moment, and short inversions."""
     clicks = generated(60, 40, 1200)
     monkeypatch.setattr("benchmarks.rating_regression.load_clicks", lambda *_, **__: clicks)
-    monkeypatch.setattr("benchmarks.rating_methods.MADE", 40)
-    monkeypatch.setattr("benchmarks.rating_methods.reconstruct", partial(reconstruct, steps=3))
-    monkeypatch.setattr("benchmarks.rating_methods.FAKE_EPOCHS", 2)
+    monkeypatch.setattr("benchmarks.context.rating_methods.MADE", 40)
+    monkeypatch.setattr("benchmarks.context.rating_methods.reconstruct", partial(reconstruct, steps=3))
+    monkeypatch.setattr("benchmarks.context.rating_methods.FAKE_EPOCHS", 2)
     return clicks
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.ranking_methods import METHODS, base_loss
-from benchmarks.ranking_models import load
-from benchmarks.ranking_protocol import Protocol, cost
+from benchmarks.ranking.methods import METHODS, base_loss
+from benchmarks.ranking.models import load
+from benchmarks.ranking.protocol import Protocol, cost
 from benchmarks.recsys import Series, main, parse
 from datasets.recommenders import load_interactions, skewed
 from recsys.interactions import check_same_ids
@@ -26,7 +26,7 @@ SHORT = ["--dataset", "skewed", "--teacher", "mf:12", "--student", "mf:4", "--ep
 def small(monkeypatch):
     """A generated set that a run of two epochs goes through in a moment."""
     split = skewed(num_users=300, num_items=240, pairs_per_user=8, seed=0)
-    monkeypatch.setattr("benchmarks.ranking_models.load_interactions", lambda *_, **__: split)
+    monkeypatch.setattr("benchmarks.ranking.models.load_interactions", lambda *_, **__: split)
     return split
 
 
@@ -73,7 +73,7 @@ def test_leave_one_out_ranks_the_one_item_of_each_user():
 def test_runs_are_kept_under_their_names_and_not_trained_again(tmp_path, capsys, monkeypatch):
     arguments = [*SHORT, "--methods", "none,rrd,hetcomp", "--runs", str(tmp_path)]
     first = main(arguments)
-    monkeypatch.setattr("benchmarks.ranking_training.Stopwatch.__iter__", None)  # no batch is asked for
+    monkeypatch.setattr("benchmarks.ranking.training.Stopwatch.__iter__", None)  # no batch is asked for
     again = main(arguments)
     names = ("teacher-mf12", "none-mf4", "rrd-mf4", "hetcomp-mf4", "hetcomp.teacher-mf12", "hetcomp.teacher-lightgcn12")
     assert {path.name for path in tmp_path.iterdir()} == {f"skewed-{name}-0" for name in names}
@@ -117,7 +117,7 @@ class TestRecBole:
         ("side", "methods"), [("teacher", "['de', 'htd']"), ("student", "['de', 'htd', 'hetcomp']")]
     )
     def test_methods_that_need_tables_are_named_before_anything_is_trained(self, atomic, side, methods, monkeypatch):
-        monkeypatch.setattr("benchmarks.ranking_training.fit", None)
+        monkeypatch.setattr("benchmarks.ranking.training.fit", None)
         models = {"teacher": "mf:4", "student": "mf:4", side: "neumf:4"}
         arguments = [text for name, model in models.items() for text in (f"--{name}", model)]
         message = f"{methods} need the {side}'s tables of users and items, but NeuMF scores without"

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from benchmarks import private, robust
-from benchmarks.lessons import Lesson
-from benchmarks.scheme_methods_robust import METHODS, Attack, private_parts
+from benchmarks.graph.lessons import Lesson
+from benchmarks.graph.robust import METHODS, Attack, private_parts
 from graphkd.gnn import accuracy
 from tests.core.models import gcn, graph
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.utils import scatter, softmax
 
-from benchmarks.kernel_cases import (
+from benchmarks.cases.common import (
     SCATTER,
     Builder,
     Case,

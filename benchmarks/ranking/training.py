@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.ranking_methods import BATCH_SIZE, Plan
-from benchmarks.ranking_protocol import Protocol
+from benchmarks.ranking.methods import BATCH_SIZE, Plan
+from benchmarks.ranking.protocol import Protocol
 from graphkd import Distiller, Frozen, fit
 from recsys.batches import RankingBatches
 from recsys.models import Recommender

@@ -6,7 +6,7 @@ import copy
 
 from torch import nn
 
-from benchmarks.lessons import Lesson, Train
+from benchmarks.graph.lessons import Lesson, Train
 from graphkd.core.rng import seeded
 from graphkd.gnn import FreeKD, freekd
 

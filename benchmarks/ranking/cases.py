@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import timed
-from benchmarks.ranking_methods import BATCH_SIZE, Lesson, Plan
-from benchmarks.ranking_plain_forms import PlainDE, PlainHTD, ftd_all_pairs, rrd_lists, uninteresting_mask, unkd_pairs
+from benchmarks.ranking.methods import BATCH_SIZE, Lesson, Plan
+from benchmarks.ranking.plain_forms import PlainDE, PlainHTD, ftd_all_pairs, rrd_lists, uninteresting_mask, unkd_pairs
 from graphkd import Distiller, Frozen, Loss, fit
 from recsys.batches import RankingBatches
 from recsys.interactions import Interactions

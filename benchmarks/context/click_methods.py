@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from benchmarks.click_through_models import embeddings, hidden
+from benchmarks.context.click_models import embeddings, hidden
 from datasets.clicks import Clicks as Data
 from graphkd import Distiller
 from graphkd.core.teachers import Cached

@@ -6,7 +6,7 @@ of training nodes alone. Losses between layers of one width compare the logits, 
 
 from __future__ import annotations
 
-from benchmarks.lessons import LABELS, Lesson, Train, before_labels, beside_labels, by_loss
+from benchmarks.graph.lessons import LABELS, Lesson, Train, before_labels, beside_labels, by_loss
 from graphkd import Loss
 from graphkd.losses import (
     AB,

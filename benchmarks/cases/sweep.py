@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from rich.table import Table
 
-from benchmarks.kernel_cases import Builder, Case, Size, ours
-from benchmarks.kernel_costs import Cost, measure
+from benchmarks.cases.common import Builder, Case, Size, ours
+from benchmarks.cases.costs import Cost, measure
 
 
 class Sweep(NamedTuple):

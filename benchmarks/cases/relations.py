@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.kernel_cases import Builder, Case, Ops, Provider, Size, gb, library, sides
+from benchmarks.cases.common import Builder, Case, Ops, Provider, Size, gb, library, sides
 from graphkd.losses import CC, CIRKD, IRG, SP, LogEuclidean, Loss, RKDAngle, RKDDistance
 
 Plain = Callable[[Tensor, Tensor], Tensor]

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from benchmarks import (
-    gnn_procedures,
-    gnn_students,
-    scheme_methods_ensembles,
-    scheme_methods_objectives,
-    scheme_methods_online,
-    scheme_methods_robust,
-    scheme_methods_teachers,
-)
-from benchmarks.lessons import Lesson, Train, on_labels
-from benchmarks.loss_methods import LOSSES
+from benchmarks.graph import ensembles, objectives, online, procedures, robust, students, teachers
+from benchmarks.graph.lessons import Lesson, Train, on_labels
+from benchmarks.graph.losses import LOSSES
 from graphkd.gnn import glnn
 
 
@@ -22,13 +14,13 @@ def _glnn(lesson: Lesson) -> nn.Module:
     return glnn(lesson.student, lesson.teacher, lesson.data, **lesson.options)
 
 
-GRAPH: dict[str, Train] = {"glnn": _glnn, **gnn_students.METHODS, **gnn_procedures.METHODS}
+GRAPH: dict[str, Train] = {"glnn": _glnn, **students.METHODS, **procedures.METHODS}
 SCHEMES: dict[str, Train] = {
-    **scheme_methods_online.METHODS,
-    **scheme_methods_teachers.METHODS,
-    **scheme_methods_ensembles.METHODS,
-    **scheme_methods_objectives.METHODS,
-    **scheme_methods_robust.METHODS,
+    **online.METHODS,
+    **teachers.METHODS,
+    **ensembles.METHODS,
+    **objectives.METHODS,
+    **robust.METHODS,
 }
 METHODS: dict[str, Train] = {"none": on_labels, **LOSSES, **GRAPH, **SCHEMES}
 GROUPS = {

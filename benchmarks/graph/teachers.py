@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.gnn_procedures import fresh
-from benchmarks.lessons import LABELS, Lesson, Train
+from benchmarks.graph.lessons import LABELS, Lesson, Train
+from benchmarks.graph.procedures import fresh
 from graphkd import Cached, Distiller, fit
 from graphkd.core.ensemble import Ensemble, mean_logits
 from graphkd.core.rng import seeded

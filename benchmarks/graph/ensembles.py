@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.gnn_procedures import fresh
-from benchmarks.lessons import LABELS, Lesson, Train
-from benchmarks.scheme_methods_teachers import TEACHERS, TEMPERATURE, alone, further_seeds, teachers_of
+from benchmarks.graph.lessons import LABELS, Lesson, Train
+from benchmarks.graph.procedures import fresh
+from benchmarks.graph.teachers import TEACHERS, TEMPERATURE, alone, further_seeds, teachers_of
 from graphkd import Cached, Distiller, Loss, fit
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.rng import seeded

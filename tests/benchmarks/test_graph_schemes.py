@@ -8,15 +8,15 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks import scheme_methods_ensembles, scheme_methods_objectives, scheme_methods_teachers
-from benchmarks.lessons import Lesson
+from benchmarks.graph import ensembles, objectives, teachers
+from benchmarks.graph.lessons import Lesson
 from graphkd.gnn import accuracy
 from tests.core.models import gcn, graph
 
 METHODS = {
-    **scheme_methods_teachers.METHODS,
-    **scheme_methods_ensembles.METHODS,
-    **scheme_methods_objectives.METHODS,
+    **teachers.METHODS,
+    **ensembles.METHODS,
+    **objectives.METHODS,
 }
 OF_THEIR_OWN = {"tmkd", "multimodal_expansion"}  # what they give back is more than the student, or another
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.gnn_procedures import fresh
-from benchmarks.lessons import LABELS, Lesson, Train
+from benchmarks.graph.lessons import LABELS, Lesson, Train
+from benchmarks.graph.procedures import fresh
 from graphkd import Distiller, Loss, fit
 from graphkd.core.moving import EMA, Snapshot
 from graphkd.core.rng import seeded

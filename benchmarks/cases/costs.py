@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.kernel_cases import Case, Provider
+from benchmarks.cases.common import Case, Provider
 from benchmarks.measure import peak_memory, timed
 
 MODES = ("forward", "backward", "full")

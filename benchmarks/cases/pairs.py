@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.kernel_cases import Builder, Case, Ops, Provider, Size, gb, library, sides
+from benchmarks.cases.common import Builder, Case, Ops, Provider, Size, gb, library, sides
 from graphkd.kernels import infonce, squared_distance_divergence
 from graphkd.kernels.pairs import pair_divergence_reference
 from graphkd.losses.information import gcrd

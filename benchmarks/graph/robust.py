@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from benchmarks.gnn_procedures import fresh
-from benchmarks.lessons import Lesson, Train
+from benchmarks.graph.lessons import Lesson, Train
+from benchmarks.graph.procedures import fresh
 from graphkd import Cached, Distiller, fit
 from graphkd.core.view import Viewer
 from graphkd.losses import KL

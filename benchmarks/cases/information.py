@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.kernel_cases import Builder, Case, Ops, Provider, Size, features, gb, library, sides
+from benchmarks.cases.common import Builder, Case, Ops, Provider, Size, features, gb, library, sides
 from graphkd.losses import crcd, crd, itrd_mutual, pkt
 from graphkd.losses.kernel_density import DensityKernel
 

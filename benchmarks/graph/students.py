@@ -12,8 +12,8 @@ from torch.optim import Adam
 from torch_geometric.nn import MLP
 from torch_geometric.utils import add_self_loops
 
-from benchmarks.lessons import Lesson, Train
-from benchmarks.recipes import EPOCHS
+from benchmarks.graph.lessons import Lesson, Train
+from benchmarks.graph.recipes import EPOCHS
 from graphkd.core.rng import seeded
 from graphkd.gnn import PLP, TinyGNN, cpf, deepwalk, ff_g2m, nosmog, tinygnn
 

@@ -1,0 +1,1 @@
+"""The kernels, and every way to compute them, for ``benchmarks.kernels``."""

@@ -1,0 +1,1 @@
+"""Methods and models of the benchmarks on features: clicks and ratings."""

@@ -1,0 +1,1 @@
+"""Methods, models and recipes of the graph benchmarks."""

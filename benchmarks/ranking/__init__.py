@@ -1,0 +1,1 @@
+"""Methods, models and protocols of ``benchmarks.recsys``, and what its methods cost."""
