@@ -54,8 +54,9 @@ lint: $(READY)  ## ruff and codespell
 types: $(READY)  ## mypy
 	$(BIN)/mypy
 
-docs: $(READY)  ## docs/methods.md, the page of all losses, from their docstrings
+docs: $(READY)  ## docs/methods.md and docs/schemes.md, the pages of all losses and schemes, from their docstrings
 	$(BIN)/python -m docs.methods
+	$(BIN)/python -m docs.schemes
 
 bench: $(READY)  ## the measured tables of the README, into results/
 	mkdir -p results
