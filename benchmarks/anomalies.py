@@ -18,7 +18,7 @@ from torch_geometric.utils import scatter
 from tqdm import tqdm
 
 from benchmarks.graph.procedures import fresh
-from benchmarks.options import add_run_options, check_seeds, keep
+from benchmarks.options import add_run_options, check_seeds, collect
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit
@@ -141,9 +141,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     show(measured, f"{arguments.dataset}, {100 * arguments.share:g} % odd")
     return measured
 

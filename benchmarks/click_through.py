@@ -19,7 +19,7 @@ from tqdm import tqdm
 from benchmarks.context import uniform_methods
 from benchmarks.context.click_methods import METHODS, Lesson
 from benchmarks.context.click_models import Averaged, build, check_model, cost, judge
-from benchmarks.options import add_options, keep, use_options
+from benchmarks.options import add_options, collect, use_options
 from benchmarks.report import plot, show
 from datasets.clicks import CLICKS, load_clicks, thinned
 from graphkd import Distiller, fit
@@ -204,9 +204,7 @@ def _check_method(name: str) -> None:
 def main(argv: list[str] | None = None) -> list[Row]:
     """Run, print a table for each kind of student, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     for kind in ("", *uniform_methods.LESSONS):
         part = [row for row in measured if row["method"].partition(".")[0] == kind] if kind else _of_clicks(measured)
         if part:

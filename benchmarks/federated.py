@@ -20,7 +20,7 @@ from benchmarks.gnn import cost
 from benchmarks.graph.models import HIDDEN, build
 from benchmarks.graph.procedures import fresh
 from benchmarks.graph.recipes import student_recipe
-from benchmarks.options import add_options, keep, use_options
+from benchmarks.options import add_options, collect, use_options
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd.gnn import accuracy
@@ -149,9 +149,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     if measured:
         skew = f"{arguments.classes} classes each" if arguments.classes else f"Dirichlet({arguments.alpha})"
         show(measured, f"{arguments.dataset}, {arguments.clients} clients, {skew}, {arguments.rounds} rounds")

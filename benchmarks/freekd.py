@@ -12,7 +12,6 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -23,7 +22,7 @@ from benchmarks.gnn import cost
 from benchmarks.graph.models import HIDDEN, build
 from benchmarks.graph.procedures import fresh
 from benchmarks.graph.recipes import student_recipe
-from benchmarks.options import add_run_options, check_seeds, keep
+from benchmarks.options import add_run_options, check_seeds, collect
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit
@@ -126,9 +125,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Run, print both tables, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     show([row for row in measured if row["metric"] not in SHARES], f"FreeKD, {arguments.dataset}")
     show_shares(measured)
     return measured

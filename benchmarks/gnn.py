@@ -23,7 +23,7 @@ from benchmarks.graph.methods import GROUPS, METHODS, method
 from benchmarks.graph.models import HIDDEN, build
 from benchmarks.graph.recipes import TEACHERS, Recipe, student_recipe
 from benchmarks.measure import peak_memory, timed
-from benchmarks.options import add_options, keep, use_options
+from benchmarks.options import add_options, collect, use_options
 from benchmarks.report import plot, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit
@@ -176,9 +176,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     title = f"{arguments.dataset}, seeds {arguments.first_seed} to {arguments.first_seed + arguments.seeds - 1}"
     show(measured, title)
     if set(LOSSES) <= set(arguments.methods):

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Adam
 from torch_geometric.data import Batch, Data
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from benchmarks.gnn import cost
 from benchmarks.graph.classifiers import CONVS, build
-from benchmarks.options import add_run_options, check_seeds, keep
+from benchmarks.options import add_run_options, check_seeds, collect
 from benchmarks.report import Row, show
 from datasets.graph_families import FAMILIES, GraphSplit, graph_family
 from graphkd import Distiller, fit
@@ -127,9 +126,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     show(measured, f"without the graphs of {arguments.family}: a student of each kind of graphs")
     return measured
 

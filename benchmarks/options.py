@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from benchmarks.report import Row, write
 
 
@@ -52,11 +54,13 @@ def use_options(
         parser.error(str(error))
 
 
-def keep(rows: Iterable[Row], out: Path | None) -> list[Row]:
-    """All rows, each written as soon as it is there: a run that stops loses none."""
+def collect(rows: Callable[[argparse.Namespace], Iterable[Row]], arguments: argparse.Namespace) -> list[Row]:
+    """All rows, on as many threads as were asked for; each is written as soon as it is there, should the run stop."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     kept = []
-    for row in rows:
+    for row in rows(arguments):
         kept.append(row)
-        if out:
-            write([row], out)
+        if arguments.out:
+            write([row], arguments.out)
     return kept

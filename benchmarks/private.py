@@ -26,7 +26,7 @@ from benchmarks.graph.models import HIDDEN, build
 from benchmarks.graph.procedures import fresh
 from benchmarks.graph.recipes import student_recipe
 from benchmarks.graph.robust import private_parts
-from benchmarks.options import add_run_options, check_seeds, keep
+from benchmarks.options import add_run_options, check_seeds, collect
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit
@@ -120,9 +120,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     show(measured, f"{arguments.dataset}, {arguments.teachers} teachers, {arguments.queries} queries")
     return measured
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.context.rating_methods import METHODS, Lesson, Regressor, SquaredError, method, predicted
 from benchmarks.measure import timed
-from benchmarks.options import add_options, keep, use_options
+from benchmarks.options import add_options, collect, use_options
 from benchmarks.report import Row, plot, show
 from datasets.clicks import CLICKS, load_clicks
 from graphkd import Distiller, fit
@@ -145,9 +145,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     title = f"{arguments.dataset}, {measured[0]['split']}, {arguments.seeds} seeds"
     show(measured, title)
     if arguments.plot:

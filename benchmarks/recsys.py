@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.options import add_options, keep, use_options
+from benchmarks.options import add_options, collect, use_options
 from benchmarks.ranking.methods import METHODS, Lesson, Teachers, base_loss, check_tables, method
 from benchmarks.ranking.models import MODELS, Data, check_dataset, load, model
 from benchmarks.ranking.protocol import Protocol, cost
@@ -165,9 +165,7 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
 
         return rating_regression.main(rest)
     arguments = parse(rest)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     title = f"{arguments.dataset}, protocol {arguments.protocol}, {arguments.seeds} seeds"
     show(measured, title)
     if arguments.plot:

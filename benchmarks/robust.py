@@ -24,7 +24,7 @@ from benchmarks.graph.methods import METHODS
 from benchmarks.graph.models import HIDDEN
 from benchmarks.graph.recipes import TEACHERS
 from benchmarks.graph.robust import Attack, robust_methods
-from benchmarks.options import add_options, keep, use_options
+from benchmarks.options import add_options, collect, use_options
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd.core.rng import seeded
@@ -109,9 +109,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    measured = keep(rows(arguments), arguments.out)
+    measured = collect(rows, arguments)
     title = f"{arguments.dataset}, features within {arguments.epsilon:g}/255, {arguments.seeds} seeds"
     show(measured, title, ["pgd", "accuracy", "rescaled", "fgsm"])
     return measured
