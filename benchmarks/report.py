@@ -67,31 +67,44 @@ def gain(rows: list[Row], base: list[Row]) -> str:
     return f"{statistics.fmean(gains):+.2f} ± {statistics.stdev(gains) / len(gains) ** 0.5:.2f}"
 
 
-def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
-    """Print quality, gain over the student alone and cost of every method; speed-up is the teacher's latency over its.
+def cells(rows: list[Row], metrics: list[str]) -> list[list[str]]:
+    """The table: a line of titles, then quality, gain over the student alone and cost of every method.
 
-    metrics: the first four of the rows where None; the gain is that of the first.
+    The gain is that of the first metric; speed-up is the teacher's latency over the method's.
     """
-    metrics = metrics or list(dict.fromkeys(row["metric"] for row in rows))[:_MOST]
     costs = {name: cost for name, cost in COSTS.items() if cost[0] in rows[0]}
     groups = by_method(rows, metrics[0])
-    caption = (
-        f"quality: mean ± standard deviation over seeds in %; gain: of {metrics[0]}, ± standard error; cost: median"
-    )
-    table = Table(title=title, caption=caption)
-    for column in ("method", "model"):
-        table.add_column(column)
     timed = "latency_ms" in rows[0]
-    for column in (*metrics, "gain", *costs, *(["speed-up"] if timed else [])):
-        table.add_column(column, justify="right")
+    lines = [["method", "model", *metrics, "gain", *costs, *(["speed-up"] if timed else [])]]
     teacher = median(groups["teacher"], "latency_ms") if "teacher" in groups else float("nan")
     for method, group in groups.items():
         quality = [_quality(by_method(rows, metric).get(method, []), metric) for metric in metrics]
         quality.append(gain(group, groups[_BASE]) if _BASE in groups else "")
         spent = [_cost(group, *cost) for cost in costs.values()]
         speed_up = [f"{teacher / median(group, 'latency_ms'):.1f}"] if timed else []
-        table.add_row(method, group[0]["student"], *quality, *spent, *speed_up)
+        lines.append([method, group[0]["student"], *quality, *spent, *speed_up])
+    return lines
+
+
+def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
+    """Print the table; metrics: the first four of the rows where None."""
+    metrics = metrics or list(dict.fromkeys(row["metric"] for row in rows))[:_MOST]
+    caption = (
+        f"quality: mean ± standard deviation over seeds in %; gain: of {metrics[0]}, ± standard error; cost: median"
+    )
+    table = Table(title=title, caption=caption)
+    titles, *lines = cells(rows, metrics)
+    for place, column in enumerate(titles):
+        table.add_column(column, justify="left" if place < 2 else "right")
+    for line in lines:
+        table.add_row(*line)
     Console(width=None if Console().is_terminal else 180).print(table)
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """The table in Markdown."""
+    first, *others = ("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([first, "|" + "---|" * len(lines[0]), *others])
 
 
 def _quality(rows: list[Row], metric: str) -> str:
@@ -141,6 +154,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+", help="JSON Lines of --out")
     parser.add_argument("--metrics", type=lambda text: text.split(","), help="default: the first four of the rows")
+    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--plot", type=Path, help="write quality against latency as a picture")
     arguments = parser.parse_args(argv)
     runs: dict[tuple, Row] = {}
@@ -153,7 +167,10 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"--metrics must be in the files, got {', '.join(sorted(missing))}")
     seeds = sorted({row["seed"] for row in rows})
     title = f"{rows[0]['dataset']}, {rows[0]['split']}, seeds {', '.join(map(str, seeds))}"
-    show(rows, title, metrics)
+    if arguments.markdown:
+        print(markdown(cells(rows, metrics)))
+    else:
+        show(rows, title, metrics)
     if arguments.plot:
         plot(rows, arguments.plot, title, quality=metrics[0])
 

@@ -35,6 +35,19 @@ def test_files_become_one_table_and_the_last_of_a_run_counts(tmp_path: Path, cap
     assert "seeds 0, 1" in printed
 
 
+def test_a_table_in_markdown(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "one.jsonl"
+    rows = [row("none", seed, value) for seed, value in enumerate((0.1, 0.2))] + [row("rd", 0, 0.25)]
+    file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    main([str(file), "--markdown"])
+    assert capsys.readouterr().out.splitlines() == [
+        "| method | model | ndcg@10 | gain | parameters | latency ms | speed-up |",
+        "|---|---|---|---|---|---|---|",
+        "| none | mf:8 | 15.00 ± 5.00 |  | 10 | 1.00 | nan |",
+        "| rd | mf:8 | 25.00 ± 0.00 |  | 10 | 1.00 | nan |",
+    ]
+
+
 def test_an_unknown_metric_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = tmp_path / "one.jsonl"
     file.write_text(json.dumps(row("none", 0, 0.5)) + "\n")
