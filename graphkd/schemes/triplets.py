@@ -25,9 +25,10 @@ from graphkd.schemes.weights import soft_target, vote_triplets
 class VotedTriplets(Loss):
     """Who is nearer to whom by a majority of teachers. You, Xu, Xu and Tao, KDD 2017.
 
-    ``triplet_hinge`` of the student's features on ``triplets`` random triplets of rows, drawn at every step, in the
-    order that ``vote_triplets`` gives them; a tie counts as voted. student: (N, d); teacher: (N, sum of widths), the
-    features of all teachers side by side as an ``Ensemble`` shows them, ``widths`` those of each. O(triplets d).
+    ``triplet_hinge`` of the student's features on ``triplets`` random triplets of rows, drawn at every step (all N^3
+    where None), in the order that ``vote_triplets`` gives them; a tie counts as voted. student: (N, d); teacher:
+    (N, sum of widths), the features of all teachers side by side as an ``Ensemble`` shows them, ``widths`` those of
+    each. O(triplets d).
     """
 
     on = "hidden"
@@ -37,7 +38,7 @@ class VotedTriplets(Loss):
         widths: Sequence[int],
         margin: float = 0.2,
         *,
-        triplets: int = 1024,
+        triplets: int | None = 1024,
         on: str | None = None,
         where: str | None = None,
     ) -> None:
@@ -52,13 +53,19 @@ class VotedTriplets(Loss):
         return torch.stack([F.pad(part, (0, max(self.widths) - part.size(-1))) for part in parts])
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class; ``teacher`` is its ``digest``."""
+        """See the class; ``teacher`` may be its ``digest``."""
+        teacher = teacher if teacher.dim() == 3 else self.digest(teacher)
         check_rows(student, teacher[0])
         if student.size(0) == 0:
             return student.sum()
-        voted, _ = vote_triplets(teacher, torch.randint(student.size(0), (self.triplets, 3), device=student.device))
+        voted, _ = vote_triplets(teacher, self._drawn(student.size(0), student.device))
         anchor, near, far = (student[rows] for rows in voted.unbind(dim=1))
         return triplet_hinge(anchor, near, far, self.margin)
+
+    def _drawn(self, rows: int, device: torch.device) -> Tensor:
+        if self.triplets is None:
+            return torch.cartesian_prod(*[torch.arange(rows, device=device)] * 3)
+        return torch.randint(rows, (self.triplets, 3), device=device)
 
 
 def voted_student(

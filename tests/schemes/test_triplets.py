@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import ClassVar
+
 import pytest
 import torch
 
 from graphkd import Frozen
 from graphkd.schemes import VotedTriplets, voted_student
 from tests.core.models import gcn, graph
+from tests.losses.behaviour import Behaviour, Case
 from tests.losses.example import STUDENT, TEACHER, WIDE_TEACHER, assert_value
 
 SIDE_BY_SIDE = torch.cat([TEACHER, WIDE_TEACHER, TEACHER.flip(0)], dim=1)
@@ -34,6 +38,14 @@ def test_voted_triplets():
         near, far = (k, j) if votes < 0 else (j, k)
         total += max(distance(STUDENT, a, near) - distance(STUDENT, a, far) + 0.3, 0.0)
     assert_value(got, total / 40)
+
+
+class TestVotedTriplets(Behaviour):
+    cases: ClassVar = {
+        "VotedTriplets": Case(
+            partial(VotedTriplets, [1, 2], 0.5, triplets=None), refused_width="'widths' must sum to the 4 features"
+        )
+    }
 
 
 def test_its_edges():
