@@ -9,20 +9,19 @@ from graphkd.schemes.anomalies import (
     uninformed_scores,
     uninformed_students,
 )
-from graphkd.schemes.architecture import Found, dissimilarity_correlation, guided_search, oracle_student
-from graphkd.schemes.assistants import Chain, takd
+from graphkd.schemes.architecture import dissimilarity_correlation, guided_search, oracle_student
+from graphkd.schemes.assistants import takd
 from graphkd.schemes.augment import Changed, changed, drop_edges, drop_edges_and_features, mask_features, told, with_ids
 from graphkd.schemes.bandit import (
     Curriculum,
     NaiveProgress,
     OnlineProgress,
-    Progress,
     SamplingProgress,
     WindowProgress,
     boltzmann,
     epsilon_greedy,
 )
-from graphkd.schemes.certainty import Certainty, certainty, gaussian_noise_std
+from graphkd.schemes.certainty import certainty, gaussian_noise_std
 from graphkd.schemes.collaborative import (
     general_target,
     general_weights,
@@ -32,8 +31,8 @@ from graphkd.schemes.collaborative import (
     min_logit_target,
     naive_target,
 )
-from graphkd.schemes.cross_layer import CrossTerms, cross_distillation, fit_masked, soft_cross_distillation
-from graphkd.schemes.exits import Exit, Exits, exit_hint
+from graphkd.schemes.cross_layer import cross_distillation, fit_masked, soft_cross_distillation
+from graphkd.schemes.exits import Exits, exit_hint
 from graphkd.schemes.expansion import (
     agreed_labels,
     consistent_student,
@@ -62,10 +61,9 @@ from graphkd.schemes.mutual import (
     each_other,
     fooling_squares,
 )
-from graphkd.schemes.ordinal import Ends, ends, self_trained_scores
+from graphkd.schemes.ordinal import ends, self_trained_scores
 from graphkd.schemes.parallel import function_matching, parallel_student
 from graphkd.schemes.peer_ensembles import (
-    Collaboration,
     Fusion,
     Gate,
     PeerAttention,
@@ -79,9 +77,7 @@ from graphkd.schemes.peer_ensembles import (
 )
 from graphkd.schemes.peers import Peers, Pupil, Taught, shared_trunk, teach
 from graphkd.schemes.private import (
-    Privacy,
     Published,
-    Votes,
     log_moments,
     noisy_votes,
     pate,
@@ -130,23 +126,16 @@ __all__ = [
     "Adversarial",
     "Adversaries",
     "AttendedFeatures",
-    "Certainty",
-    "Chain",
     "Changed",
     "Client",
-    "Collaboration",
     "CollaborativeExperts",
-    "CrossTerms",
     "Curriculum",
     "DataFreeRegression",
-    "Ends",
-    "Exit",
     "Exits",
     "FakeTurn",
     "FakeTurns",
     "FeatureAdversary",
     "Federation",
-    "Found",
     "Fusion",
     "Gate",
     "GroupBatches",
@@ -158,8 +147,6 @@ __all__ = [
     "PeerAttention",
     "PeerContrast",
     "Peers",
-    "Privacy",
-    "Progress",
     "Progressive",
     "Published",
     "Pupil",
@@ -182,7 +169,6 @@ __all__ = [
     "Turns",
     "ValidationWeights",
     "VotedTriplets",
-    "Votes",
     "WindowProgress",
     "activation_loss",
     "adversarial_adaptation",
