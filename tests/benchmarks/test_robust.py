@@ -5,16 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import math
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 from benchmarks import private, robust
-from benchmarks.graph.lessons import Lesson
 from benchmarks.graph.robust import METHODS, Attack, private_parts
-from graphkd.gnn import accuracy
+from tests.benchmarks.scenes import lesson
 from tests.core.models import gcn, graph
 
 KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}
@@ -23,16 +21,10 @@ COSTS = {"parameters", "latency_ms", "train_seconds", "peak_memory_mb"}
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_scheme_runs_by_name(name):
-    data, teacher, student = graph(), gcn(1, width=6), gcn(2, width=4)
+    given = lesson()
+    data, teacher, student = given.data, given.teacher, given.student
     before = copy.deepcopy((teacher.state_dict(), student.state_dict()))
-    options = {
-        "epochs": 2,
-        "patience": 50,
-        "optimizer": partial(torch.optim.Adam, lr=0.01),
-        "seed": 0,
-        "metric": partial(accuracy, data=data, mask="val_mask"),
-    }
-    found = METHODS[name](Lesson(student, teacher, data, ("convs.0", "convs.0"), options))
+    found = METHODS[name](given)
     assert not found.training
     assert all(torch.equal(value, before[0][key]) for key, value in teacher.state_dict().items())
     if name != "cross_distillation":
