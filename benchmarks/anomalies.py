@@ -25,6 +25,7 @@ from graphkd import Distiller, fit
 from graphkd.core.rng import seeded
 from graphkd.losses import CE
 from graphkd.schemes import changed, self_trained_scores, uninformed_scores
+from recsys.probabilities import auc
 
 STUDENTS, WIDTH, CANDIDATES = 3, 32, 50
 
@@ -50,12 +51,6 @@ def disturbed(data: Data, share: float = 0.05, seed: int = 0) -> Scene:
     sources = drawn.gather(1, apart.argmax(dim=1, keepdim=True))[:, 0]
     odd = torch.zeros(data.num_nodes, dtype=torch.bool).index_fill(0, chosen, True)
     return Scene(changed(data, x=data.x.index_copy(0, chosen, data.x[sources])), odd)
-
-
-def area(scores: Tensor, odd: Tensor) -> float:
-    """Area under the ROC curve: the chance that an odd node is above another, ties half: (N,), (N,) -> [0, 1]."""
-    one, other = scores[odd][:, None], scores[~odd]
-    return float(((one > other).double() + (one == other).double() / 2).mean())
 
 
 def neighbour_distance(data: Data) -> Tensor:
@@ -115,7 +110,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
                     "seed": seed,
                 }
                 seconds = time.perf_counter() - started
-                yield {**about, "metric": "auc", "value": area(scores, scene.odd), "train_seconds": seconds}
+                yield {**about, "metric": "auc", "value": auc(scores, scene.odd), "train_seconds": seconds}
                 shown.update()
 
 

@@ -84,12 +84,16 @@ def beside_labels(loss: Callable[[Lesson], Loss]) -> Train:
     return by_loss(lambda lesson: LABELS + loss(lesson))
 
 
+def to_the_end(lesson: Lesson) -> dict[str, Any]:
+    """The lesson's options, without a choice of the epoch."""
+    return {**lesson.options, "metric": None, "patience": None}
+
+
 def before_labels(loss: Callable[[Lesson], Loss]) -> Train:
     """A first stage on a loss alone, to its last epoch, then the labels alone."""
 
     def train(lesson: Lesson) -> nn.Module:
-        first = {**lesson.options, "metric": None, "patience": None}
-        fit(_distiller(lesson, loss), lesson.data, **first)
+        fit(_distiller(lesson, loss), lesson.data, **to_the_end(lesson))
         return on_labels(lesson)
 
     return train

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from benchmarks.graph.lessons import Lesson, Train
+from benchmarks.graph.lessons import Lesson, Train, to_the_end
 from benchmarks.graph.procedures import fresh
 from graphkd import Cached, Distiller, fit
 from graphkd.core.view import Viewer
@@ -44,11 +44,6 @@ class Attack:
     def options(self) -> dict[str, Any]:
         """Of ``RobustDistiller``."""
         return {"epsilon": self.epsilon, "steps": self.steps, "step_size": self.epsilon / 2}
-
-
-def to_the_end(lesson: Lesson) -> dict[str, Any]:
-    """The lesson's options, without a choice of the epoch."""
-    return {**lesson.options, "metric": None, "patience": None}
 
 
 def robust_methods(attack: Attack) -> dict[str, Train]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Cached, Frozen, kept_digest
+from graphkd.core.teachers import Cached, Frozen, frozen, kept_digest
 from graphkd.core.view import Batch, View, fill, required
 
 Combine = Callable[..., Tensor]
@@ -54,7 +54,7 @@ class Ensemble(Frozen):
     ) -> None:
         if not teachers:
             raise ValueError("'teachers' must hold one at least, got none")
-        self.members = [teacher if isinstance(teacher, Frozen) else Frozen(teacher) for teacher in teachers]
+        self.members = [frozen(teacher) for teacher in teachers]
         count = len(self.members)
         if taps is not None and len(taps) != count:
             raise ValueError(f"'taps' must hold those of each of {count} teachers, got {len(taps)}")

@@ -212,6 +212,11 @@ class Cached(Frozen):
         return True
 
 
+def frozen(teacher: nn.Module | Frozen, call: Call | None = None) -> Frozen:
+    """A teacher as it is, a model as one that is asked at every batch."""
+    return teacher if isinstance(teacher, Frozen) else Frozen(teacher, call=call)
+
+
 def cached(teacher: nn.Module | Frozen, data: Batch) -> Frozen:
     """A teacher as it is, a model as one that is asked about the whole graph once."""
     return teacher if isinstance(teacher, Frozen) else Cached(teacher, data)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen
+from graphkd.core.teachers import Frozen, frozen
 from graphkd.core.view import Batch, Call, names
 from graphkd.losses.regression import AttentiveHint, AttentiveImitation, OutlierRejection, disagreement, squared_errors
 from graphkd.schemes.augment import changed
@@ -50,7 +50,7 @@ def attentive_student(
     ``logits`` (N, k), the batch has ``y`` (N, k). where: the labelled rows; call: of the student, as in ``Distiller``.
     options go to ``fit``, in both stages.
     """
-    known = teacher if isinstance(teacher, Frozen) else Frozen(teacher, call=call)
+    known = frozen(teacher, call)
     bounds = error_range(known, data, where)
     if taps is not None:
         first = {**options, "metric": None, "patience": None}
@@ -80,7 +80,7 @@ def outlier_rejecting_student(
     and ``imitation``, (N, k) each: ``TaskHeads(model, path, {"imitation": nn.Linear(d, k)})`` does. See
     ``OutlierRejection`` for the restated loss; the second head is not needed afterwards. options go to ``fit``.
     """
-    known = teacher if isinstance(teacher, Frozen) else Frozen(teacher, call=call)
+    known = frozen(teacher, call)
     both = Specialists({"logits": known, "imitation": known})
     return fit(Distiller(student, both, OutlierRejection(threshold, weight, where=where), call=call), data, **options)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen, cached
+from graphkd.core.teachers import Frozen, cached, frozen
 from graphkd.core.view import Batch, View, Viewer
 from graphkd.losses.response import CE
 from graphkd.schemes.augment import with_ids
@@ -52,7 +52,7 @@ class ValidationWeights(nn.Module):
         self.student, self.labels, self.risk, self.rate = student, labels, risk, rate
         self.losses = nn.ModuleList(copy.deepcopy(loss) for _ in teachers)
         self.scores = nn.Parameter(torch.zeros(len(teachers)))
-        self._teachers = [teacher if isinstance(teacher, Frozen) else Frozen(teacher) for teacher in teachers]
+        self._teachers = [frozen(teacher) for teacher in teachers]
         paths = taps or {}
         self._viewer = Viewer(student, taps={name: path for name, (path, _) in paths.items()})
         for k, teacher in enumerate(self._teachers):

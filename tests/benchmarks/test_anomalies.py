@@ -26,7 +26,7 @@ def test_area_under_the_curve():
     odd = torch.tensor([True, False, True, False, False])
     scores = torch.tensor([0.9, 0.1, 0.4, 0.4, 0.8])
     want = (1 + 1 + 1 + 1 + 0.5 + 0) / 6
-    assert anomalies.area(scores, odd) == pytest.approx(want)
+    assert anomalies.auc(scores, odd) == pytest.approx(want)
 
 
 def test_neighbour_distance():
