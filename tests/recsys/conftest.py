@@ -1,17 +1,8 @@
-"""RecBole where it is installed, and one thread: on tiny tensors more of them only wait for each other."""
+"""RecBole, where it is installed."""
 
 import importlib.util
 
 import pytest
-import torch
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
