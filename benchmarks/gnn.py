@@ -22,7 +22,7 @@ from benchmarks.graph.losses import LEFT_OUT, LOSSES
 from benchmarks.graph.methods import GROUPS, METHODS, method
 from benchmarks.graph.models import HIDDEN, build
 from benchmarks.graph.recipes import TEACHERS, Recipe, student_recipe
-from benchmarks.measure import peak_memory, timed
+from benchmarks.measure import counted_steps, peak_memory, timed
 from benchmarks.options import add_options, collect, use_options
 from benchmarks.report import plot, show
 from datasets import DATASETS, load
@@ -40,6 +40,7 @@ class Run:
     seed: int
     model: nn.Module
     train_seconds: float
+    step_ms: float  # of an optimiser's step, validation after it included: an epoch of a full batch
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,16 @@ class Setting:
 
 def train(
     recipe: Recipe, model: str, data: Data, seed: int, *, epochs: int | None, how: Any
-) -> tuple[nn.Module, float]:
-    """Build a model and train it with ``how(model, options)``; the model and the seconds."""
+) -> tuple[nn.Module, float, float]:
+    """Build a model and train it with ``how(model, options)``; the model, the seconds, milliseconds a step."""
     options = recipe.options(seed) | ({} if epochs is None else {"epochs": epochs})
     with seeded(seed):
         built = build(model, data.num_features, int(data.y.max()) + 1, hidden=recipe.hidden, dropout=recipe.dropout)
     started = time.perf_counter()
-    trained = how(built, options)
-    return trained, time.perf_counter() - started
+    with counted_steps() as steps:
+        trained = how(built, options)
+    seconds = time.perf_counter() - started
+    return trained, seconds, 1e3 * seconds / max(steps(), 1)
 
 
 def runs(
@@ -86,7 +89,7 @@ def runs(
     data = setting.seen
     validate = partial(accuracy, data=data, mask="val_mask")
     supervised = CE(where="train_mask")
-    teacher, seconds = train(
+    teacher, *spent = train(
         TEACHERS[arguments.teacher],
         arguments.teacher,
         data,
@@ -94,11 +97,11 @@ def runs(
         epochs=arguments.epochs,
         how=lambda model, options: fit(Distiller(model, losses=supervised), data, metric=validate, **options),
     )
-    yield Run("teacher", seed, teacher, seconds)
+    yield Run("teacher", seed, teacher, *spent)
     hidden, about = (HIDDEN[arguments.student], HIDDEN[arguments.teacher]), (arguments.teacher, arguments.dataset)
     for name in arguments.methods:
         distil = methods[name]
-        student, seconds = train(
+        student, *spent = train(
             student_recipe(arguments.student, arguments.dataset),
             arguments.student,
             data,
@@ -108,7 +111,7 @@ def runs(
                 Lesson(model, teacher, data, hidden, {**options, "metric": validate}, about)
             ),
         )
-        yield Run(name, seed, student, seconds)
+        yield Run(name, seed, student, *spent)
 
 
 @torch.no_grad()
@@ -135,7 +138,8 @@ def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for run in runs(arguments, setting, seed):
                 teacher = teacher or run.model  # the first to come
                 scores = {**setting.scores(run.model), **fidelity(run.model, teacher, setting.whole)._asdict()}
-                costs = {**cost(run.model, setting.whole), "train_seconds": run.train_seconds}
+                spent = {"train_seconds": run.train_seconds, "step_ms": run.step_ms}
+                costs = {**cost(run.model, setting.whole), **spent}
                 yield from _values(arguments, run, scores, costs)
                 shown.set_postfix(seed=seed, method=run.method)
                 shown.update()

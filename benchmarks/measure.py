@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.profiler import ProfilerActivity, profile
 
 # The profiler prints two lines each time it starts and stops unless told before its first use.
@@ -29,6 +31,22 @@ def timed(function: Callable[[], Any], repeats: int = 1, clock: Callable[[], flo
         _wait()
         seconds.append(clock() - start)
     return seconds
+
+
+@contextmanager
+def counted_steps() -> Iterator[Callable[[], int]]:
+    """How many steps all optimisers took since the block began."""
+    count = 0
+
+    def add(*_: Any) -> None:
+        nonlocal count
+        count += 1
+
+    hook = register_optimizer_step_post_hook(add)
+    try:
+        yield lambda: count
+    finally:
+        hook.remove()
 
 
 def peak_memory(function: Callable[[], Any], device: torch.device | str | None = None) -> int:

@@ -24,6 +24,7 @@ COSTS: Mapping[str, tuple[Any, ...]] = {
     "peak MB": ("peak_memory_mb", "{:.1f}"),
     "sampling s": ("sampling_seconds", "{:.2f}"),
     "gradient s": ("gradient_seconds", "{:.2f}"),
+    "step ms": ("step_ms", "{:.1f}"),
     "train s": ("train_seconds", "{:.1f}"),
 }
 # metrics shown as they are; all others are shares, shown in %

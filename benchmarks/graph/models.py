@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 from torch_geometric.nn import GAT, GCN, MLP, SimpleConv
@@ -49,14 +50,25 @@ class SampledSAGE(nn.Module):
         return x
 
 
-def build(name: str, features: int, classes: int, *, hidden: int, dropout: float) -> nn.Module:
-    """A two-layer model; ValueError that lists the names where this is none of them."""
+KINDS: dict[type[nn.Module], str] = {MLP: "mlp", SampledSAGE: "sage", GCN: "gcn", GAT: "gat"}
+
+
+def build(name: str, features: int, classes: int, *, hidden: int, dropout: float, layers: int = 2) -> nn.Module:
+    """A model of that name; ValueError that lists the names where this is none of them."""
+    widths = [features, *[hidden] * (layers - 1), classes]
     if name == "mlp":
-        return MLP([features, hidden, classes], norm=None, dropout=dropout)
+        return MLP(widths, norm=None, dropout=dropout)
     if name == "sage":
-        return SampledSAGE([features, hidden, classes], dropout=dropout)
+        return SampledSAGE(widths, dropout=dropout)
     if name == "gcn":
-        return GCN(features, hidden, 2, classes, dropout=dropout)
+        return GCN(features, hidden, layers, classes, dropout=dropout)
     if name == "gat":
-        return GAT(features, hidden, 2, classes, dropout=dropout, heads=8)
+        return GAT(features, hidden, layers, classes, dropout=dropout, heads=8)
     raise ValueError(f"a model must be one of {sorted(HIDDEN)}, got {name!r}")
+
+
+def resized(model: nn.Module, features: int, classes: int, *, hidden: int, layers: int) -> nn.Module:
+    """A new model of this one's kind and dropout in another width and depth."""
+    dropout: Any = model.dropout
+    rate = dropout.p if isinstance(dropout, nn.Dropout) else dropout[0]
+    return build(KINDS[type(model)], features, classes, hidden=hidden, dropout=rate, layers=layers)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.graph.lessons import LABELS, Lesson, Train
+from benchmarks.graph.models import resized
 from benchmarks.graph.procedures import fresh
 from graphkd import Cached, Distiller, fit
 from graphkd.core.ensemble import Ensemble, mean_logits
@@ -28,6 +29,7 @@ from graphkd.schemes import (
     changed,
     consistent_student,
     drop_edges_and_features,
+    guided_search,
     hallucination,
     metadistil,
     noisy_student,
@@ -41,7 +43,7 @@ from graphkd.schemes import (
     tri_training,
 )
 
-TEACHERS, TASKS, TEMPERATURE = 3, 4, 4.0
+TEACHERS, TASKS, TEMPERATURE, PROBES = 3, 4, 4.0, 500
 
 
 def alone(model: nn.Module, lesson: Lesson, seed: int) -> nn.Module:
@@ -78,6 +80,18 @@ def _takd(lesson: Lesson) -> nn.Module:
 
 def _oracle(lesson: Lesson) -> nn.Module:
     return oracle_student(lesson.student, teachers_of(lesson), lesson.data, **lesson.options)
+
+
+def _guided_search(lesson: Lesson) -> nn.Module:
+    """Six students: half the width, the width and twice the width of the given one, of two and three layers."""
+    width, seed = lesson.widths[0], lesson.options["seed"]
+    shapes = [(hidden, layers) for hidden in (max(width // 2, 1), width, 2 * width) for layers in (2, 3)]
+    sizes = (lesson.data.num_features, lesson.classes)
+    with seeded(seed):
+        candidates = [resized(lesson.student, *sizes, hidden=hidden, layers=layers) for hidden, layers in shapes]
+        probes = torch.randperm(lesson.nodes)[:PROBES]
+    paths = ([lesson.hidden[0]] * len(candidates), lesson.hidden[1])
+    return guided_search(candidates, lesson.teacher, lesson.data, hidden=paths, probes=probes, **lesson.options).student
 
 
 def _teacher_choice(lesson: Lesson) -> nn.Module:
@@ -187,6 +201,7 @@ METHODS: dict[str, Train] = {
     "ensemble_logits": _ensemble(mean_logits),
     "takd": _takd,
     "oracle": _oracle,
+    "guided_search": _guided_search,
     "rl_kd": _teacher_choice,
     "noisy_student": _noisy_student,
     "stac": _consistent,

@@ -15,7 +15,7 @@ from graphkd import Loss
 from tests.core.models import graph
 
 KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}
-COSTS = {"parameters", "latency_ms", "train_seconds", "peak_memory_mb"}
+COSTS = {"parameters", "latency_ms", "train_seconds", "step_ms", "peak_memory_mb"}
 
 
 def test_at_most_fan_out_edges_are_drawn_into_a_node_without_replacement():
