@@ -91,7 +91,8 @@ def _cpf(mode: Literal["inductive", "transductive"]) -> Train:
             student = PLP(
                 data.num_features, lesson.classes, data.y, data.train_mask, hidden=hidden, steps=steps, mode=mode
             )
-        return cpf(student, lesson.teacher, data, **_options(lesson, epochs=499, lr=lr, weight_decay=0.01))
+        options = _options(lesson, epochs=499, lr=lr, weight_decay=0.01) | {"patience": None}
+        return cpf(student, lesson.teacher, data, **options)
 
     return train
 
