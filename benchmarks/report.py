@@ -31,6 +31,7 @@ COSTS: Mapping[str, tuple[Any, ...]] = {
 PLAIN = ("kl", "log_loss", "epsilon", "epsilon_of_any_votes", "rmse", "mae")
 _BASE = "none"  # the student alone, which gains are counted from
 _MOST = 4  # metrics in a table; all are in the file
+_NAMED = 12  # methods whose names still fit beside points in a plane
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
@@ -127,27 +128,48 @@ def plot(
     quality: str = "accuracy",
     latency: str = "latency of the whole graph in ms",
 ) -> None:
-    """Draw quality (error bars: standard deviation) against latency, a point a method."""
+    """Draw quality (error bars: standard deviation), a point a method: against latency, or many methods by rank."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+
+    groups = by_method(rows, quality)
+    many = len(groups) > _NAMED
+    figure, axes = plt.subplots(figsize=(6, 1 + 0.16 * len(groups)) if many else (6, 4), layout="constrained")
+    (_draw_ranks if many else _draw_latencies)(axes, groups)
+    told = f"test {quality} in %"
+    axes.set(title=title, **({"xlabel": told} if many else {"ylabel": told, "xlabel": latency}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _draw_latencies(axes: Any, groups: Mapping[str, list[Row]]) -> None:
     from matplotlib.ticker import StrMethodFormatter
 
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for method, group in by_method(rows, quality).items():
+    for method, group in groups.items():
         mean, deviation = spread([100 * row["value"] for row in group])
         milliseconds = median(group, "latency_ms")
         marker = "s" if method == "teacher" else "o"
         axes.errorbar(milliseconds, mean, yerr=deviation, marker=marker, capsize=3, linestyle="none", label=method)
         axes.annotate(f"{method} ({group[0]['student']})", (milliseconds, mean), (6, 4), textcoords="offset points")
-    axes.set(xscale="log", xlabel=latency, ylabel=f"test {quality} in %", title=title)
+    axes.set_xscale("log")
     axes.margins(x=0.35)  # room for the names
     for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         which(StrMethodFormatter("{x:g}"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+
+
+def _draw_ranks(axes: Any, groups: Mapping[str, list[Row]]) -> None:
+    found = {method: spread([100 * row["value"] for row in group]) for method, group in groups.items()}
+    names = sorted(found, key=lambda method: found[method])
+    means, deviations = zip(*(found[name] for name in names), strict=True)
+    axes.errorbar(means, range(len(names)), xerr=deviations, marker="o", markersize=3, capsize=1.5, linestyle="none")
+    axes.set_yticks(range(len(names)), names, fontsize=6)
+    axes.set_ylim(-1, len(names))
+    for place, name in enumerate(n for n in ("teacher", _BASE) if n in found):
+        axes.axvline(found[name][0], linestyle=("--", ":")[place], color="grey", label=name)
+    axes.legend(loc="upper left")
 
 
 def main(argv: list[str] | None = None) -> None:

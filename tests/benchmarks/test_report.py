@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
-from benchmarks.report import gain, main
+from benchmarks.report import _draw_ranks, by_method, gain, main
 
 
 def row(method: str, seed: int, value: float, metric: str = "ndcg@10") -> dict[str, Any]:
@@ -46,6 +47,23 @@ def test_a_table_in_markdown(tmp_path: Path, capsys: pytest.CaptureFixture) -> N
         "| none | mf:8 | 15.00 ± 5.00 |  | 10 | 1.00 | nan |",
         "| rd | mf:8 | 25.00 ± 0.00 |  | 10 | 1.00 | nan |",
     ]
+
+
+def test_many_methods_are_drawn_by_rank(tmp_path: Path) -> None:
+    rows = [row(f"m{number:02}", 0, (number * 7 % 13) / 13) for number in range(13)]
+    file, picture = tmp_path / "many.jsonl", tmp_path / "many.png"
+    file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    main([str(file), "--plot", str(picture)])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_ranks_rise_and_the_student_alone_is_a_line() -> None:
+    rows = [row(method, 0, value) for method, value in (("rd", 0.3), ("none", 0.2), ("cd", 0.1))]
+    axes = Figure().subplots()
+    _draw_ranks(axes, by_method(rows, "ndcg@10"))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cd", "none", "rd"]
+    assert list(axes.lines[0].get_xdata()) == pytest.approx([10, 20, 30])
+    assert list(axes.lines[-1].get_xdata()) == pytest.approx([20, 20])
 
 
 def test_an_unknown_metric_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
