@@ -167,9 +167,9 @@ def _draw_ranks(axes: Any, groups: Mapping[str, list[Row]]) -> None:
     axes.errorbar(means, range(len(names)), xerr=deviations, marker="o", markersize=3, capsize=1.5, linestyle="none")
     axes.set_yticks(range(len(names)), names, fontsize=6)
     axes.set_ylim(-1, len(names))
-    for place, name in enumerate(n for n in ("teacher", _BASE) if n in found):
-        axes.axvline(found[name][0], linestyle=("--", ":")[place], color="grey", label=name)
-    axes.legend(loc="upper left")
+    for name, style in (("teacher", "--"), (_BASE, ":")):
+        if name in found:
+            axes.axvline(found[name][0], linestyle=style, color="grey")
 
 
 def main(argv: list[str] | None = None) -> None:
