@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
+from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, Call, View, Viewer
 
@@ -22,7 +23,7 @@ class Step(NamedTuple):
     terms: dict[str, Tensor]
 
 
-class Distiller(nn.Module):
+class Distiller(Task):
     """A student, its teacher and the losses between their views; ``forward(batch) -> Step(loss, terms)``.
 
     student: any module. teacher: a module (then ``Frozen``), a teacher, or None for supervised losses only.
@@ -52,9 +53,9 @@ class Distiller(nn.Module):
             needing = [name for name, loss in zip(self.names, parts, strict=True) if loss.needs_teacher]
             raise ValueError(f"losses {needing} compare with a teacher: give 'teacher', got None")
         pairs = {name: (path, path) if isinstance(path, str) else path for name, path in (taps or {}).items()}
-        self._viewer = Viewer(student, taps={name: path[0] for name, path in pairs.items()}, call=call)
+        self._viewer = self.hold(Viewer(student, taps={name: path[0] for name, path in pairs.items()}, call=call))
         if self.teacher is not None:
-            self.teacher.attach({name: path[1] for name, path in pairs.items()})
+            self.hold(self.teacher).attach({name: path[1] for name, path in pairs.items()})
 
     def forward(self, batch: Batch) -> Step:
         """Both views of one batch, compared by every loss."""
@@ -81,18 +82,6 @@ class Distiller(nn.Module):
             loss.set_epoch(epoch, epochs)
         if self.teacher is not None:
             self.teacher.set_epoch(epoch, epochs)
-
-    def close(self) -> None:
-        """Remove all taps; the student is as it came."""
-        self._viewer.close()
-        if self.teacher is not None:
-            self.teacher.close()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if self.teacher is not None:
-            self.teacher.apply_to_tensors(fn)
-        return self
 
 
 def _zero(loss: Loss, view: View) -> Any:

@@ -18,6 +18,7 @@ from torch_geometric.nn import MLP
 
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
+from graphkd.core.task import Task
 from graphkd.core.view import Batch, Viewer, fill, names
 from graphkd.gnn.freekd_transfer import (
     Actions,
@@ -62,7 +63,7 @@ class _Turn(NamedTuple):
     actions: Actions
 
 
-class FreeKD(nn.Module):
+class FreeKD(Task):
     """Two peers and the policies that choose, node by node, who teaches whom; ``fit`` it on ``FreeKDRounds(data)``.
 
     An iteration: both peers are run; a node policy draws a_i in {0, 1} from h_i^phi, h_i^psi and both cross-entropies;
@@ -109,7 +110,7 @@ class FreeKD(nn.Module):
         self.student = nn.ModuleList((phi, psi))
         paths = (hidden, hidden) if isinstance(hidden, str) else hidden or (None, None)
         taps = [{} if path is None else {"hidden": path} for path in paths]
-        self._viewers = [Viewer(peer, taps=tap) for peer, tap in zip((phi, psi), taps, strict=True)]
+        self._viewers = [self.hold(Viewer(peer, taps=tap)) for peer, tap in zip((phi, psi), taps, strict=True)]
         state = 2 + sum(shown.hidden.size(1) for shown in self._evaluate(example))
         self.policies = nn.ModuleList(
             MLP([inputs, width, width, 1], act="tanh", norm=None) for inputs in (state, state + 2)
@@ -198,11 +199,6 @@ class FreeKD(nn.Module):
             return self._show(batch)
         finally:
             self.student.train(training)
-
-    def close(self) -> None:
-        """Remove the taps; the peers are as they came."""
-        for viewer in self._viewers:
-            viewer.close()
 
 
 _PARTS = ("label", "node", "structure")

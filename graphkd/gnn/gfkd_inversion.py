@@ -16,6 +16,7 @@ from torch_geometric.data import Data
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.rng import seeded
+from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Viewer
 
@@ -91,7 +92,7 @@ class FakeGraphs(nn.Module):
         return found
 
 
-class Inversion(nn.Module):
+class Inversion(Task):
     """Fit fake graphs to their classes and to the teacher's BatchNorm statistics; ``student`` is the ``FakeGraphs``.
 
     Features: the gradient of mean_g CE(teacher(A_g, X_g), y_g) + bn_weight R + entropy_weight H at the likely edges.
@@ -115,7 +116,7 @@ class Inversion(nn.Module):
         if not layers:
             raise ValueError("the teacher must have BatchNorm layers with running statistics, got none")
         self._layers = list(layers.values())
-        self._viewer = Viewer(teacher, taps={f"bn{k}": f"{path}:in" for k, path in enumerate(layers)})
+        self._viewer = self.hold(Viewer(teacher, taps={f"bn{k}": f"{path}:in" for k, path in enumerate(layers)}))
         self.optimizer: EpochRates | None = None
 
     def forward(self, _: Any = None) -> Step:
@@ -162,10 +163,6 @@ class Inversion(nn.Module):
         """Let the learning rates follow."""
         if self.optimizer is not None:
             self.optimizer.set_epoch(epoch, epochs)
-
-    def close(self) -> None:
-        """Remove the taps from the teacher."""
-        self._viewer.close()
 
 
 def _gap(layer: _BatchNorm, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from graphkd.core.distiller import Distiller, Step
+from graphkd.core.task import Task
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.adversarial import discrimination, fooling
 from graphkd.losses.response import cross_entropy
@@ -44,7 +45,7 @@ def adversarial_adaptation(
     return Adaptation(cross_entropy(logits, y) + weight * fooling(sign * fooled), discrimination(target, source) / 2)
 
 
-class Adversarial(nn.Module):
+class Adversarial(Task):
     """A student whose target rows look like source rows to a discriminator. Tsai et al., CVPR 2018, arXiv:1802.10349.
 
     Choose it where the target domain has no labels and the classes are the same: output space (``tap=None``: the
@@ -60,7 +61,7 @@ class Adversarial(nn.Module):
     ) -> None:
         super().__init__()
         self.student, self.discriminator, self.weight, self.tap = student, discriminator, weight, tap
-        self._viewer = Viewer(student, taps={} if tap is None else {"hidden": tap})
+        self._viewer = self.hold(Viewer(student, taps={} if tap is None else {"hidden": tap}))
 
     def forward(self, batch: Batch) -> Step:
         """The sum of both losses."""
@@ -74,10 +75,6 @@ class Adversarial(nn.Module):
             weight=self.weight,
         )
         return Step(student + discriminator, {"student": student.detach(), "discriminator": discriminator.detach()})
-
-    def close(self) -> None:
-        """Remove the tap."""
-        self._viewer.close()
 
 
 class Progressive(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from graphkd.core.distiller import Step
 from graphkd.core.ensemble import Ensemble, stacked
 from graphkd.core.fit import fit
 from graphkd.core.rng import seeded
+from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.distances import rkd_angle, rkd_distance
@@ -68,7 +69,7 @@ class Hint(NamedTuple):
     widths: tuple[int, int]
 
 
-class AMTML(nn.Module):
+class AMTML(Task):
     """A student of several teachers whose weights are learnt row by row with it; ``fit`` it. Liu et al., 2020.
 
     On the rows ``where``: ``amtml``, with ``AdaptiveWeights`` of the student's features at ``pooled``, a tap path of
@@ -98,8 +99,9 @@ class AMTML(nn.Module):
         self.student, self.weights = student, AdaptiveWeights(len(teachers), width)
         self.hints = nn.ModuleList(FitNet(*hint.widths) for hint in hints)
         self.temperature, self.alpha, self.beta, self.penalty, self.where = temperature, alpha, beta, penalty, where
-        self._viewer = Viewer(student, taps={"pooled": pooled} | {f"hint_{k}": h.student for k, h in enumerate(hints)})
-        self._teachers = Ensemble(teachers, stacked)
+        taps = {"pooled": pooled} | {f"hint_{k}": hint.student for k, hint in enumerate(hints)}
+        self._viewer = self.hold(Viewer(student, taps=taps))
+        self._teachers = self.hold(Ensemble(teachers, stacked))
         for member, hint in zip(self._teachers.members, hints, strict=False):
             member.attach({"hint": hint.teacher})
 
@@ -118,16 +120,6 @@ class AMTML(nn.Module):
         terms = {"labelled": labelled, "others": others, "hints": hints, "penalty": self.weights.penalty()}
         total = labelled + others + self.beta * hints + self.penalty * terms["penalty"]
         return Step(total, {name: term.detach() for name, term in terms.items()})
-
-    def close(self) -> None:
-        """Remove the taps."""
-        self._viewer.close()
-        self._teachers.close()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AMTML:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._teachers.apply_to_tensors(fn)
-        return self
 
 
 def amtml_student(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
+from graphkd.core.task import Task
 from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses.checks import check_same_shape
 from graphkd.losses.response import CE, KL
@@ -38,7 +39,7 @@ class Exit(nn.Module):
         return features, self.classify(features)
 
 
-class Exits(nn.Module):
+class Exits(Task):
     """A model with an exit at each of some hidden layers; ``fit`` it, and it gives back the model, without its exits.
 
     sum_k [(1 - alpha) CE(z_k) + alpha T^2 KL(p_K || p_k) + beta hint(f_k, f_K)] + CE(z_K): z_K the model's logits,
@@ -72,7 +73,7 @@ class Exits(nn.Module):
         self._names = [f"exit_{k}" for k in range(len(taps))]
         paths: Mapping[str, str] = dict(zip(self._names, taps, strict=True))
         self._taps, self._call = (paths if deepest is None else {**paths, "deepest": deepest}), call
-        self._viewer = Viewer(model, taps=self._taps, call=call)
+        self._viewer = self.hold(Viewer(model, taps=self._taps, call=call))
         with torch.no_grad():
             view = self._viewer(example)
         classes, widths = view["logits"].size(1), [view[name].size(1) for name in self._names]
@@ -107,7 +108,3 @@ class Exits(nn.Module):
         finally:
             viewer.close()
             self.train(training)
-
-    def close(self) -> None:
-        """Remove the taps; the model is as it came."""
-        self._viewer.close()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
+from graphkd.core.task import Task
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.response import cross_entropy, kl
 from graphkd.schemes.adaptation import adversarial_adaptation
@@ -15,7 +16,7 @@ from graphkd.schemes.mutual import each_other
 from graphkd.schemes.weights import soft_target
 
 
-class CollaborativeExperts(nn.Module):
+class CollaborativeExperts(Task):
     """Experts that adapt to a target each and learn from each other, and the student they teach; ``fit`` it.
 
     Isobe et al., "Multi-Target Domain Adaptation with Collaborative Consistency Learning", CVPR 2021, arXiv:2106.03418.
@@ -46,7 +47,7 @@ class CollaborativeExperts(nn.Module):
             )
         self.student, self.experts, self.discriminators = student, nn.ModuleList(experts), nn.ModuleList(discriminators)
         self.weight, self.agreement, self.temperature = weight, agreement, temperature
-        self._viewers = [Viewer(model) for model in (student, *experts)]
+        self._viewers = [self.hold(Viewer(model)) for model in (student, *experts)]
 
     def forward(self, batch: Batch) -> Step:
         """The sum of its terms, ``expert_1``, ``discriminator_1``, ..., ``agreement``, ``labels`` and ``taught``."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
+from graphkd.core.task import Task
 from graphkd.core.view import Batch, Viewer, fill
 from graphkd.losses.response import CE, logit_mse
 
@@ -33,7 +34,7 @@ def pair_policy(logits: Tensor, scores: Tensor, samples: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(_at(logits, samples), _at(scores.detach(), samples).sigmoid())
 
 
-class KDGAN(nn.Module):
+class KDGAN(Task):
     """Classifier, teacher and discriminator in one game; ``fit`` it, and it gives back the classifier.
 
     The discriminator D scores pairs of row and class: (1 - share) BCE on true pairs and the classifier's + ``share``
@@ -63,7 +64,7 @@ class KDGAN(nn.Module):
         if not 0 <= share <= 1:
             raise ValueError(f"'share' must be in [0, 1], got {share}")
         self.student, self.teacher, self.discriminator = classifier, teacher, discriminator
-        self._viewers = [Viewer(model) for model in (classifier, teacher, discriminator)]
+        self._viewers = [self.hold(Viewer(model)) for model in (classifier, teacher, discriminator)]
         self.where, self.distil, self.share, self.adversarial = where, distil, share, adversarial
         self.labels: Loss = CE(where=where)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
 from graphkd.core.moving import EMA, kept_by
+from graphkd.core.task import Task
 from graphkd.core.view import Batch, Call, View, Viewer, fill, required
 from graphkd.losses.response import CE, KL
 from graphkd.schemes.ramps import sigmoid_rampup
@@ -82,7 +83,7 @@ def _measure(loss: Loss, view: View, target: View, batch: Batch) -> Tensor | Non
     return torch.stack(found).sum() if found else None
 
 
-class Peers(nn.Module):
+class Peers(Task):
     """Several students at once, which a rule makes each other's teachers; ``forward(batch) -> Step``, for ``fit``.
 
     Choose online distillation where no trained teacher is at hand, or training one first takes too long: all peers are
@@ -124,7 +125,7 @@ class Peers(nn.Module):
         self.rule, self.labels, self.soft = rule, labels, KL(3.0) if soft is None else soft
         self.weight, self.warm_up, self.ramp, self.views = weight, warm_up, 1.0, views
         taps = [{} if path is None else {"hidden": path} for path in paths]
-        self._viewers = [Viewer(model, taps=tap, call=call) for model, tap in zip(models, taps, strict=True)]
+        self._viewers = [self.hold(Viewer(model, taps=tap, call=call)) for model, tap in zip(models, taps, strict=True)]
         self._wanted, self._welcome = _asks(rule)
         self._averages = [EMA(model, decay, call=call) for model in models] if "averaged" in self._wanted else []
         self.moving = kept_by(*self._averages)
@@ -176,11 +177,6 @@ class Peers(nn.Module):
         for loss in (self.labels, self.soft):
             for _, part in loss.parts():
                 part.set_epoch(epoch, epochs)
-
-    def close(self) -> None:
-        """Remove the taps; the peers are as they came."""
-        for viewer in self._viewers:
-            viewer.close()
 
 
 def _asks(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:

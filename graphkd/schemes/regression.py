@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.fit import fit
+from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen, frozen
 from graphkd.core.view import Batch, Call, names
 from graphkd.losses.regression import AttentiveHint, AttentiveImitation, OutlierRejection, disagreement, squared_errors
@@ -103,7 +104,7 @@ class FakeTurns:
             yield FakeTurn(changed(self.data), number == self.steps)
 
 
-class DataFreeRegression(nn.Module):
+class DataFreeRegression(Task):
     """A student of a regressing teacher whose inputs are gone; ``fit`` it on ``FakeTurns``.
 
     Kang and Kang, ESWA 2021. A generator of inputs, noise (N, ``noise``) -> (N, d), minimises ``disagreement`` of
@@ -125,7 +126,7 @@ class DataFreeRegression(nn.Module):
     ) -> None:
         super().__init__()
         self.student, self.generator, self.noise, self.size, self.output = student, generator, noise, size, output
-        self._teacher, self.share = Frozen(teacher), 1.0
+        self._teacher, self.share = self.hold(Frozen(teacher)), 1.0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Called by ``fit`` before every epoch."""
@@ -147,8 +148,3 @@ class DataFreeRegression(nn.Module):
             errors.append((logits_with(self.student, seen) - self._teacher(seen)["logits"]).square().mean())
         loss = self.share * errors[0] + (1 - self.share) * errors[1]
         return Step(loss, {"made": errors[0].detach(), "normal": errors[1].detach()})
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DataFreeRegression:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._teacher.apply_to_tensors(fn)
-        return self

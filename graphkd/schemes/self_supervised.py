@@ -5,7 +5,7 @@ Xu, Liu, Li and Loy, "Knowledge Distillation Meets Self-Supervision", ECCV 2020,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.rng import seeded
+from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, View, Viewer
 from graphkd.losses.checks import check_same_shape
@@ -96,7 +97,7 @@ def head(width: int, out: int = 64) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
 
 
-class SSKD(nn.Module):
+class SSKD(Task):
     """A student that learns a teacher's answers and relations; first the teacher's head learns them, then ``teach``.
 
     taps: hidden layers, (student path, teacher path); widths: of both. changes: that make the changed views, for
@@ -124,7 +125,8 @@ class SSKD(nn.Module):
             raise ValueError(f"'changes' must be {self.knobs.views - 1}, a changed view each, got {len(changes)}")
         self.heads = nn.ModuleDict({"student": head(widths[0]), "teacher": head(widths[1])})
         self.changes = tuple(changes)
-        self._viewer, self._teacher = Viewer(student, taps={"hidden": taps[0]}), Frozen(teacher)
+        self._viewer = self.hold(Viewer(student, taps={"hidden": taps[0]}))
+        self._teacher = self.hold(Frozen(teacher))
         self._teacher.attach({"hidden": taps[1]})
 
     def forward(self, batch: Batch) -> Step:
@@ -158,13 +160,7 @@ class SSKD(nn.Module):
     def close(self) -> None:
         """Remove the taps, at the end of the second stage."""
         if self.stage == "student":
-            self._viewer.close()
-            self._teacher.close()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SSKD:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._teacher.apply_to_tensors(fn)
-        return self
+            super().close()
 
 
 def self_supervised(

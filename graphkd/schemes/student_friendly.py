@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
+from graphkd.core.task import Task
 from graphkd.core.view import Batch, Viewer, fill, required
 from graphkd.losses.checks import check_labels
 from graphkd.losses.response import cross_entropy, kl
@@ -44,7 +45,7 @@ def sftn_loss(
     return loss
 
 
-class StudentFriendly(nn.Module):
+class StudentFriendly(Task):
     """A teacher in training with branches of the student's kind on its hidden layers; ``fit`` gives the teacher.
 
     branches: name -> (tap path in the teacher, a module hidden -> logits): a transform to the student's width, then
@@ -67,7 +68,7 @@ class StudentFriendly(nn.Module):
         self.student = teacher  # what ``fit`` trains, measures and gives back
         self.branches = nn.ModuleDict({name: branch for name, (_, branch) in branches.items()})
         self.temperature, self.weights, self.where = temperature, weights, where
-        self._viewer = Viewer(teacher, taps={name: path for name, (path, _) in branches.items()})
+        self._viewer = self.hold(Viewer(teacher, taps={name: path for name, (path, _) in branches.items()}))
 
     def forward(self, batch: Batch) -> Step:
         """The loss of teacher and branches."""
@@ -80,10 +81,6 @@ class StudentFriendly(nn.Module):
             view["logits"][rows], torch.stack(answers), batch["y"][rows], self.temperature, weights=self.weights
         )
         return Step(loss, {"sftn": loss.detach()})
-
-    def close(self) -> None:
-        """Remove the taps."""
-        self._viewer.close()
 
 
 def student_friendly(

@@ -6,7 +6,7 @@ arXiv:2012.06048.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
 from graphkd.core.ensemble import Ensemble, stacked
+from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.response import cross_entropy, kl
@@ -55,7 +56,7 @@ class _Turn(NamedTuple):
     actions: Tensor
 
 
-class TeacherChoice(nn.Module):
+class TeacherChoice(Task):
     """A student of several teachers of which a policy chooses; choose it where teachers are good at different rows.
 
     A step: the policy draws a_ik in {0, 1} for the rows of ``where``, which must be the same at every step (one graph);
@@ -82,7 +83,7 @@ class TeacherChoice(nn.Module):
         self.student = student
         self.policy = TeacherPolicy(len(teachers), 2 * classes + 1)
         self.weight, self.temperature, self.warm, self.where = weight, temperature, warm, where
-        self._teachers, self._viewer = Ensemble(teachers, stacked), Viewer(student)
+        self._teachers, self._viewer = self.hold(Ensemble(teachers, stacked)), self.hold(Viewer(student))
         self._turn: _Turn | None = None
         self._epoch = 0
 
@@ -120,8 +121,3 @@ class TeacherChoice(nn.Module):
             )
         reward = -F.cross_entropy(student, y, reduction="none")
         return reward.mean(), policy_loss(self.policy(turn.state), turn.actions, reward - reward.mean())
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TeacherChoice:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._teachers.apply_to_tensors(fn)
-        return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.fit import fit
+from graphkd.core.task import Task
 from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch
 from graphkd.losses.response import CE
@@ -34,7 +35,7 @@ class Translator(nn.Module):
         return x + self.last(self.first(x).relu())
 
 
-class Translation(nn.Module):
+class Translation(Task):
     """Train a translator of source features: a discriminator takes them for target's, a teacher for what they were.
 
     CE(t(F(x_s)), argmax t(x_s)) + weight mean BCE(D(F(x_s)), target), D and the teacher t constant, and the
@@ -49,7 +50,7 @@ class Translation(nn.Module):
     ) -> None:
         super().__init__()
         self.student, self.discriminator, self.weight = translator, discriminator, weight
-        self._teacher = Frozen(teacher)
+        self._teacher = self.hold(Frozen(teacher))
 
     def forward(self, batch: Batch) -> Step:
         """The sum of both losses."""
@@ -61,11 +62,6 @@ class Translation(nn.Module):
         translator, discriminator = adversarial_adaptation(logits, said, shown, self.discriminator, weight=self.weight)
         terms = {"translator": translator.detach(), "discriminator": discriminator.detach()}
         return Step(translator + discriminator, terms)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Translation:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._teacher.apply_to_tensors(fn)
-        return self
 
 
 def translated(batch: Batch, translator: nn.Module) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
+from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen, cached, frozen
 from graphkd.core.view import Batch, View, Viewer
 from graphkd.losses.response import CE
@@ -21,7 +22,7 @@ from graphkd.schemes.meta import logits_with, quizzed
 LABELS, RISK = CE(where="train_mask"), CE(where="quiz_mask")
 
 
-class ValidationWeights(nn.Module):
+class ValidationWeights(Task):
     """A student of several teachers, weighted by what a step on them does to the validation risk; ``fit`` it.
 
     Wu, Zheng, Guo and Lai, "Distilled Person Re-identification", CVPR 2019. The student minimises
@@ -52,9 +53,9 @@ class ValidationWeights(nn.Module):
         self.student, self.labels, self.risk, self.rate = student, labels, risk, rate
         self.losses = nn.ModuleList(copy.deepcopy(loss) for _ in teachers)
         self.scores = nn.Parameter(torch.zeros(len(teachers)))
-        self._teachers = [frozen(teacher) for teacher in teachers]
+        self._teachers = [self.hold(frozen(teacher)) for teacher in teachers]
         paths = taps or {}
-        self._viewer = Viewer(student, taps={name: path for name, (path, _) in paths.items()})
+        self._viewer = self.hold(Viewer(student, taps={name: path for name, (path, _) in paths.items()}))
         for k, teacher in enumerate(self._teachers):
             teacher.attach({name: path[k] for name, (_, path) in paths.items()})
 
@@ -99,18 +100,6 @@ class ValidationWeights(nn.Module):
         uphill = torch.autograd.grad(risk, list(pilot.values()), allow_unused=True, materialize_grads=True)
         worth = [-self.rate * sum((u * s).sum() for u, s in zip(uphill, slope, strict=True)) for slope in slopes]
         return risk, torch.stack(worth)  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        """Remove the taps."""
-        self._viewer.close()
-        for teacher in self._teachers:
-            teacher.close()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ValidationWeights:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for teacher in self._teachers:
-            teacher.apply_to_tensors(fn)
-        return self
 
 
 def _measured(loss: Loss, view: View, teacher: Any, batch: Batch) -> Tensor:
