@@ -172,11 +172,20 @@ def _draw_ranks(axes: Any, groups: Mapping[str, list[Row]]) -> None:
             axes.axvline(found[name][0], linestyle=style, color="grey")
 
 
+def _of(rows: list[Row], methods: list[str], parser: argparse.ArgumentParser) -> list[Row]:
+    """The rows of some methods, in their order."""
+    missing = set(methods) - {row["method"] for row in rows}
+    if missing:
+        parser.error(f"--methods must be in the files, got {', '.join(sorted(missing))}")
+    return [row for method in methods for row in rows if row["method"] == method]
+
+
 def main(argv: list[str] | None = None) -> None:
     """Print the table of the rows of some files; of a run that was written twice the last counts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+", help="JSON Lines of --out")
     parser.add_argument("--metrics", type=lambda text: text.split(","), help="default: the first four of the rows")
+    parser.add_argument("--methods", type=lambda text: text.split(","), help="default: all of the files, as they come")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--plot", type=Path, help="write quality against latency as a picture")
     arguments = parser.parse_args(argv)
@@ -184,6 +193,8 @@ def main(argv: list[str] | None = None) -> None:
     for row in (json.loads(line) for file in arguments.files for line in file.read_text().splitlines()):
         runs[tuple(row[key] for key in ("dataset", "split", "method", "student", "metric", "seed"))] = row
     rows = list(runs.values())
+    if arguments.methods:
+        rows = _of(rows, arguments.methods, parser)
     metrics = arguments.metrics or list(dict.fromkeys(row["metric"] for row in rows))[:_MOST]
     missing = set(metrics) - {row["metric"] for row in rows}
     if missing:

@@ -66,6 +66,16 @@ def test_ranks_rise_and_the_student_alone_is_a_line() -> None:
     assert list(axes.lines[-1].get_xdata()) == pytest.approx([20, 20])
 
 
+def test_some_methods_in_the_order_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text("".join(json.dumps(row(method, 0, 0.5)) + "\n" for method in ("none", "rd", "cd")))
+    main([str(file), "--markdown", "--methods", "cd,none"])
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:]] == ["cd", "none"]
+    with pytest.raises(SystemExit):
+        main([str(file), "--methods", "dml"])
+    assert "dml" in capsys.readouterr().err
+
+
 def test_an_unknown_metric_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = tmp_path / "one.jsonl"
     file.write_text(json.dumps(row("none", 0, 0.5)) + "\n")
