@@ -69,33 +69,33 @@ def gain(rows: list[Row], base: list[Row]) -> str:
     return f"{statistics.fmean(gains):+.2f} ± {statistics.stdev(gains) / len(gains) ** 0.5:.2f}"
 
 
-def cells(rows: list[Row], metrics: list[str]) -> list[list[str]]:
-    """The table: a line of titles, then quality, gain over the student alone and cost of every method.
+def cells(rows: list[Row], metrics: list[str], base: str = _BASE) -> list[list[str]]:
+    """The table: a line of titles, then quality, gain over the method ``base`` and cost of every method.
 
     The gain is that of the first metric; speed-up is the teacher's latency over the method's.
     """
     costs = {name: cost for name, cost in COSTS.items() if cost[0] in rows[0]}
     groups = by_method(rows, metrics[0])
-    timed = "latency_ms" in rows[0]
+    timed = "latency_ms" in rows[0] and "teacher" in groups
     lines = [["method", "model", *metrics, "gain", *costs, *(["speed-up"] if timed else [])]]
-    teacher = median(groups["teacher"], "latency_ms") if "teacher" in groups else float("nan")
+    teacher = median(groups["teacher"], "latency_ms") if timed else 0.0
     for method, group in groups.items():
         quality = [_quality(by_method(rows, metric).get(method, []), metric) for metric in metrics]
-        quality.append(gain(group, groups[_BASE]) if _BASE in groups else "")
+        quality.append(gain(group, groups[base]) if base in groups else "")
         spent = [_cost(group, *cost) for cost in costs.values()]
         speed_up = [f"{teacher / median(group, 'latency_ms'):.1f}"] if timed else []
         lines.append([method, group[0]["student"], *quality, *spent, *speed_up])
     return lines
 
 
-def show(rows: list[Row], title: str, metrics: list[str] | None = None) -> None:
+def show(rows: list[Row], title: str, metrics: list[str] | None = None, base: str = _BASE) -> None:
     """Print the table; metrics: the first four of the rows where None."""
     metrics = metrics or list(dict.fromkeys(row["metric"] for row in rows))[:_MOST]
     caption = (
         f"quality: mean ± standard deviation over seeds in %; gain: of {metrics[0]}, ± standard error; cost: median"
     )
     table = Table(title=title, caption=caption)
-    titles, *lines = cells(rows, metrics)
+    titles, *lines = cells(rows, metrics, base)
     for place, column in enumerate(titles):
         table.add_column(column, justify="left" if place < 2 else "right")
     for line in lines:
@@ -186,6 +186,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("files", type=Path, nargs="+", help="JSON Lines of --out")
     parser.add_argument("--metrics", type=lambda text: text.split(","), help="default: the first four of the rows")
     parser.add_argument("--methods", type=lambda text: text.split(","), help="default: all of the files, as they come")
+    parser.add_argument("--base", default=_BASE, help="the method that gains are counted from (default: %(default)s)")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--plot", type=Path, help="write quality against latency as a picture")
     arguments = parser.parse_args(argv)
@@ -202,9 +203,9 @@ def main(argv: list[str] | None = None) -> None:
     seeds = sorted({row["seed"] for row in rows})
     title = f"{rows[0]['dataset']}, {rows[0]['split']}, seeds {', '.join(map(str, seeds))}"
     if arguments.markdown:
-        print(markdown(cells(rows, metrics)))
+        print(markdown(cells(rows, metrics, arguments.base)))
     else:
-        show(rows, title, metrics)
+        show(rows, title, metrics, arguments.base)
     if arguments.plot:
         plot(rows, arguments.plot, title, quality=metrics[0])
 
