@@ -146,7 +146,7 @@ INFORMATION: dict[str, Train] = {
     "qmi": beside_labels(lambda _: 1.0 * QMI(where=_SEEN)),
     "itrd_correlation": beside_labels(lambda lesson: 2.0 * ITRDCorrelation(*lesson.widths)),
     "itrd_mutual": beside_labels(lambda lesson: 0.05 * ITRDMutual(*lesson.widths)),
-    "cmpm": beside_labels(lambda _: 1.0 * CMPM(on="logits")),
+    "cmpm": beside_labels(lambda _: 1.0 * CMPM(on="logits", where=_SEEN)),
     "cmpc": beside_labels(lambda lesson: 1.0 * CMPC(lesson.classes, lesson.classes, on="logits", where=_SEEN)),
 }
 LOSSES: dict[str, Train] = {**RESPONSE, **INTERMEDIATE, **RELATION, **INFORMATION}
