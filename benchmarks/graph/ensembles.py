@@ -1,6 +1,6 @@
 """Schemes of the GNN benchmark that weigh, keep apart or make up several teachers, by name.
 
-Further teachers are trained as in ``scheme_methods_teachers``; a scheme's seconds include them.
+Further teachers are trained as in ``teachers``; a scheme's seconds include them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from benchmarks.graph.lessons import LABELS, Lesson, Train
 from benchmarks.graph.procedures import fresh
 from benchmarks.graph.teachers import TEACHERS, TEMPERATURE, alone, further_seeds, teachers_of
 from graphkd import Cached, Distiller, Loss, fit
-from graphkd.core.ensemble import Ensemble
+from graphkd.core.ensemble import Ensemble, stacked
 from graphkd.core.rng import seeded
-from graphkd.losses import KL, LogEuclidean, SoftCE
+from graphkd.losses import KL, LogEuclidean, LogitsGraph, RepresentationGraph, SoftCE
 from graphkd.schemes import (
     Hint,
     TaskHeads,
@@ -44,6 +44,16 @@ def in_degree(lesson: Lesson) -> Tensor:
 def parts_by_degree(lesson: Lesson, parts: int) -> Tensor:
     """The number of the part of every node, equally many in each, from the lowest in-degrees to the highest."""
     return in_degree(lesson).argsort(stable=True).argsort() * parts // lesson.nodes
+
+
+def graph_distillation(lesson: Lesson) -> nn.Module:
+    """The logits graph and the representation graph of the teacher and two others, beside the labels."""
+    student, teacher = lesson.widths
+    with seeded(lesson.options["seed"]):
+        losses = LABELS + LogitsGraph() + RepresentationGraph(student, [teacher] * TEACHERS)
+    several = Ensemble([Cached(model, lesson.data) for model in teachers_of(lesson)], stacked)
+    task = Distiller(lesson.student, several, losses, taps={"hidden": lesson.hidden})
+    return fit(task, lesson.data, **lesson.options)
 
 
 def _amtml(lesson: Lesson) -> nn.Module:

@@ -160,7 +160,7 @@ LEFT_OUT = {
     "BCE": "labels of several classes at once",
     "FSP": "two layers in each model, of equal widths in both",
     "IRGEdgeTransform": "two layers in each model",
-    "RepresentationGraph": "two teachers",
+    "RepresentationGraph": "two teachers, see graph_distillation",
     "IRGTransform": "two layers of equal width in each model",
     "VCD": "two views of every node",
     "AttentiveHint": "real-valued targets, see benchmarks.recsys --task ratings",

@@ -14,7 +14,12 @@ def _glnn(lesson: Lesson) -> nn.Module:
     return glnn(lesson.student, lesson.teacher, lesson.data, **lesson.options)
 
 
-GRAPH: dict[str, Train] = {"glnn": _glnn, **students.METHODS, **procedures.METHODS}
+GRAPH: dict[str, Train] = {
+    "glnn": _glnn,
+    "graph_distillation": ensembles.graph_distillation,
+    **students.METHODS,
+    **procedures.METHODS,
+}
 SCHEMES: dict[str, Train] = {
     **online.METHODS,
     **teachers.METHODS,
