@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -51,7 +52,9 @@ def by_method(rows: Iterable[Row], metric: str) -> dict[str, list[Row]]:
 
 
 def spread(values: list[float]) -> tuple[float, float]:
-    """Mean and population standard deviation."""
+    """Mean and population standard deviation; NaN where a value is."""
+    if any(map(math.isnan, values)):
+        return math.nan, math.nan
     return statistics.fmean(values), statistics.pstdev(values)
 
 

@@ -62,19 +62,20 @@ def soft_cross_distillation(
 def fit_masked(student_input: Tensor, teacher_input: Tensor, teacher: Tensor, mask: Tensor, mu: float = 0.6) -> Tensor:
     """The minimiser of ``cross_distillation`` among weights that are 0 outside ``mask``: -> (d_out, d_in), exactly.
 
-    Least squares on the second moments mu h_t^T h_t + (1 - mu) h_s^T h_s, which are added up once, in O(N d_in^2);
-    mask: (d_out, d_in), or (d_in,) for pruned input channels. Inputs that do not determine a weight leave the one of
+    Least squares on the second moments mu h_t^T h_t + (1 - mu) h_s^T h_s, which are added up once, in O(N d_in^2), in
+    float64, since those of sparse features are nearly singular; mask: (d_out, d_in), or (d_in,) for pruned input channels. Inputs that do not determine a weight leave the one of
     least norm. The authors take gradient and proximal steps that find the mask too; here it is given, for example the
     largest weights of the teacher.
     """
     check_same_shape(student_input, teacher_input)
     mask = mask.expand_as(teacher)
-    moments = mu * teacher_input.t() @ teacher_input + (1 - mu) * student_input.t() @ student_input
-    wanted = teacher @ moments
-    found = torch.zeros_like(teacher)
+    ours, theirs = student_input.double(), teacher_input.double()
+    moments = mu * theirs.t() @ theirs + (1 - mu) * ours.t() @ ours
+    wanted = teacher.double() @ moments
+    found = torch.zeros_like(wanted)
     for row in range(teacher.size(0)):
         kept = mask[row].nonzero()[:, 0]
         if kept.numel():
             inverse = torch.linalg.pinv(moments[kept[:, None], kept], hermitian=True)
             found[row, kept] = inverse @ wanted[row, kept]
-    return found
+    return found.to(teacher.dtype)

@@ -85,6 +85,15 @@ def test_gains_over_another_base(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert (mf, rd) == ("", "+10.00 ± 0.00")
 
 
+def test_a_value_that_is_not_a_number_is_shown_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text(
+        "".join(json.dumps(row("none", seed, value)) + "\n" for seed, value in ((0, 0.5), (1, float("nan"))))
+    )
+    main([str(file), "--markdown"])
+    assert "| nan ± nan |" in capsys.readouterr().out
+
+
 def test_an_unknown_metric_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = tmp_path / "one.jsonl"
     file.write_text(json.dumps(row("none", 0, 0.5)) + "\n")

@@ -49,6 +49,16 @@ def test_masked_minimiser(by_channel):
     assert cross_distillation(H_S, H_T, found.detach(), W_T).loss < 0.9 * pruned
 
 
+def test_masked_minimiser_of_float32_rows_is_that_of_float64():
+    """Of nearly equal columns, whose moments float32 cannot tell from singular ones."""
+    torch.manual_seed(3)
+    x = torch.randn(20, 1) + 1e-3 * torch.randn(20, 4)
+    teacher, mask = torch.randn(2, 4), torch.tensor([True, True, True, False])
+    found = fit_masked(x, x, teacher, mask)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, fit_masked(x.double(), x.double(), teacher.double(), mask).float())
+
+
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="'teacher' must have the rows of 'student'"):
         cross_distillation(H_S, H_T[:3], W_S, W_T)
