@@ -63,9 +63,9 @@ def fit_masked(student_input: Tensor, teacher_input: Tensor, teacher: Tensor, ma
     """The minimiser of ``cross_distillation`` among weights that are 0 outside ``mask``: -> (d_out, d_in), exactly.
 
     Least squares on the second moments mu h_t^T h_t + (1 - mu) h_s^T h_s, which are added up once, in O(N d_in^2), in
-    float64, since those of sparse features are nearly singular; mask: (d_out, d_in), or (d_in,) for pruned input channels. Inputs that do not determine a weight leave the one of
-    least norm. The authors take gradient and proximal steps that find the mask too; here it is given, for example the
-    largest weights of the teacher.
+    float64, since those of sparse features are nearly singular; mask: (d_out, d_in), or (d_in,) for pruned input
+    channels. Inputs that do not determine a weight leave the one of least norm. The authors take gradient and proximal
+    steps that find the mask too; here it is given, for example the largest weights of the teacher.
     """
     check_same_shape(student_input, teacher_input)
     mask = mask.expand_as(teacher)
