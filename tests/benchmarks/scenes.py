@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import torch
+from torch import Tensor, nn
 
-from benchmarks.graph.lessons import Lesson
+from benchmarks.graph.lessons import Lesson, Train
 from graphkd.gnn import accuracy
 from tests.core.models import gcn, graph
 
@@ -22,3 +24,13 @@ def lesson() -> Lesson:
         "metric": partial(accuracy, data=data, mask="val_mask"),
     }
     return Lesson(gcn(2, width=4), gcn(1, width=6), data, ("convs.0", "convs.0"), options)
+
+
+def run(method: Train) -> tuple[Lesson, nn.Module, dict[str, Tensor]]:
+    """What a method was given, what it gave back, and the student's state before; the teacher must be as it was."""
+    given = lesson()
+    taught, before = copy.deepcopy((given.teacher.state_dict(), given.student.state_dict()))
+    found = method(given)
+    assert not found.training
+    assert all(torch.equal(value, taught[key]) for key, value in given.teacher.state_dict().items())
+    return given, found, before
