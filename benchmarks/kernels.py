@@ -20,48 +20,54 @@ from benchmarks.cases import edges, geometric, information, pairs, relations, sw
 from benchmarks.cases.common import Ops, Size, ours
 from benchmarks.cases.costs import MODES, Cost, measure
 from benchmarks.cases.sweep import SWEEPS, SWEPT
-from benchmarks.measure import CLOCKS, default_device, machine
+from benchmarks.measure import CLOCKS, bandwidth, default_device, machine
 
 OPS: Ops = {**edges.OPS, **pairs.OPS, **relations.OPS, **geometric.OPS, **information.OPS}
 
 
 # ---------------------------------------------------------------- reporting
-def records(op: str, size: Size, costs: dict[str, Cost], facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One object per provider and mode that was measured."""
+def records(
+    op: str, size: Size, costs: dict[str, Cost], facts: dict[str, Any], moved: int = 0
+) -> Iterator[dict[str, Any]]:
+    """One object per provider and mode that was measured; the bytes moved where both passes were."""
     shape = {"N": size.nodes, "E": size.edges or None}
     shape |= {"d_student": size.student or None, "d_teacher": size.teacher or None}
     for provider, cost in costs.items():
         for mode, seconds in cost.seconds.items():
             measured = {"seconds": seconds, "peak_memory_mb": cost.megabytes[mode]}
-            yield {"op": op, "provider": provider, "mode": mode, **shape, **measured, **facts}
+            traffic = {"moved_bytes": moved} if moved and mode == "full" else {}
+            yield {"op": op, "provider": provider, "mode": mode, **shape, **measured, **traffic, **facts}
 
 
 def new_table(facts: dict[str, Any]) -> Table:
     """The empty table."""
-    about = "speed-up and memory share: ours against that provider, forward and backward together"
+    about = "speed-up and memory share: ours against that provider, forward and backward together; bandwidth: the least"
+    about += f" that must be moved, in that time, as a share of a copy's {facts['copy_gb_per_second']:,.0f} GB a second"
     table = Table(
         title=f"{facts['device']}, {facts['threads']} threads, {facts['clock']} time, torch {facts['torch']}",
         caption=about,
     )
     for name in ("op", "N", "E", "d", "provider"):
         table.add_column(name, justify="right" if name in ("N", "E") else "left", no_wrap=True)
-    for name in ("forward s", "backward s", "full s", "peak MB", "speed-up", "memory"):
+    for name in ("forward s", "backward s", "full s", "peak MB", "speed-up", "memory", "bandwidth"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("note", min_width=20)
     return table
 
 
-def add_rows(table: Table, op: str, size: Size, costs: dict[str, Cost], own: str) -> None:
-    """A row per provider, ``own`` is the library's; one that was not run says why."""
+def add_rows(table: Table, op: str, size: Size, costs: dict[str, Cost], own: str, share: str = "") -> None:
+    """A row per provider, ``own`` is the library's with its share of the bandwidth; one that was not run says why."""
     width = "/".join(str(width) for width in (size.student, size.teacher) if width)
     head = [op, f"{size.nodes:,}", f"{size.edges:,}" if size.edges else "", width]
     best = costs[own]
     for provider, cost in costs.items():
         if cost.refusal:
-            table.add_row(*head, provider, *[""] * 6, cost.refusal)
+            table.add_row(*head, provider, *[""] * 7, cost.refusal)
             continue
         figures = [f"{cost.seconds[mode]:.4g}" for mode in MODES] + [f"{cost.megabytes['full']:,.1f}"]
-        if provider != own:
+        if provider == own:
+            figures += ["", "", share]
+        else:
             figures.append(f"{cost.seconds['full'] / best.seconds['full']:.1f}x")
             figures.append(f"{best.megabytes['full'] / cost.megabytes['full']:.1%}")
         table.add_row(*head, provider, *figures, style="bold" if provider == own else None)
@@ -116,8 +122,10 @@ def compare(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[T
         torch.manual_seed(args.seed)
         case = OPS[op][0](size, args.device)
         costs = measure(case, args.repeats, args.limit_gb, args.device, clock=CLOCKS[args.clock])
-        add_rows(table, op, size, costs, ours(args.device))
-        yield table, list(records(op, size, costs, facts))
+        own = ours(args.device)
+        used = case.moved / costs[own].seconds["full"] / 1e9 / facts["copy_gb_per_second"]
+        add_rows(table, op, size, costs, own, f"{used:.0%}" if used else "")
+        yield table, list(records(op, size, costs, facts, case.moved))
 
 
 def grow(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
@@ -140,7 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
     if args.sweep and not set(SWEPT) & set(args.ops):
         parser.error(f"--sweep needs at least one of {', '.join(SWEPT)} in --ops, got {', '.join(args.ops)}")
     torch.set_num_threads(args.threads)
-    facts = {"seed": args.seed, "clock": args.clock, **machine(args.device)}
+    copied = bandwidth(args.device) / 1e9
+    facts = {"seed": args.seed, "clock": args.clock, "copy_gb_per_second": copied, **machine(args.device)}
     written: list[str] = []
     table = Table()
     for table, rows in (grow if args.sweep else compare)(args, facts):  # noqa: B007 - the last one is printed

@@ -77,6 +77,14 @@ def peak_memory(function: Callable[[], Any], device: torch.device | str | None =
     return peak
 
 
+def bandwidth(device: torch.device) -> float:
+    """Bytes a second that the device's memory reads and writes in a copy of half a gigabyte, the best of five."""
+    source = torch.ones(1 << 27, device=device)
+    target = torch.empty_like(source)
+    target.copy_(source)
+    return 2 * source.nbytes / min(timed(lambda: target.copy_(source), 5))
+
+
 def default_device() -> str:
     """``cuda`` where there is a GPU, else ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"

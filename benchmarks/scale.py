@@ -2,7 +2,7 @@
 
 A stochastic block model; a two-layer GNN as teacher, trained on the labelled nodes and their neighbourhoods; its view
 of the whole graph, computed once; an MLP that learns from it by soft targets and local structure (KL + LSP). Prints
-what every phase took, nodes per second, and the peak of resident memory of the whole process.
+what every phase took, nodes per second, and the peaks of the process's resident memory and of a GPU's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch_geometric.loader import RandomNodeLoader
 from torch_geometric.nn import MLP
 from torch_geometric.utils import k_hop_subgraph
 
-from benchmarks.measure import machine
+from benchmarks.measure import default_device, machine
 from datasets.sbm import sbm
 from graphkd import Cached, Distiller, fit
 from graphkd.kernels import edge_layout, edge_spmm
@@ -81,10 +81,10 @@ def peak_gb() -> float:
 
 
 def graph(args: argparse.Namespace) -> Data:
-    """A seeded graph with node ids."""
+    """A seeded graph with node ids, on the device."""
     data = sbm(args.nodes, CLASSES, FEATURES, args.edges / args.nodes, 0.8, args.seed, separation=3.0)
     data.n_id = torch.arange(args.nodes)
-    return data
+    return data.to(args.device)
 
 
 def trained_teacher(data: Data, args: argparse.Namespace) -> nn.Module:
@@ -93,14 +93,14 @@ def trained_teacher(data: Data, args: argparse.Namespace) -> nn.Module:
     seeds = data.train_mask.nonzero().squeeze(1)
     nodes, edge_index, _, _ = k_hop_subgraph(seeds, 2, data.edge_index, relabel_nodes=True, num_nodes=data.num_nodes)
     part = Data(data.x[nodes], edge_index, y=data.y[nodes], train_mask=data.train_mask[nodes])
-    model = MeanSAGE(FEATURES, args.hidden, CLASSES)
+    model = MeanSAGE(FEATURES, args.hidden, CLASSES).to(args.device)
     return fit(Distiller(model, losses=CE(where="train_mask")), part, epochs=args.teacher_epochs, progress=False)
 
 
 def student(args: argparse.Namespace) -> MLP:
     """The MLP to be taught."""
     torch.manual_seed(args.seed + 1)
-    return MLP([FEATURES, args.hidden // 2, CLASSES], norm=None)
+    return MLP([FEATURES, args.hidden // 2, CLASSES], norm=None).to(args.device)
 
 
 def batches(data: Data, parts: int) -> Any:
@@ -154,6 +154,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "last_loss": reports[-1]["loss"],
         **found,
         "peak_memory_mb": 1e3 * peak_gb(),
+        **({"peak_gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6} if data.x.is_cuda else {}),
     }
 
 
@@ -161,14 +162,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def records(figures: dict[str, Any], args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One object per figure."""
     facts = {"dataset": "sbm", "split": "random", "teacher": "sage", "student": "mlp", "method": "kl+lsp"}
-    facts |= {"seed": args.seed, "parts": args.parts, "epochs": args.epochs, **machine("cpu")}
+    facts |= {"seed": args.seed, "parts": args.parts, "epochs": args.epochs, **machine(args.device)}
     for metric, value in figures.items():
         yield facts | {"metric": metric, "value": value}
 
 
 def table(figures: dict[str, Any], args: argparse.Namespace) -> Table:
     """The figures, phases first."""
-    facts = machine("cpu")
+    facts = machine(args.device)
     how = "full batches" if args.parts == 1 else f"{args.parts} batches an epoch"
     title = f"{figures['nodes']:,} nodes, {figures['edges']:,} edges, {args.epochs} epochs, {how}"
     shown = Table(title=title, caption=f"{facts['device']}, {facts['threads']} threads, torch {facts['torch']}")
@@ -192,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", type=int, default=1, help="batches of random nodes an epoch; 1: all (%(default)s)")
     parser.add_argument("--lr", type=float, default=0.03, help="(%(default)s)")
     parser.add_argument("--store", type=Path, help="keep the teacher's view in this folder on disk")
+    parser.add_argument("--device", type=torch.device, default=default_device(), help="(%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write JSON Lines here, one object per figure")

@@ -43,10 +43,14 @@ class Provider(NamedTuple):
 
 
 class Case(NamedTuple):
-    """The ways to compute one op on one input, and the tensors whose gradients are taken."""
+    """The ways to compute one op on one input, and the tensors whose gradients are taken.
+
+    moved: bytes that forward and backward must move to and from memory, 0 where they do not decide.
+    """
 
     leaves: list[Tensor]
     providers: dict[str, Provider]
+    moved: int = 0
 
 
 Builder = Callable[[Size, torch.device], Case]
@@ -98,6 +102,11 @@ def sides(size: Size, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features of a student, which require gradients, and of a teacher."""
     student = features(size.nodes, size.student, device).requires_grad_()
     return student, features(size.nodes, size.teacher, device)
+
+
+def gathered(edges: int, *widths: int) -> int:
+    """Bytes of passes over the edges that each fetch a float32 row of a width for every edge, and its index."""
+    return sum(4 * edges * (width + 1) for width in widths)
 
 
 def gb(floats: float) -> float:

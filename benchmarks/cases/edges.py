@@ -17,6 +17,7 @@ from benchmarks.cases.common import (
     Provider,
     Size,
     features,
+    gathered,
     gb,
     library,
     random_edges,
@@ -41,6 +42,7 @@ from graphkd.losses.structure import LocalStructure, local_structure, lsp
 if SCATTER:
     import torch_scatter
 
+_ROUNDS = 5  # numbers of an edge that log-softmax or divergence read and write, forward and backward
 _NODE_BY_NODE = 2 * 10**9  # N E steps: each node's gradient is a vector of all edges
 _PLAIN_SIMILARITY: dict[str, Callable[[Tensor, EdgeLayout], Tensor]] = {
     "cosine": lambda x, layout: F.cosine_similarity(x[layout.target], x[layout.source]),
@@ -58,7 +60,8 @@ def similarity(kernel: EdgeKernel) -> Builder:
         x, edge_index = features(size.nodes, size.student, device).requires_grad_(), random_edges(size, device)
         layout, plain = edge_layout(edge_index, size.nodes), _PLAIN_SIMILARITY[kernel]
         reference = Provider(lambda: layout.restore(plain(x, layout)), gb(6 * size.edges * size.student))
-        return Case([x], {"reference": reference} | library(lambda: edge_similarity(x, edge_index, kernel), device))
+        own = library(lambda: edge_similarity(x, edge_index, kernel), device)
+        return Case([x], {"reference": reference} | own, gathered(size.edges, *3 * [size.student]))
 
     return build
 
@@ -68,7 +71,8 @@ def dot(size: Size, device: torch.device) -> Case:
     layout = random_layout(size, device)
     x, y = (features(size.nodes, size.student, device).requires_grad_() for _ in range(2))
     reference = Provider(lambda: edges.edge_dot_reference(x, y, layout), gb(5 * size.edges * size.student))
-    return Case([x, y], {"reference": reference} | library(lambda: edge_dot(x, y, layout), device))
+    own = library(lambda: edge_dot(x, y, layout), device)
+    return Case([x, y], {"reference": reference} | own, gathered(size.edges, *3 * [size.student]))
 
 
 def product(size: Size, device: torch.device) -> Case:
@@ -91,7 +95,8 @@ def product(size: Size, device: torch.device) -> Case:
     }
     if SCATTER:
         providers["torch_scatter"] = Provider(torch_scatter_, messages)
-    return Case([values, y], providers | library(lambda: edge_spmm(values, y, layout), device))
+    own = library(lambda: edge_spmm(values, y, layout), device)
+    return Case([values, y], providers | own, gathered(size.edges, *3 * [size.student]))
 
 
 def _too_slow(size: Size) -> str:
@@ -115,10 +120,8 @@ def log_softmax(size: Size, device: torch.device) -> Case:
     others = _log_softmaxes(size, layout.target.long())
     reference = Provider(lambda: segment_log_softmax_reference(scores, layout), unfit=_too_slow(size))
     providers = {name: Provider(lambda other=other: other(scores)) for name, other in others.items()}
-    return Case(
-        [scores],
-        {"reference": reference, **providers} | library(lambda: segment_log_softmax(scores, layout), device),
-    )
+    own = library(lambda: segment_log_softmax(scores, layout), device)
+    return Case([scores], {"reference": reference, **providers} | own, _ROUNDS * scores.nbytes)
 
 
 def kl(size: Size, device: torch.device) -> Case:
@@ -136,10 +139,8 @@ def kl(size: Size, device: torch.device) -> Case:
 
     reference = Provider(lambda: edge_kl_reference(scores, teacher, layout), unfit=_too_slow(size))
     providers = {name: plain(other) for name, other in _log_softmaxes(size, target).items()}
-    return Case(
-        [scores],
-        {"reference": reference, **providers} | library(lambda: edge_kl(scores, teacher, layout), device),
-    )
+    own = library(lambda: edge_kl(scores, teacher, layout), device)
+    return Case([scores], {"reference": reference, **providers} | own, _ROUNDS * scores.nbytes)
 
 
 def _plain_structure(x: Tensor, edge_index: Tensor) -> Tensor:
@@ -165,12 +166,14 @@ def local(*, cached: bool) -> Builder:
 
         needed = [gb(6 * size.edges * size.student), gb(4 * size.edges * size.teacher)]
         providers = {"reference": Provider(plain, max(needed))}
+        moved = gathered(size.edges, *3 * [size.student])
         if not cached:
-            return Case([student], providers | library(lambda: own(teacher), device))
+            of_teacher = gathered(size.edges, size.teacher)
+            return Case([student], providers | library(lambda: own(teacher), device), moved + of_teacher)
         known = local_structure(teacher, edge_index, "cosine")
         p = known.probabilities()
         providers["reference_cached"] = Provider(lambda: plain(p), needed[0])
-        return Case([student], providers | library(lambda: own(known), device))
+        return Case([student], providers | library(lambda: own(known), device), moved)
 
     return build
 

@@ -36,6 +36,11 @@ class Lesson:
         """Of the graph that training sees."""
         return self.data["x"].size(0)
 
+    @property
+    def device(self) -> torch.device:
+        """Of the graph, and of all models."""
+        return self.data["x"].device
+
     @cached_property
     def classes(self) -> int:
         """Of the teacher's answers."""

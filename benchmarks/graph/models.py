@@ -68,7 +68,8 @@ def build(name: str, features: int, classes: int, *, hidden: int, dropout: float
 
 
 def resized(model: nn.Module, features: int, classes: int, *, hidden: int, layers: int) -> nn.Module:
-    """A new model of this one's kind and dropout in another width and depth."""
+    """A new model of this one's kind and dropout, where it is, in another width and depth."""
     dropout: Any = model.dropout
     rate = dropout.p if isinstance(dropout, nn.Dropout) else dropout[0]
-    return build(KINDS[type(model)], features, classes, hidden=hidden, dropout=rate, layers=layers)
+    new = build(KINDS[type(model)], features, classes, hidden=hidden, dropout=rate, layers=layers)
+    return new.to(next(model.parameters()).device)

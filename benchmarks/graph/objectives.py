@@ -60,7 +60,7 @@ def _expansion(lesson: Lesson) -> nn.Module:
     position = deepwalk(looped, data.num_nodes, chosen.width, per_node=chosen.per_node, epochs=chosen.epochs, seed=seed)
     with seeded(lesson.options["seed"]):
         widths = [data.num_features + chosen.width, 128, lesson.classes]
-        student = Positioned(MLP(widths, norm=None, dropout=chosen.dropout), position)
+        student = Positioned(MLP(widths, norm=None, dropout=chosen.dropout).to(lesson.device), position)
     return multimodal_expansion(student, unimodal, data, change=mask_features, **lesson.options)
 
 
@@ -75,7 +75,7 @@ def _progressive(lesson: Lesson) -> nn.Module:
 def _translators(lesson: Lesson) -> Translators:
     width = lesson.data.num_features
     with seeded(lesson.options["seed"]):
-        return Translators(Translator(width), critic(lesson, width))
+        return Translators(Translator(width).to(lesson.device), critic(lesson, width))
 
 
 def _cycada(lesson: Lesson) -> nn.Module:

@@ -92,7 +92,7 @@ def _cpf(mode: Literal["inductive", "transductive"]) -> Train:
                 data.num_features, lesson.classes, data.y, data.train_mask, hidden=hidden, steps=steps, mode=mode
             )
         options = _options(lesson, epochs=499, lr=lr, weight_decay=0.01) | {"patience": None}
-        return cpf(student, lesson.teacher, data, **options)
+        return cpf(student.to(lesson.device), lesson.teacher, data, **options)
 
     return train
 
@@ -104,7 +104,7 @@ def _nosmog(lesson: Lesson) -> nn.Module:
     position = deepwalk(looped, data.num_nodes, chosen.width, per_node=chosen.per_node, epochs=chosen.epochs, seed=seed)
     with seeded(seed):
         widths = [data.num_features + chosen.width, 128, lesson.classes]
-        student = MLP(widths, norm=None, dropout=chosen.dropout)
+        student = MLP(widths, norm=None, dropout=chosen.dropout).to(lesson.device)
     options = _options(lesson, epochs=200)
     del options["metric"]  # it knows no positions; nosmog's own does
     trained = nosmog(
@@ -125,14 +125,14 @@ def _ff_g2m(lesson: Lesson) -> nn.Module:
     layers, width, dropout, temperature, label_weight = FF_G2M.get(lesson.about, FF_G2M_DEFAULT)
     with seeded(lesson.options["seed"]):
         student = MLP([data.num_features, *[width] * layers, lesson.classes], norm=None, dropout=dropout)
-    options = _options(lesson, epochs=500)
-    return ff_g2m(student, lesson.teacher, data, label_weight=label_weight, temperature=temperature, **options)
+    options = _options(lesson, epochs=500) | {"label_weight": label_weight, "temperature": temperature}
+    return ff_g2m(student.to(lesson.device), lesson.teacher, data, **options)
 
 
 def _tinygnn(lesson: Lesson) -> nn.Module:
     data = lesson.data
     with seeded(lesson.options["seed"]):
-        student = TinyGNN(data.num_features, 64, lesson.classes)
+        student = TinyGNN(data.num_features, 64, lesson.classes).to(lesson.device)
     return tinygnn(student, lesson.teacher, data, **_options(lesson, epochs=200))
 
 

@@ -174,7 +174,7 @@ def domains(lesson: Lesson) -> Any:
 def critic(lesson: Lesson, width: int) -> nn.Module:
     """A discriminator of rows of this width."""
     with seeded(lesson.options["seed"]):
-        return nn.Sequential(nn.Linear(width, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1))
+        return nn.Sequential(nn.Linear(width, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)).to(lesson.device)
 
 
 def _adversarial(lesson: Lesson) -> nn.Module:

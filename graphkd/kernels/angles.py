@@ -6,7 +6,7 @@ O(N^2 d + N^3) time instead of O(N^3 d). Memory is N x N, that of one corner; ba
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -60,15 +60,15 @@ class _Corners:
         return inverse[:, :, None] * inverse[:, None, :]
 
 
-def _blocks(count: int) -> Any:
-    return row_blocks(count, count**2, _BLOCK_ELEMENTS)
+def _blocks(x: Tensor) -> Iterator[slice]:
+    return row_blocks(x.size(0), x.size(0) ** 2, _BLOCK_ELEMENTS, x.device)
 
 
 @operator("angle_divergence")
 def _angle_divergence(student: Tensor, teacher: Tensor, delta: float) -> Tensor:
     s, t, count = _Corners(student), _Corners(teacher), student.size(0)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
-    for corners in _blocks(count):
+    for corners in _blocks(student):
         error = s.cosines(corners).sub_(t.cosines(corners)).abs_()
         bounded = error.clamp_max(delta)
         total += error.sub_(bounded, alpha=0.5).mul_(bounded).sum(dim=2).double().sum()
@@ -85,7 +85,7 @@ def _angle_pull(student: Tensor, teacher: Tensor, delta: float) -> Tensor:
     """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
     s, t, count = _Corners(student), _Corners(teacher), student.size(0)
     weight = torch.zeros_like(s.squared)  # of every squared distance
-    for corners in _blocks(count):
+    for corners in _blocks(student):
         cosines = s.cosines(corners)
         slope = (cosines - t.cosines(corners)).clamp_(-delta, delta)
         cosines.mul_(slope)

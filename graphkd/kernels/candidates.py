@@ -29,7 +29,7 @@ def reduce_sampled(
     values, slope = a.new_empty(a.size(0)), torch.empty_like(a, memory_format=torch.contiguous_format)
     dense, once = held <= _DENSE * samples, a.new_ones(())
     known = memory.to(wide) if dense else memory
-    for rows in row_blocks(a.size(0), held + samples if dense else samples * a.size(1), _GATHERED):
+    for rows in row_blocks(a.size(0), held + samples if dense else samples * a.size(1), _GATHERED, a.device):
         if dense:
             scores = a[rows] @ known.t()
             often = torch.zeros_like(scores).scatter_add_(1, index[rows], once.expand_as(index[rows]))

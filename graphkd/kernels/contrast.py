@@ -98,7 +98,7 @@ def _reduce(anchor: Tensor, candidate: Tensor, scale: float, reduction: Callable
     wide = accumulation_dtype(anchor)
     a, b = anchor.to(wide), candidate.to(wide)
     values = a.new_empty(a.size(0))
-    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS):
+    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS, a.device):
         values[rows] = reduction((scale * a[rows]) @ b.t(), rows)
     return values
 
@@ -116,7 +116,7 @@ def _pull_blocks(
     a, b, grad = anchor.to(wide), candidate.to(wide), grad.to(wide)
     bias = a.new_zeros(a.size(0)) if bias is None else bias
     of_anchor, of_candidate = a.new_empty(a.shape), b.new_zeros(b.shape)
-    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS):
+    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS, a.device):
         scores = torch.addmm(bias[rows, None], a[rows], b.t(), alpha=scale)
         weight = slope(scores, rows).mul_(scale * grad[rows, None])
         of_anchor[rows] = weight @ b

@@ -63,7 +63,7 @@ def _distance_grams(
     """F_s' F_s, F_t' F_t and F_s' F_t."""
     p, q = student.size(1) + 2, teacher.size(1) + 2
     ss, tt, st = (student.new_zeros(shape, dtype=torch.float64) for shape in ((p, p), (q, q), (p, q)))
-    for rows in row_blocks(student.size(0), max(p, q), _ELEMENTS):
+    for rows in row_blocks(student.size(0), max(p, q), _ELEMENTS, student.device):
         s, t = _factor(student[rows], student_centre), _factor(teacher[rows], teacher_centre)
         ss.addmm_(s.t(), s)
         tt.addmm_(t.t(), t)
@@ -85,7 +85,7 @@ def _distance_grams_pull(x: Tensor, y: Tensor, centre: Tensor, y_centre: Tensor,
     """Gradient with respect to x from those of F_x' F_x and F_x' F_y."""
     same, cross = xx + xx.t(), xy.t().contiguous()
     pulled = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for rows in row_blocks(x.size(0), max(same.size(0), cross.size(0)), _ELEMENTS):
+    for rows in row_blocks(x.size(0), max(same.size(0), cross.size(0)), _ELEMENTS, x.device):
         factor = _factor(x[rows], centre)
         pull = torch.addmm(_factor(y[rows], y_centre) @ cross, factor, same)
         pulled[rows] = torch.addcmul(pull[:, 2:], pull[:, :1], factor[:, 2:], value=2).to(x.dtype)

@@ -62,7 +62,7 @@ def _product_kl(
     wide = accumulation_dtype(student)
     a, b, u, v = (x.to(wide) for x in (student, student_candidate, teacher, teacher_candidate))
     found = a.new_empty(a.size(0))
-    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS):
+    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS, a.device):
         p = _log_softmax(u, v, rows, scale, groups)
         found[rows] = p.exp().mul_(p - _log_softmax(a, b, rows, scale, groups)).sum(dim=(1, 2))
     return found
@@ -82,7 +82,7 @@ def _pull(
     wide = accumulation_dtype(own)
     a, b, u, v, grad = (x.to(wide) for x in (own, own_candidate, other, other_candidate, grad))
     of_rows, of_candidates = (torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (a, b))
-    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS):
+    for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS, a.device):
         mine, theirs = (_log_softmax(*side, rows, scale, groups) for side in ((a, b), (u, v)))
         weight = mine.exp()
         if of_teacher:

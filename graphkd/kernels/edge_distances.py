@@ -47,7 +47,7 @@ def _edge_squared_distance(
     scale = norm[target] + norm[source]
     distance = scale - 2 * _edge_dot(wide, wide, ptr, source, target, out_ptr, out_target, out_order)
     close = (distance < _CLOSE * scale).nonzero().squeeze(1)
-    for part in row_blocks(close.size(0), x.size(1), _CHUNK_ELEMENTS):
+    for part in row_blocks(close.size(0), x.size(1), _CHUNK_ELEMENTS, x.device):
         edges = close[part]
         distance[edges] = (wide[target[edges]] - wide[source[edges]]).square().sum(dim=1)
     return distance
@@ -111,7 +111,7 @@ def _edge_l1_distance(
     out_order: Tensor,
 ) -> Tensor:
     distance = x.new_empty(source.size(0), dtype=accumulation_dtype(x))
-    for part in row_blocks(source.size(0), x.size(1), _CHUNK_ELEMENTS):
+    for part in row_blocks(source.size(0), x.size(1), _CHUNK_ELEMENTS, x.device):
         distance[part] = (x[target[part]] - x[source[part]]).to(distance.dtype).abs().sum(dim=1)
     return distance
 
@@ -141,7 +141,7 @@ def _edge_l1_pull(
     out_order: Tensor,
 ) -> Tensor:
     pull = torch.zeros_like(x, dtype=accumulation_dtype(x), memory_format=torch.contiguous_format)
-    for part in row_blocks(source.size(0), x.size(1), _CHUNK_ELEMENTS):
+    for part in row_blocks(source.size(0), x.size(1), _CHUNK_ELEMENTS, x.device):
         step = (x[target[part]] - x[source[part]]).sign().to(pull.dtype) * grad[part, None]
         pull.index_add_(0, target[part], step)
         pull.index_add_(0, source[part], step, alpha=-1)

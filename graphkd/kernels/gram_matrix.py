@@ -7,12 +7,13 @@ The value is a small difference of large numbers, hence Gram matrices are summed
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from graphkd.kernels.operators import accumulation_dtype, operator
+from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 _ROWS = 1 << 12  # cast to float64 at a time; blocks beyond 32 MB would be mapped anew by the system each time
 _BLOCK = 1 << 11  # multiplied in float32
@@ -94,13 +95,26 @@ def _gram_blocks(
 ) -> tuple[Tensor, Tensor, Tensor]:
     p, q = a.size(1), b.size(1)
     aa, bb, ab = (torch.zeros(shape, dtype=torch.float64, device=a.device) for shape in ((p, p), (q, q), (p, q)))
-    for start in range(0, a.size(0), step):
-        rows = slice(start, start + step)
+    for rows in _blocks(a if p > q else b, step):
         one, other = a[rows].to(wide) * a_scale[rows, None].to(wide), b[rows].to(wide) * b_scale[rows, None].to(wide)
-        aa += one.t() @ one
-        bb += other.t() @ other
-        ab += one.t() @ other
+        aa += _summed_products(one, one, step)
+        bb += _summed_products(other, other, step)
+        ab += _summed_products(one, other, step)
     return aa, bb, ab
+
+
+def _blocks(x: Tensor, rows: int) -> Iterator[slice]:
+    """Slices of ``rows`` rows; on a GPU of as many as fill it."""
+    return row_blocks(x.size(0), x.size(1), rows * max(x.size(1), 1), x.device)
+
+
+def _summed_products(x: Tensor, y: Tensor, rows: int) -> Tensor:
+    """X' Y, multiplied ``rows`` rows at a time and summed in float64."""
+    if x.size(0) <= rows:
+        return (x.t() @ y).double()
+    whole = x.size(0) // rows * rows
+    one, other = (side[:whole].unflatten(0, (-1, rows)) for side in (x, y))
+    return torch.bmm(one.mT, other).sum(dim=0, dtype=torch.float64) + x[whole:].t() @ y[whole:]
 
 
 @_grams.register_fake
@@ -118,8 +132,7 @@ def _grams_pull(
     wide = accumulation_dtype(x)
     same, cross = (xx + xx.t()).to(wide), xy.t().to(wide)
     of_x, of_scale = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, x_scale))
-    for start in range(0, x.size(0), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in _blocks(x, _ROWS):
         one = x[rows].to(wide)
         pull = (one * x_scale[rows, None]) @ same
         pull += (y[rows].to(wide) @ cross) * y_scale[rows, None]
@@ -147,8 +160,7 @@ def _grams_backward(ctx: Any, aa: Tensor, bb: Tensor, ab: Tensor) -> tuple:
 @operator("gram")
 def _gram(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     total = torch.zeros(a.size(1), b.size(1), dtype=torch.float64, device=a.device)
-    for start in range(0, a.size(0), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in _blocks(a, _ROWS):
         total.addmm_((a[rows].double() * weight[rows].double()[:, None]).t(), b[rows].double())
     return total
 
@@ -179,8 +191,7 @@ def _scaled_product(scale: Tensor, x: Tensor, matrix: Tensor) -> Tensor:
     wide = accumulation_dtype(x)
     scale, matrix = scale.to(wide), matrix.to(wide)
     found = x.new_empty(x.size(0), matrix.size(1))
-    for start in range(0, x.size(0), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in _blocks(x, _ROWS):
         found[rows] = (x[rows].to(wide) @ matrix) * scale[rows, None]
     return found
 
@@ -192,8 +203,7 @@ _grams.register_autograd(_grams_backward, setup_context=_gram_setup)
 @operator("row_forms")
 def _row_forms(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
     found = torch.empty(a.size(0), dtype=torch.float64, device=a.device)
-    for start in range(0, a.size(0), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in _blocks(a, _ROWS):
         found[rows] = ((a[rows].double() @ form.double()) * b[rows].double()).sum(dim=1)
     return found
 

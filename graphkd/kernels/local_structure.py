@@ -1,6 +1,6 @@
 """The local structure loss as one operator: similarities, log-softmax and divergence of every node's in-edges.
 
-The ATen body composes those of ``edges``, ``edge_distances`` and ``segments``; the fused one passes over the rows once.
+The ATen body composes those of ``edges``, ``edge_distances`` and ``segments``; Triton's keeps less between the passes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def local_structure_kl(
     normalise: bool = False,
     reverse: bool = False,
 ) -> Tensor:
-    """``edge_kl`` of ``edge_similarity``, in one pass over the edges on a GPU: (N, d), (E,) -> (N,).
+    """``edge_kl`` of ``edge_similarity``: (N, d), (E,) -> (N,).
 
     teacher_log_prob: log-probabilities in target order. Kernels and knobs are those of ``edge_similarity``; ``reverse``
     as in ``edge_kl``. O(E d) time, O(E + N) memory; the gradient passes over the edges twice. Not twice differentiable:

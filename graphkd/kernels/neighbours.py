@@ -47,7 +47,7 @@ def farthest_rows(x: Tensor) -> Tensor:
 def _nearest_rows(x: Tensor, count: int, queries: int) -> Tensor:
     side = _prepare(x, "euclidean")
     found = torch.empty(queries, count, dtype=torch.int64, device=x.device)
-    for rows in row_blocks(queries, x.size(0), _BLOCK_ELEMENTS):
+    for rows in row_blocks(queries, x.size(0), _BLOCK_ELEMENTS, x.device):
         squared = squared_distances(*side, rows)
         squared.diagonal(rows.start).fill_(torch.inf)
         found[rows] = squared.topk(count, dim=1, largest=False).indices
@@ -63,7 +63,7 @@ def _(x: Tensor, count: int, queries: int) -> Tensor:
 def _similar_rows(x: Tensor, count: int, labels: Tensor | None, same: bool) -> Tensor:
     x = x.to(accumulation_dtype(x))
     found = torch.empty(x.size(0), count, dtype=torch.int64, device=x.device)
-    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS):
+    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS, x.device):
         products = x[rows] @ x.t()
         if labels is not None:
             products.masked_fill_((labels[rows, None] == labels) != same, 0)

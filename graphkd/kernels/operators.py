@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+GPU_ELEMENTS = 1 << 24  # 64 MB in float32
+
 
 def operator(name: str) -> Callable[[Callable[..., Any]], Any]:
     """Register a function as ``graphkd::name``; autocast, which would reach into the body, is off inside."""
@@ -44,8 +46,12 @@ def accumulation_dtype(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def row_blocks(rows: int, width: int, elements: int) -> Iterator[slice]:
-    """Slices that cover ``rows`` rows, each of about ``elements`` entries at ``width`` entries a row."""
+def row_blocks(rows: int, width: int, elements: int, device: torch.device) -> Iterator[slice]:
+    """Slices that cover ``rows`` rows, each of about ``elements`` entries at ``width`` entries a row.
+
+    At least ``GPU_ELEMENTS`` entries on a GPU, which is done with smaller blocks before the next ones are launched.
+    """
+    elements = elements if device.type == "cpu" else max(elements, GPU_ELEMENTS)
     step = max(1, min(rows, elements // max(width, 1)))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 

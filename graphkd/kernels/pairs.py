@@ -63,7 +63,7 @@ def squared_distances(x: Tensor, norm: Tensor, rows: slice, columns: slice = sli
     scale = norm[rows, None] + norm[columns]
     squared = torch.addmm(scale, one, other.t(), alpha=-2)
     close = (squared < _CLOSE * scale).nonzero()
-    for part in row_blocks(close.size(0), x.size(1), _CHUNK_ELEMENTS):
+    for part in row_blocks(close.size(0), x.size(1), _CHUNK_ELEMENTS, x.device):
         i, j = close[part].unbind(1)
         squared[i, j] = (one[i] - other[j]).square().sum(dim=1)
     return squared
@@ -94,7 +94,7 @@ def _slope(
 def _pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
-    for rows in row_blocks(student.size(0), student.size(0), _BLOCK_ELEMENTS):
+    for rows in row_blocks(student.size(0), student.size(0), _BLOCK_ELEMENTS, student.device):
         difference = _values(*s, rows, kernel, sigma, degree, offset)
         difference -= _values(*t, rows, kernel, sigma, degree, offset)
         total += difference.square_().sum(dim=1).double().sum()
@@ -112,7 +112,7 @@ def _pair_pull(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degr
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)
     x = s[0]
     pull = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS):
+    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS, x.device):
         values = _values(*s, rows, kernel, sigma, degree, offset)
         slope = _slope(x, rows, values, kernel, sigma, degree, offset)
         weight = values.sub_(_values(*t, rows, kernel, sigma, degree, offset)).mul_(slope)

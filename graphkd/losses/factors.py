@@ -81,10 +81,10 @@ class FT(Loss):
     ) -> float:
         """Train the paraphraser on a teacher's features (N, d_t), drawn in batches; the last epoch's mean error.
 
-        Unsupervised, by the authors' L1 reconstruction error and, unlike theirs, Adam.
+        It goes where the features are. Unsupervised, by the authors' L1 reconstruction error and, unlike theirs, Adam.
         """
         features, total = features.detach(), 0.0
-        self.paraphraser.requires_grad_(True)
+        self.paraphraser.to(features.device).requires_grad_(True)
         optimizer = torch.optim.Adam(self.paraphraser.parameters(), lr=lr, weight_decay=weight_decay)
         for _ in range(epochs):
             total = 0.0

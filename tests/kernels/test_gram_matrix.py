@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphkd.kernels import gram, gram_distance, polynomial_features, squared_distance_divergence
+from graphkd.kernels import gram, gram_distance, gram_matrix, polynomial_features, squared_distance_divergence
 from tests.kernels.graphs import QUICK, assert_close, normal
 
 sizes = st.integers(1, 7)
@@ -49,6 +49,15 @@ def test_gram_sums_in_float64():
     """Of 2^14 + 1 rows (more than a block) that float32 would add up to something else."""
     a = torch.full((2**14 + 1, 1), 1 / 3)
     assert_close(gram(a, a), (a.double() ** 2).sum()[None, None])
+
+
+@pytest.mark.parametrize("rows", [0, 3, 4, 12, 14])
+def test_summed_products(rows):
+    """Blocks of four rows: none, less than one, whole ones, a rest."""
+    a, b = matrix(rows, 3, 0, torch.float32), matrix(rows, 2, 1, torch.float32)
+    got = gram_matrix._summed_products(a, b, 4)
+    assert got.dtype == torch.float64
+    assert_close(got, a.double().t() @ b.double(), torch.float32)
 
 
 @QUICK

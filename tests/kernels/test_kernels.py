@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import graphkd
+from graphkd import kernels
 from tests.kernels.cases import CASES, Case
 from tests.kernels.graphs import EXAMPLE, NO_EDGES, ONE_NODE, QUICK, Graph, assert_close, graphs
 
@@ -29,7 +29,7 @@ def leaves(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 def cotangent(value: Tensor) -> Tensor:
     """A gradient that differs from entry to entry."""
-    return torch.linspace(0.5, 1.5, value.numel(), dtype=torch.float64).reshape(value.shape).to(value.dtype)
+    return torch.linspace(0.5, 1.5, value.numel(), dtype=torch.float64).reshape(value.shape).to(value)
 
 
 def with_gradients(function: Any, tensors: tuple[Tensor, ...], graph: Graph) -> tuple[Tensor, ...]:
@@ -157,8 +157,8 @@ def recorded(graph: Graph) -> dict[str, dict[tuple, tuple]]:
 
 def operators() -> list[str]:
     """Every operator that the package registers."""
-    for module in pkgutil.walk_packages(graphkd.__path__, "graphkd."):
-        if not module.name.startswith("graphkd.kernels.cuda"):  # bodies only; not to be imported without Triton
+    for module in pkgutil.iter_modules(kernels.__path__, f"{kernels.__name__}."):
+        if module.name != "graphkd.kernels.cuda":  # bodies only; not to be imported without Triton
             importlib.import_module(module.name)
     return sorted(name for name in torch._C._dispatch_get_all_op_names() if name.startswith("graphkd::"))
 

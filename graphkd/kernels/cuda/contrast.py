@@ -9,17 +9,19 @@ from torch import Tensor
 
 from graphkd.kernels.cuda.common import Compiled, block_size, dot_precision, launch
 from graphkd.kernels.cuda.tiles import (
+    FEATURES,
     PRECISIONS,
-    PULL_TILE,
     SLICE,
-    TILE,
     load_tile,
     narrowed,
     padded,
     parts,
     product_tile,
-    row_tiles,
 )
+
+_TILE = {"ROWS": 128, "COLUMNS": 128, "FEATURES": FEATURES}
+_PULL_TILE = {**_TILE, "COLUMNS": 64}  # a second product sums over the columns: more would not fit into registers
+_WARPS, _PULL_STAGES = 8, 1
 
 
 # ---------------------------------------------------------------- forward
@@ -47,10 +49,11 @@ def product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> Tensor
     """``graphkd::product_logsumexp``."""
     anchor, candidate = padded(anchor), padded(candidate)
     (rows, width), columns = anchor.shape, candidate.size(0)
-    grid = row_tiles(rows), parts(row_tiles(rows), columns)
+    tiles = triton.cdiv(rows, _TILE["ROWS"])
+    grid = tiles, parts(tiles, triton.cdiv(columns, _TILE["COLUMNS"]))
     partial = anchor.new_empty(grid[1], rows, dtype=torch.float32)
     sizes, precision = (rows, columns, width, scale), dot_precision(anchor, candidate)
-    launch(logsumexp_kernel, grid, anchor, candidate, partial, *sizes, PRECISION=precision, **TILE)
+    launch(logsumexp_kernel, grid, anchor, candidate, partial, *sizes, PRECISION=precision, **_TILE, warps=_WARPS)
     return partial[0] if grid[1] == 1 else partial.logsumexp(dim=0)
 
 
@@ -98,12 +101,12 @@ def product_logsumexp_backward(
 def _pull(x: Tensor, y: Tensor, lse: Tensor, grad: Tensor, scale: float, *, of_anchor: bool) -> Tensor:
     (rows, width), columns = x.shape, y.size(0)
     size = block_size(width, SLICE)
-    tiles, slices = row_tiles(rows), triton.cdiv(width, size)
-    grid = tiles, slices, parts(tiles * slices, columns)
+    tiles, slices = triton.cdiv(rows, _PULL_TILE["ROWS"]), triton.cdiv(width, size)
+    grid = tiles, slices, parts(tiles * slices, triton.cdiv(columns, _PULL_TILE["COLUMNS"]))
     pull = x.new_empty(grid[2], rows, width, dtype=torch.float32)
     launch(
         pull_kernel, grid, x, y, lse, grad, pull, rows, columns, width, scale,
-        OF_ANCHOR=of_anchor, SLICE=size, PRECISION=dot_precision(x, y), **PULL_TILE,
+        OF_ANCHOR=of_anchor, SLICE=size, PRECISION=dot_precision(x, y), **_PULL_TILE, warps=_WARPS, stages=_PULL_STAGES,
     )  # fmt: skip
     return pull
 
@@ -112,12 +115,19 @@ COMPILED = [
     compiled
     for dtype, precision in PRECISIONS.items()
     for compiled in (
-        Compiled(logsumexp_kernel, f"*{dtype} *{dtype} *fp32 i32 i32 i32:16 fp32", {"PRECISION": precision, **TILE}),
+        Compiled(
+            logsumexp_kernel,
+            f"*{dtype} *{dtype} *fp32 i32 i32 i32:16 fp32",
+            {"PRECISION": precision, **_TILE},
+            _WARPS,
+        ),
         *(
             Compiled(
                 pull_kernel,
                 f"*{dtype} *{dtype} *fp32 *fp32 *fp32 i32 i32 i32:16 fp32",
-                {"OF_ANCHOR": of_anchor, "SLICE": size, "PRECISION": precision, **PULL_TILE},
+                {"OF_ANCHOR": of_anchor, "SLICE": size, "PRECISION": precision, **_PULL_TILE},
+                _WARPS,
+                _PULL_STAGES,
             )
             for of_anchor in (True, False)
             for size in (32, 64, SLICE)

@@ -18,7 +18,8 @@ from torch import Tensor
 from graphkd.kernels.cuda.chunks import LENGTH, row_chunks
 from graphkd.kernels.cuda.common import Compiled, block_size, each_dtype, launch
 
-EDGES = 16  # of a tile
+EDGES = 16  # of a tile of any edges
+_ROW_EDGES = 8  # of a tile of one row's: many rows are short
 LARGEST_WIDTH = 128  # of a tile
 _SLOTS = 16  # combined at a time
 
@@ -37,15 +38,12 @@ def pair_terms(a, b, KIND: tl.constexpr):
 
 
 @triton.jit
-def edge_values_kernel(
-    x, y, target, source, out, edges, width, x_row, x_column, y_row, y_column,
+def pair_values_of(
+    x, y, i, j, live, width, x_row, x_column, y_row, y_column,
     KIND: tl.constexpr, EDGES: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """u_e = sum_k terms(x[target_e, k], y[source_e, k]); a block of edges a program."""
-    edge = tl.program_id(0) * EDGES + tl.arange(0, EDGES)
-    live = edge < edges
-    own = tl.load(target + edge, mask=live, other=0).to(tl.int64)[:, None] * x_row
-    other = tl.load(source + edge, mask=live, other=0).to(tl.int64)[:, None] * y_row
+    """sum_k terms(x[i, k], y[j, k]) of a block of edges between rows i and j (EDGES,), int64; float32."""
+    own, other = i[:, None] * x_row, j[:, None] * y_row
     total = tl.zeros((EDGES, WIDTH), tl.float32)
     for first in range(0, width, WIDTH):
         column = first + tl.arange(0, WIDTH)[None, :]
@@ -53,7 +51,21 @@ def edge_values_kernel(
         a = tl.load(x + own + column * x_column, mask=inside, other=0.0).to(tl.float32)
         b = tl.load(y + other + column * y_column, mask=inside, other=0.0).to(tl.float32)
         total += pair_terms(a, b, KIND)
-    tl.store(out + edge, tl.sum(total, axis=1), mask=live)
+    return tl.sum(total, axis=1)
+
+
+@triton.jit
+def edge_values_kernel(
+    x, y, target, source, out, edges, width, x_row, x_column, y_row, y_column,
+    KIND: tl.constexpr, EDGES: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """u_e = sum_k terms(x[target_e, k], y[source_e, k]); a block of edges a program."""
+    edge = tl.program_id(0) * EDGES + tl.arange(0, EDGES)
+    live = edge < edges
+    i = tl.load(target + edge, mask=live, other=0).to(tl.int64)
+    j = tl.load(source + edge, mask=live, other=0).to(tl.int64)
+    values = pair_values_of(x, y, i, j, live, width, x_row, x_column, y_row, y_column, KIND, EDGES, WIDTH)
+    tl.store(out + edge, values, mask=live)
 
 
 def edge_dot(x: Tensor, y: Tensor, *layout: Tensor) -> Tensor:
@@ -81,9 +93,9 @@ def _edge_values(kind: str, x: Tensor, y: Tensor, layout: tuple[Tensor, ...]) ->
     return values
 
 
-def tile_warps(width: int) -> int:
+def tile_warps(width: int, edges: int = EDGES) -> int:
     """Warps for a tile of edges: 32 entries a lane are enough loads under way, and spill no register."""
-    return max(1, EDGES * width // 1024)
+    return max(1, edges * width // 1024)
 
 
 # ---------------------------------------------------------------- sums over the edges of a row
@@ -179,11 +191,11 @@ def row_sums(
     chunks, width = row_chunks(ptr), y.size(1)
     partial = torch.empty(chunks.slots, width, dtype=torch.float32, device=y.device)
     tile = block_size(width, LARGEST_WIDTH)
-    blocks, shape = triton.cdiv(width, tile), {"ADD": add, "WIDTH": tile, "warps": tile_warps(tile)}
+    blocks, shape = triton.cdiv(width, tile), {"ADD": add, "WIDTH": tile, "warps": tile_warps(tile, _ROW_EDGES)}
     facts = (values if fact is None else fact for fact in (order, similarity, inverse_norm))  # unread ones: any tensor
     launch(
         row_sums_kernel, (chunks.row.size(0), blocks), out, partial, x, y, values, index, *facts, *chunks[:3], ptr,
-        width, *x.stride(), *y.stride(), KIND=kind, ORDERED=order is not None, LENGTH=chunks.length, EDGES=EDGES,
+        width, *x.stride(), *y.stride(), KIND=kind, ORDERED=order is not None, LENGTH=chunks.length, EDGES=_ROW_EDGES,
         **shape,
     )  # fmt: skip
     longer = chunks.long_row, chunks.long_ptr
@@ -234,8 +246,8 @@ COMPILED += [
     for compiled in each_dtype(
         row_sums_kernel,
         f"{out} {_SUMS}",
-        {"KIND": kind, "ORDERED": True, "ADD": add, "LENGTH": LENGTH, "EDGES": EDGES, "WIDTH": width, **_UNIT},
-        tile_warps(width),
+        {"KIND": kind, "ORDERED": True, "ADD": add, "LENGTH": LENGTH, "EDGES": _ROW_EDGES, "WIDTH": width, **_UNIT},
+        tile_warps(width, _ROW_EDGES),
     )
 ]
 COMPILED += [
@@ -243,7 +255,7 @@ COMPILED += [
         combine_sums_kernel,
         f"{out} *fp32 *i32 *i32 i32:16",
         {"ADD": out == "*fp32", "SLOTS": _SLOTS, "WIDTH": width},
-        tile_warps(width),
+        tile_warps(width, _ROW_EDGES),
     )
     for out, width in product(("*fp32", "*fp16", "*bf16"), _WIDTHS)
 ]

@@ -1,9 +1,8 @@
-"""Fused Triton bodies of the local structure loss.
+"""Triton bodies of the local structure loss.
 
-The forward takes one pass over each target's row: similarities, their softmax and its divergence from the teacher's are
-made while the neighbours' features stream by; of the edges only their products or distances are kept (E,). The backward
-turns these into a weight for every edge, then sums the neighbours' features by rows, once for each direction.
-No atomics: the same inputs give the same bits.
+The forward makes the products or distances of all edges and their similarities, then the softmax of every row and its
+divergence from the teacher's. The backward turns them into a weight for every edge, then sums the neighbours' features
+by rows, once for each direction. No atomics: the same inputs give the same bits.
 """
 
 from __future__ import annotations
@@ -15,17 +14,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from graphkd.kernels.cuda.chunks import LENGTH, row_chunks
 from graphkd.kernels.cuda.common import Compiled, block_size, each_dtype, launch
-from graphkd.kernels.cuda.edges import EDGES, LARGEST_WIDTH, pair_terms, symmetric_pull, tile_warps
-from graphkd.kernels.cuda.segments import (
-    BLOCK,
-    absorb_edges,
-    combine_statistics,
-    no_statistics,
-    row_results,
-    store_chunk,
-)
+from graphkd.kernels.cuda.edges import EDGES, LARGEST_WIDTH, pair_values_of, symmetric_pull, tile_warps
+from graphkd.kernels.cuda.segments import BLOCK, statistics
 from graphkd.kernels.similarity import PAIR_VALUES, inverse_norms
 
 
@@ -64,37 +55,21 @@ def slope(z, sigma, offset, KERNEL: tl.constexpr, DEGREE: tl.constexpr):
 
 
 @triton.jit
-def local_structure_kernel(
-    norm, value, partial, pair_values, x, inverse_norm, teacher, source, row, start, slot, ptr,
-    width, x_row, x_column, sigma, offset,
-    KERNEL: tl.constexpr, PAIR: tl.constexpr, UNIT: tl.constexpr, DEGREE: tl.constexpr, MODE: tl.constexpr,
-    LENGTH: tl.constexpr, EDGES: tl.constexpr, WIDTH: tl.constexpr,
+def scores_kernel(
+    score, pair_values, x, inverse_norm, target, source, edges, width, x_row, x_column, sigma, offset,
+    KERNEL: tl.constexpr, PAIR: tl.constexpr, UNIT: tl.constexpr, DEGREE: tl.constexpr,
+    EDGES: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Pair values z_e, and log-sum-exp and divergence of the softmax of k(z); a chunk of a row a program."""
-    chunk = tl.program_id(0) + tl.arange(0, 1)
-    i = tl.load(row + chunk)
-    begin = tl.load(start + tl.program_id(0))
-    end = tl.minimum(begin + LENGTH, tl.load(ptr + tl.load(row + tl.program_id(0)) + 1))
-    peak, s, q, w = no_statistics(1, MODE)
-    for first in range(begin, end, EDGES):
-        edge = first + tl.arange(0, EDGES)
-        live = edge < end
-        j = tl.load(source + edge, mask=live, other=0).to(tl.int64)
-        total = tl.zeros((EDGES, WIDTH), tl.float32)
-        for left in range(0, width, WIDTH):
-            column = left + tl.arange(0, WIDTH)[None, :]
-            inside = column < width
-            own = tl.load(x + i[:, None].to(tl.int64) * x_row + column * x_column, mask=inside, other=0.0)
-            other = tl.load(x + j[:, None] * x_row + column * x_column, mask=live[:, None] & inside, other=0.0)
-            total += pair_terms(own.to(tl.float32), other.to(tl.float32), PAIR)
-        z = tl.sum(total, axis=1)
-        if UNIT:
-            z *= tl.load(inverse_norm + i) * tl.load(inverse_norm + j, mask=live, other=0.0)
-        tl.store(pair_values + edge, z, mask=live)
-        u = similarity(z, sigma, offset, KERNEL, DEGREE)[None, :]
-        peak, s, q, w = absorb_edges(peak, s, q, w, u, teacher, edge[None, :], live[None, :], MODE)
-    line = tl.load(slot + chunk)
-    store_chunk(norm, value, partial, i, line, peak, s, q, w, line >= -1, MODE)
+    """Pair values z_e and similarities k(z_e); a block of edges a program."""
+    edge = tl.program_id(0) * EDGES + tl.arange(0, EDGES)
+    live = edge < edges
+    i = tl.load(target + edge, mask=live, other=0).to(tl.int64)
+    j = tl.load(source + edge, mask=live, other=0).to(tl.int64)
+    z = pair_values_of(x, x, i, j, live, width, x_row, x_column, x_row, x_column, PAIR, EDGES, WIDTH)
+    if UNIT:
+        z *= tl.load(inverse_norm + i, mask=live, other=0.0) * tl.load(inverse_norm + j, mask=live, other=0.0)
+    tl.store(pair_values + edge, z, mask=live)
+    tl.store(score + edge, similarity(z, sigma, offset, KERNEL, DEGREE), mask=live)
 
 
 @triton.jit
@@ -119,19 +94,17 @@ def weights_kernel(
 
 def local_structure(x: Tensor, teacher: Tensor, *facts: Any) -> tuple[Tensor, Tensor, Tensor]:
     """``graphkd::local_structure``."""
-    ptr, source, *_, kernel, unit, sigma, degree, offset, reverse = facts
-    chunks = row_chunks(ptr)
-    norm, value, partial = row_results(chunks, ptr)
-    pair_values = torch.empty(source.size(0), dtype=torch.float32, device=x.device)
-    inverse = inverse_norms(x) if unit else norm  # else unread
-    width, mode = block_size(x.size(1), LARGEST_WIDTH), "reverse" if reverse else "kl"
+    ptr, source, target, *_, kernel, unit, sigma, degree, offset, reverse = facts
+    score = torch.empty(source.size(0), dtype=torch.float32, device=x.device)
+    pair_values = torch.empty_like(score)
+    inverse = inverse_norms(x) if unit else score  # else unread
+    width, grid = block_size(x.size(1), LARGEST_WIDTH), (triton.cdiv(source.size(0), EDGES),)
     launch(
-        local_structure_kernel, (chunks.row.size(0),), norm, value, partial, pair_values, x, inverse,
-        teacher.contiguous(), source, *chunks[:3], ptr, x.size(1), *x.stride(), sigma, offset,
-        KERNEL=kernel, PAIR=PAIR_VALUES[kernel], UNIT=unit, DEGREE=degree, MODE=mode, LENGTH=chunks.length, EDGES=EDGES,
-        WIDTH=width, warps=tile_warps(width),
+        scores_kernel, grid, score, pair_values, x, inverse, target, source, source.size(0), x.size(1), *x.stride(),
+        sigma, offset, KERNEL=kernel, PAIR=PAIR_VALUES[kernel], UNIT=unit, DEGREE=degree, EDGES=EDGES, WIDTH=width,
+        warps=2 * tile_warps(width),
     )  # fmt: skip
-    combine_statistics(mode, norm, value, partial, chunks)
+    norm, value = statistics("reverse" if reverse else "kl", score, teacher.contiguous(), ptr)
     return value, pair_values, norm
 
 
@@ -155,16 +128,16 @@ def local_structure_backward(
 _KERNELS = {"cosine": True, "dot": False, "poly": True, "rbf": False, "euclidean": False, "laplacian": False}  # UNIT
 COMPILED: list[Compiled] = [
     compiled
-    for (kernel, unit), mode in zip(_KERNELS.items(), 3 * ("kl", "reverse"), strict=True)
+    for kernel, unit in _KERNELS.items()
     for width in (64, LARGEST_WIDTH)
     for compiled in each_dtype(
-        local_structure_kernel,
-        "*fp32 *fp32 *fp32 *fp32 *? *fp32 *fp32 *i32 *i32 *i32 *i32 *i32 i32:16 i32:16 fp32 fp32",
+        scores_kernel,
+        "*fp32 *fp32 *? *fp32 *i32 *i32 i32 i32:16 i32:16 fp32 fp32",
         {
-            "x_column": 1, "KERNEL": kernel, "PAIR": PAIR_VALUES[kernel], "UNIT": unit, "DEGREE": 2, "MODE": mode,
-            "LENGTH": LENGTH, "EDGES": EDGES, "WIDTH": width,
+            "x_column": 1, "KERNEL": kernel, "PAIR": PAIR_VALUES[kernel], "UNIT": unit, "DEGREE": 2,
+            "EDGES": EDGES, "WIDTH": width,
         },
-        tile_warps(width),
+        2 * tile_warps(width),
     )
 ]  # fmt: skip
 COMPILED += [

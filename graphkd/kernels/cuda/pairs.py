@@ -13,20 +13,12 @@ import triton.language as tl
 from torch import Tensor
 
 from graphkd.kernels.cuda.common import Compiled, block_size, launch
-from graphkd.kernels.cuda.tiles import (
-    PULL_TILE,
-    SLICE,
-    TILE,
-    load_tile,
-    narrowed,
-    padded,
-    parts,
-    product_tile,
-    row_tiles,
-)
+from graphkd.kernels.cuda.tiles import FEATURES, SLICE, load_tile, narrowed, padded, parts, product_tile
 from graphkd.kernels.pairs import _prepare
 
 _PRODUCTS = ("dot", "poly")
+_TILE = {"ROWS": 64, "COLUMNS": 64, "FEATURES": FEATURES}
+_PULL_TILE = {**_TILE, "COLUMNS": 32}  # a second product sums over the columns: more would not fit into registers
 
 
 @triton.jit
@@ -97,10 +89,11 @@ def pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float,
     """``graphkd::pair_divergence``; the matrices are symmetric, so half of each is made."""
     rows = student.size(0)
     (s, s_width), (t, t_width) = (_operand(_prepare(x, kernel)[0], kernel) for x in (student, teacher))
-    grid = row_tiles(rows), parts(row_tiles(rows), rows)
+    tiles = triton.cdiv(rows, _TILE["ROWS"])
+    grid = tiles, parts(tiles, tiles)
     partial = s.new_empty(grid[1], rows)
     sizes = rows, s_width, t_width, sigma, offset
-    launch(divergence_kernel, grid, s, t, partial, *sizes, KERNEL=kernel, DEGREE=degree, **TILE)
+    launch(divergence_kernel, grid, s, t, partial, *sizes, KERNEL=kernel, DEGREE=degree, **_TILE)
     return (partial.sum(dtype=torch.float64) / max(rows, 1) ** 2).float()
 
 
@@ -137,11 +130,11 @@ def pair_divergence_backward(
     (s, s_width), (t, t_width), x = _operand(wide, kernel), _operand(other, kernel), padded(wide)
     rows, width = x.shape
     size = block_size(width, SLICE)
-    tiles, slices = row_tiles(rows), triton.cdiv(width, size)
-    grid = tiles, slices, parts(tiles * slices, rows)
+    tiles, slices = triton.cdiv(rows, _PULL_TILE["ROWS"]), triton.cdiv(width, size)
+    grid = tiles, slices, parts(tiles * slices, triton.cdiv(rows, _PULL_TILE["COLUMNS"]))
     pull = x.new_empty(grid[2], rows, width)
     sizes = rows, s_width, t_width, width, sigma, offset, 4 / max(rows, 1) ** 2
-    launch(pair_pull_kernel, grid, s, t, x, pull, *sizes, SLICE=size, KERNEL=kernel, DEGREE=degree, **PULL_TILE)
+    launch(pair_pull_kernel, grid, s, t, x, pull, *sizes, SLICE=size, KERNEL=kernel, DEGREE=degree, **_PULL_TILE)
     return narrowed(pull, student)
 
 
@@ -150,7 +143,7 @@ def _operand(x: Tensor, kernel: str) -> tuple[Tensor, int]:
     if kernel in _PRODUCTS:
         rows = padded(x)
         return rows, rows.size(1)
-    return F.pad(x.t(), (0, -x.size(0) % TILE["ROWS"])).contiguous(), x.size(1)
+    return F.pad(x.t(), (0, -x.size(0) % _TILE["ROWS"])).contiguous(), x.size(1)
 
 
 COMPILED = [
@@ -159,12 +152,12 @@ COMPILED = [
     for width in ["i32:16" if kernel in _PRODUCTS else "i32"]
     for knobs in [{"KERNEL": kernel, "DEGREE": 2}]
     for compiled in (
-        Compiled(divergence_kernel, f"*fp32 *fp32 *fp32 i32 {width} {width} fp32 fp32", {**knobs, **TILE}),
+        Compiled(divergence_kernel, f"*fp32 *fp32 *fp32 i32 {width} {width} fp32 fp32", {**knobs, **_TILE}),
         *(
             Compiled(
                 pair_pull_kernel,
                 f"*fp32 *fp32 *fp32 *fp32 i32 {width} {width} i32:16 fp32 fp32 fp32",
-                {"SLICE": size, **knobs, **PULL_TILE},
+                {"SLICE": size, **knobs, **_PULL_TILE},
             )
             for size in (32, 64, SLICE)
         ),

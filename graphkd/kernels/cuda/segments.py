@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from graphkd.kernels.cuda.chunks import LENGTH, Chunks, row_chunks
+from graphkd.kernels.cuda.chunks import LENGTH, row_chunks
 from graphkd.kernels.cuda.common import Compiled, each_dtype, launch
 
 _ROWS, _EDGES = 64, 16  # of a tile: most nodes have few neighbours
@@ -172,29 +172,18 @@ def edge_kl(student: Tensor, teacher: Tensor, ptr: Tensor, target: Tensor, rever
 def statistics(mode: str, scores: Tensor, teacher: Tensor, ptr: Tensor) -> tuple[Tensor, Tensor]:
     """Of the scores between pointers: "logsumexp" (R,), or "sum"; then the divergence (R,) of "kl" and "reverse"."""
     chunks = row_chunks(ptr)
-    norm, value, partial = row_results(chunks, ptr)
-    total = chunks.row.size(0)
+    norm = torch.empty(ptr.size(0) - 1, dtype=torch.float32, device=ptr.device)
+    value, partial, total = torch.empty_like(norm), norm.new_empty(chunks.slots, 4), chunks.row.size(0)
     launch(
         statistics_kernel, (triton.cdiv(total, _ROWS),), norm, value, partial, scores, teacher, *chunks[:3], ptr, total,
         MODE=mode, LENGTH=chunks.length, ROWS=_ROWS, EDGES=_EDGES,
     )  # fmt: skip
-    combine_statistics(mode, norm, value, partial, chunks)
-    return norm, value
-
-
-def row_results(chunks: Chunks, ptr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Room for log-sum-exp, divergence (R,) and partial statistics (slots, 4)."""
-    norm = torch.empty(ptr.size(0) - 1, dtype=torch.float32, device=ptr.device)
-    return norm, torch.empty_like(norm), norm.new_empty(chunks.slots, 4)
-
-
-def combine_statistics(mode: str, norm: Tensor, value: Tensor, partial: Tensor, chunks: Chunks) -> None:
-    """Finish the long rows."""
     longer = chunks.long_row, chunks.long_ptr
     launch(
         combine_statistics_kernel, (chunks.long_row.size(0),), norm, value, partial, *longer,
         MODE=mode, SLOTS=_SLOTS, warps=1,
     )  # fmt: skip
+    return norm, value
 
 
 # ---------------------------------------------------------------- what to compile ahead of time

@@ -12,26 +12,20 @@ from torch import Tensor
 
 from graphkd.kernels.cuda.common import DTYPES
 
-TILE = {"ROWS": 64, "COLUMNS": 64, "FEATURES": 32}  # features: as many as a product takes at a time
-PULL_TILE = {**TILE, "COLUMNS": 32}  # where a second product sums over the columns: more would not fit into registers
+FEATURES = 32  # as many as a product takes at a time
 SLICE = 128  # features of a gradient that one program sums, at most
 PRECISIONS = {dtype: "tf32x3" if dtype == "fp32" else "tf32" for dtype in DTYPES}  # what ``dot_precision`` gives
 _PROGRAMS = 528  # four for each multiprocessor of an H100; the same on every GPU, so that sums keep their order
 
 
-def row_tiles(rows: int) -> int:
-    """How many tiles cover the rows."""
-    return triton.cdiv(rows, TILE["ROWS"])
-
-
-def parts(programs: int, columns: int) -> int:
-    """In how many parts, of tiles that take turns, the columns are cut so that few programs of rows fill a GPU."""
-    return max(1, min(triton.cdiv(columns, TILE["COLUMNS"]), _PROGRAMS // max(programs, 1)))
+def parts(programs: int, tiles: int) -> int:
+    """In how many parts, of tiles of columns that take turns, these are cut so that few programs of rows fill a GPU."""
+    return max(1, min(tiles, _PROGRAMS // max(programs, 1)))
 
 
 def padded(x: Tensor) -> Tensor:
     """Make x contiguous, with zeros beside it to a multiple of ``FEATURES``: tiles are loaded 16 bytes at a time."""
-    missing = -x.size(1) % TILE["FEATURES"]
+    missing = -x.size(1) % FEATURES
     return F.pad(x, (0, missing)) if missing else x.contiguous()
 
 

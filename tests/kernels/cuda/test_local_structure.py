@@ -1,4 +1,4 @@
-"""The fused Triton bodies of the local structure loss."""
+"""The Triton bodies of the local structure loss."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_equal_rows_have_finite_gradients(device):
     pull = launches.pair_divergence_backward(
         torch.ones(3, 2, device=device), matrix(3, 2, device), "euclidean", 1.0, 2, 0.0
     )
-    assert_close(pull, torch.zeros(3, 2))
+    assert_close(pull, torch.zeros(3, 2, device=device))
 
 
 def test_no_rows(device):
