@@ -17,12 +17,14 @@ from torch import Tensor
 
 from tests.adapters import (
     click_through,
+    evaluation,
     federated,
     gnn_procedures,
     gnn_students,
     graph,
     graph_relation,
     guidance,
+    hetcomp,
     mutual,
     online,
     recsys,
@@ -35,12 +37,14 @@ Adapter = Callable[[dict[str, Tensor], dict], dict[str, Tensor]]
 
 ADAPTERS: dict[str, Adapter] = {
     **click_through.ADAPTERS,
+    **evaluation.ADAPTERS,
     **federated.ADAPTERS,
     **gnn_procedures.ADAPTERS,
     **gnn_students.ADAPTERS,
     **graph.ADAPTERS,
     **graph_relation.ADAPTERS,
     **guidance.ADAPTERS,
+    **hetcomp.ADAPTERS,
     **mutual.ADAPTERS,
     **online.ADAPTERS,
     **relation.ADAPTERS,

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from graphkd import Loss
-from recsys.evaluate import full_ranking, leave_one_out
 from recsys.interactions import Interactions
 from recsys.losses import (
     BPR,
@@ -21,16 +20,12 @@ from recsys.losses import (
     RRD,
     RoutedExperts,
     UnKD,
-    hetcomp_overall,
-    hetcomp_rank,
     htd,
-    list_ndcg,
     log_loss,
     rank_discrepancy,
     rd,
     rd_weights,
     rrd,
-    stage_discrepancy,
 )
 from recsys.losses.common import Triplets
 from recsys.models import Lists, RecommenderView, Tables
@@ -273,73 +268,12 @@ def dcd_weights(inputs: Inputs, params: dict) -> Inputs:
     return {"under_weights": found.under, "over_weights": found.over, "student_rank_in_list": found.rank}
 
 
-def hetcomp(loss: Callable[..., Tensor]) -> Callable[[Inputs, dict], Inputs]:
-    def adapter(inputs: Inputs, params: dict) -> Inputs:
-        scores = Tables(*tables(inputs, "student")).score_items(inputs["users"])
-        lists = inputs["positive_items"], inputs["top_items"]
-        knobs = settings(params, score_clamp=40.0, floor=1e-5)
-        options = {"clamp": knobs["score_clamp"], "floor": knobs["floor"]}
-        return {"loss": loss(scores, *lists, inputs["train_mask"], **options)}
-
-    return adapter
-
-
-def hetcomp_discrepancy(inputs: Inputs, params: dict) -> Inputs:
-    student, teacher, observed = (inputs[f"{name}_items"][None] for name in ("student_sorted", "teacher", "train"))
-    knobs = {"k": params["k"], "decay": params["tau"], "decimals": params.get("rounded")}
-    return {
-        "ndcg": list_ndcg(student, teacher, observed, **knobs).squeeze(0),
-        "discrepancy": stage_discrepancy(student, teacher, observed, **knobs).squeeze(0),
-    }
-
-
-def double(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)
-
-
-def eval_loo(inputs: Inputs, params: dict) -> Inputs:
-    model = Tables(*tables(inputs, "student"))
-    letters = {"H": "hit", "N": "ndcg", "M": "mrr"}
-    outputs = {}
-    for side, other in (("test", "valid"), ("valid", "test")):
-        values = leave_one_out(
-            model,
-            inputs[f"{side}_items"],
-            inputs["candidate_items"],
-            removed=inputs[f"{other}_items"],
-            cutoffs=params["cutoffs"],
-        )
-        for letter, name in letters.items():
-            outputs |= {f"{side}_{letter}{n}": double(values[f"{name}@{n}"]) for n in params["cutoffs"]}
-    return outputs
-
-
-def eval_full(inputs: Inputs, params: dict) -> Inputs:
-    model = Tables(*tables(inputs, "student"))
-    sizes = model.num_users, model.num_items
-    pairs = {
-        name: Interactions.from_pairs(*inputs[f"{name}_pairs"].unbind(1), *sizes) for name in ("train", "valid", "test")
-    }
-    letters = {"R": "recall", "N": "ndcg", "P": "capped_recall"}
-    outputs = {}
-    for side, other in (("test", "valid"), ("valid", "test")):
-        names = {f"{side}_{letter}{n}": f"{name}@{n}" for letter, name in letters.items() for n in params["cutoffs"]}
-        values = full_ranking(model, pairs[side], (pairs["train"], pairs[other]), names.values())
-        outputs |= {ours: double(values[theirs]) for ours, theirs in names.items()}
-    return outputs
-
-
 ADAPTERS: dict[str, Callable[[Inputs, dict], dict[str, Any]]] = {
     "bpr": bpr,
     "cd": cd,
     "dcd_weights": dcd_weights,
     "de": de,
-    "eval_full": eval_full,
-    "eval_loo": eval_loo,
     "ftd": ftd,
-    "hetcomp_discrepancy": hetcomp_discrepancy,
-    "hetcomp_overall": hetcomp(hetcomp_overall),
-    "hetcomp_rank": hetcomp(hetcomp_rank),
     "htd": htd_case,
     "htd_masked": htd_masked,
     "irrrd_step": irrrd_step,
