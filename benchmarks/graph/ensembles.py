@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.graph.lessons import LABELS, Lesson, Train
+from benchmarks.graph.lessons import LABELS, TEMPERATURE, Lesson, Train, plain_losses
 from benchmarks.graph.procedures import fresh
-from benchmarks.graph.teachers import TEACHERS, TEMPERATURE, alone, further_seeds, teachers_of
+from benchmarks.graph.teachers import TEACHERS, alone, further_seeds, teachers_of
 from graphkd import Cached, Distiller, Loss, fit
 from graphkd.core.ensemble import Ensemble, stacked
 from graphkd.core.rng import seeded
@@ -84,8 +84,7 @@ def _tmkd(lesson: Lesson) -> nn.Module:
 def _stochastic(lesson: Lesson) -> nn.Module:
     """The sub-networks that dropout and sampling leave of the teacher."""
     ensemble = stochastic_ensemble(lesson.teacher, temperature=TEMPERATURE)
-    losses = 0.5 * LABELS + 0.5 * KL(TEMPERATURE)
-    return fit(Distiller(lesson.student, ensemble, losses), lesson.data, **lesson.options)
+    return fit(Distiller(lesson.student, ensemble, plain_losses()), lesson.data, **lesson.options)
 
 
 def _compressed(lesson: Lesson) -> nn.Module:

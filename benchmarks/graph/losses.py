@@ -6,7 +6,7 @@ of training nodes alone. Losses between layers of one width compare the logits, 
 
 from __future__ import annotations
 
-from benchmarks.graph.lessons import LABELS, Lesson, Train, before_labels, beside_labels, by_loss
+from benchmarks.graph.lessons import Lesson, Train, before_labels, beside_labels, by_loss, plain_losses
 from graphkd import Loss
 from graphkd.losses import (
     AB,
@@ -81,7 +81,7 @@ def _factor_transfer(lesson: Lesson) -> Loss:
 
 
 RESPONSE: dict[str, Train] = {
-    "kd": by_loss(lambda _: 0.1 * LABELS + 0.9 * KL(4.0)),
+    "kd": by_loss(lambda _: plain_losses()),
     "logit_mse": beside_labels(lambda _: 1.0 * LogitMSE()),
     "soft_ce": beside_labels(lambda _: 1.0 * SoftCE()),
     "soft_bce": beside_labels(lambda _: 1.0 * SoftBCE()),

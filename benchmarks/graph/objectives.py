@@ -13,10 +13,10 @@ from torch_geometric.nn import MLP
 from torch_geometric.utils import add_self_loops
 
 from benchmarks.graph.ensembles import parts_by_degree
-from benchmarks.graph.lessons import LABELS, Lesson, Train, by_loss
+from benchmarks.graph.lessons import LABELS, TEMPERATURE, Lesson, Train, by_loss
 from benchmarks.graph.procedures import fresh
 from benchmarks.graph.students import NOSMOG, Positioned, Positions
-from benchmarks.graph.teachers import TEMPERATURE, alone, critic, domains, further_seeds
+from benchmarks.graph.teachers import alone, critic, domains, further_seeds
 from graphkd import Distiller, Frozen, fit
 from graphkd.core.rng import seeded
 from graphkd.gnn import deepwalk

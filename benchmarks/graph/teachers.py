@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.graph.lessons import LABELS, Lesson, Train
+from benchmarks.graph.lessons import LABELS, TEMPERATURE, Lesson, Train, plain_losses
 from benchmarks.graph.models import resized
 from benchmarks.graph.procedures import fresh
 from graphkd import Cached, Distiller, fit
@@ -43,7 +43,7 @@ from graphkd.schemes import (
     tri_training,
 )
 
-TEACHERS, TASKS, TEMPERATURE, PROBES = 3, 4, 4.0, 500
+TEACHERS, TASKS, PROBES = 3, 4, 500
 
 
 def alone(model: nn.Module, lesson: Lesson, seed: int) -> nn.Module:
@@ -65,8 +65,7 @@ def teachers_of(lesson: Lesson, count: int = TEACHERS) -> list[nn.Module]:
 def _ensemble(combine: Callable[..., Tensor]) -> Train:
     def train(lesson: Lesson) -> nn.Module:
         ensemble = Ensemble([Cached(model, lesson.data) for model in teachers_of(lesson)], combine)
-        losses = 0.5 * LABELS + 0.5 * KL(TEMPERATURE)
-        return fit(Distiller(lesson.student, ensemble, losses), lesson.data, **lesson.options)
+        return fit(Distiller(lesson.student, ensemble, plain_losses()), lesson.data, **lesson.options)
 
     return train
 
@@ -75,7 +74,8 @@ def _takd(lesson: Lesson) -> nn.Module:
     """Assistants: a model of the teacher's kind, and one of the student's."""
     one, other = further_seeds(lesson, 2)
     assistants = [fresh(lesson.teacher, one), fresh(lesson.student, other)]
-    return takd(lesson.student, lesson.teacher, assistants, lesson.data, **lesson.options).student
+    losses = plain_losses()
+    return takd(lesson.student, lesson.teacher, assistants, lesson.data, losses=losses, **lesson.options).student
 
 
 def _oracle(lesson: Lesson) -> nn.Module:
@@ -139,8 +139,7 @@ def _student_friendly(lesson: Lesson) -> nn.Module:
         rest = nn.Linear(width, lesson.classes)
         branch = nn.Sequential(nn.ReLU(), nn.Linear(wide, width), nn.ReLU(), rest)
     teacher = student_friendly(teacher, {"branch": (lesson.hidden[1], branch)}, lesson.data, **lesson.options)
-    losses = 0.5 * LABELS + 0.5 * KL(TEMPERATURE)
-    return fit(Distiller(lesson.student, Cached(teacher), losses), lesson.data, **lesson.options)
+    return fit(Distiller(lesson.student, Cached(teacher), plain_losses()), lesson.data, **lesson.options)
 
 
 def _layers(scheme: Callable[..., nn.Module]) -> Train:
