@@ -11,106 +11,17 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import gradcheck
 
-from graphkd import Distiller, Frozen, Loss
-from graphkd.core.loss import Entry
+from graphkd import Distiller, Frozen
 from tests.kernels.graphs import EXAMPLE, NO_EDGES, ONE_NODE, Graph, normal
-
-Distance = Callable[[Tensor, Tensor, dict[str, Any]], Tensor]
-
-
-def labels(graph: Graph, width: int) -> dict[str, Tensor]:
-    """The facts of a batch besides ``edge_index``, by default: a class of every node."""
-    return {"y": torch.arange(graph.num_nodes) % width}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A loss and which properties its formula has.
-
-    make: keyword arguments -> the loss. widths: of student and teacher. facts: (graph, student's width) -> facts.
-    at_teacher: what the loss is where student and teacher are equal: "zero", at its "least" (a gradient of 0), or None.
-    distance: an independent measure that falls as the loss does. masked: takes ``where``. least_nodes: it can work on.
-    refused: the message for a teacher (or labels) of other rows; refused_width: for one of another width, if refused.
-    """
-
-    make: Callable[..., Loss]
-    widths: tuple[int, int] = (3, 3)
-    facts: Callable[[Graph, int], dict[str, Tensor]] = labels
-    at_teacher: Literal["zero", "least"] | None = None
-    distance: Distance | None = None
-    masked: bool = True
-    least_nodes: int = 1
-    refused: str = r"'teacher' must have the rows of 'student', \(6,\), got \(5,\)"
-    refused_width: str | None = None
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a loss is evaluated on."""
-
-    student: Tensor
-    teacher: Tensor
-    batch: dict[str, Any]
-
-    @classmethod
-    def of(cls, case: Case, graph: Graph = EXAMPLE, dtype: torch.dtype = torch.float64) -> Scene:
-        student, teacher = (
-            2 * normal(graph.num_nodes, width, dtype=dtype, seed=seed) for seed, width in enumerate(case.widths)
-        )
-        batch = {"edge_index": graph.edge_index, **case.facts(graph, case.widths[0])}
-        return cls(student.requires_grad_(), teacher, batch)
-
-
-def view(loss: Loss, tensor: Tensor) -> dict[str, Tensor]:
-    names = (loss.on,) if isinstance(loss.on, str) else loss.on
-    return dict.fromkeys(names, tensor)
-
-
-def evaluate(loss: Loss, scene: Scene, *, digested: bool = True) -> Tensor:
-    """The loss as the Distiller computes it; always with the same random numbers."""
-    torch.manual_seed(0)
-    teacher = None
-    if loss.needs_teacher:
-        with torch.no_grad():
-            teacher = loss.digest_view(view(loss, scene.teacher), scene.batch) if digested else entries(loss, scene)
-    value = loss.measure(view(loss, scene.student), teacher, scene.batch)
-    assert value is not None
-    return value
-
-
-def entries(loss: Loss, scene: Scene) -> Entry:
-    """What a loss gets of a teacher that keeps no digest."""
-    return scene.teacher if isinstance(loss.on, str) else (scene.teacher,) * len(loss.on)
-
-
-def made(case: Case, dtype: torch.dtype = torch.float64, **options: Any) -> Loss:
-    torch.manual_seed(0)
-    return case.make(**options).to(dtype)
-
-
-def slope(loss: Loss, scene: Scene) -> Tensor:
-    (gradient,) = torch.autograd.grad(evaluate(loss, scene), scene.student)
-    return gradient
-
-
-class Show(nn.Module):
-    """A model that shows one trainable tensor, whatever the batch."""
-
-    def __init__(self, tensor: Tensor, names: str | tuple[str, ...]) -> None:
-        super().__init__()
-        self.tensor = nn.Parameter(tensor.detach().clone())
-        self.names = (names,) if isinstance(names, str) else names
-
-    def forward(self) -> dict[str, Tensor]:
-        return dict.fromkeys(self.names, self.tensor)
+from tests.losses.scene import Case, Scene, Show, evaluate, made, slope
 
 
 def only(applies: Callable[[Case], object]) -> Callable[[Callable], Callable]:
@@ -127,6 +38,12 @@ class Behaviour:
     """The tests; a sub-class named ``Test...`` gives the cases."""
 
     cases: ClassVar[dict[str, Case]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Tests that no case is for are not there."""
+        for name, test in vars(Behaviour).items():
+            if hasattr(test, "applies") and not any(map(test.applies, cls.cases.values())):
+                setattr(cls, name, None)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "case" in metafunc.fixturenames:
