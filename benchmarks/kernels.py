@@ -114,6 +114,7 @@ def _sizes(op: str, args: argparse.Namespace) -> list[Size]:
 
 def compare(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     """Measure every provider of every op; after each, the table so far and its objects for the file."""
+    facts = {"copy_gb_per_second": bandwidth(args.device) / 1e9, **facts}
     table = new_table(facts)
     runs = [(op, size) for op in args.ops for size in _sizes(op, args)]
     bar = tqdm(runs, disable=None)
@@ -148,8 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.sweep and not set(SWEPT) & set(args.ops):
         parser.error(f"--sweep needs at least one of {', '.join(SWEPT)} in --ops, got {', '.join(args.ops)}")
     torch.set_num_threads(args.threads)
-    copied = bandwidth(args.device) / 1e9
-    facts = {"seed": args.seed, "clock": args.clock, "copy_gb_per_second": copied, **machine(args.device)}
+    facts = {"seed": args.seed, "clock": args.clock, **machine(args.device)}
     written: list[str] = []
     table = Table()
     for table, rows in (grow if args.sweep else compare)(args, facts):  # noqa: B007 - the last one is printed

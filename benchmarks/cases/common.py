@@ -104,9 +104,9 @@ def sides(size: Size, device: torch.device) -> tuple[Tensor, Tensor]:
     return student, features(size.nodes, size.teacher, device)
 
 
-def gathered(edges: int, *widths: int) -> int:
-    """Bytes of passes over the edges that each fetch a float32 row of a width for every edge, and its index."""
-    return sum(4 * edges * (width + 1) for width in widths)
+def gathered(edges: int, width: int) -> int:
+    """Bytes of a pass over the edges that fetches a float32 row for every edge, and its index."""
+    return 4 * edges * (width + 1)
 
 
 def gb(floats: float) -> float:

@@ -61,7 +61,7 @@ def similarity(kernel: EdgeKernel) -> Builder:
         layout, plain = edge_layout(edge_index, size.nodes), _PLAIN_SIMILARITY[kernel]
         reference = Provider(lambda: layout.restore(plain(x, layout)), gb(6 * size.edges * size.student))
         own = library(lambda: edge_similarity(x, edge_index, kernel), device)
-        return Case([x], {"reference": reference} | own, gathered(size.edges, *3 * [size.student]))
+        return Case([x], {"reference": reference} | own, 3 * gathered(size.edges, size.student))
 
     return build
 
@@ -72,7 +72,7 @@ def dot(size: Size, device: torch.device) -> Case:
     x, y = (features(size.nodes, size.student, device).requires_grad_() for _ in range(2))
     reference = Provider(lambda: edges.edge_dot_reference(x, y, layout), gb(5 * size.edges * size.student))
     own = library(lambda: edge_dot(x, y, layout), device)
-    return Case([x, y], {"reference": reference} | own, gathered(size.edges, *3 * [size.student]))
+    return Case([x, y], {"reference": reference} | own, 3 * gathered(size.edges, size.student))
 
 
 def product(size: Size, device: torch.device) -> Case:
@@ -96,7 +96,7 @@ def product(size: Size, device: torch.device) -> Case:
     if SCATTER:
         providers["torch_scatter"] = Provider(torch_scatter_, messages)
     own = library(lambda: edge_spmm(values, y, layout), device)
-    return Case([values, y], providers | own, gathered(size.edges, *3 * [size.student]))
+    return Case([values, y], providers | own, 3 * gathered(size.edges, size.student))
 
 
 def _too_slow(size: Size) -> str:
@@ -166,10 +166,10 @@ def local(*, cached: bool) -> Builder:
 
         needed = [gb(6 * size.edges * size.student), gb(4 * size.edges * size.teacher)]
         providers = {"reference": Provider(plain, max(needed))}
-        moved = gathered(size.edges, *3 * [size.student])
+        moved = 3 * gathered(size.edges, size.student)
         if not cached:
-            of_teacher = gathered(size.edges, size.teacher)
-            return Case([student], providers | library(lambda: own(teacher), device), moved + of_teacher)
+            moved += gathered(size.edges, size.teacher)
+            return Case([student], providers | library(lambda: own(teacher), device), moved)
         known = local_structure(teacher, edge_index, "cosine")
         p = known.probabilities()
         providers["reference_cached"] = Provider(lambda: plain(p), needed[0])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.graph.lessons import LABELS, TEMPERATURE, Lesson, Train, plain_losses
 from benchmarks.graph.procedures import fresh
-from benchmarks.graph.teachers import TEACHERS, alone, further_seeds, teachers_of
+from benchmarks.graph.teachers import TEACHERS, alone, further_seeds, known_teachers, teachers_of
 from graphkd import Cached, Distiller, Loss, fit
 from graphkd.core.ensemble import Ensemble, stacked
 from graphkd.core.rng import seeded
@@ -51,7 +51,7 @@ def graph_distillation(lesson: Lesson) -> nn.Module:
     student, teacher = lesson.widths
     with seeded(lesson.options["seed"]):
         losses = LABELS + LogitsGraph() + RepresentationGraph(student, [teacher] * TEACHERS)
-    several = Ensemble([Cached(model, lesson.data) for model in teachers_of(lesson)], stacked)
+    several = Ensemble(known_teachers(lesson), stacked)
     task = Distiller(lesson.student, several, losses, taps={"hidden": lesson.hidden})
     return fit(task, lesson.data, **lesson.options)
 

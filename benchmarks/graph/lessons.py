@@ -41,6 +41,11 @@ class Lesson:
         """Of the graph, and of all models."""
         return self.data["x"].device
 
+    def made(self, build: Callable[[], nn.Module]) -> nn.Module:
+        """A new model, from the run's seed and where the graph is."""
+        with seeded(self.options["seed"]):
+            return build().to(self.device)
+
     @cached_property
     def classes(self) -> int:
         """Of the teacher's answers."""

@@ -9,17 +9,13 @@ import copy
 
 import torch
 from torch import nn
-from torch_geometric.nn import MLP
-from torch_geometric.utils import add_self_loops
 
 from benchmarks.graph.ensembles import parts_by_degree
 from benchmarks.graph.lessons import LABELS, TEMPERATURE, Lesson, Train, by_loss
 from benchmarks.graph.procedures import fresh
-from benchmarks.graph.students import NOSMOG, Positioned, Positions
+from benchmarks.graph.students import NOSMOG, Positioned, Positions, on_positions
 from benchmarks.graph.teachers import alone, critic, domains, further_seeds
 from graphkd import Distiller, Frozen, fit
-from graphkd.core.rng import seeded
-from graphkd.gnn import deepwalk
 from graphkd.losses import CC, KL
 from graphkd.schemes import (
     Adversarial,
@@ -55,12 +51,7 @@ def _expansion(lesson: Lesson) -> nn.Module:
     """A model of the student's kind labels for an MLP on features and the nodes' positions in the graph."""
     data, (seed,) = lesson.data, further_seeds(lesson, 1)
     unimodal = alone(fresh(lesson.student, seed), lesson, seed)
-    chosen = NOSMOG.get(lesson.about[1], Positions())
-    looped, _ = add_self_loops(data.edge_index, num_nodes=data.num_nodes)
-    position = deepwalk(looped, data.num_nodes, chosen.width, per_node=chosen.per_node, epochs=chosen.epochs, seed=seed)
-    with seeded(lesson.options["seed"]):
-        widths = [data.num_features + chosen.width, 128, lesson.classes]
-        student = Positioned(MLP(widths, norm=None, dropout=chosen.dropout).to(lesson.device), position)
+    student = Positioned(*on_positions(lesson, NOSMOG.get(lesson.about[1], Positions()), seed))
     return multimodal_expansion(student, unimodal, data, change=mask_features, **lesson.options)
 
 
@@ -74,8 +65,7 @@ def _progressive(lesson: Lesson) -> nn.Module:
 
 def _translators(lesson: Lesson) -> Translators:
     width = lesson.data.num_features
-    with seeded(lesson.options["seed"]):
-        return Translators(Translator(width).to(lesson.device), critic(lesson, width))
+    return Translators(lesson.made(lambda: Translator(width)), critic(lesson, width))
 
 
 def _cycada(lesson: Lesson) -> nn.Module:
@@ -104,8 +94,7 @@ def _multi_target(lesson: Lesson) -> nn.Module:
 def _data_free(lesson: Lesson) -> nn.Module:
     """Logits regressed on made-up features of the real nodes and edges."""
     noise, width = 50, lesson.data.num_features
-    with seeded(lesson.options["seed"]):
-        generator = nn.Sequential(nn.Linear(noise, 128), nn.ReLU(), nn.Linear(128, width))
+    generator = lesson.made(lambda: nn.Sequential(nn.Linear(noise, 128), nn.ReLU(), nn.Linear(128, width)))
     task = DataFreeRegression(lesson.student, lesson.teacher, generator, noise=noise)
     return fit(task, FakeTurns(lesson.data), **lesson.options)
 

@@ -14,7 +14,6 @@ from torch_geometric.utils import add_self_loops
 
 from benchmarks.graph.lessons import Lesson, Train
 from benchmarks.graph.recipes import EPOCHS
-from graphkd.core.rng import seeded
 from graphkd.gnn import PLP, TinyGNN, cpf, deepwalk, ff_g2m, nosmog, tinygnn
 
 About = tuple[str, str]  # names of the teacher's kind and of the dataset
@@ -87,24 +86,27 @@ def _cpf(mode: Literal["inductive", "transductive"]) -> Train:
         data, about = lesson.data, lesson.about
         steps, hidden = CPF.get(about, CPF_DEFAULT)[mode == "transductive"]
         lr = 0.01 if mode == "transductive" and about == ("sage", "cora") else 0.001
-        with seeded(lesson.options["seed"]):
-            student = PLP(
-                data.num_features, lesson.classes, data.y, data.train_mask, hidden=hidden, steps=steps, mode=mode
-            )
+        about_data = data.num_features, lesson.classes, data.y, data.train_mask
+        student = lesson.made(lambda: PLP(*about_data, hidden=hidden, steps=steps, mode=mode))
         options = _options(lesson, epochs=499, lr=lr, weight_decay=0.01) | {"patience": None}
-        return cpf(student.to(lesson.device), lesson.teacher, data, **options)
+        return cpf(student, lesson.teacher, data, **options)
 
     return train
+
+
+def on_positions(lesson: Lesson, chosen: Positions, seed: int) -> tuple[nn.Module, Tensor]:
+    """An MLP on features and positions, and the nodes' positions of this seed."""
+    data = lesson.data
+    looped, _ = add_self_loops(data.edge_index, num_nodes=data.num_nodes)  # the authors walk on the graph with loops
+    position = deepwalk(looped, data.num_nodes, chosen.width, per_node=chosen.per_node, epochs=chosen.epochs, seed=seed)
+    widths = [data.num_features + chosen.width, 128, lesson.classes]
+    return lesson.made(lambda: MLP(widths, norm=None, dropout=chosen.dropout)), position
 
 
 def _nosmog(lesson: Lesson) -> nn.Module:
     data, seed = lesson.data, lesson.options["seed"]
     chosen = NOSMOG.get(lesson.about[1], Positions())
-    looped, _ = add_self_loops(data.edge_index, num_nodes=data.num_nodes)  # the authors walk on the graph with loops
-    position = deepwalk(looped, data.num_nodes, chosen.width, per_node=chosen.per_node, epochs=chosen.epochs, seed=seed)
-    with seeded(seed):
-        widths = [data.num_features + chosen.width, 128, lesson.classes]
-        student = MLP(widths, norm=None, dropout=chosen.dropout).to(lesson.device)
+    student, position = on_positions(lesson, chosen, seed)
     options = _options(lesson, epochs=200)
     del options["metric"]  # it knows no positions; nosmog's own does
     trained = nosmog(
@@ -123,16 +125,15 @@ def _nosmog(lesson: Lesson) -> nn.Module:
 def _ff_g2m(lesson: Lesson) -> nn.Module:
     data = lesson.data
     layers, width, dropout, temperature, label_weight = FF_G2M.get(lesson.about, FF_G2M_DEFAULT)
-    with seeded(lesson.options["seed"]):
-        student = MLP([data.num_features, *[width] * layers, lesson.classes], norm=None, dropout=dropout)
-    options = _options(lesson, epochs=500) | {"label_weight": label_weight, "temperature": temperature}
-    return ff_g2m(student.to(lesson.device), lesson.teacher, data, **options)
+    widths = [data.num_features, *[width] * layers, lesson.classes]
+    student = lesson.made(lambda: MLP(widths, norm=None, dropout=dropout))
+    options = _options(lesson, epochs=500)
+    return ff_g2m(student, lesson.teacher, data, label_weight=label_weight, temperature=temperature, **options)
 
 
 def _tinygnn(lesson: Lesson) -> nn.Module:
     data = lesson.data
-    with seeded(lesson.options["seed"]):
-        student = TinyGNN(data.num_features, 64, lesson.classes).to(lesson.device)
+    student = lesson.made(lambda: TinyGNN(data.num_features, 64, lesson.classes))
     return tinygnn(student, lesson.teacher, data, **_options(lesson, epochs=200))
 
 

@@ -62,9 +62,14 @@ def teachers_of(lesson: Lesson, count: int = TEACHERS) -> list[nn.Module]:
     return [lesson.teacher, *others]
 
 
+def known_teachers(lesson: Lesson) -> list[Cached]:
+    """``teachers_of`` with their views of the graph."""
+    return [Cached(model, lesson.data) for model in teachers_of(lesson)]
+
+
 def _ensemble(combine: Callable[..., Tensor]) -> Train:
     def train(lesson: Lesson) -> nn.Module:
-        ensemble = Ensemble([Cached(model, lesson.data) for model in teachers_of(lesson)], combine)
+        ensemble = Ensemble(known_teachers(lesson), combine)
         return fit(Distiller(lesson.student, ensemble, plain_losses()), lesson.data, **lesson.options)
 
     return train
@@ -95,7 +100,7 @@ def _guided_search(lesson: Lesson) -> nn.Module:
 
 
 def _teacher_choice(lesson: Lesson) -> nn.Module:
-    teachers = [Cached(model, lesson.data) for model in teachers_of(lesson)]
+    teachers = known_teachers(lesson)
     with seeded(lesson.options["seed"]):
         task = TeacherChoice(lesson.student, teachers, lesson.classes)
     return fit(task, lesson.data, **lesson.options)
@@ -172,8 +177,7 @@ def domains(lesson: Lesson) -> Any:
 
 def critic(lesson: Lesson, width: int) -> nn.Module:
     """A discriminator of rows of this width."""
-    with seeded(lesson.options["seed"]):
-        return nn.Sequential(nn.Linear(width, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)).to(lesson.device)
+    return lesson.made(lambda: nn.Sequential(nn.Linear(width, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)))
 
 
 def _adversarial(lesson: Lesson) -> nn.Module:

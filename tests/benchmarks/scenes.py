@@ -7,10 +7,13 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from benchmarks.graph.lessons import Lesson, Train
+from benchmarks.graph.models import HIDDEN, build
+from benchmarks.graph.recipes import student_recipe
 from graphkd.gnn import accuracy
-from tests.core.models import gcn, graph
+from tests.core.models import CLASSES, FEATURES, gcn, graph
 
 
 def lesson() -> Lesson:
@@ -24,6 +27,15 @@ def lesson() -> Lesson:
         "metric": partial(accuracy, data=data, mask="val_mask"),
     }
     return Lesson(gcn(2, width=4), gcn(1, width=6), data, ("convs.0", "convs.0"), options)
+
+
+def mlp_lesson(data: Data, epochs: int = 2) -> Lesson:
+    """An MLP and a GCN where the graph is, with the benchmark's recipe."""
+    torch.manual_seed(0)
+    models = (build(name, FEATURES, CLASSES, hidden=8, dropout=0.5).to(data.x.device) for name in ("mlp", "gcn"))
+    options = student_recipe("mlp", "none").options(seed=3) | {"epochs": epochs}
+    metric = partial(accuracy, data=data, mask="val_mask")
+    return Lesson(*models, data, (HIDDEN["mlp"], HIDDEN["gcn"]), {**options, "metric": metric})
 
 
 def run(method: Train) -> tuple[Lesson, nn.Module, dict[str, Tensor]]:

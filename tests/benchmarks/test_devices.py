@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.graph.methods import METHODS
-from tests.benchmarks.test_gnn_students import lesson
+from tests.benchmarks.scenes import mlp_lesson
 from tests.core.models import graph
 
 
@@ -14,9 +14,6 @@ from tests.core.models import graph
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 @pytest.mark.parametrize("name", METHODS)
 def test_trains_on_a_gpu(name):
-    given = lesson(graph().to("cuda"))
-    given.student.to("cuda")
-    given.teacher.to("cuda")
-    for value in METHODS[name](given).state_dict().values():
+    for value in METHODS[name](mlp_lesson(graph().to("cuda"))).state_dict().values():
         assert value.is_cuda
         assert value.isfinite().all()

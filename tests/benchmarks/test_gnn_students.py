@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
-from benchmarks.graph.lessons import Lesson
-from benchmarks.graph.models import HIDDEN, build
-from benchmarks.graph.recipes import TEACHERS, student_recipe
+from benchmarks.graph.recipes import TEACHERS
 from benchmarks.graph.students import METHODS
-from graphkd.gnn import accuracy, predict
-from tests.core.models import CLASSES, FEATURES, graph
-
-
-def lesson(data, epochs=2) -> Lesson:
-    torch.manual_seed(0)
-    student, teacher = (build(name, FEATURES, CLASSES, hidden=8, dropout=0.5) for name in ("mlp", "gcn"))
-    options = student_recipe("mlp", "none").options(seed=3) | {"epochs": epochs}
-    metric = partial(accuracy, data=data, mask="val_mask")
-    return Lesson(student, teacher, data, (HIDDEN["mlp"], HIDDEN["gcn"]), {**options, "metric": metric})
+from graphkd.gnn import predict
+from tests.benchmarks.scenes import mlp_lesson
+from tests.core.models import graph
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_trains_a_student_that_classifies_the_graph_and_does_so_again(name):
     data = graph()
-    answers = [predict(METHODS[name](lesson(data)), data) for _ in range(2)]
+    answers = [predict(METHODS[name](mlp_lesson(data)), data) for _ in range(2)]
     assert answers[0].shape == (30,)
     assert torch.equal(*answers)
 
 
 def test_positions_are_those_of_one_graph():
     data = graph()
-    student = METHODS["nosmog"](lesson(data, epochs=1))
+    student = METHODS["nosmog"](mlp_lesson(data, epochs=1))
     with pytest.raises(ValueError, match="positions are those of 30 nodes, got 29: this is the transductive setting"):
         student(data.x[1:])
 

@@ -42,13 +42,18 @@ class Behaviour:
     def __init_subclass__(cls) -> None:
         """Tests that no case is for are not there."""
         for name, test in vars(Behaviour).items():
-            if hasattr(test, "applies") and not any(map(test.applies, cls.cases.values())):
+            if hasattr(test, "applies") and not cls.cases_of(test):
                 setattr(cls, name, None)
+
+    @classmethod
+    def cases_of(cls, test: Callable) -> dict[str, Case]:
+        """The cases that a test is for."""
+        applies = getattr(test, "applies", lambda _: True)
+        return {name: case for name, case in cls.cases.items() if applies(case)}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "case" in metafunc.fixturenames:
-            applies = getattr(metafunc.function, "applies", lambda _: True)
-            chosen = {name: case for name, case in self.cases.items() if applies(case)}
+            chosen = self.cases_of(metafunc.function)
             metafunc.parametrize("case", chosen.values(), ids=chosen)
 
     # ------------------------------------------------------------ value and gradient

@@ -38,6 +38,16 @@ def pair_terms(a, b, KIND: tl.constexpr):
 
 
 @triton.jit
+def edge_block(target, source, edges, EDGES: tl.constexpr):
+    """The edges of a program: their numbers, which of them exist, their targets and sources, int64."""
+    edge = tl.program_id(0) * EDGES + tl.arange(0, EDGES)
+    live = edge < edges
+    i = tl.load(target + edge, mask=live, other=0).to(tl.int64)
+    j = tl.load(source + edge, mask=live, other=0).to(tl.int64)
+    return edge, live, i, j
+
+
+@triton.jit
 def pair_values_of(
     x, y, i, j, live, width, x_row, x_column, y_row, y_column,
     KIND: tl.constexpr, EDGES: tl.constexpr, WIDTH: tl.constexpr,
@@ -60,10 +70,7 @@ def edge_values_kernel(
     KIND: tl.constexpr, EDGES: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """u_e = sum_k terms(x[target_e, k], y[source_e, k]); a block of edges a program."""
-    edge = tl.program_id(0) * EDGES + tl.arange(0, EDGES)
-    live = edge < edges
-    i = tl.load(target + edge, mask=live, other=0).to(tl.int64)
-    j = tl.load(source + edge, mask=live, other=0).to(tl.int64)
+    edge, live, i, j = edge_block(target, source, edges, EDGES)
     values = pair_values_of(x, y, i, j, live, width, x_row, x_column, y_row, y_column, KIND, EDGES, WIDTH)
     tl.store(out + edge, values, mask=live)
 

@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from graphkd.kernels.cuda.common import Compiled, block_size, each_dtype, launch
-from graphkd.kernels.cuda.edges import EDGES, LARGEST_WIDTH, pair_values_of, symmetric_pull, tile_warps
+from graphkd.kernels.cuda.edges import EDGES, LARGEST_WIDTH, edge_block, pair_values_of, symmetric_pull, tile_warps
 from graphkd.kernels.cuda.segments import BLOCK, statistics
 from graphkd.kernels.similarity import PAIR_VALUES, inverse_norms
 
@@ -61,10 +61,7 @@ def scores_kernel(
     EDGES: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Pair values z_e and similarities k(z_e); a block of edges a program."""
-    edge = tl.program_id(0) * EDGES + tl.arange(0, EDGES)
-    live = edge < edges
-    i = tl.load(target + edge, mask=live, other=0).to(tl.int64)
-    j = tl.load(source + edge, mask=live, other=0).to(tl.int64)
+    edge, live, i, j = edge_block(target, source, edges, EDGES)
     z = pair_values_of(x, x, i, j, live, width, x_row, x_column, x_row, x_column, PAIR, EDGES, WIDTH)
     if UNIT:
         z *= tl.load(inverse_norm + i, mask=live, other=0.0) * tl.load(inverse_norm + j, mask=live, other=0.0)
