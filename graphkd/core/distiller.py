@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer
 
 
@@ -23,7 +23,7 @@ class Step(NamedTuple):
     terms: dict[str, Tensor]
 
 
-class Distiller(Task):
+class Distiller(Trainable):
     """A student, its teacher and the losses between their views; ``forward(batch) -> Step(loss, terms)``.
 
     student: any module. teacher: a module (then ``Frozen``), a teacher, or None for supervised losses only.

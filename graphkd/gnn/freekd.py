@@ -18,7 +18,7 @@ from torch_geometric.nn import MLP
 
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
-from graphkd.core.task import Task
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer, fill, names
 from graphkd.gnn.freekd_transfer import (
     Actions,
@@ -63,7 +63,7 @@ class _Turn(NamedTuple):
     actions: Actions
 
 
-class FreeKD(Task):
+class FreeKD(Trainable):
     """Two peers and the policies that choose, node by node, who teaches whom; ``fit`` it on ``FreeKDRounds(data)``.
 
     An iteration: both peers are run; a node policy draws a_i in {0, 1} from h_i^phi, h_i^psi and both cross-entropies;

@@ -16,8 +16,8 @@ from torch_geometric.data import Data
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.rng import seeded
-from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Viewer
 
 Batch = dict[str, Tensor]
@@ -92,7 +92,7 @@ class FakeGraphs(nn.Module):
         return found
 
 
-class Inversion(Task):
+class Inversion(Trainable):
     """Fit fake graphs to their classes and to the teacher's BatchNorm statistics; ``student`` is the ``FakeGraphs``.
 
     Features: the gradient of mean_g CE(teacher(A_g, X_g), y_g) + bn_weight R + entropy_weight H at the likely edges.

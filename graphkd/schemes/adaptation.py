@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from graphkd.core.distiller import Distiller, Step
-from graphkd.core.task import Task
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.adversarial import discrimination, fooling
 from graphkd.losses.response import cross_entropy
@@ -45,7 +45,7 @@ def adversarial_adaptation(
     return Adaptation(cross_entropy(logits, y) + weight * fooling(sign * fooled), discrimination(target, source) / 2)
 
 
-class Adversarial(Task):
+class Adversarial(Trainable):
     """A student whose target rows look like source rows to a discriminator. Tsai et al., CVPR 2018, arXiv:1802.10349.
 
     Choose it where the target domain has no labels and the classes are the same: output space (``tap=None``: the

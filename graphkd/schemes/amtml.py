@@ -12,8 +12,8 @@ from graphkd.core.distiller import Step
 from graphkd.core.ensemble import Ensemble, stacked
 from graphkd.core.fit import fit
 from graphkd.core.rng import seeded
-from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen, cached
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.distances import rkd_angle, rkd_distance
 from graphkd.losses.hidden import FitNet
@@ -69,7 +69,7 @@ class Hint(NamedTuple):
     widths: tuple[int, int]
 
 
-class AMTML(Task):
+class AMTML(Trainable):
     """A student of several teachers whose weights are learnt row by row with it; ``fit`` it. Liu et al., 2020.
 
     On the rows ``where``: ``amtml``, with ``AdaptiveWeights`` of the student's features at ``pooled``, a tap path of

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
-from graphkd.core.task import Task
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses.checks import check_same_shape
 from graphkd.losses.response import CE, KL
@@ -39,7 +39,7 @@ class Exit(nn.Module):
         return features, self.classify(features)
 
 
-class Exits(Task):
+class Exits(Trainable):
     """A model with an exit at each of some hidden layers; ``fit`` it, and it gives back the model, without its exits.
 
     sum_k [(1 - alpha) CE(z_k) + alpha T^2 KL(p_K || p_k) + beta hint(f_k, f_K)] + CE(z_K): z_K the model's logits,

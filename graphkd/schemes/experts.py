@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
-from graphkd.core.task import Task
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.response import cross_entropy, kl
 from graphkd.schemes.adaptation import adversarial_adaptation
@@ -16,7 +16,7 @@ from graphkd.schemes.mutual import each_other
 from graphkd.schemes.weights import soft_target
 
 
-class CollaborativeExperts(Task):
+class CollaborativeExperts(Trainable):
     """Experts that adapt to a target each and learn from each other, and the student they teach; ``fit`` it.
 
     Isobe et al., "Multi-Target Domain Adaptation with Collaborative Consistency Learning", CVPR 2021, arXiv:2106.03418.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
-from graphkd.core.task import Task
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer, fill
 from graphkd.losses.response import CE, logit_mse
 
@@ -34,7 +34,7 @@ def pair_policy(logits: Tensor, scores: Tensor, samples: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(_at(logits, samples), _at(scores.detach(), samples).sigmoid())
 
 
-class KDGAN(Task):
+class KDGAN(Trainable):
     """Classifier, teacher and discriminator in one game; ``fit`` it, and it gives back the classifier.
 
     The discriminator D scores pairs of row and class: (1 - share) BCE on true pairs and the classifier's + ``share``

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
 from graphkd.core.moving import EMA, kept_by
-from graphkd.core.task import Task
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer, fill, required
 from graphkd.losses.response import CE, KL
 from graphkd.schemes.ramps import sigmoid_rampup
@@ -83,7 +83,7 @@ def _measure(loss: Loss, view: View, target: View, batch: Batch) -> Tensor | Non
     return torch.stack(found).sum() if found else None
 
 
-class Peers(Task):
+class Peers(Trainable):
     """Several students at once, which a rule makes each other's teachers; ``forward(batch) -> Step``, for ``fit``.
 
     Choose online distillation where no trained teacher is at hand, or training one first takes too long: all peers are

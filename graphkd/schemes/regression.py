@@ -10,8 +10,8 @@ from torch import nn
 
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.fit import fit
-from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen, frozen
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, names
 from graphkd.losses.regression import AttentiveHint, AttentiveImitation, OutlierRejection, disagreement, squared_errors
 from graphkd.schemes.augment import changed
@@ -104,7 +104,7 @@ class FakeTurns:
             yield FakeTurn(changed(self.data), number == self.steps)
 
 
-class DataFreeRegression(Task):
+class DataFreeRegression(Trainable):
     """A student of a regressing teacher whose inputs are gone; ``fit`` it on ``FakeTurns``.
 
     Kang and Kang, ESWA 2021. A generator of inputs, noise (N, ``noise``) -> (N, d), minimises ``disagreement`` of

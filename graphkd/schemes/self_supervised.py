@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.rng import seeded
-from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, View, Viewer
 from graphkd.losses.checks import check_same_shape
 from graphkd.losses.response import cross_entropy, kl
@@ -97,7 +97,7 @@ def head(width: int, out: int = 64) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
 
 
-class SSKD(Task):
+class SSKD(Trainable):
     """A student that learns a teacher's answers and relations; first the teacher's head learns them, then ``teach``.
 
     taps: hidden layers, (student path, teacher path); widths: of both. changes: that make the changed views, for

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
-from graphkd.core.task import Task
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer, fill, required
 from graphkd.losses.checks import check_labels
 from graphkd.losses.response import cross_entropy, kl
@@ -45,7 +45,7 @@ def sftn_loss(
     return loss
 
 
-class StudentFriendly(Task):
+class StudentFriendly(Trainable):
     """A teacher in training with branches of the student's kind on its hidden layers; ``fit`` gives the teacher.
 
     branches: name -> (tap path in the teacher, a module hidden -> logits): a transform to the student's width, then

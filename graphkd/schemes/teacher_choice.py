@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
 from graphkd.core.ensemble import Ensemble, stacked
-from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses.response import cross_entropy, kl
 from graphkd.schemes.weights import check_stack, soft_target
@@ -56,7 +56,7 @@ class _Turn(NamedTuple):
     actions: Tensor
 
 
-class TeacherChoice(Task):
+class TeacherChoice(Trainable):
     """A student of several teachers of which a policy chooses; choose it where teachers are good at different rows.
 
     A step: the policy draws a_ik in {0, 1} for the rows of ``where``, which must be the same at every step (one graph);

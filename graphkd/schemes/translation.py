@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.fit import fit
-from graphkd.core.task import Task
 from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch
 from graphkd.losses.response import CE
 from graphkd.losses.soft_targets import PseudoLabel
@@ -35,7 +35,7 @@ class Translator(nn.Module):
         return x + self.last(self.first(x).relu())
 
 
-class Translation(Task):
+class Translation(Trainable):
     """Train a translator of source features: a discriminator takes them for target's, a teacher for what they were.
 
     CE(t(F(x_s)), argmax t(x_s)) + weight mean BCE(D(F(x_s)), target), D and the teacher t constant, and the

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
-from graphkd.core.task import Task
 from graphkd.core.teachers import Frozen, cached, frozen
+from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, View, Viewer
 from graphkd.losses.response import CE
 from graphkd.schemes.augment import with_ids
@@ -22,7 +22,7 @@ from graphkd.schemes.meta import logits_with, quizzed
 LABELS, RISK = CE(where="train_mask"), CE(where="quiz_mask")
 
 
-class ValidationWeights(Task):
+class ValidationWeights(Trainable):
     """A student of several teachers, weighted by what a step on them does to the validation risk; ``fit`` it.
 
     Wu, Zheng, Guo and Lai, "Distilled Person Re-identification", CVPR 2019. The student minimises

@@ -13,7 +13,7 @@ from graphkd.core.view import Viewer
 _Held = TypeVar("_Held", bound=Frozen | Viewer)
 
 
-class Task(nn.Module):
+class Trainable(nn.Module):
     """A module whose ``forward(batch)`` gives a ``Step``; it moves the teachers that it holds, and closes all taps.
 
     Held teachers and viewers are in nobody's ``parameters()`` or ``state_dict()``.
