@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Distiller, Step
-from graphkd.losses.checks import choose
+from graphkd.losses._checks import choose
 from recsys.ratings import Ratings
 
 Side = Literal["user", "item"]

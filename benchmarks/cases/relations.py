@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.cases.common import Builder, Case, Ops, Provider, Size, gb, library, sides
-from graphkd.losses import CC, CIRKD, IRG, SP, LogEuclidean, Loss, RKDAngle, RKDDistance
+from graphkd.core.loss import Loss
+from graphkd.losses import CC, CIRKD, IRG, SP, LogEuclidean, RKDAngle, RKDDistance
 
 Plain = Callable[[Tensor, Tensor], Tensor]
 

@@ -22,7 +22,7 @@ from graphkd.gnn.options import complete
 from graphkd.gnn.sparse_input import dropout_linear
 from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, segment_log_softmax
 from graphkd.losses import SoftLabelDistance
-from graphkd.losses.checks import check_labels, choose
+from graphkd.losses._checks import check_labels, choose
 
 Mode = Literal["inductive", "transductive"]
 Form = Literal["code", "paper"]

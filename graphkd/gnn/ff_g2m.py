@@ -13,9 +13,10 @@ from torch_geometric.data import Data
 
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
+from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen, cached
 from graphkd.gnn.options import complete
-from graphkd.losses import CE, HighFrequency, Loss, LowFrequency
+from graphkd.losses import CE, HighFrequency, LowFrequency
 
 
 def ff_g2m(

@@ -15,7 +15,7 @@ from torch_geometric.utils import scatter
 
 from graphkd.kernels import EdgeLayout, edge_kl, edge_layout, segment_log_softmax, similarity_in_layout
 from graphkd.losses import kl
-from graphkd.losses.checks import choose
+from graphkd.losses._checks import choose
 
 Similarity = Literal["cosine", "dot", "rbf", "euclidean", "squared_euclidean"]
 

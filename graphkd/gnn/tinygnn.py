@@ -18,13 +18,14 @@ from torch_geometric.nn import GATConv
 
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
+from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen, cached
 from graphkd.gnn.derived import kept
 from graphkd.gnn.options import complete
 from graphkd.gnn.sampling import sample_in_edges
 from graphkd.kernels import EdgeLayout, edge_dot, edge_layout, edge_spmm, segment_log_softmax
-from graphkd.losses import CE, KL, Loss
-from graphkd.losses.checks import choose
+from graphkd.losses import CE, KL
+from graphkd.losses._checks import choose
 
 Peers = Literal["siblings", "adjacent_siblings", "neighbours"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_same_shape
+from graphkd.losses._checks import check_labels, check_same_shape
 
 
 def consistency(student: Tensor, teacher: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss
 from graphkd.kernels import sampled_softplus
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_positive, check_rows, row_ids
+from graphkd.losses._checks import check_positive, check_rows, row_ids
 
 EPS = 1e-7  # the authors', in the denominators only
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_positive, check_same_shape
+from graphkd.losses._checks import check_positive, check_same_shape
 
 
 def _pearson_distance(one: Tensor, other: Tensor, dim: int, eps: float) -> Tensor:

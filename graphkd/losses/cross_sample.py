@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss
 from graphkd.kernels import product_kl
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_rows, row_ids
+from graphkd.losses._checks import check_rows, row_ids
 
 
 def _unit(x: Tensor) -> Tensor:

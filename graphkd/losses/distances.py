@@ -9,7 +9,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels import angle_divergence, distance_divergence, mean_distance
 from graphkd.kernels.distances import FLOOR
-from graphkd.losses.checks import check_rows
+from graphkd.losses._checks import check_rows
 from graphkd.losses.structure import sample_rows
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels import affinity_divergence, gram
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_positive, check_rows, check_same_shape
+from graphkd.losses._checks import check_positive, check_rows, check_same_shape
 from graphkd.losses.hidden import projector
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_rows
+from graphkd.losses._checks import check_rows
 
 _SLOPE = 0.1  # of the authors' leaky ReLUs
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from graphkd.core.loss import Loss
 from graphkd.kernels import edge_layout, edge_spmm
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_positive, check_same_shape
+from graphkd.losses._checks import check_positive, check_same_shape
 
 _EDGES = 1 << 16  # whose differences are held at a time
 

@@ -24,7 +24,7 @@ from graphkd.kernels import (
 )
 from graphkd.kernels.grouped_gram import groups
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_positive, check_rows, choose
+from graphkd.losses._checks import check_labels, check_positive, check_rows, choose
 
 Mask = Literal["intra", "inter"]
 

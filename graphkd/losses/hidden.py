@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss, Sum
-from graphkd.losses.checks import check_rows, check_same_shape, check_widths, choose
+from graphkd.losses._checks import check_rows, check_same_shape, check_widths, choose
 
 
 def projector(student_width: int | None, teacher_width: int | None, *, bias: bool = True) -> nn.Module:

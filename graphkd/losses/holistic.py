@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss
 from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, nearest_rows, sampled_logsumexp
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_positive, check_rows, choose, row_ids
+from graphkd.losses._checks import check_labels, check_positive, check_rows, choose, row_ids
 from graphkd.losses.contrast import first_memory, remember
 
 Negatives = Literal["self", "other"]

@@ -12,7 +12,7 @@ from graphkd.core.loss import Loss
 from graphkd.core.processes import place
 from graphkd.kernels import infonce
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_same_shape, check_widths
+from graphkd.losses._checks import check_same_shape, check_widths
 from graphkd.losses.structure import sample_rows
 
 

@@ -13,7 +13,7 @@ from graphkd.core.loss import Loss, Sum
 from graphkd.kernels import farthest_rows, squared_distance_divergence
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.kernels.pairs import squared_distances
-from graphkd.losses.checks import check_rows, choose
+from graphkd.losses._checks import check_rows, choose
 from graphkd.losses.distances import Scaled
 from graphkd.losses.hidden import FitNet
 

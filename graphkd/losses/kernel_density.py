@@ -10,7 +10,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels import affinity_divergence, affinity_sums
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_rows, choose
+from graphkd.losses._checks import check_labels, check_rows, choose
 
 DensityKernel = Literal["cosine", "exponential", "rbf", "student_t", "combined"]
 DensityDivergence = Literal["kl", "kl_ratio", "jeffreys"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss
 from graphkd.kernels import label_divergence
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_same_shape
+from graphkd.losses._checks import check_labels, check_same_shape
 from graphkd.losses.kernel_density import label_counts
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from graphkd.core.loss import Entry, Loss
 from graphkd.kernels import infonce, product_logsumexp, product_softplus
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_positive, check_rows, check_same_shape, choose
+from graphkd.losses._checks import check_positive, check_rows, check_same_shape, choose
 
 Bound = Literal["jensen_shannon", "donsker_varadhan", "nce"]
 

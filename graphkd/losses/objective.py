@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss, Sum
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_rows, check_same_shape, choose
+from graphkd.losses._checks import check_rows, check_same_shape, choose
 from graphkd.losses.hidden import hidden_cosine
 from graphkd.losses.response import CE, KL
 from graphkd.losses.structure import sample_rows

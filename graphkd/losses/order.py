@@ -13,7 +13,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels import EdgeLayout, edge_layout, edge_squared_distance, nearest_rows, ranking_log_likelihood
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_rows, choose
+from graphkd.losses._checks import check_rows, choose
 
 Transfer = Literal["hard", "soft", "cross_entropy"]
 Queries = Literal["all", "first_half"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels import affinity_sums
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_positive, check_rows, choose
+from graphkd.losses._checks import check_labels, check_positive, check_rows, choose
 from graphkd.losses.kernel_density import label_counts, unit_rows
 
 PotentialKernel = Literal["cosine", "rbf"]

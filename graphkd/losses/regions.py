@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_rows, choose
+from graphkd.losses._checks import check_labels, check_rows, choose
 
 Regions = Literal["labels", "teacher", "soft", "given"]
 _MEMBERS = 3  # two have a third central moment of 0, whose cosine is that of rounding noise, and one has none

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_rows, check_same_shape
+from graphkd.losses._checks import check_rows, check_same_shape
 
 
 def _check(student: Tensor, teacher: Tensor, y: Tensor) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels import gram, log_quotient, pair_divergence, row_forms, series_divergence
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_rows, check_same_shape, choose
+from graphkd.losses._checks import check_rows, check_same_shape, choose
 
 CongruenceKernel = Literal["gaussian", "bilinear"]
 CongruenceReduction = Literal["mean", "norm", "norm_mean"]

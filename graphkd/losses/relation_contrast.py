@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_labels, check_positive, check_rows, check_same_shape
+from graphkd.losses._checks import check_labels, check_positive, check_rows, check_same_shape
 from graphkd.losses.contrast import CRD, EPS, Noise
 
 _RELATION_EPS = 1e-6  # added to every component of a relation

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_positive, choose
+from graphkd.losses._checks import check_labels, check_positive, choose
 from graphkd.losses.response import kl
 
 Spread = Literal["all", "others"]

@@ -25,7 +25,7 @@ from graphkd.kernels import (
 )
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.kernels.similarity import EdgeKernel
-from graphkd.losses.checks import check_rows, choose
+from graphkd.losses._checks import check_rows, choose
 
 Divergence = Literal["student_teacher", "teacher_student", "mse"]
 GlobalKernel = Literal["cosine", "poly", "euclidean", "rbf"]

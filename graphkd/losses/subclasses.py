@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_same_shape
+from graphkd.losses._checks import check_labels, check_same_shape
 
 
 def subclass_separation(student: Tensor, teacher: Tensor, y: Tensor, k: int = 5, *, margin: float = 1.0) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss
 from graphkd.kernels import affinity_sums, gram
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_positive, check_rows, choose
+from graphkd.losses._checks import check_positive, check_rows, choose
 
 DiscrepancyKernel = Literal["linear", "poly", "rbf"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels import transport
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_positive, check_rows, check_same_shape, choose
+from graphkd.losses._checks import check_positive, check_rows, check_same_shape, choose
 
 Ground = Literal["discrete", "ordered"]
 Mode = Literal["pairwise", "joint"]

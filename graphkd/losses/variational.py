@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_positive, check_same_shape, choose
+from graphkd.losses._checks import check_positive, check_same_shape, choose
 from graphkd.losses.response import kl
 
 Form = Literal["paper", "code"]

@@ -18,7 +18,7 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Cached, Frozen, cached
 from graphkd.core.view import Batch
-from graphkd.losses.checks import choose
+from graphkd.losses._checks import choose
 from graphkd.losses.response import CE, KL
 
 Route = Literal["best", "all", "none"]

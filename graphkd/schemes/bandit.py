@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from graphkd.core.view import Batch
-from graphkd.losses.checks import check_positive
+from graphkd.losses._checks import check_positive
 
 Policy = Callable[[Tensor], Tensor]
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, choose
+from graphkd.losses._checks import check_labels, choose
 from graphkd.losses.response import CE, KL
 from graphkd.schemes.peers import Peers, Taught
 from graphkd.schemes.weights import check_stack

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.losses.checks import check_same_shape
+from graphkd.losses._checks import check_same_shape
 
 
 class CrossTerms(NamedTuple):

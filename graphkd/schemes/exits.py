@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
-from graphkd.losses.checks import check_same_shape
+from graphkd.losses._checks import check_same_shape
 from graphkd.losses.response import CE, KL
 
 

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from graphkd.core.loss import Loss
+from graphkd.losses._checks import check_rows
 from graphkd.losses.adversarial import discrimination, fooling
-from graphkd.losses.checks import check_rows
 from graphkd.losses.hidden import projector
 
 

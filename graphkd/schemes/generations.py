@@ -18,7 +18,7 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch, View
-from graphkd.losses.checks import choose
+from graphkd.losses._checks import choose
 from graphkd.losses.consistency import ConfidenceWeighted
 from graphkd.losses.response import CE
 from graphkd.losses.soft_targets import SoftCE

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.view import Batch, fill, required
-from graphkd.losses.checks import check_same_shape, choose
+from graphkd.losses._checks import check_same_shape, choose
 from graphkd.losses.response import cross_entropy, kl
 from graphkd.schemes.augment import changed
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_positive, row_ids
+from graphkd.losses._checks import check_positive, row_ids
 from graphkd.losses.contrast import EPS, crd, crd_log_normaliser, first_memory, remember
 from graphkd.losses.response import KL
 from graphkd.schemes.peers import Peers, Taught

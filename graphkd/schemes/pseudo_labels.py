@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.losses.checks import check_rows
+from graphkd.losses._checks import check_rows
 
 
 def select_pseudo_labels(

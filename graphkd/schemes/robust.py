@@ -16,7 +16,7 @@ from graphkd.core.distiller import Distiller, Step
 from graphkd.core.fit import fit
 from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch, Viewer
-from graphkd.losses.checks import check_positive
+from graphkd.losses._checks import check_positive
 from graphkd.losses.perturbation import adversarial_change
 from graphkd.losses.response import CE, KL, Reduction, cross_entropy, kl
 from graphkd.losses.soft_targets import SoftCE

@@ -19,7 +19,7 @@ from graphkd.core.rng import seeded
 from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, View, Viewer
-from graphkd.losses.checks import check_same_shape
+from graphkd.losses._checks import check_same_shape
 from graphkd.losses.response import cross_entropy, kl
 from graphkd.schemes.augment import Change, drop_edges, drop_edges_and_features, mask_features
 

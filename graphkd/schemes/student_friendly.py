@@ -16,7 +16,7 @@ from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer, fill, required
-from graphkd.losses.checks import check_labels
+from graphkd.losses._checks import check_labels
 from graphkd.losses.response import cross_entropy, kl
 from graphkd.schemes.weights import check_stack
 

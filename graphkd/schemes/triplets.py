@@ -16,7 +16,7 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch
-from graphkd.losses.checks import check_rows
+from graphkd.losses._checks import check_rows
 from graphkd.losses.objective import triplet_hinge
 from graphkd.losses.response import CE, KL
 from graphkd.schemes.weights import soft_target, vote_triplets

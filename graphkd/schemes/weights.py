@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses.checks import check_labels, check_positive, check_same_shape, choose
+from graphkd.losses._checks import check_labels, check_positive, check_same_shape, choose
 from graphkd.losses.response import cross_entropy, kl
 from graphkd.losses.soft_targets import is_right
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_positive
+from graphkd.losses._checks import check_positive
 
 
 def click_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.losses.checks import choose
+from graphkd.losses._checks import choose
 
 Reduction = Literal["sum", "mean", "none"]
 Tables = tuple[Tensor, Tensor]  # users, items

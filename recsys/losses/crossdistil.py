@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_positive, choose
+from graphkd.losses._checks import check_positive, choose
 from recsys.losses.clicks import click_loss
 from recsys.losses.common import Reduction, log_sigmoid, reduce
 

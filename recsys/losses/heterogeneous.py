@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels import ranking_log_likelihood
-from graphkd.losses.checks import choose
+from graphkd.losses._checks import choose
 from recsys.interactions import Interactions
 from recsys.losses.common import check_scores
 from recsys.models import Lists

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_same_shape, choose
+from graphkd.losses._checks import check_same_shape, choose
 from recsys.losses.common import Reduction, check_scores, log_sigmoid, reduce
 
 Weighting = Literal["static", "dynamic", "hybrid"]

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from graphkd.losses.checks import check_positive
+from graphkd.losses._checks import check_positive
 from recsys.losses.common import Reduction, check_scores, reduce
 from recsys.models import Lists
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.losses import cross_entropy, kl
-from graphkd.losses.checks import check_positive
+from graphkd.losses._checks import check_positive
 from recsys.losses.clicks import click_loss
 
 

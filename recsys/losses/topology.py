@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels import gram, gram_distance, grams
-from graphkd.losses.checks import check_rows, choose
+from graphkd.losses._checks import check_rows, choose
 from recsys.losses.common import Tables, Triplets, constant_tables
 from recsys.losses.experts import FALLING, Annealing, Noise, RoutedExperts, RoutedLoss
 

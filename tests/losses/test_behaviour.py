@@ -10,7 +10,8 @@ import torch
 import graphkd
 import tests
 from graphkd import Distiller, Loss
-from graphkd.losses import AT, KL, RKD, Sum
+from graphkd.core.loss import Sum
+from graphkd.losses import AT, KL, RKD
 from graphkd.schemes import FeatureAdversary
 from tests.core.models import gcn, graph
 from tests.losses.behaviour import Behaviour, subclasses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkd.losses.checks import check_labels, check_positive
+from graphkd.losses._checks import check_labels, check_positive
 
 
 def _deal(rows: Tensor, shares: Tensor) -> list[Tensor]:
