@@ -25,7 +25,7 @@ from graphkd import Distiller, fit
 from graphkd.core.rng import seeded
 from graphkd.losses import CE
 from graphkd.schemes import changed, self_trained_scores, uninformed_scores
-from recsys.probabilities import auc
+from recsys.evaluate.clicks import auc
 
 STUDENTS, WIDTH, CANDIDATES = 3, 32, 50
 

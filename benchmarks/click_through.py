@@ -24,10 +24,10 @@ from benchmarks.report import plot, show
 from datasets.clicks import CLICKS, load_clicks, thinned
 from graphkd import Distiller, fit
 from graphkd.core.rng import seeded
+from recsys.data.rows import RowBatches
+from recsys.evaluate.clicks import quality
 from recsys.losses import Clicks
-from recsys.probabilities import quality
-from recsys.rows import RowBatches
-from recsys.rows import show as view
+from recsys.models.clicks import show as view
 
 Row = dict[str, Any]
 KNOWN = {**METHODS, **uniform_methods.METHODS}

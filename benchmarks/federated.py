@@ -23,8 +23,8 @@ from benchmarks.graph.recipes import student_recipe
 from benchmarks.options import add_options, collect, use_options
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
-from graphkd.gnn import accuracy
 from graphkd.schemes.federated import METHODS, Client, Federation, Method, class_parts, dirichlet_parts, fedftg
+from graphkd.tasks import accuracy
 
 HELD = 0.25  # the share of labelled nodes whose labels nobody learns: settings are chosen by them
 

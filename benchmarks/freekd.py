@@ -27,8 +27,9 @@ from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit
 from graphkd.core.rng import seeded
-from graphkd.gnn import FreeKD, accuracy, freekd
+from graphkd.gnn import FreeKD, freekd
 from graphkd.losses import CE
+from graphkd.tasks import accuracy
 
 SHARES = ("phi_teaches", "psi_teaches", "structure_passed")
 _POINTS = 10  # of training at which shares are kept

@@ -28,8 +28,8 @@ from benchmarks.report import plot, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit
 from graphkd.core.rng import seeded
-from graphkd.gnn import accuracy, fidelity, hold_out, predict
 from graphkd.losses import CE
+from graphkd.tasks import accuracy, fidelity, hold_out, predict
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from benchmarks.report import Row, show
 from datasets.graph_families import FAMILIES, GraphSplit, graph_family
 from graphkd import Distiller, fit
 from graphkd.core.rng import seeded
-from graphkd.gnn import gfkd, invert, predict
+from graphkd.gnn import gfkd, invert
 from graphkd.losses import CE
+from graphkd.tasks import predict
 
 
 def accuracy(model: nn.Module, graphs: Batch) -> float:

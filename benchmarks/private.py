@@ -30,9 +30,9 @@ from benchmarks.options import add_run_options, check_seeds, collect
 from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd import Distiller, fit
-from graphkd.gnn import accuracy
 from graphkd.losses import CE
 from graphkd.schemes import pate, privacy_spent, private_teachers
+from graphkd.tasks import accuracy
 
 SHARE = 0.2  # of the nodes that are public, and of those that test
 

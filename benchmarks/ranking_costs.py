@@ -25,7 +25,7 @@ from benchmarks.ranking.cases import OPS, STUDENT, TEACHER, BriefTraining, Case,
 from benchmarks.ranking.methods import METHODS, Lesson, Teachers, method
 from benchmarks.report import Row, write
 from datasets.recommenders import RECOMMENDERS, load_interactions
-from recsys.interactions import Interactions
+from recsys import Interactions
 from recsys.models import MF, tables_of
 
 LARGE_TEACHER = 64  # its width on Gowalla

@@ -26,7 +26,7 @@ from benchmarks.report import Row, plot, show
 from datasets.clicks import CLICKS, load_clicks
 from graphkd import Distiller, fit
 from graphkd.core.rng import seeded
-from recsys.rows import RowBatches, Rows
+from recsys.data.rows import RowBatches, Rows
 
 MANY = 100  # a field of more values has no column for each
 

@@ -29,8 +29,8 @@ from benchmarks.report import Row, show
 from datasets import DATASETS, load
 from graphkd.core.rng import seeded
 from graphkd.core.view import Batch, Viewer
-from graphkd.gnn import accuracy
 from graphkd.schemes import attacked, changed
+from graphkd.tasks import accuracy
 
 DEFAULT = ("none", "kd", "defensive", "adversarial", "ard_plain", "ard")
 

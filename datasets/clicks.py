@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.ratings import Ratings
-from recsys.rows import Field, Rows
+from recsys.data.ratings import Ratings
+from recsys.data.rows import Field, Rows
 
 __all__ = ["CLICKS", "Clicks", "UniformSplit", "generated", "load_clicks", "thinned"]
 
@@ -160,7 +160,7 @@ def thinned(rows: Rows, *, share: float = 0.1, parts: tuple[float, float] = (0.2
 
 
 def _ml_100k(seed: int) -> Clicks:
-    from recsys import context  # only this dataset needs RecBole
+    from recsys.models import context
 
     data = context.load("ml-100k", options={"seed": seed})
     return Clicks(with_tasks(data.rows), data)

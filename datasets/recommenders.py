@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from datasets.mirror import available, fetch
-from recsys.interactions import Interactions, Split
+from recsys import Interactions, Split
 
 __all__ = ["RECOMMENDERS", "load_interactions", "skewed"]
 

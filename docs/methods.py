@@ -40,9 +40,9 @@ class Entry(NamedTuple):
 
 
 def losses(room: ModuleType) -> Iterator[tuple[str, list[type[Loss]]]]:
-    """The files of a package, and the losses that each defines, in the order written."""
-    for found in sorted(pkgutil.iter_modules(room.__path__), key=lambda found: found.name):
-        module = importlib.import_module(f"{room.__name__}.{found.name}")
+    """The files of a package, those on shelves too, and the losses that each defines, in the order written."""
+    for found in sorted(pkgutil.walk_packages(room.__path__, f"{room.__name__}."), key=lambda found: found.name):
+        module = importlib.import_module(found.name)
         kinds = [kind for kind in vars(module).values() if inspect.isclass(kind) and issubclass(kind, Loss)]
         own = [kind for kind in kinds if kind.__module__ == module.__name__ and not inspect.isabstract(kind)]
         named = [kind for kind in own if hasattr(room, kind.__name__)]

@@ -1,27 +1,36 @@
 """Knowledge distillation on graphs: make a small model as good as a large one."""
 
 from graphkd.core.checkpoint import load, save
+from graphkd.core.distilled import Distilled
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
+from graphkd.core.method import method
 from graphkd.core.moving import EMA, Snapshot
+from graphkd.core.problem import Problem
 from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch, View
+from graphkd.distil import distil, methods
 
 __version__ = "0.1.0"
 __all__ = [
     "EMA",
     "Batch",
     "Cached",
+    "Distilled",
     "Distiller",
     "Ensemble",
     "Frozen",
     "Loss",
+    "Problem",
     "Snapshot",
     "Step",
     "View",
+    "distil",
     "fit",
     "load",
+    "method",
+    "methods",
     "save",
 ]

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.rng import seeded
-from recsys.interactions import Interactions, Split
-from recsys.models import Recommender, propagated
-from recsys.repairs import repaired
+from recsys._repairs import repaired
+from recsys.data.interactions import Interactions, Split
+from recsys.models.base import Recommender
+from recsys.models.lightgcn import propagated
 
 _CHUNK = 1 << 18  # pairs that a model without tables scores at once
 

@@ -1,67 +1,16 @@
-"""Deployment: a student's tables in a file, and the exact best items of users from them."""
+"""Deployment: the exact best items of users, or of any query vectors, from two tables."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from recsys.interactions import Interactions, Split, check_ids
-from recsys.models import Recommender, Tables, check_model, tables_of
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What ``export`` wrote: the tables, and the original ids of their rows where they were known."""
-
-    tables: Tables
-    user_tokens: tuple[str, ...] | None = None
-    item_tokens: tuple[str, ...] | None = None
-
-
-def export(model: Recommender, path: str | Path, split: Split | None = None) -> None:
-    """Write a model's tables to a safetensors file, atomically: ``user`` (U, d), ``item`` (I, d), and what is served.
-
-    split: where the original ids come from. Experts, gates and graphs stay behind: inner products of the tables are the
-    model's scores. TypeError for a model without tables.
-    """
-    from safetensors.torch import save_file
-
-    tables, path = tables_of(model), Path(path)
-    tensors = {name: table.contiguous().cpu() for name, table in tables.state_dict().items()}
-    tokens = {} if split is None else {"user_tokens": split.user_tokens, "item_tokens": split.item_tokens}
-    for name, size in (("user_tokens", model.num_users), ("item_tokens", model.num_items)):
-        known = tokens.get(name)
-        if known is not None and len(known) != size:
-            raise ValueError(f"'split' must name {size} rows in its {name}, got {len(known)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, partial, {name: json.dumps(known) for name, known in tokens.items() if known is not None})
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
-
-
-def load_export(path: str | Path) -> Exported:
-    """Read what ``export`` wrote; ValueError if the file does not hold the two tables."""
-    from safetensors import safe_open
-
-    with safe_open(str(path), framework="pt") as file:
-        missing = sorted({"user", "item"} - set(file.keys()))
-        if missing:
-            raise ValueError(f"{str(path)!r} must hold the tables 'user' and 'item', but lacks {missing}")
-        tables = Tables(file.get_tensor("user"), file.get_tensor("item"))
-        known = {name: tuple(json.loads(text)) for name, text in (file.metadata() or {}).items() if "_tokens" in name}
-    return Exported(tables, known.get("user_tokens"), known.get("item_tokens"))
+from recsys.data.interactions import Interactions, check_ids
+from recsys.models.base import check_model
+from recsys.models.tables import Tables
 
 
 class Best(NamedTuple):
@@ -121,20 +70,6 @@ class Retriever:
         if bool((found.scores[:, -1] == -torch.inf).any()):
             raise ValueError(f"every user must have k = {k} items that were not seen, some have fewer")
         return found
-
-
-def faiss_index(tables: Tables) -> Any:
-    """A FAISS index of exact inner products over the items; ``index.search(users.numpy(), k)`` as FAISS has it.
-
-    ImportError that names the package where FAISS is missing. Seen items are not left out.
-    """
-    try:
-        import faiss
-    except ImportError as error:
-        raise ImportError("a FAISS index needs the package faiss-cpu (or faiss-gpu): pip install faiss-cpu") from error
-    index = faiss.IndexFlatIP(tables.item.size(1))
-    index.add(tables.item.detach().float().cpu().contiguous().numpy())
-    return index
 
 
 def _joined(parts: Sequence[Best]) -> Best:

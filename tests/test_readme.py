@@ -63,4 +63,4 @@ def test_the_wheel_is_pure_python_and_holds_the_two_packages(tmp_path):
     (wheel,) = tmp_path.glob("graphkd-*-py3-none-any.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"graphkd", "recsys"}
-    assert {"graphkd/py.typed", "recsys/py.typed", "graphkd/kernels/edges.py"} <= set(names)
+    assert {"graphkd/py.typed", "recsys/py.typed", "graphkd/kernels/edges/products.py"} <= set(names)

@@ -35,9 +35,9 @@ from graphkd.kernels import (
     edges,
     segment_log_softmax,
 )
-from graphkd.kernels.segments import edge_kl_reference, segment_log_softmax_reference
-from graphkd.kernels.similarity import EdgeKernel
-from graphkd.losses.structure import LocalStructure, local_structure, lsp
+from graphkd.kernels.edges.segments import edge_kl_reference, segment_log_softmax_reference
+from graphkd.kernels.edges.similarity import EdgeKernel
+from graphkd.losses.graphs.lsp import LocalStructure, local_structure, lsp
 
 if SCATTER:
     import torch_scatter

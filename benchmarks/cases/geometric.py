@@ -18,9 +18,9 @@ from graphkd.losses import (
     irg_edge_transform,
     mean_discrepancy,
 )
-from graphkd.losses.geometric import GeometricGraph, Mask
-from graphkd.losses.regions import region_affinity
-from graphkd.losses.teacher_features import CountSketch
+from graphkd.losses.graphs.gkd import GeometricGraph, Mask
+from graphkd.losses.graphs.representation_graph import CountSketch
+from graphkd.losses.relations.inter_region_affinity import region_affinity
 
 _CLASSES = 10
 _BATCH, _NEGATIVES, _TEMPERATURE = 64, 16_384, 0.07  # the authors' anchors of a step, and negatives of each

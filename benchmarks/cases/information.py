@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.cases.common import Builder, Case, Ops, Provider, Size, features, gb, library, sides
 from graphkd.losses import crcd, crd, itrd_mutual, pkt
-from graphkd.losses.kernel_density import DensityKernel
+from graphkd.losses.information.pkt import DensityKernel
 
 _BATCH = 64  # anchors of a step, the authors' batch size
 _NEGATIVES = {"crd": 16_384, "crcd": 500}

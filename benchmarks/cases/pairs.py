@@ -8,9 +8,9 @@ from torch import Tensor
 
 from benchmarks.cases.common import Builder, Case, Ops, Provider, Size, gb, library, sides
 from graphkd.kernels import infonce, squared_distance_divergence
-from graphkd.kernels.pairs import pair_divergence_reference
-from graphkd.losses.information import gcrd
-from graphkd.losses.structure import GlobalKernel, gsp
+from graphkd.kernels.pairs.similarity import pair_divergence_reference
+from graphkd.losses.graphs.gcrd import gcrd
+from graphkd.losses.graphs.gsp import GlobalKernel, gsp
 
 _TEMPERATURE = 0.075
 

@@ -12,9 +12,10 @@ from benchmarks.context.click_models import embeddings, hidden
 from datasets.clicks import Clicks as Data
 from graphkd import Distiller
 from graphkd.core.teachers import Cached
-from recsys.clicks import ClickNet, MultiTaskNet, RocketNet, Several
+from recsys.data.rows import RowBatches, Rows
+from recsys.evaluate.clicks import held_out
 from recsys.losses import ClickHint, Clicks, CrossDistil, Rocket, SoftClicks
-from recsys.rows import RowBatches, Rows, held_out, show
+from recsys.models.clicks import ClickNet, MultiTaskNet, RocketNet, Several, show
 
 
 class Plan(NamedTuple):

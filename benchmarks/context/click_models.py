@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from benchmarks.measure import timed
 from datasets.clicks import Clicks
-from recsys.clicks import ClickNet, Several
-from recsys.probabilities import predicted, quality
-from recsys.rows import RowBatches
+from recsys.data.rows import RowBatches
+from recsys.evaluate.clicks import predicted, quality
+from recsys.models.clicks import ClickNet, Several
 
 CONTEXT = ("FM", "DeepFM", "DCN", "WideDeep")  # of RecBole's models those that were tried; others go by name too
 _BLOCK = 8192
@@ -47,7 +47,7 @@ def build(text: str, clicks: Clicks) -> nn.Module:
     name, width, layers = _parts(text)
     if name == "net":
         return ClickNet(clicks.rows.fields, width, layers)
-    from recsys.context import context_model
+    from recsys.models.context import context_model
 
     sizes: dict[str, Any] = {"embedding_size": width}
     return context_model(clicks.context, name, {**sizes, "mlp_hidden_size": layers} if layers else sizes)

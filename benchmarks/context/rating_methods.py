@@ -20,7 +20,7 @@ from graphkd.losses import (
     InfoNCE,
     TeacherBounded,
 )
-from graphkd.losses.regression import squared_errors
+from graphkd.losses.regression._errors import squared_errors
 from graphkd.schemes import (
     DataFreeRegression,
     FakeTurns,
@@ -30,7 +30,7 @@ from graphkd.schemes import (
     outlier_rejecting_student,
     reconstruct,
 )
-from recsys.rows import RowBatches, Rows
+from recsys.data.rows import RowBatches, Rows
 
 MADE = 2000  # rows made from activation records
 NOISE, FAKE, FAKE_EPOCHS = 50, 256, 200  # of a generator: what it reads, rows a batch, and how often it learns

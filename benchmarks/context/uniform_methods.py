@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from datasets.clicks import UniformSplit
 from graphkd import Distiller, Frozen, Loss
 from graphkd.losses import FitNet
+from recsys.data.ratings import BlockBatches, PairBatches, Ratings, dense
 from recsys.losses import Bridge, CausalPull, Decay, LearnedConfidence, RatingError, Refine, SoftLabels
-from recsys.ratings import AutoRec, BiasedMF, Ratings, rated, rating_logits
-from recsys.rows import show
-from recsys.uniform import Alternating, BlockBatches, Concat, PairBatches, Side, dense, initialise
+from recsys.methods._alternating import Alternating
+from recsys.models.clicks import show
+from recsys.models.ratings import AutoRec, BiasedMF, Concat, Side, initialise, rated, rating_logits
 
 
 class Plan(NamedTuple):

@@ -19,7 +19,6 @@ from benchmarks.graph.procedures import fresh
 from graphkd import Cached, Distiller, fit
 from graphkd.core.ensemble import Ensemble, mean_logits
 from graphkd.core.rng import seeded
-from graphkd.gnn import predict
 from graphkd.losses import KL
 from graphkd.schemes import (
     Adversarial,
@@ -42,6 +41,7 @@ from graphkd.schemes import (
     takd,
     tri_training,
 )
+from graphkd.tasks import predict
 
 TEACHERS, TASKS, PROBES = 3, 4, 500
 

@@ -16,10 +16,11 @@ from benchmarks.measure import timed
 from benchmarks.ranking.methods import BATCH_SIZE, Lesson, Plan
 from benchmarks.ranking.plain_forms import PlainDE, PlainHTD, ftd_all_pairs, rrd_lists, uninteresting_mask, unkd_pairs
 from graphkd import Distiller, Frozen, Loss, fit
-from recsys.batches import RankingBatches
-from recsys.interactions import Interactions
-from recsys.losses import BPR, DE, HTD, ftd
-from recsys.losses.common import Triplets
+from recsys import Interactions
+from recsys.data.batches import RankingBatches
+from recsys.losses import BPR, DE, HTD
+from recsys.losses._tables import Triplets
+from recsys.losses.ftd import ftd
 from recsys.models import MF, Tables, tables_of
 from recsys.models import show as view
 from recsys.sources import UnKDLists

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphkd import Loss
-from recsys.batches import Source
-from recsys.interactions import Interactions
-from recsys.losses import BPR, CD, DCD, DE, FTD, HTD, RCEKD, RD, RRD, HetComp, LogLoss, UnKD
+from recsys import Interactions
+from recsys.data.batches import Source
+from recsys.losses import BPR, CD, DCD, DE, FTD, HTD, RCEKD, RD, RRD, HetComp, ItemRRD, LogLoss, UnKD
 from recsys.models import Recommender
-from recsys.rankings import top_items, top_users
+from recsys.models.rankings import top_items, top_users
 from recsys.sources import CDLists, DCDLists, HetCompLists, IRRRDLists, RCEKDLists, RDLists, RRDLists, UnKDLists
 
 Teachers = list[list[Recommender]]  # each at successive stages of its training
@@ -98,7 +98,7 @@ METHODS: dict[str, Callable[[Lesson], Plan]] = {
     "de": lambda lesson: (lesson.base + 0.01 * DE(*lesson.widths), {}),
     "rrd": lambda lesson: (lesson.base + 1e-3 * RRD(), {"rrd": lesson.items()}),
     "irrrd": lambda lesson: (
-        lesson.base + 1e-3 * RRD() + 5e-4 * RRD.items(),
+        lesson.base + 1e-3 * RRD() + 5e-4 * ItemRRD(),
         {"irrrd": IRRRDLists(lesson.items(), lesson.users())},
     ),
     "ftd": lambda lesson: (lesson.base + 1e-3 * FTD(), {}),

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.recommenders import RECOMMENDERS, load_interactions
-from recsys import bridge
-from recsys.interactions import Interactions, Split
+from recsys import Interactions, Split, bridge
 from recsys.models import MF, LightGCN, Recommender
 
 _EMBEDDED = "ml-100k"  # inside RecBole's wheel

@@ -1,6 +1,6 @@
 """What the ranking methods' authors compute: dense masks, all pairs, all experts on all rows, a loop over users.
 
-The baselines of ``benchmarks.ranking_costs``: the values of ``recsys.losses`` and the laws of ``recsys.sampling``.
+The baselines of ``benchmarks.ranking_costs``: the values of ``recsys.losses`` and the laws of ``recsys.data.sampling``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recsys.interactions import Interactions
-from recsys.losses import DE, HTD, RoutedExperts, route
-from recsys.losses.common import Tables, Triplets
-from recsys.losses.experts import Noise
-from recsys.losses.topology import HTDTerms
-from recsys.rankings import GroupLists
-from recsys.sampling import rank_log_weights
+from recsys import Interactions
+from recsys.data.sampling import rank_log_weights
+from recsys.losses import DE, HTD, RoutedExperts
+from recsys.losses._experts import Noise, route
+from recsys.losses._tables import Tables, Triplets
+from recsys.losses.htd import HTDTerms
+from recsys.sources.unkd import GroupLists
 
 
 # ---------------------------------------------------------------- sampling

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from benchmarks.measure import timed
+from recsys import Split
 from recsys.evaluate import draw_candidates, full_ranking, held_out, leave_one_out
-from recsys.interactions import Split
 from recsys.models import Recommender, frozen, tables_of
 from recsys.retrieve import Retriever
 

@@ -11,10 +11,10 @@ from typing import Any
 from benchmarks.ranking.methods import BATCH_SIZE, Plan
 from benchmarks.ranking.protocol import Protocol
 from graphkd import Distiller, Frozen, fit
-from recsys.batches import RankingBatches
+from recsys.data.batches import RankingBatches
+from recsys.methods._trajectory import trajectory
 from recsys.models import Recommender
 from recsys.models import show as view
-from recsys.trajectory import trajectory
 
 
 class Stopwatch:

@@ -6,9 +6,8 @@ import copy
 import logging
 import math
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -17,11 +16,11 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from graphkd.core import checkpoint as files
 from graphkd.core.denormals import flushed_denormals
 from graphkd.core.processes import copy_buffers, gather_objects, share
+from graphkd.core.progress import Progress, Shown
 from graphkd.core.rng import rng_state, seeded, set_rng_state
 from graphkd.core.view import Batch, names
 
@@ -31,39 +30,15 @@ Metric = Callable[[nn.Module], float | Mapping[str, float]]
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Progress:
-    """How far a run has come: what a checkpoint holds besides weights, optimiser and generators."""
-
-    seed: int
-    epoch: int = 0
-    bests: dict[str, float] = field(default_factory=dict)  # of each metric
-    fresh_epoch: int = 0  # when any metric had its best
-    best_epoch: int = 0  # when the first one had
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-
-    def stale(self, patience: int | None) -> bool:
-        return patience is not None and self.epoch - self.fresh_epoch >= patience
-
-    def note(self, values: dict[str, float], student: nn.Module) -> None:
-        """Keep what is at least as good as the best before it."""
-        better = [name for name, value in values.items() if value >= self.bests.get(name, -math.inf)]
-        self.bests |= {name: values[name] for name in better}
-        if better:
-            self.fresh_epoch = self.epoch
-        if next(iter(values)) in better:
-            self.best_epoch = self.epoch
-            self.best_state = {k: v.clone() for k, v in student.state_dict().items()}
-
-
 def fit(
-    task: nn.Module,
+    trainable: nn.Module,
     data: Batch | Iterable[Batch],
     *,
     epochs: int,
     optimizer: OptimizerFactory = _ADAM,
     metric: Metric | None = None,
     metric_every: int = 1,
+    serve: Callable[[Any], nn.Module] | None = None,
     patience: int | None = None,
     seed: int = 0,
     fabric: Fabric | None = None,
@@ -72,6 +47,7 @@ def fit(
     resume: bool = False,
     log: Callable[[dict[str, float]], None] | None = None,
     progress: bool | None = None,
+    title: str | None = None,
 ) -> nn.Module:
     """Train a module whose ``forward(batch)`` returns a ``Step``; give back its student, best epoch, eval mode.
 
@@ -81,6 +57,8 @@ def fit(
     metric: student -> float, higher is better, called after every epoch, or every ``metric_every``-th and the last, in
     eval mode without gradients; the best epoch's weights are restored (of equals the latest) and ``patience`` epochs
     without a best end the run. It may return several by name: the first chooses, a best of any counts for patience.
+    serve: student -> the module that ``metric`` is given, where it is not the student itself (an average, one of
+    several peers); its state at the best epoch is restored too.
     seed: of torch, numpy and random during the run (plus the rank); their states outside are left as they were. So is
     the processor's mode: during the run it counts numbers below 1e-38 as 0, which weight decay makes.
     fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device, under
@@ -89,9 +67,10 @@ def fit(
     checkpoint: a folder for ``last.pt`` (all that ``resume=True`` needs to end with the same bits, the ``state_dict``
     of data that has one included) and ``best.pt`` (the student), written atomically every ``save_every`` epochs and at
     the end.
-    A task or data with ``set_epoch(epoch, epochs)`` is told before every epoch how far training is, from 0.
+    A trainable or data with ``set_epoch(epoch, epochs)`` is told before every epoch how far training is, from 0.
     log: called after every epoch with the means of loss and terms, and the metric.
-    progress: a bar over epochs (default: on a terminal).
+    progress: a bar over epochs (default: on a terminal, elsewhere a line a tenth of a run of more than ten seconds).
+    title: what the bar or the line is called.
     Raises ValueError when the loss is no longer finite, and for a resumed run with another seed.
     """
     for name, value, least in (
@@ -107,37 +86,39 @@ def fit(
     folder = Path(checkpoint) if checkpoint is not None else None
     if resume and folder is None:
         raise ValueError("'resume' needs the folder of the run: give 'checkpoint', got None")
-    student: nn.Module = getattr(task, "student", task)
-    fabric = fabric or _default_fabric(student)
+    student: nn.Module = getattr(trainable, "student", trainable)
+    fabric = fabric or default_fabric(student)
     fabric.launch()
     with seeded(seed + fabric.global_rank), flushed_denormals():  # no two processes drop out the same units
-        run = _Run(task, student, data, optimizer, fabric, _Progress(seed))
+        run = _Run(trainable, student, data, optimizer, fabric, Progress(seed), serve)
         if resume and folder is not None:
             run.load(folder / "last.pt")
-        run.train(epochs, metric, metric_every, patience, folder, save_every, log, progress)
-    close = getattr(task, "close", None)
+        run.train(epochs, metric, metric_every, patience, folder, save_every, log, progress, title)
+    close = getattr(trainable, "close", None)
     if close is not None:
         close()
     return student.eval()
 
 
 class _Run:
-    """One call of ``fit``: the task set up by Fabric, its optimiser, and how far they have come."""
+    """One call of ``fit``: the trainable set up by Fabric, its optimiser, and how far they have come."""
 
     def __init__(
         self,
-        task: nn.Module,
+        trainable: nn.Module,
         student: nn.Module,
         data: Any,
         optimizer: OptimizerFactory,
         fabric: Fabric,
-        progress: _Progress,
+        progress: Progress,
+        serve: Callable[[Any], nn.Module] | None = None,
     ) -> None:
-        self.plain, self.student, self.data, self.fabric, self.progress = task, student, data, fabric, progress
-        parameters = [p for p in task.parameters() if p.requires_grad]
+        self.serve = serve or (lambda student: student)
+        self.plain, self.student, self.data, self.fabric, self.progress = trainable, student, data, fabric, progress
+        parameters = [p for p in trainable.parameters() if p.requires_grad]
         if not parameters:
-            raise ValueError(f"'task' must have parameters to train, {type(task).__name__} has none")
-        self.task, self.optimizer = self.fabric.setup(task, optimizer(parameters))
+            raise ValueError(f"'trainable' must have parameters to train, {type(trainable).__name__} has none")
+        self.trainable, self.optimizer = self.fabric.setup(trainable, _over(optimizer(parameters), parameters))
 
     def train(
         self,
@@ -149,18 +130,18 @@ class _Run:
         save_every: int,
         log: Callable[[dict[str, float]], None] | None,
         bar: bool | None,
+        title: str | None,
     ) -> None:
         progress = self.progress
         batches = self._batches()
-        hidden = not (sys.stderr.isatty() if bar is None else bar) or not self.fabric.is_global_zero
-        with tqdm(total=epochs, initial=progress.epoch, disable=hidden, mininterval=0.5, unit="epoch") as shown:
+        show = bar if self.fabric.is_global_zero else False
+        with Shown(epochs, progress.epoch, show, title) as shown:
             while progress.epoch < epochs and not progress.stale(patience):
                 report = self._epoch(batches, epochs)
                 progress.epoch += 1
                 if metric is not None and (progress.epoch % metric_every == 0 or progress.epoch == epochs):
                     report |= self._measure(metric)
-                shown.set_postfix(report, refresh=False)
-                shown.update()
+                shown.update(report)
                 if log is not None and self.fabric.is_global_zero:
                     log({"epoch": progress.epoch, **report})
                 if folder is not None and progress.epoch % save_every == 0:
@@ -170,6 +151,8 @@ class _Run:
             self.save(folder)
         if progress.best_state:
             self.student.load_state_dict(progress.best_state)
+        if progress.best_served:
+            self.serve(self.student).load_state_dict(progress.best_served)
 
     def _batches(self) -> Callable[[int], Iterable[Any]]:
         """What epoch goes through: the one batch, moved once, or this process's batches, moved as they come."""
@@ -191,7 +174,7 @@ class _Run:
         self.plain.train()
         sums: dict[str, list[Tensor]] = {}
         for batch in batches(self.progress.epoch):
-            loss, terms = self.task(batch)
+            loss, terms = self.trainable(batch)
             self.optimizer.zero_grad()
             self.fabric.backward(loss)
             self.optimizer.step()
@@ -209,12 +192,13 @@ class _Run:
     def _measure(self, metric: Metric) -> dict[str, float]:
         self._agree()
         self.plain.eval()
-        found = metric(self.student)
+        served = self.serve(self.student)
+        found = metric(served.eval())
         named = found if isinstance(found, Mapping) else {"metric": found}
         values = _means(self._of_all({name: [float(value)] for name, value in named.items()}))
         if not values or any(math.isnan(value) for value in values.values()):
             raise ValueError(f"'metric' must return numbers, got {found} at epoch {self.progress.epoch}")
-        self.progress.note(values, self.student)
+        self.progress.note(values, self.student, served)
         return values
 
     def _of_all(self, value: Any) -> list[Any]:
@@ -230,13 +214,17 @@ class _Run:
         """Write last.pt and best.pt."""
         rng, *others = self._of_all(rng_state())
         if self.fabric.is_global_zero:
-            state = {"task": self.plain.state_dict(), "optimizer": self.optimizer.state_dict(), "rng": rng}
+            state = {"trainable": self.plain.state_dict(), "optimizer": self.optimizer.state_dict(), "rng": rng}
             state |= {"other_rngs": others, "progress": asdict(self.progress)}
             if hasattr(self.data, "state_dict"):
                 state |= {"data": self.data.state_dict()}
             files.save(state, folder / "last.pt")
-            files.save(self.progress.best_state or self.student.state_dict(), folder / "best.pt")
+            files.save(self._best(), folder / "best.pt")
         self.fabric.barrier()
+
+    def _best(self) -> dict[str, Tensor]:
+        """The state of what serves, at the best epoch so far."""
+        return self.progress.best_served or self.progress.best_state or self.serve(self.student).state_dict()
 
     def load(self, path: Path) -> None:
         """Go on where ``save`` left off, if it ever wrote; the first process reads for all."""
@@ -244,12 +232,12 @@ class _Run:
         state = self.fabric.broadcast(found)
         if state is None:
             return
-        progress = _Progress(**state["progress"])
+        progress = Progress(**state["progress"])
         if progress.seed != self.progress.seed:
             raise ValueError(
                 f"'seed' must be {progress.seed}, that of the run in {str(path)!r}, got {self.progress.seed}"
             )
-        self.plain.load_state_dict(state["task"])
+        self.plain.load_state_dict(state["trainable"])
         self.optimizer.load_state_dict(state["optimizer"])
         if "data" in state:
             self.data.load_state_dict(state["data"])
@@ -257,6 +245,18 @@ class _Run:
         if self.fabric.global_rank < len(rngs):
             set_rng_state(rngs[self.fabric.global_rank])
         self.progress = progress
+
+
+def _over(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser, if all that it changes is to be trained."""
+    known = {id(parameter) for parameter in parameters}
+    others = sum(id(p) not in known for group in optimizer.param_groups for p in group["params"])
+    if others:
+        raise ValueError(
+            f"'optimizer' must be over the parameters that are trained, {others} of its own are others: give a "
+            "function of them, for example partial(torch.optim.Adam, lr=0.01)"
+        )
+    return optimizer
 
 
 def _means(reports: list[dict[str, list[float]]]) -> dict[str, float]:
@@ -268,7 +268,8 @@ def _means(reports: list[dict[str, list[float]]]) -> dict[str, float]:
     return {name: fmean(values) for name, values in found.items()}
 
 
-def _default_fabric(student: nn.Module) -> Fabric:
+def default_fabric(student: nn.Module) -> Fabric:
+    """Make the Fabric of the student's device, under ``torchrun`` that of all its processes."""
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
         if world > 1:

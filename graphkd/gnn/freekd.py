@@ -31,8 +31,8 @@ from graphkd.gnn.freekd_transfer import (
     neighbourhoods,
     node_cross_entropy,
 )
-from graphkd.gnn.metrics import accuracy
 from graphkd.losses import cross_entropy
+from graphkd.tasks import accuracy
 
 
 class Round(NamedTuple):

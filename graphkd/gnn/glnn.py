@@ -77,18 +77,3 @@ class GLNNBatches:
         for n_id in whole.split(self.batch_size):
             mask = torch.full(n_id.shape, is_labelled, device=n_id.device)
             yield {"x": self.x[n_id], "y": self.y[n_id], "n_id": n_id, "labelled": mask, "taught": ~mask}
-
-
-def hold_out(data: Data, *, share: float = 0.2, seed: int = 0) -> tuple[Data, Tensor]:
-    """Split a graph for the inductive setting: the part that training sees, and a mask of the held-out test nodes.
-
-    ``share`` of the test nodes and their edges are removed, drawn by a generator with ``seed``; returns the observed
-    graph (its masks and labels cut accordingly) and a mask (N,) over the nodes of ``data``.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"'share' must be in (0, 1), got {share}")
-    test = data.test_mask.nonzero().squeeze(1)
-    order = torch.randperm(test.size(0), generator=torch.Generator().manual_seed(seed)).to(test.device)
-    held = torch.zeros_like(data.test_mask)
-    held[test[order[: int(test.size(0) * share)]]] = True
-    return data.subgraph(~held), held

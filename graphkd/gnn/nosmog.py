@@ -19,7 +19,7 @@ from graphkd.core.view import Batch, Viewer
 from graphkd.gnn.glnn import GLNNBatches
 from graphkd.gnn.options import complete
 from graphkd.losses import CE, KL, RSD, cross_entropy, kl
-from graphkd.losses.perturbation import Objective, adversarial_change
+from graphkd.losses._perturbation import Objective, adversarial_change
 
 
 def nosmog(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from graphkd.core.view import Batch
-from graphkd.gnn.metrics import accuracy
+from graphkd.tasks import accuracy
 
 
 def complete(

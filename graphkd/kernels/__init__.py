@@ -1,29 +1,29 @@
 """Sparse and dense primitives that need no N x N and no E x d memory, each with a slow reference beside it."""
 
-from graphkd.kernels.affinities import affinity_sums
-from graphkd.kernels.angles import angle_divergence
-from graphkd.kernels.contrast import infonce, label_divergence, product_logsumexp, product_softplus, sampled_softplus
-from graphkd.kernels.distance_matrices import squared_distance_divergence
-from graphkd.kernels.distances import distance_divergence, mean_distance
-from graphkd.kernels.distributions import product_kl
-from graphkd.kernels.divergences import affinity_divergence
-from graphkd.kernels.edge_distances import edge_l1_distance, edge_squared_distance
-from graphkd.kernels.edges import edge_dot, edge_spmm
-from graphkd.kernels.gram_matrix import gram, gram_distance, grams, polynomial_features, row_forms
-from graphkd.kernels.grouped_gram import grouped_gram_distance
-from graphkd.kernels.layout import EdgeLayout, edge_layout
-from graphkd.kernels.local_structure import local_structure_kl
-from graphkd.kernels.neighbours import farthest_rows, nearest_rows, similar_rows
-from graphkd.kernels.pairs import pair_divergence
-from graphkd.kernels.races import race_top_k
-from graphkd.kernels.rankings import ranking_log_likelihood
-from graphkd.kernels.sampled import sampled_logsumexp
-from graphkd.kernels.segments import edge_kl, segment_log_softmax
-from graphkd.kernels.series import series_divergence
-from graphkd.kernels.similarity import edge_similarity, similarity_in_layout
-from graphkd.kernels.sparse_powers import power_divergence
-from graphkd.kernels.spectral import log_quotient
-from graphkd.kernels.transport import transport
+from graphkd.kernels.edges.distances import edge_l1_distance, edge_squared_distance
+from graphkd.kernels.edges.layout import EdgeLayout, edge_layout
+from graphkd.kernels.edges.local_structure import local_structure_kl
+from graphkd.kernels.edges.powers import power_divergence
+from graphkd.kernels.edges.products import edge_dot, edge_spmm
+from graphkd.kernels.edges.segments import edge_kl, segment_log_softmax
+from graphkd.kernels.edges.similarity import edge_similarity, similarity_in_layout
+from graphkd.kernels.pairs.affinities import affinity_sums
+from graphkd.kernels.pairs.affinity_divergence import affinity_divergence
+from graphkd.kernels.pairs.angles import angle_divergence
+from graphkd.kernels.pairs.contrast import infonce, label_divergence, product_logsumexp, product_softplus
+from graphkd.kernels.pairs.distance_matrices import squared_distance_divergence
+from graphkd.kernels.pairs.distances import distance_divergence, mean_distance
+from graphkd.kernels.pairs.distributions import product_kl
+from graphkd.kernels.pairs.gram import gram, gram_distance, grams, polynomial_features, row_forms
+from graphkd.kernels.pairs.grouped_gram import grouped_gram_distance
+from graphkd.kernels.pairs.neighbours import farthest_rows, nearest_rows, similar_rows
+from graphkd.kernels.pairs.sampled import sampled_logsumexp, sampled_softplus
+from graphkd.kernels.pairs.series import series_divergence
+from graphkd.kernels.pairs.similarity import pair_divergence
+from graphkd.kernels.pairs.spectral import log_quotient
+from graphkd.kernels.pairs.transport import transport
+from graphkd.kernels.rankings.likelihood import ranking_log_likelihood
+from graphkd.kernels.rankings.races import race_top_k
 
 __all__ = [
     "EdgeLayout",

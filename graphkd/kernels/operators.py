@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 GPU_ELEMENTS = 1 << 24  # 64 MB in float32
+CHUNK_ELEMENTS = 1 << 22  # of a gathered (pairs, d) block: 16 MB in float32
+CLOSE = 1e-2  # below this share of |x_i|^2 + |x_j|^2 a squared distance is recomputed from the difference
 
 
 def operator(name: str) -> Callable[[Callable[..., Any]], Any]:

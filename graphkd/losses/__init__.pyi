@@ -1,115 +1,78 @@
-from .adversarial import discrimination, fooling
-from .channels import FSP, NST, flow, fsp, neuron_selectivity
-from .consistency import ConfidenceWeighted, Consistency
-from .contrast import CRD, crd, crd_log_normaliser
-from .correlation import DIST, dist, dist_relations
-from .cross_sample import CIRKD, CIRKDMemory, cirkd, cirkd_memory
-from .decoupled import DKD, NCKD, dkd, nckd, tckd
-from .distances import RKD, RKDAngle, RKDDistance, rkd, rkd_angle, rkd_distance
-from .entropy import ITRDCorrelation, ITRDMutual, itrd_correlation, itrd_mutual
-from .factors import FT, Paraphraser, factor_transfer
-from .frequency import HighFrequency, LowFrequency, NeighbourAnswers, high_frequency, low_frequency
-from .geometric import GKD, geometric_graph, gkd
-from .guarded import GuardedKL
-from .hidden import (
-    AB,
-    AT,
-    FitNet,
-    HiddenCosine,
-    activation_boundaries,
-    attention_transfer,
-    fitnet,
-    hidden_cosine,
-)
-from .holistic import HKD, bank_contrast, prediction_graph
-from .information import GCRD, gcrd
-from .instances import (
-    IRG,
-    IRGEdgeTransform,
-    IRGTransform,
-    edge_map,
-    irg,
-    irg_edge_transform,
-    irg_transform,
-)
-from .kernel_density import PKT, InformationFlow, SupervisedPKT, densities, pkt, supervised_pkt
-from .matching import CMPC, CMPM, cmpc, cmpm
-from .mutual_information import MIMKD, InfoNCE, info_nce, mimkd, mutual_information
-from .objective import (
-    FeatureDistance,
-    TripletOrder,
-    feature_distance,
-    survey_objective,
-    triplet_hinge,
-    triplet_order,
-)
-from .order import DarkRank, Proximity, darkrank
-from .potentials import QMI, information_potentials, qmi
-from .regions import InterRegionAffinity, inter_region_affinity, louvain_regions
-from .regression import (
+from ._adversarial import discrimination, fooling
+from .features.ab import AB, activation_boundaries
+from .features.at import AT, attention_transfer
+from .features.feature_distance import FeatureDistance, feature_distance
+from .features.fitnet import FitNet, fitnet
+from .features.fsp import FSP, flow, fsp
+from .features.ft import FT, Paraphraser, factor_transfer
+from .features.hidden_cosine import HiddenCosine, hidden_cosine
+from .features.kd4mtl import KD4MTL, kd4mtl
+from .features.nst import NST, neuron_selectivity
+from .features.oskd import OSKD
+from .features.srrl import SRRL, softmax_regression, srrl
+from .graphs.gcrd import GCRD, gcrd
+from .graphs.gkd import GKD, geometric_graph, gkd
+from .graphs.gsp import GSP, gsp
+from .graphs.high_frequency import HighFrequency, high_frequency
+from .graphs.hkd import HKD, bank_contrast, prediction_graph
+from .graphs.logits_graph import LogitsGraph, earth_movers_distance, logits_adjacency, logits_graph
+from .graphs.low_frequency import LowFrequency, NeighbourAnswers, low_frequency
+from .graphs.lsp import LSP, local_structure, lsp
+from .graphs.representation_graph import RepresentationGraph, compact_bilinear, mean_discrepancy
+from .information.cmpc import CMPC, cmpc
+from .information.cmpm import CMPM, cmpm
+from .information.crcd import CRCD, CRCDGradient, crcd, crcd_gradient, crcd_log_normaliser, cross_entropy_gradient
+from .information.crd import CRD, crd, crd_log_normaliser
+from .information.info_nce import InfoNCE, info_nce
+from .information.information_flow import InformationFlow
+from .information.itrd import ITRDCorrelation, ITRDMutual, itrd_correlation, itrd_mutual
+from .information.mimkd import MIMKD, mimkd, mutual_information
+from .information.pkt import PKT, SupervisedPKT, densities, pkt, supervised_pkt
+from .information.qmi import QMI, information_potentials, qmi
+from .information.vcd import VCD, vcd
+from .information.vid import VID, vid
+from .information.vml import VML, vml
+from .information.vsd import VSD, vsd
+from .regression.attentive_imitation import (
     AttentiveHint,
     AttentiveImitation,
-    OutlierRejection,
-    TeacherBounded,
     attentive_hint,
     attentive_imitation,
-    bounded_error,
-    disagreement,
     imitation_weights,
-    is_bounded,
-    is_inlier,
-    outlier_rejection,
-    smooth_l1,
-    teacher_bounded,
 )
-from .relation import (
-    CC,
-    SP,
-    LogEuclidean,
-    adjacent_correlation,
-    correlation_congruence,
-    log_euclidean,
-    similarity_preserving,
-)
-from .relation_contrast import (
-    CRCD,
-    CRCDGradient,
-    crcd,
-    crcd_gradient,
-    crcd_log_normaliser,
-    cross_entropy_gradient,
-)
-from .representation import RSD, representational_similarity
-from .response import (
-    BCE,
-    CE,
-    KL,
-    LogitMSE,
-    SoftBCE,
-    binary_cross_entropy,
-    cross_entropy,
-    kl,
-    logit_mse,
-    soft_bce,
-)
-from .smoothing import LabelSmoothing, VirtualTeacher, label_smoothing, virtual_teacher
-from .soft_labels import SoftLabelDistance, SoftLabels, soft_label_distance
-from .soft_targets import (
-    ConditionalTS,
-    PseudoLabel,
-    SoftCE,
-    conditional_teacher_student,
-    is_confident,
-    is_right,
-    pseudo_label,
-    soft_cross_entropy,
-)
-from .structure import GSP, LSP, gsp, local_structure, lsp
-from .subclasses import OSKD
-from .teacher_features import RepresentationGraph, compact_bilinear, mean_discrepancy
-from .teacher_logits import LogitsGraph, earth_movers_distance, logits_adjacency, logits_graph
-from .transfer import KD4MTL, SRRL, CentredLogits, centred_logits, kd4mtl, softmax_regression, srrl
-from .variational import VCD, VID, VML, VSD, vcd, vid, vml, vsd
+from .regression.disagreement import disagreement
+from .regression.outlier_rejection import OutlierRejection, is_inlier, outlier_rejection
+from .regression.teacher_bounded import TeacherBounded, bounded_error, is_bounded, smooth_l1, teacher_bounded
+from .relations.cc import CC, adjacent_correlation, correlation_congruence
+from .relations.cirkd import CIRKD, CIRKDMemory, cirkd, cirkd_memory
+from .relations.darkrank import DarkRank, Proximity, darkrank
+from .relations.inter_region_affinity import InterRegionAffinity, inter_region_affinity, louvain_regions
+from .relations.irg import IRG, edge_map, irg
+from .relations.irg_transform import IRGEdgeTransform, IRGTransform, irg_edge_transform, irg_transform
+from .relations.log_euclidean import LogEuclidean, log_euclidean
+from .relations.rkd import RKD, RKDAngle, RKDDistance, rkd, rkd_angle, rkd_distance
+from .relations.rsd import RSD, representational_similarity
+from .relations.sp import SP, similarity_preserving
+from .relations.triplet_order import TripletOrder, triplet_hinge, triplet_order
+from .response.bce import BCE, binary_cross_entropy
+from .response.ce import CE, cross_entropy
+from .response.centred_logits import CentredLogits, centred_logits
+from .response.conditional_ts import ConditionalTS, conditional_teacher_student, is_right
+from .response.confidence_weighted import ConfidenceWeighted
+from .response.consistency import Consistency
+from .response.dist import DIST, dist, dist_relations
+from .response.dkd import DKD, dkd, tckd
+from .response.guarded_kl import GuardedKL
+from .response.kd import KL, kl
+from .response.label_smoothing import LabelSmoothing, label_smoothing
+from .response.logit_mse import LogitMSE, logit_mse
+from .response.nckd import NCKD, nckd
+from .response.pseudo_label import PseudoLabel, is_confident, pseudo_label
+from .response.soft_bce import SoftBCE, soft_bce
+from .response.soft_ce import SoftCE, soft_cross_entropy
+from .response.soft_label_distance import SoftLabelDistance, SoftLabels, soft_label_distance
+from .response.survey_objective import survey_objective
+from .response.virtual_teacher import VirtualTeacher, virtual_teacher
 
 __all__ = [
     "AB",

@@ -10,8 +10,8 @@ from torch.func import functional_call
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer
-from graphkd.losses.adversarial import discrimination, fooling
-from graphkd.losses.response import cross_entropy
+from graphkd.losses._adversarial import discrimination, fooling
+from graphkd.losses.response.ce import cross_entropy
 
 
 class Adaptation(NamedTuple):

@@ -15,9 +15,10 @@ from graphkd.core.rng import seeded
 from graphkd.core.teachers import Frozen, cached
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer
-from graphkd.losses.distances import rkd_angle, rkd_distance
-from graphkd.losses.hidden import FitNet
-from graphkd.losses.response import cross_entropy, kl
+from graphkd.losses.features.fitnet import FitNet
+from graphkd.losses.relations.rkd import rkd_angle, rkd_distance
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
 from graphkd.schemes.weights import check_stack, soft_target
 
 

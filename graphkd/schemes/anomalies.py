@@ -12,7 +12,7 @@ from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
-from graphkd.losses.objective import FeatureDistance
+from graphkd.losses.features.feature_distance import FeatureDistance
 from graphkd.schemes.architecture import hidden_of
 from graphkd.schemes.augment import changed, told
 from graphkd.schemes.weights import check_stack

@@ -18,7 +18,8 @@ from graphkd.core.loss import Loss
 from graphkd.core.teachers import Cached
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses._checks import check_rows
-from graphkd.losses.response import CE, KL
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
 from graphkd.schemes.augment import changed
 from graphkd.schemes.weights import oracle_weights, soft_target
 

@@ -19,7 +19,8 @@ from graphkd.core.loss import Loss
 from graphkd.core.teachers import Cached, Frozen, cached
 from graphkd.core.view import Batch
 from graphkd.losses._checks import choose
-from graphkd.losses.response import CE, KL
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
 
 Route = Literal["best", "all", "none"]
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_labels, choose
-from graphkd.losses.response import CE, KL
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
 from graphkd.schemes.peers import Peers, Taught
 from graphkd.schemes.weights import check_stack
 

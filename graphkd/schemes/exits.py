@@ -16,7 +16,8 @@ from graphkd.core.distiller import Step
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses._checks import check_same_shape
-from graphkd.losses.response import CE, KL
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
 
 
 def exit_hint(student: Tensor, teacher: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Cached
 from graphkd.core.view import Batch
-from graphkd.losses.response import CE
-from graphkd.losses.soft_targets import PseudoLabel, SoftCE
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.pseudo_label import PseudoLabel
+from graphkd.losses.response.soft_ce import SoftCE
 from graphkd.schemes.augment import Change, Changed, changed, drop_edges, with_ids
 from graphkd.schemes.pseudo_labels import select_pseudo_labels
 

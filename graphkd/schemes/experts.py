@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer
-from graphkd.losses.response import cross_entropy, kl
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
 from graphkd.schemes.adaptation import adversarial_adaptation
 from graphkd.schemes.mutual import each_other
 from graphkd.schemes.weights import soft_target

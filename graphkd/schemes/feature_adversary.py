@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from graphkd.core.loss import Loss
+from graphkd.losses._adversarial import discrimination, fooling
 from graphkd.losses._checks import check_rows
-from graphkd.losses.adversarial import discrimination, fooling
-from graphkd.losses.hidden import projector
+from graphkd.losses._projector import projector
 
 
 class FeatureAdversary(Loss):

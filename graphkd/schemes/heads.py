@@ -12,9 +12,10 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch
-from graphkd.losses.response import CE, LogitMSE
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.logit_mse import LogitMSE
 from graphkd.schemes.augment import changed
-from graphkd.schemes.generations import Together
+from graphkd.schemes.self.ban import Together
 from graphkd.schemes.peers import Peers, Taught
 
 

@@ -13,7 +13,8 @@ from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer, fill
-from graphkd.losses.response import CE, logit_mse
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.logit_mse import logit_mse
 
 
 def _at(values: Tensor, samples: Tensor) -> Tensor:

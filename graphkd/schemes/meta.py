@@ -17,7 +17,8 @@ from graphkd.core.distiller import Step
 from graphkd.core.fit import fit
 from graphkd.core.view import Batch, fill, required
 from graphkd.losses._checks import check_same_shape, choose
-from graphkd.losses.response import cross_entropy, kl
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
 from graphkd.schemes.augment import changed
 
 Soft = Literal["kl", "mse"]

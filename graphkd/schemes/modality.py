@@ -12,10 +12,11 @@ from graphkd.core.loss import Loss
 from graphkd.core.rng import seeded
 from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch
-from graphkd.losses.consistency import consistency
-from graphkd.losses.hidden import FitNet
-from graphkd.losses.response import CE, KL
-from graphkd.losses.soft_targets import PseudoLabel
+from graphkd.losses.features.fitnet import FitNet
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.consistency import consistency
+from graphkd.losses.response.kd import KL
+from graphkd.losses.response.pseudo_label import PseudoLabel
 from graphkd.schemes.augment import Change, drop_edges_and_features
 
 

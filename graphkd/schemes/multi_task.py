@@ -14,8 +14,8 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch, Taps, View
-from graphkd.losses.response import CE
-from graphkd.losses.soft_targets import PseudoLabel
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.pseudo_label import PseudoLabel
 
 
 class Specialists(Ensemble):

@@ -18,7 +18,7 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
-from graphkd.losses.soft_targets import SoftCE
+from graphkd.losses.response.soft_ce import SoftCE
 from graphkd.schemes.augment import changed, told
 from graphkd.schemes.weights import soft_target
 

@@ -13,8 +13,8 @@ from torch.func import functional_call
 
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, row_ids
-from graphkd.losses.contrast import EPS, crd, crd_log_normaliser, first_memory, remember
-from graphkd.losses.response import KL
+from graphkd.losses.information.crd import EPS, crd, crd_log_normaliser, first_memory, remember
+from graphkd.losses.response.kd import KL
 from graphkd.schemes.peers import Peers, Taught
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
 from graphkd.core.view import Batch, Viewer
-from graphkd.losses.objective import FeatureDistance
+from graphkd.losses.features.feature_distance import FeatureDistance
 from graphkd.schemes.augment import changed, told
 
 

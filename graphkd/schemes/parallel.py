@@ -11,7 +11,7 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch
-from graphkd.losses.response import KL
+from graphkd.losses.response.kd import KL
 from graphkd.schemes.augment import Change, Changed, drop_edges_and_features
 
 

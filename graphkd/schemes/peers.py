@@ -15,7 +15,8 @@ from graphkd.core.loss import Loss
 from graphkd.core.moving import EMA, kept_by
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer, fill, required
-from graphkd.losses.response import CE, KL
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
 from graphkd.schemes.ramps import sigmoid_rampup
 
 LABELS = CE(where="train_mask")

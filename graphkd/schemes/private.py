@@ -20,7 +20,7 @@ from graphkd.core.fit import fit
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
 from graphkd.losses._checks import check_positive, choose
-from graphkd.losses.response import CE
+from graphkd.losses.response.ce import CE
 from graphkd.schemes.augment import changed
 from graphkd.schemes.weights import check_stack
 

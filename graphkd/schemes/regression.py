@@ -13,7 +13,10 @@ from graphkd.core.fit import fit
 from graphkd.core.teachers import Frozen, frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, names
-from graphkd.losses.regression import AttentiveHint, AttentiveImitation, OutlierRejection, disagreement, squared_errors
+from graphkd.losses.regression._errors import squared_errors
+from graphkd.losses.regression.attentive_imitation import AttentiveHint, AttentiveImitation
+from graphkd.losses.regression.disagreement import disagreement
+from graphkd.losses.regression.outlier_rejection import OutlierRejection
 from graphkd.schemes.augment import changed
 from graphkd.schemes.meta import constant_logits, logits_with
 from graphkd.schemes.multi_task import Specialists

@@ -17,9 +17,10 @@ from graphkd.core.fit import fit
 from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch, Viewer
 from graphkd.losses._checks import check_positive
-from graphkd.losses.perturbation import adversarial_change
-from graphkd.losses.response import CE, KL, Reduction, cross_entropy, kl
-from graphkd.losses.soft_targets import SoftCE
+from graphkd.losses._perturbation import adversarial_change
+from graphkd.losses.response.ce import CE, cross_entropy
+from graphkd.losses.response.kd import KL, Reduction, kl
+from graphkd.losses.response.soft_ce import SoftCE
 from graphkd.schemes.augment import changed
 
 

@@ -20,7 +20,8 @@ from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, View, Viewer
 from graphkd.losses._checks import check_same_shape
-from graphkd.losses.response import cross_entropy, kl
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
 from graphkd.schemes.augment import Change, drop_edges, drop_edges_and_features, mask_features
 
 CHANGES: tuple[Change, ...] = (drop_edges, mask_features, drop_edges_and_features)

@@ -17,7 +17,8 @@ from graphkd.core.fit import fit
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer, fill, required
 from graphkd.losses._checks import check_labels
-from graphkd.losses.response import cross_entropy, kl
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
 from graphkd.schemes.weights import check_stack
 
 WEIGHTS = (1.0, 3.0, 1.0)

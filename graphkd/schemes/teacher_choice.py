@@ -18,7 +18,8 @@ from graphkd.core.ensemble import Ensemble, stacked
 from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Viewer
-from graphkd.losses.response import cross_entropy, kl
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
 from graphkd.schemes.weights import check_stack, soft_target
 
 

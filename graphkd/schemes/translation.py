@@ -14,8 +14,8 @@ from graphkd.core.fit import fit
 from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch
-from graphkd.losses.response import CE
-from graphkd.losses.soft_targets import PseudoLabel
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.pseudo_label import PseudoLabel
 from graphkd.schemes.adaptation import Adversarial, adversarial_adaptation
 from graphkd.schemes.augment import changed
 from graphkd.schemes.meta import constant_logits

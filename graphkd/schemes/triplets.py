@@ -17,8 +17,9 @@ from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen, cached
 from graphkd.core.view import Batch
 from graphkd.losses._checks import check_rows
-from graphkd.losses.objective import triplet_hinge
-from graphkd.losses.response import CE, KL
+from graphkd.losses.relations.triplet_order import triplet_hinge
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
 from graphkd.schemes.weights import soft_target, vote_triplets
 
 

@@ -15,7 +15,7 @@ from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen, cached, frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, View, Viewer
-from graphkd.losses.response import CE
+from graphkd.losses.response.ce import CE
 from graphkd.schemes.augment import with_ids
 from graphkd.schemes.meta import logits_with, quizzed
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_labels, check_positive, check_same_shape, choose
-from graphkd.losses.response import cross_entropy, kl
-from graphkd.losses.soft_targets import is_right
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.conditional_ts import is_right
+from graphkd.losses.response.kd import kl
 
 Average = Literal["probabilities", "logits"]
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.losses._checks import check_positive, choose
+from recsys.losses._scores import Reduction, log_sigmoid, reduce
 from recsys.losses.clicks import click_loss
-from recsys.losses.common import Reduction, log_sigmoid, reduce
 
 Convention = Literal["logit", "platt"]
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.losses._checks import check_positive
-from recsys.losses.common import Reduction, check_scores, reduce
-from recsys.models import Lists
+from recsys.data.lists import Lists
+from recsys.losses._scores import Reduction, check_scores, reduce
 
 Scores = tuple[Tensor, Tensor]  # of the two lists of a row
 

@@ -1,19 +1,8 @@
-"""Where each method's lists come from: drawn for all users at the beginning of an epoch, looked up for a batch."""
+"""Where each method's lists come from: drawn for all users at the beginning of an epoch, looked up for a batch.
 
-from recsys.sources.agreement import RCEKDLists
-from recsys.sources.lists import DCDLists, IRRRDLists, RRDLists
-from recsys.sources.pairwise import UnKDLists
-from recsys.sources.pointwise import CDLists, RDLists, TopLists
-from recsys.sources.stages import HetCompLists
+Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+"""
 
-__all__ = [
-    "CDLists",
-    "DCDLists",
-    "HetCompLists",
-    "IRRRDLists",
-    "RCEKDLists",
-    "RDLists",
-    "RRDLists",
-    "TopLists",
-    "UnKDLists",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

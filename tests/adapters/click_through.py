@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from graphkd import Loss
 from graphkd.losses import FitNet
-from recsys.clicks import RocketNet
 from recsys.losses import (
     RCEKD,
     Bridge,
@@ -24,17 +23,13 @@ from recsys.losses import (
     Rocket,
     SoftClicks,
     SoftLabels,
-    calibrate,
-    calibration_loss,
-    corrected_clicks,
-    crossdistil_kd,
-    distillation,
-    quadruplet_ranking,
-    refined_ratings,
-    rocket_kd,
 )
+from recsys.losses.crossdistil import calibrate, calibration_loss, corrected_clicks, crossdistil_kd, quadruplet_ranking
+from recsys.losses.refine import refined_ratings
+from recsys.losses.rocket import distillation, rocket_kd
 from recsys.models import Lists
-from recsys.ratings import AutoRec, BiasedMF
+from recsys.models.clicks import RocketNet
+from recsys.models.ratings import AutoRec, BiasedMF
 from tests.adapters import recsys
 from tests.adapters.graph import load
 from tests.adapters.params import settings

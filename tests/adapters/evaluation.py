@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recsys import Interactions
 from recsys.evaluate import full_ranking, leave_one_out
-from recsys.interactions import Interactions
 from recsys.models import Tables
 from tests.adapters.recsys import Inputs, tables
 

@@ -7,8 +7,9 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from graphkd.losses.perturbation import adversarial_change
-from graphkd.losses.response import cross_entropy, kl
+from graphkd.losses._perturbation import adversarial_change
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
 from graphkd.schemes.cross_layer import cross_distillation, soft_cross_distillation
 from graphkd.schemes.federated import (
     average_states,

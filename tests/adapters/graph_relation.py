@@ -21,8 +21,8 @@ from graphkd.losses import (
     prediction_graph,
     rkd_distance,
 )
-from graphkd.losses.instances import Change
-from graphkd.losses.regions import Membership, region_affinity, region_moments
+from graphkd.losses.relations.inter_region_affinity import Membership, region_affinity, region_moments
+from graphkd.losses.relations.irg_transform import Change
 from tests.adapters.graph import load
 from tests.adapters.params import given, settings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from recsys.losses import hetcomp_overall, hetcomp_rank, list_ndcg, stage_discrepancy
+from recsys.losses.hetcomp import hetcomp_overall, hetcomp_rank, list_ndcg, stage_discrepancy
 from recsys.models import Tables
 from tests.adapters.params import settings
 from tests.adapters.recsys import Inputs, tables

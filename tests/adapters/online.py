@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from graphkd import Loss, Step
 from graphkd.core.moving import EMA
 from graphkd.losses import CE, KL, OSKD, GuardedKL, logit_mse, soft_cross_entropy
-from graphkd.losses.consistency import confidence_weighted, consistency
+from graphkd.losses.response.confidence_weighted import confidence_weighted
+from graphkd.losses.response.consistency import consistency
 from graphkd.schemes import (
     Adversaries,
     PeerAttention,

@@ -9,28 +9,17 @@ import torch
 from torch import Tensor
 
 from graphkd import Loss
-from recsys.interactions import Interactions
-from recsys.losses import (
-    BPR,
-    CD,
-    DE,
-    FTD,
-    HTD,
-    RD,
-    RRD,
-    RoutedExperts,
-    UnKD,
-    htd,
-    log_loss,
-    rank_discrepancy,
-    rd,
-    rd_weights,
-    rrd,
-)
-from recsys.losses.common import Triplets
+from recsys import Interactions
+from recsys.losses import BPR, CD, DE, FTD, HTD, RD, RRD, ItemRRD, RoutedExperts, UnKD
+from recsys.losses._tables import Triplets
+from recsys.losses.dcd import rank_discrepancy
+from recsys.losses.htd import htd
+from recsys.losses.log_loss import log_loss
+from recsys.losses.rd import rd, rd_weights
+from recsys.losses.rrd import rrd
 from recsys.models import Lists, RecommenderView, Tables
-from recsys.rankings import pairs_per_group, popularity_groups
 from recsys.sources import TopLists
+from recsys.sources.unkd import pairs_per_group, popularity_groups
 from tests.adapters.graph import load
 from tests.adapters.params import settings
 
@@ -166,7 +155,7 @@ def irrrd_step(inputs: Inputs, params: dict) -> Inputs:
     lists = listed(inputs, INTERESTING, per="user")
     items = torch.cat([each.items.flatten() for each in lists.values()]).unique()
     lists |= {name: Lists(inputs[name][items], items) for name in ("interesting_users", "uninteresting_users")}
-    losses = BPR() + params["URRD_lmbda"] * RRD() + params["IR_reg_lmbda"] * RRD.items()
+    losses = BPR() + params["URRD_lmbda"] * RRD() + params["IR_reg_lmbda"] * ItemRRD()
     loss, (base, user, item) = evaluate(losses, inputs, lists)
     return {"loss": loss, "base_loss": base, "user_kd_loss": user, "item_kd_loss": item, "batch_items": items}
 

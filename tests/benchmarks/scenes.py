@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from benchmarks.graph.lessons import Lesson, Train
 from benchmarks.graph.models import HIDDEN, build
 from benchmarks.graph.recipes import student_recipe
-from graphkd.gnn import accuracy
+from graphkd.tasks import accuracy
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 
 

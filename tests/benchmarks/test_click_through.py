@@ -10,8 +10,8 @@ from benchmarks.context import uniform_methods
 from benchmarks.context.click_methods import METHODS
 from benchmarks.context.click_models import Averaged, build, hidden
 from datasets.clicks import generated
-from recsys.clicks import ClickNet
-from recsys.rows import Field
+from recsys.data.rows import Field
+from recsys.models.clicks import ClickNet
 
 KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}
 COSTS = {"parameters", "latency_ms", "train_seconds"}

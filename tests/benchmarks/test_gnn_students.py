@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.graph.recipes import TEACHERS
 from benchmarks.graph.students import METHODS
-from graphkd.gnn import predict
+from graphkd.tasks import predict
 from tests.benchmarks.scenes import mlp_lesson
 from tests.core.models import graph
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.graph import ensembles, objectives, teachers
-from graphkd.gnn import accuracy
+from graphkd.tasks import accuracy
 from tests.benchmarks.scenes import run
 
 METHODS = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.graph.methods import METHODS
-from graphkd.gnn import predict
+from graphkd.tasks import predict
 from tests.benchmarks.scenes import mlp_lesson
 from tests.core.models import CLASSES, graph
 

@@ -9,7 +9,7 @@ from benchmarks import freekd, graph_free
 from benchmarks.graph.classifiers import build
 from benchmarks.graph.lessons import Lesson
 from benchmarks.graph.procedures import METHODS, fresh
-from graphkd.gnn import accuracy
+from graphkd.tasks import accuracy
 from tests.core.models import gcn, graph
 
 KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}

@@ -22,10 +22,13 @@ from benchmarks.ranking.plain_forms import (
     unkd_pairs,
 )
 from datasets.recommenders import skewed
-from recsys.losses import DE, HTD, ftd, htd
+from recsys.data.sampling import rank_log_weights
+from recsys.losses import DE, HTD
+from recsys.losses.ftd import ftd
+from recsys.losses.htd import htd
 from recsys.models import MF, Tables
-from recsys.rankings import GroupLists, top_items
-from recsys.sampling import rank_log_weights
+from recsys.models.rankings import top_items
+from recsys.sources.unkd import GroupLists
 from tests.recsys.laws import as_sets, assert_law, count_subsets, subset_law, toy
 
 USERS, ITEMS, ROWS = 9, 12, 20

@@ -13,7 +13,7 @@ from benchmarks.ranking.models import load
 from benchmarks.ranking.protocol import Protocol, cost
 from benchmarks.recsys import Series, main, parse
 from datasets.recommenders import load_interactions, skewed
-from recsys.interactions import check_same_ids
+from recsys.data.interactions import check_same_ids
 from recsys.losses import BPR, LogLoss
 from recsys.models import MF, LightGCN, Tables
 

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from graphkd import Cached, Distiller, fit, load
 from graphkd.core.rng import rng_state, seeded, set_rng_state
-from graphkd.gnn import accuracy
 from graphkd.losses import CE, KL
+from graphkd.tasks import accuracy
 from tests.core.models import Match, gcn, graph
 
 HARD = CE(where="train_mask")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from datasets.clicks import generated, keep_probability, load_clicks, thinned, with_tasks
-from recsys.rows import Rows
+from recsys.data.rows import Rows
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from graphkd import Distiller, Frozen, fit
-from graphkd.gnn import PLP, cpf, predict
+from graphkd.gnn import PLP, cpf
 from graphkd.losses import CE
+from graphkd.tasks import predict
 from tests.core.models import CLASSES, FEATURES, NODES, gcn, graph
 
 

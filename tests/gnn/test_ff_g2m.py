@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch_geometric.nn import MLP
 
 from graphkd import Distiller, fit
-from graphkd.gnn import ff_g2m, predict
+from graphkd.gnn import ff_g2m
 from graphkd.losses import CE
+from graphkd.tasks import predict
 from tests.core.models import CLASSES, FEATURES, NODES, gcn, graph
 
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from graphkd import fit, load
-from graphkd.gnn import Actions, FreeKD, FreeKDRounds, Shown, accuracy, freekd, freekd_objective, freekd_reward
+from graphkd.gnn import Actions, FreeKD, FreeKDRounds, Shown, freekd, freekd_objective, freekd_reward
 from graphkd.gnn.freekd import Round
 from graphkd.gnn.freekd_transfer import centre_similarity, freekd_transfer
+from graphkd.tasks import accuracy
 from tests.core.models import gcn, graph
 
 # Node 5 is isolated, the edge 1 -> 0 is there twice, node 3 has an edge to itself.

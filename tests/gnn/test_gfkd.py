@@ -11,9 +11,10 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import GCNConv, global_add_pool, global_mean_pool
 
 from graphkd import Distiller, fit
-from graphkd.gnn import FakeGraphs, Inversion, gfkd, gfkd_inversion, invert, predict
+from graphkd.gnn import FakeGraphs, Inversion, gfkd, gfkd_inversion, invert
 from graphkd.gnn.gfkd_inversion import EpochRates
 from graphkd.losses import CE
+from graphkd.tasks import predict
 
 WIDTH, CLASSES = 4, 2
 

@@ -5,8 +5,9 @@ import torch
 from torch_geometric.nn import MLP
 
 from graphkd import Cached, Distiller, Frozen, fit
-from graphkd.gnn import GLNNBatches, glnn, glnn_distiller, hold_out, predict
+from graphkd.gnn import GLNNBatches, glnn, glnn_distiller
 from graphkd.losses import CE
+from graphkd.tasks import hold_out, predict
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 
 

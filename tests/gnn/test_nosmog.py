@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch_geometric.nn import MLP
 
 from graphkd import Cached, Distiller, fit
-from graphkd.gnn import GLNNBatches, NOSMOGDistiller, adversarial_change, nosmog, predict
+from graphkd.gnn import GLNNBatches, NOSMOGDistiller, adversarial_change, nosmog
 from graphkd.losses import CE
+from graphkd.tasks import predict
 from tests.core.models import CLASSES, FEATURES, NODES, gcn, graph
 
 HIDDEN = ("lins.0", "convs.0")

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from graphkd import Distiller, fit
-from graphkd.gnn import PAM, TinyGNN, neighbour_distillation, peer_index, predict, sample_in_edges, tinygnn
+from graphkd.gnn import PAM, TinyGNN, neighbour_distillation, peer_index, sample_in_edges, tinygnn
 from graphkd.losses import CE
+from graphkd.tasks import predict
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 from tests.losses.example import EDGE_INDEX, EDGES, NODES, STUDENT, dot
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from graphkd import kernels
-from graphkd.kernels.gram_matrix import gram_reference
+from graphkd.kernels.pairs.gram import gram_reference
 from tests.kernels.graphs import Graph
 
 Kernel = Callable[..., Tensor]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphkd.kernels import segments
+from graphkd.kernels.edges import segments
 from tests.kernels.graphs import Graph
 
 

@@ -11,23 +11,23 @@ import torch
 from torch import Tensor
 
 from graphkd import kernels
-from graphkd.kernels import (
+from graphkd.kernels.edges import powers
+from graphkd.kernels.pairs import (
     affinities,
     angles,
     contrast,
     distance_matrices,
     distances,
     distributions,
-    divergences,
     grouped_gram,
-    pairs,
-    rankings,
     sampled,
     series,
-    sparse_powers,
+    similarity,
     spectral,
 )
-from graphkd.kernels.gram_matrix import gram_reference, row_forms_reference
+from graphkd.kernels.pairs.affinity_divergence import affinity_divergence_reference
+from graphkd.kernels.pairs.gram import gram_reference, row_forms_reference
+from graphkd.kernels.rankings import likelihood
 from tests.kernels import all_pairs, edge_cases, graph_relations
 from tests.kernels.case import Case
 from tests.kernels.graphs import Graph
@@ -95,8 +95,8 @@ CASES: dict[str, Case] = {
     **edge_cases.CASES,
     **{
         f"ranking_log_likelihood{'_floor' * bool(floor)}": Case(
-            _dense(rankings.ranking_log_likelihood, floor=floor),
-            _dense(rankings.ranking_log_likelihood_reference, floor=floor),
+            _dense(likelihood.ranking_log_likelihood, floor=floor),
+            _dense(likelihood.ranking_log_likelihood_reference, floor=floor),
             ("node", "row"),
         )
         for floor in (0.0, 2.0)
@@ -183,7 +183,7 @@ CASES: dict[str, Case] = {
     **{
         f"power_divergence_{power}": Case(
             graph_relations.powered(kernels.power_divergence, power),
-            graph_relations.powered(sparse_powers.power_divergence_reference, power),
+            graph_relations.powered(powers.power_divergence_reference, power),
             ("edge", "edge"),
         )
         for power in (1, 2, 3)
@@ -209,7 +209,7 @@ CASES: dict[str, Case] = {
     ),
     **{
         f"sampled_softplus_of_{held}": Case(
-            _sampled(kernels.sampled_softplus, held), _sampled(contrast.sampled_softplus_reference, held), ("node",)
+            _sampled(kernels.sampled_softplus, held), _sampled(sampled.sampled_softplus_reference, held), ("node",)
         )
         for held in (4, 100)  # memories small and large beside the sample
     },
@@ -230,7 +230,10 @@ CASES: dict[str, Case] = {
         f"affinity_divergence_{kernel}_{divergence}": Case(
             _dense(_of_positive(kernels.affinity_divergence), kernel=kernel, divergence=divergence, **knobs),
             _dense(
-                _of_positive(divergences.affinity_divergence_reference), kernel=kernel, divergence=divergence, **knobs
+                _of_positive(affinity_divergence_reference),
+                kernel=kernel,
+                divergence=divergence,
+                **knobs,
             ),
             ("node", "wider", "row", "row"),
             wide_result=True,
@@ -247,7 +250,7 @@ CASES: dict[str, Case] = {
     **{
         f"pair_divergence_{kernel}": Case(
             _dense(kernels.pair_divergence, kernel=kernel, sigma=1.5, degree=3, offset=0.5),
-            _dense(pairs.pair_divergence_reference, kernel=kernel, sigma=1.5, degree=3, offset=0.5),
+            _dense(similarity.pair_divergence_reference, kernel=kernel, sigma=1.5, degree=3, offset=0.5),
             ("node", "wider"),
         )
         for kernel in ("dot", "poly", "squared_euclidean", "euclidean", "rbf")

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from graphkd import kernels
-from graphkd.kernels import edge_distances, edges, local_structure, races, segments
-from graphkd.kernels.similarity import edge_similarity
+from graphkd.kernels.edges import distances, local_structure, products, segments
+from graphkd.kernels.edges.similarity import edge_similarity
+from graphkd.kernels.rankings import races
 from tests.kernels.case import Case
 from tests.kernels.graphs import Graph
 
@@ -64,11 +65,13 @@ def similarity_reference(
 
 
 CASES: dict[str, Case] = {
-    "edge_dot": Case(_on_layout(kernels.edge_dot), _on_layout(edges.edge_dot_reference), ("node", "node"), twice=True),
+    "edge_dot": Case(
+        _on_layout(kernels.edge_dot), _on_layout(products.edge_dot_reference), ("node", "node"), twice=True
+    ),
     **{
         f"edge_spmm{'_transposed' * transpose}": Case(
             _on_layout(kernels.edge_spmm, transpose=transpose),
-            _on_layout(edges.edge_spmm_reference, transpose=transpose),
+            _on_layout(products.edge_spmm_reference, transpose=transpose),
             ("edge", "node"),
             twice=True,
             rows=True,
@@ -77,13 +80,13 @@ CASES: dict[str, Case] = {
     },
     "edge_squared_distance": Case(
         _on_layout(kernels.edge_squared_distance),
-        _on_layout(edge_distances.edge_squared_distance_reference),
+        _on_layout(distances.edge_squared_distance_reference),
         ("node",),
         twice=True,
     ),
     "edge_l1_distance": Case(
         _on_layout(kernels.edge_l1_distance),
-        _on_layout(edge_distances.edge_l1_distance_reference),
+        _on_layout(distances.edge_l1_distance_reference),
         ("node",),
     ),
     "segment_log_softmax": Case(

@@ -1,8 +1,11 @@
 """Five nodes, written out, for the definition tests: formulas are evaluated on them again by slow loops."""
 
+import math
+
 import torch
 
 NODES = range(5)
+CLASSES = range(3)
 # (source, target): a duplicate edge, a self-loop; node 4 has no edge that enters, node 3 one alone.
 EDGES = [(0, 1), (2, 1), (0, 1), (4, 1), (1, 0), (3, 0), (2, 2), (0, 2), (1, 3)]
 EDGE_INDEX = torch.tensor(EDGES).t()
@@ -29,6 +32,24 @@ def unit(row):
 
 def dot(one, other):
     return sum(float(a) * float(b) for a, b in zip(one, other, strict=True))
+
+
+def distance(one, other):
+    return norm([float(a) - float(b) for a, b in zip(one, other, strict=True)])
+
+
+def softmax(row, temperature=1.0):
+    exps = [math.exp(float(z) / temperature) for z in row]
+    return [e / sum(exps) for e in exps]
+
+
+def sigmoid(z):
+    return 1 / (1 + math.exp(-float(z)))
+
+
+def divergence(p, q):
+    """KL of two distributions without zeros."""
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
 
 
 def approx(value):

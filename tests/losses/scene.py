@@ -14,6 +14,15 @@ from graphkd.core.loss import Entry
 from tests.kernels.graphs import EXAMPLE, Graph, normal
 
 Distance = Callable[[Tensor, Tensor, dict[str, Any]], Tensor]
+# What refuses a teacher of another width: a layer of the loss, in torch's own words, and losses without layers.
+MATMUL = "mat1 and mat2 shapes cannot be multiplied"
+SAME_WIDTH = r"'teacher' must be as wide as 'student' \(3\), got 4"
+LABELS_REFUSED = r"'y' must hold 6 integer labels, got torch.int64 of shape \(5,\)"
+
+
+def apart(student: Tensor, teacher: Tensor, batch: dict[str, Any]) -> Tensor:
+    """Total variation between the predicted classes; a ``Distance``."""
+    return (student.softmax(dim=1) - teacher.softmax(dim=1)).abs().sum()
 
 
 def labels(graph: Graph, width: int) -> dict[str, Tensor]:

@@ -5,8 +5,7 @@ import math
 import torch
 
 from graphkd.losses import discrimination, fooling
-from tests.losses.example import STUDENT, TEACHER, assert_value
-from tests.losses.test_response import sigmoid
+from tests.losses.example import STUDENT, TEACHER, assert_value, sigmoid
 
 OURS, THEIRS = STUDENT[:, 0], TEACHER[:4, 1]
 

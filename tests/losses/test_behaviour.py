@@ -19,10 +19,10 @@ from tests.losses.behaviour import Behaviour, subclasses
 GAMES = {FeatureAdversary}  # two sides' losses, each with the other held constant: its gradient is not its value's
 
 
-def load(package, prefix=""):
+def load(package, prefix="", part=""):
     """Import the modules of a package, so that the classes in them are known."""
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if module.name.startswith(prefix):
+        if module.name.startswith(prefix) and part in module.name:
             importlib.import_module(module.name)
 
 
@@ -30,7 +30,7 @@ def test_every_loss_has_a_case():
     """An entry of a ``Behaviour`` makes each public loss of the package."""
     load(graphkd)
     for room in ("losses", "schemes"):
-        load(tests, f"tests.{room}.test_")
+        load(tests, f"tests.{room}.", ".test_")
     covered = {type(case.make()) for kind in subclasses(Behaviour) for case in kind.cases.values()}
     losses = {kind for kind in subclasses(Loss) if kind.__module__.startswith("graphkd.")} - {Sum, *GAMES}
     assert len(losses) >= 10

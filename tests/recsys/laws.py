@@ -1,4 +1,4 @@
-"""What the tests of samplers share: the golden laws, brute force, and the chi-square test."""
+"""What the tests share: the golden laws, brute force, the chi-square test, and a model without tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import stats
+from torch import Tensor
 
-from recsys.interactions import Interactions
+from recsys import Interactions
+from recsys.models import Recommender
 
 GOLDEN = Path(__file__).parent.parent / "golden"
+
+
 LEAST_P = 1e-4  # one false alarm in 10,000 draws of the seed
 
 
@@ -76,3 +80,17 @@ def as_sets(pairs):
     for user, item in zip(*(each.tolist() for each in pairs.pairs()), strict=True):
         sets[user].add(item)
     return sets
+
+
+class Pairwise(Recommender):
+    """A model without tables."""
+
+    has_tables = False
+
+    def __init__(self, num_users=6, num_items=9):
+        super().__init__(num_users, num_items)
+        self.user, self.item = torch.nn.Embedding(num_users, 3), torch.nn.Embedding(num_items, 3)
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        return self.dropout(self.user(users) * self.item(items)).sum(dim=-1).tanh()

@@ -15,13 +15,13 @@ import torch
 
 from graphkd import Distiller, Frozen, fit
 from recsys import bridge
-from recsys.batches import RankingBatches
+from recsys._repairs import repaired
+from recsys.data.batches import RankingBatches
+from recsys.data.interactions import check_same_ids
 from recsys.evaluate import METRICS, full_ranking
-from recsys.interactions import check_same_ids
 from recsys.losses import BPR, RRD, LogLoss
 from recsys.models import show, tables_of
-from recsys.rankings import top_items
-from recsys.repairs import repaired
+from recsys.models.rankings import top_items
 from recsys.sources import RRDLists
 
 pytestmark = pytest.mark.usefixtures("recbole")

@@ -10,8 +10,8 @@ import warnings
 import numpy as np
 import pytest
 
-from recsys import repairs
-from recsys.repairs import dok_update, numpy_names, repaired
+from recsys import _repairs as repairs
+from recsys._repairs import dok_update, numpy_names, repaired
 
 
 def names():
@@ -20,7 +20,7 @@ def names():
 
 def test_nothing_happens_on_import():
     code = (
-        "import sys, numpy, recsys.repairs, recsys.bridge; "
+        "import sys, numpy, recsys._repairs, recsys.bridge; "
         "assert 'recbole' not in sys.modules; assert not {'float', 'float_', 'int'} & set(vars(numpy))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,7 +13,7 @@ from graphkd.losses import KL
 from graphkd.schemes import Adversarial, Progressive, adversarial_adaptation, changed
 from tests.core.models import CLASSES, Labels, gcn, graph
 from tests.kernels.graphs import normal
-from tests.losses.test_response import softmax
+from tests.losses.example import softmax
 
 SOURCE, TARGET = (2 * normal(rows, 3, dtype=torch.float64, seed=seed) for rows, seed in ((5, 1), (4, 2)))
 Y = torch.tensor([0, 2, 1, 1, 0])

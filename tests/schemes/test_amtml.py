@@ -12,8 +12,7 @@ from graphkd import Frozen
 from graphkd.losses import cross_entropy, kl, rkd_angle, rkd_distance
 from graphkd.schemes import AMTML, AdaptiveWeights, Hint, amtml, amtml_student, soft_target
 from tests.core.models import gcn, graph
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value
-from tests.losses.test_response import CLASSES, softmax
+from tests.losses.example import CLASSES, LABELS, NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value, softmax
 
 TEACHERS = torch.stack([TEACHER, TEACHER.flip(0)])
 

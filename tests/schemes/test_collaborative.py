@@ -21,8 +21,7 @@ from graphkd.schemes import (
     naive_target,
 )
 from tests.core.models import gcn, graph
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER
-from tests.losses.test_response import CLASSES, softmax
+from tests.losses.example import CLASSES, LABELS, NODES, STUDENT, TEACHER, softmax
 
 LOGITS = torch.stack([STUDENT, TEACHER, STUDENT - TEACHER])
 

@@ -24,10 +24,9 @@ from graphkd.schemes import (
     with_ids,
 )
 from tests.core.models import CLASSES, NODES, gcn, graph
+from tests.losses.example import CLASSES as EACH_CLASS
 from tests.losses.example import NODES as ROWS
-from tests.losses.example import TEACHER
-from tests.losses.test_response import CLASSES as EACH_CLASS
-from tests.losses.test_response import softmax
+from tests.losses.example import TEACHER, softmax
 
 
 class Spy(nn.Module):

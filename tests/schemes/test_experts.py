@@ -9,7 +9,7 @@ from graphkd import Frozen, fit
 from graphkd.losses import cross_entropy, kl
 from graphkd.schemes import CollaborativeExperts, adversarial_adaptation, changed
 from tests.core.models import gcn, graph
-from tests.losses.test_response import softmax
+from tests.losses.example import softmax
 from tests.schemes.test_adaptation import discriminator
 
 

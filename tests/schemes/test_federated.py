@@ -30,8 +30,7 @@ from graphkd.schemes.federated import (
 )
 from tests.kernels.graphs import QUICK, normal
 from tests.losses.behaviour import Behaviour, Case
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value
-from tests.losses.test_response import CLASSES, softmax
+from tests.losses.example import CLASSES, LABELS, NODES, STUDENT, TEACHER, assert_value, softmax
 
 TEACHERS = torch.stack([TEACHER, 2 * STUDENT.flip(0), TEACHER.flip(1)])
 WEIGHTS = torch.tensor([1.0, 3.0, 4.0], dtype=torch.float64)

@@ -9,9 +9,9 @@ import torch
 
 from graphkd import Cached, Distiller, fit
 from graphkd.core.ensemble import Ensemble
-from graphkd.gnn import accuracy
 from graphkd.losses import CE, SoftCE
 from graphkd.schemes import Together, born_again, shuffle_others, soft_target
+from graphkd.tasks import accuracy
 from tests.core.models import gcn, graph
 
 HARD = CE(where="train_mask")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from graphkd import Frozen
-from graphkd.gnn import accuracy
 from graphkd.losses import cross_entropy, logit_mse
 from graphkd.schemes import Together, changed, each_its_own, shared_trunk, soft_target, tmkd
+from graphkd.tasks import accuracy
 from tests.core.models import gcn, graph
 
 TEACHERS = [gcn(11), gcn(12)]

@@ -10,8 +10,7 @@ import torch
 from graphkd import fit
 from graphkd.schemes import KDGAN, pair_discrimination, pair_policy
 from tests.core.models import gcn, graph
-from tests.losses.example import STUDENT, TEACHER
-from tests.losses.test_response import sigmoid
+from tests.losses.example import STUDENT, TEACHER, sigmoid
 
 PAIRS = torch.tensor([[0, 2], [4, 1], [3, 0], [0, 2]])
 REAL = torch.tensor([1, 0, 1, 0])

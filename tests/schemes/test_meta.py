@@ -13,8 +13,7 @@ from graphkd.losses import cross_entropy, kl
 from graphkd.schemes import MetaDistil, Turns, metadistil, metadistil_loss, pilot_step, quizzed
 from graphkd.schemes.meta import Turn
 from tests.core.models import gcn, graph
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value
-from tests.losses.test_response import CLASSES, softmax
+from tests.losses.example import CLASSES, LABELS, NODES, STUDENT, TEACHER, assert_value, softmax
 
 
 def test_metadistil_loss():

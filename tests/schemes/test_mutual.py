@@ -9,7 +9,7 @@ import torch
 
 from graphkd import fit
 from graphkd.losses import crd, kl
-from graphkd.losses.contrast import crd_log_normaliser
+from graphkd.losses.information.crd import crd_log_normaliser
 from graphkd.schemes import (
     Adversaries,
     AttendedFeatures,
@@ -22,8 +22,7 @@ from graphkd.schemes import (
     soft_target,
 )
 from tests.core.models import gcn, graph
-from tests.losses.example import NODES, STUDENT, TEACHER, dot
-from tests.losses.test_response import CLASSES, softmax
+from tests.losses.example import CLASSES, NODES, STUDENT, TEACHER, dot, softmax
 
 LOGITS = torch.stack([STUDENT, TEACHER, STUDENT - TEACHER])
 HIDDEN = [TEACHER, STUDENT * 2, TEACHER - 1]

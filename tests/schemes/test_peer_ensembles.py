@@ -18,8 +18,7 @@ from graphkd.schemes import (
     shared_trunk,
 )
 from tests.core.models import CLASSES, gcn, graph
-from tests.losses.example import NODES, STUDENT, TEACHER, dot
-from tests.losses.test_response import softmax
+from tests.losses.example import NODES, STUDENT, TEACHER, dot, softmax
 
 LOGITS = torch.stack([STUDENT, TEACHER, STUDENT - TEACHER])
 SCORES = torch.stack([STUDENT[:, 0], TEACHER[:, 1], -STUDENT[:, 2]], dim=1)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from graphkd.gnn import accuracy
 from graphkd.schemes.augment import changed
 from graphkd.schemes.private import log_moments, noisy_votes, pate, privacy_spent, private_teachers, wrong_vote_bound
+from graphkd.tasks import accuracy
 
 COUNTS = torch.tensor([[180.0, 15.0, 5.0], [70.0, 66.0, 64.0], [0.0, 200.0, 0.0]], dtype=torch.float64)
 

@@ -7,8 +7,7 @@ import torch
 
 from graphkd.schemes import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
 from tests.kernels.graphs import normal
-from tests.losses.example import NODES, STUDENT, TEACHER, dot, norm
-from tests.losses.test_response import softmax
+from tests.losses.example import NODES, STUDENT, TEACHER, dot, norm, softmax
 
 LOGITS = 2 * normal(12, 3, dtype=torch.float64, seed=4)
 

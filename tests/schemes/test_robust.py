@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from graphkd import Distiller, fit
-from graphkd.gnn import accuracy
 from graphkd.losses import CE, KL, cross_entropy, kl
-from graphkd.losses.perturbation import adversarial_change
+from graphkd.losses._perturbation import adversarial_change
 from graphkd.schemes.augment import changed
 from graphkd.schemes.robust import RobustDistiller, ard, attacked, defensive
+from graphkd.tasks import accuracy
 from tests.core.models import gcn, graph
 from tests.losses.example import LABELS, STUDENT, TEACHER
 

@@ -13,7 +13,7 @@ from graphkd.schemes import SSKD, SSKDKnobs, reliable_rows, self_supervised, ssk
 from graphkd.schemes.self_supervised import own_object, relations
 from tests.core.models import gcn, graph
 from tests.kernels.graphs import normal
-from tests.losses.test_response import softmax
+from tests.losses.example import softmax
 
 S, T = (2 * normal(12, 4, dtype=torch.float64, seed=seed) for seed in (1, 2))
 S_FEATURES, T_FEATURES = (normal(12, 5, dtype=torch.float64, seed=seed) for seed in (3, 4))

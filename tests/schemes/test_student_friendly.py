@@ -10,9 +10,8 @@ from torch_geometric.nn import GCNConv
 from graphkd.losses import cross_entropy
 from graphkd.schemes import StudentFriendly, sftn_loss, student_friendly
 from tests.core.models import CLASSES, gcn, graph
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value
-from tests.losses.test_response import CLASSES as EACH_CLASS
-from tests.losses.test_response import softmax
+from tests.losses.example import CLASSES as EACH_CLASS
+from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value, softmax
 
 BRANCHES = torch.stack([STUDENT, STUDENT.flip(0)])
 

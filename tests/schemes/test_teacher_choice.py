@@ -12,8 +12,7 @@ from graphkd.losses import cross_entropy, kl
 from graphkd.schemes import TeacherChoice, TeacherPolicy, policy_loss, teacher_states
 from tests.core.models import CLASSES, gcn, graph
 from tests.kernels.graphs import normal
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value
-from tests.losses.test_response import softmax
+from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value, softmax
 
 TEACHERS = torch.stack([TEACHER, STUDENT.flip(0)])
 

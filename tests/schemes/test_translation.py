@@ -13,7 +13,7 @@ from graphkd import Distiller, Frozen, Loss, fit
 from graphkd.losses import CE
 from graphkd.schemes import Translation, Translator, Translators, bidirectional, changed, cycada, translated
 from tests.core.models import CLASSES, FEATURES, gcn, graph
-from tests.losses.test_response import softmax
+from tests.losses.example import softmax
 from tests.schemes.test_adaptation import binary, discriminator, domains
 
 

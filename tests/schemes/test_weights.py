@@ -21,9 +21,7 @@ from graphkd.schemes import (
     vote_triplets,
 )
 from tests.kernels.graphs import normal
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value
-from tests.losses.test_objective import distance
-from tests.losses.test_response import CLASSES, softmax
+from tests.losses.example import CLASSES, LABELS, NODES, STUDENT, TEACHER, assert_value, distance, softmax
 
 TEACHERS = torch.stack([TEACHER, TEACHER.flip(0), 2 * STUDENT.flip(1)])
 EACH = range(3)

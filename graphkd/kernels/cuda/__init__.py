@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphkd.kernels.contrast import _product_logsumexp
-from graphkd.kernels.contrast import _pull as _logsumexp_pull
 from graphkd.kernels.cuda import contrast, edges, local_structure, pairs, races, rankings, segments
-from graphkd.kernels.edge_distances import _edge_l1_distance, _edge_l1_pull, _edge_squared_distance, _edge_totals
-from graphkd.kernels.edges import _edge_dot, _edge_spmm
-from graphkd.kernels.local_structure import _local_structure, _local_structure_pull
+from graphkd.kernels.edges.distances import _edge_l1_distance, _edge_l1_pull, _edge_squared_distance, _edge_totals
+from graphkd.kernels.edges.local_structure import _local_structure, _local_structure_pull
+from graphkd.kernels.edges.products import _edge_dot, _edge_spmm
+from graphkd.kernels.edges.segments import _edge_kl, _segment_log_softmax, _segment_sum
 from graphkd.kernels.operators import register_cuda
-from graphkd.kernels.pairs import _pair_divergence, _pair_pull
-from graphkd.kernels.races import _race_top_k
-from graphkd.kernels.rankings import _ranking_backward, _ranking_log_likelihood
-from graphkd.kernels.segments import _edge_kl, _segment_log_softmax, _segment_sum
+from graphkd.kernels.pairs.contrast import _product_logsumexp
+from graphkd.kernels.pairs.contrast import _pull as _logsumexp_pull
+from graphkd.kernels.pairs.similarity import _pair_divergence, _pair_pull
+from graphkd.kernels.rankings.likelihood import _ranking_backward, _ranking_log_likelihood
+from graphkd.kernels.rankings.races import _race_top_k
 
 BODIES: dict[Any, Callable[..., Any]] = {
     _edge_dot: edges.edge_dot,

@@ -17,7 +17,7 @@ from torch import Tensor
 from graphkd.kernels.cuda.common import Compiled, block_size, each_dtype, launch
 from graphkd.kernels.cuda.edges import EDGES, LARGEST_WIDTH, edge_block, pair_values_of, symmetric_pull, tile_warps
 from graphkd.kernels.cuda.segments import BLOCK, statistics
-from graphkd.kernels.similarity import PAIR_VALUES, inverse_norms
+from graphkd.kernels.edges.similarity import PAIR_VALUES, inverse_norms
 
 
 @triton.jit

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graphkd.kernels.cuda.common import Compiled, block_size, launch
 from graphkd.kernels.cuda.tiles import FEATURES, SLICE, load_tile, narrowed, padded, parts, product_tile
-from graphkd.kernels.pairs import _prepare
+from graphkd.kernels.pairs.similarity import _prepare
 
 _PRODUCTS = ("dot", "poly")
 _TILE = {"ROWS": 64, "COLUMNS": 64, "FEATURES": FEATURES}

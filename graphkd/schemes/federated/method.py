@@ -16,7 +16,7 @@ from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
-from graphkd.losses.response import CE
+from graphkd.losses.response.ce import CE
 
 if TYPE_CHECKING:
     from graphkd.schemes.federated.participant import Participant

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen
-from graphkd.losses.decoupled import NCKD
-from graphkd.losses.response import CE, KL
-from graphkd.losses.soft_targets import SoftCE
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
+from graphkd.losses.response.nckd import NCKD
+from graphkd.losses.response.soft_ce import SoftCE
 from graphkd.schemes.certainty import certainty
 from graphkd.schemes.federated.aggregate import quantise
 from graphkd.schemes.federated.method import Message, Method, labels, stack

@@ -11,7 +11,8 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_labels, check_same_shape, choose
-from graphkd.losses.response import cross_entropy, kl
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
 from graphkd.schemes.weights import check_stack, class_credibility, selective_distillation, soft_target
 
 Fusion = Literal["logits", "probabilities", "losses"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphkd.kernels import EdgeLayout
 from graphkd.kernels.cuda import BODIES
-from graphkd.kernels.segments import segment_log_softmax_reference
+from graphkd.kernels.edges.segments import segment_log_softmax_reference
 from tests.kernels.graphs import EXAMPLE, NO_EDGES, ONE_NODE, Graph, assert_close
 
 # Node 3 has 40 in-edges, several chunks however rows are cut; nodes 1 and 6 have none.

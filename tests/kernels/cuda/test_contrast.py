@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from graphkd.kernels import contrast
 from graphkd.kernels.cuda import contrast as launches
 from graphkd.kernels.cuda import tiles
+from graphkd.kernels.pairs import contrast
 from tests.kernels.cuda.calls import DTYPES
 from tests.kernels.cuda.dense import check, matrix
 from tests.kernels.graphs import assert_close

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graphkd.kernels import edge_distances, edges
 from graphkd.kernels.cuda import chunks
+from graphkd.kernels.edges import distances, products
 from tests.kernels.cuda.calls import DTYPES, GRAPHS, Call, Inputs
 
 
 def l1_gradient(inputs: Inputs) -> torch.Tensor:
     x = inputs.x.clone().requires_grad_()
-    value = edge_distances.edge_l1_distance_reference(x, inputs.layout)
+    value = distances.edge_l1_distance_reference(x, inputs.layout)
     return torch.autograd.grad(value, x, inputs.values)[0]
 
 
@@ -24,33 +24,33 @@ def totals(inputs: Inputs) -> torch.Tensor:
 
 CALLS = {
     "dot": Call(
-        edges._edge_dot,
+        products._edge_dot,
         lambda i: (i.x, i.y, *i.layout.rows),
-        lambda i: edges.edge_dot_reference(i.x, i.y, i.layout),
+        lambda i: products.edge_dot_reference(i.x, i.y, i.layout),
     ),
     "squared_distance": Call(
-        edge_distances._edge_squared_distance,
+        distances._edge_squared_distance,
         lambda i: (i.x, *i.layout.rows),
-        lambda i: edge_distances.edge_squared_distance_reference(i.x, i.layout),
+        lambda i: distances.edge_squared_distance_reference(i.x, i.layout),
     ),
     "l1_distance": Call(
-        edge_distances._edge_l1_distance,
+        distances._edge_l1_distance,
         lambda i: (i.x, *i.layout.rows),
-        lambda i: edge_distances.edge_l1_distance_reference(i.x, i.layout),
+        lambda i: distances.edge_l1_distance_reference(i.x, i.layout),
     ),
     "l1_distance_backward": Call(
-        edge_distances._edge_l1_pull, lambda i: (i.values.float(), i.x, *i.layout.rows), l1_gradient
+        distances._edge_l1_pull, lambda i: (i.values.float(), i.x, *i.layout.rows), l1_gradient
     ),
-    "totals": Call(edge_distances._edge_totals, lambda i: (i.values.float(), *i.layout.rows), totals),
+    "totals": Call(distances._edge_totals, lambda i: (i.values.float(), *i.layout.rows), totals),
     "spmm": Call(
-        edges._edge_spmm,
+        products._edge_spmm,
         lambda i: (i.values, i.x, *i.layout.rows, False),
-        lambda i: edges.edge_spmm_reference(i.values, i.x, i.layout),
+        lambda i: products.edge_spmm_reference(i.values, i.x, i.layout),
     ),
     "spmm_transposed": Call(
-        edges._edge_spmm,
+        products._edge_spmm,
         lambda i: (i.values, i.x, *i.layout.rows, True),
-        lambda i: edges.edge_spmm_reference(i.values, i.x, i.layout, transpose=True),
+        lambda i: products.edge_spmm_reference(i.values, i.x, i.layout, transpose=True),
     ),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)

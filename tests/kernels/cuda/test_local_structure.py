@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from graphkd.kernels import local_structure
 from graphkd.kernels.cuda import chunks
+from graphkd.kernels.edges import local_structure
 from graphkd.losses import LSP
 from tests.kernels.cuda.calls import DTYPES, GRAPHS, HUGE_COLUMN, Call, Inputs
 from tests.kernels.graphs import assert_close

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graphkd.kernels import pairs
 from graphkd.kernels.cuda import pairs as launches
 from graphkd.kernels.cuda import tiles
+from graphkd.kernels.pairs import similarity
 from tests.kernels.cuda.calls import DTYPES
 from tests.kernels.cuda.dense import check, matrix
 from tests.kernels.graphs import assert_close
@@ -19,10 +19,10 @@ each_kernel = pytest.mark.parametrize("kernel", KERNELS)
 def check_both(student, teacher, kernel, dtype, degree=3):
     """Forward and backward."""
     s, knobs = student.double().requires_grad_(), {"sigma": 1.5, "degree": degree, "offset": 0.5}
-    value = pairs.pair_divergence_reference(s, teacher.double(), kernel, **knobs)
+    value = similarity.pair_divergence_reference(s, teacher.double(), kernel, **knobs)
     arguments = student, teacher, kernel, *knobs.values()
-    check(pairs._pair_divergence, arguments, value, dtype=torch.float32)
-    check(pairs._pair_pull, arguments, *torch.autograd.grad(value, s), dtype=dtype)
+    check(similarity._pair_divergence, arguments, value, dtype=torch.float32)
+    check(similarity._pair_pull, arguments, *torch.autograd.grad(value, s), dtype=dtype)
 
 
 @each_kernel
@@ -58,7 +58,7 @@ def test_near_duplicates(device):
     student = torch.cat([one + 100, one + 100 + 1e-3, -one])
     teacher = torch.cat([student[:1], student[:1], student[2:]])  # the only difference is the tiny distance
     got = launches.pair_divergence(student, teacher, "euclidean", 1.0, 2, 0.0)
-    want = pairs.pair_divergence_reference(student.double(), teacher.double(), "euclidean")
+    want = similarity.pair_divergence_reference(student.double(), teacher.double(), "euclidean")
     torch.testing.assert_close(got.double(), want, rtol=1e-2, atol=0)
 
 

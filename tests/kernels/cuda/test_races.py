@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from graphkd.kernels import races
 from graphkd.kernels.cuda import races as launches
+from graphkd.kernels.rankings import races
 from tests.kernels.cuda.calls import DTYPES
 from tests.kernels.cuda.dense import matrix
 

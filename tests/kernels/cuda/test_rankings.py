@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from graphkd.kernels import rankings
 from graphkd.kernels.cuda import rankings as launches
+from graphkd.kernels.rankings import likelihood
 from tests.kernels.cuda.calls import DTYPES
 from tests.kernels.cuda.dense import check, matrix
 from tests.kernels.graphs import assert_close
@@ -17,11 +17,11 @@ from tests.kernels.graphs import assert_close
 def check_both(scores, rest, floor, dtype=torch.float32):
     """Forward and backward."""
     s, r = (x.double().requires_grad_() for x in (scores, rest))
-    value = rankings.ranking_log_likelihood_reference(s, r, floor)
-    check(rankings._ranking_log_likelihood, (scores, rest, floor), value, dtype=torch.float32)
-    denominators = rankings._ranking_log_likelihood.aten(scores, rest, floor)[1]
+    value = likelihood.ranking_log_likelihood_reference(s, r, floor)
+    check(likelihood._ranking_log_likelihood, (scores, rest, floor), value, dtype=torch.float32)
+    denominators = likelihood._ranking_log_likelihood.aten(scores, rest, floor)[1]
     pulls = torch.autograd.grad(value.sum(), (s, r))
-    check(rankings._ranking_backward, (scores, rest, denominators, floor), *pulls, dtype=dtype)
+    check(likelihood._ranking_backward, (scores, rest, denominators, floor), *pulls, dtype=dtype)
 
 
 @pytest.mark.parametrize("floor", [0.0, 2.0])
@@ -46,7 +46,7 @@ def test_scores_far_apart_stay_finite(device):
     scores = torch.tensor([[900.0, -900.0, 0.0, 500.0, -1e5], [-1e4, -2e4, -3e4, -3e4, -4e4]], device=device)
     rest = torch.tensor([-1e5, 3e4], device=device)
     s, r = (x.double().requires_grad_() for x in (scores, rest))
-    want = rankings.ranking_log_likelihood_reference(s, r, 0.0)
+    want = likelihood.ranking_log_likelihood_reference(s, r, 0.0)
     values, denominators = launches.ranking_log_likelihood(scores, rest, 0.0)
     assert_close(values, want)
     pulls = launches.ranking_log_likelihood_backward(scores, rest, denominators, 0.0)

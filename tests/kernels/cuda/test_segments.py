@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from graphkd.kernels import edge_layout, segments
+from graphkd.kernels import edge_layout
 from graphkd.kernels.cuda import chunks
 from graphkd.kernels.cuda import segments as launches
+from graphkd.kernels.edges import segments
 from tests.kernels.cuda.calls import DTYPES, GRAPHS, Call, Inputs
 from tests.kernels.graphs import assert_close
 

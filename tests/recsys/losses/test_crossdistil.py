@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.losses import (
-    CrossDistil,
+from recsys.losses import CrossDistil
+from recsys.losses.crossdistil import (
     calibrate,
     calibration_loss,
     corrected,

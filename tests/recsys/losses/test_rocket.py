@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.losses import Rocket, distillation, rocket, rocket_kd
+from recsys.losses import Rocket
+from recsys.losses.rocket import distillation, rocket, rocket_kd
 
 
 def logits(*shape: int) -> tuple[Tensor, Tensor]:

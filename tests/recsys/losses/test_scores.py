@@ -9,8 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.losses import bpr, cd, hetcomp_overall, hetcomp_rank, log_loss, rd, rrd, unkd
-from recsys.losses.pointwise import position_weights
+from recsys.losses.bpr import bpr
+from recsys.losses.cd import cd
+from recsys.losses.hetcomp import hetcomp_overall, hetcomp_rank
+from recsys.losses.log_loss import log_loss
+from recsys.losses.rd import position_weights, rd
+from recsys.losses.rrd import rrd
+from recsys.losses.unkd import unkd
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 

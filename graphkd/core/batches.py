@@ -1,0 +1,119 @@
+"""One batch or any loader of them: going through either, rows by node id, and batches changed as they are drawn."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkd.core.view import Batch, names
+
+
+def batches(data: Batch | Iterable[Batch]) -> Iterator[Any]:
+    """Go once through ``data``: the one batch that it is, or a loader's batches."""
+    if names(data) is not None:
+        yield data
+    else:
+        yield from data  # type: ignore[misc]
+
+
+def first_batch(data: Batch | Iterable[Batch]) -> Any:
+    """Draw the first batch; ValueError where there is none."""
+    for batch in batches(data):
+        return batch
+    raise ValueError("'data' must give at least one batch, got none")
+
+
+def changed(batch: Batch, **entries: Any) -> Any:
+    """Copy a batch, shallowly, with other entries; the batch itself stays."""
+    other: Any = copy.copy(batch)
+    for name, entry in entries.items():
+        other[name] = entry
+    return other
+
+
+def on_device(batch: Any, device: torch.device) -> Any:
+    """Copy a batch to a device; the batch itself where all its tensors are there."""
+    moved = {
+        name: batch[name].to(device)
+        for name in names(batch) or ()
+        if isinstance(batch[name], Tensor) and batch[name].device != device
+    }
+    return changed(batch, **moved) if moved else batch
+
+
+def count_rows(batch: Batch) -> int:
+    """Count the rows of a batch: those of ``n_id``, ``x`` or ``y``, whichever it has first."""
+    for name in ("n_id", "x", "y"):
+        if name in batch:
+            return int(batch[name].size(0))
+    raise ValueError(f"a batch must have 'n_id', 'x' or 'y', for its rows to be counted; it has {names(batch)}")
+
+
+def node_ids(batch: Batch) -> Tensor:
+    """Ids of the nodes that a batch's rows are about: its ``n_id``, or numbers from 0 on, (n,)."""
+    if "n_id" in batch:
+        ids: Tensor = batch["n_id"]
+        return ids
+    device = next((batch[name].device for name in ("x", "y") if name in batch), torch.device("cpu"))
+    return torch.arange(count_rows(batch), device=device)
+
+
+def with_ids(batch: Batch) -> Any:
+    """Make a batch say which rows it has: its own ``n_id``, or numbers from 0 on."""
+    return batch if "n_id" in batch else changed(batch, n_id=node_ids(batch))
+
+
+def own_rows(batch: Batch) -> int:
+    """Count the rows that a batch answers for: the seeds of a neighbour-sampled one, else all."""
+    return int(batch["batch_size"]) if "batch_size" in batch else count_rows(batch)
+
+
+class Mapped:
+    """``data`` with every batch put through a function as it is drawn; epochs and state go through to ``data``."""
+
+    def __init__(self, data: Batch | Iterable[Batch], function: Callable[[Any], Any]) -> None:
+        self.data: Any = data
+        self.function = function
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in batches(self.data):
+            yield self.function(batch)
+
+    def __len__(self) -> int:
+        return 1 if names(self.data) is not None else len(self.data)
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell ``data`` how far training is, if it wants to know."""
+        tell = getattr(self.data, "set_epoch", None)
+        if tell is not None:
+            tell(epoch, epochs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What ``data`` must go on with, if it keeps anything."""
+        return self.data.state_dict() if hasattr(self.data, "state_dict") else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict`` left off."""
+        if hasattr(self.data, "load_state_dict"):
+            self.data.load_state_dict(state)
+
+
+def mapped(data: Any, function: Callable[[Any], Any]) -> Any:
+    """Put one batch through a function now, a loader's batches as they are drawn."""
+    return function(data) if names(data) is not None else Mapped(data, function)
+
+
+def positions(batch: Batch, ids: Tensor) -> Tensor:
+    """Rows of a batch whose nodes are among ``ids``, as often as they stand there; of a sampled batch its seeds alone.
+
+    A batch without ``n_id`` is the whole graph, whose rows are the ids themselves, in their order.
+    """
+    if "n_id" not in batch:
+        return ids
+    own: Tensor = batch["n_id"][: own_rows(batch)]
+    counts = torch.bincount(ids.to(own.device), minlength=int(own.max()) + 1 if own.numel() else 1)[own]
+    return torch.repeat_interleave(torch.arange(own.numel(), device=own.device), counts)

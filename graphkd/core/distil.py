@@ -1,0 +1,132 @@
+"""From what a user gives to a run, and from the run to its result: what both ``distil`` share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from graphkd.core.card import architecture, described, versions
+from graphkd.core.catalogue import Catalogue
+from graphkd.core.distilled import Distilled
+from graphkd.core.door import check_data, check_models, check_needs, check_refused
+from graphkd.core.loss import Loss
+from graphkd.core.method import Method, as_method, check_settings
+from graphkd.core.problem import Problem
+from graphkd.core.run import Run
+from graphkd.core.teachers import Frozen
+
+
+def distilled(
+    catalogue: Catalogue,
+    method: Any,
+    student: Any,
+    teacher: Any,
+    data: Any,
+    task: Any,
+    *,
+    hidden: Any = None,
+    call: Any = None,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    device: torch.device | str | None = None,
+    log: Callable[[dict[str, Any]], None] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    problem_type: type[Problem] = Problem,
+    **options: Any,
+) -> Distilled:
+    """Run a method on checked copies of what was given; ``options`` are those of ``fit`` that were asked for."""
+    if resume and checkpoint is None:
+        raise ValueError("'resume' needs the folder of the run: give 'checkpoint', got None")
+    chosen, own = _chosen(method, catalogue, dict(settings or {}))
+    teachers = _listed(teacher)
+    check_models(chosen, student, teachers)
+    check_needs(chosen, own, hidden)
+    check_refused(chosen, task, teachers, data, call)
+    data = task.prepare(data)
+    check_data(chosen, data)
+    given = problem_type(
+        _moved(student, device),
+        [_moved(each, device) for each in teachers],
+        data,
+        task,
+        hidden=_each_side(hidden, len(teachers)),
+        calls=_each_side(call, len(teachers)),
+        seed=seed,
+    )
+    folder = Path(checkpoint) if checkpoint is not None else None
+    asked = {name: value for name, value in options.items() if value is not None}
+    run = Run(chosen, given, asked, folder=folder, resume=resume, log=log)
+    about = {"method": chosen.name, "settings": {**chosen.settings, **own}, "seed": seed, "data": data}
+    about |= {"teachers": teachers}
+    card = {name: _settings(value) if name == "settings" else described(value) for name, value in about.items()}
+    card["student"] = architecture(given.student)
+    model = run(own, card)
+    scores = task.scores(model, given.data, given.call_of(model))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    card |= {"model": type(model).__name__, "parameters": parameters, "task": task.kind, "options": _settings(asked)}
+    return Distilled(model, scores, chosen.name, run.history, {**card, "versions": versions(), "scores": scores})
+
+
+def _chosen(method: Any, catalogue: Catalogue, settings: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
+    """The method that was named, given, or is a loss, and its settings, modules among them copied."""
+    if isinstance(method, Loss):
+        if settings:
+            raise TypeError(f"a loss is the whole objective and has no settings, got {sorted(settings)}")
+        chosen, settings = Method(name="loss", teacher=False, function=_given_loss), {"loss": method}
+    else:
+        chosen = catalogue.find(method) if isinstance(method, str) else as_method(method)
+    check_settings(chosen, settings)
+    return chosen, {name: _copied(value) for name, value in settings.items()}
+
+
+def _given_loss(_: Problem, *, loss: Loss) -> Loss:
+    return loss
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_copied(each) for each in value)
+    return copy.deepcopy(value) if isinstance(value, nn.Module) else value
+
+
+def _listed(teacher: Any) -> list[Any]:
+    """The teachers that were given: none, one, or several."""
+    if teacher is None:
+        return []
+    found = list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
+    for each in found:
+        if not isinstance(each, (nn.Module, Frozen)):
+            raise TypeError(f"'teacher' must be a module or a teacher, or a list of such, got {type(each).__name__}")
+    return found
+
+
+def _each_side(value: Any, teachers: int) -> list[Any]:
+    """A value of the student and of each teacher; one value is for all."""
+    if not isinstance(value, (list, tuple)):
+        return [value] * (1 + teachers)
+    if len(value) == 2:
+        return [value[0], *[value[1]] * teachers]
+    if len(value) != 1 + teachers:
+        raise ValueError(
+            f"'hidden' and 'call' are one value, a pair (student, teacher), or one for the student and each of "
+            f"{teachers} teachers, got {len(value)}"
+        )
+    return list(value)
+
+
+def _moved(model: Any, device: torch.device | str | None) -> Any:
+    """A copy of a module on a device; what is no module, or is there already, as it is."""
+    if device is None or not isinstance(model, nn.Module):
+        return model
+    there = all(parameter.device == torch.device(device) for parameter in model.parameters())
+    return model if there else copy.deepcopy(model).to(device)
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: described(value) for name, value in values.items()}

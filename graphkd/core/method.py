@@ -1,0 +1,173 @@
+"""A method: a named way from student, teacher, data and task to a trained student; its metadata stand beside it."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+SPAN = 30.0  # the search space of a hyper-parameter: this factor to both sides of the published value
+
+# What a method may need beside student, teacher and data -> what that is, and how it is given.
+NEEDS: Mapping[str, tuple[str, str]] = {
+    "hidden": ("the path of a hidden layer of student and teacher", "hidden='convs.0' or hidden=('lins.0', 'convs.0')"),
+    "edges": ("edges, as 'edge_index'", "data.edge_index = ..."),
+    "whole graph": ("the whole graph as one batch", "data in place of a loader"),
+    "teachers": ("several teachers", "graphkd.distil({name!r}, student, [one, other], data)"),
+    "domains": ("the domain of every node", "domains=tensor of shape (N,): 0 source, 1, 2 ... targets"),
+    "clients": ("what each client holds, as data", "graphkd.distil({name!r}, student, None, Clients([one, other]))"),
+    "public": ("rows that all clients see", "public=data"),
+    "layers": ("two layers", "layers=('convs.0', 'convs.1'), paths of both models or (student, teacher) pairs of paths"),
+    "modality": ("another kind of input of the same nodes", "modality=tensor of shape (N, F)"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Metadata:
+    """What is known of a method without importing it.
+
+    settings: its hyper-parameters and their defaults, the published ones. space: the range of each that is searched,
+    (low, high). needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot: "loader", "call",
+    "cached", "ensemble" or "student" -> why it cannot take that. published: options of ``fit`` from its paper.
+    teacher: whether it needs one.
+    """
+
+    name: str
+    family: str = ""
+    paper: str = ""
+    arxiv: str = ""
+    tasks: tuple[str, ...] = ("node_classification",)
+    needs: tuple[str, ...] = ()
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, Any] = field(default_factory=dict)
+    teacher: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
+    module: str = ""
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """Ranges to search: log-uniform over a factor of 30 to both sides of a number's default, unless given."""
+        free = {
+            name: (value / SPAN, value * SPAN)
+            for name, value in self.settings.items()
+            if isinstance(value, float) and value > 0 and name not in self.ranges
+        }
+        return {**free, **self.ranges}
+
+
+@dataclass(frozen=True, eq=False)
+class Method(Metadata):
+    """A method that can be run: its metadata and its function of a ``Problem``; made by ``method``."""
+
+    function: Callable[..., Any] = field(default=lambda problem: problem.supervised())
+    also: tuple[Method, ...] = ()  # of the same function, under other names
+
+    def __call__(self, problem: Any, **settings: Any) -> Any:
+        """Run the function, as another method does that is built on this one."""
+        return self.function(problem, **settings)
+
+
+def method(
+    name: str,
+    *,
+    family: str | None = None,
+    paper: str = "",
+    arxiv: str = "",
+    tasks: tuple[str, ...] = ("node_classification",),
+    needs: tuple[str, ...] = (),
+    cannot: Mapping[str, str] | None = None,
+    published: Mapping[str, Any] | None = None,
+    teacher: bool = True,
+    space: Mapping[str, Any] | None = None,
+    preset: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[..., Any]], Method]:
+    """Name a function of a ``Problem``; all arguments must be literals, since tables read them without importing.
+
+    family: the shelf that the file stands on. published: options of ``fit``: "epochs", "patience", "lr" and
+    "weight_decay" of Adam. space: hyper-parameter -> its range, where a factor of 30 to both sides is wrong. See
+    ``Metadata`` for the rest. Further names of one function stand above it as ``@method(name, preset={...})``, other
+    defaults alone: what else is known is that of the first.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Method:
+        if isinstance(function, Method):
+            return _renamed(function, name, preset or {})
+        if family is None:
+            raise TypeError(f"the method {name!r} must have a 'family'")
+        made = Method(
+            name=name,
+            family=family,
+            paper=paper,
+            arxiv=arxiv,
+            tasks=tasks,
+            needs=(*needs, *(["whole graph"] if "loader" in (cannot or {}) else [])),
+            cannot=cannot or {},
+            published=published or {},
+            teacher=teacher,
+            settings=settings_of(function),
+            ranges=space or {},
+            summary=(inspect.getdoc(function) or "").partition("\n")[0],
+            module=function.__module__,
+            function=function,
+        )
+        return _documented(made, function.__doc__)
+
+    return decorate
+
+
+def _renamed(known: Method, name: str, preset: Mapping[str, Any]) -> Method:
+    """The same method with other defaults, under a name of its own."""
+    first = known.also[-1] if known.also else known
+    made = replace(
+        first,
+        name=name,
+        settings={**first.settings, **preset},
+        function=functools.partial(first.function, **preset),
+        also=(replace(known, also=()), *known.also),
+    )
+    return _documented(made, known.__doc__)
+
+
+def _documented(made: Method, text: str | None) -> Method:
+    object.__setattr__(made, "__doc__", text)
+    return made
+
+
+def settings_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Hyper-parameters of a method's function and their defaults: its keyword-only parameters that have one."""
+    found = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+
+
+def as_method(given: Any) -> Method:
+    """A ``Method`` as it is; a function of a problem of one's own under its name."""
+    if isinstance(given, Method):
+        return given
+    if not callable(given):
+        raise TypeError(f"'method' must be a name, a loss or a function of a Problem, got {type(given).__name__}")
+    name = getattr(given, "__name__", type(given).__name__)
+    return Method(name=name, settings=settings_of(given), teacher=False, module=__name__, function=given)
+
+
+def check_settings(chosen: Method, given: Collection[str]) -> None:
+    """Raise TypeError for a setting that the method does not have, naming the near ones and all."""
+    parameters = list(inspect.signature(chosen.function).parameters.values())[1:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{chosen.name!r} has no setting {name!r}{hint} It has: {', '.join(known) or 'none'}")
+
+
+def lacks(chosen: Metadata, need: str) -> ValueError:
+    """The error that says what a method needs and how it is given."""
+    what, example = NEEDS.get(need, (f"'{need}'", f"{need}=..."))
+    return ValueError(f"{chosen.name!r} needs {what}: give {example.format(name=chosen.name)}")

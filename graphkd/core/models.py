@@ -1,0 +1,72 @@
+"""Models as methods handle them: new weights, and a look at what one shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.batches import on_device
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Call, View, Viewer
+
+
+def reset_parameters(model: nn.Module) -> None:
+    """Give a model new weights, from the global generator, by the ``reset_parameters`` of its modules.
+
+    Raises ValueError for a module with parameters of its own that has none: they would stay as they are.
+    """
+    for path, module in model.named_modules():
+        reset = getattr(module, "reset_parameters", None)
+        if reset is not None:
+            reset()
+        elif any(True for _ in module.parameters(recurse=False)) and not _is_reset_above(model, path):
+            raise ValueError(
+                f"{type(module).__name__} at {path or 'the top'!r} has parameters but no 'reset_parameters', so it "
+                "cannot be made anew: give it one, or give 'student' as a factory, student=lambda: Model(...)"
+            )
+
+
+def _is_reset_above(model: nn.Module, path: str) -> bool:
+    """Whether a module around the one at ``path`` resets it."""
+    parts = path.split(".")
+    above = [model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts))]
+    return any(hasattr(module, "reset_parameters") for module in above)
+
+
+@contextmanager
+def shown(
+    model: nn.Module | Frozen, call: Call | None = None, path: str | None = None
+) -> Iterator[Callable[[Any], View]]:
+    """Look at what a model or a teacher shows, in eval mode and without gradients; ``path`` adds ``hidden``.
+
+    Gives a function batch -> view; afterwards the taps are gone and modes are as before.
+    """
+    taps = {} if path is None else {"hidden": path}
+    if isinstance(model, Frozen):
+        of = getattr(model, "model", None)
+        place = next((p.device for p in of.parameters()), None) if isinstance(of, nn.Module) else None
+        model.attach(taps)
+        try:
+            yield lambda batch: model(batch if place is None else on_device(batch, place))
+        finally:
+            model.close()
+        return
+    viewer, modes = Viewer(model, taps=taps, call=call), {module: module.training for module in model.modules()}
+    device = next((p.device for p in model.parameters()), None)
+
+    @torch.no_grad()
+    def show(batch: Any) -> View:
+        model.eval()
+        view = viewer(batch if device is None else on_device(batch, device))
+        return {name: view[name].detach() for name in view if isinstance(view[name], Tensor)}
+
+    try:
+        yield show
+    finally:
+        viewer.close()
+        for module, mode in modes.items():
+            module.training = mode

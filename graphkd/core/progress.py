@@ -1,0 +1,89 @@
+"""How far a training has come: what a checkpoint holds of it, and what is shown of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from torch import Tensor, nn
+from tqdm import tqdm
+
+_PATIENT = 10.0  # seconds that a training may last before a line is printed of it
+
+
+@dataclass
+class Progress:
+    """How far a run has come: what a checkpoint holds besides weights, optimiser and generators."""
+
+    seed: int
+    epoch: int = 0
+    bests: dict[str, float] = field(default_factory=dict)  # of each metric
+    fresh_epoch: int = 0  # when any metric had its best
+    best_epoch: int = 0  # when the first one had
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    best_served: dict[str, Tensor] = field(default_factory=dict)  # of what serves, where that is not the student
+
+    def stale(self, patience: int | None) -> bool:
+        """Whether there was no better epoch for too long."""
+        return patience is not None and self.epoch - self.fresh_epoch >= patience
+
+    def note(self, values: dict[str, float], student: nn.Module, served: nn.Module) -> None:
+        """Keep what is at least as good as the best before it."""
+        better = [name for name, value in values.items() if value >= self.bests.get(name, -math.inf)]
+        self.bests |= {name: values[name] for name in better}
+        if better:
+            self.fresh_epoch = self.epoch
+        if next(iter(values)) in better:
+            self.best_epoch = self.epoch
+            self.best_state = _copied(student)
+            self.best_served = {} if served is student else _copied(served)
+
+
+def _copied(model: nn.Module) -> dict[str, Any]:
+    """A state that stays as it is while the model goes on."""
+    return {name: copy.deepcopy(value) for name, value in model.state_dict().items()}
+
+
+class Shown:
+    """A bar over epochs on a terminal; elsewhere a line on stderr a tenth of a run that lasts.
+
+    shown: False shows nothing, True the bar wherever it is, None what fits.
+    """
+
+    def __init__(self, epochs: int, done: int, shown: bool | None, title: str | None) -> None:
+        self.epochs, self.done, self.title = epochs, done, title or "training"
+        on_terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=epochs,
+            initial=done,
+            disable=not (on_terminal if shown is None else shown),
+            mininterval=0.5,
+            unit="epoch",
+            desc=title,
+        )
+        self._lines = shown is None and not on_terminal
+        self._started, self._tenth = time.monotonic(), 10 * done // max(epochs, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.close()
+
+    def update(self, report: Mapping[str, float]) -> None:
+        """Show one epoch more, and its report."""
+        self.done += 1
+        if not self._bar.disable:
+            self._bar.set_postfix(report, refresh=False)
+            self._bar.update()
+        tenth = 10 * self.done // max(self.epochs, 1)
+        if self._lines and tenth > self._tenth and time.monotonic() - self._started > _PATIENT:
+            values = ", ".join(f"{name} {value:.4g}" for name, value in report.items())
+            print(f"{self.title}: epoch {self.done} of {self.epochs}, {values}", file=sys.stderr, flush=True)  # noqa: T201
+        self._tenth = tenth

@@ -1,0 +1,121 @@
+"""The data of a problem by node id, whether they are one graph or come batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkd.core.batches import changed, count_rows, first_batch, mapped, own_rows, positions
+from graphkd.core.rng import seeded
+from graphkd.core.task import Task
+from graphkd.core.view import names
+
+
+class Rows:
+    """What a problem knows of its rows; a mixin of ``Problem``.
+
+    One graph has its rows as node ids, a loader's batches say them by ``n_id``. Passes over a loader are made under the
+    run's seed and leave its stream of random numbers as it was.
+    """
+
+    data: Any
+    task: Task
+    seed: int
+
+    @cached_property
+    def first(self) -> Any:
+        """The first batch."""
+        with seeded(self.seed):
+            return first_batch(self.data)
+
+    @cached_property
+    def nodes(self) -> int:
+        """Number of nodes: of rows, or one more than the largest ``n_id`` of the loader."""
+        if names(self.data) is not None:
+            return count_rows(self.data)
+        with seeded(self.seed):
+            found = [int(_ids(batch).max()) for batch in self.data if _ids(batch).numel()]
+        return 1 + max(found)
+
+    @property
+    def features(self) -> int:
+        """Width of ``x``."""
+        return int(self.first["x"].size(1))
+
+    def gather(self, rows: Callable[[Any], Tensor]) -> Tensor:
+        """Compute something batch by batch: batch -> (n, ...), given back by node id, (N, ...); 0 for nodes never seen.
+
+        Of a neighbour-sampled batch the seeds' rows are kept.
+        """
+        if names(self.data) is not None:
+            return rows(self.data)
+        found: Tensor | None = None
+        with seeded(self.seed):
+            for batch in self.data:
+                part, own = rows(batch), own_rows(batch)
+                if found is None:
+                    found = part.new_zeros(self.nodes, *part.shape[1:])
+                found[_ids(batch)[:own].to(part.device)] = part[:own]
+        assert found is not None
+        return found
+
+    def values_of(self, name: str) -> Tensor:
+        """An entry of the data by node id, (N, ...)."""
+        return self.gather(lambda batch: batch[name])
+
+    @property
+    def labelled(self) -> str:
+        """Name of the batch entry that selects labelled rows, for ``where=`` of a loss."""
+        return self.task.labelled
+
+    @cached_property
+    def labelled_nodes(self) -> Tensor:
+        """Ids of the labelled nodes."""
+        return self.values_of(self.labelled).nonzero()[:, 0]
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """Labels by node id, (N,), 0 where a node's label is not among those that may be learnt."""
+        labels = self.gather(self.task.targets)
+        return torch.where(self.values_of(self.labelled), labels, torch.zeros_like(labels))
+
+    def split(self, share: float) -> tuple[Tensor, Tensor]:
+        """Take a random share of the labelled nodes, one at least, apart: masks of what is left and of the share."""
+        rows = self.labelled_nodes
+        held = max(1, round(share * rows.numel()))
+        if not 0 < share < 1 or held >= rows.numel():
+            raise ValueError(f"'share' must leave some of {rows.numel()} labelled rows on both sides, got {share}")
+        order = torch.randperm(rows.numel(), generator=torch.Generator().manual_seed(self.seed)).to(rows.device)
+        masks = torch.zeros(2, self.nodes, dtype=torch.bool, device=rows.device)
+        masks[0, rows[order[held:]]] = True
+        masks[1, rows[order[:held]]] = True
+        return masks[0], masks[1]
+
+    def with_rows(self, data: Any = None, /, **ids: Tensor) -> Any:
+        """Data with further entries of rows, given by node id, repeats kept; for ``where=`` of a loss."""
+        return self._mapped(data, lambda batch: {name: positions(batch, chosen) for name, chosen in ids.items()})
+
+    def with_values(self, data: Any = None, /, **values: Tensor) -> Any:
+        """Data with further entries, or others in their place, given a value a node, (N, ...)."""
+        return self._mapped(data, lambda batch: {name: _taken(value, batch) for name, value in values.items()})
+
+    def _mapped(self, data: Any, entries: Callable[[Any], Mapping[str, Any]]) -> Any:
+        return mapped(self.data if data is None else data, lambda batch: changed(batch, **entries(batch)))
+
+
+def _ids(batch: Any) -> Tensor:
+    if "n_id" not in batch:
+        raise ValueError(
+            "a batch of a loader must say which nodes its rows are, as 'n_id': set data.n_id = "
+            "torch.arange(data.num_nodes) before the loader is made"
+        )
+    ids: Tensor = batch["n_id"]
+    return ids
+
+
+def _taken(values: Tensor, batch: Any) -> Tensor:
+    return values if "n_id" not in batch else values[batch["n_id"].to(values.device)]

@@ -1,0 +1,269 @@
+"""The runner of methods: trains their stages, keeps them in a folder, and goes on where a run was broken off."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core import checkpoint as files
+from graphkd.core.card import difference, is_plain
+from graphkd.core.fit import default_fabric, fit
+from graphkd.core.loss import Loss
+from graphkd.core.method import Method
+from graphkd.core.problem import Problem
+from graphkd.core.rng import rng_state, seeded, set_rng_state
+
+EPOCHS, LR, WEIGHT_DECAY = 200, 0.01, 5e-4  # where neither the user nor the paper says otherwise
+_START, _STAGE, _BEGIN, _DONE, _ROUNDS = "start.pt", "stage.pt", "begin.pt", "done.pt", "rounds.pt"
+
+
+class Run:
+    """One run of a method: ``__call__`` gives what serves.
+
+    asked: options of ``fit`` that the user gave, which come before those of stages and of the method. folder: of the
+    run, with a folder a stage. log: called with the report of every epoch, and with the name of its stage.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        problem: Problem,
+        asked: Mapping[str, Any],
+        *,
+        folder: Path | None = None,
+        resume: bool = False,
+        log: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.method, self.problem, self.folder, self.resume, self.log = method, problem, folder, resume, log
+        self.asked = dict(asked)
+        self.fabric = self.asked.pop("fabric", None)
+        self.names: list[str] = []  # of stages and of what is made once, as they came
+        self.trained: list[str] = []  # the stages that this process trained
+        self.history: list[dict[str, Any]] = []  # reports of all epochs
+        self._stage_history: list[dict[str, Any]] = []
+        problem.run = self
+
+    def __call__(self, settings: Mapping[str, Any], card: Mapping[str, Any]) -> nn.Module:
+        """Run the method; ``card`` is what a resumed run must share with the one that it goes on with."""
+        self._begin(settings, card)
+        with seeded(self.problem.seed):
+            found = self.method.function(self.problem, **settings)
+            if isinstance(found, Loss):
+                found = self.problem.train(self.problem.distiller(self.problem.student, self.problem.teacher, found))
+        if not isinstance(found, nn.Module):
+            raise TypeError(f"{self.method.name!r} must return a Loss or a trained module, got {type(found).__name__}")
+        return found.eval()
+
+    # ------------------------------------------------------------------ the start
+    def _begin(self, settings: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+        """Keep the weights that the run starts from, or start from those that were kept."""
+        folder = self.folder
+        if folder is None:
+            return
+        path = folder / _START
+        if not self.resume:
+            self._empty(folder)
+        elif path.is_file():
+            known = self._shared(lambda: files.load(path))
+            wrong = difference(known["card"], card)
+            if wrong:
+                raise ValueError(f"'checkpoint' {str(folder)!r} holds another run: {'; '.join(wrong)}")
+            for name, part in self._parts(settings).items():
+                part.load_state_dict(known["parts"][name])
+            return
+        states = {name: part.state_dict() for name, part in self._parts(settings).items()}
+        self._write({"card": dict(card), "parts": states}, path)
+
+    def _empty(self, folder: Path) -> None:
+        """Remove an earlier run of ours from the folder, and nothing else."""
+        inside = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        if inside and _START not in inside:
+            raise ValueError(
+                f"'checkpoint' must be an empty folder or that of a run, {str(folder)!r} holds {inside[:3]}: give "
+                "another folder"
+            )
+        if inside and self._is_first():
+            shutil.rmtree(folder)
+
+    def _parts(self, settings: Mapping[str, Any]) -> dict[str, nn.Module]:
+        """All modules that the run may train: the student, as it is and as it came, and those among the settings."""
+        found = {"student": self.problem.student, "start": self.problem.start}
+        for name, value in settings.items():
+            several = value if isinstance(value, (list, tuple)) else [value]
+            found |= {f"{name}.{place}": each for place, each in enumerate(several)}
+        return {name: each for name, each in found.items() if isinstance(each, nn.Module)}
+
+    # ------------------------------------------------------------------ stages
+    def train(
+        self,
+        trainable: nn.Module,
+        name: str,
+        data: Any,
+        *,
+        serve: Callable[[Any], nn.Module] | None,
+        choose: bool,
+        seed: int | None,
+        published: Mapping[str, Any],
+    ) -> nn.Module:
+        """Train a stage, see ``Problem.train``."""
+        folder = self._folder(name)
+        data = self.problem.data if data is None else data
+        options = self._options(published, serve, choose)
+        options["seed"] = self.problem.seed if seed is None else seed
+        student: nn.Module = getattr(trainable, "student", trainable)
+        about = {
+            "trainable": type(trainable).__name__,
+            "shapes": {key: list(v.shape) for key, v in trainable.state_dict().items() if isinstance(v, Tensor)},
+            "seed": options["seed"],
+        }
+        with torch.enable_grad():
+            done = self._finished(folder, about)
+            if done is None:
+                self._fit(folder, name, trainable, data, options)
+            else:
+                trainable.load_state_dict(done["trainable"])
+                if "data" in done:
+                    data.load_state_dict(done["data"])
+                self.history += done["history"]
+        served = (student if serve is None else serve(student)).eval()
+        if done is not None:
+            served.load_state_dict(done["served"])
+            _close(trainable)
+        elif folder is not None:
+            self._finish(folder, trainable, served, data)
+        return served
+
+    def _fit(self, folder: Path | None, name: str, trainable: nn.Module, data: Any, options: dict[str, Any]) -> None:
+        """Train, from the state that the stage began with."""
+        going_on = folder is not None and self.resume
+        if folder is not None:
+            begin = folder / _BEGIN
+            if going_on and self._shared(begin.is_file):
+                trainable.load_state_dict(self._shared(lambda: files.load(begin)))
+            else:
+                self._write(trainable.state_dict(), begin)
+        self.trained.append(name)
+        self._stage_history = []
+
+        def log(report: dict[str, float]) -> None:
+            self._stage_history.append({"stage": name, **report})
+            if self.log is not None:
+                self.log(self._stage_history[-1])
+
+        self.fabric = self.fabric or default_fabric(getattr(trainable, "student", trainable))
+        try:
+            fit(trainable, data, fabric=self.fabric, checkpoint=folder, resume=going_on, log=log, title=name, **options)
+        finally:
+            _close(trainable)
+        self.history += self._stage_history
+
+    def _finish(self, folder: Path, trainable: nn.Module, served: nn.Module, data: Any) -> None:
+        """Keep what the stage came to, in place of what going on with it would take."""
+        state = {"trainable": trainable.state_dict(), "served": served.state_dict(), "history": self._stage_history}
+        if hasattr(data, "state_dict"):
+            state["data"] = data.state_dict()
+        self._write(state, folder / _DONE)
+        if self._is_first():
+            for left in ("last.pt", "best.pt", _BEGIN):
+                (folder / left).unlink(missing_ok=True)
+
+    def _finished(self, folder: Path | None, about: Mapping[str, Any]) -> Any:
+        """What a finished stage of this run came to, or None; ValueError where it began as another stage."""
+        if folder is None:
+            return None
+        known = self._shared(lambda: files.load(folder / _STAGE) if (folder / _STAGE).is_file() else None)
+        if known is None or not self.resume:
+            self._write(dict(about), folder / _STAGE)
+            return None
+        wrong = difference(known, about)
+        if wrong:
+            raise ValueError(f"the stage at {str(folder)!r} began otherwise: {'; '.join(wrong)}")
+        return self._shared(lambda: files.load(folder / _DONE) if (folder / _DONE).is_file() else None)
+
+    def _folder(self, name: str) -> Path | None:
+        """A folder for the next stage; ValueError for a name that was there before."""
+        self._name(name)
+        return None if self.folder is None else self.folder / f"{len(self.names)}-{name}"
+
+    def _name(self, name: str) -> None:
+        if name in self.names:
+            raise ValueError(f"two stages, or things made once, of {self.method.name!r} are named {name!r}")
+        self.names.append(name)
+
+    def _options(
+        self, published: Mapping[str, Any], serve: Callable[[Any], nn.Module] | None, choose: bool
+    ) -> dict[str, Any]:
+        """Options of ``fit``: asked beats stage, stage beats method, method beats the defaults."""
+        found = {"epochs": EPOCHS, "lr": LR, "weight_decay": WEIGHT_DECAY, **self.method.published, **published}
+        adam = {"lr": found.pop("lr"), "weight_decay": found.pop("weight_decay")}
+        found = {"optimizer": partial(torch.optim.Adam, **adam), **found, **self.asked}
+        problem, task = self.problem, self.problem.task
+        if choose and task.has("val", problem.data):
+            first = self.problem.call_of
+            found["metric"] = lambda model: task.score(model, problem.data, "val", first(model))
+            found["serve"] = serve
+        else:
+            found.pop("patience", None)
+            found.pop("metric_every", None)
+        return found
+
+    # ------------------------------------------------------------------ once, and rounds
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Make something once a run, see ``Problem.once``."""
+        self._name(name)
+        path = None if self.folder is None else self.folder / "once" / f"{name}.pt"
+        if path is not None and self.resume and self._shared(path.is_file):
+            return self._shared(lambda: files.load(path))
+        with seeded(self.problem.seed):
+            value = self._shared(make)
+        if not is_plain(value):
+            raise TypeError(
+                f"what is made once must be tensors, numbers, text and containers, got {value!r:.80} as {name!r}"
+            )
+        if path is not None:
+            self._write(value, path)
+        return value
+
+    def rounds(self, count: int, states: Sequence[Any]) -> Iterator[int]:
+        """Count rounds, see ``Problem.rounds``."""
+        folder, first = self.folder, 0
+        path = None if folder is None else folder / _ROUNDS
+        if path is not None and self.resume and self._shared(path.is_file):
+            known = self._shared(lambda: files.load(path))
+            first, self.names, self.history = known["next"], list(known["names"]), list(known["history"])
+            for state, value in zip(states, known["states"], strict=True):
+                state.load_state_dict(value)
+            set_rng_state(known["rng"])
+        for number in range(first, count):
+            yield number
+            if path is not None and folder is not None:
+                known = {"next": number + 1, "names": self.names, "history": self.history, "rng": rng_state()}
+                self._write({**known, "states": [state.state_dict() for state in states]}, path)
+                for done in folder.glob(f"*/{_DONE}") if self._is_first() else ():
+                    shutil.rmtree(done.parent)
+
+    # ------------------------------------------------------------------ processes
+    def _is_first(self) -> bool:
+        return self.fabric is None or bool(self.fabric.is_global_zero)
+
+    def _shared(self, make: Callable[[], Any]) -> Any:
+        """What the first process makes, given to all."""
+        if self.fabric is None or self.fabric.world_size == 1:
+            return make()
+        return self.fabric.broadcast(make() if self._is_first() else None)
+
+    def _write(self, state: Any, path: Path) -> None:
+        if self._is_first():
+            files.save(state, path)
+
+
+def _close(trainable: Any) -> None:
+    close = getattr(trainable, "close", None)
+    if close is not None:
+        close()

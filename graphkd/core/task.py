@@ -1,0 +1,53 @@
+"""What is predicted and how it is judged: the base of ``graphkd.tasks``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.view import Call
+
+Part = Literal["val", "test"]
+
+
+class Task(ABC):
+    """What is predicted: which entries of the data are labels and splits, the losses that fit, and the metric.
+
+    kind: the name by which methods say which tasks they serve. labelled: the batch entry that selects the rows whose
+    labels are learnt, for ``where=`` of a loss.
+    """
+
+    kind: ClassVar[str]
+    labelled: ClassVar[str]
+
+    @abstractmethod
+    def prepare(self, data: Any) -> Any:
+        """Check what a user gave, one batch or a loader, and give it back in the one form that the rest reads."""
+
+    @abstractmethod
+    def supervised(self, where: str | None = None) -> Loss:
+        """Loss of the labels, on the labelled rows or those of ``where``."""
+
+    @abstractmethod
+    def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
+        """Loss between a student's and a teacher's answers of this kind, on all rows or those of ``where``."""
+
+    @abstractmethod
+    def has(self, part: Part, data: Any) -> bool:
+        """Whether there is something to judge a model by."""
+
+    @abstractmethod
+    def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
+        """Measure a model; the first value chooses epochs, higher is better."""
+
+    @abstractmethod
+    def targets(self, batch: Any) -> Tensor:
+        """Labels of a batch's rows, (n,)."""
+
+    def scores(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, dict[str, float]]:
+        """Measure a model on every part that there is."""
+        parts: tuple[Part, ...] = ("val", "test")
+        return {part: self.score(model, data, part, call) for part in parts if self.has(part, data)}

@@ -1,0 +1,120 @@
+"""The door of the library: a method, a student, a teacher and data become a trained student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphkd.core.batches import first_batch
+from graphkd.core.catalogue import Catalogue
+from graphkd.core.distil import distilled
+from graphkd.core.distilled import Distilled
+from graphkd.core.method import Metadata
+from graphkd.core.task import Task
+
+if TYPE_CHECKING:
+    import torch
+    from lightning_fabric import Fabric
+    from torch import nn
+
+    from graphkd.core.fit import OptimizerFactory
+
+CATALOGUE = Catalogue("graphkd.losses", "graphkd.schemes", "graphkd.gnn")
+
+
+def methods(*, task: Any = None, family: str | None = None) -> Sequence[Metadata]:
+    """List the methods that have a name, without importing them; of one task or one family where that is given.
+
+    Each has ``name, family, paper, tasks, needs, settings, space``: what it needs beside student, teacher and data, its
+    hyper-parameters with the published defaults, and the range of each that is worth a search.
+
+    Example::
+
+        [row.name for row in graphkd.methods(family="self")]
+    """
+    return CATALOGUE.select(task=task, family=family)
+
+
+def distil(
+    method: Any,
+    student: nn.Module | Callable[[], nn.Module] | None,
+    teacher: Any,
+    data: Any,
+    *,
+    task: Task | None = None,
+    hidden: Any = None,
+    call: Any = None,
+    epochs: int | None = None,
+    optimizer: OptimizerFactory | None = None,
+    patience: int | None = None,
+    metric_every: int | None = None,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    save_every: int | None = None,
+    resume: bool = False,
+    device: torch.device | str | None = None,
+    fabric: Fabric | None = None,
+    log: Callable[[dict[str, Any]], None] | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Distilled:
+    """Train a student by a method; what is given stays as it is, ``result.model`` is what serves.
+
+    method: a name of ``methods()``, a loss (then it is the whole objective), or a function of a ``Problem``.
+    student: a module, or a function that makes one; None for methods that bring their own. teacher: a module, a teacher
+    (``Cached``, ``Frozen``, ``Ensemble``), for some methods a list; None for methods without one ("none", "dml" ...).
+    data: one graph, or a loader of batches, which say their nodes as ``n_id``. task: what is predicted, by default
+    ``NodeClassification()``. hidden: path of the hidden layer that losses read, one for all, a pair (student, teacher),
+    or with several teachers one more each. call: ``call(model, batch)`` in place of the call by name, likewise.
+    epochs, optimizer, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every stage; by
+    default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4). The epoch is that of the best
+    validation where the data have validation rows. checkpoint: a folder that keeps finished stages and states;
+    ``resume=True`` goes on in it and ends with the same bits. settings: the method's hyper-parameters and its needs.
+
+    Raises ValueError where something that the method needs is missing, and says how to give it; TypeError for a setting
+    that it does not have. Costs what the method's stages cost; scores one pass over the data.
+
+    Example::
+
+        result = graphkd.distil("rkd", student, teacher, data, hidden=("lins.0", "convs.0"), weight=10.0)
+        result.scores["test"]
+        result.save("student/")
+    """
+    return distilled(
+        CATALOGUE,
+        method,
+        student,
+        teacher,
+        data,
+        task or _default_task(data),
+        hidden=hidden,
+        call=call,
+        epochs=epochs,
+        optimizer=optimizer,
+        patience=patience,
+        metric_every=metric_every,
+        seed=seed,
+        checkpoint=checkpoint,
+        save_every=save_every,
+        resume=resume,
+        device=device,
+        fabric=fabric,
+        log=log,
+        progress=progress,
+        settings=settings,
+    )
+
+
+def _default_task(data: Any) -> Task:
+    """Node classification, where the data look like it."""
+    from graphkd.tasks import NodeClassification  # which loads the losses that it needs
+
+    task = NodeClassification()
+    first = getattr(data, "first", None) or first_batch(data)
+    if "y" not in first or task.labelled not in first:
+        raise ValueError(
+            f"'task' says what is predicted; without it, data must have 'y' and {task.labelled!r}, and have "
+            f"{sorted(first) if isinstance(first, dict) else type(first).__name__}: give one of graphkd.tasks"
+        )
+    return task

@@ -1,0 +1,158 @@
+"""Sampled dense-dense products and sparse-dense products over the edges of a graph.
+
+Each is a custom operator with an ATen body; the ``*_reference`` twin beside it is the plain (E, d) form that
+tests and benchmarks compare with. Operators take the tensors ``EdgeLayout.rows`` because a
+``torch.library`` schema knows no dataclass; values per edge are in target order, in float32 at least.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels.edges.layout import EdgeLayout
+from graphkd.kernels.operators import accumulation_dtype, operator
+
+NO_GRADIENT = (None,) * 6  # of a layout
+
+
+# ---------------------------------------------------------------- products: x_target . y_source
+def edge_dot(x: Tensor, y: Tensor, layout: EdgeLayout) -> Tensor:
+    """Inner products over edges, u_e = x[target_e] . y[source_e]: (N, d), (N, d) -> (E,), O(E d) time, O(E) memory."""
+    return _edge_dot(x, y, *layout.rows)
+
+
+def edge_spmm(values: Tensor, y: Tensor, layout: EdgeLayout, *, transpose: bool = False) -> Tensor:
+    """Sum rows over edges, out[target_e] += values_e y[source_e] (transposed: from target to source), -> (N, d)."""
+    return _edge_spmm(values, y, *layout.rows, transpose)
+
+
+def edge_dot_reference(x: Tensor, y: Tensor, layout: EdgeLayout) -> Tensor:
+    """``edge_dot`` with both end points gathered."""
+    return (x[layout.target] * y[layout.source]).sum(dim=1)
+
+
+def edge_spmm_reference(values: Tensor, y: Tensor, layout: EdgeLayout, *, transpose: bool = False) -> Tensor:
+    """``edge_spmm`` with the messages gathered."""
+    to, start = (layout.source, layout.target) if transpose else (layout.target, layout.source)
+    return torch.zeros_like(y).index_add(0, to.long(), values[:, None] * y[start])
+
+
+@operator("edge_dot")
+def _edge_dot(
+    x: Tensor,
+    y: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    target: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
+) -> Tensor:
+    if source.numel() == 0:
+        return x.new_zeros(0, dtype=accumulation_dtype(x))
+    wide = accumulation_dtype(x)
+    if source.numel() > x.size(0) * y.size(0):  # so many duplicates no CSR matrix holds; N x N is less
+        rows = torch.arange(x.size(0), device=x.device).repeat_interleave(ptr.diff(), output_size=source.size(0))
+        return (x.to(wide) @ y.to(wide).t())[rows, source]  # ``target`` is not there in the layouts of lists
+    pattern = _csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), y.size(0))
+    dots = torch.sparse.sampled_addmm(pattern, x.to(wide).contiguous(), y.to(wide).contiguous().t(), beta=0.0)
+    return dots.values()
+
+
+@_edge_dot.register_fake
+def _(
+    x: Tensor,
+    y: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    target: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
+) -> Tensor:
+    return x.new_empty(source.size(0), dtype=accumulation_dtype(x))
+
+
+def save_inputs(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    """Keep all inputs, tensors, for the backward."""
+    ctx.save_for_backward(*inputs)
+
+
+def _edge_dot_backward(ctx: Any, grad: Tensor) -> tuple:
+    x, y, *layout = ctx.saved_tensors
+    grad_x = _edge_spmm(grad, y, *layout, False) if ctx.needs_input_grad[0] else None
+    grad_y = _edge_spmm(grad, x, *layout, True) if ctx.needs_input_grad[1] else None
+    return grad_x, grad_y, *NO_GRADIENT
+
+
+_edge_dot.register_autograd(_edge_dot_backward, setup_context=save_inputs)
+
+
+@operator("edge_spmm")
+def _edge_spmm(
+    values: Tensor,
+    y: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    target: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
+    transpose: bool,
+) -> Tensor:
+    if source.numel() == 0:
+        return y.new_zeros((out_ptr if transpose else ptr).size(0) - 1, y.size(1))
+    wide = accumulation_dtype(y)
+    if transpose:
+        matrix = _csr(out_ptr, out_target, values.index_select(0, out_order).to(wide), y.size(0))
+    else:
+        matrix = _csr(ptr, source, values.to(wide).contiguous(), y.size(0))
+    return (matrix @ y.to(wide).contiguous()).to(y.dtype)
+
+
+@_edge_spmm.register_fake
+def _(
+    values: Tensor,
+    y: Tensor,
+    ptr: Tensor,
+    source: Tensor,
+    target: Tensor,
+    out_ptr: Tensor,
+    out_target: Tensor,
+    out_order: Tensor,
+    transpose: bool,
+) -> Tensor:
+    return y.new_empty((out_ptr if transpose else ptr).size(0) - 1, y.size(1))
+
+
+def _edge_spmm_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:-1])
+    ctx.transpose = inputs[-1]
+
+
+def _edge_spmm_backward(ctx: Any, grad: Tensor) -> tuple:
+    values, y, *layout = ctx.saved_tensors
+    ends = (y, grad) if ctx.transpose else (grad, y)
+    grad_values = _edge_dot(*ends, *layout) if ctx.needs_input_grad[0] else None
+    grad_y = _edge_spmm(values, grad, *layout, not ctx.transpose) if ctx.needs_input_grad[1] else None
+    return grad_values, grad_y, *NO_GRADIENT, None
+
+
+_edge_spmm.register_autograd(_edge_spmm_backward, setup_context=_edge_spmm_setup)
+
+
+@functools.cache
+def _no_beta_warning() -> None:
+    with warnings.catch_warnings():  # torch says once a process that CSR is in beta
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor([0, 0], [], [], (1, 1), dtype=torch.float32)
+
+
+def _csr(ptr: Tensor, index: Tensor, values: Tensor, columns: int) -> Tensor:
+    _no_beta_warning()
+    return torch.sparse_csr_tensor(ptr, index, values, (ptr.size(0) - 1, columns), check_invariants=False)

@@ -1,0 +1,147 @@
+"""Differences between all-pairs similarities that have no low-rank form, streamed in blocks of rows.
+
+Memory is O(N b) for blocks of b rows instead of O(N^2) or O(N^2 d); backward computes the blocks again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels.operators import CHUNK_ELEMENTS, CLOSE, accumulation_dtype, operator, row_blocks
+
+PairKernel = Literal["dot", "poly", "squared_euclidean", "euclidean", "rbf"]
+_BLOCK_ELEMENTS = 1 << 22
+
+
+def pair_divergence(
+    student: Tensor, teacher: Tensor, kernel: PairKernel, *, sigma: float = 1.0, degree: int = 2, offset: float = 0.0
+) -> Tensor:
+    """Mean squared difference of two pairwise kernels, (1/N^2) sum_ij (k(s_i, s_j) - k(t_i, t_j))^2; scalar.
+
+    student: (N, d_s), teacher: (N, d_t); diagonal included. Kernels: ``dot`` x.y, ``poly`` (x.y + offset)^degree,
+    ``squared_euclidean`` |x - y|^2, ``euclidean`` |x - y| (gradient 0 at 0), ``rbf`` exp(-|x - y|^2 / (2 sigma)).
+    O(N^2 d) time. Not twice differentiable.
+    """
+    if kernel not in get_args(PairKernel):
+        raise ValueError(f"'kernel' must be one of {get_args(PairKernel)}, got {kernel!r}")
+    if student.size(0) != teacher.size(0):
+        raise ValueError(f"'teacher' must have as many rows as 'student' ({student.size(0)}), got {teacher.size(0)}")
+    return _pair_divergence(student, teacher, kernel, sigma, degree, offset)
+
+
+def pair_divergence_reference(
+    student: Tensor, teacher: Tensor, kernel: PairKernel, *, sigma: float = 1.0, degree: int = 2, offset: float = 0.0
+) -> Tensor:
+    """``pair_divergence`` with both N x N (for distances N x N x d) matrices built."""
+    s, t = (_pairwise_reference(x, kernel, sigma, degree, offset) for x in (student, teacher))
+    return (s - t).square().mean()
+
+
+def _pairwise_reference(x: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
+    if kernel in ("dot", "poly"):
+        return x @ x.t() if kernel == "dot" else (x @ x.t() + offset) ** degree
+    squared = (x[:, None] - x[None]).square().sum(dim=2)
+    if kernel == "euclidean":
+        return torch.where(squared > 0, squared, 1).sqrt() * (squared > 0)
+    return squared if kernel == "squared_euclidean" else (-squared / (2 * sigma)).exp()
+
+
+def _prepare(x: Tensor, kernel: str) -> tuple[Tensor, Tensor]:
+    x = x.to(accumulation_dtype(x))
+    if kernel not in ("dot", "poly"):
+        x = x - x.mean(dim=0)  # distances do not change, cancellation shrinks
+    return x, x.square().sum(dim=1)
+
+
+def squared_distances(x: Tensor, norm: Tensor, rows: slice, columns: slice = slice(None)) -> Tensor:
+    """|x_i - x_j|^2 of some rows i and j, ``norm`` the squared norms of all; near ones from their difference."""
+    one, other = x[rows], x[columns]
+    scale = norm[rows, None] + norm[columns]
+    squared = torch.addmm(scale, one, other.t(), alpha=-2)
+    close = (squared < CLOSE * scale).nonzero()
+    for part in row_blocks(close.size(0), x.size(1), CHUNK_ELEMENTS, x.device):
+        i, j = close[part].unbind(1)
+        squared[i, j] = (one[i] - other[j]).square().sum(dim=1)
+    return squared
+
+
+def _values(x: Tensor, norm: Tensor, rows: slice, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
+    if kernel in ("dot", "poly"):
+        dots = x[rows] @ x.t()
+        return dots if kernel == "dot" else (dots + offset) ** degree
+    squared = squared_distances(x, norm, rows)
+    if kernel == "euclidean":
+        return squared.sqrt_()
+    return squared if kernel == "squared_euclidean" else squared.div_(-2 * sigma).exp_()
+
+
+def _slope(
+    x: Tensor, rows: slice, values: Tensor, kernel: str, sigma: float, degree: int, offset: float
+) -> Tensor | float:
+    """Derivative of the kernel with respect to x.y, or to |x - y|^2 for the kernels of a distance."""
+    if kernel == "poly":
+        return degree * (x[rows] @ x.t() + offset) ** (degree - 1)
+    if kernel == "euclidean":
+        return torch.where(values > 0, 0.5 / values, 0)
+    return values / (-2 * sigma) if kernel == "rbf" else 1.0
+
+
+@operator("pair_divergence")
+def _pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
+    s, t = _prepare(student, kernel), _prepare(teacher, kernel)
+    total = torch.zeros((), dtype=torch.float64, device=student.device)
+    for rows in row_blocks(student.size(0), student.size(0), _BLOCK_ELEMENTS, student.device):
+        difference = _values(*s, rows, kernel, sigma, degree, offset)
+        difference -= _values(*t, rows, kernel, sigma, degree, offset)
+        total += difference.square_().sum(dim=1).double().sum()
+    return (total / max(student.size(0), 1) ** 2).to(accumulation_dtype(student))
+
+
+@_pair_divergence.register_fake
+def _(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
+    return student.new_empty((), dtype=accumulation_dtype(student))
+
+
+@operator("pair_divergence_backward")
+def _pair_pull(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
+    """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
+    s, t = _prepare(student, kernel), _prepare(teacher, kernel)
+    x = s[0]
+    pull = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS, x.device):
+        values = _values(*s, rows, kernel, sigma, degree, offset)
+        slope = _slope(x, rows, values, kernel, sigma, degree, offset)
+        weight = values.sub_(_values(*t, rows, kernel, sigma, degree, offset)).mul_(slope)
+        if kernel in ("dot", "poly"):
+            pull[rows] = weight @ x
+        else:
+            pull[rows] = 2 * (weight.sum(dim=1, keepdim=True) * x[rows] - weight @ x)
+    return pull.mul_(4 / max(x.size(0), 1) ** 2).to(student.dtype)
+
+
+@_pair_pull.register_fake
+def _(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
+    return torch.empty_like(student, memory_format=torch.contiguous_format)
+
+
+def _pair_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+    ctx.knobs = inputs[2:]
+
+
+def _pair_backward(ctx: Any, grad: Tensor) -> tuple:
+    student, teacher = ctx.saved_tensors
+    grads = [
+        grad * _pair_pull(one, other, *ctx.knobs) if needed else None
+        for one, other, needed in (
+            (student, teacher, ctx.needs_input_grad[0]),
+            (teacher, student, ctx.needs_input_grad[1]),
+        )
+    ]
+    return *grads, None, None, None, None
+
+
+_pair_divergence.register_autograd(_pair_backward, setup_context=_pair_setup)

@@ -1,0 +1,1 @@
+"""Kernels over ordered lists: how likely an order is, and orders that are drawn."""

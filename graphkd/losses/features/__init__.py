@@ -1,0 +1,1 @@
+"""Losses between hidden features, row by row or channel by channel."""

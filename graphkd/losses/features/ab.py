@@ -1,0 +1,74 @@
+"""Activation boundaries: which hidden units fire (AB)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss, Sum
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_same_shape, check_widths
+
+
+def activation_boundaries(student: Tensor, teacher: Tensor, margin: float = 1.0) -> Tensor:
+    """Squared hinge against the sign of the teacher's pre-activations: (N, d), (N, d) -> scalar; see ``AB``."""
+    check_same_shape(student, teacher, "; AB(student_width, teacher_width) connects the student")
+    sign = torch.where(teacher > 0, 1.0, -1.0).to(student.dtype)
+    return (margin - sign * student).clamp_min(0).square().sum() / max(student[..., 0].numel(), 1)
+
+
+class AB(Loss):
+    """Activation boundaries: match which hidden units fire. Heo et al., AAAI 2019, arXiv:1811.03233.
+
+    mean_i sum_k max(0, m - s_ik)^2 where t_ik > 0, max(0, m + s_ik)^2 elsewhere, on pre-activations; student: (N, d_s),
+    teacher: (N, d_t). With both widths given a connector (linear without bias, batch norm) d_s -> d_t trains with the
+    student; without, the widths must agree. It is the first of two stages: afterwards the student is trained on labels
+    without it. ``AB.layers`` sums several layers as the authors do.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        student_width: int | None = None,
+        teacher_width: int | None = None,
+        *,
+        margin: float = 1.0,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        check_widths(student_width, teacher_width)
+        self.margin = margin
+        self.connector = (
+            nn.Sequential(nn.Linear(student_width, teacher_width, bias=False), nn.BatchNorm1d(teacher_width))
+            if student_width is not None and teacher_width is not None
+            else nn.Identity()
+        )
+
+    @classmethod
+    def layers(cls, entries: Sequence[str], *, margin: float = 1.0, where: str | None = None) -> Sum:
+        """The deepest layer, named last, and each one before it with half the weight, all times 3 / 1000."""
+        depth = len(entries) - 1
+        return Sum(
+            [(3e-3 * 0.5 ** (depth - n), cls(margin=margin, on=on, where=where)) for n, on in enumerate(entries)]
+        )
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return activation_boundaries(self.connector(student), teacher, self.margin)
+
+
+@method("ab", family="features", paper="Heo et al., AAAI 2019", arxiv="1811.03233", needs=("hidden",))
+def ab_method(problem: Problem, *, margin: float = 1.0) -> nn.Module:
+    """Match which hidden units fire in a first stage, then learn the labels alone.
+
+    Choose it where a good start is what the student lacks: the teacher speaks before the labels only. ``hidden`` should
+    be a layer before its activation. The first stage runs to its last epoch.
+    """
+    loss = AB(*problem.widths, margin=margin)
+    problem.train(problem.distiller(problem.student, problem.teacher, loss), "boundaries", choose=False)
+    return problem.train(problem.distiller(problem.student, None, problem.supervised()), "labels")

@@ -1,0 +1,72 @@
+"""Attention transfer: how strongly each node is activated (AT)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_rows, choose
+
+
+def attention_transfer(
+    student: Tensor, teacher: Tensor, power: float = 2.0, *, form: Literal["code", "paper"] = "code"
+) -> Tensor:
+    """Difference of unit-norm attention over nodes: (..., N, d_s), (..., N, d_t) -> scalar; see ``AT``."""
+    check_rows(student, teacher)
+    choose("form", form, ("code", "paper"))
+    s, t = (F.normalize(x.abs().pow(power).sum(dim=-1), dim=-1) for x in (student, teacher))
+    if form == "code":
+        return (s - t).square().sum() / max(s.numel(), 1)
+    distances = torch.linalg.vector_norm(s - t, dim=-1)
+    return distances.sum() / max(distances.numel(), 1)
+
+
+class AT(Loss):
+    """Attention transfer: match how strongly each node is activated. Zagoruyko and Komodakis, ICLR 2017.
+
+    a_i = sum_k |x_ik|^p, a / |a|_2 over the nodes of a graph; mean_i (a^s_i - a^t_i)^2 as in the authors' ``form``, the
+    "code"; the "paper" (arXiv:1612.03928, eq. 2) has |a^s - a^t|_2, the mean over graphs. student: (N, d_s), teacher:
+    (N, d_t); widths may differ. Leading dimensions before N are graphs of equal size. The paper's weight is 1e3 / 2
+    over the number of nodes, the code's 1e3. Gradient attention: show the gradients of the inputs as an entry.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        power: float = 2.0,
+        *,
+        form: Literal["code", "paper"] = "code",
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.power, self.form = power, form
+        choose("form", form, ("code", "paper"))
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return attention_transfer(student, teacher, self.power, form=self.form)
+
+
+@method(
+    "at",
+    family="features",
+    paper="Zagoruyko and Komodakis, ICLR 2017",
+    arxiv="1612.03928",
+    needs=("hidden",),
+    space={"power": (0.5, 4.0)},
+)
+def at_method(problem: Problem, *, weight: float = 100.0, power: float = 2.0) -> Loss:
+    """Match how strongly each row is activated, beside the labels.
+
+    Choose it where hidden widths differ and no layer is to be trained between them: a row counts by one number. The
+    weight is that of efficient-gnns for graphs, 1000 in the authors' code for images.
+    """
+    return problem.supervised() + weight * AT(power)

@@ -1,0 +1,63 @@
+"""Distances of hidden features of one width, those of Hu et al.'s survey (eq. 15 to 19)."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape, choose
+from graphkd.losses.features.hidden_cosine import hidden_cosine
+
+Metric = Literal["l1", "l2", "cosine", "huber"]
+
+
+def feature_distance(student: Tensor, teacher: Tensor, metric: Metric = "l2") -> Tensor:
+    """Distance of features, the mean over rows: (N, d), (N, d) -> scalar; see ``FeatureDistance``."""
+    choose("metric", metric, get_args(Metric))
+    if metric == "cosine":
+        return hidden_cosine(student, teacher)
+    check_same_shape(student, teacher)
+    s, t = (x.to(accumulation_dtype(x)) for x in (student, teacher))
+    if metric == "huber":
+        values = F.smooth_l1_loss(s, t, reduction="none")
+    else:
+        values = (s - t).abs() if metric == "l1" else (s - t).square()
+    return values.sum() / max(s[..., 0].numel(), 1)
+
+
+class FeatureDistance(Loss):
+    """Distance of hidden features of one width, eq. 15 to 19 of Hu et al., arXiv:2304.14800.
+
+    mean_i D(s_i, t_i), summed over the width; student, teacher: (N, d). ``metric``: "l1" |s - t|_1 (eq. 15, where the
+    index of the norm is missing), "l2" |s - t|^2 (16), "cosine" 1 - cos (17, 18; ``HiddenCosine``), "huber" with delta
+    1 (19). Unlike ``FitNet`` it is not divided by d. Eq. 20 is ``TripletOrder``, eq. 21 ``VML``.
+    """
+
+    on = "hidden"
+
+    def __init__(self, metric: Metric = "l2", *, on: str | None = None, where: str | None = None) -> None:
+        super().__init__(on=on, where=where)
+        self.metric: Metric = metric
+        choose("metric", metric, get_args(Metric))
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return feature_distance(student, teacher, self.metric)
+
+
+@method("feature_huber", preset={"kind": "huber"})
+@method("feature_l1", preset={"kind": "l1"})
+@method("feature_l2", family="features", paper="Hu et al., 2023", arxiv="2304.14800")
+def feature_distance_method(problem: Problem, *, weight: float = 1.0, kind: Metric = "l2", on: str = "logits") -> Loss:
+    """Shorten the distance between rows of student and teacher, beside the labels.
+
+    Choose "l1" or "huber" where some rows of the teacher are far off. ``on="hidden"`` compares hidden layers, which
+    must be of one width; logits always are.
+    """
+    return problem.supervised() + weight * FeatureDistance(kind, on=on)

@@ -1,0 +1,80 @@
+"""Flow of solution procedure: how two layers go together (FSP)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_rows, choose
+from graphkd.losses._layers import Layer, layer_taps
+from graphkd.losses.features._channels import channel_products
+
+Layers = tuple[Tensor, ...]
+Reduction = Literal["mean", "sum"]
+
+
+def flow(first: Tensor, second: Tensor) -> Tensor:
+    """How two layers go together, (1/N) sum_i x_i y_i': (..., N, m), (..., N, n) -> (..., m, n)."""
+    return channel_products(first, second) / max(first.size(-2), 1)
+
+
+def fsp(student: Layers, teacher: Layers | Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """Squared difference of two flows between two layers; see ``FSP``. ``teacher`` may be its ``flow``."""
+    choose("reduction", reduction, ("mean", "sum"))
+    if not isinstance(teacher, Tensor):
+        for one, other in zip(student, teacher, strict=True):
+            check_rows(one, other)
+        teacher = flow(*teacher)
+    ours = flow(*student)
+    if ours.shape != teacher.shape:
+        raise ValueError(
+            f"'teacher' must have layers as wide as the student's, {_widths(ours)}, got {_widths(teacher)}"
+        )
+    count = ours.numel() if reduction == "mean" else ours[..., 0, 0].numel()
+    return (ours - teacher).square().sum() / max(count, 1)
+
+
+def _widths(matrix: Tensor) -> tuple[int, ...]:
+    return tuple(matrix.shape[-2:])
+
+
+class FSP(Loss):
+    """Match the flow of solution procedure between two layers. Yim et al., CVPR 2017.
+
+    G = (1/N) sum_i x_i y_i' of a layer x (N, m) and a later one y (N, n), mean_kl (G^s - G^t)^2 as in RepDistiller;
+    ``reduction="sum"`` is the paper's |G^s - G^t|_F^2. ``on`` names the two layers; student and teacher must have equal
+    widths at each. Leading dimensions before N are graphs of equal size, over which it averages: a batch of single
+    nodes, (N, 1, m), gives outer products. Several pairs of layers are several losses. The paper trains on it first,
+    on labels afterwards; RepDistiller's weight in that first stage is 50. O(N m n) time.
+    """
+
+    on = ("hidden_0", "hidden_1")
+
+    def __init__(
+        self, *, reduction: Reduction = "mean", on: tuple[str, str] | None = None, where: str | None = None
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.reduction: Reduction = reduction
+        choose("reduction", reduction, ("mean", "sum"))
+
+    def forward(self, student: Layers, teacher: Layers | Tensor) -> Tensor:
+        """See the class."""
+        return fsp(student, teacher, reduction=self.reduction)
+
+
+@method("fsp", family="features", paper="Yim et al., CVPR 2017")
+def fsp_method(problem: Problem, *, weight: float = 50.0, layers: Sequence[Layer] | None = None) -> nn.Module:
+    """Match how two layers go together in a first stage, then learn the labels alone.
+
+    Choose it where both models have two layers of equal widths and a good start is what the student lacks. ``layers``:
+    the earlier and the later one, each a path for both models or a (student, teacher) pair:
+    ``layers=("convs.0", "convs.1")``. The weight is that of RepDistiller; the first stage runs to its last epoch.
+    """
+    taps = layer_taps("fsp", layers)
+    problem.train(problem.distiller(problem.student, problem.teacher, weight * FSP(), taps=taps), "flow", choose=False)
+    return problem.train(problem.distiller(problem.student, None, problem.supervised()), "labels")

@@ -1,0 +1,125 @@
+"""Factors: what an auto-encoder keeps of the teacher's features, and a translation of the student's into it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_rows
+
+_SLOPE = 0.1  # of the authors' leaky ReLUs
+
+
+def _layers(*widths: int) -> nn.Sequential:
+    """Linear maps, each followed by a leaky ReLU."""
+    return nn.Sequential(*(layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.LeakyReLU(_SLOPE))))
+
+
+class Paraphraser(nn.Module):
+    """An auto-encoder of a teacher's features: (N, d_t) -> factors (N, rate d_t) -> (N, d_t)."""
+
+    def __init__(self, width: int, rate: float = 0.5) -> None:
+        super().__init__()
+        self.factors = max(1, round(rate * width))
+        self.encoder = _layers(width, width, self.factors, self.factors)
+        self.decoder = _layers(self.factors, self.factors, width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction."""
+        return self.decoder(self.encoder(x))
+
+
+def factor_transfer(student: Tensor, teacher: Tensor, power: float = 1.0, *, collapse: float | None = None) -> Tensor:
+    """Mean |.|^power of the difference of unit-norm factors, flattened for each object: (N, ...), (N, ...) -> scalar.
+
+    ``collapse=p`` first averages x^p over the last dimension, (N, positions, d) -> (N, positions): the other loss that
+    RepDistiller calls factor transfer, which is attention transfer with an L1 distance.
+    """
+    check_rows(student, teacher)
+    if collapse is not None:
+        student, teacher = (x.pow(collapse).mean(dim=-1) for x in (student, teacher))
+    s, t = (F.normalize(x.flatten(1), dim=1) for x in (student, teacher))
+    if s.shape != t.shape:
+        raise ValueError(f"'teacher' must have {s.size(1)} factors, as 'student', got {t.size(1)}")
+    return (s - t).abs().pow(power).sum() / max(s.numel(), 1)
+
+
+class FT(Loss):
+    """Factor transfer: match what an auto-encoder keeps of the teacher. Kim et al., NeurIPS 2018, arXiv:1802.04977.
+
+    mean_ik | F^s_ik / |F^s_i|_2 - F^t_ik / |F^t_i|_2 |^p with F^t = ``paraphraser.encoder(t)`` and F^s =
+    ``translator(s)``, of width rate d_t; student: (N, d_s), teacher: (N, d_t). Call ``fit_paraphraser`` on the
+    teacher's features before training: the paraphraser is frozen afterwards, and part of the ``state_dict``; the
+    translator trains with the student. Both are three linear layers with leaky ReLUs where the authors convolve. As in
+    their code the mean is over entries (the paper has the norm), and nothing is batch-normalised. Their weight is 500.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        student_width: int,
+        teacher_width: int,
+        *,
+        rate: float = 0.5,
+        power: float = 1.0,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.power = power
+        self.paraphraser = Paraphraser(teacher_width, rate).requires_grad_(False)
+        factors = self.paraphraser.factors
+        self.translator = _layers(student_width, student_width, factors, factors)
+
+    def fit_paraphraser(
+        self, features: Tensor, *, epochs: int = 5, batch_size: int = 128, lr: float = 1e-3, weight_decay: float = 5e-4
+    ) -> float:
+        """Train the paraphraser on a teacher's features (N, d_t), drawn in batches; the last epoch's mean error.
+
+        It goes where the features are. Unsupervised, by the authors' L1 reconstruction error and, unlike theirs, Adam.
+        """
+        features, total = features.detach(), 0.0
+        self.paraphraser.to(features.device).requires_grad_(True)
+        optimizer = torch.optim.Adam(self.paraphraser.parameters(), lr=lr, weight_decay=weight_decay)
+        for _ in range(epochs):
+            total = 0.0
+            for rows in torch.randperm(features.size(0), device=features.device).split(batch_size):
+                error = F.l1_loss(self.paraphraser(features[rows]), features[rows])
+                optimizer.zero_grad()
+                error.backward()
+                optimizer.step()
+                total += float(error.detach()) * rows.size(0)
+        self.paraphraser.requires_grad_(False)
+        return total / max(features.size(0), 1)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        with torch.no_grad():
+            factors = self.paraphraser.encoder(teacher)
+        return factor_transfer(self.translator(student), factors, self.power)
+
+
+@method(
+    "ft",
+    family="features",
+    paper="Kim et al., NeurIPS 2018",
+    arxiv="1802.04977",
+    needs=("hidden",),
+    space={"rate": (0.1, 2.0)},
+)
+def ft_method(problem: Problem, *, weight: float = 500.0, rate: float = 0.5) -> Loss:
+    """Match what an auto-encoder keeps of the teacher's hidden rows, beside the labels.
+
+    Choose it where the teacher's features are wide and redundant: the auto-encoder, which is trained on them first,
+    leaves ``rate`` of their width.
+    """
+    loss = FT(*problem.widths, rate=rate)
+    loss.fit_paraphraser(problem.view_of(problem.teacher, "hidden"))
+    return problem.supervised() + weight * loss

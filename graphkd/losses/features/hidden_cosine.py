@@ -1,0 +1,42 @@
+"""Directions of hidden states."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_same_shape
+
+
+def hidden_cosine(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean of one minus the cosine of features of one width: (N, d), (N, d) -> scalar; see ``HiddenCosine``."""
+    check_same_shape(student, teacher)
+    return (1 - F.cosine_similarity(student, teacher, dim=-1)).sum() / max(student[..., 0].numel(), 1)
+
+
+class HiddenCosine(Loss):
+    """Match the directions of hidden states. Aguilar et al., AAAI 2020, arXiv:1910.03723; survey eq. 17 and 18.
+
+    mean_i (1 - cos(s_i, t_i)); student, teacher: (N, d). A row of zeros has cosine 0. Their second part, the divergence
+    of attention rows, averaged over heads and rows, is ``KL(on="attention")`` on scores (heads, N, N) before softmax.
+    They train layers from the bottom to the top, one after the other, then the classes.
+    """
+
+    on = "hidden"
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return hidden_cosine(student, teacher)
+
+
+@method("hidden_cosine", family="features", paper="Aguilar et al., AAAI 2020", arxiv="1910.03723")
+def hidden_cosine_method(problem: Problem, *, weight: float = 1.0, on: str = "logits") -> Loss:
+    """Match the directions of the teacher's rows, beside the labels.
+
+    Choose it where lengths of features mean nothing. ``on="hidden"`` compares hidden layers, which must be of one
+    width; logits always are.
+    """
+    return problem.supervised() + weight * HiddenCosine(on=on)

@@ -1,0 +1,58 @@
+"""One task's teacher for a student of several tasks (KD4MTL)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape
+from graphkd.losses._projector import projector
+
+
+def kd4mtl(student: Tensor, teacher: Tensor, *, eps: float = 1e-6) -> Tensor:
+    """Squared difference of unit features, mean over rows: (N, d), (N, d) -> scalar; see ``KD4MTL``."""
+    check_same_shape(student, teacher, "; KD4MTL(student_width, teacher_width) adapts the student")
+    wide = (x.to(accumulation_dtype(x)) for x in (student, teacher))
+    s, t = (x / (x.square().sum(dim=-1, keepdim=True) + eps).sqrt() for x in wide)
+    return (s - t).square().sum() / max(s[..., 0].numel(), 1)
+
+
+class KD4MTL(Loss):
+    """One task's teacher for a student of several tasks. Li and Bilen, 2020, arXiv:2007.06889 (KD4MTL).
+
+    mean_i |u(A s_i) - u(t_i)|^2, u(x) = x / sqrt(|x|^2 + eps); student: (N, d_s) features that tasks share, teacher:
+    (N, d_t) those of a network trained on this task alone. A, d_s -> d_t, linear without bias, trains with the student;
+    without widths there is none. One such loss a task, weighted (1, 1, 2 in the paper), beside the tasks' own.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        student_width: int | None = None,
+        teacher_width: int | None = None,
+        *,
+        eps: float = 1e-6,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.eps = eps
+        self.adapter = projector(student_width, teacher_width, bias=False)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return kd4mtl(self.adapter(student), teacher, eps=self.eps)
+
+
+@method("kd4mtl", family="features", paper="Li and Bilen, 2020", arxiv="2007.06889", needs=("hidden",))
+def kd4mtl_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+    """Match the directions of the teacher's hidden rows through a linear layer, beside the labels.
+
+    Choose it where the student's features serve more than this teacher's task, so that only their direction should be
+    bound, in a space of the task's own.
+    """
+    return problem.supervised() + weight * KD4MTL(*problem.widths)

@@ -1,0 +1,90 @@
+"""Softmax regression representation learning: features seen by the teacher's classifier (SRRL)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape
+from graphkd.losses._projector import projector
+from graphkd.losses.features.fitnet import fitnet
+
+
+def softmax_regression(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
+    """Mean squared difference of the teacher's classifier on both features: (N, d), (N, d), (C, d) -> scalar."""
+    check_same_shape(student, teacher, "; SRRL(weight, student_width) connects the student")
+    wide = accumulation_dtype(student)
+    with torch.autocast(student.device.type, enabled=False):  # the difference first: a bias cancels, digits do not
+        gap = (student.to(wide) - teacher.to(wide)) @ weight.to(wide).t()
+    return gap.square().sum() / max(gap.numel(), 1)
+
+
+def srrl(student: Tensor, teacher: Tensor, weight: Tensor, *, regression: float = 1.0) -> Tensor:
+    """Matched features plus ``regression`` times matched answers of the teacher's classifier; see ``SRRL``."""
+    answers = softmax_regression(student, teacher, weight)
+    return fitnet(student, teacher) + regression * answers
+
+
+class SRRL(Loss):
+    """Softmax regression representation learning. Yang et al., ICLR 2021.
+
+    (1 / N d) |r(s) - t|^2 + regression (1 / N C) |W r(s) - W t|^2, W the teacher's frozen classifier (C, d), whose
+    bias cancels; student: (N, d_s), teacher: (N, d), features before it. With ``student_width`` given a linear
+    connector r, d_s -> d, trains with the student (the authors': convolution, batch norm, ReLU); without, the widths
+    must agree. Both weights are 1 in their code. For rankings W is the teacher's item table: scores of the student's
+    users against it. Despite the name the answers are compared as logits, not after softmax.
+    """
+
+    on = "hidden"
+    weight: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        student_width: int | None = None,
+        *,
+        regression: float = 1.0,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.regression = regression
+        self.register_buffer("weight", weight.detach().clone())
+        self.connector = projector(student_width, None if student_width is None else weight.size(1))
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return srrl(self.connector(student), teacher, self.weight, regression=self.regression)
+
+
+@method(
+    "srrl",
+    family="features",
+    paper="Yang et al., ICLR 2021",
+    needs=("hidden",),
+    cannot={"ensemble": "it reads the weights of the teacher's last layer"},
+)
+def srrl_method(problem: Problem, *, weight: float = 1.0, regression: float = 1.0) -> Loss:
+    """Match hidden rows and what the teacher's last layer answers to them, beside the labels.
+
+    Choose it where features should be like the teacher's in what decides about classes. ``hidden`` is the layer that
+    the teacher's last one reads.
+    """
+    loss = SRRL(_classifier(problem), problem.widths[0], regression=regression)
+    return problem.supervised() + weight * loss
+
+
+def _classifier(problem: Problem) -> Tensor:
+    """Find the teacher's last weight matrix from its hidden layer to its answers, (C, d_t)."""
+    shape, model = (problem.classes, problem.widths[1]), problem.teacher.model
+    found = [parameter.detach() for parameter in model.parameters() if parameter.shape == shape]
+    if not found:
+        raise ValueError(
+            f"'srrl' needs a weight of the teacher from the hidden layer to the answers, of shape {shape}, "
+            f"{type(model).__name__} has none: give the layer before the last as 'hidden'"
+        )
+    return found[-1]

@@ -1,0 +1,117 @@
+"""Graph contrastive representation distillation (G-CRD): the student's view of a node against the teacher's of all."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import GCNConv
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.processes import place
+from graphkd.kernels import infonce
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape, check_widths
+from graphkd.losses._rows import sample_rows
+
+
+class Head(nn.Module):
+    """Linear (or, with ``graph``, GCN convolution) - batch norm - ReLU into the space where two models are compared."""
+
+    def __init__(self, width: int, projection: int, *, graph: bool = False) -> None:
+        super().__init__()
+        self.graph = graph
+        self.map = GCNConv(width, projection) if graph else nn.Linear(width, projection)
+        self.norm = nn.BatchNorm1d(projection)
+
+    def forward(self, x: Tensor, edge_index: Tensor | None = None) -> Tensor:
+        """(N, width) -> (N, projection)."""
+        return self.norm(self.map(x, edge_index) if self.graph else self.map(x)).relu()
+
+
+def gcrd(
+    student: Tensor,
+    teacher: Tensor,
+    temperature: float = 0.075,
+    *,
+    max_samples: int | None = None,
+    share: tuple[int, int] = (0, 1),
+) -> Tensor:
+    """InfoNCE of two embeddings in one space, student anchors against all teacher rows: (N, p), (N, p) -> scalar.
+
+    ``share=(k, n)``: n times what the k-th of n parts of the anchors contributes, so that the mean over k is the loss.
+    """
+    check_same_shape(student, teacher, "; GCRD(student_width, teacher_width) projects both")
+    if temperature <= 0:
+        raise ValueError(f"'temperature' must be positive, got {temperature}")
+    if max_samples is not None and student.size(0) > max_samples:
+        student, teacher = sample_rows(student, teacher, max_samples)
+    anchor, candidate = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
+    start, end = (student.size(0) * part // share[1] for part in (share[0], share[0] + 1))
+    if start:
+        candidate = candidate.roll(-start, 0)  # the positive of the first anchor comes first
+    return infonce(anchor[start:end], candidate, temperature).sum() * share[1] / max(student.size(0), 1)
+
+
+class GCRD(Loss):
+    """Graph contrastive representation distillation. Joshi et al., 2022, arXiv:2111.04964 (G-CRD).
+
+    a = P_s(s) / |.|, b = P_t(t) / |.|, (1/N) sum_i [-a_i . b_i / tau + log sum_j exp(a_i . b_j / tau)], the positive
+    included. student: (N, d_s), teacher: (N, d_t). Heads P on both sides train with the student: linear - batch norm
+    - ReLU, or with ``graph`` the authors' 'gcd' variant, whose GCN convolution reads ``edge_index``. Without widths
+    the features must share a space. All nodes are candidates (streamed: O(N^2 p) time, O(N p) memory);
+    ``max_samples`` draws a subset at each step, as the authors do. Their weights: 0.01 beside KD, 0.1 alone.
+    ``gathered()`` makes the rows of all processes candidates; each process takes its part of the anchors, so that only
+    the mean of their values is the loss.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        student_width: int | None = None,
+        teacher_width: int | None = None,
+        projection: int = 256,
+        temperature: float = 0.075,
+        *,
+        graph: bool = False,
+        max_samples: int | None = None,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        if graph and where is not None:
+            raise ValueError(f"GCRD(graph=True) convolves the whole graph, got where={where!r}")
+        check_widths(student_width, teacher_width)
+        self.graph, self.temperature, self.max_samples = graph, temperature, max_samples
+        self.heads = nn.ModuleList(
+            Head(width, projection, graph=graph) for width in (student_width, teacher_width) if width is not None
+        )
+
+    def gathered(self) -> Self:
+        """See ``Loss.gathered``."""
+        if self.graph:
+            raise ValueError("GCRD(graph=True) convolves one batch's graph: gathered() cannot join those of processes")
+        return super().gathered()
+
+    def forward(self, student: Tensor, teacher: Tensor, *, edge_index: Tensor | None = None) -> Tensor:
+        """See the class."""
+        if self.graph and edge_index is None:
+            raise ValueError("GCRD(graph=True) needs 'edge_index' from the batch, got None")
+        if len(self.heads):
+            student, teacher = self.heads[0](student, edge_index), self.heads[1](teacher, edge_index)
+        share = place() if self.gathers else (0, 1)
+        return gcrd(student, teacher, self.temperature, max_samples=self.max_samples, share=share)
+
+
+@method("gcrd", family="graphs", paper="Joshi et al., TNNLS 2022", arxiv="2111.04964", needs=("hidden",))
+def gcrd_method(problem: Problem, *, weight: float = 0.1, projection: int = 128, temperature: float = 0.075) -> Loss:
+    """Tell each node's hidden row of the teacher from those of all others, beside the labels.
+
+    Choose it where student and teacher differ in kind or in width: both sides learn heads into one space. The weight is
+    the authors' without soft targets.
+    """
+    return problem.supervised() + weight * GCRD(*problem.widths, projection=projection, temperature=temperature)

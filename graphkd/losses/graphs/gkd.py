@@ -1,0 +1,280 @@
+"""Deep geometric distillation (GKD): graphs of all nodes by the cosine of their features, and their powers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss, Sum
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import (
+    EdgeLayout,
+    edge_dot,
+    edge_layout,
+    gram,
+    gram_distance,
+    grams,
+    grouped_gram_distance,
+    power_divergence,
+    row_forms,
+    similar_rows,
+)
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.kernels.pairs.grouped_gram import groups
+from graphkd.losses._checks import check_labels, check_positive, check_rows, choose
+
+Mask = Literal["intra", "inter"]
+
+
+def normalised_rows(x: Tensor) -> Tensor:
+    """Rows y_i with y_i . y_j = W_ij off the diagonal, W the cosines without diagonal, D^-1/2 A D^-1/2: (N, ..., d).
+
+    Features below 0 count as 0. A row of zeros, and one that is like no other, gives zeros.
+    """
+    rows = x.to(accumulation_dtype(x)).flatten(1).clamp_min(0)  # its gradient at 0 is 1
+    squared = rows.square().sum(dim=1, keepdim=True)
+    unit = rows * torch.where(squared > 0, squared, torch.inf).rsqrt()
+    degree = (unit * (unit.sum(dim=0) - unit)).sum(dim=1, keepdim=True)
+    return unit * torch.where(degree > 0, degree, torch.inf).rsqrt()
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Pairs of nodes of which one is among the nearest of the other, in both directions, and how much each counts."""
+
+    layout: EdgeLayout
+    share: Tensor  # (E,) in the layout's order: 1/2 for a pair that is listed twice
+
+    @classmethod
+    def of(cls, rows: Tensor, count: int, y: Tensor | None = None, mask: Mask | None = None) -> Neighbours:
+        """The ``count`` largest entries of every row of a graph that are not masked."""
+        nearest = similar_rows(rows, count, None if mask is None else y, same=mask != "inter")
+        nodes = rows.size(0)
+        one = torch.arange(nodes, device=rows.device).repeat_interleave(nearest.size(1))
+        other = nearest.flatten()
+        mutual = torch.isin(one * nodes + other, other * nodes + one)
+        share = torch.where(mutual, 0.5, 1.0).to(rows.dtype) * (one != other)
+        layout = edge_layout(torch.stack([torch.cat([other, one]), torch.cat([one, other])]), nodes)
+        return cls(layout, share.repeat(2)[layout.order])
+
+    @property
+    def edges(self) -> Tensor:
+        """(2, E), in the order of ``share``."""
+        return torch.stack([self.layout.target, self.layout.source])
+
+    def entries(self, rows: Tensor) -> Tensor:
+        """The entries of a graph at these pairs, (N, d) -> (E,); those of a pair listed twice add up to one."""
+        return self.share * edge_dot(rows, rows, self.layout)
+
+
+@dataclass(frozen=True)
+class GeometricGraph:
+    """A teacher's graph: ``normalised_rows``, and the pairs of neighbours that alone count, if any."""
+
+    rows: Tensor
+    neighbours: Neighbours | None = None
+
+    @classmethod
+    def of(
+        cls, x: Tensor, y: Tensor | None = None, mask: Mask | None = None, neighbours: int | None = None
+    ) -> GeometricGraph:
+        """(N, ..., d) -> its graph."""
+        rows = normalised_rows(x)
+        if neighbours is None or neighbours >= x.size(0) - 1:
+            return cls(rows)
+        return cls(rows, Neighbours.of(rows, neighbours, y, mask))
+
+
+def geometric_graph(
+    x: Tensor,
+    y: Tensor | None = None,
+    *,
+    power: int = 1,
+    mask: Mask | None = None,
+    neighbours: int | None = None,
+    teacher: Tensor | None = None,
+) -> Tensor:
+    """W^p of ``GKD`` as a matrix, (N, ..., d) -> (N, N); with the neighbours of ``teacher``, without it of its own.
+
+    To look at: the loss never builds it.
+    """
+    _check(x.size(0), y, mask)
+    known = GeometricGraph.of(x if teacher is None else teacher, y, mask, neighbours).neighbours
+    rows = normalised_rows(x)
+    if known is not None:
+        i, j = known.edges.long()
+        graph = rows.new_zeros(x.size(0), x.size(0)).index_put((i, j), known.entries(rows), accumulate=True)
+    else:
+        graph = (rows @ rows.t()) * (1 - torch.eye(x.size(0), dtype=rows.dtype, device=rows.device))
+        if mask is not None and y is not None:
+            graph = graph * ((y[:, None] == y) == (mask == "intra"))
+    return torch.linalg.matrix_power(graph, power)
+
+
+def _check(rows: int, y: Tensor | None, mask: Mask | None) -> None:
+    if mask is None:
+        return
+    choose("mask", mask, get_args(Mask))
+    if y is None:
+        raise ValueError(f"mask={mask!r} needs the classes 'y' of the nodes, got None")
+    check_labels(y, rows)
+
+
+def gkd(
+    student: Tensor,
+    teacher: Tensor | GeometricGraph,
+    y: Tensor | None = None,
+    *,
+    power: int = 1,
+    mask: Mask | None = None,
+    neighbours: int | None = None,
+) -> Tensor:
+    """Squared Frobenius distance of powers of two graphs: (N, ..., d_s), (N, ..., d_t), (N,) -> scalar; see ``GKD``."""
+    _check(student.size(0), y, mask)
+    if isinstance(teacher, Tensor):
+        check_rows(student.flatten(1), teacher.flatten(1))
+        teacher = GeometricGraph.of(teacher, y, mask, neighbours)
+    s, t, near = normalised_rows(student), teacher.rows, teacher.neighbours
+    check_rows(s, t)
+    if near is not None:
+        found = power_divergence(near.entries(s), near.entries(t), near.edges, s.size(0), power)
+    elif power == 1:
+        found = _distance(s, t, y, mask)
+    elif mask == "intra" and y is not None:  # one block of the matrices a class
+        blocks = [_power_distance(*_low_rank(s[rows], t[rows], power)) for rows in groups(y)]
+        found = torch.stack(blocks).sum()
+    else:
+        found = _power_distance(*_low_rank(s, t, power, y if mask == "inter" else None))
+    return found.to(s.dtype)
+
+
+def _distance(s: Tensor, t: Tensor, y: Tensor | None, mask: Mask | None) -> Tensor:
+    """|W^s - W^t|_F^2 from Gram matrices: W = Y Y' but for the diagonal, which Y Y' has and W has not."""
+    within = grouped_gram_distance(s, t, y) if mask is not None and y is not None else None
+    if mask == "inter" and within is not None:
+        return (gram_distance(*grams(s, t)) - within).clamp_min(0)
+    diagonal = (s.double().square().sum(dim=1) - t.double().square().sum(dim=1)).square().sum()
+    return ((gram_distance(*grams(s, t)) if within is None else within) - diagonal).clamp_min(0)
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """A symmetric N x N matrix U M U' + diag(delta), in float64."""
+
+    columns: Tensor
+    middle: Tensor
+    diagonal: Tensor
+
+    @classmethod
+    def power(cls, columns: Tensor, sign: Tensor, diagonal: Tensor, power: int) -> LowRank:
+        """(F K F' - diag(e))^p, K = diag(sign), with U = [F, E F, ..., E^(p-1) F].
+
+        W^(r+1) = W^r (F K F' - E), where W^r = U M U' + (-E)^r and E U are further columns of the next U.
+        """
+        width, middle, found = columns.size(1), sign.diag(), columns
+        for r in range(1, power):
+            turned = middle @ gram(found, columns) * sign
+            corner = torch.cat([turned, (-1) ** r * sign.diag()])
+            middle = torch.cat([corner, torch.cat([-middle, middle.new_zeros(width, middle.size(1))])], dim=1)
+            found = torch.cat([found, diagonal[:, None] * found[:, -width:]], dim=1)
+        return cls(found, middle, (-diagonal) ** power)
+
+    def dot(self, other: LowRank) -> Tensor:
+        """The sum of the entries of both multiplied."""
+        cross = gram(self.columns, other.columns)
+        total = ((self.middle @ cross @ other.middle) * cross).sum()
+        for one, two in ((self, other), (other, self)):
+            total = total + (row_forms(one.columns, one.middle, one.columns) * two.diagonal).sum()
+        return total + (self.diagonal * other.diagonal).sum()
+
+
+def _power_distance(s: LowRank, t: LowRank) -> Tensor:
+    return (s.dot(s) + t.dot(t) - 2 * s.dot(t)).clamp_min(0)
+
+
+def _low_rank(s: Tensor, t: Tensor, power: int, y: Tensor | None = None) -> tuple[LowRank, LowRank]:
+    """Powers of Y Y' without its diagonal, or with ``y`` of Y Y' - sum_c Y_c Y_c', the pairs of different classes."""
+
+    def one(rows: Tensor) -> LowRank:
+        rows = rows.double()
+        diagonal, sign = rows.square().sum(dim=1), rows.new_ones(rows.size(1))
+        if y is not None:
+            classes = torch.nn.functional.one_hot(y.unique(return_inverse=True)[1]).to(rows.dtype)
+            apart = (classes[:, :, None] * rows[:, None]).flatten(1)
+            rows, sign = torch.cat([rows, apart], dim=1), torch.cat([sign, -rows.new_ones(apart.size(1))])
+            diagonal = torch.zeros_like(diagonal)
+        return LowRank.power(rows, sign, diagonal, power)
+
+    return one(s), one(t)
+
+
+class GKD(Loss):
+    """Deep geometric distillation: match the graph of how alike nodes are. Lassance et al., ICASSP 2020 (GKD).
+
+    |W_t^p - W_s^p|_F^2, a sum, W = D^-1/2 A D^-1/2, A the cosines of features after their ReLU (below 0 counts as 0),
+    diagonal 0, D its row sums; arXiv:1911.03080. student: (N, ..., d_s), teacher: (N, ..., d_t). ``mask`` keeps pairs
+    of one class ("intra") or of two ("inter") by ``y``: (N,), with the degrees of all. ``neighbours`` keeps the pairs
+    of which one is among the other's k largest entries in the teacher's masked graph; an entry of 0 is none, where the
+    authors' sort breaks ties by chance (k of N - 1 or more keeps all). They sum 3 layers over 3 (``GKD.layers``) with
+    weight 25, p = 1, no k. Nodes without similar ones have no edges, where theirs are NaN.
+
+    Exact without N x N: Gram matrices of the rank-pd and diagonal forms, O(N p^2 d^2) time; for "inter" with p > 1,
+    d is C + 1 times as wide. With k, sparse products of O(N k) entries, once O(N^2 d) found them, which a ``Cached``
+    teacher does once.
+    """
+
+    on = "hidden"
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(
+        self,
+        *,
+        power: int = 1,
+        mask: Mask | None = None,
+        neighbours: int | None = None,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.power = int(check_positive("power", power))
+        self.mask: Mask | None = mask
+        if mask is not None:
+            choose("mask", mask, get_args(Mask))
+        self.neighbours = neighbours if neighbours is None else int(check_positive("neighbours", neighbours))
+
+    @classmethod
+    def layers(
+        cls,
+        entries: Sequence[str],
+        *,
+        power: int = 1,
+        mask: Mask | None = None,
+        neighbours: int | None = None,
+        where: str | None = None,
+    ) -> Sum:
+        """The mean over several layers."""
+        knobs: dict = {"power": power, "mask": mask, "neighbours": neighbours, "where": where}
+        return Sum([(1 / len(entries), cls(**knobs, on=on)) for on in entries])
+
+    def digest(self, teacher: Tensor, *, y: Tensor | None = None) -> GeometricGraph:
+        """The teacher's graph, with its neighbours."""
+        _check(teacher.size(0), y, self.mask)
+        return GeometricGraph.of(teacher, y, self.mask, self.neighbours)
+
+    def forward(self, student: Tensor, teacher: Tensor | GeometricGraph, *, y: Tensor | None = None) -> Tensor:
+        """See the class."""
+        return gkd(student, teacher, y, power=self.power, mask=self.mask, neighbours=self.neighbours)
+
+
+@method("gkd", family="graphs", paper="Lassance et al., ICASSP 2020", arxiv="1911.03080", needs=("hidden",))
+def gkd_method(problem: Problem, *, weight: float = 25.0) -> Loss:
+    """Match the degree-normalised graphs that the cosines of hidden rows span, beside the labels.
+
+    Choose it where relations of all nodes should be learnt from features after a ReLU, on graphs of any size.
+    """
+    return problem.supervised() + weight * GKD()

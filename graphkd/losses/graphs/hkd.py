@@ -1,0 +1,198 @@
+"""Holistic distillation (HKD): nodes and their neighbourhoods, contrasted with memories of all nodes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, nearest_rows, sampled_logsumexp
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_labels, check_positive, check_rows, choose, row_ids
+from graphkd.losses.information.crd import first_memory, remember
+
+Negatives = Literal["self", "other"]
+
+Entries = tuple[Tensor, Tensor | EdgeLayout]  # features, and logits or the graph that they give
+
+
+def prediction_graph(logits: Tensor, neighbours: int = 8) -> Tensor:
+    """Edges to every node from itself and those whose class probabilities have the largest cosines with its own.
+
+    (N, C) -> (2, N k), by target and then by source; no gradient.
+    """
+    x = logits.detach().to(accumulation_dtype(logits))
+    nearest = nearest_rows(F.normalize(x.softmax(dim=1), dim=1), neighbours - 1)
+    target = torch.arange(x.size(0), device=x.device)[:, None]
+    source = torch.cat([target, nearest], dim=1).sort(dim=1).values
+    return torch.stack([source.flatten(), target.expand_as(source).flatten()])
+
+
+def neighbourhood(x: Tensor, edge_index: Tensor | EdgeLayout) -> Tensor:
+    """D^-1/2 A D^-1/2 X with the in-degrees D, at least 1; where all are k the mean of k rows: (N, p) -> (N, p)."""
+    layout = edge_layout(edge_index, x.size(0))
+    scale = layout.ptr.diff().clamp_min(1).to(x.dtype).rsqrt()[:, None]
+    return scale * edge_spmm(x.new_ones(layout.num_edges), scale * x, layout)
+
+
+def bank_contrast(
+    anchor: Tensor, positive: Tensor, memory: Tensor, negatives: Tensor, temperature: float = 0.07
+) -> Tensor:
+    """InfoNCE of anchors with a positive and rows of a memory each: (N, p), (N, p), (n, p), (N, K) -> scalar.
+
+    mean_i -log[exp(a_i . b_i / tau) / (exp(a_i . b_i / tau) + sum_k exp(a_i . m_k / tau))]; the memory is constant.
+    """
+    others = sampled_logsumexp(anchor, memory, negatives, 1 / temperature)
+    found = F.softplus(others - (anchor * positive).sum(dim=1) / temperature, threshold=50.0)
+    return found.sum() / max(found.numel(), 1)
+
+
+class HKD(Loss):
+    """Holistic distillation: contrast nodes and their neighbourhoods, with memories. Zhou et al., ICCV 2021 (HKD).
+
+    e = normalised linear map of the features, g = normalised linear map of [e, mean of e over the k neighbours], M the
+    memories of e (of each side, by node), NCE = ``bank_contrast`` with K negatives (the same ones in all terms):
+    NCE(e_s, M_t[i], M_s) + NCE(e_t, M_s[i], M_t) + NCE(g_s, n(0.75 M_t[i] + 0.25 g_t), M_s) + NCE(g_t, n(0.75 M_s[i] +
+    0.25 g_s), M_t), n(.) normalises and stops the gradient; then M <- n(0.9 M + 0.1 e) of the rows seen, while
+    training. All four maps train with the student; logits have no gradient. Each side's neighbours are the k of the
+    most similar class probabilities, itself among them; ``neighbours=None`` takes the batch's ``edge_index`` instead
+    (normalised by in-degrees, no self-loops added). As in the authors' code, in a batch of fewer than k nodes the first
+    two terms alone count and memories stay as they are. ``negatives_of="self"``, the authors', contrasts a side with
+    its own memory; "other" with the memory of the positives, as a bound on mutual information would.
+
+    Entries are the pair (hidden, logits): (N, d) and (N, C). ``n_id``: (N,) ids of the rows (without it all nodes in
+    order); ``negatives``: (N, K) ids instead of drawn ones. ``labels``: (num_nodes,) classes, from the other of which
+    negatives are drawn, with replacement (the authors': without, where possible); without it from all other nodes.
+    The authors' weight is 3, beside KL(4) with weight 1 and labels. O(N n p) time for n nodes in memory, each scored
+    once, and O(N K) memory.
+    """
+
+    on = ("hidden", "logits")
+    rows: ClassVar[tuple[str, ...]] = ("n_id", "negatives")
+    student_memory: Tensor
+    teacher_memory: Tensor
+    _order: Tensor
+    _begin: Tensor
+    _size: Tensor
+
+    def __init__(
+        self,
+        num_nodes: int,
+        student_width: int,
+        teacher_width: int,
+        projection: int = 128,
+        *,
+        neighbours: int | None = 8,
+        negatives: int = 16384,
+        negatives_of: Negatives = "self",
+        temperature: float = 0.07,
+        momentum: float = 0.9,
+        smooth: float = 0.75,
+        labels: Tensor | None = None,
+        on: tuple[str, str] | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        if neighbours is None and where is not None:
+            raise ValueError(f"HKD(neighbours=None) reads the edges of the whole graph, got where={where!r}")
+        self.neighbours = neighbours if neighbours is None else int(check_positive("neighbours", neighbours))
+        self.samples = int(check_positive("negatives", negatives))
+        self.negatives_of: Negatives = negatives_of
+        choose("negatives_of", negatives_of, get_args(Negatives))
+        self.temperature = check_positive("temperature", temperature)
+        self.momentum, self.smooth = momentum, smooth
+        self.heads = nn.ModuleList(nn.Linear(width, projection) for width in (student_width, teacher_width))
+        self.graph_heads = nn.ModuleList(nn.Linear(2 * projection, projection) for _ in range(2))
+        for name in ("student_memory", "teacher_memory"):
+            self.register_buffer(name, first_memory(num_nodes, projection))
+        self._draw_by(torch.arange(num_nodes) if labels is None else labels, num_nodes)
+
+    def _draw_by(self, labels: Tensor, num_nodes: int) -> None:
+        """Nodes sorted by class; where the class of each node begins, and how many nodes it has."""
+        check_labels(labels, num_nodes)
+        _, places, sizes = labels.unique(return_inverse=True, return_counts=True)
+        if sizes.numel() < 2:
+            raise ValueError(f"negatives are nodes of other classes, got {sizes.numel()} class of {num_nodes} nodes")
+        self.register_buffer("_order", places.argsort(stable=True), persistent=False)
+        self.register_buffer("_begin", (sizes.cumsum(0) - sizes)[places], persistent=False)
+        self.register_buffer("_size", sizes[places], persistent=False)
+
+    def digest(self, teacher: tuple[Tensor, Tensor]) -> Entries:
+        """The teacher's features, and the graph of its predictions."""
+        features, logits = teacher
+        if self.neighbours is None or features.size(0) < self.neighbours:
+            return teacher
+        return features, edge_layout(prediction_graph(logits, self.neighbours), features.size(0))
+
+    def forward(
+        self,
+        student: tuple[Tensor, Tensor],
+        teacher: Entries,
+        *,
+        n_id: Tensor | None = None,
+        negatives: Tensor | None = None,
+        edge_index: Tensor | None = None,
+    ) -> Tensor:
+        """See the class."""
+        check_rows(student[0], teacher[0])
+        memories = self.student_memory, self.teacher_memory
+        ids = row_ids(n_id, student[0].size(0), memories[0].size(0), student[0].device)
+        index = self._others(ids) if negatives is None else negatives
+        embedded = [_unit(head(entry[0])) for head, entry in zip(self.heads, (student, teacher), strict=True)]
+        held = [memory[ids].to(rows.dtype) for memory, rows in zip(memories, embedded, strict=True)]
+        loss = self._both(embedded, held, index)
+        if self.neighbours is not None and ids.numel() < self.neighbours:
+            return loss
+        graphs = []
+        for head, rows, entry in zip(self.graph_heads, embedded, (student, teacher), strict=True):
+            wide = torch.cat([rows, neighbourhood(rows, self._edges(entry[1], edge_index))], dim=1)
+            graphs.append(_unit(head(wide.to(entry[0].dtype))))
+        smooth = [_unit(torch.lerp(g, m, self.smooth)).detach() for g, m in zip(graphs, held, strict=True)]
+        loss = loss + self._both(graphs, smooth, index)
+        if self.training:
+            for memory, rows in zip(memories, embedded, strict=True):
+                remember(memory, ids, rows.detach(), self.momentum)
+        return loss
+
+    def _both(self, anchors: list[Tensor], positives: list[Tensor], index: Tensor) -> Tensor:
+        """Each side's anchors with the other's positives."""
+        banks = [self.student_memory, self.teacher_memory]
+        if self.negatives_of == "other":
+            banks.reverse()
+        sides = zip(anchors, reversed(positives), banks, strict=True)
+        return sum((bank_contrast(*side, index, self.temperature) for side in sides), anchors[0].new_zeros(()))
+
+    def _edges(self, logits: Tensor | EdgeLayout, edge_index: Tensor | None) -> Tensor | EdgeLayout:
+        if isinstance(logits, EdgeLayout):
+            return logits
+        if self.neighbours is not None:
+            return prediction_graph(logits, self.neighbours)
+        if edge_index is None:
+            raise ValueError("HKD(neighbours=None) needs 'edge_index' from the batch, got None")
+        return edge_index
+
+    def _others(self, ids: Tensor) -> Tensor:
+        """Nodes of other classes: places in the order by class, beyond the own class's where they reach it."""
+        size, begin = self._size[ids, None], self._begin[ids, None]
+        room = self._order.numel() - size
+        drawn = (torch.rand(ids.numel(), self.samples, dtype=torch.float64, device=ids.device) * room).long()
+        return self._order[drawn + (drawn >= begin) * size]
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(x.to(accumulation_dtype(x)), dim=1)
+
+
+@method("hkd", family="graphs", paper="Zhou et al., ICCV 2021", arxiv="2108.05507", needs=("hidden",))
+def hkd_method(problem: Problem, *, weight: float = 3.0, negatives: int = 1024) -> Loss:
+    """Contrast nodes, and neighbourhoods in the graph of predictions, with memories of all nodes, beside the labels.
+
+    Choose it where time is at hand and both a node and what is around it should be learnt; it is among the dearest. The
+    authors draw 16,384 negatives, and add soft targets.
+    """
+    return problem.supervised() + weight * HKD(problem.nodes, *problem.widths, negatives=negatives)

@@ -1,0 +1,79 @@
+"""What the answers of neighbours share: the low frequency of FF-G2M."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import edge_layout, edge_spmm
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape
+
+
+@dataclass(frozen=True)
+class NeighbourAnswers:
+    """A teacher's part of ``low_frequency``: for every node the soft labels q_i of its targets i, summed.
+
+    target: (N, C); entropy: sum_e H(q_i), scalar; edges: how many there are.
+    """
+
+    target: Tensor
+    entropy: Tensor
+    edges: int
+
+    @classmethod
+    def of(cls, teacher: Tensor, edge_index: Tensor, *, self_loops: bool = False) -> NeighbourAnswers:
+        """(N, C) logits, (2, E) -> the sums over edges j -> i, and over a loop at every node where asked for."""
+        layout = edge_layout(edge_index, teacher.size(0))
+        log_q = teacher.to(accumulation_dtype(teacher)).log_softmax(dim=1)
+        q, loops = log_q.exp(), int(self_loops)
+        target = edge_spmm(q.new_ones(layout.num_edges), q, layout, transpose=True) + loops * q
+        degree = layout.ptr.diff() + loops
+        entropy = -(degree * (q * log_q).sum(dim=1)).sum()
+        return cls(target, entropy, layout.num_edges + loops * layout.num_nodes)
+
+
+def low_frequency(
+    student: Tensor, teacher: Tensor | NeighbourAnswers, edge_index: Tensor, *, self_loops: bool = False
+) -> Tensor:
+    """KL of each node's answer from its neighbours' soft labels: (N, C), (N, C), (2, E) -> scalar; ``LowFrequency``."""
+    check_same_shape(student, teacher if isinstance(teacher, Tensor) else teacher.target)
+    t = NeighbourAnswers.of(teacher, edge_index, self_loops=self_loops) if isinstance(teacher, Tensor) else teacher
+    log_p = student.to(accumulation_dtype(student)).log_softmax(dim=1)
+    return -((t.target * log_p).sum() + t.entropy) / max(t.edges, 1)
+
+
+class LowFrequency(Loss):
+    """Answer as the teacher answers for the neighbours. Wu et al. (FF-G2M), AAAI 2023, arXiv:2305.10758.
+
+    (1/E) sum_{j -> i} KL(softmax(t_i) || softmax(s_j)), the mean over edges taken literally; student, teacher: (N, C)
+    logits, edge_index: (2, E). ``self_loops`` adds an edge at every node, as the paper does: the term j = i is then
+    ordinary soft targets. The sum over edges needs the teacher's soft labels summed over each node's targets alone,
+    which a ``Cached`` teacher keeps: O(N C) a step, O(E C) once.
+    """
+
+    def __init__(self, *, self_loops: bool = False, on: str | None = None) -> None:
+        super().__init__(on=on)
+        self.self_loops = self_loops
+
+    def digest(self, teacher: Tensor, *, edge_index: Tensor) -> NeighbourAnswers:  # type: ignore[override]
+        """The teacher's soft labels, summed over the targets of each node."""
+        return NeighbourAnswers.of(teacher, edge_index, self_loops=self.self_loops)
+
+    def forward(self, student: Tensor, teacher: Tensor | NeighbourAnswers, *, edge_index: Tensor) -> Tensor:
+        """See the class."""
+        return low_frequency(student, teacher, edge_index, self_loops=self.self_loops)
+
+
+@method("low_frequency", family="graphs", paper="Wu et al., AAAI 2023", arxiv="2305.10758", needs=("edges",))
+def low_frequency_method(problem: Problem, *, weight: float = 1.0, self_loops: bool = True) -> Loss:
+    """Match the teacher's answers for the neighbours of every node, beside the labels.
+
+    Choose it where the student is an MLP and neighbours are mostly of one class: it learns what message passing would
+    have smoothed. ``ff_g2m`` joins it with ``high_frequency``.
+    """
+    return problem.supervised() + weight * LowFrequency(self_loops=self_loops)

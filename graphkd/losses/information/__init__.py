@@ -1,0 +1,1 @@
+"""Losses by probability and information: densities, contrast, bounds on mutual information, correlations."""

@@ -1,0 +1,57 @@
+"""Cross-modal projection classification (CMPC): one view projected on the other tells the class."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_labels, check_same_shape
+
+
+def cmpc(student: Tensor, teacher: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy of projections in both directions: (N, d), (N, d), (N,), (C, d) -> scalar; see ``CMPC``."""
+    check_same_shape(student, teacher)
+    check_labels(y, student.size(0), weight.size(0))
+    unit = F.normalize(weight, dim=1)
+    total = student.new_zeros(())
+    for x, onto in ((student, teacher), (teacher, student)):
+        direction = F.normalize(onto, dim=1)
+        projected = (x * direction).sum(dim=1, keepdim=True) * direction
+        total = total + F.cross_entropy(projected @ unit.t(), y, reduction="sum")
+    return total / max(student.size(0), 1)
+
+
+class CMPC(Loss):
+    """Cross-modal projection classification of two views. Zhang and Lu, ECCV 2018.
+
+    x = (s_i . t_i) t_i / |t_i|^2, mean_i CE(W x, y_i) with rows of W (C, d) as unit vectors, and the same with s and t
+    exchanged, added; W trains with the student. student, teacher: (N, d), y: (N,) integers in [0, C). Supervised: the
+    labels enter.
+    """
+
+    on = "hidden"
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(self, classes: int, width: int, *, on: str | None = None, where: str | None = None) -> None:
+        super().__init__(on=on, where=where)
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(classes, width)))
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return cmpc(student, teacher, y, self.weight)
+
+
+@method("cmpc", family="information", paper="Zhang and Lu, ECCV 2018")
+def cmpc_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+    """Classify the logits of either model projected onto the other's, beside the labels.
+
+    Choose it beside ``cmpm``, as its authors do, with many labels: its classifier learns from the labelled nodes alone.
+    """
+    classes = problem.classes
+    return problem.supervised() + weight * CMPC(classes, classes, on="logits", where=problem.labelled)

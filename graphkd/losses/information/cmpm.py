@@ -1,0 +1,60 @@
+"""Cross-modal projection matching (CMPM): two views of the same things matched by projection."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import label_divergence
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_labels, check_same_shape
+from graphkd.losses._rows import label_counts
+
+
+def cmpm(student: Tensor, teacher: Tensor, y: Tensor | None = None, *, eps: float = 1e-8) -> Tensor:
+    """Projection matching in both directions: (N, d), (N, d), (N,) integers -> scalar; see ``CMPM``."""
+    check_same_shape(student, teacher)
+    y = torch.arange(student.size(0), device=student.device) if y is None else y
+    check_labels(y, student.size(0))
+    one, other = (x.to(accumulation_dtype(x)) for x in (student, teacher))
+    hit, miss = (1 / label_counts(y).to(one.dtype) + eps).log(), math.log(eps)
+    values = label_divergence(one, F.normalize(other, dim=1), y, hit, miss)
+    values = values + label_divergence(other, F.normalize(one, dim=1), y, hit, miss)
+    return values.sum() / max(student.size(0), 1)
+
+
+class CMPM(Loss):
+    """Cross-modal projection matching of two views. Zhang and Lu, ECCV 2018.
+
+    p_ij = softmax_j(s_i . t_j / |t_j|), q_ij = [y_i = y_j] / |class of i|, mean_i sum_j p log(p / (q + eps)), and the
+    same with s and t exchanged, added. student, teacher: (N, d), two views of items or users, of one width; y: (N,)
+    integers, what the rows are about; without it every row is about a thing of its own. The gradient reaches both
+    sides where the teacher has one. O(N^2 d) time in blocks, O(N d) memory.
+    """
+
+    on = "hidden"
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(self, *, eps: float = 1e-8, on: str | None = None, where: str | None = None) -> None:
+        super().__init__(on=on, where=where)
+        self.eps = eps
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor | None = None) -> Tensor:
+        """See the class."""
+        return cmpm(student, teacher, y, eps=self.eps)
+
+
+@method("cmpm", family="information", paper="Zhang and Lu, ECCV 2018")
+def cmpm_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+    """Match logits of both models by projection with those of nodes of one class, beside the labels.
+
+    Choose it where both models see different inputs of the same nodes; it reads the labelled nodes alone.
+    """
+    return problem.supervised() + weight * CMPM(on="logits", where=problem.labelled)

@@ -1,0 +1,196 @@
+"""Complementary relation contrastive distillation (CRCD): relations to anchors, and agreement of gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_labels, check_positive, check_rows, check_same_shape
+from graphkd.losses.information.crd import CRD, EPS, Noise
+
+_RELATION_EPS = 1e-6  # added to every component of a relation
+
+
+def relation_cosines(student: Tensor, memory: Tensor, index: Tensor, eps: float = _RELATION_EPS) -> Tensor:
+    """Cosines of the relations of rows and of memories to anchors: (N, p), (n, p), (N, 1 + K) -> (N, N, 1 + K).
+
+    Entry (i, a, k): of s_i - m_a + eps and m_k - m_a + eps, a a positive, k in ``index`` i. From inner products, in
+    float64, since they cancel where a memory comes near an anchor. O(N^2 K p) time, O(N^2 K + N K p) memory.
+    """
+    anchors = memory[index[:, 0]].double() - eps
+    keys = memory.index_select(0, index.flatten()).double().view(*index.shape, memory.size(1))
+    relation = F.normalize(student.double()[:, None] - anchors, dim=2)
+    dots = relation @ keys.mT - (relation * anchors).sum(dim=2, keepdim=True)
+    squared = keys.square().sum(dim=2)[:, None] + anchors.square().sum(dim=1)[:, None] - 2 * (anchors @ keys.mT)
+    cosines = dots / squared.clamp_min(eps**2).sqrt()
+    # The relation of an anchor to itself is the eps in every component.
+    itself = relation.sum(dim=2, keepdim=True) / memory.size(1) ** 0.5
+    return torch.where(index[:, None] == index[:, :1], itself, cosines).to(student.dtype)
+
+
+def crcd(
+    anchor: Tensor,
+    memory: Tensor,
+    index: Tensor,
+    log_normaliser: Tensor,
+    temperature: float = 0.05,
+    *,
+    eps: float = EPS,
+    relation_eps: float = _RELATION_EPS,
+) -> Tensor:
+    """Noise-contrastive estimation of relations: (N, p), (n, p), (N, 1 + K), () -> scalar; see ``CRCD``."""
+    noise = Noise(index, memory.size(0), eps)
+    log_share = relation_cosines(anchor, memory, index, relation_eps) / temperature - log_normaliser
+    total = F.softplus(log_share - noise.log, threshold=50.0).sum(dim=2)
+    return noise.contrast(total, log_share[:, :, 0]).sum() / max(anchor.size(0) ** 2, 1)
+
+
+@torch.no_grad()
+def crcd_log_normaliser(
+    anchor: Tensor, memory: Tensor, index: Tensor, temperature: float = 0.05, *, relation_eps: float = _RELATION_EPS
+) -> Tensor:
+    """Logarithm of Z of ``crcd``: the mean of exp(cosine / tau) over a batch, times n; scalar, constant."""
+    scores = relation_cosines(anchor, memory, index, relation_eps).flatten() / temperature
+    return scores.logsumexp(dim=0) + math.log(memory.size(0) / max(scores.numel(), 1))
+
+
+class CRCD(CRD):
+    """Complementary relation contrastive distillation, with its memories. Zhu et al., CVPR 2021, arXiv:2103.16367.
+
+    CRD on relations instead of representations: the rows of a batch are also anchors a, read in the memory, and for
+    every row and every anchor u_i - M_a tells M_i - M_a among the M_k - M_a (unit vectors, of differences plus
+    ``relation_eps``): NCE over N^2 relations, with a = exp(cosine / tau) / Z. Memories begin as unit vectors. Formulas
+    are those of a third party's code (Lechatelia/CRCD), the authors' is not public; its products of losses and its
+    weight that falls to 0 are not taken over. Arguments: ``CRD``. O(N^2 K p) time and O(N^2 K) memory, hence
+    ``max_samples``.
+    """
+
+    def __init__(
+        self,
+        num_nodes: int,
+        student_width: int,
+        teacher_width: int,
+        projection: int = 128,
+        *,
+        negatives: int = 500,
+        temperature: float = 0.05,
+        momentum: float = 0.5,
+        eps: float = EPS,
+        relation_eps: float = _RELATION_EPS,
+        max_samples: int | None = 64,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(
+            num_nodes,
+            student_width,
+            teacher_width,
+            projection,
+            negatives=negatives,
+            temperature=temperature,
+            momentum=momentum,
+            eps=eps,
+            max_samples=max_samples,
+            on=on,
+            where=where,
+        )
+        self.relation_eps = check_positive("relation_eps", relation_eps)
+
+    def _first_memory(self, num_nodes: int, width: int) -> Tensor:
+        return F.normalize(super()._first_memory(num_nodes, width), dim=1)
+
+    def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
+        knobs = {"eps": self.eps, "relation_eps": self.relation_eps}
+        return crcd(anchor, memory, index, log_z, self.temperature, **knobs)
+
+    def _log_normaliser(self, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
+        return crcd_log_normaliser(anchor, memory, index, self.temperature, relation_eps=self.relation_eps)
+
+
+def cross_entropy_gradient(features: Tensor, y: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    """Gradient of each row's cross-entropy with respect to features under a linear classifier: (N, d), (N,) -> (N, d).
+
+    weight: (C, d), bias: (C,); without ``weight`` the features are the logits.
+    """
+    logits = features if weight is None else F.linear(features, weight, bias)
+    check_labels(y, logits.size(0), logits.size(1))
+    error = logits.softmax(dim=1) - F.one_hot(y, logits.size(1)).to(logits.dtype)
+    return error if weight is None else error @ weight
+
+
+def crcd_gradient(student: Tensor, teacher: Tensor) -> Tensor:
+    """1 minus the mean cosine of two sets of gradients: (N, d), (N, d) -> scalar; see ``CRCDGradient``."""
+    check_same_shape(student, teacher)
+    return (1 - F.cosine_similarity(student, teacher, dim=1)).sum() / max(student.size(0), 1)
+
+
+class CRCDGradient(Loss):
+    """Match how both models would change their features for the labels. Zhu et al., CVPR 2021, arXiv:2103.16367 (CRCD).
+
+    mean_i 1 - cos(dCE/ds_i, dCE/dt_i), CE the cross-entropy with ``y`` of a linear classifier on the features, whose
+    gradient has a closed form; or with ``contrast``, a ``CRCD``, its value on these gradients. student, teacher:
+    (N, d), of one width unless contrasted; classifiers: the models' own last layers, trained or frozen by their
+    owners, or None where the entries are the logits. O(N C d).
+    """
+
+    on = "hidden"
+    rows: ClassVar[tuple[str, ...]] = ("y", "n_id", "negatives")
+
+    def __init__(
+        self,
+        student_classifier: nn.Linear | None = None,
+        teacher_classifier: nn.Linear | None = None,
+        contrast: CRCD | None = None,
+        *,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.classifiers = (student_classifier, teacher_classifier)  # in a tuple: not this loss's parameters
+        self.contrast = contrast
+
+    def forward(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        *,
+        y: Tensor,
+        n_id: Tensor | None = None,
+        negatives: Tensor | None = None,
+    ) -> Tensor:
+        """See the class."""
+        check_rows(student, teacher)
+        s, t = (
+            cross_entropy_gradient(x, y, *((None,) if layer is None else (layer.weight, layer.bias)))
+            for x, layer in zip((student, teacher), self.classifiers, strict=True)
+        )
+        if self.contrast is None:
+            return crcd_gradient(s, t.detach())
+        return self.contrast(s, t.detach(), n_id=n_id, negatives=negatives)
+
+
+@method("crcd", family="information", paper="Zhu et al., CVPR 2021", arxiv="2103.16367", needs=("hidden",))
+def crcd_method(problem: Problem, *, weight: float = 1.0, negatives: int = 500, max_samples: int = 64) -> Loss:
+    """Tell each node's relation to anchors from those of other nodes, by memories, beside the labels.
+
+    Choose it over ``crd`` where where a node lies to others says more than its row; ``max_samples`` nodes are drawn at
+    each step.
+    """
+    loss = CRCD(problem.nodes, *problem.widths, negatives=negatives, max_samples=max_samples)
+    return problem.supervised() + weight * loss
+
+
+@method("crcd_gradient", family="information", paper="Zhu et al., CVPR 2021", arxiv="2103.16367")
+def crcd_gradient_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+    """Match how the labels would change both models' logits, beside the labels.
+
+    Choose it as an addition: it sees the labelled nodes alone, and how both models err there.
+    """
+    return problem.supervised() + weight * CRCDGradient(on="logits", where=problem.labelled)

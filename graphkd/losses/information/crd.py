@@ -1,0 +1,185 @@
+"""Contrastive representation distillation (CRD): noise-contrastive estimation against memories of all nodes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import sampled_softplus
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_positive, check_rows, row_ids
+
+EPS = 1e-7  # the authors', in the denominators only
+
+
+class Noise:
+    """The noise of K negatives, uniform over n nodes: its mass c = K / n, shifted by the authors' eps."""
+
+    def __init__(self, index: Tensor, held: int, eps: float = EPS) -> None:
+        negatives = index.size(1) - 1
+        if negatives < 1:
+            raise ValueError(f"'index' must hold a positive and one negative at least, got {index.size(1)} columns")
+        mass = negatives / held
+        self.log = math.log(mass + eps)
+        self.rest = self.log + negatives * math.log1p(eps / mass)
+
+    def contrast(self, total: Tensor, positive: Tensor) -> Tensor:
+        """-log h(k_0) - sum_k log(1 - h(k)) from the log a of the positives and the softplus of all log a - ``log``."""
+        return total + self.rest - positive
+
+
+def crd(
+    anchor: Tensor,
+    memory: Tensor,
+    index: Tensor,
+    log_normaliser: Tensor,
+    temperature: float = 0.07,
+    *,
+    eps: float = EPS,
+) -> Tensor:
+    """Noise-contrastive estimation of anchors against a memory: (N, p), (n, p), (N, 1 + K), () -> scalar; see ``CRD``.
+
+    Anchors are unit vectors, ``index`` names the positive's row first and then K negatives', the memory is constant.
+    """
+    noise = Noise(index, memory.size(0), eps)
+    total = sampled_softplus(anchor, memory, index, -log_normaliser - noise.log, 1 / temperature)
+    positive = (anchor * memory[index[:, 0]].to(anchor.dtype)).sum(dim=1) / temperature - log_normaliser
+    return noise.contrast(total, positive).sum() / max(anchor.size(0), 1)
+
+
+def crd_log_normaliser(anchor: Tensor, memory: Tensor, index: Tensor, temperature: float = 0.07) -> Tensor:
+    """Logarithm of Z of ``crd``: the mean of exp(a . m / tau) over a batch, times n; scalar, constant."""
+    wide = anchor.detach().double()
+    shift = wide.new_tensor(-1 / temperature - 36)  # so far down, softplus is exp to the last bit
+    total = sampled_softplus(wide, memory, index, shift, 1 / temperature).sum()
+    return (total.log() - shift + math.log(memory.size(0) / max(index.numel(), 1))).to(anchor.dtype)
+
+
+@torch.no_grad()
+def remember(memory: Tensor, ids: Tensor, rows: Tensor, momentum: float) -> None:
+    """Mix rows into those of a memory, M_i <- (m M_i + (1 - m) u_i) / |.|, in place."""
+    mixed = torch.lerp(rows, memory[ids].to(rows.dtype), momentum)
+    memory.index_copy_(0, ids, F.normalize(mixed, dim=1).to(memory.dtype))
+
+
+def first_memory(num_nodes: int, width: int) -> Tensor:
+    """What a memory of CRD starts with: uniform in +-1 / sqrt(width / 3), not normalised; (num_nodes, width)."""
+    bound = (width / 3) ** -0.5
+    return torch.empty(num_nodes, width).uniform_(-bound, bound)
+
+
+class CRD(Loss):
+    """Contrastive representation distillation, with memories. Tian, Krishnan and Isola, ICLR 2020, arXiv:1910.10699.
+
+    u = P_s(s), v = P_t(t), linear maps to unit vectors that train with the student. For node i, its row k_0 of the
+    teacher's memory M and K rows k drawn uniformly from the other nodes: a_k = exp(u_i . M_k / tau) / Z, c = K / n, h =
+    a / (a + c + eps), mean_i [-log h(k_0) - sum_k log(c / (a_k + c + eps))]; the same with v_i and the student's memory
+    is added. Z is the mean of exp over the first batch times n, and stays; ``eps`` is 1e-7 in the authors' code. While
+    training, the rows seen become M_i <- (m M_i + (1 - m) u_i) / |.| after each step. student: (N, d_s), teacher: (N,
+    d_t); ``n_id``: (N,) the ids of the rows, of users or items too (without it all nodes in order); ``negatives``: (N,
+    K) ids to use instead of drawn ones. ``max_samples`` contrasts that many of the rows, drawn at each step. Memories
+    and log Z are buffers. The authors' weight is 0.8; their alias sampler may draw i itself, ours does not. O(N K p)
+    time, or O(N n p) where that is faster, O(N (K + p)) memory.
+    """
+
+    on = "hidden"
+    rows: ClassVar[tuple[str, ...]] = ("n_id", "negatives")
+    student_memory: Tensor
+    teacher_memory: Tensor
+    log_normaliser: Tensor
+
+    def __init__(
+        self,
+        num_nodes: int,
+        student_width: int,
+        teacher_width: int,
+        projection: int = 128,
+        *,
+        negatives: int = 16384,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+        eps: float = EPS,
+        max_samples: int | None = None,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        if num_nodes < 2:
+            raise ValueError(f"'num_nodes' must be 2 at least, for negatives, got {num_nodes}")
+        self.temperature = check_positive("temperature", temperature)
+        self.samples = int(check_positive("negatives", negatives))
+        self.momentum, self.eps, self.max_samples = momentum, eps, max_samples
+        self.heads = nn.ModuleList(nn.Linear(width, projection) for width in (student_width, teacher_width))
+        for name in ("student_memory", "teacher_memory"):
+            self.register_buffer(name, self._first_memory(num_nodes, projection))
+        self.register_buffer("log_normaliser", torch.full((2,), torch.inf))  # infinite: not known yet
+        self._normalised = False
+
+    def _first_memory(self, num_nodes: int, width: int) -> Tensor:
+        return first_memory(num_nodes, width)
+
+    def forward(
+        self, student: Tensor, teacher: Tensor, *, n_id: Tensor | None = None, negatives: Tensor | None = None
+    ) -> Tensor:
+        """See the class."""
+        check_rows(student, teacher)
+        ids = row_ids(n_id, student.size(0), self.student_memory.size(0), student.device)
+        s, t = (
+            F.normalize(embedded.to(accumulation_dtype(embedded)), dim=1)
+            for embedded in (self.heads[0](student), self.heads[1](teacher))
+        )
+        if not self._normalised:  # looked up until it is known, not at every step
+            self._normalised = bool(self.log_normaliser.isfinite().all())
+        rows = self._sample(student)
+        others = self._others(ids[rows]) if negatives is None else negatives[rows]
+        index = torch.cat([ids[rows, None], others], dim=1)
+        loss = self._one_side(0, s[rows], self.teacher_memory, index)
+        loss = loss + self._one_side(1, t[rows], self.student_memory, index)
+        if self.training:
+            remember(self.student_memory, ids, s, self.momentum)
+            remember(self.teacher_memory, ids, t, self.momentum)
+        return loss
+
+    def _sample(self, student: Tensor) -> Tensor | slice:
+        if self.max_samples is None or student.size(0) <= self.max_samples:
+            return slice(None)
+        return torch.randperm(student.size(0), device=student.device)[: self.max_samples]
+
+    def _others(self, ids: Tensor) -> Tensor:
+        drawn = torch.randint(self.student_memory.size(0) - 1, (ids.size(0), self.samples), device=ids.device)
+        return drawn + (drawn >= ids[:, None])
+
+    def _one_side(self, side: int, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
+        log_z = self.log_normaliser[side].to(anchor.dtype)
+        if not self._normalised:
+            log_z = torch.where(log_z.isfinite(), log_z, self._log_normaliser(anchor, memory, index))
+            if self.training:
+                self.log_normaliser[side] = log_z
+        return self._contrast(anchor, memory, index, log_z)
+
+    def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
+        return crd(anchor, memory, index, log_z, self.temperature, eps=self.eps)
+
+    def _log_normaliser(self, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
+        return crd_log_normaliser(anchor, memory, index, self.temperature)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        self._normalised = False
+
+
+@method("crd", family="information", paper="Tian, Krishnan and Isola, ICLR 2020", arxiv="1910.10699", needs=("hidden",))
+def crd_method(problem: Problem, *, weight: float = 0.8, negatives: int = 16384) -> Loss:
+    """Tell each node's hidden row of the other model from memories of many nodes, beside the labels.
+
+    Choose it with a loader, whose batches hold too few nodes to contrast; on a whole graph ``gcrd`` takes all nodes at
+    a fraction of the time.
+    """
+    return problem.supervised() + weight * CRD(problem.nodes, *problem.widths, negatives=negatives)

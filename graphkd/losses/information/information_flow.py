@@ -1,0 +1,72 @@
+"""Information flow: PKT layer by layer, the earlier layers fading out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses.information.pkt import PKT, Density, DensityDivergence, DensityKernel
+
+
+class InformationFlow(Loss):
+    """PKT layer by layer, the earlier layers fading out. Passalis, Tzelepi and Tefas, CVPR 2020, arXiv:2005.00727.
+
+    pkt(last layer) + w sum over the other layers of pkt, w = 100 0.7^epoch, so that the first epochs form the
+    intermediate layers (the critical period). ``on`` names the layers, the last one last; student's and teacher's are
+    matched in order. Kernel, divergence and eps are the authors': "combined", Jeffreys' divergence, 1e-6. ``fit``
+    tells the epoch; in a loop of your own call ``set_epoch``. The authors' teacher is an auxiliary network of the
+    student's layout, trained by ``PKT`` on the last layer first. O(L N^2 d) time, O(L N d) memory.
+    """
+
+    on = ("hidden", "logits")
+    weight: Tensor
+
+    def __init__(
+        self,
+        kernel: DensityKernel = "combined",
+        divergence: DensityDivergence = "jeffreys",
+        *,
+        initial: float = 100.0,
+        decay: float = 0.7,
+        eps: float = 1e-6,
+        on: tuple[str, ...] | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.layer = PKT(kernel, divergence, eps=eps)
+        self.initial, self.decay = initial, decay
+        self.register_buffer("weight", torch.tensor(initial))
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the schedule does not depend on the end
+        """The weight of all layers but the last."""
+        self.weight.fill_(self.initial * self.decay**epoch)
+
+    def digest(self, teacher: tuple[Tensor, ...]) -> tuple[tuple[Density, ...], ...]:
+        """The teacher's rows and their sums of each layer."""
+        return tuple(self.layer.digest(x) for x in teacher)
+
+    def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor | tuple[Density, ...], ...]) -> Tensor:
+        """See the class."""
+        *earlier, last = (self.layer(s, t) for s, t in zip(student, teacher, strict=True))
+        return last + self.weight * sum(earlier)
+
+
+@method(
+    "information_flow",
+    family="information",
+    paper="Passalis, Tzelepi and Tefas, CVPR 2020",
+    arxiv="2005.00727",
+    needs=("hidden",),
+)
+def information_flow_method(
+    problem: Problem, *, weight: float = 1.0, initial: float = 100.0, decay: float = 0.7
+) -> Loss:
+    """Match who is near whom in the hidden layer at first and in the logits to the end, beside the labels.
+
+    Choose it where a deep student's first layers form in the first epochs: the hidden layer's weight, ``initial``
+    times ``decay`` to the power of the epoch, fades out.
+    """
+    return problem.supervised() + weight * InformationFlow(initial=initial, decay=decay)

@@ -1,0 +1,112 @@
+"""Mutual information maximisation (MIMKD): lower bounds by contrast of own pairs with those of other rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Entry, Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import product_logsumexp, product_softplus
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_positive, check_rows, check_same_shape, choose
+
+Bound = Literal["jensen_shannon", "donsker_varadhan", "nce"]
+
+
+def mutual_information(
+    student: Tensor,
+    teacher: Tensor,
+    bound: Bound = "jensen_shannon",
+    *,
+    temperature: float = 1.0,
+    own: Tensor | None = None,
+) -> Tensor:
+    """Lower bound on the mutual information of two embeddings, nats; the critic is g_ij = s_i . t_j / temperature.
+
+    student: (N, p), teacher: (M, p), own: (N,) the teacher row of each student row, its own number by default ->
+    scalar. With +(i) = own_i: ``jensen_shannon`` mean_i -sp(-g_i+(i)) - mean_(i, j != +(i)) sp(g_ij), sp = softplus
+    (Deep InfoMax's estimator, Hjelm et al., ICLR 2019: not in nats, never above 0); ``donsker_varadhan``
+    mean_i g_i+(i) - log mean_ij e^g_ij, all pairs standing for the product of marginals; ``nce``
+    log M + mean_i log softmax_j(g_ij) at +(i) (van den Oord et al., 2018). O(N M p) time, O((N + M) p) memory.
+    """
+    choose("bound", bound, get_args(Bound))
+    check_positive("temperature", temperature)
+    if own is None:
+        check_same_shape(student, teacher)
+        own = torch.arange(student.size(0), device=student.device)
+    anchor, candidate = (x.to(accumulation_dtype(x)) for x in (student, teacher))
+    positive = (anchor * candidate[own]).sum(dim=1) / temperature
+    rows, others = max(anchor.size(0), 1), max(candidate.size(0) - 1, 1)
+    if bound == "jensen_shannon":
+        negative = product_softplus(anchor, candidate, own, 1 / temperature)
+        return (F.logsigmoid(positive) - negative / others).sum() / rows
+    if anchor.size(0) == 0:
+        return positive.sum()
+    lse = product_logsumexp(anchor, candidate, 1 / temperature)
+    if bound == "nce":
+        return (positive - lse).sum() / rows + math.log(candidate.size(0))
+    return positive.sum() / rows - lse.logsumexp(dim=0) + math.log(rows * candidate.size(0))
+
+
+def mimkd(student: Tensor, teacher: Tensor, bound: Bound = "jensen_shannon", *, own: Tensor | None = None) -> Tensor:
+    """Minus a bound on mutual information, by the shapes global, local or of features; see ``MIMKD``."""
+    if student.dim() == 2:
+        return -mutual_information(student, teacher, bound, own=own)
+    check_rows(student[:, 0], teacher if teacher.dim() == 2 else teacher[:, 0])
+    if teacher.dim() == 2:
+        own = torch.arange(student.size(0), device=student.device).repeat_interleave(student.size(1))
+        return -mutual_information(student.flatten(0, 1), teacher, bound, own=own)
+    places = zip(student.unbind(1), teacher.unbind(1), strict=True)
+    return -torch.stack([mutual_information(*place, bound) for place in places]).mean()
+
+
+class MIMKD(Loss):
+    """Maximise the mutual information of student and teacher. Shrivastava, Qi and Ordonez, CVPRW 2023 (MIMKD).
+
+    Minus ``mutual_information`` of P_s(s) and P_t(t), linear maps without bias that train with the student; the
+    objects of other rows are the negatives. The paper's three terms follow from the entries. Global: (N, d_s) with
+    (N, d_t). Features, part with part at the same place: (N, M, d_s) with (N, M, d_t). Local, the parts of an object
+    with its teacher's vector: (N, M, d_s) with (N, d_t); or of two entries, ``on=("nodes", "graph")``, the student's
+    first, (L, d_s), with the teacher's second, (N, d_t), PyG's ``batch``: (L,) telling the row of each part (without
+    it L = N: a layer with the last). The critics and weights of the paper are unknown here: the product of maps is our
+    choice. O(N^2 p) time, M times that for parts; O(N M p) memory.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        student_width: int,
+        teacher_width: int,
+        projection: int = 128,
+        bound: Bound = "jensen_shannon",
+        *,
+        on: str | tuple[str, str] | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.bound: Bound = bound
+        choose("bound", bound, get_args(Bound))
+        self.heads = nn.ModuleList(nn.Linear(width, projection, bias=False) for width in (student_width, teacher_width))
+
+    def forward(self, student: Entry, teacher: Entry, *, batch: Tensor | None = None) -> Tensor:
+        """See the class."""
+        one, other = (x if isinstance(x, Tensor) else x[place] for place, x in enumerate((student, teacher)))
+        own = None if isinstance(student, Tensor) else batch
+        return mimkd(self.heads[0](one), self.heads[1](other), self.bound, own=own)
+
+
+@method("mimkd", family="information", paper="Shrivastava et al., CVPRW 2023", arxiv="2110.15946", needs=("hidden",))
+def mimkd_method(problem: Problem, *, weight: float = 1.0, bound: Bound = "jensen_shannon") -> Loss:
+    """Maximise a lower bound on the mutual information of hidden rows, beside the labels.
+
+    Choose it over ``vid`` where the teacher's rows are not to be predicted, only told apart. The authors' weights are
+    unknown to us.
+    """
+    return problem.supervised() + weight * MIMKD(*problem.widths, bound=bound)

@@ -1,0 +1,194 @@
+"""Probabilistic knowledge transfer (PKT): probabilities that pairwise kernels induce between rows, or labels do."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import affinity_divergence, affinity_sums
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_labels, check_rows, choose
+from graphkd.losses._rows import label_counts, unit_rows
+
+DensityKernel = Literal["cosine", "exponential", "rbf", "student_t", "combined"]
+
+DensityDivergence = Literal["kl", "kl_ratio", "jeffreys"]
+
+
+class Density(NamedTuple):
+    """One side of PKT for one kernel: rows as the kernel takes them, and the row sums that make probabilities."""
+
+    rows: Tensor
+    sums: Tensor
+
+
+def densities(x: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7, **knobs: Any) -> tuple[Density, ...]:
+    """What ``pkt`` needs of one side's embeddings (N, d): a ``Density`` for each kernel, two for "combined"."""
+    found = []
+    for name in _each(kernel):
+        rows = unit_rows(x, eps) if name == "cosine" else x
+        sums = affinity_sums(rows, name, eps=eps, **knobs)
+        found.append(Density(rows, sums.clamp_min(torch.finfo(sums.dtype).tiny)))
+    return tuple(found)
+
+
+def _each(kernel: DensityKernel) -> tuple[Any, ...]:
+    choose("kernel", kernel, get_args(DensityKernel))
+    return ("cosine", "student_t") if kernel == "combined" else (kernel,)
+
+
+def pkt(
+    student: Tensor,
+    teacher: Tensor | tuple[Density, ...],
+    kernel: DensityKernel = "cosine",
+    divergence: DensityDivergence = "kl",
+    *,
+    reduction: Literal["pairs", "rows"] = "pairs",
+    eps: float = 1e-7,
+    kernel_eps: float | None = None,
+    **knobs: Any,
+) -> Tensor:
+    """Divergence of two sets of pairwise probabilities: (N, d_s), (N, d_t) -> scalar; formula and knobs at ``PKT``.
+
+    ``teacher`` may be its ``densities``, computed before with the same kernel and knobs.
+    """
+    choose("divergence", divergence, get_args(DensityDivergence))
+    choose("reduction", reduction, ("pairs", "rows"))
+    of_kernel = {**knobs, "eps": eps if kernel_eps is None else kernel_eps}
+    if isinstance(teacher, Tensor):
+        check_rows(student, teacher)
+        teacher = densities(teacher, kernel, **of_kernel)
+    knobs |= {"eps": eps, "kernel_eps": of_kernel["eps"]}
+    total = student.new_zeros((), dtype=torch.float64)
+    for name, s, t in zip(_each(kernel), densities(student, kernel, **of_kernel), teacher, strict=True):
+        total = total + affinity_divergence(s.rows, t.rows, s.sums, t.sums, name, divergence, **knobs)
+    return _mean(total, student, reduction)
+
+
+def _mean(total: Tensor, student: Tensor, reduction: str) -> Tensor:
+    count = student.size(0) ** (2 if reduction == "pairs" else 1)
+    return (total / max(count, 1)).to(accumulation_dtype(student))
+
+
+class PKT(Loss):
+    """Probabilistic knowledge transfer: match who is near whom. Passalis and Tefas, ECCV 2018, arXiv:1803.10837.
+
+    p_ij = k(s_i, s_j) / sum_j k(s_i, s_j), q the same of the teacher; (1/N^2) sum_ij q log((q + eps) / (p + eps)), the
+    diagonal included as in the authors' code. student: (N, d_s), teacher: (N, d_t). k: "cosine" (1 + cos) / 2, norms
+    plus ``kernel_eps``, eps unless given; with D^2 = |x - y|^2 + kernel_eps, "student_t" 1 / (1 + (D / sigma)^degree)
+    and "exponential" exp(-D / sigma), which the authors call rbf; "rbf" exp(-|x - y|^2 / (2 sigma)); "combined", the
+    sum of the losses of cosine and student_t. ``divergence``: "kl"; "kl_ratio" q log(eps + q / (p + eps)), that of the
+    authors' later code; "jeffreys" (q - p)(log q - log p). ``reduction="rows"`` sums over j and averages over i. The
+    mean over N^2 makes it small: RepDistiller's weight is 30,000. O(N^2 d) time in tiles (distances twice as much),
+    O(N d) memory.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        kernel: DensityKernel = "cosine",
+        divergence: DensityDivergence = "kl",
+        *,
+        sigma: float = 1.0,
+        degree: float = 1.0,
+        eps: float = 1e-7,
+        kernel_eps: float | None = None,
+        diagonal: bool = True,
+        reduction: Literal["pairs", "rows"] = "pairs",
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.kernel: DensityKernel = kernel
+        self.divergence: DensityDivergence = divergence
+        _each(kernel)
+        choose("divergence", divergence, get_args(DensityDivergence))
+        self.knobs = {"sigma": sigma, "degree": degree, "diagonal": diagonal}
+        self.eps, self.kernel_eps, self.reduction = eps, eps if kernel_eps is None else kernel_eps, reduction
+
+    @classmethod
+    def survey(
+        cls, kernel: DensityKernel = "cosine", *, sigma: float = 1.0, on: str | None = None, where: str | None = None
+    ) -> PKT:
+        """Eq. 13 of Hu et al., arXiv:2304.14800: pairs i != j, no eps, the KL divergence averaged over rows."""
+        return cls(kernel, sigma=sigma, eps=0.0, diagonal=False, reduction="rows", on=on, where=where)
+
+    def digest(self, teacher: Tensor) -> tuple[Density, ...]:
+        """The teacher's rows and their sums."""
+        return densities(teacher, self.kernel, eps=self.kernel_eps, **self.knobs)
+
+    def forward(self, student: Tensor, teacher: Tensor | tuple[Density, ...]) -> Tensor:
+        """See the class."""
+        eps = {"eps": self.eps, "kernel_eps": self.kernel_eps}
+        return pkt(student, teacher, self.kernel, self.divergence, reduction=self.reduction, **eps, **self.knobs)
+
+
+def supervised_pkt(student: Tensor, y: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7) -> Tensor:
+    """PKT from labels, q_ij = [y_i = y_j] / count: (N, d), (N,) integers -> scalar; see ``SupervisedPKT``."""
+    check_labels(y, student.size(0))
+    total = student.new_zeros((), dtype=torch.float64)
+    counts = label_counts(y).to(accumulation_dtype(student))
+    for name, s in zip(_each(kernel), densities(student, kernel, eps=eps), strict=True):
+        sides = s.rows, y[:, None], s.sums, counts
+        total = total + affinity_divergence(*sides, name, "kl", teacher_kernel="match", eps=eps)
+    return _mean(total, student, "pairs")
+
+
+class SupervisedPKT(Loss):
+    """PKT with labels in the teacher's place: rows of one class are near. Passalis and Tefas, ECCV 2018.
+
+    ``PKT`` with q_ij = [y_i = y_j] / |class of i|, the diagonal included; student: (N, d), y: (N,) integers >= 0.
+    The authors add it, times a weight, to that of the teacher. O(N^2 d) time, O(N d) memory.
+    """
+
+    on = "hidden"
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(
+        self,
+        kernel: DensityKernel = "cosine",
+        *,
+        eps: float = 1e-7,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.kernel: DensityKernel = kernel
+        self.eps = eps
+        _each(kernel)
+
+    def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return supervised_pkt(student, y, self.kernel, eps=self.eps)
+
+
+@method("pkt", family="information", paper="Passalis and Tefas, ECCV 2018", arxiv="1803.10837", needs=("hidden",))
+def pkt_method(problem: Problem, *, weight: float = 30_000.0) -> Loss:
+    """Match the probabilities with which hidden rows are near each other, beside the labels.
+
+    Choose it for retrieval and for widths that differ: it has no layers and one weight. That weight is so large because
+    the loss is a mean over all pairs.
+    """
+    return problem.supervised() + weight * PKT()
+
+
+@method(
+    "pkt_supervised",
+    family="information",
+    paper="Passalis and Tefas, ECCV 2018",
+    arxiv="1803.10837",
+    needs=("hidden",),
+    teacher=False,
+)
+def pkt_supervised_method(problem: Problem, *, weight: float = 30_000.0) -> Loss:
+    """Bring labelled nodes of one class near each other in the hidden layer, beside the labels.
+
+    Choose it where many nodes have labels; it needs no teacher. With few of them tune the weight downwards.
+    """
+    return problem.supervised() + weight * SupervisedPKT(where=problem.labelled)

@@ -1,0 +1,81 @@
+"""Variational cross-distillation (VCD): codes of two views keep what the views share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.batches import Mapped, changed
+from graphkd.core.distiller import Distiller
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, Call, View, Viewer
+from graphkd.losses._checks import check_positive
+from graphkd.losses.information.vsd import vsd
+
+
+def vcd(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], temperature: float = 1.0) -> Tensor:
+    """``vsd`` of each view's code with the other view's observation, summed; see ``VCD``."""
+    return vsd(student[0], teacher[1], temperature) + vsd(student[1], teacher[0], temperature)
+
+
+class VCD(Loss):
+    """Variational cross-distillation: codes of two views keep what the views share. Tian et al., CVPR 2021 (VCD).
+
+    mean_i KL(softmax(v2_i / T) || softmax(z1_i / T)) + mean_i KL(softmax(v1_i / T) || softmax(z2_i / T)); ``on`` names
+    the logits of the two views, (N, C) each: the student's are predicted from the codes z, the teacher's from the
+    observations v, constant here.
+    """
+
+    on = ("first", "second")
+
+    def __init__(
+        self, temperature: float = 1.0, *, on: tuple[str, str] | None = None, where: str | None = None
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.temperature = check_positive("temperature", temperature)
+
+    def forward(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> Tensor:
+        """See the class."""
+        return vcd(student, teacher, self.temperature)
+
+
+def _masked(x: Tensor, rate: float) -> Tensor:
+    return x * (torch.rand(x.size(1), device=x.device) >= rate)
+
+
+def _views(call: Call | None) -> Call:
+    """Show what a model says of a batch as it is, and of the features ``first`` and ``second`` that the batch holds."""
+
+    def show(model: nn.Module, batch: Batch) -> View:
+        answer = Viewer(model, call=call)
+        masked = {name: answer(changed(batch, x=batch[name]))["logits"] for name in VCD.on}
+        return {"logits": answer(batch)["logits"], **masked}
+
+    return show
+
+
+@method(
+    "vcd",
+    family="information",
+    paper="Tian et al., CVPR 2021",
+    arxiv="2104.02862",
+    cannot={"ensemble": "it asks one model about two views of every node, drawn anew at each step"},
+)
+def vcd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0, rate: float = 0.2) -> nn.Module:
+    """Bring the student's classes in each of two views to those of the teacher in the other, beside the labels.
+
+    Choose it where a student should not hang on single features: a view lacks a share ``rate`` of the columns of ``x``,
+    drawn anew at each step. The paper's views are visible and infrared images; the weight and the rate are ours.
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(
+            f"'rate' must be at least 0 and below 1, the share of columns of 'x' that is masked, got {rate}"
+        )
+    teacher = Frozen(problem.teacher.model, call=_views(problem.call_of(problem.teacher)))
+    losses = problem.supervised() + weight * VCD(temperature)
+    trainable = Distiller(problem.student, teacher, losses, call=_views(problem.call_of(problem.student)))
+    data = Mapped(problem.data, lambda batch: changed(batch, **{name: _masked(batch["x"], rate) for name in VCD.on}))
+    return problem.train(trainable, data=data)

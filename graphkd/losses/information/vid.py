@@ -1,0 +1,73 @@
+"""Variational information distillation (VID): regression with learned variances."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_positive, check_same_shape
+
+
+def vid(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
+    """Negative log-likelihood of the teacher under Gaussians, less its constant: (N, d), (N, d), (d,) -> scalar.
+
+    The mean over entries of (t - mean)^2 / (2 variance) + 1/2 log variance; ``mean`` is what the student predicts.
+    """
+    check_same_shape(mean, teacher, "; VID(student_width, teacher_width) maps the student")
+    return 0.5 * ((mean - teacher).square() / variance + variance.log()).sum() / max(teacher.numel(), 1)
+
+
+class VID(Loss):
+    """Variational information distillation. Ahn et al., CVPR 2019, arXiv:1904.05835.
+
+    mean_ik (t_ik - mu(s)_ik)^2 / (2 v_k) + 1/2 log v_k, v_k = softplus(scale_k) + eps, which bounds the mutual
+    information of student and teacher from below (Barber and Agakov) up to a constant. mu, three linear maps without
+    bias and ReLU between (``hidden_width``: the teacher's), and one variance per channel train with the student:
+    hand both to the optimiser. student: (..., d_s), teacher: (..., d_t), also logits. The authors' weight is 1, the
+    initial variance 5.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        student_width: int,
+        teacher_width: int,
+        hidden_width: int | None = None,
+        *,
+        initial_variance: float = 5.0,
+        eps: float = 1e-5,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        middle = teacher_width if hidden_width is None else hidden_width
+        start = math.log(math.expm1(check_positive("initial_variance - eps", initial_variance - eps)))
+        self.eps = eps
+        self.mean = nn.Sequential(
+            nn.Linear(student_width, middle, bias=False),
+            nn.ReLU(),
+            nn.Linear(middle, middle, bias=False),
+            nn.ReLU(),
+            nn.Linear(middle, teacher_width, bias=False),
+        )
+        self.scale = nn.Parameter(torch.full((teacher_width,), start))
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return vid(self.mean(student), teacher, F.softplus(self.scale) + self.eps)
+
+
+@method("vid", family="information", paper="Ahn et al., CVPR 2019", arxiv="1904.05835", needs=("hidden",))
+def vid_method(problem: Problem, *, weight: float = 1.0, initial_variance: float = 5.0) -> Loss:
+    """Predict the teacher's hidden rows with a learnt variance a channel, beside the labels.
+
+    Choose it over a plain hint where some of the teacher's channels cannot be predicted: their variance grows.
+    """
+    return problem.supervised() + weight * VID(*problem.widths, initial_variance=initial_variance)

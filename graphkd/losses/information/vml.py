@@ -1,0 +1,45 @@
+"""Variational mutual learning (VML): predictions from the codes of two views agree."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_same_shape
+
+
+def vml(student: Tensor, teacher: Tensor) -> Tensor:
+    """Jensen-Shannon divergence of two predictions, nats: (N, C), (N, C) logits -> scalar; see ``VML``."""
+    check_same_shape(student, teacher)
+    p, q = (F.log_softmax(logits, dim=-1) for logits in (student, teacher))
+    middle = torch.logaddexp(p, q) - math.log(2)
+    both = [F.kl_div(middle, x, reduction="sum", log_target=True) for x in (p, q)]
+    return (both[0] + both[1]) / max(2 * (p.numel() // p.size(-1)), 1)
+
+
+class VML(Loss):
+    """Variational mutual learning: predictions from the codes of two views agree. Tian et al., CVPR 2021 (VML).
+
+    mean_i JS(softmax(s_i), softmax(t_i)) = 1/2 KL(p || m) + 1/2 KL(q || m), m = (p + q) / 2, nats (eq. 21 of Hu et al.,
+    arXiv:2304.14800); student, teacher: (N, C) logits. Both sides get a gradient where the teacher has one. The
+    authors' code has a Sinkhorn distance here.
+    """
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return vml(student, teacher)
+
+
+@method("vml", family="information", paper="Tian et al., CVPR 2021", arxiv="2104.02862")
+def vml_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+    """Match classes in Jensen-Shannon divergence, beside the labels.
+
+    Choose it over soft targets where the teacher is too sure of some nodes: the divergence is at most log 2 a node.
+    """
+    return problem.supervised() + weight * VML()

@@ -1,0 +1,57 @@
+"""Variational self-distillation (VSD): a bottleneck's code keeps what the label needs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_positive, check_same_shape, choose
+from graphkd.losses.response.kd import kl
+
+Form = Literal["paper", "code"]
+
+
+def vsd(student: Tensor, teacher: Tensor, temperature: float = 1.0, *, form: Form = "paper") -> Tensor:
+    """KL of the observation's prediction from the code's: (N, C), (N, C) logits -> scalar; see ``VSD``."""
+    choose("form", form, ("paper", "code"))
+    if form == "paper":
+        return kl(student, teacher.detach(), temperature, rescale=False)
+    check_same_shape(student, teacher)
+    code, observed = ((logits / temperature).softmax(dim=-1) for logits in (student, teacher.detach()))
+    return (code * (code.log() - observed)).sum() / max(code.numel(), 1)
+
+
+class VSD(Loss):
+    """Variational self-distillation: a bottleneck's code keeps what the label needs. Tian et al., CVPR 2021 (VSD).
+
+    mean_i KL(softmax(v_i / T) || softmax(z_i / T)); student: (N, C), z, the logits predicted from the code, teacher:
+    (N, C), v, those predicted from the observation that the code compresses, a branch of the same network, constant
+    here. ``form="code"`` is what the authors' code computes, for comparison alone: mean_ik p_z (log p_z - p_v).
+    Both branches learn the labels beside it.
+    """
+
+    def __init__(
+        self, temperature: float = 1.0, *, form: Form = "paper", on: str | None = None, where: str | None = None
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.temperature = check_positive("temperature", temperature)
+        self.form: Form = form
+        choose("form", form, ("paper", "code"))
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return vsd(student, teacher, self.temperature, form=self.form)
+
+
+@method("vsd", family="information", paper="Tian et al., CVPR 2021", arxiv="2104.02862")
+def vsd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
+    """Bring the classes that the student predicts to those of the teacher, its observation, beside the labels.
+
+    Choose it where the student is a narrow code of what the teacher sees; between two models it is soft targets
+    without the factor of the squared temperature.
+    """
+    return problem.supervised() + weight * VSD(temperature)

@@ -1,0 +1,31 @@
+"""Checks and squared errors of real-valued outputs."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape
+
+
+def check_outputs(student: Tensor, teacher: Tensor, y: Tensor) -> None:
+    """Check outputs of one shape and targets of that shape."""
+    check_same_shape(student, teacher)
+    check_targets(student, y)
+
+
+def check_targets(student: Tensor, y: Tensor) -> None:
+    """Check targets of the shape of the outputs."""
+    if y.shape != student.shape:
+        raise ValueError(f"'y' must have the shape of the outputs, {tuple(student.shape)}, got {tuple(y.shape)}")
+
+
+def squared_errors(output: Tensor, y: Tensor) -> Tensor:
+    """Squared distance of every row from its target: (N, k), (N, k) -> (N,), in float32 at least."""
+    wide = accumulation_dtype(output)
+    return (output.to(wide) - y.to(wide)).square().sum(dim=-1)
+
+
+def row_mean(rows: Tensor) -> Tensor:
+    """Average over rows; 0 where there are none."""
+    return rows.sum() / max(rows.numel(), 1)

@@ -1,0 +1,58 @@
+"""Regression bounded by the teacher's error."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses.regression._errors import check_outputs, check_targets, row_mean, squared_errors
+
+
+def is_bounded(student: Tensor, teacher: Tensor, y: Tensor, margin: float = 0.0) -> Tensor:
+    """Where the student's squared error plus ``margin`` is above the teacher's: (N, k) each -> (N,)."""
+    return squared_errors(student.detach(), y) + margin > squared_errors(teacher, y)
+
+
+def bounded_error(student: Tensor, teacher: Tensor, y: Tensor, margin: float = 0.0) -> Tensor:
+    """The student's squared error where ``is_bounded``, the mean over rows: (N, k) each -> scalar."""
+    check_outputs(student, teacher, y)
+    return row_mean(torch.where(is_bounded(student, teacher, y, margin), squared_errors(student, y), 0))
+
+
+def smooth_l1(student: Tensor, y: Tensor) -> Tensor:
+    """Huber's loss with delta 1 of every output, summed over a row, mean over rows: (N, k), (N, k) -> scalar."""
+    check_targets(student, y)
+    wide = accumulation_dtype(student)
+    return F.smooth_l1_loss(student.to(wide), y.to(wide), reduction="sum") / max(student[..., 0].numel(), 1)
+
+
+def teacher_bounded(student: Tensor, teacher: Tensor, y: Tensor, *, nu: float = 0.5, margin: float = 0.0) -> Tensor:
+    """``smooth_l1`` plus nu times ``bounded_error``: (N, k) each -> scalar; see ``TeacherBounded``."""
+    return smooth_l1(student, y) + nu * bounded_error(student, teacher, y, margin)
+
+
+class TeacherBounded(Loss):
+    """Regression bounded by the teacher's error. Chen et al., NeurIPS 2017.
+
+    mean_i (H(s_i - y_i) + nu [|s_i - y_i|^2 + margin > |t_i - y_i|^2] |s_i - y_i|^2), H Huber's loss with delta 1,
+    summed over the k outputs; student, teacher, y: (N, k), k = 1 for ratings. The gradient pulls to the target, never
+    to the teacher, who only decides whether the second term counts. The margin is on the student's side as printed: the
+    term counts also where the student is a little better. nu 0.5; the margin's value is not in the paper.
+    """
+
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(
+        self, nu: float = 0.5, margin: float = 0.0, *, on: str | None = None, where: str | None = None
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.nu, self.margin = nu, margin
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return teacher_bounded(student, teacher, y, nu=self.nu, margin=self.margin)

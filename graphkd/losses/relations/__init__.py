@@ -1,0 +1,1 @@
+"""Losses on relations of nodes: distances, angles, orders, similarities, affinities."""

@@ -1,0 +1,29 @@
+"""What the losses of the instance relationship graph (IRG) share: how squared distances are scaled."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels import farthest_rows
+from graphkd.kernels.operators import accumulation_dtype
+
+Scale = Literal["max", "mean", "none"]
+
+Reduction = Literal["mean", "rows", "sum"]
+
+Layers = tuple[Tensor, ...]
+
+
+def edge_scale(x: Tensor, scale: Scale = "max") -> Tensor:
+    """The largest squared distance of two rows, or the mean over all N^2 pairs, or 1: (N, d) -> scalar; 1 for 0."""
+    x = x.to(accumulation_dtype(x))
+    if scale == "none" or x.size(0) == 0:
+        return x.new_ones(())
+    if scale == "max":
+        found = x[farthest_rows(x)].diff(dim=0).square().sum()
+    else:
+        found = 2 * (x - x.mean(dim=0)).square().sum() / x.size(0)
+    return torch.where(found > 0, found, 1)

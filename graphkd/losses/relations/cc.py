@@ -1,0 +1,131 @@
+"""Correlation congruence (CC): a kernel of all pairs of nodes, without its matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import pair_divergence, series_divergence
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_rows, check_same_shape, choose
+
+CongruenceKernel = Literal["gaussian", "bilinear"]
+
+CongruenceReduction = Literal["mean", "norm", "norm_mean"]
+
+
+def correlation_congruence(
+    student: Tensor,
+    teacher: Tensor,
+    kernel: CongruenceKernel = "gaussian",
+    *,
+    gamma: float = 0.4,
+    order: int | None = 2,
+    normalise: bool = True,
+    reduction: CongruenceReduction = "mean",
+) -> Tensor:
+    """Difference of two matrices of pairwise kernels: (N, d_s), (N, d_t) -> scalar; knobs at ``CC``."""
+    check_rows(student, teacher)
+    choose("kernel", kernel, get_args(CongruenceKernel))
+    choose("reduction", reduction, get_args(CongruenceReduction))
+    if normalise:
+        student, teacher = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
+    if kernel == "bilinear":
+        value = series_divergence(student, teacher, (0.0, 1.0))
+    elif order is None:
+        value = pair_divergence(student, teacher, "rbf", sigma=1 / (2 * gamma))
+    else:
+        value = series_divergence(student, teacher, list(_gaussian_series(gamma, order)))
+    if reduction == "mean":
+        return value
+    return _root(value) * student.size(0) if reduction == "norm" else _root(value) / max(student.size(0), 1)
+
+
+def _gaussian_series(gamma: float, order: int) -> Iterator[float]:
+    """Coefficients of exp(-gamma |x - y|^2) in x . y for unit rows: exp(-2 gamma) (2 gamma)^p / p!."""
+    return (math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) for p in range(order + 1))
+
+
+def _root(value: Tensor) -> Tensor:
+    positive = value > 0
+    return torch.where(positive, value, 1).sqrt() * positive
+
+
+class CC(Loss):
+    """Correlation congruence: match a kernel of all pairs of nodes. Peng et al., ICCV 2019, arXiv:1904.01802.
+
+    (1/N^2) sum_ij (k(s_i, s_j) - k(t_i, t_j))^2 of unit rows; student: (N, d_s), teacher: (N, d_t). ``kernel``:
+    "gaussian" exp(-gamma |x - y|^2), its series in x . y up to ``order``, None for the exact kernel; or "bilinear"
+    x . y. ``normalise=False`` takes the rows as they are; ``reduction``: the "norm" |C^s - C^t|_F, or "norm_mean", the
+    norm / N^2, instead of the mean of squares. ``CC.torchdistill`` is the form of that library. The paper's weight is
+    0.003. Bilinear and order 1 take O(N d^2) time, order 2 O(N d^4) where d^3 < N; else O(N^2 d) in tiles. The authors
+    draw batches that hold several nodes of each class, which is left to the loader.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        kernel: CongruenceKernel = "gaussian",
+        *,
+        gamma: float = 0.4,
+        order: int | None = 2,
+        normalise: bool = True,
+        reduction: CongruenceReduction = "mean",
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.kernel: CongruenceKernel = kernel
+        choose("kernel", kernel, get_args(CongruenceKernel))
+        self.gamma, self.order, self.normalise = gamma, order, normalise
+        self.reduction: CongruenceReduction = reduction
+        choose("reduction", reduction, get_args(CongruenceReduction))
+
+    @classmethod
+    def torchdistill(
+        cls, kernel: CongruenceKernel = "gaussian", *, gamma: float = 0.4, order: int = 2, on: str | None = None
+    ) -> CC:
+        """The form of torchdistill: |C^s - C^t|_F / N^2, not squared, of rows that are not normalised."""
+        return cls(kernel, gamma=gamma, order=order, normalise=False, reduction="norm_mean", on=on)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return correlation_congruence(
+            student,
+            teacher,
+            self.kernel,
+            gamma=self.gamma,
+            order=self.order,
+            normalise=self.normalise,
+            reduction=self.reduction,
+        )
+
+
+def adjacent_correlation(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean inner product of the absolute errors of adjacent rows: (N, d), (N, d) -> scalar.
+
+    (1 / (N - 1)) sum_i |s_i - t_i| . |s_{i+1} - t_{i+1}|, which RepDistiller calls correlation congruence. It depends
+    on the order of rows, hence no class; use ``CC``.
+    """
+    check_same_shape(student, teacher)
+    error = (student - teacher).abs()
+    return (error[:-1] * error[1:]).sum() / max(student.size(0) - 1, 1)
+
+
+@method("cc", family="relations", paper="Peng et al., ICCV 2019", arxiv="1904.01802", needs=("hidden",))
+def cc_method(problem: Problem, *, weight: float = 0.003) -> Loss:
+    """Match a Gaussian kernel of all pairs of hidden rows, beside the labels.
+
+    Choose it where near nodes should count more than far ones. The weight was published for batches of images, beside
+    soft targets, and is small for a mean over all pairs of a graph: tune it upwards.
+    """
+    return problem.supervised() + weight * CC()

@@ -1,0 +1,132 @@
+"""Cross-image relations (CIRKD): how alike nodes are to those of other graphs, of a batch and of a memory."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import product_kl
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_rows, row_ids
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(x.to(accumulation_dtype(x)), dim=-1)
+
+
+def cirkd(student: Tensor, teacher: Tensor, temperature: float = 0.1) -> Tensor:
+    """KL of every node's cosines with the nodes of each graph: (B, P, d_s), (B, P, d_t) -> scalar; see ``CIRKD``."""
+    check_rows(student, teacher)
+    graphs, nodes = (1, student.size(0)) if student.dim() == 2 else student.shape[:2]
+    s, t = (_unit(x).reshape(graphs * nodes, -1) for x in (student, teacher))
+    return product_kl(s, s, t, t, 1 / temperature, max(graphs, 1)).sum() / max(graphs**2 * nodes, 1)
+
+
+class CIRKD(Loss):
+    """Cross-sample relations: match how alike nodes are to those of every graph. Yang et al., CVPR 2022 (CIRKD).
+
+    1/B^2 sum_ij mean_p KL(softmax_q(t_ip . t_jq / tau) || softmax_q(s_ip . s_jq / tau)) of unit vectors, nodes p and q
+    of graphs (or groups of nodes) i and j; student: (B, P, d_s), teacher: (B, P, d_t), or (N, d): a single graph. No
+    tau^2. The authors' weight is 1, P the pixels of an image. O((B P)^2 d) time in blocks, no matrix of all pairs.
+    """
+
+    on = "hidden"
+
+    def __init__(self, temperature: float = 0.1, *, on: str | None = None, where: str | None = None) -> None:
+        super().__init__(on=on, where=where)
+        self.temperature = temperature
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return cirkd(student, teacher, self.temperature)
+
+
+def cirkd_memory(
+    student: Tensor,
+    teacher: Tensor,
+    memory: Tensor,
+    temperature: float = 0.1,
+    kd_temperature: float = 1.0,
+) -> Tensor:
+    """KL of every node's cosines with a memory: (N, d), (N, d), (K, d) unit rows -> scalar; see ``CIRKDMemory``.
+
+    T^2 mean_i KL(softmax_k(t_i . m_k / (tau T)) || softmax_k(s_i . m_k / (tau T))).
+    """
+    check_rows(student, teacher)
+    s, t = _unit(student), _unit(teacher)
+    memory = memory.to(s.dtype)
+    values = product_kl(s, memory, t, memory, 1 / (temperature * kd_temperature))
+    return values.sum() * kd_temperature**2 / max(values.size(0), 1)
+
+
+class CIRKDMemory(Loss):
+    """Cross-sample relations with a memory of the teacher's embeddings of all nodes. Yang et al., CVPR 2022 (CIRKD).
+
+    ``cirkd_memory`` against ``samples`` rows of the memory, drawn at each step. The memory, (num_nodes, d_t), random
+    unit vectors at first, is a buffer; while training the rows ``n_id`` (without it, all nodes in order) take the
+    teacher's embeddings before they are drawn from. student: (N, d_s) through a head (linear, batch norm, ReLU, linear,
+    without biases) into the teacher's width; teacher: (N, d_t). The authors keep queues of 4096 pixels and 1024 regions
+    by class, each with weight 0.1; we keep all nodes by their ids, and no regions. O(N K d) time in blocks.
+    """
+
+    on = "hidden"
+    rows = ("n_id",)
+    memory: Tensor
+
+    def __init__(
+        self,
+        num_nodes: int,
+        student_width: int,
+        teacher_width: int,
+        *,
+        samples: int = 4096,
+        temperature: float = 0.1,
+        kd_temperature: float = 1.0,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.samples, self.temperature, self.kd_temperature = samples, temperature, kd_temperature
+        self.head = nn.Sequential(
+            nn.Linear(student_width, teacher_width, bias=False),
+            nn.BatchNorm1d(teacher_width),
+            nn.ReLU(),
+            nn.Linear(teacher_width, teacher_width, bias=False),
+        )
+        self.register_buffer("memory", F.normalize(torch.randn(num_nodes, teacher_width), dim=1))
+
+    def forward(self, student: Tensor, teacher: Tensor, *, n_id: Tensor | None = None) -> Tensor:
+        """See the class."""
+        check_rows(student, teacher)
+        nodes, width = self.memory.shape
+        if teacher.size(1) != width:
+            raise ValueError(f"'teacher' must be as wide as the memory ({width}), got {teacher.size(1)}")
+        ids = row_ids(n_id, teacher.size(0), nodes, teacher.device)
+        if self.training:
+            with torch.no_grad():
+                self.memory.index_copy_(0, ids, _unit(teacher).to(self.memory.dtype))
+        drawn = self.memory[torch.randperm(nodes, device=student.device)[: self.samples]]
+        return cirkd_memory(self.head(student), teacher, drawn, self.temperature, self.kd_temperature)
+
+
+@method("cirkd", family="relations", paper="Yang et al., CVPR 2022", arxiv="2204.06986", needs=("hidden",))
+def cirkd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 0.1) -> Loss:
+    """Match how every node's likeness spreads over all nodes, beside the labels.
+
+    Choose it where nearest nodes matter most: at a low temperature each row is a distribution over the few nodes alike.
+    """
+    return problem.supervised() + weight * CIRKD(temperature)
+
+
+@method("cirkd_memory", family="relations", paper="Yang et al., CVPR 2022", arxiv="2204.06986", needs=("hidden",))
+def cirkd_memory_method(problem: Problem, *, weight: float = 0.1, samples: int = 4096) -> Loss:
+    """Match how every node's likeness spreads over a memory of the teacher's rows, beside the labels.
+
+    Choose it over ``cirkd`` with a loader, where one batch holds few of the nodes; a head maps the student to the
+    teacher's width.
+    """
+    return problem.supervised() + weight * CIRKDMemory(problem.nodes, *problem.widths, samples=samples)

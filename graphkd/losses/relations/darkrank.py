@@ -1,0 +1,245 @@
+"""DarkRank: in which order nodes are near to a node."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import EdgeLayout, edge_layout, edge_squared_distance, nearest_rows, ranking_log_likelihood
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_rows, choose
+
+Transfer = Literal["hard", "soft", "cross_entropy"]
+
+Queries = Literal["all", "first_half"]
+
+_FLOOR = 1e-12  # of squared distances
+
+
+@dataclass(frozen=True)
+class Proximity:
+    """Scores -alpha |x - y|^beta of nodes beside a query."""
+
+    alpha: float = 3.0
+    beta: float = 3.0
+
+    def of_squared(self, distance: Tensor) -> Tensor:
+        """Scores of squared distances."""
+        return distance.clamp_min(_FLOOR) ** (self.beta / 2) * -self.alpha
+
+    def of_pairs(self, x: Tensor, pairs: EdgeLayout) -> Tensor:
+        """(N, d) -> (E,) in the order in which the edges were given."""
+        return self.of_squared(pairs.restore(edge_squared_distance(x, pairs)))
+
+
+@dataclass(frozen=True)
+class NearLists:
+    """The nodes that the teacher has nearest to each query, nearest first, and its scores of them: (Q, m).
+
+    ``pairs`` are the edges from them to their queries, list by list.
+    """
+
+    nodes: Tensor
+    scores: Tensor
+    pairs: EdgeLayout
+
+    @classmethod
+    def of(cls, teacher: Tensor, proximity: Proximity, length: int | None, queries: Queries) -> NearLists:
+        """Lists of ``length`` nodes, None: of all others."""
+        rows = teacher.size(0)
+        count = rows if queries == "all" else rows // 2
+        nodes = nearest_rows(teacher, rows if length is None else length, count)
+        query = torch.arange(count, device=teacher.device)[:, None].expand_as(nodes)
+        pairs = edge_layout(torch.stack([nodes.flatten(), query.flatten()]), rows)
+        return cls(nodes, proximity.of_pairs(teacher, pairs).view(nodes.shape), pairs)
+
+
+def order_log_likelihood(scores: Tensor) -> Tensor:
+    """Log-probability (Plackett-Luce) of lists in the order they have: (Q, m) -> (Q,)."""
+    return ranking_log_likelihood(scores, scores.new_full(scores.shape[:1], -torch.inf))
+
+
+def order_divergence(student: Tensor, teacher: Tensor, *, entropy: bool = True) -> Tensor:
+    """KL divergence of the distributions over all m! orders of lists, the teacher's constant: (Q, m), (Q, m) -> (Q,).
+
+    Without ``entropy`` the cross-entropy, which has not the teacher's entropy subtracted. A next choice depends on the
+    set of those made alone: the sum over all sets S of the teacher's probability to choose S first, times the
+    divergence of the choice that follows. O(2^m m) a list.
+    """
+    size = student.size(1)
+    if size == 0:
+        return student.sum(dim=1)
+    sets = torch.arange(2**size - 1, device=student.device)  # as bits; all but the full one
+    chosen = (sets[:, None] >> torch.arange(size, device=student.device)) % 2 == 1
+    q, p = (
+        scores[:, None].masked_fill(chosen, -torch.inf).log_softmax(dim=2).masked_fill(chosen, 0)
+        for scores in (student, teacher.detach())
+    )
+    choice = p.exp().masked_fill(chosen, 0)
+    divergence = (choice * (p - q if entropy else -q)).sum(dim=2)
+    return (_set_probabilities(choice) * divergence).sum(dim=1)
+
+
+def _set_probabilities(choice: Tensor) -> Tensor:
+    """Probability that S are chosen first, from those of the next choice: (Q, sets, m) -> (Q, sets)."""
+    count, size = choice.shape[1:]
+    found = torch.zeros_like(choice[:, :, 0])
+    found[:, 0] = 1
+    for number in range(1, size):
+        sets = [s for s in range(count) if s.bit_count() == number]
+        before = torch.tensor([[(s ^ (1 << k), k) for k in range(size) if s >> k & 1] for s in sets])  # (sets, |S|, 2)
+        before, last = before.to(choice.device).unbind(2)
+        found[:, sets] = (found[:, before] * choice[:, before, last]).sum(dim=2)
+    return found
+
+
+def darkrank(
+    student: Tensor,
+    teacher: Tensor | NearLists,
+    transfer: Transfer = "hard",
+    proximity: Proximity | None = None,
+    *,
+    length: int | None = 4,
+    queries: Queries = "all",
+    eps: float = 0.0,
+    official_gradient: bool = False,
+) -> Tensor:
+    """Divergence of the orders in which nodes are near to a query: (N, d_s), (N, d_t) -> scalar; knobs at ``DarkRank``.
+
+    ``eps`` is added to the probability of a list. ``official_gradient``: that of TuSimple's operators (``tusimple``).
+    """
+    choose("transfer", transfer, get_args(Transfer))
+    choose("queries", queries, get_args(Queries))
+    proximity = proximity or Proximity()
+    if isinstance(teacher, Tensor):
+        check_rows(student, teacher)
+        teacher = NearLists.of(teacher, proximity, length, queries)
+    if teacher.pairs.num_nodes != student.size(0):
+        raise ValueError(f"'teacher' must be about {student.size(0)} nodes, got lists of {teacher.pairs.num_nodes}")
+    if official_gradient:
+        ends = student[teacher.nodes] - student.detach()[: teacher.nodes.size(0), None]
+        scores = proximity.of_squared(ends.square().sum(dim=2))
+    else:
+        scores = proximity.of_pairs(student, teacher.pairs).view(teacher.scores.shape)
+    if transfer == "hard":
+        values = _hard(scores, eps, official_gradient)
+    else:
+        values = order_divergence(scores, teacher.scores, entropy=transfer == "soft")
+    return values.sum() / max(values.size(0), 1)
+
+
+def _hard(scores: Tensor, eps: float, official_gradient: bool) -> Tensor:
+    found = order_log_likelihood(scores)
+    if eps > 0:
+        found = torch.logaddexp(found, found.new_tensor(math.log(eps)))
+    if not official_gradient:
+        return -found
+    # TuSimple's backward has eps in other places than their forward: it is the gradient of this.
+    left = scores.flip(1).logcumsumexp(dim=1).flip(1)
+    damped = (scores - math.log(eps)).sigmoid().detach() if eps > 0 else 1.0
+    pull = (damped * left - scores).sum(dim=1)
+    return pull - pull.detach() - found.detach()
+
+
+class DarkRank(Loss):
+    """Match the order of nodes by their distance to a node. Chen et al., AAAI 2018, arXiv:1707.01220.
+
+    Candidates of a query q are its ``length`` nearest nodes by the teacher (None: all), scored -alpha |x_q - x_j|^beta;
+    choosing one after the other with softmax probabilities gives an order its probability. ``transfer``: "hard", minus
+    the log-probability of the teacher's order (ListMLE), or "soft", KL(teacher || student) over all orders (ListNet);
+    the mean over queries. student: (N, d_s), teacher: (N, d_t), divided by their norms unless ``normalise=False``.
+    "hard" is the HardDarkRank of the authors of RKD. ``DarkRank.tusimple`` is the form of TuSimple. Weight 16 there.
+    O(N^2 d) time for the teacher's lists, in blocks (once, if ``Cached``), O(N m d) for the rest; "soft" O(N 2^m m).
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        transfer: Transfer = "hard",
+        *,
+        alpha: float = 3.0,
+        beta: float = 3.0,
+        length: int | None = 4,
+        queries: Queries = "all",
+        eps: float = 0.0,
+        normalise: bool = True,
+        official_gradient: bool = False,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.transfer: Transfer = transfer
+        self.queries: Queries = queries
+        choose("transfer", transfer, get_args(Transfer))
+        choose("queries", queries, get_args(Queries))
+        self.proximity, self.length, self.normalise = Proximity(alpha, beta), length, normalise
+        self.eps, self.official_gradient = eps, official_gradient
+
+    @classmethod
+    def tusimple(
+        cls,
+        transfer: Literal["hard", "cross_entropy"] = "hard",
+        *,
+        power: float = 2.0,
+        scale: float = 3.5,
+        length: int = 4,
+        eps: float = 1e-12,
+        official_gradient: bool = False,
+        on: str | None = None,
+    ) -> DarkRank:
+        """The form of TuSimple's operators: scores -(scale |x_q - x_j|^2)^power, the first half of the rows as queries.
+
+        "hard" ranks all others, -log(p + eps); "cross_entropy" is their soft transfer, without the teacher's entropy.
+        Rows are unit vectors already. ``official_gradient`` leaves out, as their backward does, what reaches the query.
+        """
+        return cls(
+            transfer,
+            alpha=scale**power,
+            beta=2 * power,
+            length=None if transfer == "hard" else length,
+            queries="first_half",
+            eps=eps,
+            normalise=False,
+            official_gradient=official_gradient,
+            on=on,
+        )
+
+    def digest(self, teacher: Tensor) -> NearLists:
+        """The teacher's lists."""
+        return NearLists.of(self._rows(teacher), self.proximity, self.length, self.queries)
+
+    def forward(self, student: Tensor, teacher: Tensor | NearLists) -> Tensor:
+        """See the class."""
+        if isinstance(teacher, Tensor):
+            check_rows(student, teacher)
+            teacher = self.digest(teacher)
+        return darkrank(
+            self._rows(student),
+            teacher,
+            self.transfer,
+            self.proximity,
+            eps=self.eps,
+            official_gradient=self.official_gradient,
+        )
+
+    def _rows(self, x: Tensor) -> Tensor:
+        return F.normalize(x.to(accumulation_dtype(x)), dim=1) if self.normalise else x
+
+
+@method("darkrank", family="relations", paper="Chen et al., AAAI 2018", arxiv="1707.01220", needs=("hidden",))
+def darkrank_method(problem: Problem, *, weight: float = 16.0) -> Loss:
+    """Match the order in which nodes are near to each node, beside the labels.
+
+    Choose it for students that rank: the nearest nodes and their order are learnt, not how far they are. The weight was
+    published for embeddings of images; beside class labels tune it downwards.
+    """
+    return problem.supervised() + weight * DarkRank()

@@ -1,0 +1,256 @@
+"""Inter-region affinity: how alike regions of a graph are, each summed up by the moments of its nodes' features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_labels, check_rows, choose
+
+Regions = Literal["labels", "teacher", "soft", "given"]
+
+_MEMBERS = 3  # two have a third central moment of 0, whose cosine is that of rounding noise, and one has none
+
+_SPREAD = 1e-6  # least second moment to divide by
+
+
+def louvain_regions(edge_index: Tensor, num_nodes: int, *, resolution: float = 1.0, seed: int = 0) -> Tensor:
+    """Communities by Louvain's modularity, the largest first: (2, E) -> (N,) integers. Edges count as undirected.
+
+    Blondel et al., 2008, arXiv:0803.0476, by networkx: seconds for 10,000 nodes, on the CPU. Compute it once and give
+    it to ``InterRegionAffinity(regions="given")`` as ``regions`` of the batch.
+    """
+    import networkx  # type: ignore[import-untyped]  # torch depends on it; slow to import
+
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(num_nodes))
+    graph.add_edges_from(edge_index.t().tolist())
+    found = networkx.community.louvain_communities(graph, resolution=resolution, seed=seed)
+    region = torch.empty(num_nodes, dtype=torch.int64)
+    for number, members in enumerate(sorted(found, key=lambda nodes: (-len(nodes), min(nodes)))):
+        region[list(members)] = number
+    return region.to(edge_index.device)
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Which node belongs to which region, and how much, (E,) each; the regions of several graphs are numbered in turn.
+
+    ``sizes``: how many nodes each graph has, (G,); ``regions``: R, of each graph.
+    """
+
+    node: Tensor
+    region: Tensor
+    weight: Tensor
+    sizes: Tensor
+    regions: int
+
+    @classmethod
+    def of(cls, regions: Tensor, count: int | None = None, batch: Tensor | None = None) -> Membership:
+        """Of a region for every node, (N,) integers, below 0 for none; or of weights (N, R), where 0 is no member.
+
+        ``count``: R, else looked up; ``batch``: (N,) the graph of every node, without it one.
+        """
+        rows = regions.size(0)
+        if regions.dim() == 1:
+            count = int(regions.max()) + 1 if count is None and rows else count or 0
+            entries = torch.arange(rows, device=regions.device), regions.clamp_min(0), (regions >= 0).float()
+        else:
+            count = regions.size(1)
+            node = torch.arange(rows, device=regions.device).repeat_interleave(count)
+            entries = node, torch.arange(count, device=regions.device).repeat(rows), regions.flatten()
+            if not torch.compiler.is_compiling():  # the others count as 0 too, at their cost
+                member = entries[2].nonzero()[:, 0]
+                entries = entries[0][member], entries[1][member], entries[2][member]
+        node, region, weight = entries
+        if batch is None:
+            return cls(node, region, weight, torch.tensor([rows], device=regions.device), count)
+        return cls(node, region + batch[node] * count, weight, torch.bincount(batch), count)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sums over the members of each region: (E, ...) -> (G R, ...)."""
+        return values.new_zeros(self.sizes.numel() * self.regions, *values.shape[1:]).index_add(0, self.region, values)
+
+    def counts(self) -> Tensor:
+        """How many members each region has: (G R,) integers."""
+        return self.sum((self.weight != 0).long())
+
+    def valid(self, *, literal: bool = False) -> Tensor:
+        """Which regions have enough members for three moments, 3, or one where nodes outside count too: (G R,)."""
+        return self.counts() >= (1 if literal else _MEMBERS)
+
+
+def region_moments(x: Tensor, membership: Membership, *, literal: bool = False) -> Tensor:
+    """Mean, second and third moment of the features of each region: (N, d) -> (3, G R, d); see ``InterRegionAffinity``.
+
+    Zeros for a region that is not ``valid``. O(E d) time and memory, two passes: raw moments would lose digits.
+    """
+    values = x.to(accumulation_dtype(x))
+    weight = membership.weight.to(values.dtype)[:, None]
+    counts = membership.counts()[:, None]
+    size = counts.clamp_min(1)
+    member = values[membership.node] * weight
+    present = (weight != 0).to(values.dtype)
+    mean = membership.sum(member) / size
+    apart = (member - mean[membership.region]) * present
+    nodes = membership.sizes.repeat_interleave(membership.regions)[:, None]
+    others = nodes - counts if literal else torch.zeros_like(counts)  # of features 0, as printed
+    second = (membership.sum(apart.square()) + others * mean.square()) / size
+    spread = second.clamp_min(_SPREAD)
+    scaled = membership.sum((apart / spread[membership.region]) ** 3)
+    third = (scaled - others * (mean / spread) ** 3) / size
+    return torch.stack([mean, second, third]) * membership.valid(literal=literal)[:, None]
+
+
+def region_affinity(moments: Tensor) -> Tensor:
+    """Cosines of the regions in each moment: (..., R, d) -> (..., R, R)."""
+    squared = moments.square().sum(dim=-1, keepdim=True)
+    unit = moments * torch.where(squared > 0, squared, torch.inf).rsqrt()
+    with torch.autocast(moments.device.type, enabled=False):
+        return unit @ unit.mT
+
+
+@dataclass(frozen=True)
+class RegionGraph:
+    """A teacher's affinities (3, G, R, R), and the regions they are about."""
+
+    affinity: Tensor
+    membership: Membership
+    nodes: int
+
+    @classmethod
+    def of(cls, x: Tensor, membership: Membership, *, literal: bool = False) -> RegionGraph:
+        """Of features (N, d)."""
+        moments = region_moments(x, membership, literal=literal).unflatten(1, (-1, membership.regions))
+        return cls(region_affinity(moments), membership, x.size(0))
+
+
+def inter_region_affinity(
+    student: Tensor,
+    teacher: Tensor | RegionGraph,
+    regions: Tensor | None = None,
+    *,
+    literal: bool = False,
+    valid_only: bool = True,
+) -> Tensor:
+    """Squared difference of two affinities of regions: (N, d_s), (N, d_t), (N,) or (N, R) -> scalar.
+
+    See ``InterRegionAffinity``; a ``RegionGraph`` of the teacher knows its regions.
+    """
+    if isinstance(teacher, Tensor):
+        check_rows(student, teacher)
+        if regions is None:
+            raise ValueError("'regions' must say to which region each node belongs, got None")
+        teacher = RegionGraph.of(teacher, Membership.of(regions), literal=literal)
+    if student.size(0) != teacher.nodes:
+        raise ValueError(f"'teacher' must be about {student.size(0)} nodes, got a graph of {teacher.nodes}")
+    ours = RegionGraph.of(student, teacher.membership, literal=literal)
+    counted = teacher.membership.valid(literal=literal)
+    if not valid_only:
+        counted = torch.ones_like(counted)
+    count = counted.view(ours.affinity.shape[1:3]).sum(dim=1).clamp_min(1)
+    return ((ours.affinity - teacher.affinity).square().sum(dim=(0, 2, 3)) / (3 * count**2)).mean()
+
+
+class InterRegionAffinity(Loss):
+    """Inter-region affinity: match how alike regions of the graph are. Hou et al., CVPR 2020 (IntRA-KD).
+
+    (1 / 3 R^2) sum_r sum_ij (C^s_r - C^t_r)^2, C_r the cosines of the r-th moments of the regions i and j: mu_1 = mean
+    of M f over the members, mu_2 = mean of (M f - mu_1)^2, mu_3 = mean of ((M f - mu_1) / mu_2)^3, by component, M how
+    much a node belongs. The paper's regions are lane markings; here ``regions`` are the "labels" ``y`` (with
+    ``where="train_mask"``), the "teacher"'s classes, its "soft" class probabilities as M, or "given": ``regions`` of
+    the batch, (N,) or (N, R), such as ``louvain_regions``. student: (N, d_s), teacher: (N, d_t); the teacher's classes
+    are read from a second entry, "logits".
+
+    mu_3 divides by the second moment (at least 1e-6), not its root, as printed. Regions of fewer than 3 members count
+    as 0 and not in R (``valid_only=False``: in R). ``literal`` sums over all nodes, those outside with features 0, as
+    the paper prints and the authors' example does; one member is enough then. Of several graphs, by ``batch``: (N,), it
+    is the mean. Their losses were never released: no weight is known for graphs;
+    begin with 0.1. ``num_regions`` (else looked up) saves a wait for the device. O(E d + R^2 d) time for E memberships.
+    """
+
+    on: str | tuple[str, ...] = "hidden"
+    rows: ClassVar[tuple[str, ...]] = ("y", "regions", "batch")
+
+    def __init__(
+        self,
+        regions: Regions = "labels",
+        *,
+        num_regions: int | None = None,
+        literal: bool = False,
+        valid_only: bool = True,
+        on: str | tuple[str, str] | None = None,
+        where: str | None = None,
+    ) -> None:
+        choose("regions", regions, get_args(Regions))
+        if on is None and regions in ("teacher", "soft"):
+            on = ("hidden", "logits")
+        super().__init__(on=on, where=where)
+        self.regions: Regions = regions
+        self.num_regions, self.literal, self.valid_only = num_regions, literal, valid_only
+
+    def digest(
+        self,
+        teacher: Tensor | tuple[Tensor, Tensor],
+        *,
+        y: Tensor | None = None,
+        regions: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> RegionGraph:
+        """The teacher's regions and their affinities."""
+        features, logits = teacher if isinstance(teacher, tuple) else (teacher, None)
+        chosen = self._regions(logits, y, regions, features.size(0))
+        count = None if chosen.dim() == 2 else self.num_regions
+        if logits is not None and self.regions == "teacher":
+            count = logits.size(1)
+        return RegionGraph.of(features, Membership.of(chosen, count, batch), literal=self.literal)
+
+    def forward(
+        self,
+        student: Tensor | tuple[Tensor, Tensor],
+        teacher: Tensor | tuple[Tensor, Tensor] | RegionGraph,
+        *,
+        y: Tensor | None = None,
+        regions: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> Tensor:
+        """See the class."""
+        features = student[0] if isinstance(student, tuple) else student
+        if not isinstance(teacher, RegionGraph):
+            check_rows(features, teacher[0] if isinstance(teacher, tuple) else teacher)
+            teacher = self.digest(teacher, y=y, regions=regions, batch=batch)
+        return inter_region_affinity(features, teacher, literal=self.literal, valid_only=self.valid_only)
+
+    def _regions(self, logits: Tensor | None, y: Tensor | None, given: Tensor | None, rows: int) -> Tensor:
+        if self.regions == "labels":
+            if y is None:
+                raise ValueError("regions='labels' needs 'y' from the batch, got None")
+            check_labels(y, rows, self.num_regions)
+            return y
+        if self.regions == "given":
+            if given is None:
+                raise ValueError("regions='given' needs 'regions' from the batch, got None")
+            return given
+        if logits is None:
+            raise ValueError(f"regions={self.regions!r} reads the pair of entries (hidden, logits), got one entry")
+        return logits.detach().softmax(dim=1) if self.regions == "soft" else logits.argmax(dim=1)
+
+
+@method(
+    "inter_region_affinity", family="relations", paper="Hou et al., CVPR 2020", arxiv="2004.05304", needs=("hidden",)
+)
+def inter_region_affinity_method(problem: Problem, *, weight: float = 0.1, regions: Regions = "teacher") -> Loss:
+    """Match how alike regions of nodes are in the moments of their hidden rows, beside the labels.
+
+    Choose it on large graphs where groups of nodes have a meaning: the teacher's classes, the labels, or with "given"
+    the entry ``regions`` of the data. No weight is known for graphs.
+    """
+    where = problem.labelled if regions == "labels" else None
+    return problem.supervised() + weight * InterRegionAffinity(regions, where=where)

@@ -1,0 +1,145 @@
+"""The instance relationship graph (IRG): nodes as its vertices, squared distances as its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss, Sum
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import squared_distance_divergence
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.kernels.pairs.similarity import squared_distances
+from graphkd.losses._checks import check_rows, choose
+from graphkd.losses.features.fitnet import FitNet
+from graphkd.losses.relations._instances import Reduction, Scale, edge_scale
+from graphkd.losses.relations.irg_transform import IRGEdgeTransform, IRGTransform
+from graphkd.losses.relations.rkd import Scaled
+
+
+def edge_map(x: Tensor, scale: Scale = "max") -> Tensor:
+    """The edges of a graph of instances, |x_i - x_j|^2 / scale: (N, d) -> (N, N). To look at: ``IRG`` builds none."""
+    choose("scale", scale, get_args(Scale))
+    centred = x.to(accumulation_dtype(x))
+    centred = centred - centred.mean(dim=0)  # distances do not change, cancellation shrinks
+    return squared_distances(centred, centred.square().sum(dim=1), slice(None)) / edge_scale(x, scale)
+
+
+def irg(
+    student: Tensor,
+    teacher: Tensor | Scaled,
+    *,
+    scale: Scale = "max",
+    constant: bool = True,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Squared difference of two matrices of scaled squared distances: (N, d_s), (N, d_t) -> scalar; see ``IRG``."""
+    choose("scale", scale, get_args(Scale))
+    choose("reduction", reduction, get_args(Reduction))
+    features = teacher if isinstance(teacher, Tensor) else teacher.features
+    check_rows(student, features)
+    theirs = edge_scale(teacher, scale) if isinstance(teacher, Tensor) else teacher.scale
+    ours = edge_scale(student.detach() if constant else student, scale)
+    s, t = (x.to(accumulation_dtype(x)) for x in (student, features))
+    total = squared_distance_divergence(s, t, ours, theirs)
+    rows = max(student.size(0), 1)
+    return (total / {"mean": rows**2, "rows": 2 * rows, "sum": 1}[reduction]).to(ours.dtype)
+
+
+class IRG(Loss):
+    """Instance relationship graph, its edges: match squared distances of all pairs. Liu et al., CVPR 2019.
+
+    (1/N^2) |D^s / max D^s - D^t / max D^t|_F^2, D_ij = |x_i - x_j|^2; student: (N, d_s), teacher: (N, d_t). ``scale``:
+    "max", "mean" (over all pairs; ours, without their O(N^2 d)) or "none". ``constant`` holds the student's scale
+    constant as the authors' layer does; its gradient is half of ours, as it drops the columns. ``reduction``: the
+    "mean" over pairs; "rows", their 1 / 2N; "sum". Their weight is 0.005. The vertices are ``FitNet(on="logits")``, how
+    they change ``IRGTransform``, how edges change ``IRGEdgeTransform``; ``IRG.multi_type`` and ``IRG.paper`` are sums.
+    O(N d^2) time by Gram matrices; the largest distance streams all pairs, less those too short by their norms.
+    """
+
+    on = "hidden"
+
+    def __init__(
+        self,
+        scale: Scale = "max",
+        *,
+        constant: bool = True,
+        reduction: Reduction = "mean",
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.scale: Scale = scale
+        self.reduction: Reduction = reduction
+        self.constant = constant
+        choose("scale", scale, get_args(Scale))
+        choose("reduction", reduction, get_args(Reduction))
+
+    @classmethod
+    def multi_type(
+        cls,
+        layers: Sequence[str],
+        changes: Sequence[tuple[str, str]],
+        *,
+        vertex: float = 0.1,
+        edge: float = 5.0,
+        transform: float = 5.0,
+        constant: bool = False,
+        logits: str = "logits",
+        where: str | None = None,
+    ) -> Sum:
+        """Vertices of the logits, edges of ``layers`` (their mean), and ``changes`` between pairs of layers (the mean).
+
+        The defaults, weights and a gradient through the scales included, are those of Knowledge-Distillation-Zoo.
+        """
+        edges = [(edge / len(layers), cls(constant=constant, on=layer, where=where)) for layer in layers]
+        moves = [(transform / len(changes), IRGTransform(constant=constant, on=pair, where=where)) for pair in changes]
+        return Sum([(vertex, FitNet(on=logits, where=where)), *edges, *moves])
+
+    @classmethod
+    def paper(
+        cls,
+        layers: Sequence[str],
+        changes: Sequence[tuple[str, str]],
+        *,
+        vertex: float = 1.0,
+        edge: float = 0.005,
+        vertex_change: float = 0.005,
+        edge_change: float = 0.005,
+        logits: str = "logits",
+        where: str | None = None,
+    ) -> Sum:
+        """The paper's sums of squares, unscaled: vertices of the logits, edges of all ``layers``, and ``changes``.
+
+        Its weights are unknown to us, as is whether edges change by |A_2 - A_1|_F^2, which we assume.
+        """
+        raw: dict = {"scale": "none", "reduction": "sum", "where": where}
+        return Sum(
+            [
+                (vertex, FitNet(reduction="sum", on=logits, where=where)),
+                *((edge, cls(**raw, on=layer)) for layer in layers),
+                *((vertex_change, IRGTransform(**raw, on=pair)) for pair in changes),
+                *((edge_change, IRGEdgeTransform(scale="none", where=where, on=pair)) for pair in changes),
+            ]
+        )
+
+    def digest(self, teacher: Tensor) -> Scaled:
+        """The teacher's scale."""
+        return Scaled(teacher, edge_scale(teacher, self.scale))
+
+    def forward(self, student: Tensor, teacher: Tensor | Scaled) -> Tensor:
+        """See the class."""
+        return irg(student, teacher, scale=self.scale, constant=self.constant, reduction=self.reduction)
+
+
+@method("irg", family="relations", paper="Liu et al., CVPR 2019", needs=("hidden",))
+def irg_method(problem: Problem, *, weight: float = 0.005) -> Loss:
+    """Match squared distances of all pairs of hidden rows over the largest, beside the labels.
+
+    Choose it as a cheaper ``rkd_distance``, with narrow layers: it goes by Gram matrices. The loss sums over the pairs
+    of a node and the weight was published for batches of 64 images; on a whole graph tune it downwards.
+    """
+    return problem.supervised() + weight * IRG(reduction="rows")

@@ -1,0 +1,165 @@
+"""The instance relationship graph (IRG): how far its vertices and its edges move between layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import squared_distance_divergence
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_rows, choose
+from graphkd.losses._layers import Layer, layer_taps
+from graphkd.losses.relations._instances import Layers, Reduction, Scale, edge_scale
+
+
+@dataclass(frozen=True)
+class Change:
+    """How far every node moved between two layers, squared and scaled: (N,)."""
+
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, layers: Layers, scale: Scale = "max", constant: bool = True) -> Change:
+        """Of two layers, (N, ..., d); where the second is twice as wide, its adjacent channels are averaged."""
+        first, second = layers
+        if second.size(-1) == 2 * first.size(-1):
+            second = second.unflatten(-1, (-1, 2)).mean(dim=-1)
+        if first.shape != second.shape:
+            raise ValueError(
+                f"the layers must be of one width, or the second twice as wide, got {first.size(-1)} and "
+                f"{second.size(-1)}"
+            )
+        squared = (first - second).to(accumulation_dtype(first)).square().flatten(1).sum(dim=1)
+        if scale == "none":
+            return cls(squared)
+        found = squared.max() if scale == "max" else squared.mean()
+        return cls(squared / torch.where(found > 0, found.detach() if constant else found, 1))
+
+
+def irg_transform(
+    student: Layers,
+    teacher: Layers | Change,
+    *,
+    scale: Scale = "max",
+    constant: bool = True,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Squared difference of how far nodes move between two layers; see ``IRGTransform``."""
+    choose("scale", scale, get_args(Scale))
+    choose("reduction", reduction, get_args(Reduction))
+    ours = Change.of(student, scale, constant)
+    theirs = teacher if isinstance(teacher, Change) else Change.of(teacher, scale)
+    check_rows(ours.lengths[:, None], theirs.lengths[:, None])
+    total = (ours.lengths - theirs.lengths).square().sum()
+    return total / {"mean": max(ours.lengths.size(0), 1), "rows": 2, "sum": 1}[reduction]
+
+
+class IRGTransform(Loss):
+    """Instance relationship graph, its transformation: match how far nodes move between layers. Liu et al., CVPR 2019.
+
+    (1/N) sum_i (v^s_i - v^t_i)^2 with v_i = |y_i - x_i|^2 / max_j |y_j - x_j|^2 of a layer x and a later one y of the
+    same width (or twice it: adjacent channels of y are averaged); ``on`` names the two. ``scale``: the "max", the
+    "mean" or "none"; ``constant`` holds the student's constant as the authors' layer does. ``reduction``: the "mean"
+    over nodes; "rows", their 1 / 2; "sum". Their weight is 0.005. O(N d).
+    """
+
+    on = ("hidden_0", "hidden_1")
+
+    def __init__(
+        self,
+        scale: Scale = "max",
+        *,
+        constant: bool = True,
+        reduction: Reduction = "mean",
+        on: tuple[str, str] | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.scale: Scale = scale
+        self.reduction: Reduction = reduction
+        self.constant = constant
+        choose("scale", scale, get_args(Scale))
+        choose("reduction", reduction, get_args(Reduction))
+
+    def digest(self, teacher: Layers) -> Change:
+        """How far the teacher's nodes move."""
+        return Change.of(teacher, self.scale)
+
+    def forward(self, student: Layers, teacher: Layers | Change) -> Tensor:
+        """See the class."""
+        return irg_transform(student, teacher, scale=self.scale, constant=self.constant, reduction=self.reduction)
+
+
+def edge_change(layers: Layers, scale: Scale = "max", constant: bool = True) -> Tensor:
+    """How far the edges moved between two layers, |A_2 - A_1|_F^2 of their scaled squared distances: scalar."""
+    check_rows(*layers)
+    ours, theirs = (edge_scale(x.detach() if constant else x, scale) for x in layers)
+    first, second = (x.to(accumulation_dtype(x)) for x in layers)
+    return squared_distance_divergence(first, second, ours, theirs).to(ours.dtype)
+
+
+def irg_edge_transform(
+    student: Layers, teacher: Layers | Tensor, *, scale: Scale = "max", constant: bool = True
+) -> Tensor:
+    """Squared difference of how far all edges move between two layers; see ``IRGEdgeTransform``."""
+    choose("scale", scale, get_args(Scale))
+    if not isinstance(teacher, Tensor):
+        check_rows(student[0], teacher[0])
+        teacher = edge_change(teacher, scale)
+    return (edge_change(student, scale, constant) - teacher).square()
+
+
+class IRGEdgeTransform(Loss):
+    """Instance relationship graph, its transformation: match how far edges move between layers. Liu et al., CVPR 2019.
+
+    (|A^s_2 - A^s_1|_F^2 - |A^t_2 - A^t_1|_F^2)^2, A the squared distances of all pairs in a layer over their ``scale``
+    (see ``IRG``), of two layers of any widths; ``on`` names them. The authors' code has no such part: the form is our
+    reading of the paper, where ``scale`` is "none" (``IRG.paper``). O(N d^2), and the largest distances as in ``IRG``.
+    """
+
+    on = ("hidden_0", "hidden_1")
+
+    def __init__(
+        self,
+        scale: Scale = "max",
+        *,
+        constant: bool = True,
+        on: tuple[str, str] | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.scale: Scale = scale
+        self.constant = constant
+        choose("scale", scale, get_args(Scale))
+
+    def digest(self, teacher: Layers) -> Tensor:
+        """How far the teacher's edges move."""
+        return edge_change(teacher, self.scale)
+
+    def forward(self, student: Layers, teacher: Layers | Tensor) -> Tensor:
+        """See the class."""
+        return irg_edge_transform(student, teacher, scale=self.scale, constant=self.constant)
+
+
+@method("irg_transform", family="relations", paper="Liu et al., CVPR 2019")
+def irg_transform_method(
+    problem: Problem, *, vertices: float = 0.005, edges: float = 0.005, layers: Sequence[Layer] | None = None
+) -> nn.Module:
+    """Match how far nodes, and the distances between them, move from one layer to a later one, beside the labels.
+
+    Choose it where the way through the layers is to be learnt, not where it ends. ``layers``: the earlier and the later
+    one, of one width or the later twice as wide, each a path for both models or a (student, teacher) pair:
+    ``layers=("convs.0", "convs.1")``. The part of the edges, a square of sums over all pairs, is divided by the fourth
+    power of the number of nodes.
+    """
+    taps = layer_taps("irg_transform", layers)
+    moves = vertices * IRGTransform(reduction="rows") + edges * problem.nodes**-4 * IRGEdgeTransform()
+    losses = problem.supervised() + moves
+    return problem.train(problem.distiller(problem.student, problem.teacher, losses, taps=taps))

@@ -1,0 +1,69 @@
+"""Similarity preserving (SP): row-normalised inner products of all pairs of nodes, without their matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels import gram, row_forms
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_rows
+
+
+@dataclass(frozen=True)
+class NormalisedRows:
+    """Features (N, d), and one over the length of each row of their matrix of inner products: (N,), 0 for no length."""
+
+    features: Tensor
+    inverse: Tensor
+    energy: Tensor  # the squared lengths of the normalised rows, summed: how many are not 0
+
+    @classmethod
+    def of(cls, x: Tensor) -> NormalisedRows:
+        """|X x_i|^2 = x_i' (X' X) x_i."""
+        length = row_forms(x, gram(x, x), x).clamp_min(0)
+        inverse = torch.where(length > 0, length, torch.inf).rsqrt().clamp_max(1e12)
+        return cls(x, inverse, (length * inverse.square()).sum())
+
+
+def similarity_preserving(student: Tensor, teacher: Tensor | NormalisedRows) -> Tensor:
+    """Mean squared difference of row-normalised inner products: (N, d_s), (N, d_t) -> scalar; see ``SP``."""
+    t = NormalisedRows.of(teacher) if isinstance(teacher, Tensor) else teacher
+    check_rows(student, t.features)
+    s = NormalisedRows.of(student)
+    both = gram(student, t.features) * gram(student, t.features, s.inverse * t.inverse)
+    total = (s.energy + t.energy - 2 * both.sum()).clamp_min(0)
+    return (total / max(student.size(0), 1) ** 2).to(accumulation_dtype(student))
+
+
+class SP(Loss):
+    """Similarity preserving: match how alike nodes are, relative to all others. Tung and Mori, ICCV 2019.
+
+    (1/N^2) |G^s - G^t|_F^2 with G = X X' whose rows are divided by their L2 norms; student: (N, d_s), teacher:
+    (N, d_t). A row of zeros stays one. The authors' weight is 3000. Exact without N x N: the rows of G have squared
+    norms a_i^2 = x_i' (X' X) x_i, and sum_ij G^s_ij G^t_ij = <X' Y, X' diag(1 / a b) Y>; O(N d_s d_t) time, in float64.
+    """
+
+    on = "hidden"
+
+    def digest(self, teacher: Tensor) -> NormalisedRows:
+        """The lengths of the teacher's rows."""
+        return NormalisedRows.of(teacher)
+
+    def forward(self, student: Tensor, teacher: Tensor | NormalisedRows) -> Tensor:
+        """See the class."""
+        return similarity_preserving(student, teacher)
+
+
+@method("sp", family="relations", paper="Tung and Mori, ICCV 2019", arxiv="1907.09682", needs=("hidden",))
+def sp_method(problem: Problem, *, weight: float = 3000.0) -> Loss:
+    """Match how alike hidden rows are, relative to all others, beside the labels.
+
+    Choose it on large graphs: all pairs of nodes are compared at the cost of products of narrow matrices.
+    """
+    return problem.supervised() + weight * SP()

@@ -1,0 +1,1 @@
+"""Losses between answers: labels, soft targets and logits."""

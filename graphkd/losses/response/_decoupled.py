@@ -1,0 +1,22 @@
+"""The classes other than the label's, which DKD and NCKD read."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphkd.losses._checks import check_labels, check_same_shape
+
+
+def check_decoupled(student: Tensor, teacher: Tensor, y: Tensor) -> None:
+    """Check logits of one shape with a class besides the label's."""
+    check_same_shape(student, teacher)
+    check_labels(y, student.size(0), student.size(-1))
+    if student.size(-1) < 2:
+        raise ValueError(f"'student' must have a class besides the label's, got {student.size(-1)}")
+
+
+def other_logits(logits: Tensor, y: Tensor) -> Tensor:
+    """Leave out the logit of the label: (N, C), (N,) -> (N, C - 1)."""
+    columns = torch.arange(logits.size(1) - 1, device=logits.device)
+    return logits.gather(1, columns + (columns >= y[:, None]))

@@ -1,0 +1,30 @@
+"""Binary cross-entropy with the labels of several classes at once."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+
+
+def binary_cross_entropy(student: Tensor, y: Tensor) -> Tensor:
+    """Binary cross-entropy of logits with targets in [0, 1], the mean over all entries: (N, C), (N, C) -> scalar."""
+    if y.shape != student.shape:
+        raise ValueError(f"'y' must have the shape of the logits, {tuple(student.shape)}, got {tuple(y.shape)}")
+    return F.binary_cross_entropy_with_logits(student, y.to(student.dtype))
+
+
+class BCE(Loss):
+    """Binary cross-entropy of the logits with multi-label targets ``y``, mean over rows and labels.
+
+    student, y: (N, C), targets in [0, 1].
+    """
+
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return binary_cross_entropy(student, y)

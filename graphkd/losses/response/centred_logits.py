@@ -1,0 +1,48 @@
+"""Answers for old classes while new ones are learnt."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_rows
+
+
+def centred_logits(student: Tensor, teacher: Tensor, classes: int | None = None) -> Tensor:
+    """Mean squared difference of centred logits of old classes: (N, C), (N, A) -> scalar; see ``CentredLogits``."""
+    check_rows(student, teacher)
+    old = teacher.size(-1) if classes is None else classes
+    if not 0 < old <= min(student.size(-1), teacher.size(-1)):
+        raise ValueError(
+            f"the old classes, {old}, must be among those of both sides, got {student.size(-1)} and {teacher.size(-1)}"
+        )
+    s, t = (x[..., :old] - x[..., :old].mean(dim=-1, keepdim=True) for x in (student, teacher))
+    return (s - t).square().sum() / max(s.numel(), 1)
+
+
+class CentredLogits(Loss):
+    """Keep the answers for old classes while new ones are learnt. Shmelkov et al., ICCV 2017, arXiv:1708.06977.
+
+    (1 / N A) sum_ic ((s_ic - mean s_i) - (t_ic - mean t_i))^2, means and sum over the A old classes; student: (N, C),
+    the old classes first, teacher: (N, A). ``classes`` says how many are old, by default as many as the teacher has.
+    Learning without forgetting (Li and Hoiem, 2016) has ``KL(2.0)`` there instead.
+    """
+
+    def __init__(self, classes: int | None = None, *, on: str | None = None, where: str | None = None) -> None:
+        super().__init__(on=on, where=where)
+        self.classes = classes
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return centred_logits(student, teacher, self.classes)
+
+
+@method("centred_logits", family="response", paper="Shmelkov et al., ICCV 2017", arxiv="1708.06977")
+def centred_logits_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+    """Match the teacher's logits less their mean, beside the labels.
+
+    Choose it where the student has classes that the teacher does not know: its first ones are the teacher's.
+    """
+    return problem.supervised() + weight * CentredLogits()

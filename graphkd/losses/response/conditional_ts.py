@@ -1,0 +1,62 @@
+"""Soft targets where the teacher is right, labels elsewhere."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_labels, check_positive, check_same_shape
+from graphkd.losses.response._entropies import soft_entropies
+
+
+def is_right(teacher: Tensor, y: Tensor) -> Tensor:
+    """Where a teacher's, or each of several teachers', first class is the label: (..., N, C), (N,) -> (..., N)."""
+    return teacher.argmax(dim=-1) == y
+
+
+def conditional_teacher_student(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
+    """Soft targets where the teacher is right, labels elsewhere: (N, C), (N, C), (N,) -> scalar; see ``ConditionalTS``.
+
+    ``is_right`` tells which rows get soft targets.
+    """
+    check_same_shape(student, teacher)
+    check_labels(y, student.size(0), student.size(-1))
+    soft = soft_entropies(student, teacher, temperature)
+    hard = F.cross_entropy(student.to(soft.dtype), y, reduction="none")
+    return torch.where(is_right(teacher, y), soft, hard).sum() / max(soft.numel(), 1)
+
+
+class ConditionalTS(Loss):
+    """Conditional teacher-student: the teacher where it is right, the label elsewhere. Meng et al., ICASSP 2019.
+
+    mean_i CE(s_i, p_i) with p_i = softmax(t_i) where argmax t_i = y_i, onehot(y_i) elsewhere; student, teacher: (N, C),
+    y: (N,) integers in [0, C). A temperature, which is ours, softens both sides where the teacher is right, without
+    T^2. The paper knows no unlabelled rows: give those ``KL(where="~train_mask")``.
+    """
+
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(self, temperature: float = 1.0, *, on: str | None = None, where: str | None = None) -> None:
+        super().__init__(on=on, where=where)
+        self.temperature = check_positive("temperature", temperature)
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return conditional_teacher_student(student, teacher, y, self.temperature)
+
+
+@method("conditional_ts", family="response", paper="Meng et al., ICASSP 2019")
+def conditional_ts_method(problem: Problem, *, temperature: float = 1.0) -> Loss:
+    """Learn from the teacher where it is right and from the label where it is not; elsewhere from the teacher.
+
+    Choose it where the teacher errs on labelled rows and nothing is to be tuned. The paper knows no unlabelled rows: of
+    those the student learns soft targets.
+    """
+    seen = ConditionalTS(temperature, where=problem.labelled)
+    return seen + problem.soft(temperature, where=f"~{problem.labelled}")

@@ -1,0 +1,36 @@
+"""Labels weighted by a teacher's confidence."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_labels, check_same_shape
+
+
+def confidence_weighted(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy weighted by confidence: (N, C), (N, C), (N,) -> scalar; see ``ConfidenceWeighted``."""
+    check_same_shape(student, teacher)
+    check_labels(y, student.size(0), student.size(-1))
+    confidence = teacher.to(accumulation_dtype(teacher)).softmax(dim=-1).amax(dim=-1)
+    entropies = F.cross_entropy(student.to(confidence.dtype), y, reduction="none")
+    return (confidence * entropies).sum() / confidence.sum().clamp(min=torch.finfo(confidence.dtype).tiny)
+
+
+class ConfidenceWeighted(Loss):
+    """Labels weighted by how sure the teacher is. Furlanello et al., ICML 2018, arXiv:1805.04770 (CWTM).
+
+    sum_i w_i CE(s_i, y_i), w_i = max softmax(t_i) over its sum; student, teacher: (N, C), y: (N,) integers in [0, C).
+    The paper's control: what of born-again networks is due to importance weighting alone.
+    """
+
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return confidence_weighted(student, teacher, y)

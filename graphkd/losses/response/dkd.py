@@ -1,0 +1,93 @@
+"""Soft targets in two parts, the label's class and the others (DKD)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_positive
+from graphkd.losses.response._decoupled import check_decoupled, other_logits
+from graphkd.losses.response.kd import kl
+from graphkd.losses.response.nckd import nckd
+
+
+def _label_or_not(logits: Tensor, y: Tensor, temperature: float) -> Tensor:
+    """Logits of the label's class and of all the others together: (N, C), (N,) -> (N, 2)."""
+    softened = logits.to(accumulation_dtype(logits)) / temperature
+    return torch.cat([softened.gather(1, y[:, None]), other_logits(softened, y).logsumexp(dim=1, keepdim=True)], dim=1)
+
+
+def tckd(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 4.0) -> Tensor:
+    """T^2 KL of label's class against the others together: (N, C), (N, C), (N,) -> scalar; see ``DKD``."""
+    check_decoupled(student, teacher, y)
+    check_positive("temperature", temperature)
+    return temperature**2 * kl(_label_or_not(student, y, temperature), _label_or_not(teacher, y, temperature))
+
+
+def dkd(
+    student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 4.0, *, alpha: float = 1.0, beta: float = 8.0
+) -> Tensor:
+    """``alpha`` times ``tckd`` plus ``beta`` times ``nckd``: (N, C), (N, C), (N,) -> scalar; see ``DKD``."""
+    return alpha * tckd(student, teacher, y, temperature) + beta * nckd(student, teacher, y, temperature)
+
+
+class DKD(Loss):
+    """Decoupled knowledge distillation. Zhao et al., CVPR 2022, arXiv:2203.08679.
+
+    T^2 mean_i (alpha KL(b(t_i) || b(s_i)) + beta KL(q(t_i) || q(s_i))), b = (p_y, 1 - p_y) of p = softmax(. / T), q the
+    softmax over the C - 1 classes other than y_i. With alpha = 1 and beta = 1 - p_y of the teacher it is ``KL(T)``.
+    student, teacher: (N, C), y: (N,); in a list of items y is the positive one. The authors add it to CE with weight 1,
+    beta from 2 to 8 at T = 4, 0.5 at T = 1, over ``warm_up`` epochs (20) in which its weight rises linearly; ``fit``
+    tells the epoch. They subtract 1000 from the label's logit and take log p unclamped; here 1 - p_y is a log-sum-exp.
+    """
+
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+    warmth: Tensor
+
+    def __init__(
+        self,
+        temperature: float = 4.0,
+        *,
+        alpha: float = 1.0,
+        beta: float = 8.0,
+        warm_up: int = 0,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.temperature = check_positive("temperature", temperature)
+        self.alpha, self.beta, self.warm_up = alpha, beta, warm_up
+        self.register_buffer("warmth", torch.tensor(1.0))
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the warm-up does not depend on the end
+        """The share of the weight: (epoch + 1) / warm_up, 1 at most."""
+        self.warmth.fill_(min((epoch + 1) / max(self.warm_up, 1), 1.0))
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return self.warmth * dkd(student, teacher, y, self.temperature, alpha=self.alpha, beta=self.beta)
+
+
+@method("dkd", family="response", paper="Zhao et al., CVPR 2022", arxiv="2203.08679")
+def dkd_method(
+    problem: Problem,
+    *,
+    weight: float = 1.0,
+    temperature: float = 4.0,
+    alpha: float = 1.0,
+    beta: float = 8.0,
+    warm_up: int = 20,
+) -> Loss:
+    """Match the label's class and the others apart, on labelled rows, beside the labels.
+
+    Choose it where the teacher is so sure of the labels that plain soft targets say little of the other classes. The
+    published ``beta`` is for images, from 2 to 8 at temperature 4; ``warm_up`` is in epochs.
+    """
+    loss = DKD(temperature, alpha=alpha, beta=beta, warm_up=warm_up, where=problem.labelled)
+    return problem.supervised() + weight * loss

@@ -1,0 +1,65 @@
+"""Smoothed labels."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, get_args
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_labels, choose
+
+Spread = Literal["all", "others"]
+
+
+def label_smoothing(student: Tensor, y: Tensor, alpha: float = 0.1, *, spread: Spread = "all") -> Tensor:
+    """Cross-entropy with labels of which a share is spread: (N, C), (N,) -> scalar; see ``LabelSmoothing``."""
+    choose("spread", spread, get_args(Spread))
+    check_labels(y, student.size(0), student.size(-1))
+    logs = F.log_softmax(student.to(accumulation_dtype(student)), dim=-1)
+    hit, classes = logs.gather(1, y[:, None])[:, 0], student.size(-1)
+    misses = logs.mean(dim=1) if spread == "all" else (logs.sum(dim=1) - hit) / max(classes - 1, 1)
+    return -((1 - alpha) * hit + alpha * misses).sum() / max(hit.numel(), 1)
+
+
+class LabelSmoothing(Loss):
+    """Cross-entropy with smoothed labels, which no teacher makes. Yuan et al., CVPR 2020, arXiv:1909.11723.
+
+    -mean_i sum_c q_c log softmax(s_i)_c, q = (1 - alpha) onehot(y_i) + alpha / C; student: (N, C), y: (N,) integers in
+    [0, C). ``spread="others"`` as in the authors' code: 1 - alpha on the label, alpha / (C - 1) on each other class.
+    """
+
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+
+    def __init__(
+        self, alpha: float = 0.1, *, spread: Spread = "all", on: str | None = None, where: str | None = None
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.alpha = alpha
+        self.spread: Spread = spread
+        choose("spread", spread, get_args(Spread))
+
+    def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        return label_smoothing(student, y, self.alpha, spread=self.spread)
+
+
+@method(
+    "label_smoothing",
+    family="response",
+    paper="Yuan et al., CVPR 2020",
+    arxiv="1909.11723",
+    teacher=False,
+    space={"alpha": (0.003, 0.9)},
+)
+def label_smoothing_method(problem: Problem, *, alpha: float = 0.1) -> Loss:
+    """Learn labels of which a share is spread over all classes, without a teacher.
+
+    Choose it as the baseline that soft targets must beat: it regularises as they do and knows nothing. ``alpha`` is the
+    share.
+    """
+    return LabelSmoothing(alpha, where=problem.labelled)

@@ -1,0 +1,37 @@
+"""Regression of the teacher's logits."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_same_shape
+
+
+def logit_mse(student: Tensor, teacher: Tensor) -> Tensor:
+    """Half the squared distance of logits, the mean over rows: (N, C), (N, C) -> scalar; see ``LogitMSE``."""
+    check_same_shape(student, teacher)
+    return (student - teacher).square().sum() / max(2 * student.size(0), 1)
+
+
+class LogitMSE(Loss):
+    """Regress the teacher's logits, (1 / 2N) sum_i |s_i - t_i|^2. Ba and Caruana, NIPS 2014, arXiv:1312.6184.
+
+    student, teacher: (N, C). The paper standardises the teacher's logits first; that is left to the caller.
+    """
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return logit_mse(student, teacher)
+
+
+@method("logit_mse", family="response", paper="Ba and Caruana, NIPS 2014", arxiv="1312.6184")
+def logit_mse_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+    """Regress the teacher's logits, beside the labels.
+
+    Choose it where the size of the teacher's logits tells something that their order does not, or where no temperature
+    is to be tuned.
+    """
+    return problem.supervised() + weight * LogitMSE()

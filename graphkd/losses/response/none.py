@@ -1,0 +1,13 @@
+"""The student alone: what every method is compared with."""
+
+from __future__ import annotations
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+
+
+@method("none", family="response", teacher=False)
+def none_method(problem: Problem) -> Loss:
+    """Train the student on its labels alone; choose it to know what a method gains."""
+    return problem.supervised()

@@ -1,0 +1,38 @@
+"""Soft targets where a row has several labels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_same_shape
+from graphkd.losses.response.bce import binary_cross_entropy
+
+
+def soft_bce(student: Tensor, teacher: Tensor) -> Tensor:
+    """Binary cross-entropy with the teacher's sigmoid as target, the mean over all entries; see ``SoftBCE``."""
+    check_same_shape(student, teacher)
+    return binary_cross_entropy(student, teacher.sigmoid())
+
+
+class SoftBCE(Loss):
+    """Soft targets for multi-label nodes. Joshi et al., TNNLS 2022, arXiv:2111.04964.
+
+    BCE(student, sigmoid(teacher)), the mean over rows and labels; student, teacher: (N, C) logits. The authors' code
+    for PPI multiplies it by T^2 without softening anything: put such a factor into the weight.
+    """
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return soft_bce(student, teacher)
+
+
+@method("soft_bce", family="response", paper="Joshi et al., TNNLS 2022", arxiv="2111.04964")
+def soft_bce_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+    """Match the teacher's answer to every class apart, by binary cross-entropy, beside the labels.
+
+    Choose it where a row may have several labels or none; where it has one, ``kd`` fits better.
+    """
+    return problem.supervised() + weight * SoftBCE()

@@ -1,0 +1,62 @@
+"""Cross-entropy with soft targets, its classes weighted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_positive, check_same_shape
+from graphkd.losses.response._entropies import soft_entropies
+
+
+def soft_cross_entropy(
+    student: Tensor, teacher: Tensor, temperature: float = 1.0, *, class_weights: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy of softened probabilities, the mean over rows: (N, C), (N, C), (C,) -> scalar; see ``SoftCE``."""
+    check_same_shape(student, teacher)
+    entropies = soft_entropies(student, teacher, temperature, class_weights)
+    return entropies.sum() / max(entropies.numel(), 1)
+
+
+class SoftCE(Loss):
+    """Cross-entropy with soft targets, its classes weighted. Chen et al., NeurIPS 2017.
+
+    -mean_i sum_c w_c softmax(t_i / T)_c log softmax(s_i / T)_c, without T^2; student, teacher: (N, C), logits or
+    log-probabilities. ``class_weights``: (C,), of 1 by default; the paper gives the background class 1.5, here that of
+    "no interaction". It is also what defensive distillation trains on, alone and at a high T (20 to 100), tested at
+    T = 1: Papernot et al., S&P 2016, arXiv:1511.04508, a baseline that masks gradients rather than a protection.
+    Without weights it is ``KL(T, rescale=False)`` plus the entropy of the teacher.
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        *,
+        class_weights: Sequence[float] | Tensor | None = None,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.temperature = check_positive("temperature", temperature)
+        self.register_buffer("class_weights", None if class_weights is None else torch.as_tensor(class_weights))
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return soft_cross_entropy(student, teacher, self.temperature, class_weights=self.class_weights)
+
+
+@method("soft_ce", family="response", paper="Chen et al., NeurIPS 2017")
+def soft_ce_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
+    """Learn the teacher's probabilities by cross-entropy, beside the labels.
+
+    Choose it where a class is to count more than others, by ``class_weights`` of the loss; without them its gradient is
+    that of ``kd`` without the factor T^2.
+    """
+    return problem.supervised() + weight * SoftCE(temperature)

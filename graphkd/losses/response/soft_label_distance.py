@@ -1,0 +1,94 @@
+"""How far class probabilities are from soft labels, measured as the codes of CPF and others do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape, choose
+
+Distance = Literal["norm", "norms", "bce", "kl"]
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """Class probabilities (N, C) of a teacher."""
+
+    probability: Tensor
+
+    @classmethod
+    def of(cls, teacher: Tensor, decimals: int | None = None) -> SoftLabels:
+        """The softmax of logits (N, C), rounded to so many decimals."""
+        # As of the student: what is equal is to give exactly 0, where alone the gradient of a norm is 0.
+        probability = teacher.to(accumulation_dtype(teacher)).log_softmax(dim=-1).exp()
+        return cls(probability if decimals is None else probability.round(decimals=decimals))
+
+
+def soft_label_distance(
+    student: Tensor, teacher: Tensor | SoftLabels, distance: Distance = "norm", *, decimals: int | None = None
+) -> Tensor:
+    """Distance of softmax(student) from soft labels: (N, C), (N, C) logits -> scalar; see ``SoftLabelDistance``."""
+    choose("distance", distance, get_args(Distance))
+    q = (SoftLabels.of(teacher, decimals) if isinstance(teacher, Tensor) else teacher).probability
+    check_same_shape(student, q)
+    log_p = student.to(accumulation_dtype(student)).log_softmax(dim=-1)
+    p = log_p.exp()
+    if distance == "norm":
+        return torch.linalg.vector_norm(p - q)
+    if distance == "norms":
+        return torch.linalg.vector_norm(p - q, dim=-1).sum()
+    if distance == "kl":
+        total = (torch.xlogy(q, q) - q * log_p).sum()
+    else:
+        log_others = (1 - p).clamp_min(torch.finfo(p.dtype).tiny).log()
+        total = -(q * log_p + (1 - q) * log_others).sum()
+    return total / max(q.numel(), 1)
+
+
+class SoftLabelDistance(Loss):
+    """Distance of class probabilities from a teacher's. Yang et al. (CPF), The Web Conference 2021, arXiv:2103.02885.
+
+    With p = softmax(s) and q = softmax(t), student, teacher: (N, C) logits, or log-probabilities:
+    "norm", sqrt(sum_i |p_i - q_i|^2) over all rows, which the authors' code runs; "norms", sum_i |p_i - q_i|, the
+    paper's, a sum too; and two more of the code, means over all N C entries: "bce", the binary cross-entropy
+    with q as target, and "kl", of KL(q || p). ``decimals`` rounds q: the code writes 4 to a file and reads them back.
+    The gradient of a norm of 0 is 0. CPF compares unlabelled nodes: ``where="~train_mask"``.
+    """
+
+    def __init__(
+        self,
+        distance: Distance = "norm",
+        *,
+        decimals: int | None = None,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.distance: Distance = distance
+        choose("distance", distance, get_args(Distance))
+        self.decimals = decimals
+
+    def digest(self, teacher: Tensor) -> SoftLabels:
+        """The teacher's probabilities."""
+        return SoftLabels.of(teacher, self.decimals)
+
+    def forward(self, student: Tensor, teacher: Tensor | SoftLabels) -> Tensor:
+        """See the class."""
+        return soft_label_distance(student, teacher, self.distance, decimals=self.decimals)
+
+
+@method("soft_label_distance", family="response", paper="Yang et al., The Web Conference 2021", arxiv="2103.02885")
+def soft_label_distance_method(problem: Problem, *, weight: float = 1.0, distance: Distance = "norm") -> Loss:
+    """Shorten the distance to the teacher's probabilities on unlabelled rows, beside the labels.
+
+    Choose it where numbers of CPF are to be repeated; ``distance`` is one of "norm" (the authors' code), "norms" (their
+    paper), "bce" and "kl". The first two are sums: their weight depends on how many rows there are.
+    """
+    return problem.supervised() + weight * SoftLabelDistance(distance, where=f"~{problem.labelled}")

@@ -1,0 +1,1 @@
+"""Without the data that the teacher was trained on."""

@@ -1,0 +1,1 @@
+"""Other domains and other kinds of input: adaptation, translation, cross-modal transfer."""

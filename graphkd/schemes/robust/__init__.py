@@ -1,0 +1,1 @@
+"""Students that withstand changes made against them."""

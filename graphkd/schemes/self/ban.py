@@ -1,0 +1,109 @@
+"""Born-again networks: generations of one architecture, each taught by the one before, and all of them at last.
+
+Furlanello, Lipton, Tschannen, Itti and Anandkumar, "Born-Again Neural Networks", ICML 2018, arXiv:1805.04770.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.ensemble import Ensemble
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, View
+from graphkd.losses._checks import choose
+from graphkd.losses.response.confidence_weighted import ConfidenceWeighted
+from graphkd.losses.response.soft_ce import SoftCE
+from graphkd.schemes.weights import soft_target
+
+Dark = Literal["kd", "cwtm", "dkpp"]
+
+
+@method("ban_ensemble", preset={"together": True})
+@method("ban_dkpp", preset={"kind": "dkpp"})
+@method("ban_cwtm", preset={"kind": "cwtm"})
+@method("ban", family="self", paper="Furlanello et al., ICML 2018", arxiv="1805.04770", teacher=False)
+def born_again(
+    problem: Problem,
+    *,
+    generations: int = 3,
+    kind: Dark = "kd",
+    label_weight: float = 0.0,
+    together: bool = False,
+) -> nn.Module:
+    """Train generations of one architecture, each taught by the one before; choose it to better a model of its size.
+
+    The first is taught by the teacher or, where there is none, by the labels alone. Generation k
+    minimises, against generation k - 1, by ``kind``: "kd", soft CE at T = 1 on all rows; "cwtm", CE weighted by the
+    teacher's confidence, on labelled rows; "dkpp", soft CE with the classes but the first shuffled row by row, anew at
+    every step; plus ``label_weight`` times the labels' loss (0: the paper's best). together: serve the mean of all
+    generations' probabilities, as the paper's ensemble, in place of the last. Costs ``generations`` trainings.
+    """
+    choose("kind", kind, get_args(Dark))
+    if generations < 1:
+        raise ValueError(f"'generations' must be at least 1, got {generations}")
+    found: list[nn.Module] = []
+    teacher = problem.teacher
+    for number in range(1, generations + 1):
+        model = problem.student if number == 1 else problem.fresh_student(number)
+        losses = problem.supervised() if teacher is None else _losses(problem, kind, label_weight)
+        shown = Shuffled(teacher) if kind == "dkpp" and teacher is not None else teacher
+        found.append(problem.train(problem.distiller(model, shown, losses), f"generation-{number}"))
+        teacher = problem.taught_by(found[-1])
+    return Together(found) if together else found[-1]
+
+
+def _losses(problem: Problem, kind: Dark, label_weight: float) -> Loss:
+    soft = ConfidenceWeighted(where=problem.labelled) if kind == "cwtm" else 1.0 * SoftCE()
+    return soft + label_weight * problem.supervised() if label_weight else soft
+
+
+def shuffle_others(logits: Tensor) -> Tensor:
+    """Each row with all entries but the largest in random order: (N, C) -> (N, C). DKPP."""
+    first = logits.argmax(dim=1, keepdim=True)
+    keys = torch.rand_like(logits, dtype=torch.float32).scatter(1, first, -1.0)  # the largest entry comes first
+    order = keys.argsort(dim=1)
+    places = torch.arange(logits.size(1), device=logits.device).expand_as(logits)
+    places = places.masked_fill(places == first, -1).argsort(dim=1, stable=True)  # its own place, then the others
+    return torch.empty_like(logits).scatter(1, places, logits.gather(1, order))
+
+
+class Shuffled(Ensemble):
+    """A teacher whose dark knowledge is shuffled at every step: what remains is how sure it is (DKPP)."""
+
+    def __init__(self, teacher: Frozen) -> None:
+        super().__init__([teacher])
+        self._stays = False
+
+    def __call__(self, batch: Batch) -> View:
+        """Show the teacher's view, its logits shuffled."""
+        view = super().__call__(batch)
+        return {**view, "logits": shuffle_others(view["logits"])}
+
+
+class Together(nn.Module):
+    """Several models of one signature as one: the logarithm of their mean probabilities, (N, C)."""
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not models:
+            raise ValueError("'models' must hold one at least, got none")
+        self.models = nn.ModuleList(models)
+
+    @property
+    def forward(self) -> Callable[..., Tensor]:  # type: ignore[override]
+        """What the first model's ``forward`` takes, so that it can be filled by name -> (N, C)."""
+
+        @functools.wraps(self.models[0].forward)
+        def answer(*inputs: Any, **named: Any) -> Tensor:
+            answers = [model(*inputs, **named) for model in self.models]
+            return soft_target(torch.stack([one["logits"] if isinstance(one, Mapping) else one for one in answers]))
+
+        return answer

@@ -1,0 +1,1 @@
+"""Rows without labels: noisy students, pseudo-labels, changed and made inputs."""

@@ -1,0 +1,6 @@
+from .data.interactions import Interactions, Split
+
+__all__ = [
+    "Interactions",
+    "Split",
+]

@@ -1,0 +1,102 @@
+"""Training batches of ranking distillation: triplets, and the lists whose scores the methods ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.lists import Lists
+from recsys.data.sampling import Outside
+
+
+class Source(Protocol):
+    """Where a method's lists come from.
+
+    A source may also have ``set_epoch(epoch, epochs)``, and ``state_dict`` and ``load_state_dict`` where it keeps what
+    it drew for longer than an epoch.
+    """
+
+    def resample(self) -> None:
+        """Called at the beginning of every epoch: draw anew what the method draws anew."""
+
+    def lists(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Entries for a batch, by name: ``Lists`` to be scored, or tensors that a loss takes as facts."""
+
+
+class RankingBatches:
+    """An epoch: all training pairs in random order, each with a negative, and the lists of the sources.
+
+    A batch is a dict: ``users``, ``positives``, ``negatives`` (B,) int64; ``unique_users``, sorted; ``positive`` and
+    ``negative``, their ``Lists`` of one column; and the entries of every source. A negative is uniform outside the
+    user's training items, held-out items included, redrawn every epoch (Rendle et al., UAI 2009). All draws come from
+    torch's global generator at the beginning of the epoch or in the order of the batches, so a resumed ``fit`` repeats
+    them. O(nnz log nnz) an epoch besides the sources.
+    """
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        *,
+        batch_size: int = 1024,
+        sources: Mapping[str, Source] | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"'batch_size' must be at least 1, got {batch_size}")
+        if not len(interactions):
+            raise ValueError("'interactions' must hold at least one pair to train on, got none")
+        self.interactions, self.batch_size = interactions, batch_size
+        self.sources = dict(sources or {})
+        self._outside = Outside(interactions)
+        self._users, self._positives = interactions.pairs()
+
+    def __len__(self) -> int:
+        return -(-len(self.interactions) // self.batch_size)
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell the sources how far training is."""
+        for source in self.sources.values():
+            tell = getattr(source, "set_epoch", None)
+            if tell is not None:
+                tell(epoch, epochs)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for source in self.sources.values():
+            source.resample()
+        negatives = self._outside.one(self._users)
+        order = torch.randperm(len(self.interactions), device=negatives.device)
+        for rows in order.split(self.batch_size):
+            yield self._batch(self._users[rows], self._positives[rows], negatives[rows])
+
+    def _batch(self, users: Tensor, positives: Tensor, negatives: Tensor) -> dict[str, Any]:
+        batch: dict[str, Any] = {
+            "users": users,
+            "positives": positives,
+            "negatives": negatives,
+            "unique_users": users.unique(),
+            "positive": Lists(users, positives[:, None]),
+            "negative": Lists(users, negatives[:, None]),
+        }
+        for key, source in self.sources.items():
+            entries = source.lists(batch)
+            taken = sorted(set(entries) & set(batch))
+            if taken:
+                raise ValueError(
+                    f"source {key!r} gives {taken}, which the batch already has: give its lists other names"
+                )
+            batch |= entries
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the sources keep for longer than an epoch."""
+        return {key: source.state_dict() for key, source in self.sources.items() if hasattr(source, "state_dict")}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with what the sources of an interrupted run had drawn."""
+        for key, kept in state.items():
+            if key not in self.sources:
+                raise ValueError(f"'sources' must have {key!r}, as the run that is resumed, got {sorted(self.sources)}")
+            self.sources[key].load_state_dict(kept)  # type: ignore[attr-defined]

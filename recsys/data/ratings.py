@@ -1,0 +1,123 @@
+"""Ratings that are likes or dislikes, and KDCRec's batches of biased and of uniform ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from graphkd.losses._checks import choose
+
+
+class Ratings(NamedTuple):
+    """Pairs with values -1 (disliked) or 1 (liked): users, items, values, (n,) each."""
+
+    users: Tensor
+    items: Tensor
+    values: Tensor
+
+
+def dense(pairs: Ratings, num_users: int, num_items: int) -> Tensor:
+    """Rows of all items, 0 where unobserved: (num_users, num_items). Repeated pairs count once, the last."""
+    rows = torch.zeros(num_users, num_items)
+    rows[pairs.users, pairs.items] = pairs.values.to(rows.dtype)
+    return rows
+
+
+class PairBatches:
+    """Batches for ``BiasedMF``: ``users``, ``items``, ``ratings``, (B,) each, of the logged ratings in random order.
+
+    uniform: further ratings. "union" mixes them in: ``logged`` (B,) bool and ``entries`` (B,), the numbers of the
+    samples. "copies" too, as items I...2I-1. "delay" puts a batch of them, drawn without replacement, before every
+    ``step``-th batch, the 0th included. random: (users, items) sizes; the batch then has as many uniform
+    ``random_users`` and ``random_items``, with replacement. The authors drop a last, smaller batch; here it stays.
+    """
+
+    def __init__(
+        self,
+        logged: Ratings,
+        uniform: Ratings | None = None,
+        *,
+        how: Literal["union", "copies", "delay"] = "union",
+        num_items: int = 0,
+        step: int = 20,
+        random: tuple[int, int] | None = None,
+        batch_size: int = 128,
+    ) -> None:
+        choose("how", how, ("union", "copies", "delay"))
+        self.uniform = uniform if how == "delay" else None
+        self.step, self.random, self.batch_size = step, random, batch_size
+        self.logged = torch.ones(len(logged.users), dtype=torch.bool)
+        if uniform is not None and how != "delay":
+            shifted = uniform._replace(items=uniform.items + num_items) if how == "copies" else uniform
+            self.logged = torch.cat([self.logged, torch.zeros(len(uniform.users), dtype=torch.bool)])
+            logged = Ratings(*(torch.cat(both) for both in zip(logged, shifted, strict=True)))
+        self.pairs = logged
+
+    def __len__(self) -> int:
+        batches = -(-len(self.logged) // self.batch_size)
+        return batches + (-(-batches // self.step) if self.uniform is not None else 0)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        order = torch.randperm(len(self.logged))
+        for number, entries in enumerate(order.split(self.batch_size)):
+            if self.uniform is not None and number % self.step == 0:
+                yield self._batch(self.uniform, torch.randperm(len(self.uniform.users))[: self.batch_size])
+            batch = self._batch(self.pairs, entries)
+            yield {**batch, "logged": self.logged[entries], "entries": entries}
+
+    def _batch(self, pairs: Ratings, entries: Tensor) -> dict[str, Tensor]:
+        users, items, ratings = (column[entries] for column in pairs)
+        batch = {"users": users, "items": items, "ratings": ratings.float()}
+        if self.random is not None:
+            drawn = (torch.randint(size, users.shape) for size in self.random)
+            batch |= dict(zip(("random_users", "random_items"), drawn, strict=True))
+        return batch
+
+
+class BlockBatches:
+    """Batches for ``AutoRec``: ``ratings`` (B, I) of users in random order, their ids as ``entries`` (B,).
+
+    logged, uniform: (U, I) of -1, 0, 1. "union" adds the uniform ratings, which win where both have a pair (the
+    authors add the two), with ``logged`` (B, I) bool for the others; "delay" takes them instead in every ``step``-th
+    epoch, from the first on. sampled: a fair coin for every entry, ``sampled`` (B, I), anew in every epoch.
+    """
+
+    def __init__(
+        self,
+        logged: Tensor,
+        uniform: Tensor | None = None,
+        *,
+        how: Literal["union", "delay"] = "union",
+        step: int = 3,
+        sampled: bool = False,
+        batch_size: int = 128,
+    ) -> None:
+        choose("how", how, ("union", "delay"))
+        self.rows, self.step, self.sampled, self.batch_size = logged, step, sampled, batch_size
+        self.logged: Tensor | None = None
+        self.uniform = uniform if how == "delay" else None
+        self.epoch = 0
+        if uniform is not None and how == "union":
+            self.logged = (logged != 0) & (uniform == 0)
+            self.rows = torch.where(uniform != 0, uniform, logged)
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - ``fit`` gives both
+        """Which epoch is to come."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        late = self.uniform is not None and self.epoch % self.step == 0
+        rows = self.uniform if late and self.uniform is not None else self.rows
+        for users in torch.randperm(len(rows)).split(self.batch_size):
+            batch = {"ratings": rows[users], "entries": users}
+            if self.logged is not None:
+                batch["logged"] = self.logged[users]
+            if self.sampled:
+                batch["sampled"] = torch.randint(2, batch["ratings"].shape).to(rows.dtype)
+            yield batch

@@ -1,0 +1,60 @@
+"""Labelled rows of features, a click each: columns, their split, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Field(NamedTuple):
+    """A column of ids below ``size``: (N,), or (N, L) for a ``sequence``, where 0 fills up short ones."""
+
+    size: int
+    sequence: bool = False
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows of a dataset: ``columns`` (N, ...), the ``fields`` among them, and the row ids of its three parts."""
+
+    columns: Mapping[str, Tensor]
+    fields: Mapping[str, Field]
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+
+    def __post_init__(self) -> None:
+        sizes = {name: column.size(0) for name, column in self.columns.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"'columns' must have one length, got {sizes}")
+        missing = sorted(set(self.fields) - set(self.columns))
+        if missing:
+            raise ValueError(f"'fields' must be columns, {missing} are not among {sorted(self.columns)}")
+
+    def __len__(self) -> int:
+        return next(iter(self.columns.values())).size(0)
+
+    def take(self, ids: Tensor | None = None) -> dict[str, Tensor]:
+        """A batch of rows, all without ``ids``; ``n_id`` says which they are, as ``Cached`` teachers ask."""
+        ids = torch.arange(len(self)) if ids is None else ids
+        return {**{name: column[ids] for name, column in self.columns.items()}, "n_id": ids}
+
+
+class RowBatches:
+    """An epoch over some rows, in random order, by torch's global generator, unless ``shuffle`` is False."""
+
+    def __init__(self, rows: Rows, ids: Tensor, *, batch_size: int = 1024, shuffle: bool = True) -> None:
+        if batch_size < 1:
+            raise ValueError(f"'batch_size' must be at least 1, got {batch_size}")
+        self.rows, self.ids, self.batch_size, self.shuffle = rows, ids, batch_size, shuffle
+
+    def __len__(self) -> int:
+        return -(-len(self.ids) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        ids = self.ids[torch.randperm(len(self.ids))] if self.shuffle else self.ids
+        return map(self.rows.take, ids.split(self.batch_size))

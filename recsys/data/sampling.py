@@ -1,0 +1,176 @@
+"""Samplers of the methods' lists: exact laws, batched over rows, from torch's global generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels import race_top_k
+from graphkd.kernels.operators import accumulation_dtype
+from recsys.data.interactions import Interactions
+
+
+def race(log_weights: Tensor, k: int, *, rows: int | None = None, chunk: int = 2**21) -> Tensor:
+    """Successive sampling: draw k of N positions one after the other, each time in proportion to the weights left.
+
+    log_weights: (R, N), or (N,) for ``rows`` rows alike; minus infinity excludes a position. -> (R, k) int64,
+    ascending. Law: the k largest of log w - log E with E ~ Exp(1) (Efraimidis and Spirakis, 2006). O(R N); at most
+    ``chunk`` random numbers exist at a time.
+    ValueError for a row with fewer than k positions of positive weight.
+    """
+    if log_weights.dim() == 1:
+        if rows is None:
+            raise ValueError("'rows' must say how many rows to draw from one vector of weights, got None")
+        log_weights = log_weights.expand(rows, -1)
+    size = log_weights.size(1)
+
+    def drawn(part: Tensor) -> Tensor:
+        # Uniform numbers in float64: those of float32 are multiples of 2**-24, too coarse for the smallest E.
+        clock = torch.rand(part.shape, dtype=torch.float64, device=part.device).log_().neg_()
+        return race_top_k(part, clock.to(accumulation_dtype(part)), k)
+
+    positions = torch.cat([drawn(part) for part in log_weights.split(max(1, chunk // max(size, 1)))])
+    short = (positions[:, -1:] == size).any(dim=1)
+    if bool(short.any()):
+        row = int(short.nonzero()[0])
+        raise ValueError(f"every row must have {k} positions of positive weight, row {row} has fewer")
+    return positions
+
+
+def first_distinct(draw: Callable[[Tensor], Tensor], rows: int, k: int, device: torch.device | str = "cpu") -> Tensor:
+    """The first k distinct values of a sequence of independent draws, in every row: (rows, k), ascending.
+
+    ``draw(rows (n,)) -> (n,)`` makes one draw for each row named. The set has the law of successive sampling with the
+    weights of ``draw``. Only repeats are drawn anew, so the cost is that of sorting while k is well below the support.
+    """
+    todo = torch.arange(rows, device=device)
+    drawn = draw(todo.repeat_interleave(k)).view(rows, k)
+    while True:
+        part = drawn[todo].sort(dim=1).values
+        repeats = torch.zeros_like(part, dtype=torch.bool)
+        torch.eq(part[:, 1:], part[:, :-1], out=repeats[:, 1:])
+        drawn[todo] = part
+        bad = repeats.any(dim=1)
+        if not bool(bad.any()):
+            return drawn
+        todo = todo[bad]
+        row, column = repeats[bad].nonzero(as_tuple=True)
+        drawn[todo[row], column] = draw(todo[row])
+
+
+class Outside:
+    """Uniform draws of items outside each user's set, without rejection of the set's members.
+
+    The r-th item outside a sorted set e_0 < e_1 < … is r + #{j : e_j - j <= r}, one binary search in the
+    concatenated e_j - j. O(nnz) once, O(log nnz) a draw, exact. A padding item counts as a member of every set.
+    """
+
+    def __init__(self, excluded: Interactions) -> None:
+        self.first = int(excluded.padding)
+        self.stride = excluded.num_items + 1
+        self.ptr, sizes = excluded.ptr, excluded.degrees()
+        self.free = excluded.num_items - self.first - sizes
+        users = excluded.users()
+        place = torch.arange(len(excluded), device=users.device) - excluded.ptr[users]
+        self.keys = users * self.stride + (excluded.items - self.first - place)
+
+    def one(self, users: Tensor) -> Tensor:
+        """Draw one item for each user, independently: (…) -> (…) int64. ValueError for a user with no item left."""
+        self._check(users, 1)
+        return self._items(users, _below(self.free[users]))
+
+    def several(self, users: Tensor, k: int) -> Tensor:
+        """Draw k distinct items for each user, uniform without replacement: (R,) -> (R, k) int64, ascending."""
+        self._check(users, k)
+        free = self.free[users]
+        ranks = first_distinct(lambda rows: _below(free[rows]), users.size(0), k, users.device)
+        return self._items(users[:, None], ranks)
+
+    def _items(self, users: Tensor, ranks: Tensor) -> Tensor:
+        smaller = torch.searchsorted(self.keys, users * self.stride + ranks, right=True) - self.ptr[users]
+        return ranks + smaller + self.first
+
+    def _check(self, users: Tensor, k: int) -> None:
+        short = self.free[users] < k
+        if bool(short.any()):
+            user = int(users[short][0])
+            raise ValueError(f"{k} items must be left to draw for every user, user {user} has {int(self.free[user])}")
+
+
+def _below(bounds: Tensor) -> Tensor:
+    """A uniform integer in [0, bound) for each bound; the bias of the remainder is below bound / 2**62."""
+    return torch.randint(1 << 62, bounds.shape, device=bounds.device) % bounds
+
+
+def geometric_positions(lengths: Tensor, scale: float) -> Tensor:
+    """One position in [0, length) for each length, with P(r) proportional to exp(-(r+1)/scale): (…) -> (…) int64.
+
+    Closed form r = floor(-scale log(1 - v (1 - exp(-length/scale)))), v uniform in [0, 1), in float64. O(1) a draw.
+    """
+    uniform = torch.rand(lengths.shape, dtype=torch.float64, device=lengths.device)
+    mass = -torch.expm1(lengths / -scale)
+    return (-scale * torch.log1p(-uniform * mass)).long().clamp_(max=lengths - 1)
+
+
+def rank_log_weights(length: int, scale: float, device: torch.device | str = "cpu") -> Tensor:
+    """Logarithms of RRD's weights of positions, w_r = exp(-(r+1)/scale): (length,) float32."""
+    return torch.arange(1, length + 1, device=device) / -float(scale)
+
+
+def interesting_positions(rows: int, length: int, k: int, scale: float, device: torch.device | str = "cpu") -> Tensor:
+    """RRD's interesting positions (Kang et al., CIKM 2020): K by successive sampling with exp(-(r+1)/T), ascending.
+
+    -> (rows, k) int64. O(rows · length).
+    """
+    return race(rank_log_weights(length, scale, device), k, rows=rows)
+
+
+def best_of_two_positions(
+    rows: int, length: int, k: int, scale: float, *, distinct: bool = True, device: torch.device | str = "cpu"
+) -> Tensor:
+    """CD's positions (Lee et al., ICDM 2019): of two draws with P(r) ~ exp(-(r+1)/scale), the better; (rows, k).
+
+    So P(r) = F_r² - F_{r+1}², F_r the mass from r on. ``distinct``: k different positions by successive sampling,
+    ascending, as intended; otherwise independent ones, which is what both public codes do: their Python sets of tensors
+    merge no repeats. UnKD's code has scale = length / lambda, RCE-KD's scale = length · T. O(rows · k) while k is well
+    below ``length``.
+    """
+
+    def draw(which: Tensor) -> Tensor:
+        lengths = torch.full_like(which, length)
+        return torch.minimum(geometric_positions(lengths, scale), geometric_positions(lengths, scale))
+
+    if not distinct:
+        return draw(torch.arange(rows, device=device).repeat_interleave(k)).view(rows, k)
+    if k > length:
+        raise ValueError(f"'k' must be at most {length}, the length of the list, got {k}")
+    return first_distinct(draw, rows, k, device)
+
+
+def pair_positions(lengths: Tensor, k: int, scale: float, *, swap_quirk: bool = False) -> tuple[Tensor, Tensor]:
+    """UnKD's pairs (Chen et al., WSDM 2023): two draws with P(r) ~ exp(-(r+1)/scale), the better is the positive.
+
+    lengths: (R,) list lengths -> better and worse positions, (R, k) int64 each; P(a, b) = 2 p_a p_b / (1 - sum p²),
+    a < b. ``swap_quirk`` repeats the authors' swap through an aliasing view: where the first draw is the worse one both
+    become the better one, so half of the pairs say nothing. Lists shorter than 2 have no pair and give (0, 0). O(R k).
+    """
+    lengths = lengths[:, None].expand(-1, k)
+    first, second = geometric_positions(lengths.clamp(min=1), scale), geometric_positions(lengths.clamp(min=1), scale)
+    ties = (first == second) & (lengths > 1)
+    while bool(ties.any()):
+        again = lengths[ties]
+        first[ties], second[ties] = geometric_positions(again, scale), geometric_positions(again, scale)
+        ties = (first == second) & (lengths > 1)
+    better, worse = torch.minimum(first, second), torch.maximum(first, second)
+    return better, torch.where(first > second, better, worse) if swap_quirk else worse
+
+
+def weighted_positions(weights: Tensor, k: int, *, floor: float = 1e-5) -> Tensor:
+    """DCD's draw (Lee and Kim, CIKM 2021): k positions by successive sampling, (R, N) -> (R, k) int64, ascending.
+
+    Rows often have fewer than k positive weights; ``floor`` (RCE-KD's copy of the method) lifts the zeros so that the
+    rest comes from them at random. The authors' own draw fills up arbitrarily or fails. ``floor=0`` fails, by name.
+    """
+    return race(weights.clamp(min=floor).log(), k)

@@ -1,0 +1,76 @@
+"""How good predicted click probabilities are: ranking (AUC), log loss, calibration, and the loss of held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.distiller import Distiller
+from recsys.data.rows import RowBatches
+from recsys.losses.clicks import click_loss
+
+
+def auc(scores: Tensor, y: Tensor) -> float:
+    """The chance that a clicked row is scored above one that is not, ties counting half: (N,), (N,) -> float.
+
+    By mean ranks, O(N log N). ValueError where there are no clicks, or nothing else.
+    """
+    clicked = y.bool()
+    positives, negatives = int(clicked.sum()), int((~clicked).sum())
+    if not positives or not negatives:
+        raise ValueError(f"'y' must hold both clicks and others, got {positives} clicks of {len(y)}")
+    _, place, counts = scores.double().unique(return_inverse=True, return_counts=True)
+    ranks = counts.cumsum(0).double() - (counts - 1) / 2
+    above = ranks[place][clicked].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def expected_calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> float:
+    """Mean distance of predicted and observed click rates over bins of equal width (Naeini et al., AAAI 2015).
+
+    sum_b (n_b / N) |mean of sigma(logits) - mean of y in bin b|; (N,), (N,) -> float.
+    """
+    if bins < 1:
+        raise ValueError(f"'bins' must be at least 1, got {bins}")
+    p = logits.double().sigmoid()
+    place = (p * bins).long().clamp(max=bins - 1)
+    gaps = torch.zeros(bins, dtype=torch.float64, device=p.device).index_add_(0, place, p - y.double())
+    return float(gaps.abs().sum() / max(len(p), 1))
+
+
+def quality(logits: Tensor, y: Tensor) -> dict[str, float]:
+    """``auc``, ``log_loss`` (mean, in nats) and ``ece`` of logits (N,) of clicks (N,)."""
+    logits = logits.detach().double()
+    return {
+        "auc": auc(logits, y),
+        "log_loss": float(click_loss(logits, y)),
+        "ece": expected_calibration_error(logits, y),
+    }
+
+
+@torch.no_grad()
+def predicted(model: nn.Module, batches: Iterable[Mapping[str, Any]], entry: str = "logits") -> Tensor:
+    """One entry of what a model shows, for the rows of all batches in order; in eval mode, without gradients."""
+    training = model.training
+    model.eval()
+    try:
+        return torch.cat([model(batch)[entry] for batch in batches])
+    finally:
+        model.train(training)
+
+
+def held_out(task: Distiller, batches: RowBatches, term: str) -> Callable[[nn.Module], float]:
+    """A ``metric`` of ``fit`` that needs no labels: minus one of a task's terms on held-out rows, mean over rows.
+
+    Early stopping by the distillation loss (Zhu et al., CIKM 2020, arXiv:2011.04106), which leaves labelled rows for
+    training: ``term`` is the name of ``SoftClicks`` in the task.
+    """
+
+    def metric(_: nn.Module) -> float:
+        total = sum(float(task(batch).terms[term]) * len(batch["n_id"]) for batch in batches)
+        return -total / max(len(batches.ids), 1)
+
+    return metric

@@ -1,0 +1,57 @@
+from ._experts import Annealing, RoutedExperts
+from .bpr import BPR
+from .bridge import Bridge
+from .cause import CausalPull
+from .cd import CD
+from .click_hint import ClickHint
+from .clicks import Clicks
+from .crossdistil import CrossDistil
+from .dcd import DCD, Discrepancy
+from .de import DE
+from .decay import Decay
+from .ftd import FTD
+from .hetcomp import HetComp
+from .htd import HTD
+from .irrrd import ItemRRD
+from .log_loss import LogLoss
+from .rating_error import LearnedConfidence, RatingError
+from .rcekd import RCEKD
+from .rd import RD, RDWeights
+from .refine import Refine
+from .rocket import Rocket
+from .rrd import RRD
+from .soft_clicks import SoftClicks
+from .soft_labels import SoftLabels
+from .unkd import UnKD
+
+__all__ = [
+    "BPR",
+    "CD",
+    "DCD",
+    "DE",
+    "FTD",
+    "HTD",
+    "RCEKD",
+    "RD",
+    "RRD",
+    "Annealing",
+    "Bridge",
+    "CausalPull",
+    "ClickHint",
+    "Clicks",
+    "CrossDistil",
+    "Decay",
+    "Discrepancy",
+    "HetComp",
+    "ItemRRD",
+    "LearnedConfidence",
+    "LogLoss",
+    "RDWeights",
+    "RatingError",
+    "Refine",
+    "Rocket",
+    "RoutedExperts",
+    "SoftClicks",
+    "SoftLabels",
+    "UnKD",
+]

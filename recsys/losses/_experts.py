@@ -1,0 +1,195 @@
+"""Routed experts: a teacher's embeddings from a student's by a mixture of small networks (DE, and part of HTD)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from recsys.losses._tables import Tables, Triplets, constant_tables
+
+Noise = Mapping[str, Tensor]
+
+
+_MOST = 0.55  # share of the pairs of row and expert above which they are all computed
+
+
+def gumbel_like(x: Tensor) -> Tensor:
+    """Independent standard Gumbel noise of the shape of ``x``."""
+    race = torch.empty_like(x, requires_grad=False).exponential_()
+    return -race.clamp_min_(torch.finfo(race.dtype).tiny).log()  # a draw may be 0, and infinite noise is NaN later
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """A temperature that falls geometrically from ``start`` to ``end`` in ``epochs``, those of the run where None.
+
+    tau = start (end / start)^(e / epochs); ``lag``: e is one less than the epoch, but for the first, as in the authors'
+    codes. Both ends must be positive, else ValueError.
+    """
+
+    start: float = 1.0
+    end: float = 1e-10
+    epochs: int | None = None
+    lag: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.start, self.end) <= 0:
+            raise ValueError(f"'start' and 'end' must be positive, got {self.start} and {self.end}")
+
+    def at(self, epoch: int, epochs: int) -> float:
+        """The temperature of an epoch, counted from 0, of a run of ``epochs``."""
+        done = max(epoch - 1, 0) if self.lag else epoch
+        return self.start * (self.end / self.start) ** (done / max(self.epochs or epochs, 1))
+
+
+FALLING = Annealing()
+
+
+def route(gates: Tensor, temperature: float, noise: Tensor | None = None, eps: float = 0.0) -> Tensor:
+    """softmax((log(softmax(gates) + eps) + noise) / temperature): (n, M) -> (n, M).
+
+    ``noise`` (n, M) is Gumbel; drawn where None. A single expert gets everything, without noise.
+    """
+    if temperature <= 0:
+        raise ValueError(f"'temperature' must be positive, got {temperature}")
+    if gates.size(1) == 1:
+        return torch.ones_like(gates, requires_grad=False)
+    log_gates = gates.log_softmax(dim=1) if eps == 0 else torch.log(gates.softmax(dim=1) + eps)
+    noise = gumbel_like(gates) if noise is None else noise
+    if noise.shape != gates.shape:
+        raise ValueError(f"'noise' must have shape {tuple(gates.shape)}, got {tuple(noise.shape)}")
+    return ((log_gates + noise) / temperature).softmax(dim=1)
+
+
+def mixture(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    """sum_m z_m (W2_m relu(W1_m x + b1_m) + b2_m) as two products; shapes and cost at ``routed``."""
+    hidden = F.linear(x, w1.flatten(0, 1), b1.flatten()).relu().unflatten(1, b1.shape)
+    return (hidden * z[:, :, None]).flatten(1) @ w2.transpose(1, 2).flatten(0, 1) + z @ b2
+
+
+def routed(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    """sum_m z_m (W2_m relu(W1_m x + b1_m) + b2_m): (n, d_s), routing (n, M) -> (n, d_t).
+
+    w1: (M, h, d_s), b1: (M, h), w2: (M, d_t, h), b2: (M, d_t). Each expert sees the rows whose share z_m is above the
+    rounding of a float, P pairs of row and expert in all: O(P h (d_s + d_t)), P = n M for soft routing, n for one-hot.
+    Smaller shares add nothing and get no gradient. Where most pairs count, one (n, M h) x (M h, d_t) product is faster.
+    """
+    share = z.detach() > torch.finfo(z.dtype).eps
+    counts = share.sum(dim=0).tolist()
+    if sum(counts) >= _MOST * share.numel():
+        return mixture(x, z, w1, b1, w2, b2)
+    expert, row = share.t().nonzero(as_tuple=True)  # the pairs, expert by expert
+    outputs = [
+        F.linear(F.linear(part, *first).relu(), *second)
+        for part, first, second in zip(
+            x.index_select(0, row).split(counts), zip(w1, b1, strict=True), zip(w2, b2, strict=True), strict=True
+        )
+        if len(part)
+    ]
+    weighted = torch.cat(outputs) * z[row, expert, None]
+    return weighted.new_zeros(x.size(0), weighted.size(1)).index_add(0, row, weighted)
+
+
+class RoutedExperts(nn.Module):
+    """M small networks d_s -> (d_s + d_t) // 2 -> d_t with ReLU, and a gate that reads the teacher.
+
+    The hidden width is d_s // 2 where d_s = d_t. ``gate_eps``: 1e-10 inside the logarithm in the authors' code.
+    """
+
+    def __init__(self, student_dim: int, teacher_dim: int, experts: int = 30, *, gate_eps: float = 0.0) -> None:
+        super().__init__()
+        if min(student_dim, teacher_dim, experts) < 1:
+            raise ValueError(f"widths and 'experts' must be positive, got {student_dim}, {teacher_dim}, {experts}")
+        hidden = student_dim // 2 if student_dim == teacher_dim else (student_dim + teacher_dim) // 2
+        self.widths, self.gate_eps = (student_dim, teacher_dim), gate_eps
+        self.w1, self.b1 = _linear(experts, hidden, student_dim)
+        self.w2, self.b2 = _linear(experts, teacher_dim, hidden)
+        weight, bias = _linear(1, experts, teacher_dim)
+        self.gate_w, self.gate_b = nn.Parameter(weight[0].detach()), nn.Parameter(bias[0].detach())
+
+    def gates(self, teacher: Tensor) -> Tensor:
+        """Gate logits: (n, d_t) -> (n, M)."""
+        return F.linear(teacher, self.gate_w, self.gate_b)
+
+    @torch.no_grad()
+    def assign(self, teacher: Tensor) -> Tensor:
+        """The expert of each row, without noise: (n, d_t) -> (n,)."""
+        return self.gates(teacher).argmax(dim=1)
+
+    def forward(self, student: Tensor, teacher: Tensor, temperature: float, noise: Tensor | None = None) -> Tensor:
+        """The teacher's rows as reconstructed from the student's: (n, d_s), (n, d_t) -> (n, d_t)."""
+        if (student.size(1), teacher.size(1)) != self.widths:
+            got = (student.size(1), teacher.size(1))
+            raise ValueError(f"'student' and 'teacher' must have the widths {self.widths}, got {got}")
+        z = route(self.gates(teacher), temperature, noise, self.gate_eps)
+        return routed(student, z, self.w1, self.b1, self.w2, self.b2)
+
+    def error(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        temperature: float,
+        noise: Tensor | None = None,
+        *,
+        squared: bool = True,
+    ) -> Tensor:
+        """Sum over rows of the squared norm, or the norm, of what is not reconstructed: scalar."""
+        missed = teacher - self(student, teacher, temperature, noise)
+        return missed.square().sum() if squared else torch.linalg.vector_norm(missed, dim=1).sum()
+
+
+def _linear(count: int, rows: int, columns: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """A stack of linear maps, initialised like ``torch.nn.Linear``."""
+    bound = 1 / math.sqrt(max(columns, 1))
+    weight, bias = (torch.empty(count, *shape).uniform_(-bound, bound) for shape in ((rows, columns), (rows,)))
+    return nn.Parameter(weight), nn.Parameter(bias)
+
+
+class RoutedLoss(Loss):
+    """What DE and HTD share: experts for users and for items, a temperature, and the facts that they read."""
+
+    on = ("user", "item")
+
+    def __init__(
+        self,
+        users: RoutedExperts,
+        items: RoutedExperts,
+        temperature: float | Annealing,
+        on: tuple[str, str] | None,
+    ) -> None:
+        super().__init__(on=on)
+        self.users, self.items = users, items
+        self.schedule = temperature if isinstance(temperature, Annealing) else Annealing(temperature, temperature)
+        self.temperature = self.schedule.start
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """The temperature of this epoch."""
+        self.temperature = self.schedule.at(epoch, epochs)
+
+    def terms(self, student: Tables, teacher: Tables, batch: Triplets, noise: Noise) -> tuple[Tensor, ...]:
+        """The parts of the loss, before their weights."""
+        raise NotImplementedError
+
+    def total(self, terms: tuple[Tensor, ...]) -> Tensor:
+        """The weighted sum of ``terms``."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        student: Tables,
+        teacher: Tables,
+        *,
+        users: Tensor,
+        positives: Tensor,
+        negatives: Tensor,
+        gumbel: Noise | None = None,
+    ) -> Tensor:
+        """See the class."""
+        teacher = constant_tables(teacher, student)
+        return self.total(self.terms(student, teacher, Triplets(users, positives, negatives), gumbel or {}))

@@ -1,0 +1,36 @@
+"""What the losses on score matrices share: checks, reductions, the logarithm of a sigmoid."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.losses._checks import choose
+
+Reduction = Literal["sum", "mean", "none"]
+
+
+def check_scores(**scores: Tensor) -> None:
+    """Score matrices of one loss must be matrices with one row for each list."""
+    (first, *_), rows = scores, {name: tuple(matrix.shape) for name, matrix in scores.items()}
+    for name, matrix in scores.items():
+        if matrix.dim() != 2:
+            raise ValueError(f"'{name}' must hold scores of shape (lists, length), got {tuple(matrix.shape)}")
+        if matrix.size(0) != scores[first].size(0):
+            raise ValueError(f"'{name}' must have the rows of '{first}', {scores[first].size(0)}, got shapes {rows}")
+
+
+def reduce(values: Tensor, reduction: Reduction) -> Tensor:
+    """The sum of all values, their mean (0 where there is none), or the values themselves."""
+    choose("reduction", reduction, ("sum", "mean", "none"))
+    if reduction == "none":
+        return values
+    return values.sum() / max(values.numel(), 1) if reduction == "mean" else values.sum()
+
+
+def log_sigmoid(x: Tensor, eps: float = 0.0) -> Tensor:
+    """log(sigma(x) + eps); a positive ``eps`` is what codes add against log 0, which cannot happen here."""
+    return F.logsigmoid(x) if eps == 0 else torch.log(x.sigmoid() + eps)

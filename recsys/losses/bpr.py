@@ -1,0 +1,33 @@
+"""BPR: the observed item of each pair above the sampled one."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce
+
+
+def bpr(positive: Tensor, negative: Tensor, *, reduction: Reduction = "sum") -> Tensor:
+    """-log sigma(positive - negative) of pairs: (R, P), (R, P) -> scalar, (R, P) for "none"; see ``BPR``."""
+    check_scores(positive=positive, negative=negative)
+    return reduce(-log_sigmoid(positive - negative), reduction)
+
+
+class BPR(Loss):
+    """Bayesian personalised ranking, the usual base loss. Rendle et al., UAI 2009, arXiv:1205.2618.
+
+    - sum log sigma(s(u, i) - s(u, j)); student: scores of the positives and of the negatives, (R, P) each, or one of
+    them (R, 1). ``reduction``: the "sum" over pairs, to which the weights of DE, RRD, FTD and HTD are tuned, or their
+    "mean". ValueError where the rows differ.
+    """
+
+    on = ("positive", "negative")
+
+    def __init__(self, *, reduction: Reduction = "sum", on: tuple[str, str] | None = None) -> None:
+        super().__init__(on=on)
+        self.reduction: Reduction = reduction
+
+    def forward(self, student: tuple[Tensor, Tensor]) -> Tensor:
+        """See the class."""
+        return bpr(*student, reduction=self.reduction)

@@ -1,0 +1,27 @@
+"""CausE: items are pulled to the copies that uniform ratings train."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from recsys.losses._ratings import check_shapes
+
+
+class CausalPull(Loss):
+    """Pull items to the copies that uniform ratings train: CausE. Bonner and Vasile, RecSys 2018; Liu et al., 2020.
+
+    mean over the batch of |q_i - sg(q'_i)|_1; student: ``item`` and ``copy``, (N, d) each, see ``BiasedMF``. A uniform
+    rating trains the copy itself, and is pulled nowhere.
+    """
+
+    on: str | tuple[str, ...] = ("item", "copy")
+    rows: ClassVar[tuple[str, ...]] = ()
+
+    def forward(self, student: tuple[Tensor, Tensor]) -> Tensor:
+        """See the class."""
+        item, copy = student
+        check_shapes(item=item, copy=copy)
+        return (item - copy.detach()).abs().sum() / max(item.size(0), 1)

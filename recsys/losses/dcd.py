@@ -1,0 +1,51 @@
+"""DCD: what the student ranks too low, above what it ranks too high."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recsys.losses._scores import Reduction, check_scores
+from recsys.losses.rrd import RRD
+
+
+class Discrepancy(NamedTuple):
+    """Where a student ranks a teacher's list too low and too high, and its ranks there: (R, K) each."""
+
+    under: Tensor
+    over: Tensor
+    rank: Tensor
+
+
+@torch.no_grad()
+def rank_discrepancy(scores: Tensor, *, sharpness: float = 0.1, floor: float = 0.0) -> Discrepancy:
+    """DCD's weights of the positions of a teacher's list, from the student's scores of it (R, K), best first.
+
+    under = tanh(max(ep (k_S - k_T), 0)), over = tanh(max(ep (k_T - k_S), 0)), ep being ``sharpness``, k_T the position
+    in the list and k_S the student's rank within it, from 0; equal scores keep the teacher's order. Lists for ``DCD``
+    are drawn by these weights without replacement; RCE-KD's copy floors them at 1e-5, so that draws never run out.
+    O(K log K) a row.
+    """
+    check_scores(scores=scores)
+    rank = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    behind = sharpness * (rank - torch.arange(scores.size(1), device=scores.device)).to(scores.dtype)
+    under, over = (torch.tanh(gap.clamp_min(0)).clamp_min(floor) for gap in (behind, -behind))
+    return Discrepancy(under, over, rank)
+
+
+class DCD(RRD):
+    """Dual correction: ``RRD`` on what the student ranks too low, above what it ranks too high. CIKM 2021.
+
+    Lee and Kim, arXiv:2109.03459. student: scores (R, K) of underestimated items in the teacher's order and (R, L) of
+    overestimated ones, drawn by ``rank_discrepancy``; ``DCD.items()`` is the item side. The authors redraw for each
+    batch, and renew the weights every third epoch.
+    """
+
+    on = ("underestimated", "overestimated")
+
+    @classmethod
+    def items(cls, *, reduction: Reduction = "sum") -> DCD:
+        """The item side: lists of users."""
+        return cls(reduction=reduction, on=("underestimated_users", "overestimated_users"))

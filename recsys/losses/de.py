@@ -1,0 +1,61 @@
+"""DE: a teacher's embeddings reconstructed by routed experts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from recsys.losses._experts import FALLING, Annealing, Noise, RoutedExperts, RoutedLoss
+from recsys.losses._tables import Tables, Triplets
+
+
+class DETerms(NamedTuple):
+    """The parts of ``DE``: distinct users, distinct positive items and distinct negative items of a batch."""
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+class DE(RoutedLoss):
+    """Distillation experts: reconstruct the teacher's embeddings. Kang et al., CIKM 2020, arXiv:2012.04357.
+
+    l(e) = |T_e - sum_m z_m E_m(S_e)|^2, z = softmax((log softmax(G T_e + c) + g) / tau), g fresh Gumbel noise; the sum
+    over distinct users of l + 1/2 (the sum over distinct positive items + the sum over distinct negative items).
+    student: tables (U, d_s), (I, d_s), teacher: (U, d_t), (I, d_t); users, positives, negatives: (B,) ids of the
+    training triplets; other widths than announced raise ValueError. Users and items have experts of their own, which
+    train with the student and are dropped afterwards. ``temperature`` tau: a number or an ``Annealing`` (the authors':
+    over 1000 epochs). ``squared=False`` is the norm itself, as in the paper. Their weight is 0.01, beside summed BPR.
+    For cost see ``routed``: never a (B, d_t, M) tensor. ``gumbel``: noise under "users", "positives" and "negatives",
+    its rows in the order of the sorted distinct ids.
+    """
+
+    def __init__(
+        self,
+        student_dim: int,
+        teacher_dim: int,
+        experts: int = 30,
+        *,
+        temperature: float | Annealing = FALLING,
+        squared: bool = True,
+        gate_eps: float = 0.0,
+        on: tuple[str, str] | None = None,
+    ) -> None:
+        users, items = (RoutedExperts(student_dim, teacher_dim, experts, gate_eps=gate_eps) for _ in range(2))
+        super().__init__(users, items, temperature, on)
+        self.squared = squared
+
+    def terms(self, student: Tables, teacher: Tables, batch: Triplets, noise: Noise) -> DETerms:
+        """The three sums."""
+        sides = {"users": (self.users, 0), "positives": (self.items, 1), "negatives": (self.items, 1)}
+        errors = []
+        for (name, (experts, side)), ids in zip(sides.items(), batch, strict=True):
+            ours, theirs = (tables[side][ids.unique()] for tables in (student, teacher))
+            errors.append(experts.error(ours, theirs, self.temperature, noise.get(name), squared=self.squared))
+        return DETerms(*errors)
+
+    def total(self, terms: tuple[Tensor, ...]) -> Tensor:
+        """Users, and half of each of the item terms."""
+        users, positives, negatives = terms
+        return users + (positives + negatives) / 2

@@ -1,0 +1,60 @@
+"""FTD: how alike the users and items of a batch are to each other, all of them."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.kernels import gram, gram_distance, grams
+from graphkd.losses._checks import check_rows
+from recsys.losses._tables import Tables, Triplets, constant_tables
+
+
+def ftd(student: Tensor, teacher: Tensor, *, teacher_term: bool = True) -> Tensor:
+    """Sum over all pairs of rows of squared differences of cosines: (n, d_s), (n, d_t) -> scalar; see ``FTD``."""
+    check_rows(student, teacher)
+    return cosine_distance(F.normalize(student, dim=1), F.normalize(teacher, dim=1), teacher_term)
+
+
+def cosine_distance(s: Tensor, t: Tensor, teacher_term: bool = True) -> Tensor:
+    """|S S' - T T'|^2 of normalised rows, as n x n or by Gram matrices, whichever costs less."""
+    (n, ds), dt = s.shape, t.size(1)
+    if n * (ds + dt) <= ds * (ds + dt) + dt * dt * teacher_term:
+        ours, theirs = s @ s.t(), t @ t.t()
+        return ((ours - theirs).square() if teacher_term else ours * (ours - 2 * theirs)).sum()
+    if teacher_term:
+        return gram_distance(*grams(s, t)).to(s.dtype)
+    return (gram(s, s).square().sum() - 2 * gram(s, t).square().sum()).to(s.dtype)
+
+
+class FTD(Loss):
+    """Full topology distillation: the cosines of all pairs of a batch. Kang et al., KDD 2021, arXiv:2106.08700.
+
+    sum_ab (cos(S_a, S_b) - cos(T_a, T_b))^2 over ordered pairs of the distinct users and the distinct (positive or
+    negative) items, n in all. student: tables (U, d_s), (I, d_s), teacher: (U, d_t), (I, d_t); users,
+    positives, negatives: (B,) ids of the training triplets. The authors' weight is 1e-3, beside the summed BPR.
+    As |S'S|^2 + |T'T|^2 - 2 |S'T|^2 of d x d Gram matrices in float64: O(n d^2), never n x n where n is larger than the
+    widths. ``teacher_term=False`` leaves out |T'T|^2, a constant to the student: same gradient, cheaper, and a value
+    that can be negative. Zero rows have cosine 0 with all.
+    """
+
+    on = ("user", "item")
+
+    def __init__(self, *, teacher_term: bool = True, on: tuple[str, str] | None = None) -> None:
+        super().__init__(on=on)
+        self.teacher_term = teacher_term
+
+    def forward(
+        self, student: Tables, teacher: Tables, *, users: Tensor, positives: Tensor, negatives: Tensor
+    ) -> Tensor:
+        """See the class."""
+        teacher = constant_tables(teacher, student)
+        chosen = Triplets(users, positives, negatives).entities()
+        return ftd(_rows(student, chosen), _rows(teacher, chosen), teacher_term=self.teacher_term)
+
+
+def _rows(tables: Tables, chosen: tuple[Tensor, Tensor]) -> Tensor:
+    """The chosen users, then the chosen items."""
+    return torch.cat([table[ids] for table, ids in zip(tables, chosen, strict=True)])

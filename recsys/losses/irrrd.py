@@ -1,0 +1,16 @@
+"""IR-RRD: RRD for users, and its item side, the users that a teacher ranks for an item."""
+
+from __future__ import annotations
+
+from recsys.losses.rrd import RRD
+
+
+class ItemRRD(RRD):
+    """The item side of IR-RRD. Kang et al., Information Sciences 2021.
+
+    ``RRD`` with items for rows and users in the lists. IR-RRD adds both to the summed BPR, in the authors' weights
+    ``1e-3 * RRD() + 5e-4 * ItemRRD()``. student: scores (R, K) of interesting users, best first, and (R, L) of
+    uninteresting ones, one row for each distinct item in the lists of this batch's users, see ``IRRRDLists``.
+    """
+
+    on = ("interesting_users", "uninteresting_users")

@@ -1,0 +1,60 @@
+"""The squared error of ratings, those of biased origin weighted."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from recsys.losses._ratings import check_shapes, mean
+
+
+def rating_error(output: Tensor, ratings: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean of w (x - f [x != 0])^2 over all entries, the unobserved too: (B, I) or (N,) each -> scalar."""
+    check_shapes(output=output, ratings=ratings)
+    errors = (ratings - output * (ratings != 0)).square()
+    return mean(errors if weight is None else weight * errors)
+
+
+class RatingError(Loss):
+    """Squared error of the observed ratings, divided by all entries of the block. Liu et al., SIGIR 2020 (KDCRec).
+
+    mean (x - f [x != 0])^2; student: ``output`` f, ratings: x, (B, I) or (N,). So the effective step shrinks with the
+    share of unobserved entries, as in the authors' code. ``confidence`` c in (0, 1] weights the entries that the batch
+    marks as ``logged``, those of biased origin, 1 the uniform ones: "union".
+    """
+
+    on = "output"
+
+    def __init__(self, confidence: float = 1.0, *, on: str | None = None) -> None:
+        super().__init__(on=on)
+        if not 0 < confidence <= 1:
+            raise ValueError(f"'confidence' must be above 0, at most 1, got {confidence}")
+        self.confidence = confidence
+
+    def forward(self, student: Tensor, *, ratings: Tensor, logged: Tensor | None = None) -> Tensor:
+        """See the class."""
+        one = student.new_ones(())
+        weight = None if logged is None else torch.where(logged.bool(), self.confidence * one, one)
+        return rating_error(student, ratings, weight)
+
+
+class LearnedConfidence(Loss):
+    """``RatingError`` with a trained confidence of every logged entry: "WR". Liu et al., SIGIR 2020 (KDCRec).
+
+    The weight of a logged entry is its confidence, clipped to [0, 1], from ``start`` on. shape: of the table, (U, I)
+    for autoencoders, whose batch has the rows' ids as ``entries`` (B,); (samples,) for factorisations, where
+    ``entries`` (N,) numbers the samples. ``logged``: (B, I) or (N,). Nothing keeps confidences up: their gradient is
+    the squared error, so they only fall; that is the method.
+    """
+
+    on = "output"
+
+    def __init__(self, *shape: int, start: float = 0.3, on: str | None = None) -> None:
+        super().__init__(on=on)
+        self.table = nn.Parameter(torch.full(shape, start))
+
+    def forward(self, student: Tensor, *, ratings: Tensor, logged: Tensor, entries: Tensor) -> Tensor:
+        """See the class."""
+        weight = torch.where(logged.bool(), self.table[entries].clamp(0, 1), 1.0)
+        return rating_error(student, ratings, weight)

@@ -1,0 +1,140 @@
+"""RD: a teacher's top items as weighted positives."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.losses._checks import choose
+from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce
+
+Weighting = Literal["static", "dynamic", "hybrid"]
+
+
+class RDWeights(NamedTuple):
+    """Weights of a teacher's list in RD: by position (K,), by rank discrepancy (R, K), and the ones used (R, K)."""
+
+    static: Tensor
+    dynamic: Tensor
+    weight: Tensor
+
+
+def position_weights(length: int, decay: float = 1.0, like: Tensor | None = None) -> Tensor:
+    """exp(-(r + 1) / decay) of the positions r of a list, normalised to sum 1: (length,)."""
+    positions = torch.arange(length, dtype=torch.float64, device=None if like is None else like.device)
+    weights = (-positions / decay).softmax(dim=0)
+    return weights if like is None else weights.to(like.dtype)
+
+
+@torch.no_grad()
+def discrepancy_weights(
+    top: Tensor, sampled: Tensor, num_items: int, sharpness: float = 0.1, first_rank: int = 0
+) -> Tensor:
+    """tanh(max(mu (estimated rank - position), 0)): (R, K), (R, Q) -> (R, K), constant.
+
+    The student's rank is floor((num_items - 1) #{sampled scores above} / Q) + ``first_rank``.
+    The sampled scores are sorted once: O((Q + K) log Q) a row.
+    """
+    check_scores(top=top, sampled=sampled)
+    size = sampled.size(1)
+    ordered = sampled.detach().sort(dim=1).values.contiguous()
+    above = size - torch.searchsorted(ordered, top.detach().contiguous(), right=True)
+    # In this order and in float64: exact multiples of 1 / Q may fall to either side of floor.
+    rank = torch.floor((num_items - 1) * (above.double() / max(size, 1))) + first_rank
+    ahead = rank - torch.arange(top.size(1), device=top.device)
+    return torch.tanh(sharpness * ahead.clamp_min(0)).to(top.dtype)
+
+
+def rd_weights(
+    top: Tensor,
+    sampled: Tensor | None = None,
+    *,
+    weighting: Weighting = "hybrid",
+    decay: float = 1.0,
+    sharpness: float = 0.1,
+    num_items: int | None = None,
+    first_rank: int = 0,
+    renormalise: bool = True,
+) -> RDWeights:
+    """RD's weights of the list whose student scores are ``top`` (R, K), by (R, Q) sampled scores; see ``RD``."""
+    choose("weighting", weighting, ("static", "dynamic", "hybrid"))
+    static = position_weights(top.size(1), decay, top)
+    dynamic = torch.ones_like(top, requires_grad=False)
+    if weighting != "static":
+        if sampled is None or num_items is None:
+            missing = "sampled" if sampled is None else "num_items"
+            raise ValueError(f"weighting={weighting!r} estimates the student's ranks: give '{missing}', got None")
+        dynamic = discrepancy_weights(top, sampled, num_items, sharpness, first_rank)
+    weight = dynamic if weighting == "dynamic" else dynamic * static
+    return RDWeights(static, dynamic, F.normalize(weight, p=1, dim=1) if renormalise else weight)
+
+
+def rd(top: Tensor, weight: Tensor, *, average_items: bool = False, reduction: Reduction = "mean") -> Tensor:
+    """Weighted log loss of a teacher's items as positives: (R, K), (R, K) or (K,) -> scalar; see ``RD``."""
+    check_scores(top=top)
+    rows = -(weight * log_sigmoid(top)).sum(dim=1)
+    return reduce(rows / max(top.size(1), 1) if average_items else rows, reduction)
+
+
+class RD(Loss):
+    """Ranking distillation: the teacher's top items as weighted positives. Tang and Wang, KDD 2018, arXiv:1809.07428.
+
+    -(1/R) sum_u sum_r w_r log sigma(s(u, pi_r)); student: scores ``top`` (R, K) of the teacher's best unseen items,
+    best first, and ``sampled`` (R, Q) of uniform unseen items, from which ranks R_r are estimated.
+    Position importance a_r ~ exp(-(r+1) / decay), normalised; ranking discrepancy b_r = tanh(max(mu (R_r - r), 0)),
+    mu being ``sharpness``, R_r = floor((num_items - 1) #{sampled above} / Q). ``weighting``: "static" a, "dynamic" b,
+    "hybrid" a until ``start_epoch`` and a b from then on, epochs counted from 0. Weights have no gradient.
+    ``renormalise`` makes hybrid and dynamic weights of a row sum to 1, as the paper does and the authors' code does
+    not (False). They add this loss, with weight 1, to ``LogLoss``, the paper combines the two convexly; their
+    ``num_items`` counts the padding item. O((K + Q) log Q) a row.
+    """
+
+    on = ("top", "sampled")
+
+    def __init__(
+        self,
+        num_items: int | None = None,
+        *,
+        weighting: Weighting = "hybrid",
+        decay: float = 1.0,
+        sharpness: float = 0.1,
+        start_epoch: int = 10,
+        renormalise: bool = True,
+        first_rank: int = 0,
+        average_items: bool = False,
+        on: tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__(on=on or (("top",) if weighting == "static" else None))
+        self.weighting: Weighting = weighting
+        self.start_epoch, self.epoch, self.average_items = start_epoch, 0, average_items
+        self.knobs: dict[str, Any] = {
+            "num_items": num_items,
+            "decay": decay,
+            "sharpness": sharpness,
+            "first_rank": first_rank,
+            "renormalise": renormalise,
+        }
+
+    @classmethod
+    def unkd(cls, num_items: int, *, start_epoch: int = 100, renormalise: bool = True, **knobs: Any) -> RD:
+        """The form in the code of UnKD: ranks from 1 against positions from 0, mean over the items of a list."""
+        return cls(
+            num_items, start_epoch=start_epoch, renormalise=renormalise, first_rank=1, average_items=True, **knobs
+        )
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the base gives both
+        """Hybrid weights from ``start_epoch`` on."""
+        self.epoch = epoch
+
+    def weights(self, top: Tensor, sampled: Tensor | None = None) -> RDWeights:
+        """The weights of this epoch."""
+        early = self.weighting == "hybrid" and self.epoch < self.start_epoch
+        return rd_weights(top, sampled, weighting="static" if early else self.weighting, **self.knobs)
+
+    def forward(self, student: tuple[Tensor, ...]) -> Tensor:
+        """See the class."""
+        return rd(student[0], self.weights(*student).weight, average_items=self.average_items)

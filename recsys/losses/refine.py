@@ -1,0 +1,42 @@
+"""KDCRec's refined labels: ratings that the uniform model corrects."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from recsys.losses._ratings import check_shapes, mean
+
+
+def refined_ratings(ratings: Tensor, teacher: Tensor, confidence: float = 0.2) -> Tensor:
+    """Labels x + xi z, z the uniform model's outputs scaled to [0, 1] along the last dimension: (..., I) -> (..., I).
+
+    Outputs at unobserved entries count as 0, take part in the range, and get a label too, which has no gradient. All
+    equal outputs give z = 0, where the authors divide by 0.
+    """
+    check_shapes(ratings=ratings, teacher=teacher)
+    masked = teacher.detach() * (ratings != 0)
+    if not masked.numel():
+        return ratings
+    low, high = masked.amin(dim=-1, keepdim=True), masked.amax(dim=-1, keepdim=True)
+    return ratings + confidence * (masked - low) / torch.where(high > low, high - low, 1)
+
+
+class Refine(Loss):
+    """Squared error against labels that the uniform model refined. Liu et al., SIGIR 2020 (KDCRec, label-based).
+
+    mean (x + xi z - f [x != 0])^2, z from ``refined_ratings``: by row for autoencoders (B, I), over the batch for
+    factorisations (N,). ``confidence`` is xi.
+    """
+
+    on = "output"
+
+    def __init__(self, confidence: float = 0.2, *, on: str | None = None) -> None:
+        super().__init__(on=on)
+        self.confidence = confidence
+
+    def forward(self, student: Tensor, teacher: Tensor, *, ratings: Tensor) -> Tensor:
+        """See the class."""
+        refined = refined_ratings(ratings, teacher, self.confidence)
+        return mean((refined - student * (ratings != 0)).square())

@@ -1,0 +1,41 @@
+"""RRD: a teacher's order of interesting rows, above uninteresting ones."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.kernels import ranking_log_likelihood
+from recsys.losses._scores import Reduction, check_scores, reduce
+
+
+def rrd(interesting: Tensor, uninteresting: Tensor, *, reduction: Reduction = "sum", squash: bool = False) -> Tensor:
+    """Negative relaxed list likelihood: (R, K) best first, (R, L) -> scalar, (R,) for "none"; formula at ``RRD``."""
+    check_scores(interesting=interesting, uninteresting=uninteresting)
+    if squash:
+        interesting, uninteresting = interesting.sigmoid(), uninteresting.sigmoid()
+    return reduce(-ranking_log_likelihood(interesting, uninteresting.logsumexp(dim=1)), reduction)
+
+
+class RRD(Loss):
+    """Relaxed ranking distillation. Kang et al., CIKM 2020, arXiv:2012.04357.
+
+    - sum_u sum_k [s_k - log(sum_{i >= k} exp s_i + sum_j exp v_j)]: the order of K interesting items, best first, and
+    their place above L uninteresting ones, whose own order is left open. student: scores s (R, K) and v (R, L), one
+    row for each distinct user of the batch. ``reduction``: the authors' "sum", or the "mean" over rows.
+    ``squash``: a sigmoid on the scores, as in UnKD's code, which takes the mean too.
+    The authors' weight is 1e-3, beside the summed BPR; IR-RRD adds ``ItemRRD``. In log space; O(R (K + L)).
+    """
+
+    on = ("interesting", "uninteresting")
+
+    def __init__(
+        self, *, reduction: Reduction = "sum", squash: bool = False, on: tuple[str, str] | None = None
+    ) -> None:
+        super().__init__(on=on)
+        self.reduction: Reduction = reduction
+        self.squash = squash
+
+    def forward(self, student: tuple[Tensor, Tensor]) -> Tensor:
+        """See the class."""
+        return rrd(*student, reduction=self.reduction, squash=self.squash)

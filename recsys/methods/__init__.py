@@ -1,0 +1,1 @@
+"""Methods of distillation for recommenders, one a file."""

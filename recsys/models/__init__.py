@@ -1,0 +1,8 @@
+"""Recommenders and the views that they show; nets for clicks and ratings are in ``clicks`` and ``ratings``.
+
+Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

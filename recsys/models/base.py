@@ -1,0 +1,54 @@
+"""What every recommender is: a model that scores items for users."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recsys.data.interactions import Interactions
+from recsys.models.products import inner_products
+
+
+class Recommender(nn.Module):
+    """A model that scores items for users; the scores of most are inner products of two tables.
+
+    A subclass overrides ``tables``, or sets ``has_tables = False`` and overrides ``score``.
+    """
+
+    has_tables = True
+
+    def __init__(self, num_users: int, num_items: int) -> None:
+        super().__init__()
+        self.num_users, self.num_items = num_users, num_items
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """User table (num_users, d) and item table (num_items, d) whose inner products are the scores."""
+        raise TypeError(f"{type(self).__name__} scores without tables; only models with 'has_tables' have some")
+
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores of pairs, broadcast over users and items."""
+        user, item = self.tables()
+        return inner_products(user, item, users, items)
+
+    def score_items(self, users: Tensor) -> Tensor:
+        """Scores of all items for some users, (B,) -> (B, num_items)."""
+        if self.has_tables:
+            user, item = self.tables()
+            return user[users] @ item.T
+        return self.score(users[:, None], torch.arange(self.num_items, device=users.device)[None])
+
+    def score_users(self, items: Tensor) -> Tensor:
+        """Scores of some items for all users, (B,) -> (B, num_users)."""
+        if self.has_tables:
+            user, item = self.tables()
+            return item[items] @ user.T
+        return self.score(torch.arange(self.num_users, device=items.device)[None], items[:, None])
+
+
+def check_model(model: Recommender, interactions: Interactions) -> None:
+    """Raise ValueError unless a model scores the users and items of the interactions."""
+    sizes = (model.num_users, model.num_items), (interactions.num_users, interactions.num_items)
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"'model' must score {sizes[1][0]} users × {sizes[1][1]} items, got {sizes[0][0]} × {sizes[0][1]}"
+        )

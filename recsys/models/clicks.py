@@ -1,0 +1,121 @@
+"""Click-through nets without RecBole: embedded fields below layers, and the pairs and heads that schemes train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recsys.data.rows import Field
+
+View = dict[str, Tensor]
+
+
+def show(model: nn.Module, batch: Any) -> Any:
+    """Call a net that takes a whole batch: the ``call=`` of ``Distiller`` and of teachers."""
+    return model(batch)
+
+
+class FieldEmbedding(nn.Module):
+    """One table for all fields; a batch becomes (B, fields · width), a sequence by the mean of its embeddings."""
+
+    def __init__(self, fields: Mapping[str, Field], width: int, std: float = 0.01) -> None:
+        super().__init__()
+        self.fields = dict(fields)
+        sizes = [field.size for field in self.fields.values()]
+        self.first = dict(zip(self.fields, torch.tensor([0, *sizes]).cumsum(0).tolist(), strict=False))
+        self.table = nn.Embedding(sum(sizes), width)
+        self.width = width * len(sizes)
+        nn.init.normal_(self.table.weight, std=std)
+
+    def forward(self, batch: Mapping[str, Any]) -> Tensor:
+        """Look up and join."""
+        parts = {name: batch[name] + self.first[name] for name in self.fields}
+        single = [name for name, field in self.fields.items() if not field.sequence]
+        joined = []
+        if single:
+            joined.append(self.table(torch.stack([parts[name] for name in single], dim=1)).flatten(1))
+        for name in (name for name, field in self.fields.items() if field.sequence):
+            padding = self.first[name]  # id 0 of this field
+            joined.append(F.embedding_bag(parts[name], self.table.weight, mode="mean", padding_idx=padding))
+        return torch.cat(joined, dim=1)
+
+
+class ClickNet(nn.Module):
+    """Embedded fields, ReLU layers, one logit: the plain light net. ``logits`` (B,) and ``hidden`` (B, hidden[-1])."""
+
+    def __init__(self, fields: Mapping[str, Field], width: int, hidden: Sequence[int], dropout: float = 0.0) -> None:
+        super().__init__()
+        if not hidden:
+            raise ValueError("'hidden' must name the width of one layer at least, got none")
+        self.embedding = FieldEmbedding(fields, width)
+        sizes = [self.embedding.width, *hidden]
+        self.layers = nn.Sequential(
+            *(part for n, m in pairwise(sizes) for part in (nn.Linear(n, m), nn.ReLU(), nn.Dropout(dropout)))
+        )
+        self.head = nn.Linear(hidden[-1], 1)
+
+    def forward(self, batch: Mapping[str, Any]) -> View:
+        """See the class."""
+        hidden = self.layers(self.embedding(batch))
+        return {"logits": self.head(hidden).squeeze(1), "hidden": hidden}
+
+
+class RocketNet(nn.Module):
+    """A light net and a booster that share modules: ``logits`` (B,), ``booster`` (B,); see the loss ``Rocket``.
+
+    light, booster: any models that show ``logits`` for a batch. shared: paths of sub-modules, as a rule the embeddings;
+    the booster's are replaced by the light net's, which must be of the same shapes. ``light`` alone serves.
+    """
+
+    def __init__(self, light: nn.Module, booster: nn.Module, shared: Sequence[str] = ("embedding",)) -> None:
+        super().__init__()
+        for path in shared:
+            ours, theirs = (net.get_submodule(path) for net in (light, booster))
+            shapes = [{name: tuple(p.shape) for name, p in module.named_parameters()} for module in (ours, theirs)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"the booster's {path!r} must have the shapes of the light net's, got {shapes}")
+            owner, _, name = path.rpartition(".")
+            setattr(booster.get_submodule(owner), name, ours)
+        self.light, self.booster = light, booster
+
+    def forward(self, batch: Mapping[str, Any]) -> View:
+        """See the class."""
+        return {"logits": self.light(batch)["logits"], "booster": self.booster(batch)["logits"]}
+
+
+class MultiTaskNet(nn.Module):
+    """Two tasks on a shared bottom: ``logits`` (B, 2), and for ``CrossDistil`` ``ranking`` (B, 2) of teacher heads.
+
+    net: its embedding and layers are the bottom and its head the first task's. ``served`` is it, trained: a plain net.
+    """
+
+    def __init__(self, net: ClickNet) -> None:
+        super().__init__()
+        width = net.head.in_features
+        self.served, self.second = net, nn.Linear(width, 1)
+        self.teachers = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
+
+    def forward(self, batch: Mapping[str, Any]) -> View:
+        """See the class."""
+        view = self.served(batch)
+        logits = torch.stack([view["logits"], self.second(view["hidden"]).squeeze(1)], dim=1)
+        return {"logits": logits, "ranking": self.teachers(view["hidden"])}
+
+
+class Several(nn.Module):
+    """Several models as one teacher: ``logits`` (B, M)."""
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not models:
+            raise ValueError("'models' must hold one model at least, got none")
+        self.models = nn.ModuleList(models)
+
+    def forward(self, batch: Mapping[str, Any]) -> View:
+        """See the class."""
+        return {"logits": torch.stack([model(batch)["logits"] for model in self.models], dim=1)}

@@ -1,0 +1,95 @@
+"""RecBole's context-aware models (FM, DeepFM, DCN, WideDeep, …) and their data, as rows and click nets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recsys import bridge
+from recsys.data.rows import Field, Rows
+
+FEATURES: dict[str, list[str]] = {
+    "inter": ["user_id", "item_id", "rating"],
+    "user": ["user_id", "age", "gender", "occupation", "zip_code"],
+    "item": ["item_id", "release_year", "class"],
+}
+
+
+class ContextData(NamedTuple):
+    """RecBole's data, which its models need, and the same rows with users' and items' features."""
+
+    recbole: bridge.RecBoleData
+    rows: Rows
+
+
+def load(
+    dataset: str = "ml-100k",
+    *,
+    files: Sequence[str | Path] = (),
+    options: Mapping[str, Any] | None = None,
+    known: Sequence[str] = (),
+) -> ContextData:
+    """Read interactions with users' and items' features, split 8:1:1 at random, as RecBole does for such models.
+
+    Arguments as in ``bridge.load``; the split depends on ``seed`` alone. By default the columns of ``FEATURES`` are
+    read, which "ml-100k" has, titles left out, and ratings stay as they are: no threshold, no normalisation. Columns
+    are named as RecBole names them; ids and sequences of ids are ``fields``, numbers plain columns.
+    """
+    chosen = {"load_col": FEATURES, "threshold": None, "normalize_all": False, **(options or {})}
+    data = bridge.load(dataset, "FM", files=files, options=chosen, known=known)
+    parts = [part.join(part.inter_feat).interaction for part in data.parts]
+    columns = {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    starts = torch.tensor([0, *(len(part.inter_feat) for part in data.parts)]).cumsum(0)
+    ids = [torch.arange(first, end) for first, end in pairwise(starts.tolist())]
+    return ContextData(data, Rows(columns, _fields(data.dataset, columns), *ids))
+
+
+def _joined(parts: list[Any]) -> Tensor:
+    """One column of all parts, whose sequences may have different lengths."""
+    columns = [torch.as_tensor(part) for part in parts]
+    if columns[0].dim() == 2:
+        longest = max(column.size(1) for column in columns)
+        columns = [nn.functional.pad(column, (0, longest - column.size(1))) for column in columns]
+    return torch.cat(columns)
+
+
+def _fields(dataset: Any, columns: Mapping[str, Tensor]) -> dict[str, Field]:
+    kinds = {name: dataset.field2type[name].value for name in columns}
+    return {
+        name: Field(int(dataset.num(name)), kind == "token_seq")
+        for name, kind in kinds.items()
+        if kind in ("token", "token_seq")
+    }
+
+
+def context_model(
+    data: ContextData, model: str | type, options: Mapping[str, Any] | None = None, *, known: Sequence[str] = ()
+) -> ContextModel:
+    """Build a context-aware RecBole model, by name or by class, on data that was loaded before.
+
+    options: go over those of ``load``. TypeError for a model of another kind. What a model's own ``calculate_loss``
+    adds to the log loss (DCN: ``reg_weight`` times a norm of its cross layers) is not added here.
+    """
+    wanted = "a context-aware recommender, which scores rows of features"
+    return ContextModel(bridge.build(data.recbole, model, options, known=known, kinds=("CONTEXT",), wanted=wanted))
+
+
+class ContextModel(nn.Module):
+    """A RecBole context-aware model: ``logits`` (B,); ``model`` is the plain RecBole module, for taps and state dicts.
+
+    The last hidden layer of those that have one is the tap "model.mlp_layers"; their embeddings, for ``RocketNet``, are
+    "model.token_embedding_table" and "model.token_seq_embedding_table".
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """See the class."""
+        return {"logits": self.model(batch)}

@@ -1,0 +1,62 @@
+"""LightGCN: tables that are propagated over the graph of the training pairs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.kernels.edges.layout import EdgeLayout
+from graphkd.kernels.edges.products import edge_spmm
+from recsys.data.interactions import Interactions
+from recsys.models.base import Recommender
+
+
+class LightGCN(Recommender):
+    """LightGCN (He et al., SIGIR 2020): the mean over layers 0…L of A^l E, A = D^-1/2 (R; R') D^-1/2.
+
+    ``interactions``: the training pairs. The propagation is a sparse product, O(nnz · width) a layer, and runs whenever
+    the tables are asked for: once a view. The graph is no part of the state dict. std 0.1 is the authors'.
+    """
+
+    ptr: Tensor
+    column: Tensor
+    value: Tensor
+
+    def __init__(self, interactions: Interactions, width: int, layers: int = 3, std: float = 0.1) -> None:
+        super().__init__(interactions.num_users, interactions.num_items)
+        self.layers = layers
+        self.table = nn.Embedding(self.num_users + self.num_items, width)
+        nn.init.normal_(self.table.weight, std=std)
+        for name, part in zip(("ptr", "column", "value"), _normalised(interactions), strict=True):
+            self.register_buffer(name, part, persistent=False)
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """The propagated tables."""
+        table = propagated((self.ptr, self.column, self.value), self.table.weight, self.layers)
+        user, item = table.split([self.num_users, self.num_items])
+        return user, item
+
+
+def propagated(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int) -> Tensor:
+    """The mean over layers 0…L of A^l E, for a table E (n, d) and a symmetric A given by pointers, columns, values."""
+    ptr, column, value = graph
+    edges = torch.arange(column.size(0), device=column.device)
+    layout = EdgeLayout(ptr, column, column, edges, ptr, column, edges)  # symmetric: both directions are the same
+    hidden = total = table
+    for _ in range(layers):
+        hidden = edge_spmm(value.to(table.dtype), hidden, layout)
+        total = total + hidden
+    return total / (layers + 1)
+
+
+def _normalised(interactions: Interactions) -> tuple[Tensor, Tensor, Tensor]:
+    """Pointers, columns and values of D^-1/2 A D^-1/2 over users, then items."""
+    flipped = interactions.transpose()
+    size = interactions.num_users + interactions.num_items
+    degree = torch.cat([interactions.degrees(), flipped.degrees()])
+    ptr = torch.zeros(size + 1, dtype=torch.int32, device=degree.device)
+    ptr[1:] = degree.cumsum(0)
+    column = torch.cat([interactions.items + interactions.num_users, flipped.items])
+    root = degree.clamp(min=1).double().rsqrt()
+    value = root[torch.repeat_interleave(degree)] * root[column]
+    return ptr, column, value.to(torch.get_default_dtype())

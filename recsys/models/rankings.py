@@ -1,0 +1,125 @@
+"""Rankings of a model in blocks: top lists of users and of items, kept on disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkd.core import checkpoint
+from graphkd.core.fingerprint import fingerprint, model_fingerprint
+from recsys.data.interactions import Interactions
+from recsys.models.base import Recommender, check_model
+from recsys.models.tables import frozen
+
+_log = logging.getLogger(__name__)
+
+
+def top_items(
+    model: Recommender,
+    interactions: Interactions | None,
+    k: int,
+    *,
+    block_users: int = 512,
+    cache: str | Path | None = None,
+) -> Tensor:
+    """The k items of highest score of every user, best first: (num_users, k) int32.
+
+    interactions: pairs that are not listed, the training pairs as a rule, and the padding item if it has one; None
+    lists all items. cache: a file that keeps the lists; it is made anew if it came from another model or other pairs.
+    O(U I d) time, ``block_users`` · I scores at a time. ValueError for a user with fewer than k items left.
+    """
+    excluded = _checked(model, interactions)
+
+    def make() -> Tensor:
+        with frozen(model) as fixed:
+            return _top(fixed.score_items, excluded, model.num_users, model.num_items, k, block_users)
+
+    return kept_lists(cache, {"what": "top items", "k": k}, model, interactions, make)
+
+
+def top_users(
+    model: Recommender,
+    interactions: Interactions | None,
+    k: int,
+    *,
+    block_items: int = 512,
+    cache: str | Path | None = None,
+) -> Tensor:
+    """The k users of highest score of every item, best first: (num_items, k) int32; otherwise as ``top_items``."""
+    excluded = tuple(pairs.transpose() for pairs in _checked(model, interactions))
+
+    def make() -> Tensor:
+        with frozen(model) as fixed:
+            return _top(fixed.score_users, excluded, model.num_items, model.num_users, k, block_items)
+
+    return kept_lists(cache, {"what": "top users", "k": k}, model, interactions, make)
+
+
+def _checked(model: Recommender, interactions: Interactions | None) -> tuple[Interactions, ...]:
+    if interactions is None:
+        return ()
+    check_model(model, interactions)
+    return (interactions,)
+
+
+def kept_lists(
+    path: str | Path | None,
+    key: dict[str, Any],
+    model: Recommender,
+    interactions: Interactions | None,
+    make: Callable[[], Any],
+) -> Any:
+    """What ``make`` returns, from the file if that was made of the same model, pairs and settings."""
+    if path is None:
+        return make()
+    pairs = None if interactions is None else (interactions.ptr, interactions.items, interactions.padding)
+    key = {**key, "model": model_fingerprint(model), "pairs": fingerprint(pairs)}
+    text = json.dumps(key, sort_keys=True)
+    if Path(path).is_file():
+        kept = checkpoint.load(path)
+        if isinstance(kept, Mapping) and kept.get("key") == text:
+            return kept["lists"]
+        _log.warning("%s was made from another model, other pairs or settings than these: it is made anew", path)
+    lists = make()
+    checkpoint.save({"key": text, "lists": lists}, path)
+    return lists
+
+
+def masked_scores(scores: Callable[[Tensor], Tensor], users: Tensor, *excluded: Interactions) -> Tensor:
+    """Scores of all items for some users, (B,) -> (B, I), minus infinity for the pairs and the padding of ``excluded``.
+
+    scores: a recommender's ``score_items``. With the roles exchanged, ``users`` are items and ``excluded`` transposed.
+    """
+    block = scores(users)
+    for pairs in excluded:
+        block[pairs.of(users)] = -torch.inf
+        if pairs.padding:
+            block[:, 0] = -torch.inf
+    return block
+
+
+def _top(
+    scores: Callable[[Tensor], Tensor], excluded: tuple[Interactions, ...], rows: int, columns: int, k: int, block: int
+) -> Tensor:
+    if not 1 <= k <= columns:
+        raise ValueError(f"'k' must be from 1 to {columns}, got {k}")
+    tables = []
+    for ids in row_ids(rows, excluded).split(block):
+        best = masked_scores(scores, ids, *excluded).topk(k, dim=1)
+        short = (best.values[:, -1] == -torch.inf).nonzero()
+        if short.numel():
+            row = int(ids[int(short[0, 0])])
+            raise ValueError(f"'k' must be at most what is not excluded, but row {row} has fewer than {k} left")
+        tables.append(best.indices.int().to(ids.device))
+    return torch.cat(tables)
+
+
+def row_ids(rows: int, excluded: tuple[Interactions, ...]) -> Tensor:
+    """The ids of all rows, on the device of what is excluded."""
+    return torch.arange(rows, device=excluded[0].ptr.device if excluded else "cpu")

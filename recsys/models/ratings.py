@@ -1,0 +1,151 @@
+"""KDCRec's models: autoencoders of rating rows and matrix factorisation with biases, alone or beside one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from recsys.data.ratings import Ratings
+from recsys.losses.decay import half_squares
+
+View = dict[str, Tensor]
+
+
+Sides = dict[str, list[nn.Module]]
+
+
+class AutoRec(nn.Module):
+    """An item autoencoder (Sedhain et al., WWW 2015), deeper with more ``widths``; Adam at 1e-4 in KDCRec's code.
+
+    ``ratings`` (B, I) -> ``output`` (B, I), ``code`` (B, widths[-1]) after its ReLU, and ``decay``, the half sum of
+    squares of all weights but biases. KDCRec's are (200,), and (200, 100) for hints and soft labels.
+    """
+
+    def __init__(self, num_items: int, widths: Sequence[int] = (200,)) -> None:
+        super().__init__()
+        sizes = [num_items, *widths]
+        self.encoder = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
+        self.decoder = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes[::-1]))
+
+    def sides(self) -> Sides:
+        """What makes users' codes, and what holds items."""
+        return {"user": list(self.encoder), "item": list(self.decoder)}
+
+    def biases(self) -> list[Tensor]:
+        """What is added to the output."""
+        return [self.decoder[-1].bias]  # type: ignore[list-item]
+
+    def forward(self, batch: Mapping[str, Any]) -> View:
+        """See the class."""
+        hidden: Tensor = batch["ratings"]
+        for layer in self.encoder:
+            hidden = layer(hidden).relu()
+        code = hidden
+        for layer in list(self.decoder)[:-1]:
+            hidden = layer(hidden).relu()
+        weights = [layer.weight for side in (self.encoder, self.decoder) for layer in side]
+        return {"output": self.decoder[-1](hidden), "code": code, "decay": half_squares(*weights)}  # type: ignore[arg-type]
+
+
+class BiasedMF(nn.Module):
+    """Matrix factorisation with biases: f(u, i) = <p_u, q_i> + b_u + b_i.
+
+    ``users``, ``items`` (N,) -> ``output`` (N,) and ``decay``, the half sum of squares of the embeddings of the batch's
+    distinct users and items. With ``random_users``, ``random_items`` in the batch also ``random``, ``random_decay``.
+    ``copies``: items I...2I-1 are the copies that uniform ratings train (CausE); ``item``, ``copy`` (N, d) are then the
+    batch's items and their copies.
+    """
+
+    def __init__(
+        self, num_users: int, num_items: int, width: int = 10, *, copies: bool = False, std: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.num_items, self.copies = num_items, copies
+        rows = num_items * (2 if copies else 1)
+        self.user, self.item = nn.Embedding(num_users, width), nn.Embedding(rows, width)
+        self.user_bias, self.item_bias = nn.Embedding(num_users, 1), nn.Embedding(rows, 1)
+        for table in (self.user, self.item):
+            nn.init.normal_(table.weight, std=std)
+        for table in (self.user_bias, self.item_bias):
+            nn.init.zeros_(table.weight)
+
+    def sides(self) -> Sides:
+        """What belongs to users and what to items."""
+        return {"user": [self.user, self.user_bias], "item": [self.item, self.item_bias]}
+
+    def biases(self) -> list[Tensor]:
+        """What is added to the output."""
+        return [self.user_bias.weight, self.item_bias.weight]
+
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        """Outputs for pairs, (N,), (N,) -> (N,)."""
+        inner = (self.user(users) * self.item(items)).sum(dim=1)
+        return inner + self.user_bias(users).squeeze(1) + self.item_bias(items).squeeze(1)
+
+    def forward(self, batch: Mapping[str, Any]) -> View:
+        """See the class."""
+        users, items = batch["users"], batch["items"]
+        view = {"output": self.score(users, items), "decay": self._decay(users, items)}
+        if "random_users" in batch:
+            pairs = batch["random_users"], batch["random_items"]
+            view |= {"random": self.score(*pairs), "random_decay": self._decay(*pairs)}
+        if self.copies:
+            view |= {"item": self.item(items), "copy": self.item(items % self.num_items + self.num_items)}
+        return view
+
+    def _decay(self, users: Tensor, items: Tensor) -> Tensor:
+        return half_squares(self.user(users.unique()), self.item(items.unique()))
+
+
+@torch.no_grad()
+def rated(model: nn.Module, pairs: Ratings, logged: Tensor | None = None) -> Tensor:
+    """Outputs for pairs: (n,); of an autoencoder from the users' rows of ``logged`` (U, I), all at once."""
+    training = model.training
+    model.eval()
+    try:
+        if logged is None:
+            return model({"users": pairs.users, "items": pairs.items})["output"]
+        users, place = pairs.users.unique(return_inverse=True)
+        return model({"ratings": logged[users], "entries": users})["output"][place, pairs.items]
+    finally:
+        model.train(training)
+
+
+def rating_logits(output: Tensor, least: float = 0.01) -> Tensor:
+    """Logits of liking: outputs estimate the mean of -1 and 1, so p = (1 + f) / 2, kept ``least`` away from 0 and 1."""
+    return ((1 + output) / 2).clamp(least, 1 - least).logit()
+
+
+Side = Literal["user", "item"]
+
+
+def initialise(student: nn.Module, source: nn.Module, sides: Sequence[Side] = ("user", "item")) -> nn.Module:
+    """Start a student's user side, item side or both from another model of its kind; then train normally ("init")."""
+    for side in sides:
+        pairs = zip(student.sides()[side], source.sides()[side], strict=True)  # type: ignore[operator]
+        for ours, theirs in pairs:
+            ours.load_state_dict(theirs.state_dict())
+    return student
+
+
+class Concat(nn.Module):
+    """A student beside a frozen model of its kind ("concat"): its embeddings are concatenated to the other's.
+
+    <[p, p'], [q, q']> = <p, q> + <p', q'>, so the outputs are added; likewise in autoencoders. The biases start at 0,
+    that is from the other model's, whose output brings its own.
+    """
+
+    def __init__(self, student: nn.Module, source: nn.Module) -> None:
+        super().__init__()
+        self.student, self.source = student, source.requires_grad_(False)
+        for bias in student.biases():  # type: ignore[operator]
+            nn.init.zeros_(bias)
+
+    def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The student's view, its output added to the other's."""
+        view = self.student(batch)
+        return {**view, "output": view["output"] + self.source(batch)["output"]}

@@ -1,0 +1,76 @@
+"""The view that a recommender shows for a batch: its tables, and its scores of the batch's lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recsys.data.lists import Lists
+from recsys.models.base import Recommender
+from recsys.models.products import inner_products
+
+__all__ = ["Lists", "RecommenderView", "show"]
+
+
+class RecommenderView(Mapping[str, Tensor]):
+    """What a recommender shows for a batch, each entry computed once, when it is first asked for.
+
+    ``user``, ``item``: the tables of a model that has some. The name of every entry of the batch that is a ``Lists``:
+    its scores (R, M). Iterating gives the tables alone.
+    """
+
+    def __init__(self, model: Recommender, batch: Any) -> None:
+        self._model, self._batch = model, batch
+        self._with_grad = torch.is_grad_enabled()
+        self._tables: tuple[Tensor, Tensor] | None = None
+        self._scores: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name in self:
+            with torch.set_grad_enabled(self._with_grad and torch.is_grad_enabled()):
+                if name in ("user", "item"):
+                    return self._both()[name == "item"]
+                if name not in self._scores:
+                    self._scores[name] = self._score(name)
+                return self._scores[name]
+        raise KeyError(f"the view has the tables {list(self)} and the lists {self.lists()}, not {name!r}")
+
+    def __contains__(self, name: object) -> bool:
+        if name in ("user", "item"):
+            return self._model.has_tables
+        return name in self._batch and isinstance(self._batch[name], Lists)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("user", "item") if self._model.has_tables else ())
+
+    def __len__(self) -> int:
+        return 2 * self._model.has_tables
+
+    def lists(self) -> list[str]:
+        """The names of the batch's lists."""
+        return [name for name in self._batch if isinstance(self._batch[name], Lists)]
+
+    def _both(self) -> tuple[Tensor, Tensor]:
+        if self._tables is None:
+            self._tables = self._model.tables()
+        return self._tables
+
+    def _score(self, name: str) -> Tensor:
+        users, items = self._batch[name]
+        if users.dim() + items.dim() != 3 or users.size(0) != items.size(0):
+            raise ValueError(
+                f"{name!r} must be Lists of users (R,) and items (R, M), or (R, M) and (R,), got {list(users.shape)} "
+                f"and {list(items.shape)}"
+            )
+        pairs = (users[:, None], items) if users.dim() == 1 else (users, items[:, None])
+        return inner_products(*self._both(), *pairs) if self._model.has_tables else self._model.score(*pairs)
+
+
+def show(model: nn.Module, batch: Any) -> RecommenderView:
+    """The ``call=`` of a recommender: ``Distiller(student, Frozen(teacher, call=show), losses, call=show)``."""
+    if not isinstance(model, Recommender):
+        raise TypeError(f"'model' must be a Recommender, got {type(model).__name__}")
+    return RecommenderView(model, batch)

@@ -1,0 +1,1 @@
+"""What leaves training: tables in a file, and indices over them."""

@@ -1,0 +1,21 @@
+from .cd import CDLists
+from .dcd import DCDLists
+from .hetcomp import HetCompLists
+from .irrrd import IRRRDLists
+from .rcekd import RCEKDLists
+from .rd import RDLists
+from .rrd import RRDLists
+from .top import TopLists
+from .unkd import UnKDLists
+
+__all__ = [
+    "CDLists",
+    "DCDLists",
+    "HetCompLists",
+    "IRRRDLists",
+    "RCEKDLists",
+    "RDLists",
+    "RRDLists",
+    "TopLists",
+    "UnKDLists",
+]

@@ -1,0 +1,52 @@
+"""What the sources share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from torch import Tensor
+
+from recsys.data.lists import Lists
+
+Per = Literal["row", "user"]
+Drawn = TypeVar("Drawn")
+
+
+class Clock:
+    """Says in which epochs something is due: in those that ``every`` divides, or never."""
+
+    def __init__(self, every: int | None) -> None:
+        if every is not None and every < 1:
+            raise ValueError(f"epochs between rankings must be at least 1, got {every}")
+        self.every, self.epoch = every, 0
+
+    def due(self) -> bool:
+        """Whether it is time, counting on by one where nobody tells the epoch."""
+        now = self.every is not None and self.epoch % self.every == 0
+        self.epoch += 1
+        return now
+
+
+def check_per(per: Per) -> Per:
+    """Raise ValueError unless it is one of the two."""
+    if per not in ("row", "user"):
+        raise ValueError(f"'per' must be 'row' or 'user', got {per!r}")
+    return per
+
+
+def rows_of(batch: Mapping[str, Any], per: Per) -> Tensor:
+    """The users of a batch's rows, or its distinct users."""
+    return batch["users"] if per == "row" else batch["unique_users"]
+
+
+def look_up(table: Tensor, users: Tensor) -> Lists:
+    """Rows of a table of items, (U, M)."""
+    return Lists(users, table[users].long())
+
+
+def drawn(table: Drawn | None) -> Drawn:
+    """What was drawn; RuntimeError before the first epoch."""
+    if table is None:
+        raise RuntimeError("the lists were not drawn yet: call resample(), as RankingBatches does for every epoch")
+    return table

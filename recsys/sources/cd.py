@@ -1,0 +1,71 @@
+"""CD's lists: items drawn by rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.lists import Lists
+from recsys.data.sampling import Outside, best_of_two_positions
+from recsys.models.base import Recommender
+from recsys.models.rankings import top_items
+from recsys.sources._common import Clock, Per, check_per, drawn, look_up, rows_of
+
+
+class CDLists:
+    """CD's list (Lee et al., ICDM 2019): ``drawn`` (B, n), of the guide's top M the better of two, redrawn every epoch.
+
+    guide: the teacher (``rerank=None``: ranked once), or the student, ranked anew every ``rerank`` epochs in O(U I d).
+    M is ``length``, or what the user with most training items has left. Weights exp(-(r+1) / (M · flatness)):
+    UnKD's code has 1 / lambda = 20, n = 50, drawn once; RCE-KD's T = 20, n = 2, M = 3000 both. ``distinct=False``
+    repeats their duplicates.
+    """
+
+    def __init__(
+        self,
+        guide: Recommender,
+        interactions: Interactions,
+        *,
+        k: int = 50,
+        length: int = 3000,
+        flatness: float = 20.0,
+        distinct: bool = True,
+        rerank: int | None = None,
+        per: Per = "row",
+        name: str = "drawn",
+    ) -> None:
+        self.guide, self.interactions, self.k, self.distinct = guide, interactions, k, distinct
+        self.length = min(length, int(Outside(interactions).free.min()))
+        self.scale = length * flatness
+        self.per, self.name = check_per(per), name
+        self._clock = Clock(rerank)
+        self._top: Tensor | None = None
+        self._table: Tensor | None = None
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
+        """Rank anew in epochs that ``rerank`` divides."""
+        self._clock.epoch = epoch
+
+    def resample(self) -> None:
+        """Rank if it is time, then draw."""
+        if self._clock.due() or self._top is None:
+            self._top = top_items(self.guide, self.interactions, self.length)
+        draw = best_of_two_positions(
+            self._top.size(0), self.length, self.k, self.scale, distinct=self.distinct, device=self._top.device
+        )
+        self._table = self._top.gather(1, draw)
+
+    def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
+        """The lists of the batch's users."""
+        return {self.name: look_up(drawn(self._table), rows_of(batch, self.per))}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The ranking, where it is kept for several epochs of a changing guide."""
+        return {"top": self._top} if self._clock.every else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with a ranking."""
+        self._top = state.get("top", self._top)

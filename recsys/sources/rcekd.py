@@ -1,0 +1,91 @@
+"""RCE-KD's lists: the student's own top items, and a mixture drawn where the teacher's top items are near."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.lists import Lists
+from recsys.data.sampling import Outside, race
+from recsys.models.base import Recommender
+from recsys.models.rankings import top_items
+from recsys.sources._common import Clock, Per, check_per, drawn, look_up, rows_of
+
+_MOST = 50  # teacher's items that count
+
+
+def agreement_log_weights(student: Tensor, teacher: Tensor, scale: float = 10.0) -> Tensor:
+    """Logarithms of the weights of a student's positions: top lists (U, N), (U, K) -> (U, N) float64.
+
+    (min(n_r, 50) + 1) / T, n_r being how many of the teacher's items are at position r of the student's list or after
+    it (Zhu and Zhang, 2025, arXiv:2509.20989). O(U N K).
+    """
+    hits = torch.stack([(student == column[:, None]) for column in teacher.unbind(1)]).any(dim=0)
+    after = hits.flip(1).cumsum(dim=1).flip(1)
+    return (after.clamp(max=_MOST) + 1).double() / scale
+
+
+class RCEKDLists:
+    """RCE-KD's lists: ``own`` (R, K), the student's top, and ``mixed`` (R, L + K), drawn, then the teacher's.
+
+    top: the teacher's ``top_items`` (U, K) or wider. L = ``l`` items are drawn of the student's top ``length``, or of
+    as many as the user with most training items has left, by successive sampling with ``agreement_log_weights``. The
+    student is ranked anew, and the draw made, every ``rerank`` epochs, O(U I d + U length K); the authors do it every
+    epoch, with K = L = 50, length 200, T = ``scale`` = 10.
+    """
+
+    def __init__(
+        self,
+        student: Recommender,
+        top: Tensor,
+        interactions: Interactions,
+        *,
+        k: int = 50,
+        l: int = 50,  # noqa: E741 - the paper's letter
+        length: int = 200,
+        scale: float = 10.0,
+        rerank: int = 1,
+        per: Per = "row",
+        names: tuple[str, str] = ("own", "mixed"),
+    ) -> None:
+        length = min(length, int(Outside(interactions).free.min()))
+        if not (1 <= k <= min(top.size(1), length) and 1 <= l <= length):
+            raise ValueError(
+                f"'k' must be from 1 to {min(top.size(1), length)} and 'l' from 1 to {length}, got k = {k}, l = {l}"
+            )
+        self.student, self.interactions, self.top = student, interactions, top[:, :k]
+        self.k, self.l, self.length, self.scale = k, l, length, scale
+        self.per, self.names = check_per(per), names
+        self._clock = Clock(rerank)
+        self._own: Tensor | None = None
+        self._mixed: Tensor | None = None
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
+        """Which epoch is to come."""
+        self._clock.epoch = epoch
+
+    def resample(self) -> None:
+        """Rank the student and draw, if it is time."""
+        if self._clock.due() or self._own is None:
+            ranked = top_items(self.student, self.interactions, self.length)
+            places = race(agreement_log_weights(ranked, self.top.to(ranked), self.scale), self.l)
+            self._own = ranked[:, : self.k]
+            self._mixed = torch.cat([ranked.gather(1, places), self.top.to(ranked)], dim=1)
+
+    def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
+        """The lists of the batch's users."""
+        users = rows_of(batch, self.per)
+        tables = drawn(self._own), drawn(self._mixed)
+        return {name: look_up(table, users) for name, table in zip(self.names, tables, strict=True)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was drawn, which may serve for several epochs."""
+        return {"own": self._own, "mixed": self._mixed}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with it."""
+        self._own, self._mixed = state["own"], state["mixed"]

@@ -1,0 +1,51 @@
+"""RD's lists: a teacher's top items, and sampled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.lists import Lists
+from recsys.data.sampling import Outside
+
+
+class RDLists:
+    """RD's lists (Tang and Wang, KDD 2018): ``top`` (B, K), the teacher's best, and ``sampled`` (B, Q) for every row.
+
+    top: ``top_items`` of the teacher, (U, K + 1) or wider; a row's own positive is left out, as the authors do; other
+    training items are left out if ``top`` was made so. Dynamic samples are uniform with replacement outside the user's
+    training items, anew for every row (Q = 100, K = 10 in the code); 0 leaves them out. O(B Q log nnz) a batch.
+    """
+
+    def __init__(
+        self,
+        top: Tensor,
+        interactions: Interactions,
+        *,
+        k: int = 10,
+        samples: int = 100,
+        names: tuple[str, str] = ("top", "sampled"),
+    ) -> None:
+        if top.size(1) <= k:
+            raise ValueError(f"'top' must list at least k + 1 = {k + 1} items, got {top.size(1)}")
+        self.top, self.k, self.samples, self.names = top[:, : k + 1], k, samples, names
+        self._outside = Outside(interactions)
+
+    def resample(self) -> None:
+        """Dynamic samples are drawn with the batches."""
+
+    def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
+        """The lists of the batch's rows."""
+        users = batch["users"]
+        top = self.top[users].long()
+        target = (top == batch["positives"][:, None]).long().cumsum(dim=1)[:, : self.k]  # 1 from the target on
+        columns = torch.arange(self.k, device=top.device) + target
+        found = {self.names[0]: Lists(users, top.gather(1, columns))}
+        if self.samples:
+            drawn = self._outside.one(users[:, None].expand(-1, self.samples))
+            found[self.names[1]] = Lists(users, drawn)
+        return found

@@ -1,0 +1,71 @@
+"""RRD's lists: interesting items in the teacher's order, and uninteresting ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.lists import Lists
+from recsys.data.sampling import Outside, interesting_positions
+from recsys.sources._common import drawn
+
+
+class RRDLists:
+    """RRD's lists (Kang et al., CIKM 2020): ``interesting`` (R, K), ``uninteresting`` (R, L) for each distinct user.
+
+    top: ``top_items`` of the teacher without the training items, (U, 500) in the code. Interesting: K positions by
+    successive sampling with exp(-(r+1) / T), in the teacher's order, or the first K (``sample=False``, which the
+    authors later found better). Uninteresting: L uniform outside training items and ``top``. Both redrawn every epoch.
+    O(U (500 + L log nnz)) an epoch. With ``top_users`` and transposed interactions, ids are items: see ``IRRRDLists``.
+    """
+
+    def __init__(
+        self,
+        top: Tensor,
+        interactions: Interactions,
+        *,
+        k: int = 40,
+        l: int = 40,  # noqa: E741 - the paper's L
+        scale: float = 10.0,
+        sample: bool = True,
+        names: tuple[str, str] = ("interesting", "uninteresting"),
+    ) -> None:
+        if not 1 <= k <= top.size(1):
+            raise ValueError(f"'k' must be from 1 to {top.size(1)}, the length of 'top', got {k}")
+        self.top, self.k, self.l, self.scale, self.sample, self.names = top, k, l, scale, sample, names
+        first = int(interactions.padding)  # the lists of padding are nobody's
+        self._ids = torch.arange(first, top.size(0), device=top.device)
+        listed = Interactions.from_pairs(
+            self._ids.repeat_interleave(top.size(1)),
+            top[first:].flatten(),
+            interactions.num_users,
+            interactions.num_items,
+            padding=interactions.padding,
+        )
+        self._outside = Outside(interactions.union(listed))
+        self._tables: tuple[Tensor, Tensor] | None = None
+
+    def resample(self) -> None:
+        """Draw both lists for all users."""
+        interesting = self.top[:, : self.k]
+        if self.sample:
+            shape = self.top.shape
+            positions = interesting_positions(shape[0], shape[1], self.k, self.scale, self.top.device)
+            interesting = self.top.gather(1, positions)
+        uninteresting = torch.zeros(self.top.size(0), self.l, dtype=torch.int32, device=self.top.device)
+        uninteresting[self._ids] = self._outside.several(self._ids, self.l).int()
+        self._tables = interesting, uninteresting
+
+    def of(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Both lists of some users, (R,) -> (R, K), (R, L) int32."""
+        interesting, uninteresting = drawn(self._tables)
+        return interesting.index_select(0, ids), uninteresting.index_select(0, ids)
+
+    def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
+        """The lists of the batch's distinct users."""
+        users = batch["unique_users"]
+        return {name: Lists(users, items) for name, items in zip(self.names, self.of(users), strict=True)}

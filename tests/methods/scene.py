@@ -1,0 +1,110 @@
+"""What every method is given in tests: a small graph, models of two kinds, and what its metadata say it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn import GCN
+from torch_geometric.utils import subgraph
+
+import graphkd
+from graphkd.core.method import Metadata
+
+NODES, FEATURES, CLASSES, BATCHES = 48, 8, 3, 3
+EPOCHS = 2
+
+
+def graph(seed: int = 0) -> Data:
+    """A graph of three groups of nodes, labelled, validated and tested in turn within each of three parts."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(NODES) % CLASSES
+    x = torch.nn.functional.one_hot(y, CLASSES).float() @ torch.randn(CLASSES, FEATURES, generator=generator)
+    x = (x + torch.randn(NODES, FEATURES, generator=generator)).relu()
+    edges = torch.randint(NODES, (2, 6 * NODES), generator=generator)
+    edges = edges[:, (y[edges[0]] == y[edges[1]]) | (torch.rand(6 * NODES, generator=generator) < 0.2)]
+    place = torch.arange(NODES) // CLASSES % 4
+    masks = {"train_mask": place < 2, "val_mask": place == 2, "test_mask": place == 3}
+    return Data(x=x, edge_index=torch.cat([edges, edges.flip(0)], dim=1), y=y, **masks)
+
+
+def parts(data: Data) -> list[Data]:
+    """The graph as three batches that say their nodes."""
+    found = []
+    for n_id in torch.arange(data.num_nodes).chunk(BATCHES):
+        edges, _ = subgraph(n_id, data.edge_index, relabel_nodes=True, num_nodes=data.num_nodes)
+        rows = {name: data[name][n_id] for name in data.keys() if name != "edge_index"}  # noqa: SIM118 - PyG Data
+        found.append(Data(**rows, edge_index=edges, n_id=n_id))
+    return found
+
+
+class Odd(nn.Module):
+    """A model whose ``forward`` names nothing that a batch has."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, features: Tensor, links: Tensor) -> Tensor:
+        return self.inner(features, links)
+
+    def reset_parameters(self) -> None:
+        self.inner.reset_parameters()
+
+
+def call(model: nn.Module, batch: Any) -> Any:
+    """How an ``Odd`` model is called."""
+    return model(batch["x"], batch["edge_index"])
+
+
+def gcn(seed: int, width: int, dropout: float = 0.1) -> nn.Module:
+    torch.manual_seed(seed)
+    return GCN(FEATURES, width, 2, CLASSES, dropout=dropout)
+
+
+def trained(seed: int, width: int = 12) -> nn.Module:
+    """A teacher of a few epochs."""
+    model = gcn(seed, width, dropout=0.0)
+    return graphkd.distil("none", model, None, graph(), epochs=20, seed=seed, progress=False).model
+
+
+# What a method needs -> what it is given for it: other arguments of ``distil``.
+GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
+    "hidden": dict,
+    "edges": dict,
+    "whole graph": dict,
+    "teachers": lambda: {"teacher": [trained(1), trained(2), trained(3)]},
+    "domains": lambda: {"domains": torch.arange(NODES) % 3},
+    "modality": lambda: {"modality": torch.randn(NODES, 5, generator=torch.Generator().manual_seed(4))},
+    "layers": lambda: {"layers": ("convs.0", "convs.1")},
+}
+
+
+def arguments(row: Metadata) -> dict[str, Any]:
+    """Arguments of ``distil`` for a method, beside its name."""
+    given: dict[str, Any] = {
+        "student": gcn(5, 12),
+        "teacher": trained(1),
+        "data": graph(),
+        "hidden": "convs.0",
+        "epochs": EPOCHS,
+        "save_every": 1,
+        "progress": False,
+    }
+    for need in row.needs:
+        if need not in GIVEN:
+            raise KeyError(f"tests/methods/scene.py must say how {row.name!r} is given {need!r}")
+        given |= GIVEN[need]()
+    if "student" in row.cannot:
+        given["student"] = None
+    return given
+
+
+def run(row: Metadata, given: dict[str, Any] | None = None, **options: Any) -> Any:
+    """Distil by a method."""
+    given = {**(arguments(row) if given is None else given), **options}
+    method, student, teacher, data = row.name, given.pop("student"), given.pop("teacher"), given.pop("data")
+    return graphkd.distil(method, student, teacher, data, **given)

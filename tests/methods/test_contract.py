@@ -1,0 +1,45 @@
+"""Every method, by its metadata: one training each way."""
+
+from __future__ import annotations
+
+import pytest
+
+import graphkd
+from tests.methods import contract
+
+ROWS = {row.name: row for row in graphkd.methods(task="node_classification")}
+able = lambda what: [name for name, row in ROWS.items() if what not in row.cannot]  # noqa: E731
+
+
+@pytest.fixture
+def row(request):
+    return ROWS[request.param]
+
+
+@pytest.mark.parametrize("row", ROWS, indirect=True)
+def test_leaves_alone_what_it_is_given(row):
+    contract.leaves_alone(row)
+
+
+@pytest.mark.parametrize("row", ROWS, indirect=True)
+def test_a_broken_run_goes_on_to_the_same_bits(row, tmp_path):
+    contract.resumes(row, tmp_path)
+
+
+@pytest.mark.parametrize("row", able("loader"), indirect=True)
+def test_takes_a_loader(row):
+    contract.takes_a_loader(row)
+
+
+@pytest.mark.parametrize("row", able("call"), indirect=True)
+def test_takes_models_with_odd_signatures(row):
+    contract.takes_calls(row)
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [(name, kind) for kind in ("cached", "ensemble") for name in able(kind) if ROWS[name].teacher],
+    indirect=["row"],
+)
+def test_takes_other_teachers(row, kind):
+    contract.takes_teachers(row, kind)
