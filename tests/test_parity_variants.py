@@ -297,3 +297,54 @@ def test_ids_and_labels_may_be_of_32_bits(folder, name):
     inputs, params = golden(folder, name)
     short = {key: x.int() if x.dtype == torch.int64 else x for key, x in inputs.items()}
     assert value(name, short, params) == value(name, inputs, params)
+
+
+def unit_graph(x):
+    """The normalised graph of cosines without loops, by loops over its entries."""
+    rows = x / x.square().sum(dim=1, keepdim=True).sqrt()
+    graph = rows @ rows.t() * (1 - torch.eye(len(x), dtype=x.dtype))
+    degree = graph.sum(dim=1)
+    return torch.stack(
+        [torch.stack([g / (degree[i] * degree[j]).sqrt() for j, g in enumerate(row)]) for i, row in enumerate(graph)]
+    )
+
+
+@pytest.mark.parametrize("layers", [("l1", "l2"), ("l2",), ("l1", "l2", "l3", "l4")])
+def test_any_number_of_layers_is_divided_by_the_authors_three(layers):
+    shapes = {f"{side}_features_{layer}": (5, 3) for layer in layers for side in ("student", "teacher")}
+    inputs = {name: x.abs() for name, x in normal(0, **shapes).items()} | {"labels": torch.tensor([0, 1, 0, 1, 2])}
+    pairs = [[inputs[f"{side}_features_{layer}"] for side in ("student", "teacher")] for layer in layers]
+    gaps = [(unit_graph(s) - unit_graph(t)).square().sum() for s, t in pairs]
+    assert value("gkd", inputs, {"lambda_gkd": 5.0}) == pytest.approx(5.0 * float(sum(gaps)) / 3, rel=1e-9)
+    assert value("gkd", inputs, {"lambda_gkd": 5.0, "pool3_only": True}) == pytest.approx(
+        5.0 * float(gaps[-1]), rel=1e-9
+    )
+
+    def apart(x):
+        distances = torch.pdist(x)
+        return distances / distances.mean()
+
+    losses = [F.smooth_l1_loss(apart(s), apart(t)) for s, t in pairs]
+    assert value("gkd_rkd", inputs, {"lambda_rkd": 5.0}) == pytest.approx(5.0 * float(sum(losses)) / 3, rel=1e-9)
+    last = value("gkd_rkd", inputs, {"lambda_rkd": 5.0, "pool3_only": True})
+    assert last == pytest.approx(5.0 * float(losses[-1]), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "key", "one", "other"),
+    [
+        ("graph", "freekd", "sim", "neg_sq_l2", "sqeuclidean"),
+        ("generic", "metadistil_step", "soft_loss", "mse_of_probabilities", "mse"),
+    ],
+)
+def test_a_choice_has_several_names(folder, name, key, one, other):
+    inputs, params = golden(folder, name)
+    first = value(name, inputs, params | {key: one})
+    assert first == value(name, inputs, params | {key: other})
+    assert first != value(name, inputs, params)
+
+
+def test_the_parts_of_dist_have_the_square_of_the_temperature():
+    inputs, params = golden("generic", "dist")
+    found = ADAPTERS["dist"](dict(inputs), params | {"tau": 4.0, "beta": 2.0, "gamma": 0.5})
+    assert float(found["loss"]) == pytest.approx(2.0 * float(found["inter"]) + 0.5 * float(found["intra"]), rel=1e-12)

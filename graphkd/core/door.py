@@ -30,7 +30,7 @@ def check_models(chosen: Method, student: Any, teachers: Sequence[Any]) -> None:
     if "student" in chosen.cannot:
         if student is not None:
             _log.warning("%r does not use the 'student' it was given: %s", chosen.name, chosen.cannot["student"])
-    elif student is None:
+    elif student is None and chosen.student:
         raise ValueError(f"{chosen.name!r} trains the student that it is given: give 'student', got None")
     if chosen.teacher and not teachers:
         raise ValueError(f"{chosen.name!r} needs a teacher: give 'teacher', got None")

@@ -20,7 +20,11 @@ NEEDS: Mapping[str, tuple[str, str]] = {
     "domains": ("the domain of every node", "domains=tensor of shape (N,): 0 source, 1, 2 ... targets"),
     "clients": ("what each client holds, as data", "graphkd.distil({name!r}, student, None, Clients([one, other]))"),
     "public": ("rows that all clients see", "public=data"),
-    "layers": ("two layers", "layers=('convs.0', 'convs.1'), paths of both models or (student, teacher) pairs of paths"),
+    "layers": (
+        "two layers",
+        "layers=('convs.0', 'convs.1'), paths of both models or (student, teacher) pairs of paths",
+    ),
+    "feature student": ("a student that reads features alone", "student=MLP([F, 128, C])"),
     "modality": ("another kind of input of the same nodes", "modality=tensor of shape (N, F)"),
 }
 
@@ -32,7 +36,7 @@ class Metadata:
     settings: its hyper-parameters and their defaults, the published ones. space: the range of each that is searched,
     (low, high). needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot: "loader", "call",
     "cached", "ensemble" or "student" -> why it cannot take that. published: options of ``fit`` from its paper.
-    teacher: whether it needs one.
+    student, teacher: whether it needs one; without a student it makes the published one.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Metadata:
     needs: tuple[str, ...] = ()
     cannot: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, Any] = field(default_factory=dict)
+    student: bool = True
     teacher: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, Any] = field(default_factory=dict)
@@ -82,6 +87,7 @@ def method(
     needs: tuple[str, ...] = (),
     cannot: Mapping[str, str] | None = None,
     published: Mapping[str, Any] | None = None,
+    student: bool = True,
     teacher: bool = True,
     space: Mapping[str, Any] | None = None,
     preset: Mapping[str, Any] | None = None,
@@ -108,6 +114,7 @@ def method(
             needs=(*needs, *(["whole graph"] if "loader" in (cannot or {}) else [])),
             cannot=cannot or {},
             published=published or {},
+            student=student,
             teacher=teacher,
             settings=settings_of(function),
             ranges=space or {},

@@ -25,7 +25,7 @@ def reset_parameters(model: nn.Module) -> None:
             reset()
         elif any(True for _ in module.parameters(recurse=False)) and not _is_reset_above(model, path):
             raise ValueError(
-                f"{type(module).__name__} at {path or 'the top'!r} has parameters but no 'reset_parameters', so it "
+                f"{type(module).__name__} at {repr(path) if path else 'the top'} has parameters but no 'reset_parameters', so it "
                 "cannot be made anew: give it one, or give 'student' as a factory, student=lambda: Model(...)"
             )
 

@@ -6,7 +6,7 @@ import copy
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,29 @@ from graphkd.core.task import Task
 from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Call, names
 
-if TYPE_CHECKING:
-    from graphkd.core.run import Run
+
+class Runner(Protocol):
+    """What trains a problem's stages and keeps them; see ``graphkd.core.run``."""
+
+    def train(
+        self,
+        trainable: nn.Module,
+        name: str,
+        data: Any,
+        *,
+        serve: Callable[[Any], nn.Module] | None,
+        choose: bool,
+        seed: int | None,
+        published: Mapping[str, Any],
+    ) -> nn.Module:
+        """Train a stage, see ``Problem.train``."""
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Make something once, see ``Problem.once``."""
+
+    def rounds(self, count: int, states: Sequence[Any]) -> Iterator[int]:
+        """Count rounds, see ``Problem.rounds``."""
+
 
 Student = nn.Module | Callable[[], nn.Module] | None
 
@@ -59,7 +80,7 @@ class Problem(Rows):
         for place, each in enumerate(teachers, 1):
             self._know(each, _at(calls, place), _at(hidden, place))
             self.teachers.append(each if isinstance(each, Frozen) else self.taught_by(each))
-        self.run: Run  # set by the runner
+        self.run: Runner  # sets itself
 
     # ------------------------------------------------------------------ models
     @property
@@ -202,7 +223,8 @@ class Problem(Rows):
 
         name: of the stage, once a run. data: the run's by default. serve: student -> the module that is measured, given
         back and saved. choose: the epoch, on validation, else the last. published: options of ``fit`` from the paper,
-        which those of the user's come before.
+        which those of the user's come before. ``optimizer_of``, the stage's optimiser made of that which holds, is for
+        stages that train more than a student.
         """
         return self.run.train(trainable, name, data, serve=serve, choose=choose, seed=seed, published=published)
 

@@ -203,6 +203,9 @@ class Run:
         found = {"epochs": EPOCHS, "lr": LR, "weight_decay": WEIGHT_DECAY, **self.method.published, **published}
         adam = {"lr": found.pop("lr"), "weight_decay": found.pop("weight_decay")}
         found = {"optimizer": partial(torch.optim.Adam, **adam), **found, **self.asked}
+        optimizer_of = found.pop("optimizer_of", None)
+        if optimizer_of is not None:
+            found["optimizer"] = optimizer_of(found["optimizer"])
         problem, task = self.problem, self.problem.task
         if choose and task.has("val", problem.data):
             first = self.problem.call_of

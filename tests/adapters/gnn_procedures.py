@@ -22,6 +22,7 @@ SIMILARITIES = {
     "sqeuclidean": "squared_euclidean",
     "sq_euclidean": "squared_euclidean",
     "sqdist": "squared_euclidean",
+    "sq_l2": "squared_euclidean",
 }
 
 

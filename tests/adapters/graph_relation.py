@@ -29,12 +29,19 @@ from tests.adapters.params import given, settings
 Inputs = dict[str, Tensor]
 Adapter = Callable[[Inputs, dict], dict[str, Any]]
 SIDES = ("student", "teacher")
-LAYERS = ("l1", "l2", "l3")
+DIVISOR = 3  # of the authors of GKD, whatever the number of layers, unless the last alone is compared
 
 
 def side(inputs: Inputs, name: str, prefix: str = "") -> dict[str, Tensor]:
     """The entries of one side by what comes after its name."""
     return {key.removeprefix(name): value for key, value in inputs.items() if key.startswith(f"{name}{prefix}")}
+
+
+def compared(inputs: Inputs, last_only: bool | None) -> list[str]:
+    """Names of the layers that a case has, in their order; the last alone where it says so."""
+    prefix = "student_features_l"
+    found = [f"l{n}" for n in sorted(int(key.removeprefix(prefix)) for key in inputs if key.startswith(prefix))]
+    return found[-1:] if last_only else found
 
 
 # ---------------------------------------------------------------- IRG
@@ -95,11 +102,12 @@ def gkd(inputs: Inputs, params: dict) -> dict[str, Any]:
     params = settings(params, k=128, power=1, pool3_only=False, intra_only=False, inter_only=False)
     mask = "intra" if params["intra_only"] else "inter" if params["inter_only"] else None
     knobs = {"power": params["power"], "mask": mask, "neighbours": None if params["k"] == 128 else params["k"]}
-    entries = [f"_features_{layer}" for layer in (LAYERS[2:] if params["pool3_only"] else LAYERS)]
-    losses = params["lambda_gkd"] * GKD.layers(entries, **knobs)
+    layers = compared(inputs, params["pool3_only"])
+    divisor = 1 if params["pool3_only"] else DIVISOR
+    losses = params["lambda_gkd"] * GKD.layers([f"_features_{layer}" for layer in layers], **knobs, divisor=divisor)
     student, teacher = (side(inputs, name, "_features") for name in SIDES)
     batch = {"y": inputs["labels"]}
-    last = {name: inputs[f"{name}_features_l3"] for name in SIDES}
+    last = {name: inputs[f"{name}_features_{layers[-1]}"] for name in SIDES}
     parts = [weight * loss.measure(student, loss.digest_view(teacher, batch), batch) for weight, loss in losses.parts()]
     return {
         "loss": sum(parts),
@@ -111,8 +119,8 @@ def gkd(inputs: Inputs, params: dict) -> dict[str, Any]:
 
 
 def gkd_rkd(inputs: Inputs, params: dict) -> dict[str, Any]:
-    layers = LAYERS[2:] if params.get("pool3_only") else LAYERS
-    weight = params["lambda_rkd"] / len(layers)
+    layers = compared(inputs, params.get("pool3_only"))
+    weight = params["lambda_rkd"] / (1 if params.get("pool3_only") else DIVISOR)
     pairs = [[inputs[f"{name}_features_{layer}"] for name in SIDES] for layer in layers]
     return {"loss": sum(weight * rkd_distance(*pair, diagonal=False) for pair in pairs)}
 

@@ -40,7 +40,7 @@ def sskd_case(inputs: Inputs, params: dict) -> Inputs:
 
 
 def metadistil_step(inputs: Inputs, params: dict) -> Inputs:
-    weight, soft = inputs["student_weight"], params["soft_loss"]
+    weight, soft = inputs["student_weight"], "mse" if params["soft_loss"].startswith("mse") else params["soft_loss"]
     student, teacher = (
         nn.functional.linear(inputs[f"{side}_inputs"], inputs[f"{side}_weight"]) for side in ("student", "teacher")
     )

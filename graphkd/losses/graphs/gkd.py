@@ -256,10 +256,11 @@ class GKD(Loss):
         mask: Mask | None = None,
         neighbours: int | None = None,
         where: str | None = None,
+        divisor: float | None = None,
     ) -> Sum:
-        """The mean over several layers."""
+        """The mean over several layers, or their sum over ``divisor``: the authors' is 3, however many layers."""
         knobs: dict = {"power": power, "mask": mask, "neighbours": neighbours, "where": where}
-        return Sum([(1 / len(entries), cls(**knobs, on=on)) for on in entries])
+        return Sum([(1 / (divisor or len(entries)), cls(**knobs, on=on)) for on in entries])
 
     def digest(self, teacher: Tensor, *, y: Tensor | None = None) -> GeometricGraph:
         """The teacher's graph, with its neighbours."""

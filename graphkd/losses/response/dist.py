@@ -23,11 +23,12 @@ def _pearson_distance(one: Tensor, other: Tensor, dim: int, eps: float) -> Tenso
 def dist_relations(
     student: Tensor, teacher: Tensor, temperature: float = 1.0, *, eps: float = 1e-8
 ) -> tuple[Tensor, Tensor]:
-    """The parts of ``dist``, over classes (inter) and over rows (intra): (N, C), (N, C) -> two scalars, without T^2."""
+    """The parts of ``dist``, T^2 in each, over classes (inter) and over rows (intra): (N, C), (N, C) -> two scalars."""
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
     p, q = ((x.to(accumulation_dtype(x)) / temperature).softmax(dim=-1) for x in (student, teacher))
-    return _pearson_distance(p, q, -1, eps), _pearson_distance(p, q, 0, eps)
+    inter, intra = (temperature**2 * _pearson_distance(p, q, dim, eps) for dim in (-1, 0))
+    return inter, intra
 
 
 def dist(
@@ -41,7 +42,7 @@ def dist(
 ) -> Tensor:
     """T^2 times weighted distances of correlations: (N, C), (N, C) -> scalar; see ``DIST``."""
     inter, intra = dist_relations(student, teacher, temperature, eps=eps)
-    return temperature**2 * (beta * inter + gamma * intra)
+    return beta * inter + gamma * intra
 
 
 class DIST(Loss):
