@@ -54,9 +54,8 @@ lint: $(READY)  ## ruff and codespell
 types: $(READY)  ## mypy
 	$(BIN)/mypy
 
-docs: $(READY)  ## docs/methods.md and docs/schemes.md, the pages of all losses and schemes, from their docstrings
-	$(BIN)/python -m docs.methods
-	$(BIN)/python -m docs.schemes
+docs: $(READY)  ## docs/methods.md and docs/schemes.md, the pages of all methods, from their metadata
+	$(BIN)/python -m docs.pages
 
 bench: $(READY)  ## the measured tables of the README, into results/
 	mkdir -p results

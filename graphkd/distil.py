@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import nn
 
-    from graphkd.core.fit import OptimizerFactory
+    from graphkd.core.fit import OptimizerFactory, SchedulerFactory
 
 CATALOGUE = Catalogue("graphkd.losses", "graphkd.schemes", "graphkd.gnn")
 
@@ -47,6 +47,8 @@ def distil(
     call: Any = None,
     epochs: int | None = None,
     optimizer: OptimizerFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
+    clip: float | None = None,
     patience: int | None = None,
     metric_every: int | None = None,
     seed: int = 0,
@@ -67,9 +69,9 @@ def distil(
     data: one graph, or a loader of batches, which say their nodes as ``n_id``. task: what is predicted, by default
     ``NodeClassification()``. hidden: path of the hidden layer that losses read, one for all, a pair (student, teacher),
     or with several teachers one more each. call: ``call(model, batch)`` in place of the call by name, likewise.
-    epochs, optimizer, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every stage; by
-    default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4). The epoch is that of the best
-    validation where the data have validation rows. checkpoint: a folder that keeps finished stages and states;
+    epochs, optimizer, scheduler, clip, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every
+    stage; by default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4). The epoch is the
+    best on validation rows, where the data have some. checkpoint: a folder that keeps finished stages and states;
     ``resume=True`` goes on in it and ends with the same bits. settings: the method's hyper-parameters and its needs.
 
     Raises ValueError where something that the method needs is missing, and says how to give it; TypeError for a setting
@@ -92,6 +94,8 @@ def distil(
         call=call,
         epochs=epochs,
         optimizer=optimizer,
+        scheduler=scheduler,
+        clip=clip,
         patience=patience,
         metric_every=metric_every,
         seed=seed,

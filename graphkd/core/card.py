@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.clients import Clients
 from graphkd.core.fingerprint import fingerprint, graph_fingerprint, model_fingerprint
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen
@@ -33,20 +35,26 @@ def described(value: Any) -> Any:
     """A value in plain form: numbers and text as they are, modules, tensors and data by their fingerprint."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, Loss):
-        return [f"{weight:g} * {part!r}" for weight, part in value.parts()]
-    if isinstance(value, nn.Module):
-        return f"{type(value).__name__} {model_fingerprint(value)[:12]}"
-    if isinstance(value, Frozen):
-        members = getattr(value, "members", None) or [value.model]
-        return f"{type(value).__name__} of {', '.join(str(described(member)) for member in members)}"
+    if isinstance(value, (nn.Module, Frozen)):
+        return _described_model(value)
     if isinstance(value, Tensor):
         return f"tensor {tuple(value.shape)} {fingerprint(value)[:12]}"
     if isinstance(value, (list, tuple)):
         return [described(entry) for entry in value]
+    if isinstance(value, Clients):
+        return {"clients": described(value.data), "students": [architecture(model) for model in value.students or ()]}
     if names(value) is None and callable(value):
         return getattr(value, "__name__", type(value).__name__)
     return described_data(value)
+
+
+def _described_model(value: nn.Module | Frozen) -> Any:
+    if isinstance(value, Loss):
+        return [f"{weight:g} * {part!r}" for weight, part in value.parts()]
+    if isinstance(value, nn.Module):
+        return f"{type(value).__name__} {model_fingerprint(value)[:12]}"
+    members = getattr(value, "members", None) or [value.model]
+    return f"{type(value).__name__} of {', '.join(str(described(member)) for member in members)}"
 
 
 def architecture(model: Any) -> str | None:
@@ -59,7 +67,8 @@ def architecture(model: Any) -> str | None:
 def described_data(data: Any) -> str:
     """What tells one graph or loader from another; the type alone where its entries cannot be read without a pass."""
     try:
-        return f"{type(data).__name__} {graph_fingerprint(data, None)[:12]}"
+        found = fingerprint(data) if is_dataclass(data) else graph_fingerprint(data, None)
+        return f"{type(data).__name__} {found[:12]}"
     except (TypeError, ValueError):
         found = sorted(names(data) or ())
         return f"{type(data).__name__} {found}" if found else type(data).__name__

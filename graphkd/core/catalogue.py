@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from graphkd.core.method import Metadata, Method
+from graphkd.core.method import Metadata, Method, first_paragraph
 
 _DECORATED = re.compile(r'^@method\(\s*"', re.MULTILINE)
 _KNOWN = {each.name for each in fields(Metadata)}
@@ -102,6 +102,6 @@ def _row(decorator: ast.Call, function: ast.FunctionDef, module: str, path: Path
         return replace(first, name=name, settings={**settings, **given.get("preset", {})})
     if "loader" in given.get("cannot", {}):
         given["needs"] = (*given.get("needs", ()), "whole graph")
-    about = (ast.get_docstring(function) or "").partition("\n")[0]
+    about = first_paragraph(ast.get_docstring(function))
     known = {key: value for key, value in given.items() if key in _KNOWN}
     return Metadata(name=name, **known, settings=settings, ranges=given.get("space", {}), summary=about, module=module)

@@ -12,6 +12,7 @@ from torch import nn
 
 from graphkd.core.card import architecture, described, versions
 from graphkd.core.catalogue import Catalogue
+from graphkd.core.clients import Clients
 from graphkd.core.distilled import Distilled
 from graphkd.core.door import check_data, check_models, check_needs, check_refused
 from graphkd.core.loss import Loss
@@ -37,7 +38,7 @@ def distilled(
     device: torch.device | str | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
     settings: Mapping[str, Any] | None = None,
-    problem_type: type[Problem] = Problem,
+    problem_type: Callable[..., Problem] = Problem,
     **options: Any,
 ) -> Distilled:
     """Run a method on checked copies of what was given; ``options`` are those of ``fit`` that were asked for."""
@@ -48,7 +49,7 @@ def distilled(
     check_models(chosen, student, teachers)
     check_needs(chosen, own, hidden)
     check_refused(chosen, task, teachers, data, call)
-    data = task.prepare(data)
+    data = data.prepared(task, device) if isinstance(data, Clients) else task.prepare(data)
     check_data(chosen, data)
     given = problem_type(
         _moved(student, device),
@@ -67,10 +68,18 @@ def distilled(
     card = {name: _settings(value) if name == "settings" else described(value) for name, value in about.items()}
     card["student"] = architecture(given.student)
     model = run(own, card)
-    scores = task.scores(model, given.data, given.call_of(model))
+    scores = _scores(task, model, given)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     card |= {"model": type(model).__name__, "parameters": parameters, "task": task.kind, "options": _settings(asked)}
     return Distilled(model, scores, chosen.name, run.history, {**card, "versions": versions(), "scores": scores})
+
+
+def _scores(task: Any, model: nn.Module, given: Problem) -> dict[str, dict[str, float]]:
+    data, call = given.data, given.call_of(model)
+    found: dict[str, dict[str, float]] = (
+        data.scores(task, model, call) if isinstance(data, Clients) else task.scores(model, data, call)
+    )
+    return found
 
 
 def _chosen(method: Any, catalogue: Catalogue, settings: dict[str, Any]) -> tuple[Method, dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphkd.core.batches import first_batch
+from graphkd.core.clients import Clients
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.method import Method, lacks
 from graphkd.core.task import Task
@@ -57,6 +58,10 @@ def check_refused(chosen: Method, task: Task, teachers: Sequence[Any], data: Any
     """Raise ValueError that repeats the method's own reason for what it cannot take."""
     if chosen.family and task.kind not in chosen.tasks:
         raise ValueError(f"{chosen.name!r} is for {' and '.join(chosen.tasks)}: give such a 'task', got {task.kind!r}")
+    if "clients" in chosen.needs and not isinstance(data, Clients):
+        raise lacks(chosen, "clients")
+    if chosen.family and "clients" not in chosen.needs and isinstance(data, Clients):
+        raise ValueError(f"{chosen.name!r} learns from one graph or loader: give that as 'data', got Clients")
     given = {
         "loader": names(data) is None,
         "cached": any(isinstance(each, Cached) for each in teachers),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ _BLOCK = 1 << 22  # entries of a tensor that are brought to the CPU at a time
 
 
 def fingerprint(value: Any) -> str:
-    """Sha256 of a tensor's dtype, shape and values, of a number, a text, or of lists, tuples and mappings of such.
+    """Sha256 of a tensor's dtype, shape and values, of a number, a text, or of lists, mappings, dataclasses of such.
 
     Neither the device nor the order of a mapping counts. About a second per gigabyte; TypeError for anything else.
     """
@@ -68,6 +69,8 @@ def _update(hasher: Any, value: Any) -> None:
         for name in sorted(value):
             _update(hasher, name)
             _update(hasher, value[name])
+    elif is_dataclass(value) and not isinstance(value, type):
+        _update(hasher, {each.name: getattr(value, each.name) for each in fields(value)})
     elif isinstance(value, (list, tuple)):
         hasher.update(f"list {len(value)};".encode())
         for part in value:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -19,12 +18,13 @@ from torch import Tensor, nn
 
 from graphkd.core import checkpoint as files
 from graphkd.core.denormals import flushed_denormals
-from graphkd.core.processes import copy_buffers, gather_objects, share
+from graphkd.core.processes import copy_buffers, default_fabric, gather_objects, share
 from graphkd.core.progress import Progress, Shown
 from graphkd.core.rng import rng_state, seeded, set_rng_state
 from graphkd.core.view import Batch, names
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+SchedulerFactory = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
 _ADAM = partial(torch.optim.Adam, lr=1e-2)
 Metric = Callable[[nn.Module], float | Mapping[str, float]]
 _log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ def fit(
     *,
     epochs: int,
     optimizer: OptimizerFactory = _ADAM,
+    scheduler: SchedulerFactory | None = None,
+    clip: float | None = None,
     metric: Metric | None = None,
     metric_every: int = 1,
     serve: Callable[[Any], nn.Module] | None = None,
@@ -54,6 +56,7 @@ def fit(
     data: one batch (full-batch training, a step an epoch) or an iterable of batches, gone through once an epoch; of
     several processes each takes its share (``processes.share``), and a step averages their gradients.
     optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.
+    scheduler: optimiser -> learning-rate scheduler, which takes a step an epoch. clip: the largest norm of a gradient.
     metric: student -> float, higher is better, called after every epoch, or every ``metric_every``-th and the last, in
     eval mode without gradients; the best epoch's weights are restored (of equals the latest) and ``patience`` epochs
     without a best end the run. It may return several by name: the first chooses, a best of any counts for patience.
@@ -78,6 +81,7 @@ def fit(
         ("metric_every", metric_every, 1),
         ("patience", patience, 1),
         ("save_every", save_every, 1),
+        ("clip", clip, 0),
     ):
         if value is not None and value < least:
             raise ValueError(f"'{name}' must be at least {least}, got {value}")
@@ -87,10 +91,10 @@ def fit(
     if resume and folder is None:
         raise ValueError("'resume' needs the folder of the run: give 'checkpoint', got None")
     student: nn.Module = getattr(trainable, "student", trainable)
-    fabric = fabric or default_fabric(student)
+    fabric = fabric or default_fabric(next((p.device for p in student.parameters()), torch.device("cpu")))
     fabric.launch()
     with seeded(seed + fabric.global_rank), flushed_denormals():  # no two processes drop out the same units
-        run = _Run(trainable, student, data, optimizer, fabric, Progress(seed), serve)
+        run = _Run(trainable, student, data, optimizer, fabric, Progress(seed), serve, scheduler, clip)
         if resume and folder is not None:
             run.load(folder / "last.pt")
         run.train(epochs, metric, metric_every, patience, folder, save_every, log, progress, title)
@@ -111,14 +115,18 @@ class _Run:
         optimizer: OptimizerFactory,
         fabric: Fabric,
         progress: Progress,
-        serve: Callable[[Any], nn.Module] | None = None,
+        serve: Callable[[Any], nn.Module] | None,
+        scheduler: SchedulerFactory | None,
+        clip: float | None,
     ) -> None:
-        self.serve = serve or (lambda student: student)
+        self.serve, self.clip = serve or (lambda student: student), clip
         self.plain, self.student, self.data, self.fabric, self.progress = trainable, student, data, fabric, progress
         parameters = [p for p in trainable.parameters() if p.requires_grad]
         if not parameters:
             raise ValueError(f"'trainable' must have parameters to train, {type(trainable).__name__} has none")
-        self.trainable, self.optimizer = self.fabric.setup(trainable, _over(optimizer(parameters), parameters))
+        plain = _over(optimizer(parameters), parameters)
+        self.scheduler = None if scheduler is None else scheduler(plain)
+        self.trainable, self.optimizer = self.fabric.setup(trainable, plain)
 
     def train(
         self,
@@ -175,11 +183,11 @@ class _Run:
         sums: dict[str, list[Tensor]] = {}
         for batch in batches(self.progress.epoch):
             loss, terms = self.trainable(batch)
-            self.optimizer.zero_grad()
-            self.fabric.backward(loss)
-            self.optimizer.step()
+            self._step(loss)
             for name, value in (("loss", loss.detach()), *terms.items()):
                 sums.setdefault(name, []).append(value)
+        if self.scheduler is not None:
+            self.scheduler.step()
         if not sums:
             raise ValueError("'data' must give at least one batch an epoch, got none; a generator ends after one epoch")
         found = {name: torch.stack(values).double().flatten().tolist() for name, values in sums.items()}
@@ -187,6 +195,14 @@ class _Run:
         if not math.isfinite(report["loss"]):
             raise ValueError(f"the loss must stay finite, got at epoch {self.progress.epoch + 1}: {report}")
         return report
+
+    def _step(self, loss: Tensor) -> None:
+        """One step of the optimiser."""
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if self.clip is not None:
+            self.fabric.clip_gradients(self.trainable, self.optimizer, max_norm=self.clip)
+        self.optimizer.step()
 
     @torch.no_grad()
     def _measure(self, metric: Metric) -> dict[str, float]:
@@ -216,6 +232,8 @@ class _Run:
         if self.fabric.is_global_zero:
             state = {"trainable": self.plain.state_dict(), "optimizer": self.optimizer.state_dict(), "rng": rng}
             state |= {"other_rngs": others, "progress": asdict(self.progress)}
+            if self.scheduler is not None:
+                state |= {"scheduler": self.scheduler.state_dict()}
             if hasattr(self.data, "state_dict"):
                 state |= {"data": self.data.state_dict()}
             files.save(state, folder / "last.pt")
@@ -239,6 +257,8 @@ class _Run:
             )
         self.plain.load_state_dict(state["trainable"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
         if "data" in state:
             self.data.load_state_dict(state["data"])
         rngs = [state["rng"], *state.get("other_rngs", ())]
@@ -266,14 +286,3 @@ def _means(reports: list[dict[str, list[float]]]) -> dict[str, float]:
         for name, values in report.items():
             found.setdefault(name, []).extend(values)
     return {name: fmean(values) for name, values in found.items()}
-
-
-def default_fabric(student: nn.Module) -> Fabric:
-    """Make the Fabric of the student's device, under ``torchrun`` that of all its processes."""
-    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
-        world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-        if world > 1:
-            return Fabric(devices=local, num_nodes=world // local)
-    device = next((p.device for p in student.parameters()), torch.device("cpu"))
-    devices: Any = [device.index or 0] if device.type == "cuda" else 1
-    return Fabric(accelerator=device.type, devices=devices)

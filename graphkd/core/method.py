@@ -25,7 +25,13 @@ NEEDS: Mapping[str, tuple[str, str]] = {
         "layers=('convs.0', 'convs.1'), paths of both models or (student, teacher) pairs of paths",
     ),
     "feature student": ("a student that reads features alone", "student=MLP([F, 128, C])"),
+    "candidates": ("students to choose from", "candidates=[one, other]"),
     "modality": ("another kind of input of the same nodes", "modality=tensor of shape (N, F)"),
+    "sources": (
+        "the source domain of every node",
+        "sources=tensor of shape (N,): the place of its teacher in the list of teachers, -1 for nodes of the target",
+    ),
+    "other_teacher": ("a teacher of another task", "other_teacher=model"),
 }
 
 
@@ -118,7 +124,7 @@ def method(
             teacher=teacher,
             settings=settings_of(function),
             ranges=space or {},
-            summary=(inspect.getdoc(function) or "").partition("\n")[0],
+            summary=first_paragraph(inspect.getdoc(function)),
             module=function.__module__,
             function=function,
         )
@@ -149,6 +155,11 @@ def settings_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Hyper-parameters of a method's function and their defaults: its keyword-only parameters that have one."""
     found = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+
+
+def first_paragraph(text: str | None) -> str:
+    """The first paragraph of a docstring, in one line: what a method does, and when to choose it."""
+    return " ".join((text or "").partition("\n\n")[0].split())
 
 
 def as_method(given: Any) -> Method:

@@ -24,9 +24,10 @@ def reset_parameters(model: nn.Module) -> None:
         if reset is not None:
             reset()
         elif any(True for _ in module.parameters(recurse=False)) and not _is_reset_above(model, path):
+            place = repr(path) if path else "the top"
             raise ValueError(
-                f"{type(module).__name__} at {repr(path) if path else 'the top'} has parameters but no 'reset_parameters', so it "
-                "cannot be made anew: give it one, or give 'student' as a factory, student=lambda: Model(...)"
+                f"{type(module).__name__} at {place} has parameters but no 'reset_parameters', so it cannot be made "
+                "anew: give it one, or give 'student' as a factory, student=lambda: Model(...)"
             )
 
 

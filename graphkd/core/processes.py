@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning_fabric import is_wrapped
+from lightning_fabric import Fabric, is_wrapped
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 
@@ -134,3 +135,13 @@ class _Share:
 
     def __len__(self) -> int:
         return -(-len(self.sampler) // self.world)  # type: ignore[arg-type]
+
+
+def default_fabric(device: torch.device) -> Fabric:
+    """Make the Fabric of a device, under ``torchrun`` that of all its processes."""
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+        if world > 1:
+            return Fabric(devices=local, num_nodes=world // local)
+    devices: Any = [device.index or 0] if device.type == "cuda" else 1
+    return Fabric(accelerator=device.type, devices=devices)

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from graphkd.core import checkpoint as files
 from graphkd.core.card import difference, is_plain
-from graphkd.core.fit import default_fabric, fit
+from graphkd.core.clients import Clients
+from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.method import Method
 from graphkd.core.problem import Problem
+from graphkd.core.processes import default_fabric
 from graphkd.core.rng import rng_state, seeded, set_rng_state
 
 EPOCHS, LR, WEIGHT_DECAY = 200, 0.01, 5e-4  # where neither the user nor the paper says otherwise
@@ -42,7 +44,8 @@ class Run:
     ) -> None:
         self.method, self.problem, self.folder, self.resume, self.log = method, problem, folder, resume, log
         self.asked = dict(asked)
-        self.fabric = self.asked.pop("fabric", None)
+        self.fabric = self.asked.pop("fabric", None) or default_fabric(problem.device)
+        self.fabric.launch()
         self.names: list[str] = []  # of stages and of what is made once, as they came
         self.trained: list[str] = []  # the stages that this process trained
         self.history: list[dict[str, Any]] = []  # reports of all epochs
@@ -94,6 +97,8 @@ class Run:
     def _parts(self, settings: Mapping[str, Any]) -> dict[str, nn.Module]:
         """All modules that the run may train: the student, as it is and as it came, and those among the settings."""
         found = {"student": self.problem.student, "start": self.problem.start}
+        if isinstance(self.problem.data, Clients):
+            found |= {f"client {place}": each for place, each in enumerate(self.problem.data.students or ())}
         for name, value in settings.items():
             several = value if isinstance(value, (list, tuple)) else [value]
             found |= {f"{name}.{place}": each for place, each in enumerate(several)}
@@ -156,7 +161,6 @@ class Run:
             if self.log is not None:
                 self.log(self._stage_history[-1])
 
-        self.fabric = self.fabric or default_fabric(getattr(trainable, "student", trainable))
         try:
             fit(trainable, data, fabric=self.fabric, checkpoint=folder, resume=going_on, log=log, title=name, **options)
         finally:
@@ -209,7 +213,7 @@ class Run:
         problem, task = self.problem, self.problem.task
         if choose and task.has("val", problem.data):
             first = self.problem.call_of
-            found["metric"] = lambda model: task.score(model, problem.data, "val", first(model))
+            found.setdefault("metric", lambda model: task.progress(model, problem.data, first(model)))
             found["serve"] = serve
         else:
             found.pop("patience", None)
@@ -253,11 +257,11 @@ class Run:
 
     # ------------------------------------------------------------------ processes
     def _is_first(self) -> bool:
-        return self.fabric is None or bool(self.fabric.is_global_zero)
+        return bool(self.fabric.is_global_zero)
 
     def _shared(self, make: Callable[[], Any]) -> Any:
         """What the first process makes, given to all."""
-        if self.fabric is None or self.fabric.world_size == 1:
+        if self.fabric.world_size == 1:
             return make()
         return self.fabric.broadcast(make() if self._is_first() else None)
 

@@ -17,11 +17,12 @@ class Task(ABC):
     """What is predicted: which entries of the data are labels and splits, the losses that fit, and the metric.
 
     kind: the name by which methods say which tasks they serve. labelled: the batch entry that selects the rows whose
-    labels are learnt, for ``where=`` of a loss.
+    labels are learnt, for ``where=`` of a loss. lower_is_better: names of scores that are errors.
     """
 
     kind: ClassVar[str]
     labelled: ClassVar[str]
+    lower_is_better: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def prepare(self, data: Any) -> Any:
@@ -42,6 +43,11 @@ class Task(ABC):
     @abstractmethod
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
         """Measure a model; the first value chooses epochs, higher is better."""
+
+    def progress(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, float]:
+        """Measure a model on validation rows by the scores of which higher is better; the first chooses epochs."""
+        found = self.score(model, data, "val", call)
+        return {name: value for name, value in found.items() if name not in self.lower_is_better}
 
     @abstractmethod
     def targets(self, batch: Any) -> Tensor:

@@ -200,6 +200,8 @@ class Cached(Frozen):
         held = names(self.data)
         if held is None:  # a loader
             return False
+        if self.call is None:  # labels and masks, which a task may give another form, do not change the view
+            held = [name for name in held if name in self._viewer._wanted]
         held = [name for name in held if name != "n_id" and isinstance(self.data[name], Tensor)]
         if not all(name in batch for name in held):
             return False

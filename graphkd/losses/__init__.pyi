@@ -1,6 +1,7 @@
 from ._adversarial import discrimination, fooling
 from .features.ab import AB, activation_boundaries
 from .features.at import AT, attention_transfer
+from .features.feature_adversary import FeatureAdversary
 from .features.feature_distance import FeatureDistance, feature_distance
 from .features.fitnet import FitNet, fitnet
 from .features.fsp import FSP, flow, fsp
@@ -38,10 +39,13 @@ from .regression.attentive_imitation import (
     AttentiveImitation,
     attentive_hint,
     attentive_imitation,
+    error_range,
     imitation_weights,
 )
+from .regression.cakd import CAKD
 from .regression.disagreement import disagreement
 from .regression.outlier_rejection import OutlierRejection, is_inlier, outlier_rejection
+from .regression.squared_error import SquaredError, squared_error
 from .regression.teacher_bounded import TeacherBounded, bounded_error, is_bounded, smooth_l1, teacher_bounded
 from .relations.cc import CC, adjacent_correlation, correlation_congruence
 from .relations.cirkd import CIRKD, CIRKDMemory, cirkd, cirkd_memory
@@ -78,6 +82,7 @@ __all__ = [
     "AB",
     "AT",
     "BCE",
+    "CAKD",
     "CC",
     "CE",
     "CIRKD",
@@ -120,6 +125,7 @@ __all__ = [
     "ConfidenceWeighted",
     "Consistency",
     "DarkRank",
+    "FeatureAdversary",
     "FeatureDistance",
     "FitNet",
     "GuardedKL",
@@ -149,6 +155,7 @@ __all__ = [
     "SoftCE",
     "SoftLabelDistance",
     "SoftLabels",
+    "SquaredError",
     "SupervisedPKT",
     "TeacherBounded",
     "TripletOrder",
@@ -185,6 +192,7 @@ __all__ = [
     "dkd",
     "earth_movers_distance",
     "edge_map",
+    "error_range",
     "factor_transfer",
     "feature_distance",
     "fitnet",
@@ -241,6 +249,7 @@ __all__ = [
     "soft_cross_entropy",
     "soft_label_distance",
     "softmax_regression",
+    "squared_error",
     "srrl",
     "supervised_pkt",
     "survey_objective",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 Layer = str | tuple[str, str]  # a path in both models, or one of the student and one of the teacher
 
 
-def layer_taps(method: str, layers: Sequence[Layer] | None) -> dict[str, Layer]:
-    """Name the taps of two layers, ``hidden_0`` and ``hidden_1``; ValueError where they are not given."""
-    if layers is None or isinstance(layers, str) or len(layers) != 2:
+def layer_taps(method: str, layers: Sequence[Layer]) -> dict[str, Layer]:
+    """Name the taps of two layers, ``hidden_0`` and ``hidden_1``; ValueError where they are not two."""
+    if isinstance(layers, str) or len(layers) != 2:
         raise ValueError(
             f"{method!r} needs 'layers', 2 paths of sub-modules or (student path, teacher path) pairs, got {layers!r}: "
             f'give graphkd.distil({method!r}, student, teacher, data, layers=("convs.0", "convs.1"))'

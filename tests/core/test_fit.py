@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from graphkd import Cached, Distiller, fit, load
+from graphkd.core import checkpoint
 from graphkd.core.rng import rng_state, seeded, set_rng_state
 from graphkd.losses import CE, KL
 from graphkd.tasks import accuracy
@@ -219,7 +221,7 @@ def test_wrong_arguments_are_named(tmp_path):
     for options, message in cases:
         with pytest.raises(ValueError, match=message):
             fit(task(gcn(1)), data, **options)
-    with pytest.raises(ValueError, match=r"'task' must have parameters to train, Distiller has none"):
+    with pytest.raises(ValueError, match=r"'trainable' must have parameters to train, Distiller has none"):
         fit(Distiller(torch.nn.Identity(), losses=HARD, call=lambda m, batch: batch.x), data, epochs=1)
     with pytest.raises(ValueError, match=r"'data' must give at least one batch an epoch, got none"):
         fit(task(gcn(1)), iter([data]), epochs=2)
@@ -270,3 +272,33 @@ def test_data_with_a_state_is_resumed_with_the_run(tmp_path):
 def test_a_bar_is_shown_when_asked_for(capsys):
     fit(Distiller(gcn(1), losses=HARD), graph(), epochs=2, progress=True)
     assert "2/2" in capsys.readouterr().err
+
+
+def test_a_scheduler_steps_every_epoch_and_resumes(tmp_path):
+    def rates(epochs: int, **options) -> nn.Module:
+        schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.1)
+        adam = partial(torch.optim.Adam, lr=0.01)
+        task = Distiller(gcn(1), losses=CE(where="train_mask"))
+        return fit(task, graph(), epochs=epochs, optimizer=adam, scheduler=schedule, **options)
+
+    whole = rates(6)
+    rates(3, checkpoint=tmp_path)
+    assert checkpoint.load(tmp_path / "last.pt")["scheduler"]["last_epoch"] == 3
+    again = rates(6, checkpoint=tmp_path, resume=True)
+    pairs = zip(whole.state_dict().values(), again.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    plain = fit(Distiller(gcn(1), losses=CE(where="train_mask")), graph(), epochs=6)
+    assert not torch.equal(plain.convs[0].bias, whole.convs[0].bias)
+
+
+def test_gradients_are_clipped():
+    def moved(**options) -> float:
+        model = gcn(1)
+        before = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+        sgd = partial(torch.optim.SGD, lr=1.0)
+        fit(Distiller(model, losses=100 * CE(where="train_mask")), graph(), epochs=1, optimizer=sgd, **options)
+        after = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+        return float((after - before).norm())
+
+    assert moved(clip=0.1) == pytest.approx(0.1, rel=1e-4)
+    assert moved() > 1

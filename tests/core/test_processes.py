@@ -214,9 +214,20 @@ def test_under_torchrun_all_processes_are_the_default(monkeypatch):
         seen.update(options)
         raise Told
 
-    monkeypatch.setattr("graphkd.core.fit.Fabric", fabric)
+    monkeypatch.setattr("graphkd.core.processes.Fabric", fabric)
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(Told):
         fit(Distiller(gcn(1), losses=CE()), graph(), epochs=1)
     assert seen == {"devices": 4, "num_nodes": 2}
+
+
+# ---------------------------------------------------------------- distil
+def test_a_run_is_one_run_in_two_processes(found, folder):
+    """What is made once is the first's, the first alone writes, and a resumed run is read by all."""
+    one, other = (rank["distilled"] for rank in found)
+    assert same(one["weights"], other["weights"])
+    assert same(one["weights"], one["again"])
+    assert same(one["weights"], other["again"])
+    assert (one["made"], other["made"]) == (1, 0)
+    assert load(folder / "run" / "once" / "chosen.pt").tolist() == [0, 7]

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch_geometric.loader import RandomNodeLoader
 
-from graphkd import Distiller, fit, save
+from graphkd import Distiller, distil, fit, save
+from graphkd.core.batches import changed
 from graphkd.core.processes import gather_rows
 from graphkd.losses import CE, GCRD, GSP, KL
 from tests.core.models import CLASSES, FEATURES, graph
@@ -130,6 +131,28 @@ def from_a_loader(fabric: Fabric, epochs: int, folder: Path | None = None, **opt
     return {"nodes": module.nodes, "weights": found.state_dict(), "logged": logged}
 
 
+def distilled(rank: int, folder: Path) -> dict[str, Any]:
+    """A run of two stages and of something made once, then the same again from its folder."""
+    made: list[int] = []
+
+    def method(problem: Any) -> nn.Module:
+        chosen = problem.once("chosen", lambda: made.append(rank) or torch.tensor([rank, 7]))
+        weight = float(chosen[1]) / 7
+        first = problem.train(problem.distiller(problem.student, None, weight * problem.supervised()), "labels")
+        return problem.train(problem.distiller(problem.twin(first), problem.teacher, problem.soft(2.0)), "soft")
+
+    def run(**options: Any) -> Any:
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(FEATURES, 8), nn.Dropout(0.5), nn.Linear(8, CLASSES))
+        call = lambda model, batch: model(batch["x"])  # noqa: E731
+        parts = [changed(graph(), n_id=torch.arange(30)) for _ in range(2)]
+        options |= {"checkpoint": folder, "call": call, "epochs": 3, "progress": False}
+        return distil(method, model, model, parts, **options)
+
+    one, other = run(), run(resume=True)
+    return {"weights": one.model.state_dict(), "again": other.model.state_dict(), "made": len(made)}
+
+
 def not_finite(rank: int, fabric: Fabric) -> str:
     """A loss that one process alone sees diverge."""
     bad = batch(torch.arange(6) + 6 * rank)
@@ -160,6 +183,7 @@ def main(folder: Path) -> None:
         "whole": run(epochs=4),
         "not_finite": not_finite(rank, fabric),
     }
+    found["distilled"] = distilled(rank, folder / "run")
     shared = partial(from_a_loader, fabric, folder=folder / "shared")
     shared(epochs=2)
     found["resumed"] = shared(epochs=4, resume=True)

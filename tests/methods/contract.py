@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from graphkd import Cached, Ensemble
+from graphkd import Cached, Clients, Ensemble
 from graphkd.core import checkpoint
 from graphkd.core.method import Metadata
 from tests.methods import scene
@@ -58,7 +58,7 @@ def is_untouched(now: Any, before: Any) -> bool:
     if isinstance(now, nn.Module):
         modes = [module.training for module in now.modules()] == [module.training for module in before.modules()]
         return modes and same(now.state_dict(), before.state_dict())
-    if isinstance(now, (list, tuple)):
+    if isinstance(now, (list, tuple, Clients)):
         return all(is_untouched(one, other) for one, other in zip(now, before, strict=True))
     if hasattr(now, "keys") and callable(now.keys):
         entries = list(now.keys())
@@ -114,6 +114,8 @@ def takes_calls(row: Metadata) -> None:
     wrap = lambda model: [wrap(each) for each in model] if isinstance(model, list) else model and scene.Odd(model)  # noqa: E731
     odd = {**given, "student": wrap(given["student"]), "teacher": wrap(given["teacher"]), "call": scene.call}
     odd["hidden"] = f"inner.{given['hidden']}"
+    if "candidates" in odd:
+        odd["candidates"] = wrap(odd["candidates"])
     if "layers" in odd:
         odd["layers"] = tuple(f"inner.{path}" for path in odd["layers"])
     found = scene.run(row, odd)
@@ -121,11 +123,20 @@ def takes_calls(row: Metadata) -> None:
         torch.testing.assert_close(one, other)
 
 
+def another(model: nn.Module) -> nn.Module:
+    """A model of this kind with other weights."""
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(0.9)
+    return other
+
+
 def takes_teachers(row: Metadata, kind: str) -> None:
     """A ``Cached`` or an ``Ensemble`` in the place of every module."""
     given = scene.arguments(row)
     data = given["data"]
-    make = {"cached": lambda model: Cached(model, data), "ensemble": lambda model: Ensemble([model, scene.trained(7)])}
+    make = {"cached": lambda model: Cached(model, data), "ensemble": lambda model: Ensemble([model, another(model)])}
     teacher = given["teacher"]
     changed = [make[kind](each) for each in teacher] if isinstance(teacher, list) else make[kind](teacher)
     assert not scene.run(row, given, teacher=changed).model.training

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GCN
+from torch_geometric.nn import GCN, MLP
 from torch_geometric.utils import subgraph
 
 import graphkd
+from graphkd import Clients
 from graphkd.core.method import Metadata
 
 NODES, FEATURES, CLASSES, BATCHES = 48, 8, 3, 3
@@ -31,12 +32,14 @@ def graph(seed: int = 0) -> Data:
     return Data(x=x, edge_index=torch.cat([edges, edges.flip(0)], dim=1), y=y, **masks)
 
 
-def parts(data: Data) -> list[Data]:
-    """The graph as three batches that say their nodes."""
+def parts(data: Data | Clients) -> Any:
+    """The graph, or that of each client, as three batches that say their nodes."""
+    if isinstance(data, Clients):
+        return Clients([parts(own) for own in data])
     found = []
     for n_id in torch.arange(data.num_nodes).chunk(BATCHES):
         edges, _ = subgraph(n_id, data.edge_index, relabel_nodes=True, num_nodes=data.num_nodes)
-        rows = {name: data[name][n_id] for name in data.keys() if name != "edge_index"}  # noqa: SIM118 - PyG Data
+        rows = {name: data[name][n_id] for name in data.keys() if name not in ("edge_index", "n_id")}  # noqa: SIM118
         found.append(Data(**rows, edge_index=edges, n_id=n_id))
     return found
 
@@ -51,23 +54,25 @@ class Odd(nn.Module):
     def forward(self, features: Tensor, links: Tensor) -> Tensor:
         return self.inner(features, links)
 
-    def reset_parameters(self) -> None:
-        self.inner.reset_parameters()
-
 
 def call(model: nn.Module, batch: Any) -> Any:
     """How an ``Odd`` model is called."""
-    return model(batch["x"], batch["edge_index"])
+    return model(batch["x"], batch["edge_index"] if "edge_index" in batch else None)
 
 
-def gcn(seed: int, width: int, dropout: float = 0.1) -> nn.Module:
+def gcn(seed: int, width: int, dropout: float = 0.1, layers: int = 2) -> nn.Module:
     torch.manual_seed(seed)
-    return GCN(FEATURES, width, 2, CLASSES, dropout=dropout)
+    return GCN(FEATURES, width, layers, CLASSES, dropout=dropout)
 
 
-def trained(seed: int, width: int = 12) -> nn.Module:
+def mlp(seed: int, width: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return MLP([FEATURES, width, CLASSES], norm=None, dropout=0.1)
+
+
+def trained(seed: int, width: int = 12, layers: int = 2) -> nn.Module:
     """A teacher of a few epochs."""
-    model = gcn(seed, width, dropout=0.0)
+    model = gcn(seed, width, dropout=0.0, layers=layers)
     return graphkd.distil("none", model, None, graph(), epochs=20, seed=seed, progress=False).model
 
 
@@ -78,8 +83,18 @@ GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
     "whole graph": dict,
     "teachers": lambda: {"teacher": [trained(1), trained(2), trained(3)]},
     "domains": lambda: {"domains": torch.arange(NODES) % 3},
+    "candidates": lambda: {"candidates": [gcn(5, 8), gcn(6, 12), gcn(7, 16)]},
     "modality": lambda: {"modality": torch.randn(NODES, 5, generator=torch.Generator().manual_seed(4))},
-    "layers": lambda: {"layers": ("convs.0", "convs.1")},
+    "clients": lambda: {"data": Clients(parts(graph())), "teacher": None, "rounds": 2},
+    "public": lambda: {"public": graph(seed=1)},
+    "layers": lambda: {
+        "student": gcn(5, 12, layers=3),
+        "teacher": trained(1, layers=3),
+        "layers": ("convs.0", "convs.1"),  # of one width
+    },
+    "sources": lambda: {"sources": torch.arange(NODES) % 4 - 1},
+    "feature student": lambda: {"student": mlp(5, 12)},
+    "other_teacher": lambda: {"other_teacher": trained(4)},
 }
 
 

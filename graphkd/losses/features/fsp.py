@@ -67,8 +67,14 @@ class FSP(Loss):
         return fsp(student, teacher, reduction=self.reduction)
 
 
-@method("fsp", family="features", paper="Yim et al., CVPR 2017")
-def fsp_method(problem: Problem, *, weight: float = 50.0, layers: Sequence[Layer] | None = None) -> nn.Module:
+@method(
+    "fsp",
+    family="features",
+    paper="Yim et al., CVPR 2017",
+    needs=("layers",),
+    cannot={"ensemble": "its layers must be as wide as the student's, and members' layers stand side by side"},
+)
+def fsp_method(problem: Problem, *, layers: Sequence[Layer], weight: float = 50.0) -> nn.Module:
     """Match how two layers go together in a first stage, then learn the labels alone.
 
     Choose it where both models have two layers of equal widths and a good start is what the student lacks. ``layers``:

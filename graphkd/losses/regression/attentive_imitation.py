@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_rows, check_same_shape
+from graphkd.losses._projector import projector
 from graphkd.losses.regression._errors import check_outputs, check_targets, row_mean, squared_errors
 
 
@@ -90,7 +93,8 @@ class AttentiveHint(Loss):
     """Attentive hint training, the first stage of ``AttentiveImitation``. Saputra et al., ICCV 2019, arXiv:1908.00858.
 
     mean_i w_i |x_i - z_i|^2 of hidden features x of the student and z of the teacher, (N, d), and the weights that the
-    teacher's outputs (N, k) earn against y. ``on`` names the features, then the outputs.
+    teacher's outputs (N, k) earn against y. ``on`` names the features, then the outputs. With both widths given a
+    linear map d_s -> d_t trains with the student; without, the widths must agree.
     """
 
     on = ("hidden", "logits")
@@ -98,6 +102,8 @@ class AttentiveHint(Loss):
 
     def __init__(
         self,
+        student_width: int | None = None,
+        teacher_width: int | None = None,
         *,
         error_range: tuple[float, float] | None = None,
         on: tuple[str, str] | None = None,
@@ -105,7 +111,63 @@ class AttentiveHint(Loss):
     ) -> None:
         super().__init__(on=on, where=where)
         self.error_range = error_range
+        self.projector = projector(student_width, teacher_width)
 
     def forward(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], *, y: Tensor) -> Tensor:
         """See the class."""
-        return attentive_hint(student[0], *teacher, y, error_range=self.error_range)
+        return attentive_hint(self.projector(student[0]), *teacher, y, error_range=self.error_range)
+
+
+def error_range(teacher: Tensor, y: Tensor) -> tuple[float, float]:
+    """Find the least and the largest squared error of a teacher over rows: (N, k), (N, k)."""
+    errors = squared_errors(teacher, y)
+    if not errors.numel():
+        raise ValueError("there must be a labelled row for the teacher to be right about, got none")
+    return float(errors.min()), float(errors.max())
+
+
+def _known_range(problem: Problem) -> tuple[float, float]:
+    """The range of the teacher's errors on labelled rows."""
+    shown, rows = problem.view_of(problem.teacher), problem.labelled_nodes
+    y = problem.targets[rows].to(shown.device)
+    return error_range(shown[rows.to(shown.device)], y.reshape(y.size(0), -1))
+
+
+@method(
+    "attentive_imitation",
+    family="regression",
+    paper="Saputra et al., ICCV 2019",
+    arxiv="1908.00858",
+    tasks=("regression",),
+    space={"alpha": (0.02, 0.98)},
+)
+def attentive_imitation_method(problem: Problem, *, alpha: float = 0.5) -> Loss:
+    """Learn numbers, and the teacher's as far as it is right about a row.
+
+    Choose it for ratings and other numbers, where the teacher errs much on some rows: those teach by their label. How
+    far it is right is measured between its least and its largest error on labelled rows.
+    """
+    return 1.0 * AttentiveImitation(alpha, error_range=_known_range(problem), where=problem.labelled)
+
+
+@method(
+    "attentive_hint",
+    family="regression",
+    paper="Saputra et al., ICCV 2019",
+    arxiv="1908.00858",
+    tasks=("regression",),
+    needs=("hidden",),
+    space={"alpha": (0.02, 0.98)},
+)
+def attentive_hint_method(problem: Problem, *, alpha: float = 0.5) -> nn.Module:
+    """Learn hidden rows in a first stage, then answers, both as far as the teacher is right about a row.
+
+    Choose it over ``attentive_imitation`` where a good start is what the student lacks. Layers of two widths are joined
+    by a linear map. The first stage runs to its last epoch. Costs two trainings.
+    """
+    bounds, widths = _known_range(problem), problem.widths
+    joined = widths if widths[0] != widths[1] else (None, None)
+    hint = AttentiveHint(*joined, error_range=bounds, where=problem.labelled)
+    problem.train(problem.distiller(problem.student, problem.teacher, hint), "hint", choose=False)
+    loss = AttentiveImitation(alpha, error_range=bounds, where=problem.labelled)
+    return problem.train(problem.distiller(problem.student, problem.teacher, loss), "answers")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_same_shape
 from graphkd.losses.regression._errors import check_outputs, row_mean, squared_errors
 
@@ -33,6 +35,8 @@ class OutlierRejection(Loss):
     mean_i ([|t_i - y_i| <= threshold] |s_i - y_i|^2 + weight |r_i - t_i|^2); s and r are the student's heads for labels
     and for the teacher, ``on`` names both entries, in that order, and the teacher is read at the second; all (N, k).
     A restatement: the paper's exact formula was not at hand. The mean is over all rows, the rejected too.
+    head: makes r, and trains along, of the student's hidden rows after a ReLU, for a student without a second head;
+    ``on`` then names its answer and its hidden layer, and the teacher is read at the first.
     """
 
     on = ("logits", "imitation")
@@ -43,12 +47,37 @@ class OutlierRejection(Loss):
         threshold: float = 1.0,
         weight: float = 0.5,
         *,
+        head: nn.Module | None = None,
         on: tuple[str, str] | None = None,
         where: str | None = None,
     ) -> None:
-        super().__init__(on=on, where=where)
-        self.threshold, self.weight = threshold, weight
+        super().__init__(on=("logits", "hidden") if on is None and head is not None else on, where=where)
+        self.threshold, self.weight, self.head = threshold, weight, head
 
     def forward(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], *, y: Tensor) -> Tensor:
         """See the class."""
-        return outlier_rejection(*student, teacher[1], y, threshold=self.threshold, weight=self.weight)
+        output, other = student
+        if self.head is None:
+            return outlier_rejection(output, other, teacher[1], y, threshold=self.threshold, weight=self.weight)
+        imitation = self.head(other.relu())
+        return outlier_rejection(output, imitation, teacher[0], y, threshold=self.threshold, weight=self.weight)
+
+
+@method(
+    "outlier_rejection",
+    family="regression",
+    paper="Takamoto et al., MIPR 2020",
+    arxiv="2002.12597",
+    tasks=("regression",),
+    needs=("hidden",),
+)
+def outlier_rejection_method(problem: Problem, *, threshold: float = 2.0, weight: float = 0.5) -> Loss:
+    """Learn the labels that the teacher finds credible, and the teacher by a second head.
+
+    Choose it where labels are noisy numbers and the teacher is steadier than they are: a label further than
+    ``threshold`` from its answer teaches nothing. The second head, on the student's hidden layer, is not needed
+    afterwards. ``threshold`` is in the unit of the labels, and ours, for ratings of 1 to 5.
+    """
+    head = nn.Linear(problem.width_of(problem.student), problem.classes)
+    loss = OutlierRejection(threshold, weight, head=head, where=problem.labelled)
+    return 1.0 * loss

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.regression._errors import check_outputs, check_targets, row_mean, squared_errors
 
@@ -56,3 +58,13 @@ class TeacherBounded(Loss):
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
         """See the class."""
         return teacher_bounded(student, teacher, y, nu=self.nu, margin=self.margin)
+
+
+@method("teacher_bounded", family="regression", paper="Chen et al., NeurIPS 2017", tasks=("regression",))
+def teacher_bounded_method(problem: Problem, *, nu: float = 0.5, margin: float = 0.0) -> Loss:
+    """Learn numbers, the more where the student is worse than the teacher.
+
+    Choose it where the teacher's errors are a fair bound of what can be had, and its answers no target: it decides only
+    whether a row's squared error counts beside Huber's loss. The margin's value is not in the paper.
+    """
+    return 1.0 * TeacherBounded(nu, margin, where=problem.labelled)

@@ -148,9 +148,9 @@ class IRGEdgeTransform(Loss):
         return irg_edge_transform(student, teacher, scale=self.scale, constant=self.constant)
 
 
-@method("irg_transform", family="relations", paper="Liu et al., CVPR 2019")
+@method("irg_transform", family="relations", paper="Liu et al., CVPR 2019", needs=("layers",))
 def irg_transform_method(
-    problem: Problem, *, vertices: float = 0.005, edges: float = 0.005, layers: Sequence[Layer] | None = None
+    problem: Problem, *, layers: Sequence[Layer], vertices: float = 0.005, edges: float = 0.005
 ) -> nn.Module:
     """Match how far nodes, and the distances between them, move from one layer to a later one, beside the labels.
 

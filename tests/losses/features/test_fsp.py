@@ -66,7 +66,7 @@ def test_the_method_has_two_stages():
 
 
 def test_the_method_needs_two_layers():
-    with pytest.raises(ValueError, match=r"'fsp' needs 'layers', 2 paths .* got None: give .*layers=\("):
+    with pytest.raises(ValueError, match=r"'fsp' needs two layers: give layers=\('convs.0', 'convs.1'\)"):
         trained("fsp")
 
 

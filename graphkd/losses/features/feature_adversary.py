@@ -1,4 +1,4 @@
-"""A critic that tells a student's features from its teacher's, and a student that deceives it (portable networks)."""
+"""A discriminator of student's and teacher's features, and a student that deceives it (portable networks)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.losses._adversarial import discrimination, fooling
 from graphkd.losses._checks import check_rows
 from graphkd.losses._projector import projector
 
 
 class FeatureAdversary(Loss):
-    """The student's hidden features pass for the teacher's. Wang, Xu, Xu and Tao, AAAI 2018 ("portable networks").
+    """Let the student's hidden features pass for the teacher's. Wang, Xu, Xu and Tao, AAAI 2018 (portable networks).
 
     ``fooling`` of a discriminator, held constant, by the projected student's rows, plus ``discrimination`` of both
     sides' rows, held constant, by the discriminator, which trains along: one backward pass for both, and an optimiser
     with two groups gives the discriminator a rate of its own. Choose it beside labels and soft targets where features
     should be distributed as the teacher's, without being bound to them row by row as by ``FitNet``:
     ``CE() + KL(4.0) + 0.1 * FeatureAdversary(16, 64)``. student: (N, d_s), teacher: (N, d_t), a linear map d_s -> d_t
-    and a critic of one hidden layer of ``inner``; the paper's weights are not known to us. With a hint and ``InfoNCE``
-    it makes up CAKD (Xu et al., Neurocomputing 2022), as far as we know it.
+    and a discriminator of one hidden layer of ``inner``; the paper's weights are not known to us. With a hint and
+    ``InfoNCE`` it makes up ``CAKD``.
     """
 
     on = "hidden"
@@ -41,8 +43,24 @@ class FeatureAdversary(Loss):
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """See the class."""
         check_rows(student, teacher)
-        shown = self.projector(student)
+        return self.play(self.projector(student), teacher)
+
+    def play(self, shown: Tensor, teacher: Tensor) -> Tensor:
+        """Sum what both sides minimise, on the student's projected rows and the teacher's: (N, d_t) each -> scalar."""
         constant = {name: value.detach() for name, value in self.discriminator.named_parameters()}
         fooled = functional_call(self.discriminator, constant, (shown,)).flatten()
         own, taught = (self.discriminator(rows.detach()).flatten() for rows in (shown, teacher))
         return fooling(fooled) + discrimination(own, taught)
+
+
+@method("feature_adversary", family="features", paper="Wang et al., AAAI 2018", needs=("hidden",))
+def feature_adversary_method(
+    problem: Problem, *, weight: float = 0.1, temperature: float = 4.0, inner: int = 64
+) -> Loss:
+    """Deceive a discriminator of hidden features, beside labels and soft targets.
+
+    Choose it where features should be distributed as the teacher's, without being bound to them row by row. The paper's
+    weights are not known to us.
+    """
+    adversary = FeatureAdversary(*problem.widths, inner=inner)
+    return problem.supervised() + problem.soft(temperature) + weight * adversary

@@ -1,0 +1,63 @@
+"""A hint, a contrast and an adversary of hidden features, for regression (CAKD)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_rows
+from graphkd.losses.features.feature_adversary import FeatureAdversary
+from graphkd.losses.features.fitnet import fitnet
+from graphkd.losses.information.info_nce import info_nce
+
+
+class CAKD(FeatureAdversary):
+    """Contrastive adversarial distillation of hidden features for regression. Xu et al., Neurocomputing 2022.
+
+    Of the student's rows behind a linear map d_s -> d_t: FitNet's mean squared difference, plus ``contrast`` times
+    ``info_nce`` at ``temperature``, plus ``adversary`` times ``FeatureAdversary`` with a discriminator of one hidden
+    layer of ``inner``. student: (N, d_s), teacher: (N, d_t). The paper's formula and weights are not known to us; these
+    are its parts, by our weights.
+    """
+
+    def __init__(
+        self,
+        student_width: int,
+        teacher_width: int,
+        *,
+        contrast: float = 0.1,
+        adversary: float = 0.1,
+        temperature: float = 0.5,
+        inner: int = 64,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(student_width, teacher_width, inner=inner, on=on, where=where)
+        self.contrast, self.adversary, self.temperature = contrast, adversary, temperature
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        check_rows(student, teacher)
+        shown = self.projector(student)
+        match = fitnet(shown, teacher) + self.contrast * info_nce(shown, teacher, self.temperature)
+        return match + self.adversary * self.play(shown, teacher)
+
+
+@method("cakd", family="regression", paper="Xu et al., Neurocomputing 2022", tasks=("regression",), needs=("hidden",))
+def cakd_method(
+    problem: Problem,
+    *,
+    weight: float = 1.0,
+    contrast: float = 0.1,
+    adversary: float = 0.1,
+    temperature: float = 0.5,
+) -> Loss:
+    """Match hidden rows by a hint, a contrast and an adversary, beside the labels.
+
+    Choose it for numbers, where what the teacher's features say of a row is worth more than its answer. ``weight`` is
+    that of all three, the others within. How the paper weighs them is not known to us.
+    """
+    loss = CAKD(*problem.widths, contrast=contrast, adversary=adversary, temperature=temperature)
+    return problem.supervised() + weight * loss
