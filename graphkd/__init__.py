@@ -1,6 +1,7 @@
 """Knowledge distillation on graphs: make a small model as good as a large one."""
 
 from graphkd.core.checkpoint import load, save
+from graphkd.core.clients import Clients
 from graphkd.core.distilled import Distilled
 from graphkd.core.distiller import Distiller, Step
 from graphkd.core.ensemble import Ensemble
@@ -18,6 +19,7 @@ __all__ = [
     "EMA",
     "Batch",
     "Cached",
+    "Clients",
     "Distilled",
     "Distiller",
     "Ensemble",

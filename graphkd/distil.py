@@ -66,9 +66,10 @@ def distil(
     method: a name of ``methods()``, a loss (then it is the whole objective), or a function of a ``Problem``.
     student: a module, or a function that makes one; None for methods that bring their own. teacher: a module, a teacher
     (``Cached``, ``Frozen``, ``Ensemble``), for some methods a list; None for methods without one ("none", "dml" ...).
-    data: one graph, or a loader of batches, which say their nodes as ``n_id``. task: what is predicted, by default
-    ``NodeClassification()``. hidden: path of the hidden layer that losses read, one for all, a pair (student, teacher),
-    or with several teachers one more each. call: ``call(model, batch)`` in place of the call by name, likewise.
+    data: one graph, a loader of batches, which say their nodes as ``n_id``, or for federated methods ``Clients``. task:
+    what is predicted, by default ``NodeClassification()``. hidden: path of the hidden layer that losses read, one for
+    all, a pair (student, teacher), or with several teachers one more each. call: ``call(model, batch)`` in place of the
+    call by name, likewise.
     epochs, optimizer, scheduler, clip, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every
     stage; by default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4). The epoch is the
     best on validation rows, where the data have some. checkpoint: a folder that keeps finished stages and states;

@@ -67,8 +67,8 @@ def architecture(model: Any) -> str | None:
 def described_data(data: Any) -> str:
     """What tells one graph or loader from another; the type alone where its entries cannot be read without a pass."""
     try:
-        found = fingerprint(data) if is_dataclass(data) else graph_fingerprint(data, None)
-        return f"{type(data).__name__} {found[:12]}"
+        digest = fingerprint(data) if is_dataclass(data) else graph_fingerprint(data, None)
+        return f"{type(data).__name__} {digest[:12]}"
     except (TypeError, ValueError):
         found = sorted(names(data) or ())
         return f"{type(data).__name__} {found}" if found else type(data).__name__

@@ -47,7 +47,7 @@ class Clients(Sequence[Any]):
 
     def prepared(self, task: Task, device: torch.device | str | None = None) -> Clients:
         """Check every client's data, and copy the models, to a device where one is given."""
-        models = self.students and [copy.deepcopy(model).to(device) for model in self.students]
+        models = None if self.students is None else [copy.deepcopy(model).to(device) for model in self.students]
         return Clients([task.prepare(each) for each in self.data], models)
 
     def scores(self, task: Task, model: nn.Module, call: Call | None = None) -> dict[str, dict[str, float]]:
@@ -59,7 +59,8 @@ class Clients(Sequence[Any]):
         if whole is not None:
             return task.scores(model, task.prepare(whole), call)
         found = [task.scores(model, each, call) for each in self.data]
+        metrics = {part: list(values) for one in found for part, values in one.items()}
         return {
-            part: {name: fmean(one[part][name] for one in found if part in one) for name in values}
-            for part, values in {part: values for one in found for part, values in one.items()}.items()
+            part: {name: fmean(one[part][name] for one in found if part in one) for name in named}
+            for part, named in metrics.items()
         }

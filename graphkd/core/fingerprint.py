@@ -64,13 +64,11 @@ def _update(hasher: Any, value: Any) -> None:
         hasher.update(f"tensor {value.dtype} {tuple(value.shape)};".encode())
         for part in _parts(value.detach()):
             hasher.update(part.cpu().contiguous().flatten().view(torch.uint8).numpy())
-    elif isinstance(value, Mapping):
-        hasher.update(f"mapping {len(value)};".encode())
-        for name in sorted(value):
+    elif (entries := _entries(value)) is not None:
+        hasher.update(f"mapping {len(entries)};".encode())
+        for name in sorted(entries):
             _update(hasher, name)
-            _update(hasher, value[name])
-    elif is_dataclass(value) and not isinstance(value, type):
-        _update(hasher, {each.name: getattr(value, each.name) for each in fields(value)})
+            _update(hasher, entries[name])
     elif isinstance(value, (list, tuple)):
         hasher.update(f"list {len(value)};".encode())
         for part in value:
@@ -81,6 +79,13 @@ def _update(hasher: Any, value: Any) -> None:
         raise TypeError(
             f"a fingerprint needs tensors, numbers, text and containers of them, got {type(value).__name__}"
         )
+
+
+def _entries(value: Any) -> Mapping[str, Any] | None:
+    """The entries of a mapping, the fields of a dataclass."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return value if isinstance(value, Mapping) else None
 
 
 def _parts(tensor: Tensor) -> Iterator[Tensor]:

@@ -32,6 +32,10 @@ NEEDS: Mapping[str, tuple[str, str]] = {
         "sources=tensor of shape (N,): the place of its teacher in the list of teachers, -1 for nodes of the target",
     ),
     "other_teacher": ("a teacher of another task", "other_teacher=model"),
+    "booster": ("a larger net to be trained beside the student", "booster=model"),
+    "second": ("labels of a second task on the same rows", "second=tensor of shape (N,), or the name of a column"),
+    "student_tables": ("a student whose scores are inner products of two tables", "student=MF(users, items, width)"),
+    "teacher_tables": ("a teacher whose scores are inner products of two tables", "teacher=MF(users, items, width)"),
 }
 
 

@@ -1,14 +1,12 @@
-from .cpf import PLP, cpf
-from .deepwalk import deepwalk, extend_positions, random_walks
-from .ff_g2m import ff_g2m
-from .freekd import FreeKD, FreeKDRounds, freekd
+from .cpf import PLP
+from .freekd import FreeKD, FreeKDRounds
 from .freekd_transfer import Actions, Shown, freekd_objective, freekd_reward, freekd_transfer
-from .gfkd import gfkd
-from .gfkd_inversion import FakeGraphs, Inversion, invert
-from .glnn import GLNNBatches, glnn, glnn_distiller
-from .nosmog import NOSMOGDistiller, nosmog
+from .gfkd_inversion import FakeGraphs, Inversion
+from .glnn import GLNNBatches, glnn_distiller
+from .nosmog import NOSMOGDistiller, Positioned
 from .sampling import sample_in_edges
-from .tinygnn import PAM, TinyGNN, neighbour_distillation, peer_index, tinygnn
+from .tinygnn import PAM, TinyGNN, neighbour_distillation, peer_index
+from .walks import deepwalk, extend_positions, random_walks
 
 __all__ = [
     "PAM",
@@ -20,24 +18,17 @@ __all__ = [
     "GLNNBatches",
     "Inversion",
     "NOSMOGDistiller",
+    "Positioned",
     "Shown",
     "TinyGNN",
-    "cpf",
     "deepwalk",
     "extend_positions",
-    "ff_g2m",
-    "freekd",
     "freekd_objective",
     "freekd_reward",
     "freekd_transfer",
-    "gfkd",
-    "glnn",
     "glnn_distiller",
-    "invert",
     "neighbour_distillation",
-    "nosmog",
     "peer_index",
     "random_walks",
     "sample_in_edges",
-    "tinygnn",
 ]

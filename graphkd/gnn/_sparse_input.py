@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.gnn.derived import kept
+from graphkd.gnn._derived import kept
 from graphkd.kernels import EdgeLayout, edge_spmm
 
 _DENSE = 0.1  # share of entries other than 0 from which dense products are as fast

@@ -6,41 +6,50 @@ MLPs: An Effective GNN-to-MLP Distillation Framework", AAAI 2023, arXiv:2305.107
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
-from torch_geometric.data import Data
 
-from graphkd.core.distiller import Distiller
-from graphkd.core.fit import fit
-from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen, cached
-from graphkd.gnn.options import complete
-from graphkd.losses import CE, HighFrequency, LowFrequency
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.gnn._feature_student import student_or_mlp
+from graphkd.gnn.glnn import check_label_weight
+from graphkd.losses.graphs.high_frequency import HighFrequency
+from graphkd.losses.graphs.low_frequency import LowFrequency
 
 
-def ff_g2m(
-    student: nn.Module,
-    teacher: nn.Module | Frozen,
-    data: Data,
+@method(
+    "ffg2m",
+    family="gnn",
+    paper="Wu et al., AAAI 2023",
+    arxiv="2305.10758",
+    needs=("edges",),
+    published={"epochs": 500, "patience": 50},
+    student=False,
+    space={"label_weight": (0.003, 0.99)},
+)
+def ffg2m_method(
+    problem: Problem,
     *,
     label_weight: float = 0.1,
     temperature: float = 1.5,
-    **options: Any,
+    layers: int | None = None,
+    width: int | None = None,
+    dropout: float | None = None,
 ) -> nn.Module:
-    """Train a student on labels and on both frequencies: lambda CE(labelled) + (1 - lambda) (low + high).
+    """Match what neighbours share and how they differ; choose it for an MLP that is to answer as smoothly as a GNN.
 
-    student: ``forward(x)``; teacher: any node classifier, or a teacher; data: x (N, F), edge_index (2, E) without
-    self-loops, y, train_mask, and val_mask if the best epoch is to be kept. label_weight is lambda; it and the
-    temperature of ``HighFrequency`` are by default those published for a GCN on CiteSeer. options go to ``fit``;
-    defaults: 500 epochs, patience 50, Adam(0.01, weight decay 5e-4). The authors' features are row-normalised by their
-    loader, and their teacher and student have the same depth and width; both are left to the caller.
+    lambda CE(labelled) + (1 - lambda) (low + high frequency), lambda = ``label_weight``; it and the ``temperature`` of
+    ``HighFrequency`` are by default those published for a GCN on CiteSeer. Data have edges without self-loops, which
+    ``LowFrequency`` adds. Edges are read in training alone; an MLP serves new nodes without. O(E C) a step. The
+    authors' features are row-normalised by their loader, and their teacher and student have the same depth and width;
+    both are left to the caller. layers, width, dropout: of the hidden layers of the MLP that is made where no student
+    is given,
+    by default 1, 256 and 0.5.
     """
-    if not 0 <= label_weight <= 1:
-        raise ValueError(f"'label_weight' must be in [0, 1], got {label_weight}")
-    losses: dict[str, Loss] = {
-        "label": label_weight * CE(where="train_mask"),
+    check_label_weight(label_weight)
+    student = student_or_mlp(problem, (layers, width, dropout), (1, 256, 0.5))
+    losses = {
+        "label": label_weight * problem.supervised(),
         "low": (1 - label_weight) * LowFrequency(self_loops=True),
         "high": (1 - label_weight) * HighFrequency(temperature),
     }
-    return fit(Distiller(student, cached(teacher, data), losses), data, **complete(options, data, epochs=500))
+    return problem.train(problem.distiller(student, problem.teacher, losses))

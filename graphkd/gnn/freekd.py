@@ -7,19 +7,21 @@ arXiv:2206.06561.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MLP
 
+from graphkd.core.batches import Mapped, on_device
 from graphkd.core.distiller import Step
-from graphkd.core.fit import fit
+from graphkd.core.fit import OptimizerFactory
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, Viewer, fill, names
+from graphkd.core.view import Batch, Call, Viewer, fill
 from graphkd.gnn.freekd_transfer import (
     Actions,
     Shown,
@@ -31,8 +33,70 @@ from graphkd.gnn.freekd_transfer import (
     neighbourhoods,
     node_cross_entropy,
 )
-from graphkd.losses import cross_entropy
-from graphkd.tasks import accuracy
+from graphkd.losses.response.ce import cross_entropy
+
+Reduction = Literal["mean", "sum"]
+
+
+@method(
+    "freekd",
+    family="gnn",
+    paper="Feng et al., KDD 2022",
+    arxiv="2206.06561",
+    needs=("edges",),
+    published={"patience": 50},
+    teacher=False,
+    space={"gamma": (0.01, 1.0)},
+)
+def freekd_method(
+    problem: Problem,
+    *,
+    peer: nn.Module | None = None,
+    mu: float = 10.0,
+    rho: float = 1.0,
+    gamma: float = 0.5,
+    similarity: Similarity = "cosine",
+    scale: float = 1.0,
+    temperature: float = 1.0,
+    reduction: Reduction = "mean",
+    confidence: float | None = None,
+    standardise: bool = True,
+    policy_width: int = 64,
+    policy_lr: float = 1e-3,
+) -> nn.Module:
+    """Train the student and a peer that teach each other where a policy says so; choose it where no teacher is at hand.
+
+    The peer is a student like the one given with weights of its own, or ``peer``, a node classifier; the student
+    serves, at its best epoch. See ``FreeKD`` for how, for what is ours in it, and for the hyper-parameters; policy_lr:
+    learning rate of the policies, whatever the optimiser, whose weight decay they do not get. Nodes are compared by the
+    logits, or by the layer ``hidden``. The shares of actions in ``result.history`` say who taught. Costs an epoch of
+    both peers, twice.
+    """
+    phi, psi = problem.student, problem.fresh_student(1) if peer is None else peer
+    peers = problem.made(
+        lambda: FreeKD(
+            phi,
+            psi,
+            on_device(problem.first, problem.device),
+            hidden=problem.path_of(phi),
+            calls=(problem.call_of(phi), problem.call_of(psi)),
+            where=problem.labelled,
+            mu=mu,
+            rho=rho,
+            gamma=gamma,
+            similarity=similarity,
+            scale=scale,
+            temperature=temperature,
+            reduction=reduction,
+            confidence=confidence,
+            standardise=standardise,
+            width=policy_width,
+        )
+    )
+    optimizer_of = partial(peers.optimizer_of, policy_lr)
+    return problem.train(
+        peers, "peers", FreeKDRounds(problem.data), serve=lambda both: both[0], optimizer_of=optimizer_of
+    )
 
 
 class Round(NamedTuple):
@@ -42,16 +106,19 @@ class Round(NamedTuple):
     rewards: bool
 
 
-class FreeKDRounds:
+class FreeKDRounds(Mapped):
     """Every batch of ``data`` (a batch, or an iterable of batches) twice in a row: for the peers, then the policies."""
 
     def __init__(self, data: Batch | Iterable[Batch]) -> None:
-        self.data: Any = data
+        super().__init__(data, copy.copy)  # moving PyG's Data to a device changes it
 
     def __iter__(self) -> Iterator[Any]:
-        for batch in self.data if names(self.data) is None else (self.data,):
+        for batch in super().__iter__():
             for rewards in (False, True):
-                yield Round(copy.copy(batch), rewards)  # moving PyG's Data to a device changes it
+                yield Round(copy.copy(batch), rewards)
+
+    def __len__(self) -> int:
+        return 2 * super().__len__()
 
 
 class _Turn(NamedTuple):
@@ -72,7 +139,8 @@ class FreeKD(Trainable):
     (``freekd_transfer``); they are run again, and the policies take a REINFORCE step on ``freekd_reward``.
 
     phi, psi: node classifiers (N, C). example: a batch, to learn the widths from. hidden: tap path(s) of the
-    representation h, by default the logits. where: the mask of labelled nodes. mu, rho, gamma: weights of the node
+    representation h, by default the logits. calls: of each, in place of the call by name. where: the mask of labelled
+    nodes. mu, rho, gamma: weights of the node
     losses, the structure losses, and the neighbours in the reward. similarity, scale, temperature, reduction: see
     ``freekd_transfer``. standardise: rewards of a batch to mean 0 and variance 1. width: of the policies' two hidden
     layers. ``student`` is the ``ModuleList`` of both peers; the policies are not needed once trained. Terms: the losses
@@ -92,14 +160,15 @@ class FreeKD(Trainable):
         example: Batch,
         *,
         hidden: str | tuple[str, str] | None = None,
-        where: str = "train_mask",
+        calls: Sequence[Call | None] = (None, None),
+        where: str,
         mu: float = 10.0,
         rho: float = 1.0,
         gamma: float = 0.5,
         similarity: Similarity = "cosine",
         scale: float = 1.0,
         temperature: float = 1.0,
-        reduction: Literal["mean", "sum"] = "mean",
+        reduction: Reduction = "mean",
         confidence: float | None = None,
         standardise: bool = False,
         width: int = 64,
@@ -110,7 +179,8 @@ class FreeKD(Trainable):
         self.student = nn.ModuleList((phi, psi))
         paths = (hidden, hidden) if isinstance(hidden, str) else hidden or (None, None)
         taps = [{} if path is None else {"hidden": path} for path in paths]
-        self._viewers = [self.hold(Viewer(peer, taps=tap)) for peer, tap in zip((phi, psi), taps, strict=True)]
+        sides = zip((phi, psi), taps, calls, strict=True)
+        self._viewers = [self.hold(Viewer(peer, taps=tap, call=call)) for peer, tap, call in sides]
         state = 2 + sum(shown.hidden.size(1) for shown in self._evaluate(example))
         self.policies = nn.ModuleList(
             MLP([inputs, width, width, 1], act="tanh", norm=None) for inputs in (state, state + 2)
@@ -121,6 +191,16 @@ class FreeKD(Trainable):
             freekd_transfer, similarity=similarity, scale=scale, temperature=temperature, reduction=reduction
         )
         self._turn: _Turn | None = None
+
+    def optimizer_of(self, policy_lr: float, make: OptimizerFactory) -> OptimizerFactory:
+        """Make an optimiser's factory give the policies a rate of their own, and no weight decay."""
+
+        def grouped(_: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+            policies = {"params": list(self.policies.parameters()), "lr": policy_lr, "weight_decay": 0.0}
+            groups: Any = [{"params": [p for p in self.student.parameters() if p.requires_grad]}, policies]
+            return make(groups)
+
+        return grouped
 
     def forward(self, half: Round) -> Step:
         """The peers' losses, or minus the policies' objective for the actions of the half before."""
@@ -141,8 +221,9 @@ class FreeKD(Trainable):
             passed = self._transfer(student, teacher, turn.actions, edge_index, direction=direction, where=acts)
             total = total + label + self.mu * passed[0] + self.rho * passed[1]
             terms |= {f"{part}_{name}": value for part, value in zip(_PARTS, (label, *passed), strict=True)}
-        node, structure = (action[acts].double().mean() for action in turn.actions)
-        terms |= {"phi_teaches": 1 - node, "psi_teaches": node, "structure_passed": structure}
+        if turn.nodes.numel():
+            node, structure = (action[acts].double().mean() for action in turn.actions)
+            terms |= {"phi_teaches": 1 - node, "psi_teaches": node, "structure_passed": structure}
         return Step(total, {name: value.detach() for name, value in terms.items()})
 
     def _reward(self, batch: Batch) -> Step:
@@ -155,7 +236,7 @@ class FreeKD(Trainable):
         logits = Actions(*(policy(s).squeeze(1) for policy, s in zip(self.policies, states, strict=True)))
         weights = (reward - reward.mean()) / (reward.std(correction=0) + 1e-8) if self.standardise else reward
         objective = freekd_objective(weights, logits, Actions(*(action[nodes] for action in actions)))
-        return Step(-objective, {"reward": reward.mean()})
+        return Step(-objective, {"reward": reward.mean()} if nodes.numel() else {})
 
     @torch.no_grad()
     def _act(self, shown: tuple[Shown, Shown], y: Tensor, edge_index: Tensor, labelled: Tensor) -> _Turn:
@@ -202,26 +283,3 @@ class FreeKD(Trainable):
 
 
 _PARTS = ("label", "node", "structure")
-
-
-def freekd(task: FreeKD, data: Batch | Iterable[Batch], *, policy_lr: float = 1e-3, **options: Any) -> nn.ModuleList:
-    """Train both peers of ``FreeKD(phi, psi, data)`` and its policies; gives back the ``ModuleList`` of the peers.
-
-    data: x, y, edge_index, the mask ``where``, and val_mask if the best epoch is to be kept: that of the peers' mean
-    accuracy. policy_lr: learning rate of the policies, which have no weight decay. options go to ``fit``, where ``log``
-    sees the shares of the actions; defaults: 200 epochs, patience 50, Adam(0.01, weight decay 5e-4).
-    """
-    whole: Any = data
-    if names(data) is not None and "val_mask" in whole:
-        options.setdefault("metric", lambda peers: fmean(accuracy(peer, whole, "val_mask") for peer in peers))
-        options.setdefault("patience", 50)
-    options.setdefault("epochs", 200)
-    optimizer: Any = options.pop("optimizer", partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4))
-
-    def groups(_: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        policies = {"params": list(task.policies.parameters()), "lr": policy_lr, "weight_decay": 0.0}
-        return optimizer([{"params": list(task.student.parameters())}, policies])
-
-    peers = fit(task, FreeKDRounds(data), optimizer=groups, **options)
-    assert isinstance(peers, nn.ModuleList)
-    return peers

@@ -5,60 +5,142 @@ Deng and Zhang, "Graph-Free Knowledge Distillation for Graph Neural Networks", I
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch_geometric.data import Data
+from torch.optim.lr_scheduler import LambdaLR
 from torch_geometric.loader import DataLoader
 
+from graphkd.core.batches import batches
 from graphkd.core.distiller import Distiller
-from graphkd.core.fit import fit
+from graphkd.core.method import method
+from graphkd.core.models import shown
+from graphkd.core.problem import Problem
+from graphkd.core.rng import seeded
 from graphkd.core.teachers import Frozen
-from graphkd.gnn.gfkd_inversion import EpochRates, FakeGraphs
-from graphkd.losses import KL
+from graphkd.gnn.gfkd_inversion import FakeGraphs, Inversion
 
 
-def gfkd(
-    student: nn.Module,
-    teacher: nn.Module | Frozen,
-    graphs: FakeGraphs | Sequence[Data],
+@method(
+    "gfkd",
+    family="gnn",
+    paper="Deng and Zhang, IJCAI 2021",
+    arxiv="2105.07519",
+    tasks=("graph_classification",),
+    cannot={"ensemble": "it makes graphs from the BatchNorm statistics of one teacher"},
+    published={"weight_decay": 0.0},
+)
+def gfkd_method(
+    problem: Problem,
     *,
+    count: int = 131,
+    nodes: tuple[int, int] | None = None,
+    features: int | None = None,
+    one_hot: bool = True,
+    self_loops: bool = False,
+    bn_weight: float = 0.01,
+    entropy_weight: float = 0.01,
+    feature_lr: float = 0.01,
+    structure_lr: float = 1.0,
+    decay_every: int = 700,
+    graph_epochs: int = 1500,
+    student_epochs: int = 300,
     temperature: float = 2.0,
     batch_size: int = 32,
-    **options: Any,
 ) -> nn.Module:
-    """Train a graph classifier on fake graphs, with T^2 KL(teacher || student), a mean over graphs, and no labels.
+    """Make graphs by gradients through the teacher and learn its answers to them; choose it where no graph is at hand.
 
-    ``gfkd(student, teacher, invert(teacher, width, classes))`` needs no real graph; ``invert`` makes the graphs by
-    gradient descent through a teacher with BatchNorm. Both models: logits (B, C), ``forward`` filled by name from
-    ``x``, ``edge_index``, ``batch``. options go to ``fit``; defaults: 300 epochs, Adam(0.01) with a linear decay to 0.
+    ``data`` may be None. Graphs that are given, as a list, a loader or one batch, only say how many ``nodes`` a graph
+    has at least and at most (None of both: 10 and 29) and how many ``features`` a node; nothing else of them is read.
+    First, over ``graph_epochs``, ``count`` graphs of classes drawn uniformly are fitted to a teacher with BatchNorm
+    (see ``Inversion``), features and structure by Adam at feature_lr and structure_lr, a tenth after every
+    ``decay_every`` epochs, whatever the optimiser of the student; 0 epochs leave random graphs. Then the student learns
+    from them over ``student_epochs`` with T^2 KL(teacher || student), T = ``temperature``, no labels, and Adam(0.01)
+    with a linear decay to 0. ``epochs``, where asked for, are those of both stages. An epoch of graphs runs the teacher
+    three times; both weights want tuning for another teacher.
 
     The authors' code differs in this: it saves the edges of the epoch with the least loss and the features of the last
-    one, and gives saved graphs self loops only where a node has neighbours; here both are of the last epoch (or of
-    ``metric``'s best) and self loops stay. It reports the student's best epoch on the test set. In its feature step,
-    as here, edges are thresholded, not drawn. Its entropy has log(0) where a softmax saturates. Its script weighs the
-    entropy by 1e-6, its command line by 0.01, our default; both weights want tuning for another teacher.
+    one, and gives saved graphs self loops only where a node has neighbours; here both are of the last epoch and self
+    loops stay. It reports the student's best epoch on the test set; here the task's validation graphs choose it, where
+    there are any. In its feature step, as here, edges are thresholded, not drawn. Its entropy has log(0) where a
+    softmax saturates. Its script weighs the entropy by 1e-6, its command line by 0.01, our default.
+
+    Example::
+
+        task = GraphClassification(test=loader)
+        graphkd.distil("gfkd", student, teacher, None, task=task, features=7, nodes=(10, 29))
     """
-    data = graphs.graphs() if isinstance(graphs, FakeGraphs) else list(graphs)
-    optimizer = EpochRates(options.pop("optimizer", partial(torch.optim.Adam, lr=0.01)), _falling)
-    task = _Decaying(student, teacher, KL(temperature))
-    task.rates = optimizer
-    loader = DataLoader(data, batch_size=batch_size, shuffle=True)
-    return fit(task, loader, optimizer=optimizer, **{"epochs": 300, **options})
+    nodes, features = _sizes(problem, nodes, features)
+    model, call = problem.teacher.model, problem.teacher.call
+    options = {"one_hot": one_hot, "self_loops": self_loops}
+    fake = problem.made(lambda: _drawn(Frozen(model, call=call), features, count, nodes, **options))
+    if graph_epochs:
+        inversion = Inversion(fake, model, bn_weight=bn_weight, entropy_weight=entropy_weight, call=call)
+        groups = [{"params": [fake.features], "lr": feature_lr}, {"params": [fake.structure], "lr": structure_lr}]
+        problem.train(
+            inversion,
+            "graphs",
+            {"targets": fake.y},
+            choose=False,
+            epochs=graph_epochs,
+            optimizer_of=lambda _: lambda _: torch.optim.Adam(groups),
+            scheduler=partial(LambdaLR, lr_lambda=lambda epoch: 0.1 ** (epoch // decay_every)),
+        )
+    loader = DataLoader(fake.graphs(), batch_size=batch_size, shuffle=True)
+    student = problem.student
+    trainable = _Counting(student, Frozen(model, call=call), problem.soft(temperature), call=problem.call_of(student))
+    falling = partial(LambdaLR, lr_lambda=lambda epoch: 1 - epoch / trainable.epochs)
+    return problem.train(trainable, "student", loader, epochs=student_epochs, scheduler=falling)
 
 
-class _Decaying(Distiller):
-    """A distiller that tells its learning rates how far training is."""
+class _Counting(Distiller):
+    """A distiller that knows for how many epochs it is trained, for its learning rate to fall to 0 over them."""
 
-    rates: EpochRates
+    epochs = 1
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell losses and teacher how far training is."""
         super().set_epoch(epoch, epochs)
-        self.rates.set_epoch(epoch, epochs)
+        self.epochs = epochs
 
 
-def _falling(epoch: int, epochs: int) -> float:
-    return 1 - epoch / epochs
+def _sizes(problem: Problem, nodes: tuple[int, int] | None, features: int | None) -> tuple[tuple[int, int], int]:
+    """The range of numbers of nodes of a graph and the width of features, from the data where not given."""
+    given = problem.data
+    if features is None:
+        if given is None:
+            raise ValueError(
+                "'gfkd' must know how wide features are: give 'features', a number, or graphs as 'data', got neither"
+            )
+        features = problem.features
+    if nodes is None:
+        nodes = (10, 29) if given is None else _counted(given, problem.seed)
+    if not 1 <= nodes[0] <= nodes[1]:
+        raise ValueError(f"'nodes' must be the least and the greatest number of nodes of a graph, got {nodes}")
+    return nodes, features
+
+
+def _counted(data: Iterable[Any], seed: int) -> tuple[int, int]:
+    """Numbers of nodes of the smallest and the largest of the graphs."""
+    with seeded(seed):
+        found = [
+            count
+            for graph in batches(data)
+            for count in (graph["batch"].bincount().tolist() if "batch" in graph else [graph["x"].size(0)])
+        ]
+    return min(found), max(found)
+
+
+def _drawn(
+    teacher: Frozen, features: int, count: int, nodes: tuple[int, int], *, one_hot: bool, self_loops: bool
+) -> FakeGraphs:
+    """Draw graphs of a uniform number of nodes and a uniform class of those that the teacher knows."""
+    sizes = torch.randint(nodes[0], nodes[1] + 1, (count,))
+    with seeded(0), shown(teacher) as show:
+        example = FakeGraphs(torch.ones(2, dtype=torch.long), torch.zeros(2, dtype=torch.long), features)
+        classes = int(show(example())["logits"].size(1))
+    targets = torch.randint(classes, (count,))
+    return FakeGraphs(sizes, targets, features, one_hot=one_hot, self_loops=self_loops)

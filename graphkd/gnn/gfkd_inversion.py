@@ -1,10 +1,9 @@
-"""GFKD's first stage: graphs made of parameters, and the task that fits them to what a teacher remembers."""
+"""GFKD's first stage: graphs made of parameters, and what fits them to that which a teacher remembers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,11 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch_geometric.data import Data
 
 from graphkd.core.distiller import Step
-from graphkd.core.fit import fit
-from graphkd.core.rng import seeded
 from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Viewer
+from graphkd.core.view import Call, Viewer
 
 Batch = dict[str, Tensor]
 
@@ -98,16 +95,23 @@ class Inversion(Trainable):
     Features: the gradient of mean_g CE(teacher(A_g, X_g), y_g) + bn_weight R + entropy_weight H at the likely edges.
     R = sum over BatchNorm layers of ||running_var - var||_2 + ||running_mean - mean||_2, norms not squared, biased
     variance over all rows that enter the layer; H: ``FakeGraphs.entropy``. Structure: ``structure_gradient``.
-    teacher: a graph classifier, its ``forward`` filled by name from ``x``, ``edge_index``, ``batch``; never trained,
-    in eval mode. ValueError if it has no BatchNorm with running statistics. An epoch runs the teacher three times.
+    teacher: a graph classifier, its ``forward`` filled by name from ``x``, ``edge_index``, ``batch``, or as ``call``
+    says; never trained, in eval mode. ValueError if it has no BatchNorm with running statistics. An epoch runs the
+    teacher three times.
     """
 
     def __init__(
-        self, student: FakeGraphs, teacher: nn.Module, *, bn_weight: float = 0.01, entropy_weight: float = 0.01
+        self,
+        student: FakeGraphs,
+        teacher: nn.Module,
+        *,
+        bn_weight: float = 0.01,
+        entropy_weight: float = 0.01,
+        call: Call | None = None,
     ) -> None:
         super().__init__()
         self.student, self.bn_weight, self.entropy_weight = student, bn_weight, entropy_weight
-        self._teacher = Frozen(teacher)  # no sub-module, so never among the parameters
+        self._teacher = self.hold(Frozen(teacher, call=call))  # no sub-module, so never among the parameters
         layers = {
             path: module
             for path, module in teacher.named_modules()
@@ -116,8 +120,8 @@ class Inversion(Trainable):
         if not layers:
             raise ValueError("the teacher must have BatchNorm layers with running statistics, got none")
         self._layers = list(layers.values())
-        self._viewer = self.hold(Viewer(teacher, taps={f"bn{k}": f"{path}:in" for k, path in enumerate(layers)}))
-        self.optimizer: EpochRates | None = None
+        taps = {f"bn{k}": f"{path}:in" for k, path in enumerate(layers)}
+        self._viewer = self.hold(Viewer(teacher, taps=taps, call=call))
 
     def forward(self, _: Any = None) -> Step:
         """The features' loss, and a term of value 0 that has the structure's gradient."""
@@ -159,11 +163,6 @@ class Inversion(Trainable):
         gaps = [_gap(layer, view[f"bn{k}"]) for k, layer in enumerate(self._layers)]
         return F.cross_entropy(view["logits"], graphs["y"].long(), reduction="none"), torch.stack(gaps)
 
-    def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Let the learning rates follow."""
-        if self.optimizer is not None:
-            self.optimizer.set_epoch(epoch, epochs)
-
 
 def _gap(layer: _BatchNorm, x: Tensor) -> Tensor:
     assert layer.running_mean is not None
@@ -184,65 +183,3 @@ def _constant(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-class EpochRates:
-    """An optimiser factory for ``fit`` whose learning rates are multiplied by ``factor(epoch, epochs)``.
-
-    A task passes its ``set_epoch`` on, so that a resumed run has the rates of one that was never stopped.
-    """
-
-    def __init__(self, make: Callable[[Any], torch.optim.Optimizer], factor: Callable[[int, int], float]) -> None:
-        self.make, self.factor = make, factor
-        self.made: torch.optim.Optimizer | None = None
-
-    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimiser, and remember its rates."""
-        self.made = self.make(parameters)
-        self.rates = [group["lr"] for group in self.made.param_groups]
-        return self.made
-
-    def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Set the rates of an epoch, from 0."""
-        if self.made is not None:
-            for group, rate in zip(self.made.param_groups, self.rates, strict=True):
-                group["lr"] = rate * self.factor(epoch, epochs)
-
-
-def invert(
-    teacher: nn.Module,
-    width: int,
-    classes: int,
-    *,
-    count: int = 131,
-    nodes: tuple[int, int] = (10, 29),
-    one_hot: bool = True,
-    self_loops: bool = False,
-    bn_weight: float = 0.01,
-    entropy_weight: float = 0.01,
-    lr: tuple[float, float] = (0.01, 1.0),
-    decay_every: int = 700,
-    **options: Any,
-) -> FakeGraphs:
-    """Fake graphs that a trained teacher takes for its classes: ``count`` graphs of ``width`` features a node.
-
-    Numbers of nodes are uniform in ``nodes`` (both ends included), targets in ``range(classes)``; lr: of features and
-    structure, a tenth after every ``decay_every`` epochs. options go to ``fit``: ``seed``, ``epochs`` (1500 by default,
-    as published), ``log``... Give ``epochs=0`` for random graphs. See ``gfkd``.
-    """
-    if not 1 <= nodes[0] <= nodes[1]:
-        raise ValueError(f"'nodes' must be the least and the greatest number of nodes of a graph, got {nodes}")
-    with seeded(options.get("seed", 0)):
-        sizes = torch.randint(nodes[0], nodes[1] + 1, (count,))
-        targets = torch.randint(classes, (count,))
-        fake = FakeGraphs(sizes, targets, width, one_hot=one_hot, self_loops=self_loops)
-    fake.to(next(teacher.parameters()).device)
-    task = Inversion(fake, teacher, bn_weight=bn_weight, entropy_weight=entropy_weight)
-    groups = [{"params": [p], "lr": rate} for p, rate in zip((fake.features, fake.structure), lr, strict=True)]
-    task.optimizer = EpochRates(lambda _: torch.optim.Adam(groups), partial(_steps, decay_every))
-    fit(task, {"targets": targets}, optimizer=task.optimizer, **{"epochs": 1500, **options})
-    return fake
-
-
-def _steps(every: int, epoch: int, _: int) -> float:
-    return 0.1 ** (epoch // every)

@@ -7,68 +7,110 @@ arXiv:2110.08727.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
 
+from graphkd.core.batches import count_rows
 from graphkd.core.distiller import Distiller
-from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen, cached
-from graphkd.gnn.options import complete
-from graphkd.losses import CE, KL
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Call, required
+from graphkd.gnn._feature_student import student_or_mlp
+from graphkd.gnn._recorded import Recorded
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
 
 
-def glnn(
-    student: nn.Module,
-    teacher: nn.Module | Frozen,
-    data: Data,
+@method(
+    "glnn",
+    family="gnn",
+    paper="Zhang et al., ICLR 2022",
+    arxiv="2110.08727",
+    needs=("feature student",),
+    published={"patience": 50},
+    student=False,
+)
+def glnn_method(
+    problem: Problem,
     *,
     label_weight: float = 0.0,
     batch_size: int = 512,
-    **options: Any,
+    layers: int | None = None,
+    width: int | None = None,
+    dropout: float | None = None,
 ) -> nn.Module:
-    """Train a feature-only student on soft labels: lambda CE(labelled) + (1 - lambda) KL(teacher || student).
+    """Train a student that reads features alone on soft labels; choose it where fetching neighbours is too slow.
 
-    student: ``forward(x)``; teacher: any node classifier, or a teacher; data: x (N, F), y (N,), train_mask, and
-    val_mask if the best epoch is to be kept. All nodes of ``data`` are taught: give the whole graph for the
-    transductive setting, ``hold_out(data)``'s observed part for the inductive one. label_weight is lambda, 0 by
-    default as published. options go to ``fit``; defaults: 200 epochs, patience 50, Adam(0.01, weight decay 5e-4).
-    As in the authors' code the two terms are never added: an epoch takes steps on labelled rows, scaled by lambda,
-    then steps on all rows, scaled by 1 - lambda; with lambda 0 the former still apply Adam's momentum and decay.
+    lambda CE(labelled) + (1 - lambda) KL(teacher || student), lambda = ``label_weight``, 0 as published. As in the
+    authors' code the two terms are never added: an epoch takes steps on labelled rows, scaled by lambda, then steps on
+    all rows, scaled by 1 - lambda, both shuffled in batches of ``batch_size``; with lambda 0 the former still apply
+    Adam's momentum and decay. All nodes of the data are taught: give the whole graph for the transductive setting, the
+    observed part (``graphkd.tasks.hold_out``) for the inductive one; the student serves new nodes. One pass of the
+    teacher, then an MLP's costs. layers, width, dropout: of the hidden layers of the MLP that is made where no student
+    is given, by default 1, 128 and 0.1.
     """
-    if not 0 <= label_weight <= 1:
-        raise ValueError(f"'label_weight' must be in [0, 1], got {label_weight}")
-    batches = GLNNBatches(data["x"], data["y"], data["train_mask"].nonzero().squeeze(1), batch_size)
-    task = glnn_distiller(student, cached(teacher, data), label_weight)
-    return fit(task, batches, **complete(options, data, epochs=200))
+    student = student_or_mlp(problem, (layers, width, dropout), (1, 128, 0.1))
+    _check_reads_features(student, problem.call_of(student))
+    rows = problem.gather(lambda batch: torch.ones(count_rows(batch), dtype=torch.bool)).nonzero()[:, 0]
+    data = GLNNBatches(
+        problem.values_of("x"),
+        problem.targets,
+        problem.labelled_nodes,
+        batch_size,
+        rows=rows,
+        told=problem.view_of(problem.teacher),
+    )
+    trainable = glnn_distiller(student, Recorded(logits="told"), label_weight, call=problem.call_of(student))
+    return problem.train(trainable, "student", data)
 
 
-def glnn_distiller(student: nn.Module, teacher: Frozen, label_weight: float = 0.0) -> Distiller:
-    """The distiller of ``glnn``: terms ``label`` and ``teacher``, each on the rows that ``GLNNBatches`` marks."""
+def glnn_distiller(
+    student: nn.Module, teacher: Frozen, label_weight: float = 0.0, *, call: Call | None = None
+) -> Distiller:
+    """Make the distiller of GLNN: terms ``label`` and ``teacher``, each on the rows that ``GLNNBatches`` marks."""
+    check_label_weight(label_weight)
     losses = {"label": label_weight * CE(where="labelled"), "teacher": (1 - label_weight) * KL(where="taught")}
-    return Distiller(student, teacher, losses)
+    return Distiller(student, teacher, losses, call=call)
+
+
+def check_label_weight(value: float) -> None:
+    """Raise ValueError unless the weight of the labels is in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"'label_weight' must be in [0, 1], got {value}")
 
 
 class GLNNBatches:
     """The authors' epoch: shuffled batches of labelled rows, then of all rows; a last partial batch is left out.
 
     x: (N, F), y: (N,), labelled: row ids; batches hold x, y, ``n_id`` and the masks ``labelled`` and ``taught``.
-    Fewer rows than ``batch_size`` make one batch.
+    rows: ids of those that count as all. entries: further values a node, (N, ...), that batches hold. Fewer rows than
+    ``batch_size`` make one batch.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, labelled: Tensor, batch_size: int = 512) -> None:
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        labelled: Tensor,
+        batch_size: int = 512,
+        *,
+        rows: Tensor | None = None,
+        **entries: Tensor,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"'batch_size' must be at least 1, got {batch_size}")
-        self.x, self.y, self.labelled, self.batch_size = x, y, labelled, batch_size
+        self.entries = {"x": x, "y": y, **entries}
+        self.labelled, self.batch_size = labelled, batch_size
+        self.rows = torch.arange(x.size(0), device=x.device) if rows is None else rows
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         yield from self._shuffled(self.labelled, is_labelled=True)
-        yield from self._shuffled(torch.arange(self.x.size(0), device=self.x.device), is_labelled=False)
+        yield from self._shuffled(self.rows, is_labelled=False)
 
     def order(self, count: int) -> Tensor:
-        """The permutation of the next pass, from torch's global generator."""
+        """Draw the permutation of the next pass, from torch's global generator."""
         return torch.randperm(count)
 
     def _shuffled(self, rows: Tensor, *, is_labelled: bool) -> Iterator[dict[str, Tensor]]:
@@ -76,4 +118,16 @@ class GLNNBatches:
         whole = rows[order[: max(rows.size(0) // self.batch_size, 1) * self.batch_size]]
         for n_id in whole.split(self.batch_size):
             mask = torch.full(n_id.shape, is_labelled, device=n_id.device)
-            yield {"x": self.x[n_id], "y": self.y[n_id], "n_id": n_id, "labelled": mask, "taught": ~mask}
+            entries = {name: values[n_id.to(values.device)] for name, values in self.entries.items()}
+            yield {**entries, "n_id": n_id, "labelled": mask, "taught": ~mask}
+
+
+def _check_reads_features(student: nn.Module, call: Call | None) -> None:
+    """Raise ValueError for a student that cannot be called with features alone."""
+    plain = getattr(student, "_orig_mod", student)  # torch.compile's wrapper hides the signature
+    others = [name for name in required(plain.forward) if name != "x"] if call is None else []
+    if others:
+        raise ValueError(
+            f"'glnn' teaches a student that reads features alone, {type(plain).__name__}.forward also needs {others}: "
+            "give an MLP, or student=None for the published one"
+        )

@@ -6,59 +6,134 @@ Efficiency", ICLR 2023; first as "NOSMOG: Learning Noise-robust and Structure-aw
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.nn import MLP
+from torch_geometric.utils import add_self_loops
 
 from graphkd.core.distiller import Distiller, Step
-from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen, cached
-from graphkd.core.view import Batch, Viewer
-from graphkd.gnn.glnn import GLNNBatches
-from graphkd.gnn.options import complete
-from graphkd.losses import CE, KL, RSD, cross_entropy, kl
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch
+from graphkd.gnn._recorded import Recorded
+from graphkd.gnn.glnn import GLNNBatches, check_label_weight
+from graphkd.gnn.walks import deepwalk, extend_positions
 from graphkd.losses._perturbation import Objective, adversarial_change
+from graphkd.losses.relations.rsd import RSD
+from graphkd.losses.response.ce import CE, cross_entropy
+from graphkd.losses.response.kd import KL, kl
 
 
-def nosmog(
-    student: nn.Module,
-    teacher: nn.Module | Frozen,
-    data: Data,
+@method(
+    "nosmog",
+    family="gnn",
+    paper="Tian et al., ICLR 2023",
+    arxiv="2208.10010",
+    needs=("hidden", "edges"),
+    cannot={
+        "student": "it brings an MLP that reads positions beside the features",
+        "loader": "its positions come from walks over the whole graph",
+    },
+    published={"patience": 50},
+    space={"dropout": (0.02, 0.9)},
+)
+def nosmog_method(
+    problem: Problem,
     *,
-    hidden: tuple[str, str],
-    position: Tensor | None = None,
     label_weight: float = 0.0,
     similarity_weight: float = 0.1,
     adversarial_weight: float = 0.1,
     epsilon: float = 0.04,
-    dropout: float = 0.0,
+    width: int = 128,
+    dropout: float = 0.1,
     batch_size: int = 512,
-    **options: Any,
+    positions: Tensor | None = None,
+    position_width: int = 64,
+    walks: int = 5,
+    walk_length: int = 50,
+    window: int = 5,
+    walk_epochs: int = 1,
 ) -> nn.Module:
-    """Train an MLP on soft labels, on how alike the teacher finds nodes, and on features moved against it.
+    """Train an MLP on features and positions, similarities and adversarial features; choose it over GLNN for accuracy.
 
-    student: ``forward(x)``, on features (N, F + d) with ``position`` (N, d) beside them where it is given: that of
-    ``deepwalk``, extended to unseen nodes by ``extend_positions``. teacher: any node classifier, or a teacher; data: x
-    (N, F), y, train_mask, and val_mask if the best epoch is to be kept. hidden: tap paths of the last hidden layers of
-    student and teacher, before their ReLU. Other arguments: ``NOSMOGDistiller``; dropout is that of its encoder.
-    label_weight is GLNN's lambda, one minus that of the authors. An epoch goes as in ``glnn``: labelled rows, then all
-    rows. options go to ``fit``; defaults: 200 epochs, patience 50, Adam(0.01, weight decay 5e-4), which the authors'
-    code takes whatever its configuration says. In the inductive setting their teacher's hidden rows are those of other
-    nodes; here rows are found by node id.
+    As in ``glnn`` an epoch is labelled rows, then all rows, in batches of ``batch_size``; the loss is that of
+    ``NOSMOGDistiller``, label_weight GLNN's lambda, one minus that of the authors. hidden: the teacher's last hidden
+    layer, before its ReLU. width, dropout: of the MLP's hidden layer, dropout that of the similarities' encoder too.
+    positions: (N, d) of one's own, in place of DeepWalk's of ``position_width`` from ``walks`` a node of
+    ``walk_length``, with ``window`` and ``walk_epochs`` of skip-gram, for which gensim is needed
+    (``pip install "graphkd[embedding]"``). What serves is ``Positioned``, which is transductive: it knows the nodes of
+    the graph that it was trained on, its method ``extended`` those of a larger one too. Costs the walks, once, and
+    about seven times a GLNN epoch, for the adversarial steps. In the inductive setting the hidden rows of the authors'
+    teacher are those of other nodes; here rows are found by node id.
     """
-    x = data["x"] if position is None else torch.cat([data["x"], position], dim=1)
-    batches = GLNNBatches(x, data["y"], data["train_mask"].nonzero().squeeze(1), batch_size)
-    weights = {"label_weight": label_weight, "similarity_weight": similarity_weight}
-    weights |= {"adversarial_weight": adversarial_weight, "epsilon": epsilon, "dropout": dropout}
-    task = NOSMOGDistiller(student, cached(teacher, data), hidden, _width(student, x, hidden[0]), **weights)
-    seen = {**data.to_dict(), "x": x}
-    return fit(task, batches, **complete(options, seen, epochs=200))
+    if positions is None:
+        positions = problem.once(
+            "positions",
+            lambda: _positions(
+                problem, position_width, per_node=walks, length=walk_length, window=window, epochs=walk_epochs
+            ),
+        )
+    x = problem.values_of("x")
+    x = torch.cat([x, positions.to(x)], dim=1)
+    student = problem.made(lambda: MLP([x.size(1), width, problem.classes], norm=None, dropout=dropout))
+    told = {entry: problem.view_of(problem.teacher, entry) for entry in ("logits", "hidden")}
+    data = GLNNBatches(x, problem.targets, problem.labelled_nodes, batch_size, **told)
+    trainable = NOSMOGDistiller(
+        student,
+        Recorded(logits="logits", hidden="hidden"),
+        ("lins.0", ""),
+        width,
+        label_weight=label_weight,
+        similarity_weight=similarity_weight,
+        adversarial_weight=adversarial_weight,
+        epsilon=epsilon,
+        dropout=dropout,
+    )
+    served = problem.by_name(Positioned(student, positions))
+    return problem.train(trainable, "student", data, serve=lambda _: served)
+
+
+def _positions(problem: Problem, width: int, **options: int) -> Tensor:
+    """DeepWalk on the graph with loops, as the authors walk."""
+    looped, _ = add_self_loops(problem.first["edge_index"], num_nodes=problem.nodes)
+    return deepwalk(looped, problem.nodes, width, seed=problem.seed, **options)
+
+
+class Positioned(nn.Module):
+    """An MLP on features and the positions of one graph's nodes: transductive, it serves these nodes alone.
+
+    model: ``forward`` (N, F + d) -> (N, C); position: (N, d), in the order of the nodes.
+    """
+
+    position: Tensor
+
+    def __init__(self, model: nn.Module, position: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("position", position)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, F) -> (N, C), for the nodes whose positions these are; ValueError for another number of nodes."""
+        known = self.position.size(0)
+        if x.size(0) != known:
+            raise ValueError(
+                f"'x' must be of the {known} nodes whose positions are known, got {x.size(0)}: this student is "
+                "transductive; extended(seen, edge_index) makes one that also knows the positions of a larger graph"
+            )
+        answer: Tensor = self.model(torch.cat([x, self.position.to(x)], dim=1))
+        return answer
+
+    def extended(self, seen: Tensor, edge_index: Tensor) -> Positioned:
+        """Make one that serves a larger graph: mask (N',) of this one's nodes in it, and its edges (2, E).
+
+        A new node takes the mean of the positions of the nodes seen that have an edge to it.
+        """
+        return Positioned(self.model, extend_positions(self.position, seen, edge_index)).eval()
 
 
 class NOSMOGDistiller(Distiller):
-    """The distiller of ``nosmog``, on batches of ``GLNNBatches``.
+    """Distil as NOSMOG does, on batches of ``GLNNBatches``.
 
     w (answer + ``adversarial_weight`` answer(x + delta) + ``similarity_weight`` RSD): on labelled rows answer is the
     cross-entropy and w = ``label_weight``, on taught rows KL(teacher || student) and w = 1 - ``label_weight``. delta
@@ -79,8 +154,7 @@ class NOSMOGDistiller(Distiller):
         epsilon: float = 0.04,
         dropout: float = 0.0,
     ) -> None:
-        if not 0 <= label_weight <= 1:
-            raise ValueError(f"'label_weight' must be in [0, 1], got {label_weight}")
+        check_label_weight(label_weight)
         similarity = similarity_weight * RSD(width, dropout=dropout)
         losses = {"label": CE(where="labelled"), "teacher": KL(where="taught"), "similarity": similarity}
         super().__init__(student, teacher, losses, taps={"hidden": hidden})
@@ -109,11 +183,3 @@ class NOSMOGDistiller(Distiller):
         assert self.teacher is not None
         soft = self.teacher(batch)["logits"]
         return lambda x: kl(self.student(x), soft)
-
-
-@torch.no_grad()
-def _width(student: nn.Module, x: Tensor, path: str) -> int:
-    viewer = Viewer(student, taps={"hidden": path})
-    width = viewer({"x": x[:2]})["hidden"].size(1)
-    viewer.close()
-    return width

@@ -13,21 +13,54 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix, identity
 from torch import Tensor, nn
-from torch_geometric.data import Data
 from torch_geometric.nn import GATConv
 
-from graphkd.core.distiller import Distiller
-from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen, cached
-from graphkd.gnn.derived import kept
-from graphkd.gnn.options import complete
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.gnn._derived import kept
 from graphkd.gnn.sampling import sample_in_edges
 from graphkd.kernels import EdgeLayout, edge_dot, edge_layout, edge_spmm, segment_log_softmax
-from graphkd.losses import CE, KL
 from graphkd.losses._checks import choose
+from graphkd.losses.response.ce import CE
+from graphkd.losses.response.kd import KL
 
 Peers = Literal["siblings", "adjacent_siblings", "neighbours"]
+
+
+@method(
+    "tinygnn",
+    family="gnn",
+    paper="Yan et al., KDD 2020",
+    needs=("edges",),
+    cannot={"student": "it brings a shallow student that attends to peers, TinyGNN"},
+    published={"patience": 50},
+    space={"soft_weight": (0.03, 0.99), "dropout": (0.02, 0.9)},
+)
+def tinygnn_method(
+    problem: Problem,
+    *,
+    soft_weight: float = 0.7,
+    temperature: float = 2.0,
+    width: int = 64,
+    layers: int = 1,
+    dropout: float = 0.5,
+    heads: int = 1,
+    peers: Peers = "siblings",
+    fan_out: int | None = None,
+) -> nn.Module:
+    """Train a shallow GNN that looks at peers on labels and soft labels; choose it where a deep GNN's hops are dear.
+
+    The student is a ``TinyGNN`` of ``layers`` layers, ``width`` and ``dropout``, with attention of ``heads`` to
+    ``peers`` (``fan_out`` bounds them, see ``peer_index``) before each; the loss is ``neighbour_distillation``. It
+    serves new nodes with their edges. O(P width + E width) a step for P pairs of peers, found once a graph. The paper
+    has no code: what we chose is said there.
+    """
+    options: dict[str, Any] = {"dropout": dropout, "heads": heads, "peers": peers, "fan_out": fan_out}
+    sizes = problem.features, width, problem.classes
+    student = problem.made(lambda: TinyGNN(*sizes, layers=layers, **options))
+    losses = neighbour_distillation(soft_weight, temperature, labelled=problem.labelled)
+    return problem.train(problem.distiller(student, problem.teacher, losses))
 
 
 def peer_index(edge_index: Tensor, num_nodes: int, peers: Peers = "siblings", *, fan_out: int | None = None) -> Tensor:
@@ -128,34 +161,15 @@ class TinyGNN(nn.Module):
 
 
 def neighbour_distillation(
-    soft_weight: float = 0.7, temperature: float = 2.0, *, taught: str | None = None
+    soft_weight: float = 0.7, temperature: float = 2.0, *, labelled: str, taught: str | None = None
 ) -> dict[str, Loss]:
-    """(1 - lambda) CE on ``train_mask`` + lambda T^2 KL(teacher || student) on the rows ``taught``, by default all.
+    """Weigh (1 - lambda) CE on the rows ``labelled`` + lambda T^2 KL(teacher || student) on ``taught``, by default all.
 
     lambda = ``soft_weight``; that it is the weight of the soft targets, its value and T's are our choice.
     """
     if not 0 <= soft_weight <= 1:
         raise ValueError(f"'soft_weight' must be in [0, 1], got {soft_weight}")
     return {
-        "label": (1 - soft_weight) * CE(where="train_mask"),
+        "label": (1 - soft_weight) * CE(where=labelled),
         "teacher": soft_weight * KL(temperature, where=taught),
     }
-
-
-def tinygnn(
-    student: nn.Module,
-    teacher: nn.Module | Frozen,
-    data: Data,
-    *,
-    soft_weight: float = 0.7,
-    temperature: float = 2.0,
-    taught: str | None = None,
-    **options: Any,
-) -> nn.Module:
-    """Train a shallow student, such as ``TinyGNN``, on labels and on the soft labels of a deeper, trained teacher.
-
-    data: x (N, F), edge_index (2, E), y, train_mask, and val_mask if the best epoch is to be kept; the loss is
-    ``neighbour_distillation``. options go to ``fit``; defaults: 200 epochs, patience 50, Adam(0.01, weight decay 5e-4).
-    """
-    losses = neighbour_distillation(soft_weight, temperature, taught=taught)
-    return fit(Distiller(student, cached(teacher, data), losses), data, **complete(options, data, epochs=200))

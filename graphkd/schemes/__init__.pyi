@@ -1,170 +1,117 @@
-from .adaptation import Adaptation, Adversarial, Progressive, adversarial_adaptation
-from .amtml import AMTML, AdaptiveWeights, Hint, amtml, amtml_student
-from .anomalies import (
-    anomaly_score,
-    predictive_uncertainty,
-    regression_error,
-    uninformed_scores,
-    uninformed_students,
-)
-from .architecture import dissimilarity_correlation, guided_search, oracle_student
-from .assistants import takd
-from .augment import Changed, changed, drop_edges, drop_edges_and_features, mask_features, told, with_ids
-from .bandit import (
-    Curriculum,
-    NaiveProgress,
-    OnlineProgress,
-    SamplingProgress,
-    WindowProgress,
-    boltzmann,
-    epsilon_greedy,
-)
-from .certainty import certainty, gaussian_noise_std
-from .collaborative import (
+from ._ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
+from ._together import Together
+from .augment import Changed, drop_edges, drop_edges_and_features, mask_features, told
+from .data_free.activation_records import Record, activation_loss, reconstruct
+from .data_free.cross_distillation import cross_distillation, fit_masked, soft_cross_distillation
+from .data_free.data_free_regression import DataFreeRegression, FakeTurn, FakeTurns
+from .domains._translation import Translation, Translator, translated
+from .domains.adversarial import Adaptation, Adversarial, adversarial_adaptation, domain_adversaries
+from .domains.domain_weights import domain_similarity
+from .domains.multi_target import CollaborativeExperts
+from .domains.multimodal_expansion import SteadyDistiller
+from .domains.progressive_adaptation import Progressive
+from .federated.fedaux import certainty, gaussian_noise_std
+from .federated.fedgems import selective_fusion
+from .federated.fedssd import class_credibility, selective_distillation
+from .online.afd import Adversaries, discrimination_squares, fooling_squares
+from .online.afikd import AttendedFeatures
+from .online.dml import each_other
+from .online.ffl import Fusion, mutual_fusion
+from .online.kdcl import (
     general_target,
     general_weights,
-    kdcl,
     linear_target,
     linear_weights,
     min_logit_target,
     naive_target,
 )
-from .cross_layer import cross_distillation, fit_masked, soft_cross_distillation
-from .exits import Exits, exit_hint
-from .expansion import (
-    agreed_labels,
-    consistent_student,
-    noisy_student,
-    phased_student,
-    relative_entropy,
-    tri_training,
+from .online.kdgan import KDGAN, pair_discrimination, pair_policy
+from .online.mcl_okd import PeerContrast
+from .online.okddip import PeerAttention
+from .online.one import Gate, gated_ensemble
+from .online.pcl import Collaboration, collaboration
+from .online.peers import Auxiliary, Peers, PeerTargets, peer_losses, shared_trunk
+from .privacy._accountant import log_moments, privacy_spent, wrong_vote_bound
+from .privacy.pate import noisy_votes
+from .robust._attack import RobustDistiller, attacked
+from .robust.ard import ard
+from .self.ban import shuffle_others
+from .self.byot import Exits, exit_hint
+from .semi._pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
+from .semi.ordinal import ends, neighbour_distance
+from .semi.phased_labels import relative_entropy
+from .semi.tri_training import agreed_labels
+from .semi.uninformed import (
+    Uninformed,
+    anomaly_score,
+    predictive_uncertainty,
+    regression_error,
+    uninformed_students,
 )
-from .experts import CollaborativeExperts
-from .feature_adversary import FeatureAdversary
-from .federated import Client, Federation, Method
-from .self.ban import Together, shuffle_others
-from .group_batches import GroupBatches
-from .heads import each_its_own, tmkd
-from .kdgan import KDGAN, pair_discrimination, pair_policy
-from .meta import MetaDistil, Turns, metadistil, metadistil_loss, pilot_step, quizzed
-from .modality import SteadyDistiller, hallucination, multimodal_expansion, supervision_transfer
-from .multi_task import Specialists, TaskHeads, must
-from .munge import compressed_student, is_discrete, munge, munged, nearest_rows
-from .mutual import (
-    Adversaries,
-    AttendedFeatures,
-    PeerContrast,
-    discrimination_squares,
-    dml,
-    each_other,
-    fooling_squares,
-)
-from .ordinal import ends, self_trained_scores
-from .parallel import function_matching, parallel_student
-from .peer_ensembles import (
-    Fusion,
-    Gate,
-    PeerAttention,
-    collaboration,
-    ffl,
-    gated_ensemble,
-    mutual_fusion,
-    okddip,
-    one,
-    pcl,
-)
-from .peers import Peers, Pupil, Taught, shared_trunk, teach
-from .private import (
-    Published,
-    log_moments,
-    noisy_votes,
-    pate,
-    privacy_spent,
-    private_teachers,
-    wrong_vote_bound,
-)
-from .pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
-from .ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
-from .records import Record, activation_loss, reconstruct
-from .regression import (
-    DataFreeRegression,
-    FakeTurn,
-    FakeTurns,
-    attentive_student,
-    error_range,
-    outlier_rejecting_student,
-)
-from .robust import RobustDistiller, ard, attacked, defensive
-from .self_supervised import SSKD, SSKDKnobs, reliable_rows, self_supervised, sskd
-from .stochastic import Stochastic, stochastic_ensemble
-from .student_friendly import StudentFriendly, sftn_loss, student_friendly
-from .teacher_choice import TeacherChoice, TeacherPolicy, policy_loss, teacher_states
-from .translation import Translation, Translator, Translators, bidirectional, cycada, translated
-from .triplets import VotedTriplets, voted_student
-from .validation_weights import ValidationWeights, validated_student
-from .weights import (
-    class_credibility,
-    domain_similarity,
-    entropy_reduction,
-    oracle_kd,
-    oracle_weights,
-    selective_distillation,
-    selective_fusion,
-    soft_target,
-    trimmed_mean,
-    vote_triplets,
-)
+from .teachers._combine import entropy_reduction, oracle_kd, oracle_weights, soft_target, trimmed_mean
+from .teachers._progress import NaiveProgress, OnlineProgress, SamplingProgress, WindowProgress
+from .teachers.amtml import AMTML, AdaptiveWeights, Hint, amtml
+from .teachers.cc_class_uniform import GroupBatches
+from .teachers.guided_search import dissimilarity_correlation
+from .teachers.metadistil import MetaDistil, Turns, metadistil_loss, pilot_step
+from .teachers.munge import is_discrete, munge, nearest_rows
+from .teachers.must import Specialists, TaskHeads
+from .teachers.rl_kd import TeacherChoice, TeacherPolicy, policy_loss, teacher_states
+from .teachers.sftn import StudentFriendly, sftn_loss
+from .teachers.sskd import SSKD, TeacherHead, reliable_rows, sskd
+from .teachers.stochastic import Stochastic
+from .teachers.tmkd import TMKD
+from .teachers.tscl import Curriculum, boltzmann, epsilon_greedy
+from .teachers.validation_weights import ValidationWeights
+from .teachers.voted_triplets import VotedTriplets, vote_triplets
 
 __all__ = [
     "AMTML",
     "KDGAN",
     "SSKD",
+    "TMKD",
     "Adaptation",
     "AdaptiveWeights",
     "Adversarial",
     "Adversaries",
     "AttendedFeatures",
+    "Auxiliary",
     "Changed",
-    "Client",
+    "Collaboration",
     "CollaborativeExperts",
     "Curriculum",
     "DataFreeRegression",
     "Exits",
     "FakeTurn",
     "FakeTurns",
-    "FeatureAdversary",
-    "Federation",
     "Fusion",
     "Gate",
     "GroupBatches",
     "Hint",
     "MetaDistil",
-    "Method",
     "NaiveProgress",
     "OnlineProgress",
     "PeerAttention",
     "PeerContrast",
+    "PeerTargets",
     "Peers",
     "Progressive",
-    "Published",
-    "Pupil",
     "Record",
     "RobustDistiller",
-    "SSKDKnobs",
     "SamplingProgress",
     "Specialists",
     "SteadyDistiller",
     "Stochastic",
     "StudentFriendly",
     "TaskHeads",
-    "Taught",
     "TeacherChoice",
+    "TeacherHead",
     "TeacherPolicy",
     "Together",
     "Translation",
     "Translator",
-    "Translators",
     "Turns",
+    "Uninformed",
     "ValidationWeights",
     "VotedTriplets",
     "WindowProgress",
@@ -172,85 +119,57 @@ __all__ = [
     "adversarial_adaptation",
     "agreed_labels",
     "amtml",
-    "amtml_student",
     "anomaly_score",
     "ard",
     "attacked",
-    "attentive_student",
-    "bidirectional",
     "boltzmann",
     "certainty",
-    "changed",
     "class_credibility",
     "cluster_difference",
     "collaboration",
-    "compressed_student",
-    "consistent_student",
     "cosine_rampdown",
     "cross_distillation",
-    "cycada",
-    "defensive",
     "discrimination_squares",
     "dissimilarity_correlation",
-    "dml",
+    "domain_adversaries",
     "domain_similarity",
     "drop_edges",
     "drop_edges_and_features",
-    "each_its_own",
     "each_other",
     "ends",
     "entropy_reduction",
     "epsilon_greedy",
-    "error_range",
     "exit_hint",
-    "ffl",
     "fit_masked",
     "fooling_squares",
-    "function_matching",
     "gated_ensemble",
     "gaussian_noise_std",
     "general_target",
     "general_weights",
-    "guided_search",
-    "hallucination",
     "is_discrete",
-    "kdcl",
     "linear_rampup",
     "linear_target",
     "linear_weights",
     "log_moments",
     "mask_features",
-    "metadistil",
     "metadistil_loss",
     "min_logit_target",
     "mixed_pseudo_labels",
-    "multimodal_expansion",
     "munge",
-    "munged",
-    "must",
     "mutual_fusion",
     "naive_target",
     "nearest_rows",
-    "noisy_student",
+    "neighbour_distance",
     "noisy_votes",
-    "okddip",
-    "one",
     "oracle_kd",
-    "oracle_student",
     "oracle_weights",
-    "outlier_rejecting_student",
     "pair_discrimination",
     "pair_policy",
-    "parallel_student",
-    "pate",
-    "pcl",
-    "phased_student",
+    "peer_losses",
     "pilot_step",
     "policy_loss",
     "predictive_uncertainty",
     "privacy_spent",
-    "private_teachers",
-    "quizzed",
     "reconstruct",
     "regression_error",
     "relative_entropy",
@@ -258,8 +177,6 @@ __all__ = [
     "select_pseudo_labels",
     "selective_distillation",
     "selective_fusion",
-    "self_supervised",
-    "self_trained_scores",
     "sftn_loss",
     "shared_trunk",
     "shuffle_others",
@@ -267,22 +184,11 @@ __all__ = [
     "soft_cross_distillation",
     "soft_target",
     "sskd",
-    "stochastic_ensemble",
-    "student_friendly",
-    "supervision_transfer",
-    "takd",
-    "teach",
     "teacher_states",
-    "tmkd",
     "told",
     "translated",
-    "tri_training",
     "trimmed_mean",
-    "uninformed_scores",
     "uninformed_students",
-    "validated_student",
     "vote_triplets",
-    "voted_student",
-    "with_ids",
     "wrong_vote_bound",
 ]

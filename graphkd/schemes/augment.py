@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.teachers import Frozen
+from graphkd.core.batches import Mapped, changed, with_ids
+from graphkd.core.ensemble import Ensemble
+from graphkd.core.teachers import Cached, Frozen
 from graphkd.core.view import Batch, names
 
 Change = Callable[[Any], Any]
-
-
-def changed(batch: Batch, **facts: Any) -> Any:
-    """A shallow copy of a batch with other facts; the batch itself stays."""
-    other: Any = copy.copy(batch)
-    for name, fact in facts.items():
-        other[name] = fact
-    return other
 
 
 def _check_rate(rate: float) -> float:
@@ -30,48 +24,56 @@ def _check_rate(rate: float) -> float:
 
 
 def drop_edges(batch: Batch, rate: float = 0.2) -> Any:
-    """Without a share of ``edge_index``, each edge drawn by itself. Rong et al., ICLR 2020, arXiv:1907.10903."""
+    """Leave out a share of the edges, each drawn by itself. Rong et al., ICLR 2020, arXiv:1907.10903.
+
+    What the batch has an entry an edge of ("edge_weight", "edge_attr" ...) goes with them.
+    """
+    if "edge_index" not in batch:
+        raise ValueError(f"a batch needs 'edge_index' for its edges to be dropped, it has {names(batch)}")
     edges: Tensor = batch["edge_index"]
     kept = torch.rand(edges.size(1), device=edges.device) >= _check_rate(rate)
-    return changed(batch, edge_index=edges[:, kept])
+    others = [name for name in names(batch) or () if name.startswith("edge_") and name != "edge_index"]
+    rows = {name: batch[name] for name in others if isinstance(batch[name], Tensor) and batch[name].dim()}
+    parts = {name: entry[kept] for name, entry in rows.items() if entry.size(0) == kept.numel()}
+    return changed(batch, edge_index=edges[:, kept], **parts)
 
 
 def mask_features(batch: Batch, rate: float = 0.2) -> Any:
-    """With a share of the columns of ``x`` set to 0, each drawn by itself. Zhu et al., 2020, arXiv:2006.04131."""
+    """Set a share of the columns of ``x`` to 0, each drawn by itself. Zhu et al., 2020, arXiv:2006.04131."""
     x: Tensor = batch["x"]
     kept = torch.rand(x.size(1), device=x.device) >= _check_rate(rate)
     return changed(batch, x=x * kept.to(x.dtype))
 
 
 def drop_edges_and_features(batch: Batch, rate: float = 0.2) -> Any:
-    """Both."""
-    return mask_features(drop_edges(batch, rate), rate)
+    """Do both; of a batch without edges, mask features alone."""
+    return mask_features(drop_edges(batch, rate) if "edge_index" in batch else batch, rate)
 
 
-class Changed:
+def noise_of(noise: Change | None, rate: float) -> Change:
+    """Take the change that was given, by default ``drop_edges_and_features`` at a rate."""
+    return noise or partial(drop_edges_and_features, rate=_check_rate(rate))
+
+
+class Changed(Mapped):
     """``data`` (a batch, or an iterable of batches) for ``fit``, each batch changed anew when it is drawn.
 
     A batch without ``n_id`` gets its row numbers, so that a ``Cached`` teacher answers about the unchanged graph while
-    the student sees the changed one.
+    the student sees the changed one. Over a loader, keep the teacher's answers as an entry of the batch, see ``told``.
     """
 
     def __init__(self, data: Batch | Iterable[Batch], change: Change) -> None:
-        self.data: Any = data
-        self.change = change
-
-    def __iter__(self) -> Iterator[Any]:
-        for batch in self.data if names(self.data) is None else (self.data,):
-            yield with_ids(self.change(batch))
+        super().__init__(data, lambda batch: with_ids(change(batch)))
 
 
-def with_ids(batch: Batch) -> Any:
-    """A batch that says which rows it has: its own ``n_id``, or numbers from 0 on."""
-    if "n_id" in batch:
-        return batch
-    rows = batch["x"]
-    return changed(batch, n_id=torch.arange(rows.size(0), device=rows.device))
+def told(entry: str) -> Frozen:
+    """Make a teacher whose logits stand in the batch, under this name: they were kept, or come from elsewhere."""
+    return Frozen(nn.Identity(), call=lambda _, batch: batch[entry])
 
 
-def told(fact: str) -> Frozen:
-    """A teacher whose logits stand in the batch, under this name: what it said is kept, or comes from elsewhere."""
-    return Frozen(nn.Identity(), call=lambda _, batch: batch[fact])
+def asked_anew(teacher: Frozen) -> Frozen:
+    """Make a teacher that is asked about every batch as it comes, changed or not, of one that keeps its answers."""
+    if isinstance(teacher, Ensemble):
+        members = [asked_anew(member) for member in teacher.members]
+        return Ensemble(members, teacher.combine, weights=teacher.weights, taps=teacher.taps)
+    return Frozen(teacher.model, call=teacher.call) if isinstance(teacher, Cached) else teacher

@@ -1,5 +1,19 @@
+from .anomaly_detection import AnomalyDetection
 from .classification import NodeClassification
-from .metrics import Fidelity, accuracy, fidelity, predict
+from .graphs import GraphClassification
+from .metrics import Fidelity, accuracy, area_under_curve, fidelity, predict
+from .regression import Regression
 from .splits import hold_out
 
-__all__ = ["Fidelity", "NodeClassification", "accuracy", "fidelity", "hold_out", "predict"]
+__all__ = [
+    "AnomalyDetection",
+    "Fidelity",
+    "GraphClassification",
+    "NodeClassification",
+    "Regression",
+    "accuracy",
+    "area_under_curve",
+    "fidelity",
+    "hold_out",
+    "predict",
+]

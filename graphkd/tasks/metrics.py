@@ -1,4 +1,4 @@
-"""How good a node classifier is on part of a graph, and how faithful to its teacher."""
+"""How good a model is on part of a graph, and how faithful to its teacher."""
 
 from __future__ import annotations
 
@@ -21,6 +21,23 @@ def accuracy(model: nn.Module, data: Batch, mask: str = "test_mask", *, call: Ca
     """Share of the nodes of ``mask`` whose label ``y`` the model gets right, in [0, 1]."""
     rows = data[mask]
     return float((predict(model, data, call=call)[rows] == data["y"][rows]).float().mean())
+
+
+def area_under_curve(scores: Tensor, y: Tensor) -> float:
+    """Measure the chance that a row of ``y`` is scored above one that is not, ties counting half: (N,), (N,) -> float.
+
+    By mean ranks, exactly, O(N log N). ValueError where ``y`` has no such row, or no other.
+    """
+    chosen = y.bool()
+    positives, negatives = int(chosen.sum()), int((~chosen).sum())
+    if not positives or not negatives:
+        raise ValueError(f"'y' must hold both 1 and 0, for the area under the curve; {positives} of {len(y)} are 1")
+    if not bool(torch.isfinite(scores).all()):
+        raise ValueError(f"'scores' must be finite, {int((~torch.isfinite(scores)).sum())} of {len(scores)} are not")
+    _, place, counts = scores.double().unique(return_inverse=True, return_counts=True)
+    ranks = counts.cumsum(0).double() - (counts - 1) / 2
+    above = ranks[place][chosen].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
 
 
 class Fidelity(NamedTuple):

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from graphkd.losses._perturbation import adversarial_change
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
-from graphkd.schemes.cross_layer import cross_distillation, soft_cross_distillation
+from graphkd.schemes.data_free.activation_records import Record, activation_loss
+from graphkd.schemes.data_free.cross_distillation import cross_distillation, soft_cross_distillation
 from graphkd.schemes.federated import (
     average_states,
     clients_kl,
@@ -20,10 +21,10 @@ from graphkd.schemes.federated import (
     quantise,
     sample_state,
 )
-from graphkd.schemes.private import log_moments, noisy_votes, privacy_spent, wrong_vote_bound
-from graphkd.schemes.records import Record, activation_loss
-from graphkd.schemes.robust import ard
-from graphkd.schemes.weights import soft_target
+from graphkd.schemes.privacy._accountant import log_moments, privacy_spent, wrong_vote_bound
+from graphkd.schemes.privacy.pate import noisy_votes
+from graphkd.schemes.robust.ard import ard
+from graphkd.schemes.teachers._combine import soft_target
 from tests.adapters.response import Adapter, Inputs, sides
 
 

@@ -118,7 +118,9 @@ def ffg2m(inputs: Inputs, params: dict) -> Inputs:
 
 
 def tinygnn_nds(inputs: Inputs, params: dict) -> Inputs:
-    label, teacher = neighbour_distillation(params["lam"], params["T"], taught="distill_mask").values()
+    label, teacher = neighbour_distillation(
+        params["lam"], params["T"], labelled="train_mask", taught="distill_mask"
+    ).values()
     loss, _ = evaluate(label + teacher, inputs)
     return {"loss": loss}
 

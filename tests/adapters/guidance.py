@@ -10,7 +10,6 @@ from graphkd.schemes import (
     NaiveProgress,
     OnlineProgress,
     SamplingProgress,
-    SSKDKnobs,
     TeacherPolicy,
     WindowProgress,
     adversarial_adaptation,
@@ -36,7 +35,7 @@ def sskd_case(inputs: Inputs, params: dict) -> Inputs:
         "tf_ratio": "changed_ratio",
     }
     student, teacher = ((inputs[f"{side}_logits"], inputs[f"{side}_ss_features"]) for side in ("student", "teacher"))
-    return {"loss": sskd(student, teacher, inputs["labels"], SSKDKnobs(weights, **given(params, **names)))}
+    return {"loss": sskd(student, teacher, inputs["labels"], weights=weights, **given(params, **names))}
 
 
 def metadistil_step(inputs: Inputs, params: dict) -> Inputs:

@@ -17,7 +17,7 @@ from graphkd.schemes import (
     Adversaries,
     PeerAttention,
     PeerContrast,
-    Taught,
+    PeerTargets,
     collaboration,
     each_other,
     exit_hint,
@@ -31,7 +31,7 @@ from graphkd.schemes import (
     naive_target,
     pair_discrimination,
     pair_policy,
-    teach,
+    peer_losses,
 )
 from tests.adapters.graph import load
 from tests.adapters.mutual import MEMORY
@@ -39,36 +39,36 @@ from tests.adapters.params import given
 from tests.adapters.response import Adapter, Inputs, sides
 
 
-def taught_by(inputs: Inputs, taught: Taught, soft: Loss, weight: float, logits: Tensor | None = None) -> Step:
+def losses_of(inputs: Inputs, made: PeerTargets, soft: Loss, weight: float, logits: Tensor | None = None) -> Step:
     """The losses of peers that show the case's logits."""
     views = [{"logits": peer} for peer in (inputs["peer_logits"] if logits is None else logits)]
-    return teach(views, taught, {"y": inputs["labels"]}, CE(), soft, weight=weight)
+    return peer_losses(views, made, {"y": inputs["labels"]}, CE(), soft, weight=weight)
 
 
 def dml(inputs: Inputs, params: dict) -> Inputs:
     soft = GuardedKL(params["T"], eps=params["eps"], guard="ratio")
-    taught = each_other(inputs["peer_logits"], weight=params["peer_weight"])
-    loss, terms = taught_by(inputs, taught, soft, 1.0)
+    made = each_other(inputs["peer_logits"], weight=params["peer_weight"])
+    loss, terms = losses_of(inputs, made, soft, 1.0)
     peers = [terms[f"label_{k}"] + terms.get(f"soft_{k}", 0.0) for k in range(len(inputs["peer_logits"]))]
     return {"loss": loss, "peer_losses": torch.stack(peers)}
 
 
 def one(inputs: Inputs, params: dict) -> Inputs:
-    taught = gated_ensemble(inputs["peer_logits"], inputs["gate_preact"])
+    made = gated_ensemble(inputs["peer_logits"], inputs["gate_preact"])
     soft = GuardedKL(params["T"], eps=params["eps"])
-    loss, _ = taught_by(inputs, taught, soft, params["consistency_weight"])
-    return {"loss": loss, "ensemble_logits": taught.beside["ensemble"].logits}
+    loss, _ = losses_of(inputs, made, soft, params["consistency_weight"])
+    return {"loss": loss, "ensemble_logits": made.auxiliary["ensemble"].logits}
 
 
 def ffl(inputs: Inputs, params: dict) -> Inputs:
-    taught = mutual_fusion(inputs["peer_logits"], inputs["fused_logits"])
+    made = mutual_fusion(inputs["peer_logits"], inputs["fused_logits"])
     soft = GuardedKL(params["T"], eps=params["eps"])
-    return {"loss": taught_by(inputs, taught, soft, params["consistency_weight"]).loss}
+    return {"loss": losses_of(inputs, made, soft, params["consistency_weight"]).loss}
 
 
 def pcl(inputs: Inputs, params: dict) -> Inputs:
-    taught = collaboration(inputs["peer_logits"], inputs["ensemble_logits"], inputs["mean_teacher_logits"])
-    return {"loss": taught_by(inputs, taught, KL(params["T"]), params["rampup_weight"]).loss}
+    made = collaboration(inputs["peer_logits"], inputs["ensemble_logits"], inputs["mean_teacher_logits"])
+    return {"loss": losses_of(inputs, made, KL(params["T"]), params["rampup_weight"]).loss}
 
 
 def okddip(inputs: Inputs, params: dict) -> Inputs:
@@ -77,16 +77,16 @@ def okddip(inputs: Inputs, params: dict) -> Inputs:
     assert isinstance(rule, PeerAttention)
     peers, features = inputs["peer_logits"], inputs["peer_features"]
     logits = torch.cat([peers, inputs["leader_logits"][None]])
-    taught = rule(logits, [*features, features[0]])
+    made = rule(logits, [*features, features[0]])
     soft = GuardedKL(params["T"], eps=params["eps"])
-    loss, _ = taught_by(inputs, taught, soft, params["alpha_times_rampup"], logits)
+    loss, _ = losses_of(inputs, made, soft, params["alpha_times_rampup"], logits)
     return {"loss": loss, "peer_targets": rule.attend(peers, features)}
 
 
 def kdcl(target: Callable[[Inputs], Tensor], weights: Callable[[Inputs], Tensor] | None = None) -> Adapter:
     def adapter(inputs: Inputs, params: dict) -> Inputs:
         made = target(inputs)
-        step = taught_by(inputs, Taught([(1.0, made)]), KL(params["T"]), params["lambda"])
+        step = losses_of(inputs, PeerTargets([(1.0, made)]), KL(params["T"]), params["lambda"])
         return {
             "loss": step.loss,
             "ensemble_logits": made,
@@ -116,30 +116,30 @@ def mcl_okd(inputs: Inputs, params: dict) -> Inputs:
 
 
 def afd(inputs: Inputs, params: dict) -> Inputs:
-    critics = {name: inputs[f"disc_{name}"].requires_grad_() for name in ("weight", "bias")}
+    own = {name: inputs[f"disc_{name}"].requires_grad_() for name in ("weight", "bias")}
     features, logits = inputs["peer_features"], inputs["peer_logits"]
     rule = Adversaries(len(features), features.size(2), weight=params["feature_weight"])
-    parts = {f"discriminators.{k}.{name}": critics[name][k : k + 1] for k in range(len(features)) for name in critics}
-    taught = load(rule, parts)(logits, features)
-    fooling, discrimination = (taught.terms[name] for name in ("fooling", "discrimination"))
-    step = taught_by(
-        inputs, replace(taught, terms={"fooling": fooling}), KL(params["T"]), weight=params["logit_weight"]
-    )
-    found = torch.autograd.grad(discrimination, list(critics.values()), retain_graph=True)
-    gradients = {f"grad_disc_{name}_of_discriminator_loss": grad for name, grad in zip(critics, found, strict=True)}
+    parts = {
+        f"discriminators.{k}.{name}": value[k : k + 1] for k in range(len(features)) for name, value in own.items()
+    }
+    made = load(rule, parts)(logits, features)
+    fooling, discrimination = (made.terms[name] for name in ("fooling", "discrimination"))
+    step = losses_of(inputs, replace(made, terms={"fooling": fooling}), KL(params["T"]), weight=params["logit_weight"])
+    found = torch.autograd.grad(discrimination, list(own.values()), retain_graph=True)
+    gradients = {f"grad_disc_{name}_of_discriminator_loss": grad for name, grad in zip(own, found, strict=True)}
     return {"loss": step.loss, "discriminator_loss": discrimination, **gradients}
 
 
 def kdgan(inputs: Inputs, params: dict) -> Inputs:
     share, scores = params["intelltch_weight"], inputs["discriminator_logits"].requires_grad_()
     student, teacher = sides(inputs)
-    critic = (1 - share) * pair_discrimination(scores, inputs["gen_samples"], inputs["gen_is_real"])
-    critic = critic + share * pair_discrimination(scores, inputs["tch_samples"], inputs["tch_is_real"])
+    discrimination = (1 - share) * pair_discrimination(scores, inputs["gen_samples"], inputs["gen_is_real"])
+    discrimination = discrimination + share * pair_discrimination(scores, inputs["tch_samples"], inputs["tch_is_real"])
     policy = (1 - share) * pair_policy(student, scores, inputs["policy_samples"])
-    (gradient,) = torch.autograd.grad(critic, scores)
+    (gradient,) = torch.autograd.grad(discrimination, scores)
     return {
         "loss": policy + params["distilled_weight"] * logit_mse(student, teacher),
-        "discriminator_loss": critic,
+        "discriminator_loss": discrimination,
         "grad_discriminator_logits_of_discriminator_loss": gradient,
     }
 

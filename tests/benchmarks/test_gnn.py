@@ -5,16 +5,16 @@ import json
 import pytest
 import torch
 
-import graphkd.losses
+import graphkd
+from benchmarks import gnn, needs
 from benchmarks.gnn import main
-from benchmarks.graph.lessons import Lesson
-from benchmarks.graph.losses import LEFT_OUT, LOSSES
-from benchmarks.graph.methods import GRAPH
 from benchmarks.graph.models import HIDDEN, SampledSAGE, build, sample_in_edges
-from graphkd import Loss
-from tests.core.models import graph
+from benchmarks.graph.recipes import TEACHERS
+from benchmarks.graph.scene import Scene, fresh
+from benchmarks.runs import Place
+from tests.core.models import gcn, graph
 
-KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}
+KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value", "tuned", "settings"}
 COSTS = {"parameters", "latency_ms", "train_seconds", "step_ms", "peak_memory_mb"}
 
 
@@ -73,6 +73,7 @@ def test_the_benchmark_writes_a_line_per_value_a_table_and_a_picture(tmp_path, c
             str(out),
             "--plot",
             str(picture),
+            "--wide",
         ]
     )
     rows = [json.loads(line) for line in out.read_text().splitlines()]
@@ -87,31 +88,74 @@ def test_the_benchmark_writes_a_line_per_value_a_table_and_a_picture(tmp_path, c
     assert all(name in printed for name in ("teacher", *chosen, "speed-up"))
 
 
-def test_every_method_runs_and_the_losses_that_cannot_are_named_with_a_reason(capsys):
-    rows = main(
-        ["--dataset", "karate", "--teacher", "gcn", "--methods", "losses,graph", "--seeds", "1", "--epochs", "3"]
-    )
-    # Schemes have tests of their own.
-    assert {row["method"] for row in rows} == {"teacher", "none", *LOSSES, *GRAPH}
-    printed = capsys.readouterr().out
-    assert all(f"{name} needs {reason}" in printed for name, reason in LEFT_OUT.items())
+def test_groups_hold_every_method_that_can_be_given_what_it_needs():
+    names = {row.name for row in graphkd.methods(task="node_classification")}
+    groups = gnn.groups("mlp")
+    assert names - set(groups["all"]) == {name for name in names if needs.lacking(gnn.METHODS[name], "mlp")}
+    assert {"kd", "rkd", "pkt"} <= set(groups["losses"])
+    assert {"glnn", "nosmog", "freekd"} <= set(groups["graph"])
+    assert {"dml", "ban", "takd"} <= set(groups["schemes"])
+    assert all(group[0] == "none" for name, group in groups.items() if name not in ("all", "response"))
+    assert "glnn" not in gnn.groups("gcn")["all"]
+    one, *others = (set(groups[name]) - {"none"} for name in ("losses", "graph", "schemes"))
+    assert one.union(*others) | {"none"} == set(groups["all"])
 
 
-def test_every_loss_is_in_the_table_or_left_out_for_a_reason(monkeypatch):
-    """By training each for no epoch, and looking at what was to be trained."""
-    data, found = graph(), set()
-    teacher, student = (build(name, 6, 3, hidden=8, dropout=0.0) for name in ("gcn", "mlp"))
+def test_what_is_not_in_a_whole_table_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(gnn, "collect", lambda *_: [])
+    monkeypatch.setattr(gnn, "show", lambda *_, **__: None)
+    main(["--methods", "losses"])
+    assert "Not in the table: fsp needs layers of one width" in capsys.readouterr().out
 
-    def look(task, *_, **__):
-        found.update(type(loss).__name__ for loss in task.losses)
-        task.close()
 
-    monkeypatch.setattr("benchmarks.graph.lessons.fit", look)
-    for train in LOSSES.values():
-        train(Lesson(student, teacher, data, (HIDDEN["mlp"], HIDDEN["gcn"]), {"seed": 0}))
-    losses = {name for name, kind in vars(graphkd.losses).items() if isinstance(kind, type) and issubclass(kind, Loss)}
-    assert sorted(losses - {"Loss", "Sum"} - found - set(LEFT_OUT)) == []
-    assert sorted(found & set(LEFT_OUT)) == []
+@pytest.mark.parametrize("need", needs.NEEDS)
+def test_a_method_of_every_need_runs(need):
+    row = next(row for row in gnn.METHODS.values() if need in row.needs)
+    scene = Scene("karate", 0, student="mlp", teacher="sage", epochs=2)  # of one width, for layers
+    student = gnn.student_of(row, scene, {}, Place())
+    assert not student.model.training
+    assert all(0 <= found["value"] <= 1 for found in gnn.measured(scene, student, Place()) if found["metric"] != "kl")
+
+
+def test_further_models_are_trained_once_a_seed(monkeypatch):
+    scene, seen, distil = Scene("karate", 0, student="mlp", teacher="gcn", epochs=2), [], Place.distil
+
+    def watched(place, name, *given, **options):
+        seen.append(name)
+        return distil(place, name, *given, **options)
+
+    monkeypatch.setattr(Place, "distil", watched)
+    for name in ("ensemble", "ensemble_logits", "munge"):
+        gnn.student_of(gnn.METHODS[name], scene, {}, Place())
+    assert seen == ["none"] * 3 + ["ensemble", "ensemble_logits", "munge"]
+
+
+def test_a_method_is_trained_by_the_students_recipe_or_by_its_paper():
+    scene = Scene("karate", 0, student="mlp", teacher="gcn")
+    adam = lambda name, **asked: gnn.training(gnn.METHODS[name], scene, asked)["optimizer"].keywords  # noqa: E731
+    assert adam("kd") == {"lr": 0.01, "weight_decay": 5e-4}
+    assert adam("kd", lr=0.1) == {"lr": 0.1, "weight_decay": 5e-4}
+    assert gnn.training(gnn.METHODS["kd"], scene, {"epochs": 7, "patience": 0})["epochs"] == 7
+    assert gnn.training(gnn.METHODS["cpf_ind"], scene, {}) == {}
+    assert adam("cpf_ind", weight_decay=0.1) == {"lr": 0.001, "weight_decay": 0.1}
+    scene.epochs = 5
+    assert gnn.training(gnn.METHODS["cpf_ind"], scene, {}) == {"epochs": 5}
+    assert gnn.training(gnn.METHODS["kd"], scene, {"epochs": 7})["epochs"] == 7
+
+
+def test_the_gcn_teacher_is_that_of_cpf():
+    recipe = TEACHERS["gcn"]
+    assert (recipe.hidden, recipe.dropout, recipe.lr, recipe.weight_decay) == (64, 0.8, 0.01, 0.001)
+    assert recipe.training()["epochs"] == 499
+    assert TEACHERS["sage"].training()["epochs"] == 200
+
+
+def test_a_fresh_model_has_weights_of_its_own():
+    model = gcn(0)
+    first, again, other = (fresh(model, seed) for seed in (1, 1, 2))
+    assert torch.equal(first.convs[0].lin.weight, again.convs[0].lin.weight)
+    assert not torch.equal(first.convs[0].lin.weight, other.convs[0].lin.weight)
+    assert not torch.equal(first.convs[0].lin.weight, model.convs[0].lin.weight)
 
 
 def test_the_inductive_setting_reports_seen_held_out_and_production():
@@ -123,7 +167,7 @@ def test_the_inductive_setting_reports_seen_held_out_and_production():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods", "glnn,foo"], "'methods' must be among"),
+        (["--methods", "glnn,foo"], "'foo' is not a method; the nearest are"),
         (["--dataset", "foo"], "invalid choice: 'foo'"),
         (["--seeds", "0"], "'--seeds' must be at least 1, got 0"),
     ],

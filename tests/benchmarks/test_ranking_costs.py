@@ -10,8 +10,7 @@ import torch
 
 from benchmarks import ranking_costs
 from benchmarks.measure import CLOCKS
-from benchmarks.ranking.cases import OPS, BriefTraining, Case, Setup
-from benchmarks.ranking.methods import method
+from benchmarks.ranking.cases import OPS, BriefTraining, Case, Setup, planned
 from benchmarks.ranking.plain_forms import (
     PlainDE,
     PlainHTD,
@@ -190,12 +189,12 @@ def test_the_clock_can_be_that_of_the_processor(small):
 
 def test_an_epoch_is_its_sampling_and_all_its_batches(small, monkeypatch):
     setup = Setup(small, Tables(torch.randn(300, 24), torch.randn(240, 24)), 3)
-    lesson = setup.lesson()
-    training = BriefTraining(lesson, method("rrd")(lesson))
-    before = lesson.student.user.weight.clone()
+    problem = setup.problem()
+    training = BriefTraining(*planned(problem, "rrd"))
+    before = problem.student.user.weight.clone()
     sampling, batch = training.begin_epoch(3)
     assert min(sampling, batch) > 0
-    assert not torch.equal(lesson.student.user.weight, before)
+    assert not torch.equal(problem.student.user.weight, before)
     monkeypatch.setattr(training, "begin_epoch", lambda count: (5.0, 0.5 * count))
     assert training.whole_epoch(2) == 5 + len(training.batches)
 

@@ -1,4 +1,4 @@
-"""Schemes for safety, privacy and lost data by name, and their two benchmarks."""
+"""The benchmarks of students under attack, and of students of noisy votes."""
 
 from __future__ import annotations
 
@@ -10,28 +10,12 @@ import torch
 from torch import nn
 
 from benchmarks import private, robust
-from benchmarks.graph.robust import METHODS, Attack, private_parts
-from tests.benchmarks.scenes import run
+from benchmarks.runs import Place
+from datasets import load
 from tests.core.models import gcn, graph
 
 KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}
 COSTS = {"parameters", "latency_ms", "train_seconds", "peak_memory_mb"}
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_scheme_runs_by_name(name):
-    given, found, before = run(METHODS[name])
-    data, teacher, student = given.data, given.teacher, given.student
-    if name != "cross_distillation":
-        assert found is student
-        assert any(not torch.equal(value, before[key]) for key, value in student.state_dict().items())
-        return
-    rows = data.x[data.train_mask]
-    ours, theirs = (model.get_submodule("convs.0.lin").weight.detach() for model in (found, teacher))
-    kept = theirs.abs() >= theirs.abs().flatten().quantile(0.5)
-    assert bool((ours[~kept] == 0).all())
-    fitted, cut = (float((rows @ (weight - theirs).t()).square().sum()) for weight in (ours, kept * theirs))
-    assert 0 < fitted < cut  # refitted weights make up for those that are gone
 
 
 class Scaled(nn.Module):
@@ -46,7 +30,7 @@ class Scaled(nn.Module):
 def test_large_logits_hide_gradients_from_the_plain_attack_alone():
     data, model = graph(), gcn().eval()
     data.y = model(data.x, data.edge_index).argmax(dim=1)  # all right, so that softmax saturates at the label
-    plain, hiding = (robust.withstood(m, data, Attack(0.5), 10, 0) for m in (model, Scaled(model, 1e6)))
+    plain, hiding = (robust.withstood(m, data, 0.5, 10, 0) for m in (model, Scaled(model, 1e6)))
     assert plain["accuracy"] == hiding["accuracy"] == 1
     assert plain["pgd"] < 0.8 < hiding["pgd"]
     assert hiding["fgsm"] == 1
@@ -64,21 +48,39 @@ def test_the_distilled_student_withstands_more(tmp_path):
     assert value["ard_plain", "pgd"] > value["kd", "pgd"] + 0.2
 
 
-def test_private_parts_share_neither_rows_nor_edges():
-    data = graph()
-    data.number = torch.arange(30)
-    parts = private_parts(data, torch.arange(5, 25), 4, torch.Generator().manual_seed(0))
-    numbers = torch.cat([part.number for part in parts])
-    assert numbers.sort().values.tolist() == list(range(5, 25))
-    assert all(bool(part.train_mask.all()) for part in parts)
-    for part in parts:
-        known = {(int(a), int(b)) for a, b in data.edge_index.t()}
-        assert all((int(part.number[a]), int(part.number[b])) in known for a, b in part.edge_index.t())
+def test_the_attack_is_given_to_all_who_train_against_one():
+    given = robust.parse(["--epsilon", "32", "--steps", "2", "--set", "ard.steps=5"]).given
+    assert given["adversarial"] == given["ard_plain"] == {"epsilon": 32 / 255, "steps": 2}
+    assert given["ard"] == {"epsilon": 32 / 255, "steps": 5}
+    assert given["kd"] == given["defensive"] == {}
+
+
+def test_nodes_are_private_public_or_tested_and_edges_between_parts_are_left_to_pate():
+    data = load("digits", seed=0)
+    data.number = torch.arange(data.num_nodes)
+    train, test = private.divide(data, private.parse(["--teachers", "4", "--queries", "7"]), seed=0)
+    count = int(private.SHARE * data.num_nodes)
+    assert int((train.parts == -1).sum()) == count
+    assert int(train.parts.max()) == 3
+    assert torch.equal(train.train_mask, train.parts >= 0)
+    assert bool(test.test_mask.all())
+    assert test.num_nodes == count
+    assert torch.cat([train.number, test.number]).sort().values.tolist() == data.number.tolist()
+    rows = private.asked(train, 7, seed=0)
+    assert rows.unique().numel() == 7
+    assert not bool(train.train_mask[rows].any())
+
+
+def test_what_is_asked_is_what_pate_asks():
+    """A teacher that knows most nodes, and votes without noise, give most of their labels right, not a tenth."""
+    arguments = private.parse(["--teachers", "1", "--queries", "100", "--epochs", "40"])
+    rows = private.run(arguments, "votes", private.NO_NOISE, 0, Place())
+    assert next(row["value"] for row in rows if row["metric"] == "labels_right") > 0.85
 
 
 def test_epsilon_is_printed_beside_the_student_of_the_votes(tmp_path, capsys):
     out = tmp_path / "rows.jsonl"
-    short = ["--teachers", "5", "--queries", "20", "--epochs", "3", "--seeds", "1", "--gammas", "0.1,1"]
+    short = ["--teachers", "5", "--queries", "20", "--epochs", "3", "--seeds", "1", "--gammas", "0.1,1", "--wide"]
     rows = private.main([*short, "--out", str(out)])
     assert [json.loads(line) for line in out.read_text().splitlines()] == rows
     assert all(row.keys() >= KEYS | COSTS for row in rows)
@@ -100,7 +102,7 @@ def test_epsilon_is_printed_beside_the_student_of_the_votes(tmp_path, capsys):
     ("benchmark", "arguments", "message"),
     [
         (robust, ["--epsilon", "0"], "'--epsilon' must be positive, got 0"),
-        (robust, ["--methods", "foo"], "'methods' must be among"),
+        (robust, ["--methods", "foo"], "'foo' is not a method"),
         (private, ["--queries", "0"], "'--queries' must be at least 1, got 0"),
         (private, ["--seeds", "0"], "'--seeds' must be at least 1, got 0"),
     ],

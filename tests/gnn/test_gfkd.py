@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import copy
 import itertools
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GCNConv, global_add_pool, global_mean_pool
 
-from graphkd import Distiller, fit
-from graphkd.gnn import FakeGraphs, Inversion, gfkd, gfkd_inversion, invert
-from graphkd.gnn.gfkd_inversion import EpochRates
-from graphkd.losses import CE
-from graphkd.tasks import predict
+import graphkd
+from graphkd import Cached, Ensemble
+from graphkd.gnn import FakeGraphs, Inversion
+from graphkd.tasks import GraphClassification, predict
+from tests.methods import contract
 
 WIDTH, CLASSES = 4, 2
 
@@ -152,58 +152,121 @@ def test_statistics_count_for_the_structure_too():
     torch.testing.assert_close(with_them - without, 0.5 * (gaps[0] - gaps[1]) * (noise - 0.5))
 
 
-def test_inversion_finds_graphs_that_the_teacher_takes_for_their_class():
-    model, log = teacher(), []
-    random, made = (
-        invert(model, WIDTH, CLASSES, count=12, nodes=(3, 6), epochs=epochs, lr=(0.1, 1.0), log=log.append, seed=4)
-        for epochs in (0, 60)
-    )
-    assert torch.equal(random.y, made.y)
-    assert log[-1]["label"] < 0.5 * log[0]["label"]
-    assert log[-1]["bn"] < log[0]["bn"]
-    again = invert(model, WIDTH, CLASSES, count=12, nodes=(3, 6), epochs=60, lr=(0.1, 1.0), seed=4)
-    assert torch.equal(made.features, again.features)
-    assert torch.equal(made.structure, again.structure)
-    assert set(made.batch.bincount().tolist()) <= {3, 4, 5, 6}
+TASK = GraphClassification()
+SMALL = {"features": WIDTH, "count": 12, "nodes": (3, 6), "feature_lr": 0.1, "task": TASK, "progress": False}
 
 
-def test_a_student_learns_what_the_teacher_says_of_them():
-    model = teacher()
-    graphs = invert(model, WIDTH, CLASSES, count=16, nodes=(3, 6), epochs=30, lr=(0.1, 1.0))
-    batch = Batch.from_data_list(graphs.graphs())
-    student = gfkd(Classifier(7), model, graphs, batch_size=8, epochs=40)
-    agreement = float((predict(student, batch) == predict(model, batch)).float().mean())
-    assert agreement > 0.9
-    again = gfkd(Classifier(7), model, graphs.graphs(), batch_size=8, epochs=40)
-    assert all(torch.equal(a, b) for a, b in zip(student.parameters(), again.parameters(), strict=True))
+def distil(student, model, data=None, **options):
+    return graphkd.distil("gfkd", student, model, data, **{**SMALL, **options})
 
 
-def test_rates_follow_the_epoch():
-    seen = []
+def graphs_made(monkeypatch) -> list[Data]:
+    """The graphs that a student learns from."""
+    seen: list[Data] = []
+    graphs = FakeGraphs.graphs
 
-    class Task(Distiller):
-        def set_epoch(self, epoch, epochs):
-            rates.set_epoch(epoch, epochs)
-            seen.append([group["lr"] for group in rates.made.param_groups])
+    def watched(self):
+        seen.extend(found := graphs(self))
+        return found
 
-    rates = EpochRates(partial(torch.optim.SGD, lr=0.5), lambda epoch, epochs: 1 - epoch / epochs)
-    graphs = Batch.from_data_list(fake().graphs())
-    fit(Task(Classifier(), losses=CE()), graphs, epochs=4, optimizer=rates)
-    assert seen == [[0.5], [0.375], [0.25], [0.125]]
+    monkeypatch.setattr(FakeGraphs, "graphs", watched)
+    return seen
 
 
-def test_features_and_structure_have_rates_of_their_own_a_tenth_after_a_while(monkeypatch):
-    seen = []
+def test_inversion_finds_graphs_that_the_teacher_takes_for_their_class(monkeypatch):
+    model, seen = teacher(), graphs_made(monkeypatch)
+    result = distil(Classifier(7), model, graph_epochs=60, student_epochs=1, seed=4)
+    first, *_, last = (report for report in result.history if report["stage"] == "graphs")
+    assert last["epoch"] == 60
+    assert last["label"] < 0.5 * first["label"]
+    assert last["bn"] < first["bn"]
+    distil(Classifier(7), model, graph_epochs=60, student_epochs=1, seed=4)
+    one, again = (Batch.from_data_list(found) for found in (seen[:12], seen[12:]))
+    assert torch.equal(one.x, again.x)
+    assert torch.equal(one.edge_index, again.edge_index)
+    assert set(one.batch.bincount().tolist()) <= {3, 4, 5, 6}
+    assert set(one.y.tolist()) <= {0, 1}
 
-    def spied(task, data, *, optimizer, epochs, **options):
-        made = optimizer(task.parameters())
-        for epoch in range(epochs):
-            task.set_epoch(epoch, epochs)
-            seen.append([group["lr"] for group in made.param_groups])
 
-    monkeypatch.setattr(gfkd_inversion, "fit", spied)
-    invert(teacher(), WIDTH, CLASSES, count=2, lr=(0.2, 3.0), decay_every=2, epochs=4)
-    assert seen == [pytest.approx(rates) for rates in ([0.2, 3.0], [0.2, 3.0], [0.02, 0.3], [0.02, 0.3])]
+def test_a_student_learns_what_the_teacher_says_of_them(monkeypatch):
+    model, seen = teacher(), graphs_made(monkeypatch)
+    options = {"count": 16, "graph_epochs": 30, "batch_size": 8}
+    student = distil(Classifier(7), model, student_epochs=40, **options).model
+    batch = Batch.from_data_list(seen)
+    assert float((predict(student, batch) == predict(model, batch)).float().mean()) > 0.9
+
+
+def test_without_epochs_of_graphs_they_are_random(monkeypatch):
+    seen = graphs_made(monkeypatch)
+    result = distil(Classifier(7), teacher(), graph_epochs=0, student_epochs=1)
+    assert {report["stage"] for report in result.history} == {"student"}
+    assert len(seen) == 12
+
+
+def test_graphs_that_are_given_tell_sizes_alone(monkeypatch):
+    """Numbers of nodes and the width of features; neither features nor edges nor labels."""
+    sizes, seen = (2, 5, 3), graphs_made(monkeypatch)
+
+    def given(value):
+        return [Data(x=torch.full((n, WIDTH), value), edge_index=torch.zeros(2, 1, dtype=torch.long)) for n in sizes]
+
+    found = []
+    for value, as_loader in ((0.0, False), (9.0, False), (1.0, True)):
+        data = DataLoader(given(value), batch_size=2, shuffle=True) if as_loader else given(value)
+        options = {"features": None, "nodes": None, "graph_epochs": 2, "student_epochs": 2}
+        found.append(distil(Classifier(7), teacher(), data, **options).model.state_dict())
+    assert {graph.num_nodes for graph in seen} == {2, 3, 4, 5}
+    assert all(contract.same(found[0], other) for other in found[1:])
+
+
+def test_the_student_learns_at_a_rate_that_falls_to_nothing_and_graphs_at_rates_of_their_own(monkeypatch):
+    """The optimiser that is asked for is the student's; features and structure have Adam's two rates."""
+    seen: list[list[float]] = []
+    step = torch.optim.Adam.step
+
+    def watched(self, *given, **named):
+        seen.append([group["lr"] for group in self.param_groups])
+        return step(self, *given, **named)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    options = {"feature_lr": 0.2, "structure_lr": 3.0, "decay_every": 2, "epochs": 4}
+    distil(Classifier(7), teacher(), optimizer=lambda p: torch.optim.Adam(p, lr=0.5), **options)
+    assert seen[:4] == [pytest.approx(rates) for rates in ([0.2, 3.0], [0.2, 3.0], [0.02, 0.3], [0.02, 0.3])]
+    assert seen[4:] == [[0.5], [0.375], [0.25], [0.125]]
+
+
+def test_a_broken_run_goes_on_to_the_same_bits(tmp_path):
+    options = {"epochs": 2, "save_every": 1}
+    with contract.breaking() as (events, log):
+        whole = distil(Classifier(7), teacher(), checkpoint=tmp_path / "whole", log=log, **options)
+    for place in range(2, events[0] + 1):
+        folder = tmp_path / str(place)
+        with contract.breaking(place) as (_, log), pytest.raises(contract.BrokenError):
+            distil(Classifier(7), teacher(), checkpoint=folder, log=log, **options)
+        again = distil(Classifier(8), teacher(), checkpoint=folder, resume=True, **options)
+        assert contract.same(contract.weights(again), contract.weights(whole)), f"after event {place}"
+
+
+class Odd(nn.Module):
+    """A classifier whose arguments have other names."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, features, links, of):
+        return self.inner(features, links, of)
+
+
+def test_models_of_other_signatures_and_stored_teachers_give_the_same_bits():
+    model, options = teacher(), {"epochs": 2}
+    plain = distil(Classifier(7), model, **options).model
+    odd = distil(Odd(Classifier(7)), Odd(model), call=lambda m, b: m(b["x"], b["edge_index"], b["batch"]), **options)
+    assert contract.same(odd.model.inner.state_dict(), plain.state_dict())
+    stored = distil(Classifier(7), Cached(model), **options).model
+    assert contract.same(stored.state_dict(), plain.state_dict())
+    with pytest.raises(ValueError, match="'gfkd' cannot take an Ensemble as teacher: it makes graphs from"):
+        distil(Classifier(7), Ensemble([model]), **options)
 
 
 def test_wrong_arguments_are_named():
@@ -216,4 +279,6 @@ def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="'sizes' and 'targets' must name the nodes and the class of each graph"):
         FakeGraphs(torch.tensor([3, 0]), torch.tensor([0, 1]), WIDTH)
     with pytest.raises(ValueError, match=r"'nodes' must be the least and the greatest number .* got \(5, 3\)"):
-        invert(teacher(), WIDTH, CLASSES, nodes=(5, 3))
+        distil(Classifier(7), teacher(), nodes=(5, 3))
+    with pytest.raises(ValueError, match="'gfkd' must know how wide features are: give 'features', a number"):
+        distil(Classifier(7), teacher(), features=None)

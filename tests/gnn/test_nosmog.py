@@ -4,10 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch_geometric.nn import MLP
+from torch_geometric.utils import add_self_loops
 
+import graphkd
 from graphkd import Cached, Distiller, fit
-from graphkd.gnn import GLNNBatches, NOSMOGDistiller, adversarial_change, nosmog
+from graphkd.gnn import GLNNBatches, NOSMOGDistiller, Positioned, deepwalk
 from graphkd.losses import CE
+from graphkd.losses._perturbation import adversarial_change
 from graphkd.tasks import predict
 from tests.core.models import CLASSES, FEATURES, NODES, gcn, graph
 
@@ -99,29 +102,70 @@ def test_the_change_of_a_training_step_raises_the_loss():
 
 def test_the_student_learns_what_the_teacher_says_with_positions_beside_the_features():
     data = graph()
+    del data.val_mask  # the last epoch, which is not the best on random labels
     teacher = fit(Distiller(gcn(1), losses=CE(where="train_mask")), data, epochs=50)
     position = torch.randn(NODES, 4, generator=torch.Generator().manual_seed(0))
-    taught, whole = predict(teacher, data), torch.cat([data.x, position], dim=1)
+    taught = predict(teacher, data)
 
     def agreement(model):
-        return float((predict(model, {"x": whole}) == taught).float().mean())
+        return float((predict(model, data) == taught).float().mean())
 
-    student = mlp(FEATURES + 4)
-    before = agreement(student)
-    options = {"similarity_weight": 0.01, "metric": agreement, "epochs": 80}
-    trained = nosmog(student, teacher, data, hidden=HIDDEN, position=position, **options)
-    assert agreement(trained) > max(before, 0.9)
+    options = {"similarity_weight": 0.01, "positions": position, "hidden": "convs.0", "width": 64, "dropout": 0.0}
+    before, trained = (graphkd.distil("nosmog", None, teacher, data, epochs=n, **options).model for n in (0, 80))
+    assert isinstance(trained, Positioned)
+    assert agreement(trained) > max(agreement(before), 0.8)
 
 
 def test_validation_sees_the_positions_too():
     data, reports = graph(), []
-    position = torch.zeros(NODES, 2)
-    student = nosmog(mlp(FEATURES + 2), gcn(1), data, hidden=HIDDEN, position=position, epochs=2, log=reports.append)
-    right = predict(student, {"x": torch.cat([data.x, position], dim=1)}) == data.y
-    assert max(report["metric"] for report in reports) == pytest.approx(float(right[data.val_mask].float().mean()))
+    options = {"hidden": "convs.0", "positions": torch.randn(NODES, 2), "log": reports.append, "epochs": 2}
+    result = graphkd.distil("nosmog", None, gcn(1), data, **options)
+    right = predict(result.model, data) == data.y
+    best = max(report["accuracy"] for report in reports)
+    assert best == result.scores["val"]["accuracy"] == pytest.approx(float(right[data.val_mask].float().mean()))
+
+
+def test_positions_are_walked_once_a_run_and_saved_with_the_student(tmp_path):
+    data = graph()
+    options = {"hidden": "convs.0", "position_width": 3, "walks": 2, "walk_length": 5, "seed": 4}
+    first = graphkd.distil("nosmog", None, gcn(1), data, epochs=1, checkpoint=tmp_path / "run", **options)
+    looped, _ = add_self_loops(data.edge_index, num_nodes=NODES)
+    want = deepwalk(looped, NODES, 3, per_node=2, length=5, seed=4)
+    assert torch.equal(first.model.position, want)
+    known = graphkd.load(tmp_path / "run" / "once" / "positions.pt")
+    assert torch.equal(known, want)
+    first.save(tmp_path / "student")
+    made = graphkd.distil("nosmog", None, gcn(1), data, epochs=0, **{**options, "seed": 5}).model
+    other = type(first).load(tmp_path / "student", made).model
+    assert torch.equal(other.position, want)
+    assert torch.equal(predict(other, data), predict(first.model, data))
+
+
+def test_it_knows_the_nodes_of_its_graph_and_can_be_told_of_others():
+    data = graph()
+    model = graphkd.distil(
+        "nosmog", None, gcn(1), data, hidden="convs.0", positions=torch.randn(NODES, 2), epochs=1
+    ).model
+    more = torch.cat([data.x, data.x[:1]])
+    with pytest.raises(ValueError, match="'x' must be of the 30 nodes whose positions are known, got 31"):
+        model(more)
+    seen = torch.arange(NODES + 1) < NODES
+    edges = torch.cat([data.edge_index, torch.tensor([[3, 5], [NODES, NODES]])], dim=1)
+    larger = model.extended(seen, edges)
+    torch.testing.assert_close(larger.position[-1], model.position[[3, 5]].mean(0))
+    torch.testing.assert_close(larger(more)[:NODES], model(data.x))
 
 
 def test_wrong_arguments_are_named():
-    data = graph()
+    data, options = graph(), {"hidden": "convs.0", "positions": torch.zeros(NODES, 2)}
     with pytest.raises(ValueError, match=r"'label_weight' must be in \[0, 1\], got -1"):
-        nosmog(mlp(), gcn(), data, hidden=HIDDEN, label_weight=-1)
+        graphkd.distil("nosmog", None, gcn(), data, label_weight=-1, **options)
+    with pytest.raises(ValueError, match="'nosmog' cannot take a loader: its positions come from walks"):
+        graphkd.distil("nosmog", None, gcn(), [data], **options)
+
+
+def test_a_student_that_is_given_is_not_used_and_that_is_said(caplog):
+    options = {"hidden": "convs.0", "positions": torch.zeros(NODES, 2), "epochs": 0}
+    model = graphkd.distil("nosmog", mlp(), gcn(), graph(), **options).model
+    assert isinstance(model, Positioned)
+    assert "'nosmog' does not use the 'student' it was given: it brings an MLP that reads positions" in caplog.text

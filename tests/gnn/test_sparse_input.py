@@ -8,8 +8,8 @@ import weakref
 import torch
 import torch.nn.functional as F
 
-from graphkd.gnn.derived import kept, with_self_loops
-from graphkd.gnn.sparse_input import dropout_linear, sparse_rows
+from graphkd.gnn._derived import kept, with_self_loops
+from graphkd.gnn._sparse_input import dropout_linear, sparse_rows
 
 
 def sparse(rows=40, columns=25, dtype=torch.float64):

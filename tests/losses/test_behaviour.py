@@ -11,12 +11,14 @@ import graphkd
 import tests
 from graphkd import Distiller, Loss
 from graphkd.core.loss import Sum
-from graphkd.losses import AT, KL, RKD
-from graphkd.schemes import FeatureAdversary
+from graphkd.losses import AT, CAKD, KL, RKD, FeatureAdversary
 from tests.core.models import gcn, graph
 from tests.losses.behaviour import Behaviour, subclasses
 
-GAMES = {FeatureAdversary}  # two sides' losses, each with the other held constant: its gradient is not its value's
+GAMES = {
+    FeatureAdversary,
+    CAKD,
+}  # two sides' losses, each with the other held constant: its gradient is not its value's
 
 
 def load(package, prefix="", part=""):

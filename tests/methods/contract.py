@@ -1,9 +1,13 @@
-"""What holds for every method, whatever it does: see DESIGN's contract of methods and runs."""
+"""What holds for every method, whatever it does: see DESIGN's contract of methods and runs.
+
+A scene says what methods are given: ``tests.methods.scene`` those of graphs, ``recommenders`` those of recommenders.
+"""
 
 from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,7 +15,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from graphkd import Cached, Clients, Ensemble
+from graphkd import Cached, Clients, Ensemble, Frozen
 from graphkd.core import checkpoint
 from graphkd.core.method import Metadata
 from tests.methods import scene
@@ -58,6 +62,10 @@ def is_untouched(now: Any, before: Any) -> bool:
     if isinstance(now, nn.Module):
         modes = [module.training for module in now.modules()] == [module.training for module in before.modules()]
         return modes and same(now.state_dict(), before.state_dict())
+    if isinstance(now, Tensor):
+        return torch.equal(now, before)
+    if is_dataclass(now):
+        return all(is_untouched(getattr(now, each.name), getattr(before, each.name)) for each in fields(now))
     if isinstance(now, (list, tuple, Clients)):
         return all(is_untouched(one, other) for one, other in zip(now, before, strict=True))
     if hasattr(now, "keys") and callable(now.keys):
@@ -67,7 +75,7 @@ def is_untouched(now: Any, before: Any) -> bool:
     return True
 
 
-def resumes(row: Metadata, folder: Path, most: int | None = 4) -> tuple[int, int]:
+def resumes(row: Metadata, folder: Path, most: int | None = 4, scene: Any = scene) -> tuple[int, int]:
     """Break a run off at events spread over it, resume it, and ask for the bits of one that went through.
 
     Gives the number of events of the run and of breaks. A stage that was finished is not trained again.
@@ -132,27 +140,25 @@ def another(model: nn.Module) -> nn.Module:
     return other
 
 
-def takes_teachers(row: Metadata, kind: str) -> None:
+def takes_teachers(row: Metadata, kind: str, scene: Any = scene) -> None:
     """A ``Cached`` or an ``Ensemble`` in the place of every module."""
     given = scene.arguments(row)
-    data = given["data"]
-    make = {"cached": lambda model: Cached(model, data), "ensemble": lambda model: Ensemble([model, another(model)])}
+    data, call = scene.stored(given["data"]), scene.TEACHERS_CALL
+    make = {
+        "cached": lambda model: Cached(model, data, call=call),
+        "ensemble": lambda model: Ensemble([Frozen(each, call=call) for each in (model, another(model))]),
+    }
     teacher = given["teacher"]
     changed = [make[kind](each) for each in teacher] if isinstance(teacher, list) else make[kind](teacher)
     assert not scene.run(row, given, teacher=changed).model.training
 
 
-def leaves_alone(row: Metadata) -> None:
+def leaves_alone(row: Metadata, scene: Any = scene) -> None:
     """What was given stays as it was; test labels play no part; the same seed gives the same bits."""
     given = scene.arguments(row)
     before = frozen_copy(given)
     first = scene.run(row, given)
     for name, value in before.items():
         assert is_untouched(given[name], value), f"{row.name} changed its {name}"
-    data = given["data"]
-    if hasattr(data, "test_mask"):
-        poisoned = copy.copy(data)
-        poisoned.y = torch.where(data.train_mask | data.val_mask, data.y, (data.y + 1) % scene.CLASSES)
-        assert same(weights(first), weights(scene.run(row, {**given, "data": poisoned}))), (
-            f"{row.name} read test labels"
-        )
+    other = scene.run(row, {**given, "data": scene.poisoned(given["data"], row.tasks[0])})
+    assert same(weights(first), weights(other)), f"{row.name} read test labels"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch_geometric.utils import subgraph
 import graphkd
 from graphkd import Clients
 from graphkd.core.method import Metadata
+from graphkd.tasks import AnomalyDetection, Regression
 
 NODES, FEATURES, CLASSES, BATCHES = 48, 8, 3, 3
 EPOCHS = 2
@@ -57,12 +59,12 @@ class Odd(nn.Module):
 
 def call(model: nn.Module, batch: Any) -> Any:
     """How an ``Odd`` model is called."""
-    return model(batch["x"], batch["edge_index"] if "edge_index" in batch else None)
+    return model(batch["x"], batch.get("edge_index"))
 
 
-def gcn(seed: int, width: int, dropout: float = 0.1, layers: int = 2) -> nn.Module:
+def gcn(seed: int, width: int, dropout: float = 0.1, layers: int = 2, out: int = CLASSES) -> nn.Module:
     torch.manual_seed(seed)
-    return GCN(FEATURES, width, layers, CLASSES, dropout=dropout)
+    return GCN(FEATURES, width, layers, out, dropout=dropout)
 
 
 def mlp(seed: int, width: int) -> nn.Module:
@@ -74,6 +76,71 @@ def trained(seed: int, width: int = 12, layers: int = 2) -> nn.Module:
     """A teacher of a few epochs."""
     model = gcn(seed, width, dropout=0.0, layers=layers)
     return graphkd.distil("none", model, None, graph(), epochs=20, seed=seed, progress=False).model
+
+
+def numbers() -> Data:
+    """The graph with a number in place of each node's class."""
+    data = graph()
+    data.y = data.x[:, 0] - 2 * data.x[:, 1] + 0.1 * data.x[:, 2:].sum(dim=1)
+    return data
+
+
+def anomalies() -> Data:
+    """The graph with some test nodes whose features are far off, and 1 as their label, 0 as that of others."""
+    data = graph()
+    odd = data.test_mask & (torch.arange(NODES) % 2 == 0)
+    data.x[odd] += 3
+    data.y = odd.long()
+    return data
+
+
+def regressor() -> nn.Module:
+    """A teacher of numbers, of a few epochs."""
+    model = gcn(1, 12, dropout=0.0, out=1)
+    return graphkd.distil("none", model, None, numbers(), task=Regression(), epochs=20, progress=False).model
+
+
+# Kind of a task -> what a method of it is given in place of what those of node classification are.
+KINDS: dict[str, Callable[[], dict[str, Any]]] = {
+    "node_classification": dict,
+    "regression": lambda: {
+        "student": gcn(5, 12, out=1),
+        "teacher": regressor(),
+        "data": numbers(),
+        "task": Regression(),
+    },
+    "anomaly_detection": lambda: {"student": gcn(5, 12, out=1), "data": anomalies(), "task": AnomalyDetection()},
+}
+# Method -> what it alone is given.
+OWN: dict[str, Callable[[], dict[str, Any]]] = {
+    "uninformed": lambda: {"student": gcn(5, 12, out=12)},  # as wide as the teacher's hidden layer
+}
+
+
+TEACHERS_CALL = None  # how a test calls the teachers that it makes of modules
+
+
+def stored(data: Data) -> Data:
+    """What a ``Cached`` teacher is asked about."""
+    return data
+
+
+def poisoned(data: Any, kind: str) -> Any:
+    """The data, or those of each client, with wrong labels in the place of those that no method may read."""
+    if isinstance(data, Clients):
+        return Clients([poisoned(own, kind) for own in data])
+    if not hasattr(data, "test_mask"):
+        return data
+    other = copy.copy(data)
+    other.y = other_labels(data, kind)
+    return other
+
+
+def other_labels(data: Data, kind: str) -> Tensor:
+    """Labels of which those that no method may read are others."""
+    if kind == "anomaly_detection":
+        return 1 - data.y
+    return torch.where(data.train_mask | data.val_mask, data.y, (data.y + 1) % CLASSES)
 
 
 # What a method needs -> what it is given for it: other arguments of ``distil``.
@@ -99,7 +166,7 @@ GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def arguments(row: Metadata) -> dict[str, Any]:
-    """Arguments of ``distil`` for a method, beside its name."""
+    """Arguments of ``distil`` for a method, beside its name, in the first of its tasks."""
     given: dict[str, Any] = {
         "student": gcn(5, 12),
         "teacher": trained(1),
@@ -108,11 +175,13 @@ def arguments(row: Metadata) -> dict[str, Any]:
         "epochs": EPOCHS,
         "save_every": 1,
         "progress": False,
+        **KINDS[row.tasks[0]](),
     }
     for need in row.needs:
         if need not in GIVEN:
             raise KeyError(f"tests/methods/scene.py must say how {row.name!r} is given {need!r}")
         given |= GIVEN[need]()
+    given |= OWN.get(row.name, dict)()
     if "student" in row.cannot:
         given["student"] = None
     return given

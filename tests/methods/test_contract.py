@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import graphkd
-from tests.methods import contract
+from tests.methods import contract, scene
 
-ROWS = {row.name: row for row in graphkd.methods(task="node_classification")}
+ROWS = {  # by name, and by name and task for the further tasks of a method
+    row.name if place == 0 else f"{row.name}-{kind}": replace(row, tasks=(kind,))
+    for row in graphkd.methods()
+    for place, kind in enumerate(row.tasks)
+    if kind in scene.KINDS
+}
 able = lambda what: [name for name, row in ROWS.items() if what not in row.cannot]  # noqa: E731
 
 

@@ -65,6 +65,7 @@ class SRRL(Loss):
     "srrl",
     family="features",
     paper="Yang et al., ICLR 2021",
+    tasks=("node_classification", "regression"),
     needs=("hidden",),
     cannot={"ensemble": "it reads the weights of the teacher's last layer"},
 )

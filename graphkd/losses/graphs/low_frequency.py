@@ -74,6 +74,6 @@ def low_frequency_method(problem: Problem, *, weight: float = 1.0, self_loops: b
     """Match the teacher's answers for the neighbours of every node, beside the labels.
 
     Choose it where the student is an MLP and neighbours are mostly of one class: it learns what message passing would
-    have smoothed. ``ff_g2m`` joins it with ``high_frequency``.
+    have smoothed. ``ffg2m`` joins it with ``high_frequency``.
     """
     return problem.supervised() + weight * LowFrequency(self_loops=self_loops)

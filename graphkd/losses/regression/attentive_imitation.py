@@ -120,7 +120,7 @@ class AttentiveHint(Loss):
 
 def error_range(teacher: Tensor, y: Tensor) -> tuple[float, float]:
     """Find the least and the largest squared error of a teacher over rows: (N, k), (N, k)."""
-    errors = squared_errors(teacher, y)
+    errors = squared_errors(teacher, y).detach()
     if not errors.numel():
         raise ValueError("there must be a labelled row for the teacher to be right about, got none")
     return float(errors.min()), float(errors.max())

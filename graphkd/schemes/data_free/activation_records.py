@@ -1,4 +1,4 @@
-"""Data-free distillation from activation records: inputs that a teacher takes for its training data.
+"""Records of activations, and inputs made from them that a teacher takes for its training data.
 
 Lopes, Fenu and Starner, "Data-Free Knowledge Distillation for Deep Neural Networks", 2017, arXiv:1710.07535.
 """
@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.view import Viewer
+from graphkd.core.batches import count_rows
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Cached
+from graphkd.core.view import Call, Viewer
 
 
 @dataclass(frozen=True)
@@ -26,19 +30,20 @@ class Record:
 
     @classmethod
     def of(cls, activations: Tensor) -> Record:
-        """What is recorded of activations (N, d); the factor is the covariance's symmetric root, of any rank."""
+        """Record activations (N, d); the factor is the covariance's symmetric root, of any rank."""
         if activations.dim() != 2 or activations.size(0) < 2:
             raise ValueError(f"'activations' must be (N, d), N from 2, got {tuple(activations.shape)}")
-        values, vectors = torch.linalg.eigh(activations.t().cov())
+        width = activations.size(1)
+        values, vectors = torch.linalg.eigh(activations.t().cov().reshape(width, width))  # of one column it is a number
         return cls(activations.mean(dim=0), vectors * values.clamp_min(0).sqrt() @ vectors.t())
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Activations mean + L n to aim at, for standard normal noise (N, d); the authors' code has L L^T for L."""
+        """Make mean + L n, activations to aim at, of normal noise n (N, d); the authors' code has L L^T for L."""
         return self.mean + noise @ self.factor.t()
 
 
 def activation_loss(activations: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-    """Sum over layers of mean (relu(target) - relu(activation))^2, over all entries of a layer: (N, d) each."""
+    """Sum over layers mean (relu(target) - relu(activation))^2, over all entries of a layer: (N, d) each."""
     missing = sorted(set(targets) - set(activations))
     if missing:
         raise ValueError(f"'activations' must have the layers {sorted(targets)}, {missing} are missing")
@@ -56,13 +61,13 @@ def reconstruct(
     lr: float = 0.05,
     seed: int = 0,
     edge_index: Tensor | None = None,
+    call: Call | None = None,
 ) -> Tensor:
-    """Inputs ``x`` of a shape whose recorded layers look as the training data's did, by Adam from Gaussian noise.
+    """Make inputs ``x`` of a shape whose recorded layers look as the training data's did, by Adam from Gaussian noise.
 
-    Choose it to distil a teacher whose data is gone, and whose owner kept records: give ``{"x": x}`` and ``KL(T)`` to
-    ``fit``. taps: name of a record -> path of the layer in the teacher; without "logits" among the records no tap is
+    taps: name of a record -> path of the layer in the teacher; without "logits" among the records no tap is
     needed for it. edge_index: of the graph on the rows, by default none, for a teacher whose ``forward`` asks for it.
-    The teacher is left as it was, in eval mode.
+    call: of the teacher, which is left as it was, in eval mode.
     """
     generator = torch.Generator().manual_seed(seed)
     like = next(iter(records.values())).mean
@@ -71,15 +76,55 @@ def reconstruct(
         for size in (shape, *((shape[0], record.mean.numel()) for record in records.values()))
     )
     targets = {name: record.sample(part) for (name, record), part in zip(records.items(), noise, strict=True)}
-    viewer = Viewer(teacher.eval(), taps=taps)
-    edges = torch.empty(2, 0, dtype=torch.long, device=x.device) if edge_index is None else edge_index
+    viewer = Viewer(teacher.eval(), taps=taps, call=call)
+    batch = _rows(x, edge_index)
     x.requires_grad_()
     optimizer = torch.optim.Adam([x], lr=lr)
     try:
         for _ in range(steps):
-            loss = activation_loss(viewer({"x": x, "edge_index": edges}), targets)
+            loss = activation_loss(viewer(batch), targets)
             (x.grad,) = torch.autograd.grad(loss, [x])
             optimizer.step()
     finally:
         viewer.close()
     return x.detach()
+
+
+def _rows(x: Tensor, edge_index: Tensor | None = None) -> dict[str, Tensor]:
+    """A batch of made rows, by default without edges."""
+    edges = torch.empty(2, 0, dtype=torch.long, device=x.device) if edge_index is None else edge_index
+    return {"x": x, "edge_index": edges}
+
+
+@method(
+    "activation_records",
+    family="data_free",
+    paper="Lopes, Fenu and Starner, 2017",
+    arxiv="1710.07535",
+    tasks=("node_classification", "regression"),
+    needs=("hidden",),
+    cannot={"ensemble": "inputs are made by gradients through its teacher's model"},
+)
+def activation_records(
+    problem: Problem, *, rows: int = 500, steps: int = 200, step_size: float = 0.05, temperature: float = 4.0
+) -> nn.Module:
+    """Learn a teacher's answers to inputs made from records of its activations; choose it where its data is to go.
+
+    Its owner keeps a ``Record`` of the logits and of the hidden layer, mean and covariance over the data, which is all
+    that is read of them. From these ``rows`` inputs without edges are made, by ``steps`` of Adam at ``step_size``
+    (``reconstruct``); the student learns the teacher's soft targets on them, to the last epoch. Labels play no part.
+    Costs two passes over the data, ``steps`` through the teacher, and a training on ``rows`` rows.
+    """
+    teacher, path = problem.teacher, problem.path_of(problem.teacher)
+    model, call = teacher.model, problem.call_of(teacher)
+
+    def make() -> Tensor:
+        seen = problem.gather(lambda batch: torch.ones(count_rows(batch), dtype=torch.bool))
+        views = {name: problem.view_of(teacher, name) for name in ("logits", "hidden")}
+        records = {name: Record.of(view[seen.to(view.device)]) for name, view in views.items()}
+        shape, taps = (rows, problem.features), {"hidden": str(path)}
+        return reconstruct(model, records, taps, shape, steps=steps, lr=step_size, seed=problem.seed, call=call)
+
+    made = _rows(problem.once("made", make))
+    distiller = problem.distiller(problem.student, Cached(model, made, call=call), problem.soft(temperature))
+    return problem.train(distiller, data=made, choose=False)

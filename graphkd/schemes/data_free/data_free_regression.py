@@ -1,92 +1,26 @@
-"""Students of numbers: a teacher that is trusted as far as it was right, or not at all, and one without its data."""
+"""A student of numbers whose teacher's data is gone: a generator makes inputs on which both differ.
+
+Kang and Kang, "Data-Free Knowledge Distillation in Neural Networks for Regression", Expert Systems with Applications
+2021.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from graphkd.core.distiller import Distiller, Step
-from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen, frozen
+from graphkd.core.batches import batches, changed
+from graphkd.core.distiller import Step
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, names
-from graphkd.losses.regression._errors import squared_errors
-from graphkd.losses.regression.attentive_imitation import AttentiveHint, AttentiveImitation
 from graphkd.losses.regression.disagreement import disagreement
-from graphkd.losses.regression.outlier_rejection import OutlierRejection
-from graphkd.schemes.augment import changed
-from graphkd.schemes.meta import constant_logits, logits_with
-from graphkd.schemes.multi_task import Specialists
-
-
-def error_range(teacher: Frozen, data: Batch | Iterable[Batch], where: str | None = None) -> tuple[float, float]:
-    """The least and the largest squared error of a teacher over a batch, or batches; of the rows ``where``."""
-    found, batches = [], cast("Iterable[Batch]", data if names(data) is None else (data,))
-    for batch in batches:
-        logits, y = teacher(batch)["logits"], batch["y"]
-        rows = slice(None) if where is None else batch[where]
-        found.append(squared_errors(logits[rows], y[rows]))
-    errors = torch.cat(found)
-    if not errors.numel():
-        raise ValueError("'data' must hold one row to learn from at least, got none")
-    return float(errors.min()), float(errors.max())
-
-
-def attentive_student(
-    student: nn.Module,
-    teacher: nn.Module | Frozen,
-    data: Batch | Iterable[Batch],
-    *,
-    alpha: float = 0.5,
-    taps: tuple[str, str] | None = None,
-    where: str | None = None,
-    call: Call | None = None,
-    **options: Any,
-) -> nn.Module:
-    """Hints, then answers, both as far as the teacher is right. Saputra et al., ICCV 2019, arXiv:1908.00858.
-
-    Choose it for ratings and other numbers, where the teacher errs much on some rows: those teach by their label. With
-    ``taps`` (paths of layers of one width in both) a first stage on ``AttentiveHint``, to its last epoch; then
-    ``AttentiveImitation(alpha)``. Both know the ``error_range`` of the teacher over all of ``data``. Models show
-    ``logits`` (N, k), the batch has ``y`` (N, k). where: the labelled rows; call: of the student, as in ``Distiller``.
-    options go to ``fit``, in both stages.
-    """
-    known = frozen(teacher, call)
-    bounds = error_range(known, data, where)
-    if taps is not None:
-        first = {**options, "metric": None, "patience": None}
-        hint = AttentiveHint(error_range=bounds, where=where)
-        fit(Distiller(student, known, hint, taps={"hidden": taps}, call=call), data, **first)
-    return fit(
-        Distiller(student, known, AttentiveImitation(alpha, error_range=bounds, where=where), call=call),
-        data,
-        **options,
-    )
-
-
-def outlier_rejecting_student(
-    student: nn.Module,
-    teacher: nn.Module | Frozen,
-    data: Batch | Iterable[Batch],
-    *,
-    threshold: float = 1.0,
-    weight: float = 0.5,
-    where: str | None = None,
-    call: Call | None = None,
-    **options: Any,
-) -> nn.Module:
-    """Labels that the teacher finds credible, and a second head for the teacher. Takamoto et al., MIPR 2020 (TOR).
-
-    Choose it where labels are noisy numbers and the teacher is steadier than they are. ``student`` shows ``logits``
-    and ``imitation``, (N, k) each: ``TaskHeads(model, path, {"imitation": nn.Linear(d, k)})`` does. See
-    ``OutlierRejection`` for the restated loss; the second head is not needed afterwards. options go to ``fit``.
-    """
-    known = frozen(teacher, call)
-    both = Specialists({"logits": known, "imitation": known})
-    return fit(Distiller(student, both, OutlierRejection(threshold, weight, where=where), call=call), data, **options)
+from graphkd.schemes._functional import constant_logits, logits_with
 
 
 class FakeTurn(NamedTuple):
@@ -97,24 +31,38 @@ class FakeTurn(NamedTuple):
 
 
 class FakeTurns:
-    """A batch ``steps`` times for the student, then once for the generator: an epoch."""
+    """Each batch ``steps`` times for the student, then once for the generator: an epoch."""
 
-    def __init__(self, data: Batch, steps: int = 10) -> None:
-        self.data, self.steps = data, steps
+    def __init__(self, data: Batch | Iterable[Batch], steps: int = 10) -> None:
+        self.data: Any = data
+        self.steps = steps
 
-    def __iter__(self) -> Iterator[Any]:
-        for number in range(self.steps + 1):
-            yield FakeTurn(changed(self.data), number == self.steps)
+    def __len__(self) -> int:
+        return (1 if names(self.data) is not None else len(self.data)) * (self.steps + 1)
+
+    def __iter__(self) -> Iterator[FakeTurn]:
+        for batch in batches(self.data):
+            for number in range(self.steps + 1):
+                yield FakeTurn(changed(batch), number == self.steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the data must go on with, if they keep anything."""
+        return self.data.state_dict() if names(self.data) is None and hasattr(self.data, "state_dict") else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict`` left off."""
+        if state:
+            self.data.load_state_dict(state)
 
 
 class DataFreeRegression(Trainable):
-    """A student of a regressing teacher whose inputs are gone; ``fit`` it on ``FakeTurns``.
+    """A student of a regressing teacher whose inputs are gone; ``fit`` it on ``FakeTurns``. Kang and Kang, ESWA 2021.
 
-    Kang and Kang, ESWA 2021. A generator of inputs, noise (N, ``noise``) -> (N, d), minimises ``disagreement`` of
-    student and teacher, both constant; the student f mean (t - s)^2 on such inputs, constant, plus 1 - f times that on
-    standard normal ones, f falling from 1 to 0 over the epochs. Choose it where a teacher, but nothing that it was
-    trained on, may be kept; of a graph the edges are still used, where the models ask for them. Models take ``x``;
-    logits of a classifier are numbers too. The teacher must be differentiable in ``x``; it is in eval mode.
+    A generator of inputs, noise (N, ``noise``) -> (N, d), minimises ``disagreement`` of student and teacher, both
+    constant; the student f mean (t - s)^2 on such inputs, constant, plus 1 - f times that on standard normal ones, f
+    falling from 1 to 0 over the epochs. Of a graph the edges are still used, where the models ask for them; logits of a
+    classifier are numbers too. The teacher must be differentiable in ``x``; it is in eval mode. calls: of student and
+    teacher.
     """
 
     def __init__(
@@ -126,10 +74,12 @@ class DataFreeRegression(Trainable):
         noise: int = 50,
         size: float = 1e-5,
         output: float = 1e-5,
+        calls: tuple[Call | None, Call | None] = (None, None),
     ) -> None:
         super().__init__()
         self.student, self.generator, self.noise, self.size, self.output = student, generator, noise, size, output
-        self._teacher, self.share = self.hold(Frozen(teacher)), 1.0
+        self.calls = calls
+        self._teacher, self.share = self.hold(Frozen(teacher, call=calls[1])), 1.0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Called by ``fit`` before every epoch."""
@@ -140,14 +90,52 @@ class DataFreeRegression(Trainable):
         batch, x = turn.batch, turn.batch["x"]
         made = self.generator(x.new_empty(x.size(0), self.noise).normal_())
         if turn.for_generator:
-            s, t = (
-                constant_logits(model, changed(batch, x=made)) for model in (self.student, self._teacher.model.eval())
-            )
+            pairs = zip((self.student, self._teacher.model.eval()), self.calls, strict=True)
+            s, t = (constant_logits(model, changed(batch, x=made), call=call) for model, call in pairs)
             loss = disagreement(s, t, made, size=self.size, output=self.output)
             return Step(loss, {"generator": loss.detach()})
         errors = []
         for inputs in (made.detach(), torch.randn_like(x)):
             seen = changed(batch, x=inputs)
-            errors.append((logits_with(self.student, seen) - self._teacher(seen)["logits"]).square().mean())
+            student = logits_with(self.student, seen, call=self.calls[0])
+            errors.append((student - self._teacher(seen)["logits"]).square().mean())
         loss = self.share * errors[0] + (1 - self.share) * errors[1]
         return Step(loss, {"made": errors[0].detach(), "normal": errors[1].detach()})
+
+
+@method(
+    "data_free_regression",
+    family="data_free",
+    paper="Kang and Kang, ESWA 2021",
+    tasks=("node_classification", "regression"),
+    cannot={"ensemble": "a generator learns by gradients through its teacher's model"},
+)
+def data_free_regression(
+    problem: Problem,
+    *,
+    noise: int = 50,
+    inner: int = 128,
+    steps: int = 10,
+    size: float = 1e-5,
+    output: float = 1e-5,
+    standardise: bool = False,
+) -> nn.Module:
+    """Learn the teacher's numbers on inputs that a generator makes up, no real ones.
+
+    Choose it where a teacher, but nothing that it was trained on, may be kept. Of the data only the number of rows and,
+    where models ask for them, edges are read: ``x`` is not looked at. A generator of one hidden layer, ``noise`` to
+    ``inner`` to features, looks for inputs on which student and teacher disagree, once in ``steps`` + 1 steps, see
+    ``DataFreeRegression``; size, output: weights of the generator's penalties. standardise: each feature of a batch of
+    made inputs, for a teacher whose inputs were; else they may run away from those that it was trained on. Costs
+    ``steps`` + 1 steps, of two passes of each model, where others take one.
+    """
+    teacher, width = problem.teacher, problem.features
+
+    def build() -> nn.Module:
+        last = [nn.BatchNorm1d(width, affine=False)] if standardise else []
+        return nn.Sequential(nn.Linear(noise, inner), nn.ReLU(), nn.Linear(inner, width), *last)
+
+    calls = problem.call_of(problem.student), problem.call_of(teacher)
+    options: dict[str, Any] = {"noise": noise, "size": size, "output": output, "calls": calls}
+    playing = DataFreeRegression(problem.student, teacher.model, problem.made(build), **options)
+    return problem.train(playing, data=FakeTurns(problem.data, steps))

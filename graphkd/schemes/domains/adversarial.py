@@ -1,17 +1,24 @@
-"""Students of one domain that are to work in another: adversaries on answers or features, and weights that move."""
+"""Students of one domain that are to work in another, by adversaries on answers or features.
+
+Tsai et al., "Learning to Adapt Structured Output Space for Semantic Segmentation", CVPR 2018, arXiv:1802.10349.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from graphkd.core.distiller import Distiller, Step
+from graphkd.core.distiller import Step
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, Viewer
+from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses._adversarial import discrimination, fooling
 from graphkd.losses.response.ce import cross_entropy
+from graphkd.schemes.domains._domains import SOURCE, TARGET, discriminator, with_domains
 
 
 class Adaptation(NamedTuple):
@@ -19,6 +26,22 @@ class Adaptation(NamedTuple):
 
     student: Tensor
     discriminator: Tensor
+
+
+def domain_adversaries(shown: tuple[Tensor, Tensor], discriminator: nn.Module, *, source_label: int = 0) -> Adaptation:
+    """Take target rows for source rows, and tell both apart: (N, d), (M, d) -> two scalars.
+
+    ``shown``: what the ``discriminator`` (rows -> a logit each) sees of source and target. Student: mean
+    BCE(D(target), source_label), D constant; discriminator: the mean of BCE(D(source), source_label) and BCE(D(target),
+    1 - source_label), the rows constant.
+    """
+    if source_label not in (0, 1):
+        raise ValueError(f"'source_label' must be 0 or 1, got {source_label}")
+    sign = 2 * source_label - 1  # +1 where a large logit says "source"
+    constant = {name: value.detach() for name, value in discriminator.named_parameters()}
+    fooled = functional_call(discriminator, constant, (shown[1],)).flatten()
+    source, target = (sign * discriminator(rows.detach()).flatten() for rows in shown)
+    return Adaptation(fooling(sign * fooled), discrimination(target, source) / 2)
 
 
 def adversarial_adaptation(
@@ -30,87 +53,87 @@ def adversarial_adaptation(
     weight: float = 1e-3,
     source_label: int = 0,
 ) -> Adaptation:
-    """Labels of the source, and target rows that are taken for source: (N, C), (N,), ((N, d), (M, d)) -> two scalars.
+    """Learn labels of the source beside ``domain_adversaries``: (N, C), (N,), ((N, d), (M, d)) -> two scalars.
 
-    ``shown``: what the ``discriminator`` (rows -> a logit each) sees of source and target, class probabilities for
-    output-space adaptation. Student: CE + weight mean BCE(D(target), source_label), D constant; discriminator: the mean
-    of BCE(D(source), source_label) and BCE(D(target), 1 - source_label), the rows constant.
+    Student: CE + weight mean BCE(D(target), source_label). For output-space adaptation ``shown`` are class
+    probabilities.
     """
-    if source_label not in (0, 1):
-        raise ValueError(f"'source_label' must be 0 or 1, got {source_label}")
-    sign = 2 * source_label - 1  # +1 where a large logit says "source"
-    constant = {name: value.detach() for name, value in discriminator.named_parameters()}
-    fooled = functional_call(discriminator, constant, (shown[1],)).flatten()
-    source, target = (sign * discriminator(rows.detach()).flatten() for rows in shown)
-    return Adaptation(cross_entropy(logits, y) + weight * fooling(sign * fooled), discrimination(target, source) / 2)
+    fooled, judged = domain_adversaries(shown, discriminator, source_label=source_label)
+    return Adaptation(cross_entropy(logits, y) + weight * fooled, judged)
 
 
 class Adversarial(Trainable):
     """A student whose target rows look like source rows to a discriminator. Tsai et al., CVPR 2018, arXiv:1802.10349.
 
-    Choose it where the target domain has no labels and the classes are the same: output space (``tap=None``: the
-    discriminator sees class probabilities, so what is aligned is how answers are distributed), or a hidden layer
-    (``tap``: feature alignment). The batch names labelled source rows ``source_mask`` and target rows ``target_mask``.
-    Both sides learn from one backward pass, see ``adversarial_adaptation``; an optimiser with two groups gives the
-    discriminator a rate of its own. weight: 0.001 in the paper for the last layer, 0.0002 for an earlier one. The
-    paper's discriminator of pixel maps becomes one of rows.
+    Output space (``tap=None``: the discriminator sees class probabilities, so what is aligned is how answers are
+    distributed), or a hidden layer (``tap``: feature alignment). The batch names source rows ``source_mask`` and target
+    rows ``target_mask``; ``labels`` is the loss of the source's labels, ``CE(where="source_mask")``. Both sides learn
+    from one backward pass, see ``domain_adversaries``; an optimiser with two groups gives the discriminator a rate of
+    its own. weight: 0.001 in the paper for the last layer, 0.0002 for an earlier one. call: of the student.
     """
 
     def __init__(
-        self, student: nn.Module, discriminator: nn.Module, *, weight: float = 1e-3, tap: str | None = None
+        self,
+        student: nn.Module,
+        discriminator: nn.Module,
+        labels: Loss,
+        *,
+        weight: float = 1e-3,
+        tap: str | None = None,
+        call: Call | None = None,
     ) -> None:
         super().__init__()
-        self.student, self.discriminator, self.weight, self.tap = student, discriminator, weight, tap
-        self._viewer = self.hold(Viewer(student, taps={} if tap is None else {"hidden": tap}))
+        self.student, self.discriminator, self.labels = student, discriminator, labels
+        self.weight, self.tap = weight, tap
+        self._viewer = self.hold(Viewer(student, taps={} if tap is None else {"hidden": tap}, call=call))
 
     def forward(self, batch: Batch) -> Step:
         """The sum of both losses."""
-        view, source, target = self._viewer(batch), batch["source_mask"], batch["target_mask"]
+        view = self._viewer(batch)
         shown = view["logits"].softmax(dim=-1) if self.tap is None else view["hidden"]
-        student, discriminator = adversarial_adaptation(
-            view["logits"][source],
-            batch["y"][source],
-            (shown[source], shown[target]),
-            self.discriminator,
-            weight=self.weight,
-        )
-        return Step(student + discriminator, {"student": student.detach(), "discriminator": discriminator.detach()})
+        fooled, judged = domain_adversaries((shown[batch[SOURCE]], shown[batch[TARGET]]), self.discriminator)
+        labels = self.labels.measure(view, None, batch)  # None in a batch without source rows
+        student = self.weight * fooled if labels is None else labels + self.weight * fooled
+        return Step(student + judged, {"student": student.detach(), "discriminator": judged.detach()})
 
 
-class Progressive(nn.Module):
-    """Adaptation of the teacher first, distillation later. Nguyen-Meidine et al., WACV 2021.
+@method(
+    "adversarial_output",
+    family="domains",
+    paper="Tsai et al., CVPR 2018",
+    arxiv="1802.10349",
+    needs=("domains",),
+    teacher=False,
+)
+def adversarial_output(problem: Problem, *, domains: Tensor, weight: float = 0.001, inner: int = 64) -> nn.Module:
+    """Align how answers are distributed in two domains; choose it where the target has no labels, and the same classes.
 
-    (1 - b) times ``adapting``'s loss plus b times ``distilling``'s, b = start (end / start)^(e / (E - 1)): exponential
-    over the epochs. Choose it where the teacher has to be carried to the target too. ``adapting`` is any task whose
-    ``forward(batch)`` gives a ``Step``; the student of ``distilling`` is what ``fit`` measures. The teacher of
-    ``distilling`` may be ``Frozen(adapting.student)``, which shows the weights of the moment, and puts them into eval
-    mode: for a teacher with dropout, give one batch an epoch. Which loss gets which share is our reading.
+    The student learns the source's labels, and a discriminator of one hidden layer, ``inner`` wide, tells its class
+    probabilities of target rows from those of source rows, which the student is to prevent. ``domains``: of every node,
+    0 the source, above it targets, which count as one. The paper's discriminator of pixel maps becomes one of rows; its
+    weight for the last layer is 0.001. Needs no teacher. Costs little more than plain training.
     """
+    judge = problem.made(lambda: discriminator(problem.classes, inner))
+    labels, call = problem.supervised(where=SOURCE), problem.call_of(problem.student)
+    adapting = Adversarial(problem.student, judge, labels, weight=weight, call=call)
+    return problem.train(adapting, data=with_domains(problem, domains))
 
-    def __init__(self, adapting: nn.Module, distilling: Distiller, *, start: float = 0.1, end: float = 0.9) -> None:
-        super().__init__()
-        for name, value in (("start", start), ("end", end)):
-            if not 0 < value <= 1:
-                raise ValueError(f"{name!r} must be above 0 and 1 at most, got {value}")
-        self.adapting, self.distilling, self.start, self.end = adapting, distilling, start, end
-        self.student = distilling.student
-        self.share = start
 
-    def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Called by ``fit`` before every epoch."""
-        self.share = self.start * (self.end / self.start) ** (epoch / max(epochs - 1, 1))
-        self.distilling.set_epoch(epoch, epochs)
+@method(
+    "adversarial_features",
+    family="domains",
+    paper="Tsai et al., CVPR 2018",
+    arxiv="1802.10349",
+    needs=("hidden", "domains"),
+    teacher=False,
+)
+def adversarial_features(problem: Problem, *, domains: Tensor, weight: float = 0.01, inner: int = 64) -> nn.Module:
+    """Align hidden features of two domains; choose it where answers alone do not bring the domains together.
 
-    def forward(self, batch: Batch) -> Step:
-        """The weighted sum."""
-        first, second = self.adapting(batch), self.distilling(batch)
-        terms = {f"adapting.{name}": term for name, term in first.terms.items()}
-        terms |= {f"distilling.{name}": term for name, term in second.terms.items()}
-        return Step((1 - self.share) * first.loss + self.share * second.loss, terms)
-
-    def close(self) -> None:
-        """Remove all taps."""
-        for task in (self.adapting, self.distilling):
-            close: Any = getattr(task, "close", None)
-            if close is not None:
-                close()
+    As ``adversarial_output``, but the discriminator sees the student's hidden layer. The paper, whose baseline this is,
+    does not say at which weight.
+    """
+    judge = problem.made(lambda: discriminator(problem.width_of(problem.student), inner))
+    labels, (tap, _), call = problem.supervised(where=SOURCE), problem.hidden, problem.call_of(problem.student)
+    adapting = Adversarial(problem.student, judge, labels, weight=weight, tap=tap, call=call)
+    return problem.train(adapting, data=with_domains(problem, domains))

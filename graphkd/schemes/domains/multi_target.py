@@ -1,4 +1,7 @@
-"""One expert for each target domain, agreement among them, and one student of all (multi-target adaptation)."""
+"""One expert for each target domain, agreement among them, and one student of all (multi-target adaptation).
+
+Isobe et al., "Multi-Target Domain Adaptation with Collaborative Consistency Learning", CVPR 2021, arXiv:2106.03418.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,26 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, Viewer
-from graphkd.losses.response.ce import cross_entropy
+from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses.response.kd import kl
-from graphkd.schemes.adaptation import adversarial_adaptation
-from graphkd.schemes.mutual import each_other
-from graphkd.schemes.weights import soft_target
+from graphkd.schemes.domains._domains import SOURCE, discriminator, with_domains
+from graphkd.schemes.domains.adversarial import domain_adversaries
+from graphkd.schemes.teachers._combine import soft_target
 
 
 class CollaborativeExperts(Trainable):
     """Experts that adapt to a target each and learn from each other, and the student they teach; ``fit`` it.
 
-    Isobe et al., "Multi-Target Domain Adaptation with Collaborative Consistency Learning", CVPR 2021, arXiv:2106.03418.
-    Choose it where one model must work in several unlabelled domains at once: markets, periods, communities of a graph.
-    The batch says by ``domain`` (N,) where a row is from: 0 the labelled source, k = 1..K the target of expert k.
-    Expert k minimises ``adversarial_adaptation`` of source and target k with its own discriminator of class
-    probabilities, plus ``agreement`` times T^2 KL to each other expert on all target rows; the student, CE of the
-    source plus T^2 KL to the experts' mean softened answer on all target rows. All step at once; ``fit`` gives back
-    the student. The paper's style transfer between images, and its tie between the weights of student and experts, are
-    left out; its details are not known to us. Costs K + 1 forward and backward passes.
+    The batch says by ``domain`` (N,) where a row is from: 0 the labelled source, k = 1..K the target of expert k;
+    ``labels`` is the loss of the source's labels, ``CE(where="source_mask")``. Expert k minimises ``labels`` and
+    ``weight`` of ``domain_adversaries`` between source and target k, with its own discriminator of class probabilities,
+    plus ``agreement`` times T^2 KL to each other expert on all target rows; the student, ``labels`` plus T^2 KL to the
+    experts' mean softened answer on all target rows. All step at once; ``fit`` gives back the student. calls: of the
+    student and of each expert.
     """
 
     def __init__(
@@ -35,10 +38,12 @@ class CollaborativeExperts(Trainable):
         student: nn.Module,
         experts: Sequence[nn.Module],
         discriminators: Sequence[nn.Module],
+        labels: Loss,
         *,
         weight: float = 1e-3,
         agreement: float = 1.0,
         temperature: float = 1.0,
+        calls: Sequence[Call | None] | None = None,
     ) -> None:
         super().__init__()
         if len(experts) < 2 or len(experts) != len(discriminators):
@@ -47,31 +52,85 @@ class CollaborativeExperts(Trainable):
                 f"{len(discriminators)}"
             )
         self.student, self.experts, self.discriminators = student, nn.ModuleList(experts), nn.ModuleList(discriminators)
+        self.labels = labels
         self.weight, self.agreement, self.temperature = weight, agreement, temperature
-        self._viewers = [self.hold(Viewer(model)) for model in (student, *experts)]
+        models = (student, *experts)
+        ways = calls or [None] * len(models)
+        self._viewers = [self.hold(Viewer(model, call=call)) for model, call in zip(models, ways, strict=True)]
 
     def forward(self, batch: Batch) -> Step:
         """The sum of its terms, ``expert_1``, ``discriminator_1``, ..., ``agreement``, ``labels`` and ``taught``."""
-        domain, y = batch["domain"], batch["y"]
-        source, targets = domain == 0, domain > 0
-        student, *answers = (viewer(batch)["logits"] for viewer in self._viewers)
+        domain, views = batch["domain"], [viewer(batch) for viewer in self._viewers]
+        student, *answers = (view["logits"] for view in views)
+        labels, *known = (self._labels(view, batch) for view in views)
+        targets = domain > 0
         terms: dict[str, Tensor] = {}
-        for k, (logits, discriminator) in enumerate(zip(answers, self.discriminators, strict=True), start=1):
+        for k, (logits, judge) in enumerate(zip(answers, self.discriminators, strict=True), start=1):
             chances = logits.softmax(dim=-1)
-            shown = chances[source], chances[domain == k]
-            adapted = adversarial_adaptation(logits[source], y[source], shown, discriminator, weight=self.weight)
-            terms |= {f"expert_{k}": adapted.student, f"discriminator_{k}": adapted.discriminator}
+            fooled, judged = domain_adversaries((chances[domain == 0], chances[domain == k]), judge)
+            terms |= {f"expert_{k}": known[k - 1] + self.weight * fooled, f"discriminator_{k}": judged}
         on_targets = torch.stack(answers)[:, targets]
-        terms["agreement"] = self.agreement * sum(
-            (share * self._match(on_targets, others) for share, others in each_other(on_targets).targets),
-            start=student.new_zeros(()),
-        )
+        terms["agreement"] = self.agreement * self._each_other(on_targets)
         together = soft_target(on_targets.detach(), self.temperature)
-        terms |= {"labels": cross_entropy(student[source], y[source])}
-        terms |= {"taught": kl(student[targets], together, self.temperature)}
+        terms |= {"labels": labels, "taught": kl(student[targets], together, self.temperature)}
         total = torch.stack(list(terms.values())).sum()
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
-    def _match(self, logits: Tensor, others: Tensor) -> Tensor:
-        """Of all experts, each to its own other, summed over experts: (K, N, C) each -> scalar."""
-        return len(logits) * kl(logits.flatten(0, 1), others.flatten(0, 1), self.temperature)
+    def _labels(self, view: Batch, batch: Batch) -> Tensor:
+        """The loss of the source's labels, 0 in a batch without source rows."""
+        found = self.labels.measure(view, None, batch)  # type: ignore[arg-type]
+        return view["logits"].sum() * 0 if found is None else found
+
+    def _each_other(self, logits: Tensor) -> Tensor:
+        """Of all experts, KL to each other, constant, summed over experts, mean over the others: (K, N, C)."""
+        fixed, count = logits.detach(), len(logits)
+        total = logits.new_zeros(())
+        for step in range(1, count):
+            others = fixed.roll(step, dims=0)
+            total = total + count * kl(logits.flatten(0, 1), others.flatten(0, 1), self.temperature) / (count - 1)
+        return total
+
+
+@method(
+    "multi_target",
+    family="domains",
+    paper="Isobe et al., CVPR 2021",
+    arxiv="2106.03418",
+    needs=("domains",),
+    teacher=False,
+)
+def multi_target(
+    problem: Problem,
+    *,
+    domains: Tensor,
+    experts: Sequence[nn.Module] | None = None,
+    weight: float = 0.001,
+    agreement: float = 1.0,
+    temperature: float = 1.0,
+    inner: int = 64,
+) -> nn.Module:
+    """Train one student of several unlabelled target domains by an expert of each; choose it for such domains.
+
+    Markets, periods, communities of a graph: one model must work in all at once. The experts, by default of the
+    student's kind, adapt to a target each and learn from each other, see ``CollaborativeExperts``; the student learns
+    the source's labels and the experts' mean answer. ``domains``: of every node, 0 the source, 1 to K the targets. The
+    paper's style transfer between images, and its tie between the weights of student and experts, are left out; its
+    details are not known to us. Needs no teacher. Costs K + 1 forward and backward passes a step.
+    """
+    data = with_domains(problem, domains, targets=2)
+    count = int(domains.max())
+    models = [problem.fresh_student(k) for k in range(1, count + 1)] if experts is None else list(experts)
+    if len(models) != count:
+        raise ValueError(f"'experts' must hold one for each of {count} targets, got {len(models)}")
+    judges = [problem.made(lambda: discriminator(problem.classes, inner)) for _ in models]
+    both = CollaborativeExperts(
+        problem.student,
+        models,
+        judges,
+        problem.supervised(where=SOURCE),
+        weight=weight,
+        agreement=agreement,
+        temperature=temperature,
+        calls=[problem.call_of(model) for model in (problem.student, *models)],
+    )
+    return problem.train(both, data=data)

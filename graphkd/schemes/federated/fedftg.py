@@ -6,18 +6,96 @@ Learning", CVPR 2022, arXiv:2203.09249.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.rng import seeded
-from graphkd.core.view import Viewer
-from graphkd.schemes.federated.method import Message, Method, seed_of, stack
-from graphkd.schemes.federated.objectives import class_shares, fedftg_generator, fedftg_student
-from graphkd.schemes.federated.participant import Participant
-from graphkd.schemes.federated.server import Server
+from graphkd.core.distiller import Step
+from graphkd.core.method import method
+from graphkd.core.models import reset_parameters
+from graphkd.core.problem import Problem
+from graphkd.core.trainable import Trainable
+from graphkd.core.view import Batch, Call, Viewer
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.schemes._functional import constant_logits
+from graphkd.schemes.federated._messages import Message, stack
+from graphkd.schemes.federated._rounds import federated
+from graphkd.schemes.federated.client import Client
+from graphkd.schemes.federated.rule import Refinement, Rule
+from graphkd.schemes.teachers._combine import check_stack
+
+_GENERATOR, _STUDENT = {"learner": "generator"}, {"learner": "student"}  # batches: whose step it is
+
+
+def rule(
+    *,
+    noise: int = 32,
+    rows: int = 64,
+    steps: int = 10,
+    generator_steps: int = 1,
+    student_steps: int = 5,
+    lr: float = 1e-3,
+) -> Rule:
+    """FedFTG's rule, see ``fedftg``."""
+
+    def refine(
+        student: nn.Module, teachers: Sequence[nn.Module], messages: Sequence[Message], call: Call | None
+    ) -> Refinement:
+        counts = stack(messages, "counts")
+        like = next(student.parameters())
+        generator = Generator(noise, counts.size(1), int(messages[0]["width"])).to(like)
+        adversaries = Adversaries(student, teachers, generator, counts.to(like.device), noise, rows, call)
+        turns = [_GENERATOR] * generator_steps + [_STUDENT] * student_steps
+        return Refinement(adversaries, turns, {"epochs": steps, "lr": lr})
+
+    return Rule(refine=refine, tell=_counts)
+
+
+@method(
+    "fedftg",
+    family="federated",
+    paper="Zhang et al., CVPR 2022",
+    arxiv="2203.09249",
+    needs=("clients",),
+    published={"lr": 0.01, "weight_decay": 0.0},
+    student=False,
+    teacher=False,
+)
+def fedftg(
+    problem: Problem,
+    *,
+    rounds: int = 5,
+    local_epochs: int = 40,
+    noise: int = 32,
+    rows: int = 64,
+    steps: int = 10,
+    generator_steps: int = 1,
+    student_steps: int = 5,
+    lr: float = 1e-3,
+) -> nn.Module:
+    """Average clients' weights, and refine the average on rows that a generator makes to be hard.
+
+    Choose it for skewed labels and no public rows. Clients send how many rows of each class they have, besides weights.
+    In every round a new generator, from noise of width ``noise``, and the global model play ``steps`` times (that many
+    epochs): ``rows`` classes are drawn from the pooled counts, ``generator_steps`` steps lower the sum of
+    ``fedftg_generator`` over clients, ``student_steps`` steps lower ``fedftg_student``; all by Adam at ``lr``. On
+    graphs a fake row has no edges: a model that needs neighbours learns less from it. A turn costs a pass of every
+    client's model over ``rows`` rows. Gives the global model.
+    """
+    made = rule(
+        noise=noise, rows=rows, steps=steps, generator_steps=generator_steps, student_steps=student_steps, lr=lr
+    )
+    return federated(problem, made, rounds=rounds, local_epochs=local_epochs)
+
+
+def _counts(client: Client, _: Batch | None) -> Message:
+    width = client.rows(lambda batch: batch["x"]).size(1)
+    return {"counts": torch.bincount(client.labels, minlength=client.classes), "width": torch.tensor(width)}
 
 
 class Generator(nn.Module):
@@ -34,92 +112,134 @@ class Generator(nn.Module):
         return self.norm(self.layers(torch.cat([noise, F.one_hot(y, self.classes).to(noise.dtype)], dim=1)))
 
 
-def fedftg(
-    classes: int,
-    *,
-    noise: int = 32,
-    rows: int = 64,
-    steps: int = 10,
-    generator_steps: int = 1,
-    student_steps: int = 5,
-    lr: float = 1e-3,
-) -> Method:
-    """FedAvg, refined on rows that a generator makes to be hard. Choose it for skewed labels and no public rows.
+class Adversaries(Trainable):
+    """A generator of rows that the global model and clients answer unlike, and the global model, which learns them.
 
-    Clients send how many rows of each class they have, besides weights. In every round a new generator and the global
-    model play ``steps`` times: classes are drawn from the pooled counts, ``generator_steps`` steps lower the sum of
-    ``fedftg_generator`` over clients, ``student_steps`` steps lower ``fedftg_student``; both by Adam. On graphs a fake
-    row has no edges: a model that needs neighbours learns less from it.
+    ``forward(turn) -> Step`` lowers the generator's loss or the student's, as the turn says. An epoch begins with new
+    noise and classes, the first with a new generator.
     """
-    return Method(
-        refine=partial(
-            _refine,
-            classes=classes,
-            noise=noise,
-            rows=rows,
-            steps=steps,
-            generator_steps=generator_steps,
-            student_steps=student_steps,
-            lr=lr,
-        ),
-        tell=partial(_counts, classes=classes),
-    )
+
+    counts: Tensor
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teachers: Sequence[nn.Module],
+        generator: Generator,
+        counts: Tensor,
+        noise: int,
+        rows: int,
+        call: Call | None,
+    ) -> None:
+        super().__init__()
+        self.student, self.generator, self.call = student, generator, call
+        self.register_buffer("counts", counts)
+        self.noise, self.rows = noise, rows
+        self._teachers = [teacher.eval() for teacher in teachers]  # of nobody's parameters
+        self._viewer = self.hold(Viewer(student, call=call))
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - fit's signature
+        """Draw classes and noise of a game, and the generator before the first."""
+        if epoch == 0:
+            reset_parameters(self.generator)
+        like = next(self.generator.parameters())
+        y = torch.multinomial(self.counts.sum(dim=0).double().cpu(), self.rows, replacement=True)
+        self._drawn = y.to(like.device), torch.randn(self.rows, self.noise).to(like)
+        self._weights = class_shares(self._drawn[0], self.counts).to(like)
+        self._target: tuple[Any, Tensor] | None = None
+
+    def forward(self, turn: Batch) -> Step:
+        """The loss of whose turn it is."""
+        if turn["learner"] == "generator":
+            self.student.eval()
+            loss, name = self._generator_loss(), "generator"
+        else:
+            self.student.train()
+            if self._target is None:
+                with torch.no_grad():
+                    batch = self._batch()
+                    self._target = batch, torch.stack([self._answer(teacher, batch) for teacher in self._teachers])
+            batch, taught = self._target
+            loss, name = fedftg_student(self._viewer(batch)["logits"], taught, self._weights), "student"
+        return Step(loss, {name: loss.detach()})
+
+    def _generator_loss(self) -> Tensor:
+        y, z = self._drawn
+        batch = self._batch()
+        known = self._answer(self.student, batch)
+        losses = [
+            fedftg_generator(
+                batch["x"], z, known, self._answer(teacher, batch), y, weight, clients=len(self._teachers)
+            ).loss
+            for teacher, weight in zip(self._teachers, self._weights, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    def _batch(self) -> dict[str, Tensor]:
+        """Rows that the generator makes, without an edge."""
+        y, z = self._drawn
+        x: Tensor = self.generator(z, y)
+        return {"x": x, "edge_index": torch.empty(2, 0, dtype=torch.long, device=x.device)}
+
+    def _answer(self, model: nn.Module, batch: Batch) -> Tensor:
+        return constant_logits(model, batch, call=self.call)
 
 
-def _counts(participant: Participant, classes: int) -> Message:
-    data = participant.client.data
-    labels = data["y"][data["train_mask"]] if "train_mask" in data else data["y"]
-    return {"counts": torch.bincount(labels, minlength=classes), "width": torch.tensor(data["x"].size(1))}
+class GeneratorTerms(NamedTuple):
+    """The generator's loss for one client, and its terms before their weights."""
+
+    loss: Tensor
+    disagreement: Tensor
+    classes: Tensor
+    diversity: Tensor
 
 
-def _refine(
-    server: Server,
-    number: int,
+def fedftg_generator(
+    synthetic: Tensor,
+    noise: Tensor,
+    student: Tensor,
+    teacher: Tensor,
+    y: Tensor,
+    weights: Tensor,
     *,
-    classes: int,
-    noise: int,
-    rows: int,
-    steps: int,
-    generator_steps: int,
-    student_steps: int,
-    lr: float,
-) -> None:
-    counts = stack(server.messages, "counts")
-    student = server.globals[0]
-    like = next(student.parameters())
-    teachers = [Viewer(model) for model in server.client_models()]
-    own = Viewer(student)
-    edges = torch.empty(2, 0, dtype=torch.long, device=like.device)
+    clients: int,
+    class_weight: float = 1.0,
+    disagreement_weight: float = 1.0,
+) -> GeneratorTerms:
+    """Compute the generator's loss for one client. Zhang et al., CVPR 2022, arXiv:2203.09249 (FedFTG).
 
-    def answer(viewer: Viewer, x: Tensor) -> Tensor:
-        return viewer({"x": x, "edge_index": edges})["logits"]
-
-    with seeded(seed_of(server.seed, "serve", number)):
-        generator = Generator(noise, classes, int(server.messages[0]["width"])).to(like)
-        learners = [torch.optim.Adam(model.parameters(), lr=lr) for model in (generator, student)]
-        for _ in range(steps):
-            y = torch.multinomial(counts.sum(dim=0).double(), rows, replacement=True)
-            z = torch.randn(rows, noise).to(like)
-            weights = class_shares(y, counts).to(like)
-            student.eval()
-            for _ in range(generator_steps):
-                x = generator(z, y)
-                known = answer(own, x)
-                losses = [
-                    fedftg_generator(x, z, known, answer(teacher, x), y, weight, clients=len(teachers)).loss
-                    for teacher, weight in zip(teachers, weights, strict=True)
-                ]
-                _step(learners[0], torch.stack(losses).sum())
-            with torch.no_grad():
-                x = generator(z, y)
-                taught = torch.stack([answer(teacher, x) for teacher in teachers])
-            student.train()
-            for _ in range(student_steps):
-                _step(learners[1], fedftg_student(answer(own, x), taught, weights))
-        student.zero_grad()
+    -disagreement_weight mean_i w_i mean_c |s_ic - t_ic| + class_weight mean_i w_i CE(t, y)
+    + exp(-mean_ij |n_i - n_j|^2 / m |x_i - x_j| / d) / clients: rows that the global model answers unlike the client,
+    that the client takes for class y, and that differ where their noise differs.
+    synthetic x: (N, d), noise n: (N, m), student (global model) and teacher (client): (N, C) logits of x, y: (N,),
+    weights: (N,), the client's share of class y. The client's logits are constant in the first term, and CE is averaged
+    before it meets the weights, both as in the authors' code. O(N^2 d).
+    """
+    check_same_shape(student, teacher)
+    disagreement = -(weights * (student - teacher.detach()).abs().mean(dim=-1)).mean()
+    classes = cross_entropy(teacher, y) * weights.mean()
+    apart = (noise[:, None] - noise).square().mean(dim=-1) * (synthetic[:, None] - synthetic).abs().mean(dim=-1)
+    diversity = (-apart.mean()).exp()
+    loss = disagreement_weight * disagreement + class_weight * classes + diversity / clients
+    return GeneratorTerms(loss, disagreement, classes, diversity)
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+def fedftg_student(student: Tensor, teachers: Tensor, weights: Tensor) -> Tensor:
+    """Compute the global model's loss on fake rows: (N, C), (K, N, C), (K, N) -> scalar. Zhang et al., CVPR 2022.
+
+    Cross-entropy with sum_k w_ki softmax(t_ki), w_ki client k's share of the class of row i, a mean over N C entries as
+    in the authors' code. A row whose class is held by clients who are absent counts as far as the shares go.
+    """
+    check_stack(teachers)
+    check_same_shape(student, teachers[0])
+    if weights.shape != teachers.shape[:2]:
+        raise ValueError(f"'weights' must have shape {tuple(teachers.shape[:2])}, got {tuple(weights.shape)}")
+    s, t = (logits.to(accumulation_dtype(logits)) for logits in (student, teachers))
+    target = torch.einsum("kn,knc->nc", weights.to(t.dtype), t.softmax(dim=-1))
+    return -(target * s.log_softmax(dim=-1)).sum() / max(student.numel(), 1)
+
+
+def class_shares(y: Tensor, counts: Tensor) -> Tensor:
+    """Compute each client's share of every row's class: (N,), (K, C) counts -> (K, N); 0 where nobody has the class."""
+    shares = counts / counts.sum(dim=0).clamp_min(1)
+    return shares.to(torch.get_default_dtype())[:, y]

@@ -1,14 +1,15 @@
 """The same two sides in processes of their own, on any machines, by Flower (Beutel et al., 2020, arXiv:2007.14390).
 
 ``FlowerStrategy`` wraps a ``Server``, ``client_fn`` a ``Participant``; the steps are theirs, so a run gives what
-``Federation`` gives for the same seeds. Messages are safetensors: nothing that is unpickled goes over the wire.
+``graphkd.distil`` gives for the same seed. Messages are safetensors: nothing that is unpickled goes over the wire.
 
 The server's process, then each client's::
 
-    strategy = FlowerStrategy(Server(fedmd(), public=public, distil=distil), clients=2, rounds=10)
+    strategy = FlowerStrategy(Server(fedmd.rule(), public=public, distil={"epochs": 200}), clients=2, rounds=10)
     start_server(server_address="127.0.0.1:8080", config=strategy.config, strategy=strategy)
 
-    mine = Participant(0, Client(model, data), fedmd(), public, local=local, distil=distil)
+    local, distil = {"epochs": 40}, {"epochs": 200}
+    mine = Participant(0, Client(model, data), fedmd.rule(), public, local=local, distil=distil)
     start_client(server_address="127.0.0.1:8080", client_fn=client_fn(lambda _: mine))
 
 The server is started first. ``flwr.server.start_server`` and ``flwr.client.start_client`` need one port, no files and
@@ -23,12 +24,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 import torch
 
+from graphkd.core.batches import batches
 from graphkd.core.distiller import Distiller
-from graphkd.schemes.federated.method import Message, labels
+from graphkd.core.rng import seeded
+from graphkd.schemes.federated._messages import Message
 from graphkd.schemes.federated.participant import Participant
 from graphkd.schemes.federated.server import Server
 
@@ -187,9 +191,11 @@ class FlowerClient(flwr_client.Client):
 
 @torch.no_grad()
 def _loss(participant: Participant) -> float:
+    """The mean loss of a client's labelled rows; of a loader that of its batches."""
     client = participant.client
-    task = Distiller(client.model, losses=labels(participant, client.model)).eval()
-    return float(task(client.data).loss)
+    distiller = Distiller(client.model, losses=client.task.supervised(), call=client.call).eval()
+    with seeded(0):
+        return fmean(float(distiller(batch).loss) for batch in batches(client.data))
 
 
 def client_fn(participant: Callable[[Context], Participant]) -> Callable[[Context], flwr_client.Client]:

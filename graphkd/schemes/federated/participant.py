@@ -4,101 +4,106 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphkd.core.distiller import Distiller
-from graphkd.core.fit import fit
 from graphkd.core.view import Batch
-from graphkd.schemes.federated.aggregate import average_states
-from graphkd.schemes.federated.method import (
+from graphkd.schemes.federated._average import average_states
+from graphkd.schemes.federated._messages import (
     Message,
-    Method,
+    Train,
     answer,
-    check_public,
     pack_state,
     seed_of,
-    teach,
+    taught,
+    train_alone,
     unpack_state,
 )
+from graphkd.schemes.federated.client import Client
+from graphkd.schemes.federated.rule import Rule
 
-
-@dataclass
-class Client:
-    """A model and the data it alone sees: one batch with ``train_mask``, the whole of it labelled if it has none."""
-
-    model: nn.Module
-    data: Batch
-
-    @property
-    def size(self) -> int:
-        """How many labelled rows it learns from."""
-        return int(self.data["train_mask"].sum()) if "train_mask" in self.data else int(self.data["y"].size(0))
+_TOLD = "told."  # what entries of a state that hold what the rule tells begin with
 
 
 class Participant:
-    """A client that takes part in a method as number ``who``; it knows nothing of the others.
+    """A client that takes part by a rule as number ``who``, from 0; it knows nothing of the others.
 
-    ``public``, ``local``, ``distil`` and ``seed`` are ``Federation``'s, and the same for all. What it sends are its
-    weights or its answers, how many rows it learnt from, and what else the method tells.
+    public: a batch that all see. local, distil: options of ``fit`` on own and on public rows, "epochs" among them;
+    every training has its seed from ``seed``, the round and who it is, so it does not depend on the others, and its
+    optimiser starts anew. train: how it trains. What it sends are its weights or its answers, how many rows it learnt
+    from, and what else the rule tells.
     """
 
     def __init__(
         self,
         who: int,
         client: Client,
-        method: Method,
+        rule: Rule,
         public: Batch | None = None,
         *,
         local: Mapping[str, Any],
         distil: Mapping[str, Any],
         seed: int = 0,
+        told: Message | None = None,
+        train: Train = train_alone,
     ) -> None:
-        check_public(method, public)
-        self.who, self.client, self.method, self.public = who, client, method, public
-        self.local, self.distil, self.seed = local, distil, seed
+        rule.check_public(public)
+        if not client.size:
+            raise ValueError(f"client {who + 1} must have labelled rows to learn from, it has none: leave it out")
+        self.who, self.client, self.rule, self.public = who, client, rule, public
+        self.local, self.distil, self.seed, self.told, self.train = local, distil, seed, told, train
         self.past: list[dict[str, Tensor]] = []  # the global weights it got, the latest last
 
     def receive(self, number: int, message: Message) -> None:
         """Take the global weights, or learn what came about the public rows, if anything did."""
-        method, model = self.method, self.client.model
-        if method.sends == "weights":
-            self.past = [*self.past, unpack_state(message)][-max(method.history, 1) :]
-            model.load_state_dict(self.past[-1])
-        elif method.client is not None and "target" in message and self.public is not None:
+        rule, client = self.rule, self.client
+        if rule.sends == "weights":
+            self.past = [*self.past, unpack_state(message)][-max(rule.history, 1) :]
+            client.model.load_state_dict(self.past[-1])
+        elif rule.client is not None and "target" in message and self.public is not None:
+            digest = taught(client.model, message["target"], rule.client, client.call)
             seed = seed_of(self.seed, "digest", number, self.who)
-            teach(model, message["target"], method.client, self.public, seed=seed, options=self.distil)
+            self.train(digest, f"{self._stage(number)}-digest", self.public, seed=seed, **self.distil)
 
     def learn(self, number: int) -> None:
         """Learn on own data."""
-        known = copy.deepcopy(self.client.model)
+        client, known = self.client, copy.deepcopy(self.client.model)
         if self.past:
             known.load_state_dict(average_states(self.past))
-        loss = self.method.local(self, known)
-        teacher = known if any(part.needs_teacher for _, part in loss.parts()) else None
-        task = Distiller(self.client.model, teacher, loss)
+        loss = self.rule.local(client, known, self.public)
+        needed = any(part.needs_teacher for _, part in loss.parts())
+        distiller = Distiller(client.model, client.frozen(known) if needed else None, loss, call=client.call)
         seed = seed_of(self.seed, "learn", number, self.who)
-        fit(task, self.client.data, seed=seed, progress=False, **self.local)
+        self.train(distiller, self._stage(number), client.data, seed=seed, **self.local)
 
     def send(self) -> Message:
         """What the server gets to see."""
-        message = {"size": torch.tensor(self.client.size), **self.method.tell(self)}
-        if self.method.sends == "weights":
-            return message | pack_state(self.client.model)
-        if self.method.fuse is not None and self.public is not None:
-            message["answers"] = answer(self.method, self.client.model, self.public)
+        client = self.client
+        if self.told is None:
+            self.told = {} if self.rule.tell is None else self.rule.tell(client, self.public)
+        message = {"size": torch.tensor(client.size), **self.told}
+        if self.rule.sends == "weights":
+            return message | pack_state(client.model)
+        if self.rule.fuse is not None and self.public is not None:
+            message["answers"] = self.rule.encode(answer(client.model, self.public, client.call))
         return message
 
     def state_dict(self) -> Message:
         """All that changes from round to round, for a client that is started anew for each of them."""
         past = {f"{age}.{name}": value for age, state in enumerate(self.past) for name, value in state.items()}
-        return {"rounds": torch.tensor(len(self.past)), **pack_state(self.client.model), **past}
+        told = {_TOLD + name: value for name, value in (self.told or {}).items()}
+        return {"rounds": torch.tensor(len(self.past)), **pack_state(self.client.model), **past, **told}
 
     def load_state_dict(self, state: Message) -> None:
         """Go on where ``state_dict`` left off."""
         self.client.model.load_state_dict(unpack_state(state))
         names = list(self.client.model.state_dict())
         self.past = [{name: state[f"{age}.{name}"] for name in names} for age in range(int(state["rounds"]))]
+        told = {name.removeprefix(_TOLD): value for name, value in state.items() if name.startswith(_TOLD)}
+        self.told = told or self.told
+
+    def _stage(self, number: int) -> str:
+        return f"round-{number + 1}-client-{self.who + 1}"

@@ -4,119 +4,137 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.view import Batch
-from graphkd.schemes.federated.aggregate import State, average_states, sample_state
-from graphkd.schemes.federated.method import (
+from graphkd.core.view import Batch, Call
+from graphkd.schemes.federated._average import State, average_states
+from graphkd.schemes.federated._messages import (
     Message,
-    Method,
+    Train,
     answer,
-    check_public,
+    check_finite,
     kinds_of,
     pack_state,
     seed_of,
     stack,
-    teach,
+    taught,
+    train_alone,
     unpack_state,
 )
+from graphkd.schemes.federated.rule import Received, Rule
 
 
 class Server:
-    """What the server of a method has; it sees messages, never a client's data.
+    """What the server of a rule has; it sees messages, never a client's data.
 
     models: one of each client's architecture, in their order, where they send weights: the first of each architecture
-    is what its clients start with. model: the server's own, for methods that have one. public, distil, seed:
-    ``Federation``'s. ``messages`` are the latest of all clients, in their order, ``globals`` a model of each
-    architecture.
+    is what its clients start with. model: the server's own, for rules that have one. public: a batch that all see.
+    distil: options of ``fit`` on it. call: how all models are called, in place of the by-name call. train: how it
+    trains. ``messages`` are the latest of all clients, ``globals`` a model of each architecture.
     """
 
     def __init__(
         self,
-        method: Method,
+        rule: Rule,
         models: Sequence[nn.Module] = (),
         public: Batch | None = None,
         model: nn.Module | None = None,
         *,
         distil: Mapping[str, Any],
         seed: int = 0,
+        call: Call | None = None,
+        train: Train = train_alone,
     ) -> None:
-        check_public(method, public)
-        if model is None and method.sends == "answers" and method.server is not None:
-            raise ValueError("this method trains a model of the server's: give 'server', got None")
-        self.kind_of = kinds_of(models) if method.sends == "weights" else []
+        rule.check_public(public)
+        if model is None and rule.sends == "answers" and rule.server is not None:
+            raise ValueError("this rule trains a model of the server's: give 'server', got None")
+        self.kind_of = kinds_of(models) if rule.sends == "weights" else []
         kinds = len(set(self.kind_of))
-        if kinds > 1 and (method.fuse is None or method.samples):
+        if kinds > 1 and (rule.fuse is None or rule.further is not None):
             raise ValueError(
                 f"this method averages the weights of 'clients', who must have one architecture, got {kinds}"
             )
         self.globals = [copy.deepcopy(models[self.kind_of.index(kind)]) for kind in range(kinds)]
-        self.method, self.public, self.model, self.distil, self.seed = method, public, model, distil, seed
+        self.rule, self.public, self.distil, self.seed = rule, public, distil, seed
+        self.model = model if rule.sends == "answers" else None
+        self.call, self.train = call, train
         self.messages: list[Message] = []
         self.target: Tensor | None = None
 
     def broadcast(self, who: int) -> Message:
         """What a client gets before it learns: global weights of its architecture, or the last target, if any."""
-        if self.method.sends == "weights":
+        if self.rule.sends == "weights":
             return pack_state(self.globals[self.kind_of[who]])
         return {} if self.target is None else {"target": self.target}
 
     def serve(self, number: int, messages: Sequence[Message]) -> None:
         """Make something of what all clients sent, in their order."""
-        method, self.messages = self.method, list(messages)
+        check_finite(messages)
+        self.messages = list(messages)
         before: list[State] = [unpack_state(pack_state(model)) for model in self.globals]
         for kind, model in enumerate(self.globals):
             own = [message for message, of in zip(messages, self.kind_of, strict=True) if of == kind]
             states = [unpack_state(message) for message in own]
             model.load_state_dict(average_states(states, [int(message["size"]) for message in own]))
-        if method.refine is not None:
-            method.refine(self, number)
-        elif method.fuse is not None:
-            self._distil(number, method.fuse(self.answers(number, before), self))
+        if self.rule.refine is not None:
+            refinement = self.rule.refine(self.globals[0], self.client_models(), self.messages, self.call)
+            self._train(number, 0, refinement.trainable, refinement.data, refinement.options)
+        elif self.rule.fuse is not None:
+            own_answers = None if self.model is None else self.answer(self.model)
+            self._distil(number, self.rule.fuse(Received(self.answers(number, before), self.messages, own_answers)))
 
     def _distil(self, number: int, target: Tensor) -> None:
-        method, own = self.method, self.model if self.method.sends == "answers" else None
-        for which, learner in enumerate(self.globals if own is None else [own]):
-            if method.server is not None and self.public is not None:
-                seed = seed_of(self.seed, "serve", number, which)
-                teach(learner, target, method.server, self.public, seed=seed, options=self.distil)
-        self.target = self.answer(own) if method.returns_server and own is not None else target
+        for which, learner in enumerate(self.globals if self.model is None else [self.model]):
+            if self.rule.server is not None:
+                distiller = taught(learner, target, self.rule.server, self.call)
+                self._train(number, which, distiller, self.public, self.distil)
+        self.target = self.answer(self.model) if self.rule.returns_server and self.model is not None else target
+
+    def _train(self, number: int, which: int, trainable: nn.Module, data: Any, options: Mapping[str, Any]) -> None:
+        seed = seed_of(self.seed, "serve", number, which)
+        self.train(trainable, f"round-{number + 1}-server-{which}", data, seed=seed, **options)
 
     def answer(self, model: nn.Module) -> Tensor:
         """A model's answers on the public rows, as they go over the wire: (N, C)."""
         assert self.public is not None
-        return answer(self.method, model, self.public)
+        return self.rule.encode(answer(model, self.public, self.call))
 
     def answers(self, number: int, before: Sequence[State]) -> Tensor:
-        """Those of all clients, and with ``samples`` those of the average and of drawn models: (K, N, C)."""
-        if self.method.sends == "answers":
+        """Those of all clients, and where the rule draws further models, of the average and these: (K, N, C)."""
+        if self.rule.sends == "answers":
             return stack(self.messages, "answers")
         models = self.client_models()
-        if self.method.samples:
-            models += [self.globals[0], *self._samples(number, before[0])]
+        if self.rule.further is not None:
+            generator = torch.Generator().manual_seed(seed_of(self.seed, "draw", number))
+            states = [unpack_state(message) for message in self.messages]
+            drawn = self.rule.further(before[0], states, generator)
+            models += [self.globals[0], *(_with(self.globals[0], state) for state in drawn)]
         return torch.stack([self.answer(model) for model in models])
 
     def client_models(self) -> list[nn.Module]:
         """Models with the weights that clients sent, in eval mode."""
-        models = []
-        for message, kind in zip(self.messages, self.kind_of, strict=True):
-            model = copy.deepcopy(self.globals[kind])
-            model.load_state_dict(unpack_state(message))
-            models.append(model.eval())
-        return models
+        pairs = zip(self.messages, self.kind_of, strict=True)
+        return [_with(self.globals[kind], unpack_state(message)).eval() for message, kind in pairs]
 
-    def _samples(self, number: int, base: State) -> list[nn.Module]:
-        states = [unpack_state(message) for message in self.messages]
-        generator = torch.Generator().manual_seed(seed_of(self.seed, "draw", number))
-        draw = partial(torch.randn, generator=generator)
-        drawn = []
-        for _ in range(self.method.samples):
-            noise = {name: draw(tensor.shape).to(tensor) for name, tensor in base.items()}
-            model = copy.deepcopy(self.globals[0])
-            model.load_state_dict(sample_state(base, states, noise))
-            drawn.append(model)
-        return drawn
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes from round to round."""
+        own = {} if self.model is None else self.model.state_dict()
+        return {"globals": [model.state_dict() for model in self.globals], "model": own, "target": self.target}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict`` left off."""
+        for model, known in zip(self.globals, state["globals"], strict=True):
+            model.load_state_dict(known)
+        if self.model is not None:
+            self.model.load_state_dict(state["model"])
+        self.target = state["target"]
+
+
+def _with(model: nn.Module, state: State) -> nn.Module:
+    """A copy of a model with other weights."""
+    other = copy.deepcopy(model)
+    other.load_state_dict(state)
+    return other

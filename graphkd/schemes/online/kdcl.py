@@ -1,7 +1,7 @@
 """KDCL: four ways to make one good soft target from several peers and the labels.
 
 Guo, Wang, Wu, Yu, Liang, Hu and Luo, "Online Knowledge Distillation via Collaborative Learning", CVPR 2020.
-Rules for ``Peers``; targets are constant. (M, N, C) logits of the peers, (N,) labels -> (N, C) logits.
+Targets are constant. (M, N, C) logits of the peers, (N,) labels -> (N, C) logits.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_labels, choose
-from graphkd.losses.response.ce import CE
-from graphkd.losses.response.kd import KL
-from graphkd.schemes.peers import Peers, Taught
-from graphkd.schemes.weights import check_stack
+from graphkd.schemes.augment import drop_edges_and_features, mask_features
+from graphkd.schemes.online._train import peers_of, train_peers, with_known
+from graphkd.schemes.online.peers import PeerTargets
+from graphkd.schemes.teachers._combine import check_stack
 
-Target = Literal["naive", "linear", "min_logit", "general"]
+Target = Literal["naive", "linear", "min_logit"]
 
 
 @torch.no_grad()
 def naive_target(logits: Tensor, y: Tensor) -> Tensor:
-    """The logits of the peer with the least cross-entropy on each row."""
+    """Take the logits of the peer with the least cross-entropy on each row."""
     _check(logits, y)
     best = torch.stack([F.cross_entropy(peer, y, reduction="none") for peer in logits]).argmin(dim=0)
     return logits[best, torch.arange(y.size(0), device=y.device)]
@@ -33,14 +35,14 @@ def naive_target(logits: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def min_logit_target(logits: Tensor, y: Tensor) -> Tensor:
-    """min_k (z_kc - z_ky), class by class: no peer finds a wrong class less likely beside the label."""
+    """Take min_k (z_kc - z_ky), class by class: no peer finds a wrong class less likely beside the label."""
     _check(logits, y)
     return (logits - logits.gather(2, y.expand(logits.size(0), -1)[..., None])).amin(dim=0)
 
 
 @torch.no_grad()
 def linear_weights(logits: Tensor, y: Tensor, steps: int = 60) -> Tensor:
-    """Convex weights of the peers with the least cross-entropy of sum_k w_k z_k, row by row: -> (N, M).
+    """Find the convex weights of the peers with the least cross-entropy of sum_k w_k z_k, row by row: -> (N, M).
 
     That is convex; at most ``steps`` of a primal-dual interior point method with line search in float64, all rows at
     once: O(steps N M^2 C). Exact to 1e-9 for logits that differ by tens; by hundreds it may stop early, at weights that
@@ -108,20 +110,23 @@ def _backtrack(
 
 @torch.no_grad()
 def linear_target(logits: Tensor, y: Tensor) -> Tensor:
-    """The convex combination of the peers' logits with the least cross-entropy, row by row; see ``linear_weights``."""
+    """Combine the peers' logits convexly, with the least cross-entropy row by row; see ``linear_weights``."""
     weights = linear_weights(logits, y).to(accumulation_dtype(logits))
     return torch.einsum("nm,mnc->nc", weights, logits.to(weights.dtype))
 
 
 @torch.no_grad()
 def general_weights(logits: Tensor, y: Tensor) -> Tensor:
-    """Weights of the peers for all rows, by how their errors on validation rows go together: -> (M,), sum 1.
+    """Weigh the peers for all rows, by how their errors on validation rows go together: -> (M,), sum 1.
 
     w = C^-1 1 / (1' C^-1 1), C_kl = mean_i <p_ki - onehot(y_i), p_li - onehot(y_i)>, p the probabilities (assumed: the
     paper has a general output). Weights may be negative. 1e-12 of C's mean diagonal is added to it, so that equal
-    peers get equal weights; a step of refinement takes back what that changes where C can be inverted.
+    peers get equal weights; a step of refinement takes back what that changes where C can be inverted. Without rows
+    weights are equal.
     """
     _check(logits, y)
+    if not y.numel():  # a batch without such rows
+        return torch.full((logits.size(0),), 1 / logits.size(0), dtype=torch.float64, device=logits.device)
     errors = (logits.double().softmax(dim=-1) - F.one_hot(y, logits.size(-1))).flatten(1)
     covariance = errors @ errors.t() / max(y.size(0), 1)
     ridge = 1e-12 * covariance.diagonal().mean() + torch.finfo(torch.float64).tiny
@@ -134,7 +139,7 @@ def general_weights(logits: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def general_target(logits: Tensor, validation_logits: Tensor, validation_y: Tensor) -> Tensor:
-    """sum_k w_k z_k with ``general_weights`` of validation rows: (M, N, C), (M, V, C), (V,) -> (N, C)."""
+    """Sum w_k z_k with ``general_weights`` of validation rows: (M, N, C), (M, V, C), (V,) -> (N, C)."""
     weights = general_weights(validation_logits, validation_y).to(accumulation_dtype(logits))
     return torch.einsum("m,mnc->nc", weights, logits.to(weights.dtype))
 
@@ -144,40 +149,102 @@ def _check(logits: Tensor, y: Tensor) -> None:
     check_labels(y, logits.size(1), logits.size(2))
 
 
-_TARGETS: dict[str, Callable[..., Tensor]] = {
+_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "naive": naive_target,
     "linear": linear_target,
     "min_logit": min_logit_target,
-    "general": general_target,
 }
 
 
-def _rule(target: Target) -> Callable[..., Taught]:
-    """The target as a rule; it asks for what the target does."""
-    if target == "general":
-        return lambda logits, validation_logits, validation_y: Taught(
-            [(1.0, general_target(logits, validation_logits, validation_y))]
-        )
-    return lambda logits, y: Taught([(1.0, _TARGETS[target](logits, y))])
-
-
+@method("kdcl_linear", preset={"target": "linear"})
+@method("kdcl_naive", preset={"target": "naive"})
+@method(
+    "kdcl_min_logit",
+    family="online",
+    paper="Guo et al., CVPR 2020",
+    teacher=False,
+    space={"distortion": (0.01, 0.8)},
+)
 def kdcl(
-    models: Sequence[nn.Module],
-    target: Target = "min_logit",
+    problem: Problem,
     *,
+    target: Target = "min_logit",
+    count: int = 3,
     temperature: float = 2.0,
-    where: str = "train_mask",
-    **options: Any,
-) -> Peers:
-    """KDCL: peers on differently distorted inputs learn one target, made with the labels' help.
+    weight: float = 1.0,
+    distortion: float = 0.2,
+    peers: Sequence[nn.Module] | None = None,
+) -> nn.Module:
+    """Train peers on differently distorted inputs, with one target for all that is made with the labels' help.
 
-    L = sum_k CE_k + T^2 KL(p(z_t) || p(z_k)), T = 2, weight 1. target: "naive", the best peer on each row; "linear",
-    the best convex combination; "min_logit"; "general", weights by validation errors. Choose it for peers of unequal
-    strength, of which ``dml`` lets the weak spoil the strong; give ``views`` (an augmentation), as in the paper each
-    peer sees its own distortion. The first three read labels and so teach the rows of ``where`` only; "general" teaches
-    all, but reads the validation labels (``val_mask``): they are then no fair measure. Its weights follow every batch's
-    validation rows, in training mode; the paper's every epoch. options go to ``Peers``.
+    L = sum_k CE_k + ``weight`` T^2 KL(p(z_t) || p(z_k)) on labelled rows. target: "naive", the best peer on each row;
+    "linear", the best convex combination; "min_logit", class by class the least beside the label's. Choose it for peers
+    of unequal strength, of which ``dml`` lets the weak spoil the strong. The student is kept, its peers are not.
+
+    count: M, the student among them. distortion: share of edges and of columns of features that each peer does not see,
+    drawn anew at every step. peers: models to learn beside the student in place of fresh ones of its kind, called in
+    its way. Costs M trainings; "linear" an interior point method on all rows at every step.
     """
     choose("target", target, get_args(Target))
-    soft = KL(temperature, where=None if target == "general" else where)
-    return Peers(models, _rule(target), labels=CE(where=where), soft=soft, **options)
+
+    def rule(logits: Tensor, known: Tensor) -> PeerTargets:
+        return PeerTargets([(1.0, _TARGETS[target](logits, known))])
+
+    models, soft = peers_of(problem, peers, count), problem.soft(temperature, where=problem.labelled)
+    data, views = with_known(problem, problem.labelled), _distorted(distortion)
+    return train_peers(problem, models, rule, data=data, soft=soft, weight=weight, views=views)
+
+
+@method(
+    "kdcl_general",
+    family="online",
+    paper="Guo et al., CVPR 2020",
+    teacher=False,
+    space={"distortion": (0.01, 0.8), "share": (0.05, 0.5)},
+)
+def kdcl_general(
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 2.0,
+    weight: float = 1.0,
+    distortion: float = 0.2,
+    share: float = 0.2,
+    validation: Tensor | None = None,
+    peers: Sequence[nn.Module] | None = None,
+) -> nn.Module:
+    """Train peers on differently distorted inputs, with one target for all that weighs them by their held-out errors.
+
+    As ``kdcl_min_logit``, with the target sum_k w_k z_k on all rows, see ``general_weights``. Choose it where labels
+    can be spared: ``share`` of the labelled nodes is held out to weigh the peers, in every batch, in training mode (the
+    paper's weights follow once an epoch). The student is kept, its peers are not.
+
+    validation: a mask over the nodes, (N,), of those to weigh the peers by in place of that share. Where they are the
+    nodes that choose the epoch, its score is no fair measure any more. The rest: as ``kdcl_min_logit``.
+    """
+    if validation is None:
+        learnt, held = problem.split(share)
+        data, labels = problem.with_values(learnt=learnt, held=held), problem.supervised("learnt")
+    else:
+        data, labels = problem.with_values(held=_mask(validation, problem.nodes)), problem.supervised()
+
+    def rule(logits: Tensor, known: Tensor, held: Tensor) -> PeerTargets:
+        return PeerTargets([(1.0, general_target(logits, logits[:, held], known[held]))])
+
+    data = with_known(problem, "held", data)
+    models, soft, views = peers_of(problem, peers, count), problem.soft(temperature), _distorted(distortion)
+    return train_peers(problem, models, rule, data=data, labels=labels, soft=soft, weight=weight, views=views)
+
+
+def _mask(validation: Tensor, nodes: int) -> Tensor:
+    if validation.dtype != torch.bool or validation.dim() != 1 or validation.size(0) < nodes:
+        raise ValueError(
+            f"'validation' must be a boolean mask over the nodes, ({nodes},), got {validation.dtype} of shape "
+            f"{tuple(validation.shape)}"
+        )
+    return validation
+
+
+def _distorted(rate: float) -> Callable[[Any], Any]:
+    """What each peer sees of a batch."""
+    return lambda batch: (drop_edges_and_features if "edge_index" in batch else mask_features)(batch, rate)

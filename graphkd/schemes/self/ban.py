@@ -5,9 +5,7 @@ Furlanello, Lipton, Tschannen, Itti and Anandkumar, "Born-Again Neural Networks"
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ from graphkd.core.view import Batch, View
 from graphkd.losses._checks import choose
 from graphkd.losses.response.confidence_weighted import ConfidenceWeighted
 from graphkd.losses.response.soft_ce import SoftCE
-from graphkd.schemes.weights import soft_target
+from graphkd.schemes._together import Together
 
 Dark = Literal["kd", "cwtm", "dkpp"]
 
@@ -86,24 +84,3 @@ class Shuffled(Ensemble):
         """Show the teacher's view, its logits shuffled."""
         view = super().__call__(batch)
         return {**view, "logits": shuffle_others(view["logits"])}
-
-
-class Together(nn.Module):
-    """Several models of one signature as one: the logarithm of their mean probabilities, (N, C)."""
-
-    def __init__(self, models: Sequence[nn.Module]) -> None:
-        super().__init__()
-        if not models:
-            raise ValueError("'models' must hold one at least, got none")
-        self.models = nn.ModuleList(models)
-
-    @property
-    def forward(self) -> Callable[..., Tensor]:  # type: ignore[override]
-        """What the first model's ``forward`` takes, so that it can be filled by name -> (N, C)."""
-
-        @functools.wraps(self.models[0].forward)
-        def answer(*inputs: Any, **named: Any) -> Tensor:
-            answers = [model(*inputs, **named) for model in self.models]
-            return soft_target(torch.stack([one["logits"] if isinstance(one, Mapping) else one for one in answers]))
-
-        return answer

@@ -1,27 +1,28 @@
-"""Be your own teacher: exits at hidden layers, taught by the model's own last answer.
-
-Zhang, Song, Gao, Chen, Bao and Ma, "Be Your Own Teacher: Improve the Performance of Convolutional Neural Networks via
-Self Distillation", ICCV 2019, arXiv:1905.08094.
-"""
+"""Be your own teacher: exits at hidden layers, taught by the model's own last answer (BYOT)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.batches import on_device
 from graphkd.core.distiller import Step
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, Call, Viewer
+from graphkd.core.view import Batch, Call, View, Viewer
 from graphkd.losses._checks import check_same_shape
-from graphkd.losses.response.ce import CE
 from graphkd.losses.response.kd import KL
+from graphkd.schemes._measured import measured
 
 
 def exit_hint(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared difference where either side is positive, summed over rows and units: (N, d), (N, d) -> scalar."""
+    """Sum squared differences where either side is positive, over rows and units: (N, d), (N, d) -> scalar."""
     check_same_shape(student, teacher)
     return ((student - teacher).square() * ((student > 0) | (teacher > 0))).sum()
 
@@ -41,16 +42,15 @@ class Exit(nn.Module):
 
 
 class Exits(Trainable):
-    """A model with an exit at each of some hidden layers; ``fit`` it, and it gives back the model, without its exits.
+    """Train a model with an exit at each of some hidden layers; ``fit`` it, and it gives back the model alone.
 
     sum_k [(1 - alpha) CE(z_k) + alpha T^2 KL(p_K || p_k) + beta hint(f_k, f_K)] + CE(z_K): z_K the model's logits,
-    p_K and f_K constant; z_k from f_k, of layer k by a bottleneck (``exit_hint``). Choose it where no teacher is at
-    hand, or for anytime prediction: ``answers`` gives what each exit says, so that a shallow one can be used alone.
+    p_K and f_K constant; z_k from f_k, of layer k by a bottleneck (``exit_hint``). ``answers`` gives what each exit
+    says, so that a shallow one can be used alone, for anytime prediction.
 
     taps: paths of hidden layers before their non-linearity, from the first to the last. deepest: that of f_K; without
-    it there is no hint. example: a batch, to learn the widths from. where: the labelled rows. The paper's alpha, T and
-    lambda (here beta) are not known to us; 0.1, 3 and 1e-6 are those of a code of others, whose KL is a cross-entropy
-    without T^2. Costs the exits alone: the model is run once.
+    it there is no hint. example: a batch, to learn the widths from. labels: the supervised loss. soft: that between an
+    exit's and the last answer (by default KL at T = 3). Costs the exits alone: the model is run once.
     """
 
     def __init__(
@@ -59,24 +59,23 @@ class Exits(Trainable):
         taps: Sequence[str],
         example: Batch,
         *,
+        labels: Loss,
+        soft: Loss | None = None,
         deepest: str | None = None,
         alpha: float = 0.1,
-        temperature: float = 3.0,
         beta: float = 1e-6,
-        where: str | None = "train_mask",
         call: Call | None = None,
     ) -> None:
         super().__init__()
         if not taps or not 0 <= alpha <= 1:
             raise ValueError(f"'taps' must name one layer at least and 'alpha' be in [0, 1], got {taps} and {alpha}")
         self.student, self.alpha, self.beta, self.deepest = model, alpha, beta, deepest
-        self.labels, self.soft = CE(where=where), KL(temperature)
+        self.labels, self.soft = labels, KL(3.0) if soft is None else soft
         self._names = [f"exit_{k}" for k in range(len(taps))]
         paths: Mapping[str, str] = dict(zip(self._names, taps, strict=True))
         self._taps, self._call = (paths if deepest is None else {**paths, "deepest": deepest}), call
         self._viewer = self.hold(Viewer(model, taps=self._taps, call=call))
-        with torch.no_grad():
-            view = self._viewer(example)
+        view = self._shown(example)
         classes, widths = view["logits"].size(1), [view[name].size(1) for name in self._names]
         last = widths[-1] if deepest is None else view["deepest"].size(1)
         self.exits = nn.ModuleList(Exit(width, last, classes) for width in widths)
@@ -85,12 +84,12 @@ class Exits(Trainable):
         """The losses of all exits; terms ``label``, and ``label_exit_0``, ``soft_exit_0``, ``hint_exit_0``, ..."""
         view = self._viewer(batch)
         constant = {name: tensor.detach() for name, tensor in view.items()}
-        values = {"label": (1.0, self.labels.measure(view, None, batch))}
+        values = {"label": (1.0, measured(self.labels, view, {}, batch))}
         for name, leave in zip(self._names, self.exits, strict=True):
             features, logits = leave(view[name])
             shown = {"logits": logits}
-            values[f"label_{name}"] = 1 - self.alpha, self.labels.measure(shown, None, batch)
-            values[f"soft_{name}"] = self.alpha, self.soft.measure(shown, constant["logits"], batch)
+            values[f"label_{name}"] = 1 - self.alpha, measured(self.labels, shown, {}, batch)
+            values[f"soft_{name}"] = self.alpha, measured(self.soft, shown, constant, batch)
             if self.deepest is not None:
                 values[f"hint_{name}"] = self.beta, exit_hint(features, constant["deepest"].relu())
         found = {name: (weight, value) for name, (weight, value) in values.items() if value is not None}
@@ -99,13 +98,61 @@ class Exits(Trainable):
 
     @torch.no_grad()
     def answers(self, batch: Batch) -> list[Tensor]:
-        """The logits of every exit, the model's own last, in eval mode: (N, C) each; after ``fit`` too."""
-        training, viewer = self.training, Viewer(self.student, taps=self._taps, call=self._call)
-        self.eval()
+        """Give the logits of every exit, the model's own last, in eval mode: (N, C) each; after ``fit`` too."""
+        view = self._shown(batch)
+        return [*(leave(view[name])[1] for name, leave in zip(self._names, self.exits, strict=True)), view["logits"]]
+
+    @torch.no_grad()
+    def _shown(self, batch: Batch) -> View:
+        """The model's view in eval mode, with taps of its own; modes are restored."""
+        viewer, modes = Viewer(self.student, taps=self._taps, call=self._call), _modes(self.student)
+        self.student.eval()
         try:
-            view = viewer(batch)
-            early = [leave(view[name])[1] for name, leave in zip(self._names, self.exits, strict=True)]
-            return [*early, view["logits"]]
+            return viewer(batch)
         finally:
             viewer.close()
-            self.train(training)
+            for module, mode in modes.items():
+                module.training = mode
+
+
+def _modes(model: nn.Module) -> dict[nn.Module, bool]:
+    return {module: module.training for module in model.modules()}
+
+
+@method(
+    "byot",
+    family="self",
+    paper="Zhang et al., ICCV 2019",
+    arxiv="1905.08094",
+    needs=("hidden",),
+    teacher=False,
+    space={"alpha": (0.003, 0.99)},
+)
+def byot(
+    problem: Problem,
+    *,
+    alpha: float = 0.1,
+    temperature: float = 3.0,
+    beta: float = 1e-6,
+    exits: Sequence[str] | None = None,
+    deepest: str | None = None,
+) -> nn.Module:
+    """Train the student with exits at hidden layers, taught by its own last answer; choose it without a teacher.
+
+    "Be Your Own Teacher: Improve the Performance of Convolutional Neural Networks via Self Distillation", see
+    ``Exits``, which is also for anytime prediction by the exits: what is given back is the student without them. The
+    paper's alpha, T and lambda (here beta) are not known to us; these are those of a code of others, whose KL is a
+    cross-entropy without T^2.
+
+    alpha: share of the last answer beside the labels. exits: tap paths of hidden layers before their non-linearity,
+    from the first to the last; by default the one that is named as ``hidden``. deepest: tap path of the last features,
+    which the exits' are drawn to with weight ``beta``; without it there is no such hint. Costs one training.
+    """
+    student = problem.student
+    taps = [str(problem.path_of(student))] if exits is None else list(exits)
+    example = on_device(problem.first, problem.device)
+    build = partial(Exits, student, taps, example, labels=problem.supervised(), soft=problem.soft(temperature))
+    call = problem.call_of(student)
+    exiting = problem.made(lambda: build(deepest=deepest, alpha=alpha, beta=beta, call=call))
+    trained: nn.Module = problem.train(exiting)
+    return trained

@@ -1,17 +1,21 @@
-"""Scores of anomaly without labels: a student that learns the two ends of a ranking, its own, again and again."""
+"""Scores of anomaly without labels: a student that learns the two ends of a ranking, its own, again and again.
+
+Pang, Yan, Shen, van den Hengel and Bai, "Self-trained Deep Ordinal Regression for End-to-End Video Anomaly Detection",
+CVPR 2020, arXiv:2003.06780.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.distiller import Distiller
-from graphkd.core.fit import fit
-from graphkd.core.view import Batch, Viewer
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.losses.features.feature_distance import FeatureDistance
-from graphkd.schemes.augment import changed, told
+from graphkd.schemes.augment import told
 
 
 class Ends(NamedTuple):
@@ -22,7 +26,7 @@ class Ends(NamedTuple):
 
 
 def ends(scores: Tensor, high: float = 0.05, low: float = 0.5) -> Ends:
-    """The share ``high`` of rows with the largest scores, one at least, and ``low`` with the smallest: (N,) -> Ends."""
+    """Take the share ``high`` of rows with the largest scores, one at least, and ``low`` with the smallest: (N,)."""
     if not (high > 0 and low > 0 and high + low <= 1) or scores.dim() != 1 or scores.size(0) < 2:
         raise ValueError(
             f"'high' and 'low' must be above 0 and sum to 1 at most, of scores (N,), got {high}, {low} and "
@@ -34,33 +38,71 @@ def ends(scores: Tensor, high: float = 0.05, low: float = 0.5) -> Ends:
     return Ends(order[:top], order[order.numel() - bottom :])
 
 
-def self_trained_scores(
-    student: nn.Module,
-    scores: Tensor,
-    data: Batch,
-    *,
-    rounds: int = 5,
-    high: float = 0.05,
-    low: float = 0.5,
-    **options: Any,
-) -> Tensor:
-    """Self-trained ordinal regression. Pang, Yan, Shen, van den Hengel and Bai, CVPR 2020, arXiv:2003.06780.
+def neighbour_distance(x: Tensor, edge_index: Tensor) -> Tensor:
+    """Measure how far a node's features are from the mean of its neighbours': (N, d), (2, E) -> (N,), 0 without any."""
+    source, target = edge_index
+    count = target.bincount(minlength=x.size(0))
+    mean = torch.zeros_like(x).index_add_(0, target, x[source]) / count.clamp_min(1)[:, None]
+    return torch.linalg.vector_norm(x - mean, dim=1).masked_fill(count == 0, 0.0)
 
-    Choose it to find anomalous nodes, users or ratings without any label, from a rough detector's ``scores`` (N,):
-    ``rounds`` times the student regresses by L1 the targets 1 and 0 of both ``ends`` of the ranking so far, then its
-    own scores are the ranking. Both ends count the same, however many rows they have: the best constant for L1 would
-    be the target of the larger. It goes on from its weights; rows in between teach in a later round or never. student:
-    shows ``logits`` (N, 1). The paper joins an isolation forest and a reconstruction error to begin with, and its
-    shares are not known to us. data is one batch. options go to ``fit``, in each round. Returns the last scores, (N,).
+
+@method(
+    "ordinal",
+    family="semi",
+    paper="Pang et al., CVPR 2020",
+    arxiv="2003.06780",
+    tasks=("anomaly_detection",),
+    teacher=False,
+    space={"high": (0.005, 0.3), "low": (0.1, 0.7)},
+)
+def ordinal(
+    problem: Problem, *, scores: Tensor | None = None, rounds: int = 5, high: float = 0.05, low: float = 0.5
+) -> nn.Module:
+    """Learn the ends of a ranking of anomaly, its own, again and again; choose it where no label is known at all.
+
+    It starts from a rough detector's ``scores``, (N,) by node id, larger for what is odder; by default how far a node's
+    features are from the mean of its neighbours', without edges from the mean of all. ``rounds`` times the student, one
+    output, regresses by L1 the targets 1 of the share ``high`` at the top of the ranking so far and 0 of ``low`` at its
+    bottom, then its own scores are the ranking. Both ends count the same, however many rows they have: the best
+    constant for L1 would be the target of the larger. It goes on from its weights; rows in between teach in a later
+    round or never. The paper joins an isolation forest and a reconstruction error to begin with, and its shares are not
+    known to us. Needs no teacher. Costs ``rounds`` trainings.
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")
+    student, found = problem.student, _first(problem, scores)
     top, bottom = (FeatureDistance("l1", on="logits", where=where) for where in Ends._fields)
-    for _ in range(rounds):
-        found = ends(scores, high, low)
-        target = scores.new_zeros(scores.size(0), 1).index_fill(0, found.top, 1)
-        task = Distiller(student, told("target"), 0.5 * top + 0.5 * bottom)
-        fit(task, changed(data, target=target, **found._asdict()), **options)
-        with torch.no_grad():
-            scores = Viewer(student.eval())(data)["logits"].squeeze(1)
+    for number in range(1, rounds + 1):
+        rows = ends(found, high, low)
+        target = found.new_zeros(found.size(0), 1).index_fill(0, rows.top, 1)
+        data = problem.with_rows(problem.with_values(target=target), **rows._asdict())
+        learning = problem.distiller(student, told("target"), 0.5 * top + 0.5 * bottom)
+        student = problem.train(learning, f"round-{number}", data, choose=False)
+        if number < rounds:
+            found = problem.once(f"ranking-{number}", partial(_answers, problem, student))
+    return student
+
+
+def _answers(problem: Problem, student: nn.Module) -> Tensor:
+    """A student's own scores, (N,)."""
+    scores = problem.view_of(student)
+    if scores.dim() != 2 or scores.size(1) != 1:
+        raise ValueError(f"'student' must answer one score a node, (N, 1), got {tuple(scores.shape)}")
+    return scores[:, 0]
+
+
+def _first(problem: Problem, scores: Tensor | None) -> Tensor:
+    """The ranking to begin with, (N,)."""
+    if scores is None:
+        found: Tensor = problem.once("ranking-0", lambda: _distances(problem))
+        return found
+    if scores.shape != (problem.nodes,):
+        raise ValueError(f"'scores' must hold one for each of {problem.nodes} nodes, got shape {tuple(scores.shape)}")
     return scores
+
+
+def _distances(problem: Problem) -> Tensor:
+    if "edge_index" in problem.first:
+        return problem.gather(lambda batch: neighbour_distance(batch["x"], batch["edge_index"]))
+    x = problem.values_of("x")
+    return torch.linalg.vector_norm(x - x.mean(dim=0), dim=1)

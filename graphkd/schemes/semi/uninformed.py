@@ -1,21 +1,24 @@
-"""Students that know a teacher on ordinary rows only: where they fail, or disagree, is what is not ordinary."""
+"""Students that know a teacher on ordinary rows only: where they fail, or disagree, is what is not ordinary.
+
+Bergmann, Fauser, Sattlegger and Steger, "Uninformed Students: Student-Teacher Anomaly Detection with Discriminative
+Latent Embeddings", CVPR 2020, arXiv:1911.02357.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.distiller import Distiller
-from graphkd.core.fit import fit
-from graphkd.core.teachers import Frozen
-from graphkd.core.view import Batch
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.view import Taps
 from graphkd.losses.features.feature_distance import FeatureDistance
-from graphkd.schemes.architecture import hidden_of
-from graphkd.schemes.augment import changed, told
-from graphkd.schemes.weights import check_stack
+from graphkd.schemes.augment import told
+from graphkd.schemes.teachers._combine import check_stack
 
 
 def _gaps(students: Tensor, teacher: Tensor) -> Tensor:
@@ -26,7 +29,7 @@ def _gaps(students: Tensor, teacher: Tensor) -> Tensor:
 
 
 def uninformed_students(students: Tensor, teacher: Tensor) -> Tensor:
-    """Each student regresses the teacher: (M, N, d), (N, d) -> scalar. Bergmann et al., CVPR 2020, arXiv:1911.02357.
+    """Let each student regress the teacher: (M, N, d), (N, d) -> scalar. Bergmann et al., CVPR 2020, arXiv:1911.02357.
 
     sum_m mean_i |s_mi - t_i|^2; the students differ in how they start (or in depth), and the teacher's features are
     standardised over ordinary rows, (t - mean) / std. Per node, user or rating here, per pixel in the paper.
@@ -35,12 +38,12 @@ def uninformed_students(students: Tensor, teacher: Tensor) -> Tensor:
 
 
 def regression_error(students: Tensor, teacher: Tensor) -> Tensor:
-    """How far the students' mean is from the teacher, |mean_m s_mi - t_i|^2: (M, N, d), (N, d) -> (N,)."""
+    """Measure how far the students' mean is from the teacher, |mean_m s_mi - t_i|^2: (M, N, d), (N, d) -> (N,)."""
     return _gaps(students, teacher).mean(dim=0).square().sum(dim=-1)
 
 
 def predictive_uncertainty(students: Tensor) -> Tensor:
-    """How far the students are from each other, mean_m |s_mi|^2 - |mean_m s_mi|^2: (M, N, d) -> (N,)."""
+    """Measure how far the students are from each other, mean_m |s_mi|^2 - |mean_m s_mi|^2: (M, N, d) -> (N,)."""
     check_stack(students)
     return (students - students.mean(dim=0)).square().sum(dim=-1).mean(dim=0)
 
@@ -51,7 +54,7 @@ def anomaly_score(
     error: tuple[float | Tensor, float | Tensor],
     uncertainty: tuple[float | Tensor, float | Tensor],
 ) -> Tensor:
-    """Standardised ``regression_error`` plus standardised ``predictive_uncertainty``: (M, N, d), (N, d) -> (N,).
+    """Add standardised ``regression_error`` and standardised ``predictive_uncertainty``: (M, N, d), (N, d) -> (N,).
 
     ``error`` and ``uncertainty`` are mean and standard deviation of each over held-out ordinary rows.
     """
@@ -59,35 +62,106 @@ def anomaly_score(
     return (one - error[0]) / error[1] + (other - uncertainty[0]) / uncertainty[1]
 
 
-def uninformed_scores(
-    students: Sequence[nn.Module],
-    teacher: nn.Module,
-    data: Batch,
-    hidden: str,
-    *,
-    ordinary: str = "train_mask",
-    held_out: str = "val_mask",
-    **options: Any,
-) -> Tensor:
-    """Train uninformed students on ordinary rows, and score all rows. Bergmann et al., CVPR 2020, arXiv:1911.02357.
+class Uninformed(nn.Module):
+    """Students and their teacher as one detector: ``anomaly_score`` of every row, (N,).
 
-    Choose it where ordinary rows are known and anomalies are not, and there is a teacher that knows such rows well: its
-    features at ``hidden`` (a tap path), standardised over the rows ``ordinary``, are what every student regresses
-    there, ``uninformed_students`` student by student. Elsewhere they err and disagree: ``anomaly_score``, its errors
-    and uncertainties standardised over the ordinary rows ``held_out``. students: show (N, d), d the teacher's width.
-    options go to ``fit``; the seed of student m is m above. -> (N,).
+    ``forward`` takes what the models' take, by name or by place. The teacher's features are those at the tap path
+    ``hidden``; all statistics are buffers, see ``calibrate``.
     """
-    options.setdefault("seed", 0)
-    seed, target = options.pop("seed"), hidden_of(teacher, hidden, data)
-    known = target[data[ordinary]]
-    tiny = torch.finfo(target.dtype).eps
-    target = (target - known.mean(dim=0)) / known.std(dim=0, correction=0).clamp_min(tiny)
-    loss, batch = FeatureDistance("l2", on="logits", where=ordinary), changed(data, target=target)
-    for number, student in enumerate(students):
-        fit(Distiller(student, told("target"), loss), batch, seed=seed + number, **options)
-    with torch.no_grad():
-        answers = torch.stack([Frozen(student)(data)["logits"] for student in students])
-    rows = data[held_out]
-    found = regression_error(answers, target)[rows], predictive_uncertainty(answers)[rows]
-    (one, other) = ((values.mean(), values.std(correction=0).clamp_min(tiny)) for values in found)
-    return anomaly_score(answers, target, one, other)
+
+    mean: Tensor
+    deviation: Tensor
+    error: Tensor
+    uncertainty: Tensor
+
+    def __init__(self, students: Sequence[nn.Module], teacher: nn.Module, hidden: str) -> None:
+        super().__init__()
+        self.students, self.teacher, self.hidden = nn.ModuleList(students), teacher.requires_grad_(False), hidden
+        for name in ("mean", "deviation", "error", "uncertainty"):
+            self.register_buffer(name, torch.zeros(2 if name in ("error", "uncertainty") else 0))
+
+    def calibrate(self, features: Tensor, answers: Tensor, known: Tensor, held: Tensor) -> None:
+        """Standardise by ordinary rows: features (N, d) over ``known``, errors and uncertainties over ``held``.
+
+        answers: of the students, (M, N, d), which learnt the standardised features; masks (N,).
+        """
+        self.mean, self.deviation = standardisation(features[known])
+        target = (features - self.mean) / self.deviation
+        for name, values in (
+            ("error", regression_error(answers, target)),
+            ("uncertainty", predictive_uncertainty(answers)),
+        ):
+            setattr(self, name, torch.stack(standardisation(values[held])))
+
+    @property
+    def forward(self) -> Callable[..., Tensor]:  # type: ignore[override]
+        """What the models' ``forward`` take, so that it can be filled by name -> (N,)."""
+        models = [*self.students, self.teacher]
+        signatures = [inspect.signature(model.forward) for model in models]
+        parameters: dict[str, inspect.Parameter] = {}
+        for one in signatures:
+            parameters |= {name: each for name, each in one.parameters.items() if name not in parameters}
+        ordered = sorted(parameters.values(), key=lambda each: (each.kind, each.default is not each.empty))
+        signature = inspect.Signature(ordered)
+
+        def answer(*inputs: Any, **named: Any) -> Tensor:
+            given = signature.bind(*inputs, **named).arguments
+            taps = Taps(self.teacher, {"hidden": self.hidden})
+            try:
+                taps.open()
+                shown = [
+                    model(**{name: value for name, value in given.items() if name in one.parameters})
+                    for model, one in zip(models, signatures, strict=True)
+                ]
+                features = taps.take()["hidden"]
+            finally:
+                taps.close()
+            answers = [one["logits"] if isinstance(one, Mapping) else one for one in shown[:-1]]
+            target = (features - self.mean) / self.deviation
+            return anomaly_score(torch.stack(answers), target, tuple(self.error), tuple(self.uncertainty))
+
+        answer.__signature__ = signature  # type: ignore[attr-defined]
+        return answer
+
+
+def standardisation(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute mean and standard deviation over rows, the latter above 0."""
+    return rows.mean(dim=0), rows.std(dim=0, correction=0).clamp_min(torch.finfo(rows.dtype).eps)
+
+
+@method(
+    "uninformed",
+    family="semi",
+    paper="Bergmann et al., CVPR 2020",
+    arxiv="1911.02357",
+    tasks=("anomaly_detection",),
+    needs=("hidden",),
+    cannot={"ensemble": "what serves holds a copy of its teacher"},
+    space={"held_out": (0.05, 0.8)},
+)
+def uninformed(problem: Problem, *, students: int = 3, held_out: float = 0.2) -> nn.Module:
+    """Train students that know the teacher on ordinary rows only, and score rows by how they err and disagree.
+
+    Choose it where ordinary rows are known and anomalies are not, and there is a teacher that knows such rows well. Its
+    hidden features, standardised over ordinary rows, are what each of ``students`` regresses there,
+    ``uninformed_students`` student by student. Elsewhere they err and disagree: ``anomaly_score``, its errors and
+    uncertainties standardised over the share ``held_out`` of the ordinary rows, of which no student learns. A student's
+    output must be as wide as the teacher's hidden layer. What serves is one module, of all students and the teacher,
+    ``Uninformed``. Costs ``students`` trainings, and serves at the cost of all models.
+    """
+    if students < 1:
+        raise ValueError(f"'students' must be at least 1, got {students}")
+    features, (known, held) = problem.view_of(problem.teacher, "hidden"), problem.split(held_out)
+    mean, deviation = standardisation(features[known.to(features.device)])
+    data = problem.with_values(target=(features - mean) / deviation, ordinary=known)
+    loss, models = FeatureDistance("l2", on="logits", where="ordinary"), []
+    for number in range(students):
+        model = problem.fresh_student(number) if number else problem.student
+        learning = problem.distiller(model, told("target"), loss)
+        seed = problem.seed + number
+        models.append(problem.train(learning, f"student-{number + 1}", data, choose=False, seed=seed))
+    hidden = problem.path_of(problem.teacher)
+    both = Uninformed(models, problem.teacher_to_train(), str(hidden))
+    answers = torch.stack([problem.view_of(model) for model in models])
+    both.calibrate(features, answers, known.to(features.device), held.to(features.device))
+    return both.to(answers.device)

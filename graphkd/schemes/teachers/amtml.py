@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
-from graphkd.core.ensemble import Ensemble, stacked
-from graphkd.core.fit import fit
-from graphkd.core.rng import seeded
-from graphkd.core.teachers import Frozen, cached
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen, frozen
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, Viewer
+from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses.features.fitnet import FitNet
 from graphkd.losses.relations.rkd import rkd_angle, rkd_distance
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
-from graphkd.schemes.weights import check_stack, soft_target
+from graphkd.schemes.teachers._combine import check_stack, soft_target
 
 
 class AdaptiveWeights(nn.Module):
@@ -73,11 +72,12 @@ class Hint(NamedTuple):
 class AMTML(Trainable):
     """A student of several teachers whose weights are learnt row by row with it; ``fit`` it. Liu et al., 2020.
 
-    On the rows ``where``: ``amtml``, with ``AdaptiveWeights`` of the student's features at ``pooled``, a tap path of
-    width ``width``; on all rows each teacher's ``FitNet`` at its ``Hint`` (teacher k guides its own layer of the
-    student), weighted by ``beta``; and ``penalty`` times that of the weights. Rows outside ``where``, of which the
-    paper has none, learn from the weighted soft target alone. The weights take the student's optimiser; the authors
-    have SGD of their own for them. O(n^3) time and memory in the n rows ``where``, by the angles.
+    On the rows of ``where``, whose labels are those of ``targets(batch)``, (N,): ``amtml``, with ``AdaptiveWeights`` of
+    the student's features at ``pooled``, a tap path of width ``width``; on all rows each teacher's ``FitNet`` at its
+    ``Hint`` (teacher k guides its own layer of the student), weighted by ``beta``; and ``penalty`` times that of the
+    weights. Rows outside ``where``, of which the paper has none, learn from the weighted soft target alone. The weights
+    take the student's optimiser; the authors have SGD of their own for them. call: as in ``Distiller``. O(n^3) time and
+    memory in the n rows of ``where``, by the angles.
     """
 
     def __init__(
@@ -87,58 +87,80 @@ class AMTML(Trainable):
         pooled: str,
         width: int,
         *,
+        where: str,
+        targets: Callable[[Any], Tensor],
         hints: Sequence[Hint] = (),
         temperature: float = 5.0,
         alpha: float = 0.7,
         beta: float = 1.0,
         penalty: float = 0.1,
-        where: str = "train_mask",
+        call: Call | None = None,
     ) -> None:
         super().__init__()
         if hints and len(hints) != len(teachers):
             raise ValueError(f"'hints' must be none or one of each of {len(teachers)} teachers, got {len(hints)}")
         self.student, self.weights = student, AdaptiveWeights(len(teachers), width)
         self.hints = nn.ModuleList(FitNet(*hint.widths) for hint in hints)
-        self.temperature, self.alpha, self.beta, self.penalty, self.where = temperature, alpha, beta, penalty, where
+        self.temperature, self.alpha, self.beta, self.penalty = temperature, alpha, beta, penalty
+        self.where, self.targets = where, targets
         taps = {"pooled": pooled} | {f"hint_{k}": hint.student for k, hint in enumerate(hints)}
-        self._viewer = self.hold(Viewer(student, taps=taps))
-        self._teachers = self.hold(Ensemble(teachers, stacked))
-        for member, hint in zip(self._teachers.members, hints, strict=False):
-            member.attach({"hint": hint.teacher})
+        self._viewer = self.hold(Viewer(student, taps=taps, call=call))
+        self._teachers = [self.hold(frozen(teacher)) for teacher in teachers]
+        for teacher, hint in zip(self._teachers, hints, strict=False):
+            teacher.attach({"hidden": hint.teacher})
 
     def forward(self, batch: Batch) -> Step:
         """The sum, and terms ``labelled``, ``others``, ``hints``, ``penalty``."""
         view, rows = self._viewer(batch), batch[self.where]
-        views = [member(batch) for member in self._teachers.members]
+        views = [teacher(batch) for teacher in self._teachers]
         answers, weights = torch.stack([shown["logits"] for shown in views]), self.weights(view["pooled"])
         s, temperature = view["logits"], self.temperature
-        labelled = amtml(s[rows], answers[:, rows], batch["y"][rows], weights[:, rows], temperature, alpha=self.alpha)
+        y = self.targets(batch)[rows]
+        labelled = amtml(s[rows], answers[:, rows], y, weights[:, rows], temperature, alpha=self.alpha)
         target = soft_target(answers[:, ~rows], temperature, weights=weights[:, ~rows])
         others = 2 * self.alpha * kl(s[~rows], target, temperature, reduction="elementmean")
         hints = s.new_zeros(())
         for k, hint in enumerate(self.hints):
-            hints = hints + hint(view[f"hint_{k}"], views[k]["hint"])
+            hints = hints + hint(view[f"hint_{k}"], views[k]["hidden"])
         terms = {"labelled": labelled, "others": others, "hints": hints, "penalty": self.weights.penalty()}
         total = labelled + others + self.beta * hints + self.penalty * terms["penalty"]
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
 
-def amtml_student(
-    student: nn.Module,
-    teachers: Sequence[nn.Module | Frozen],
-    data: Batch,
-    pooled: str,
-    width: int,
-    *,
-    hints: Sequence[Hint] = (),
-    **options: Any,
+@method(
+    "amtml",
+    family="teachers",
+    paper="Liu et al., Neurocomputing 2020",
+    arxiv="2103.04062",
+    needs=("teachers", "hidden"),
+    space={"alpha": (0.05, 0.95)},
+)
+def amtml_method(
+    problem: Problem, *, temperature: float = 5.0, alpha: float = 0.7, beta: float = 1.0, penalty: float = 0.1
 ) -> nn.Module:
-    """AMTML-KD from beginning to end; see ``AMTML``. Liu, Zhang and Wang, Neurocomputing 2020, arXiv:2103.04062.
+    """Learn a weight of each teacher for each row with the student; choose it where teachers are good at other rows.
 
-    Choose it where teachers are good at different rows and there are labels enough to tell: the weights are learnt from
-    the student's features, where ``TeacherChoice`` learns by trial. options go to ``fit``.
+    There must be labels enough to tell: the weights are learnt from the student's hidden layer, where "rl_kd" learns by
+    trial. Labelled rows learn ``alpha`` times the weighted soft target at ``temperature``, (1 - ``alpha``) times their
+    labels, and distances and angles of softened answers; other rows the weighted soft target alone; every teacher
+    guides the student's hidden layer, weighted by ``beta``. ``penalty``: of the weights' squares. A step costs O(n^3)
+    in the n labelled rows of a batch; see ``amtml`` for the oddities of the authors' notebook that are kept.
     """
-    known = [cached(teacher, data) for teacher in teachers]
-    with seeded(options.get("seed", 0)):
-        task = AMTML(student, known, pooled, width, hints=hints)
-    return fit(task, data, **options)
+    student = problem.student
+    path, width = problem.path_of(student) or "", problem.width_of(student)
+    hints = [Hint(path, problem.path_of(each) or "", (width, problem.width_of(each))) for each in problem.teachers]
+    weighted = AMTML(
+        student,
+        problem.teachers,
+        path,
+        width,
+        where=problem.labelled,
+        targets=problem.task.targets,
+        hints=hints,
+        temperature=temperature,
+        alpha=alpha,
+        beta=beta,
+        penalty=penalty,
+        call=problem.call_of(student),
+    )
+    return problem.train(weighted)

@@ -5,22 +5,21 @@ Bucila, Caruana and Niculescu-Mizil, "Model Compression", KDD 2006.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.distiller import Distiller
+from graphkd.core.batches import Mapped, changed, on_device
 from graphkd.core.ensemble import Ensemble
-from graphkd.core.fit import fit
-from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen
-from graphkd.core.view import Batch
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.view import Batch, names
 from graphkd.losses.response.soft_ce import SoftCE
-from graphkd.schemes.augment import changed, told
-from graphkd.schemes.weights import soft_target
+from graphkd.schemes.augment import asked_anew, told
+from graphkd.schemes.teachers._combine import soft_target
 
 _BLOCK = 2**24  # entries of a block of distances
 
@@ -57,7 +56,7 @@ def munge(
     the others e_a and e'_a are drawn anew, from N(e'_a, v) and N(e_a, v), v the standard deviation
     |e_a - e'_a| / ``spread``. Rows change in place, so that a row drawn near by several is mixed several times; who is
     nearest is that of the rows as they came. discrete: mask (d,), by default ``is_discrete``; nearest: (N,), by default
-    ``nearest_rows``, O(N^2 d). Both are the paper's knobs p and s, whose values it searches. N steps of O(d).
+    ``nearest_rows``, O(N^2 d). The two are the paper's p and s, whose values it searches. N steps of O(d).
     """
     if not 0 <= chance <= 1 or spread <= 0:
         raise ValueError(f"'chance' must be in [0, 1] and 'spread' above 0, got {chance} and {spread}")
@@ -73,40 +72,59 @@ def munge(
     return made
 
 
-def munged(data: Batch, copies: int = 3, *, seed: int = 0, **knobs: Any) -> list[Any]:
-    """``data``, and ``copies`` of it with ``x`` mixed anew in each; where rows have edges, they keep them.
+class _Expanded(Mapped):
+    """Data of which a function makes several batches of each, which follow one another."""
 
-    knobs: of ``munge``, from the real rows each time. What a row's label is is for a teacher to say.
+    def __init__(self, data: Iterable[Batch], function: Callable[[Any], list[Any]], count: int) -> None:
+        super().__init__(data, function)
+        self.count = count
+
+    def __iter__(self) -> Iterator[Any]:
+        for several in super().__iter__():
+            yield from several
+
+    def __len__(self) -> int:
+        return self.count * super().__len__()
+
+
+@method(
+    "munge",
+    family="teachers",
+    paper="Bucila et al., KDD 2006",
+    needs=("teachers",),
+    space={"chance": (0.01, 0.9), "spread": (0.1, 50.0)},
+)
+def munge_method(problem: Problem, *, copies: int = 3, chance: float = 0.2, spread: float = 2.0) -> nn.Module:
+    """Label real and made-up rows by an ensemble, and learn them all; choose it for tables with few rows in all.
+
+    That is, for features of nodes, users or items, where a single network is to do as well as an ensemble and there is
+    little beyond the labelled rows (model compression). The student learns the teachers' mean probabilities by
+    cross-entropy, no labels, on the rows as they are and on ``copies`` in which each row is mixed with its nearest: see
+    ``munge`` for ``chance`` and ``spread``. Rows keep their edges. An epoch goes through ``copies`` + 1 batches of the
+    size of the data. Of one graph they are made and labelled once, in O(N^2 F) and N short steps a copy; of a loader
+    every batch is mixed within itself as it is drawn, by the same draws whenever it comes.
     """
-    x: Tensor = data["x"]
-    nearest = knobs.pop("nearest", None)
-    nearest = nearest_rows(x) if nearest is None and copies else nearest
-    made = []
-    for number in range(copies):
-        generator = torch.Generator(x.device).manual_seed(seed + number)
-        made.append(changed(data, x=munge(x, nearest=nearest, generator=generator, **knobs)))
-    return [data, *made]
+    if copies < 0:
+        raise ValueError(f"'copies' must be at least 0, got {copies}")
+    ensemble = Ensemble([asked_anew(each) for each in problem.teachers], partial(soft_target, temperature=1.0))
 
+    def labelled(batch: Any) -> Any:
+        return changed(batch, told=ensemble(on_device(batch, problem.device))["logits"])
 
-def compressed_student(
-    student: nn.Module,
-    teachers: Sequence[nn.Module | Frozen],
-    data: Batch,
-    *,
-    copies: int = 3,
-    loss: Loss | None = None,
-    knobs: dict[str, Any] | None = None,
-    **options: Any,
-) -> nn.Module:
-    """Label real and made-up rows by an ensemble, and learn them all. Bucila et al., KDD 2006 (model compression).
+    def several(batch: Any, nearest: Tensor | None = None) -> list[Any]:
+        x: Tensor = batch["x"]
+        if nearest is None:
+            nearest = nearest_rows(x) if x.size(0) > 1 else x.new_zeros(1, dtype=torch.long)  # a row alone stays
+        made = [labelled(batch)]
+        for number in range(copies):
+            generator = torch.Generator(x.device).manual_seed(problem.seed + number)
+            rows = munge(x, chance=chance, spread=spread, nearest=nearest, generator=generator)
+            made.append(labelled(changed(batch, x=rows)))
+        return made
 
-    Choose it for tables of features: nodes, users or items with few rows beyond the labelled ones, where a single
-    network is to do as well as an ensemble. loss: by default ``SoftCE()`` with the mean probabilities; no labels. An
-    epoch goes through ``copies`` + 1 batches of the size of ``data``, each labelled once. knobs: of ``munged``. options
-    go to ``fit``.
-    """
-    options.setdefault("seed", 0)
-    ensemble = Ensemble(teachers, partial(soft_target, temperature=1.0))
-    batches = munged(data, copies, seed=options["seed"], **(knobs or {}))
-    labelled = [changed(batch, taught=ensemble(batch)["logits"]) for batch in batches]
-    return fit(Distiller(student, told("taught"), SoftCE() if loss is None else loss), labelled, **options)
+    if names(problem.data) is None:
+        data: Any = _Expanded(problem.data, several, copies + 1)
+    else:
+        nearest = problem.once("nearest", lambda: nearest_rows(problem.data["x"])) if copies else None
+        data = several(problem.data, nearest)
+    return problem.train(problem.distiller(problem.student, told("told"), SoftCE()), data=data)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from graphkd.core.distiller import Distiller
 from graphkd.core.ensemble import Ensemble
-from graphkd.core.fit import fit
-from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen, cached
-from graphkd.core.view import Batch, Taps, View
-from graphkd.losses.response.ce import CE
+from graphkd.core.method import method
+from graphkd.core.models import shown
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, Call, Taps, View
 from graphkd.losses.response.pseudo_label import PseudoLabel
 
 
@@ -36,8 +36,8 @@ class Specialists(Ensemble):
 class TaskHeads(nn.Module):
     """A model with heads for further tasks on one of its hidden layers; shows ``logits`` and one entry a head.
 
-    hidden: a tap path; its layer's rows go to each head through a ReLU. Without its heads, ``model`` is as it came. A
-    model of your own that shows a mapping does as well.
+    hidden: a tap path; its layer's rows go to each head through a ReLU. ``close`` takes the tap away: without its
+    heads, ``model`` is then as it came. A model of your own that shows a mapping does as well.
     """
 
     def __init__(self, model: nn.Module, hidden: str, heads: Mapping[str, nn.Module]) -> None:
@@ -47,47 +47,76 @@ class TaskHeads(nn.Module):
         self.model, self.heads = model, nn.ModuleDict(heads)
         self._taps = Taps(model, {"hidden": hidden})
 
+    def with_heads(self, ask: Callable[[], Any]) -> dict[str, Tensor]:
+        """Add each head's rows to what ``ask`` gets from the model."""
+        self._taps.open()
+        shown = ask()
+        hidden = self._taps.take()["hidden"].relu()
+        view = {"logits": shown} if isinstance(shown, Tensor) else dict(shown)
+        return {**view, **{task: head(hidden) for task, head in self.heads.items()}}
+
     @property
     def forward(self) -> Callable[..., dict[str, Tensor]]:  # type: ignore[override]
         """What the model's ``forward`` takes, so that it can be filled by name -> logits, and each head's rows."""
 
         @functools.wraps(self.model.forward)
         def answer(*inputs: Any, **named: Any) -> dict[str, Tensor]:
-            self._taps.open()
-            logits = self.model(*inputs, **named)
-            hidden = self._taps.take()["hidden"].relu()
-            return {"logits": logits, **{task: head(hidden) for task, head in self.heads.items()}}
+            return self.with_heads(lambda: self.model(*inputs, **named))
 
         return answer
 
+    def close(self) -> None:
+        """Remove the tap."""
+        self._taps.close()
 
-def must(
-    student: nn.Module,
-    teachers: Mapping[str, nn.Module | Frozen],
-    data: Batch,
-    losses: Mapping[str, Loss] | None = None,
-    *,
-    threshold: float = 0.5,
-    supervised: Loss | None = None,
-    **options: Any,
-) -> nn.Module:
-    """One student of several tasks from a pool that specialised teachers label. Ghiasi et al., ICCV 2021 (MuST).
 
-    Choose it where each task has its own trained model and its own labelled data, and one model shall serve all: no row
-    needs labels of every task, or any. ``student`` shows an entry a task (``TaskHeads``), ``teachers`` are by the same
-    names. losses: of each task by name, with ``on=task`` and the caller's weight; where none is given, the hard
-    ``PseudoLabel(threshold)`` of classes. A regression takes ``FeatureDistance("l1", on=task)``, a click
-    ``SoftBCE(on=task)``; ``where`` leaves out rows that a teacher cannot label. supervised: by default
-    CE(where="train_mask") of ``logits``. The paper weights a task by (b_s r_i) / (b_i r_s), b and r the batch size and
-    learning rate of its teacher i and the student s; 0.5 and the hard labels are as we remember them. options go to
-    ``fit``. arXiv:2108.11353. ``KD4MTL`` compares the hidden layers of such teachers instead.
+@method(
+    "must",
+    family="teachers",
+    paper="Ghiasi et al., ICCV 2021",
+    arxiv="2108.11353",
+    needs=("hidden", "other_teacher"),
+    space={"threshold": (0.1, 0.95)},
+)
+def must(problem: Problem, *, other_teacher: nn.Module | Frozen, threshold: float = 0.5) -> nn.Module:
+    """Learn two tasks from specialised teachers; choose it where another task's labels help and no row has them all.
+
+    ``other_teacher`` answers the other task, with as many classes as it likes, and is called as the student is unless
+    it is a teacher. Beside the labels' loss, two linear heads on the student's hidden layer learn what the teacher and
+    the other teacher say of every row: their first class, where its probability is at least ``threshold``. What serves
+    is the student without the heads. A step costs both teachers' forward passes, over one graph only once.
+
+    The paper weights a task by (b_s r_i) / (b_i r_s), b and r the batch size and learning rate of its teacher i and the
+    student s; here all weigh 1. The threshold and the hard labels are as we remember them. ``KD4MTL`` compares the
+    hidden layers of such teachers instead; ``Specialists`` and ``TaskHeads`` serve for more tasks, of other kinds, in
+    loops of your own.
     """
-    unknown = sorted(set(losses or {}) - set(teachers))
-    if unknown:
-        raise ValueError(f"'losses' must be of the teachers' tasks {sorted(teachers)}, got {unknown} besides")
-    known = Specialists({task: cached(teacher, data) for task, teacher in teachers.items()})
-    terms: dict[str, Loss] = {"labels": CE(where="train_mask") if supervised is None else supervised}
-    for task in teachers:
-        given = (losses or {}).get(task)
-        terms[task] = PseudoLabel(threshold, on=task) if given is None else given
-    return fit(Distiller(student, known, terms), data, **options)
+    student, path = problem.student, problem.path_of(problem.student) or ""
+    other = other_teacher if isinstance(other_teacher, Frozen) else problem.taught_by(other_teacher)
+    specialists = {"own": problem.teacher, "other": other}
+    width, classes = problem.width_of(student), {"own": problem.classes, "other": _classes(problem, other)}
+    heads = problem.made(lambda: nn.ModuleDict({task: nn.Linear(width, many) for task, many in classes.items()}))
+    whole = TaskHeads(student, path, heads)
+    losses = {"labels": problem.supervised(), **{task: PseudoLabel(threshold, on=task) for task in specialists}}
+    distiller = Distiller(whole, Specialists(specialists), losses, call=_called(problem, student))
+    served = problem.train(distiller, serve=lambda model: model.model)
+    whole.close()
+    return served
+
+
+def _classes(problem: Problem, teacher: Frozen) -> int:
+    """Width of a teacher's answers."""
+    with shown(teacher) as show:
+        return int(show(problem.first)["logits"].size(-1))
+
+
+def _called(problem: Problem, student: nn.Module) -> Call | None:
+    """How the student with heads is called, where the student has a way of its own."""
+    call = problem.call_of(student)
+    if call is None:
+        return None
+
+    def called(whole: Any, batch: Any) -> Any:
+        return whole.with_heads(lambda: call(whole.model, batch))
+
+    return called

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from graphkd.core.ensemble import Ensemble
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
-from graphkd.core.view import Batch, Call, fill, required
+from graphkd.core.view import Batch, Call, View, Viewer
 from graphkd.schemes.augment import Change
-from graphkd.schemes.weights import soft_target
+from graphkd.schemes.teachers._combine import soft_target
 
 
-def _drawn(model: nn.Module, batch: Batch, *, change: Change | None, call: Call | None) -> Any:
-    """What a model says with its chance on; its normalisations stay as in eval mode."""
-    seen = batch if change is None else change(batch)
+def _drawn(model: nn.Module, batch: Batch, *, viewer: Viewer, change: Change | None) -> View:
+    """What a model shows with its chance on; its normalisations stay as in eval mode."""
     for module in model.modules():
         module.training = not isinstance(module, _NormBase)
     try:
-        if call is not None:
-            return call(model, seen)
-        return model(**fill(required(model.forward), seen, f"{type(model).__name__}.forward"))
+        return viewer(batch if change is None else change(batch))
     finally:
         model.eval()
 
@@ -38,20 +36,28 @@ class Stochastic(Frozen):
     """
 
     def __init__(self, model: nn.Module, *, change: Change | None = None, call: Call | None = None) -> None:
-        super().__init__(model, call=partial(_drawn, change=change, call=call))
+        super().__init__(model, call=partial(_drawn, viewer=Viewer(model, call=call), change=change))
 
 
-def stochastic_ensemble(
-    model: nn.Module, members: int = 5, temperature: float = 4.0, *, change: Change | None = None
-) -> Ensemble:
-    """The mean softened answer of ``members`` sub-networks of one teacher, drawn anew at every step.
+@method(
+    "stochastic",
+    family="teachers",
+    paper="Nguyen et al., EUSIPCO 2020",
+    cannot={"ensemble": "it draws sub-networks of a single model"},
+    space={"label_weight": (0.003, 0.97)},
+)
+def stochastic(problem: Problem, *, members: int = 5, label_weight: float = 0.1, temperature: float = 4.0) -> nn.Module:
+    """Learn the labels and the mean answer of sub-networks of the teacher; choose it where that has dropout.
 
-    Choose it where one teacher with dropout is at hand and you would like the softer, steadier targets of an ensemble
-    without training one. temperature: that of the loss, ``KL(temperature)``. A step costs ``members`` forward passes of
-    the teacher. ValueError for fewer than one.
+    It gives the softer, steadier targets of an ensemble without training one: at every step ``members`` sub-networks
+    are drawn by whatever the teacher does by chance in train mode, and their answers, softened by ``temperature``, are
+    averaged. ``label_weight`` CE + (1 - ``label_weight``) KL at that temperature. A step costs ``members`` forward
+    passes of the teacher. ``Stochastic`` also drops edges, for loops of your own.
     """
     if members < 1:
         raise ValueError(f"'members' must be at least 1, got {members}")
-    return Ensemble(
-        [Stochastic(model, change=change) for _ in range(members)], partial(soft_target, temperature=temperature)
-    )
+    teacher = problem.teacher
+    drawn = [Stochastic(teacher.model, call=teacher.call) for _ in range(members)]
+    several = Ensemble(drawn, partial(soft_target, temperature=temperature))
+    losses = label_weight * problem.supervised() + (1 - label_weight) * problem.soft(temperature)
+    return problem.train(problem.distiller(problem.student, several, losses))

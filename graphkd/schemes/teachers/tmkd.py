@@ -3,59 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
-from graphkd.core.ensemble import Ensemble, stacked
-from graphkd.core.fit import fit
+from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen, cached
-from graphkd.core.view import Batch
-from graphkd.losses.response.ce import CE
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen, frozen
+from graphkd.core.trainable import Trainable
+from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses.response.logit_mse import LogitMSE
-from graphkd.schemes.augment import changed
-from graphkd.schemes.self.ban import Together
-from graphkd.schemes.peers import Peers, Taught
+from graphkd.schemes._together import Together
+from graphkd.schemes.online.peers import shared_trunk
+from graphkd.schemes.teachers._several import compared
 
 
-def each_its_own(taught: Tensor) -> Taught:
-    """Peer k is taught by teacher k: (K, N, C). A rule for ``Peers``; the batch has ``taught``."""
-    return Taught([(1.0, taught)])
+class TMKD(Trainable):
+    """Heads of one student, each taught by its own teacher; ``fit`` it. Yang et al., WSDM 2020, arXiv:1910.08381.
 
-
-def tmkd(
-    heads: Sequence[nn.Module],
-    teachers: Sequence[nn.Module | Frozen],
-    data: Batch,
-    *,
-    alpha: float = 0.5,
-    soft: Loss | None = None,
-    where: str = "train_mask",
-    **options: Any,
-) -> Together:
-    """Heads of one student, each taught by its own teacher in two stages. Yang et al., WSDM 2020, arXiv:1910.08381.
-
-    Choose it where several good teachers disagree: a student of their mean loses what each knows, and heads cost little
-    beside the trunk that they share. ``heads``: as many models as teachers, branches of one trunk by ``shared_trunk``.
-    First ``soft`` alone on all rows, labels unused, to its last epoch; then, for each head,
-    (1 - alpha) CE(rows ``where``) + alpha ``soft``. soft: by default ``LogitMSE``, a regression of the teacher's
-    scores. Returned are the heads as one model, the logarithm of their mean probabilities, of which ``metric`` is
-    taken. data is one batch: the teachers' answers are computed once. options go to ``fit``, in both stages. The
-    paper's texts, and its weights, are not ours.
+    sum_k [(1 - alpha) labels(head_k) + alpha soft(head_k, teacher_k)]; with ``alpha`` 1 labels are not read.
+    ``student`` is the heads as one model, the logarithm of their mean probabilities. calls: how each head is called, in
+    place of the call by name.
     """
-    if len(heads) != len(teachers):
-        raise ValueError(f"'heads' must be as many as the {len(teachers)} teachers, got {len(heads)}")
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"'alpha' must be in [0, 1], got {alpha}")
-    known = [cached(teacher, data) for teacher in teachers]
-    batch = changed(data, taught=Ensemble(known, stacked)(data)["logits"].transpose(0, 1))
-    soft = LogitMSE() if soft is None else soft
-    student, metric = Together(heads), options.pop("metric", None)
-    first = {**options, "patience": None}
-    fit(Peers(heads, each_its_own, labels=0.0 * CE(where=where), soft=soft), batch, **first)
-    if metric is not None:
-        options["metric"] = lambda _: metric(student)
-    task = Peers(heads, each_its_own, labels=(1 - alpha) * CE(where=where), soft=soft, weight=alpha)
-    fit(task, batch, **options)
-    return student.eval()
+
+    def __init__(
+        self,
+        heads: Sequence[nn.Module],
+        teachers: Sequence[nn.Module | Frozen],
+        labels: Loss,
+        soft: Loss,
+        *,
+        alpha: float = 0.5,
+        calls: Sequence[Call | None] | None = None,
+    ) -> None:
+        super().__init__()
+        if len(heads) != len(teachers):
+            raise ValueError(f"'heads' must be as many as the {len(teachers)} teachers, got {len(heads)}")
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"'alpha' must be in [0, 1], got {alpha}")
+        self.student, self.labels, self.soft, self.alpha = Together(heads), labels, soft, alpha
+        pairs = zip(heads, [None] * len(heads) if calls is None else calls, strict=True)
+        self._viewers = [self.hold(Viewer(head, call=call)) for head, call in pairs]
+        self._teachers = [self.hold(frozen(teacher)) for teacher in teachers]
+
+    def forward(self, batch: Batch) -> Step:
+        """The sum, and terms ``label_0``, ``soft_0``, ``label_1`` ..."""
+        views = [viewer(batch) for viewer in self._viewers]
+        total: Tensor = views[0]["logits"].new_zeros(())
+        terms: dict[str, Tensor] = {}
+        for k, (view, teacher) in enumerate(zip(views, self._teachers, strict=True)):
+            if self.alpha < 1:
+                label = compared(self.labels, view, batch)
+                terms[f"label_{k}"] = label.detach()
+                total = total + (1 - self.alpha) * label
+            soft = compared(self.soft, view, batch, teacher)
+            terms[f"soft_{k}"] = soft.detach()
+            total = total + self.alpha * soft
+        return Step(total, terms)
+
+
+@method(
+    "tmkd",
+    family="teachers",
+    paper="Yang et al., WSDM 2020",
+    arxiv="1910.08381",
+    needs=("teachers", "hidden"),
+    space={"alpha": (0.02, 0.98)},
+)
+def tmkd(problem: Problem, *, alpha: float = 0.5, heads: Sequence[nn.Module] | None = None) -> nn.Module:
+    """Train a head a teacher on one trunk, and let them answer together; choose it where good teachers disagree.
+
+    A student of their mean loses what each knows, and heads cost little beside the trunk that they share. Head k is
+    taught by teacher k, in two stages: first by a regression of the teacher's logits (``LogitMSE``) on all rows, labels
+    unused, to its last epoch; then by (1 - ``alpha``) CE + ``alpha`` that. By default heads are students that share the
+    hidden layer, the first with the weights that it came with; ``heads``: models of your own in their place, as many as
+    teachers, called as the student is. What serves is the logarithm of their mean probabilities. A step costs as many
+    forward and backward passes as there are teachers. The paper's texts, and its weights, are not ours.
+    """
+    if heads is None:
+        fresh = (problem.fresh_student(number) for number in range(1, len(problem.teachers)))
+        heads = shared_trunk([problem.student, *fresh], problem.path_of(problem.student) or "")
+    calls = [problem.call_of(head) for head in heads]
+    labels, soft = problem.supervised(), LogitMSE()
+    answers = TMKD(heads, problem.teachers, labels, soft, alpha=1.0, calls=calls)
+    problem.train(answers, "answers", choose=False)
+    both = TMKD(heads, problem.teachers, labels, soft, alpha=alpha, calls=calls)
+    return problem.train(both, "answers-and-labels")

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
-from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen, cached, frozen
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen, frozen
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, View, Viewer
-from graphkd.losses.response.ce import CE
-from graphkd.schemes.augment import with_ids
-from graphkd.schemes.meta import logits_with, quizzed
+from graphkd.core.view import Batch, Call, View, Viewer
+from graphkd.losses.relations.log_euclidean import LogEuclidean
+from graphkd.schemes._functional import logits_with
+from graphkd.schemes.teachers._several import compared
 
-LABELS, RISK = CE(where="train_mask"), CE(where="quiz_mask")
+Taps = Mapping[str, tuple[str, Sequence[str]]]
 
 
 class ValidationWeights(Trainable):
@@ -30,10 +31,11 @@ class ValidationWeights(Trainable):
     theta' = theta - rate (dL_y + sum_k w_k dL_k) is tried and forgotten; a learns from ``risk`` at theta'. As theta' is
     linear in w, dR / dw_k = -rate <dR(theta'), dL_k> exactly, from first derivatives alone: any loss will do.
 
-    loss: a copy of it for each teacher, ``LogEuclidean()`` of a hidden layer in the paper. taps: name -> (the student's
-    path, each teacher's). labels, risk: supervised losses on different rows. The pilot runs in eval mode. How the paper
-    keeps w on the simplex, its rates and its pilot's optimiser are not known to us: softmax, the student's optimiser,
-    gradient descent. Costs K + 2 backward passes and two forward passes of the student.
+    loss: a copy of it for each teacher, ``LogEuclidean()`` of a hidden layer in the paper. labels, risk: supervised
+    losses on different rows. taps: name -> (the student's path, each teacher's). call: as in ``Distiller``. The pilot
+    runs in eval mode. How the paper keeps w on the simplex, its rates and its pilot's optimiser are not known to us:
+    softmax, the student's optimiser, gradient descent. Costs K + 2 backward passes and two forward passes of the
+    student.
     """
 
     def __init__(
@@ -41,21 +43,22 @@ class ValidationWeights(Trainable):
         student: nn.Module,
         teachers: Sequence[nn.Module | Frozen],
         loss: Loss,
+        labels: Loss,
+        risk: Loss,
         *,
-        labels: Loss = LABELS,
-        risk: Loss = RISK,
         rate: float = 0.1,
-        taps: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+        taps: Taps | None = None,
+        call: Call | None = None,
     ) -> None:
         super().__init__()
         if not teachers:
             raise ValueError("'teachers' must hold one at least, got none")
-        self.student, self.labels, self.risk, self.rate = student, labels, risk, rate
+        self.student, self.labels, self.risk, self.rate, self.call = student, labels, risk, rate, call
         self.losses = nn.ModuleList(copy.deepcopy(loss) for _ in teachers)
         self.scores = nn.Parameter(torch.zeros(len(teachers)))
         self._teachers = [self.hold(frozen(teacher)) for teacher in teachers]
         paths = taps or {}
-        self._viewer = self.hold(Viewer(student, taps={name: path for name, (path, _) in paths.items()}))
+        self._viewer = self.hold(Viewer(student, taps={name: path for name, (path, _) in paths.items()}, call=call))
         for k, teacher in enumerate(self._teachers):
             teacher.attach({name: path[k] for name, (_, path) in paths.items()})
 
@@ -66,7 +69,7 @@ class ValidationWeights(Trainable):
     def forward(self, batch: Batch) -> Step:
         """The student's loss, and the weights' own; terms ``labels``, ``risk``, and ``taught_k``, ``weight_k``."""
         view, weights = self._viewer(batch), self.weights()
-        labels = _measured(self.labels, view, None, batch)
+        labels = compared(self.labels, view, batch)
         taught = torch.stack([self._against(k, teacher, view, batch) for k, teacher in enumerate(self._teachers)])
         risk, worth = self._try(labels, taught, weights.detach(), batch)
         total = labels + (weights.detach() * taught).sum() + (weights * worth).sum() - (weights * worth).sum().detach()
@@ -77,10 +80,7 @@ class ValidationWeights(Trainable):
 
     def _against(self, k: int, teacher: Frozen, view: View, batch: Batch) -> Tensor:
         loss: Any = self.losses[k]
-        shown, total = teacher(batch), view["logits"].new_zeros(())
-        for weight, part in loss.parts():
-            total = total + weight * _measured(part, view, teacher.digest(part, shown, batch), batch)
-        return total
+        return compared(loss, view, batch, teacher)
 
     def _try(self, labels: Tensor, taught: Tensor, weights: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The pilot's risk, and its derivative by each weight: (K,)."""
@@ -93,19 +93,13 @@ class ValidationWeights(Trainable):
         training = self.student.training
         self.student.eval()
         try:
-            view = {"logits": logits_with(self.student, batch, pilot)}
+            view = {"logits": logits_with(self.student, batch, pilot, call=self.call)}
         finally:
             self.student.train(training)
-        risk = _measured(self.risk, view, None, batch)
+        risk = compared(self.risk, view, batch)
         uphill = torch.autograd.grad(risk, list(pilot.values()), allow_unused=True, materialize_grads=True)
         worth = [-self.rate * sum((u * s).sum() for u, s in zip(uphill, slope, strict=True)) for slope in slopes]
         return risk, torch.stack(worth)  # type: ignore[arg-type]
-
-
-def _measured(loss: Loss, view: View, teacher: Any, batch: Batch) -> Tensor:
-    """A loss, or a sum of supervised ones; 0 where no row was chosen."""
-    found = [(weight, part.measure(view, teacher, batch)) for weight, part in loss.parts()]
-    return sum((w * value for w, value in found if value is not None), start=0.0 * view["logits"].sum())
 
 
 def _gradient(value: Tensor, named: dict[str, nn.Parameter]) -> tuple[Tensor, ...]:
@@ -114,23 +108,38 @@ def _gradient(value: Tensor, named: dict[str, nn.Parameter]) -> tuple[Tensor, ..
     )
 
 
-def validated_student(
-    student: nn.Module,
-    teachers: Sequence[nn.Module | Frozen],
-    data: Batch,
-    loss: Loss,
-    *,
-    share: float = 0.2,
-    rate: float = 0.1,
-    taps: Mapping[str, tuple[str, Sequence[str]]] | None = None,
-    **options: Any,
+@method("validation_weights", family="teachers", paper="Wu et al., CVPR 2019", needs=("teachers",))
+def validation_weights(
+    problem: Problem, *, share: float = 0.2, rate: float = 0.1, temperature: float = 4.0, weight: float = 1.0
 ) -> nn.Module:
-    """Several teachers of which some may be bad, weighted by held-out labels; see ``ValidationWeights``.
+    """Weigh teachers by held-out labels while the student learns from them; choose it where some may be bad.
 
-    Choose it where teachers come from other domains and you cannot tell which of them suits yours, but can spare
-    ``share`` of the labelled rows: those become ``quiz_mask``, and are learnt from by the weights alone. options go to
-    ``fit``.
+    They may come from other domains, and you cannot tell which of them suits yours, but can spare ``share`` of the
+    labelled rows: those are learnt from by the teachers' weights alone. Beside the labels the student learns ``weight``
+    times the weighted sum of KL to each teacher at ``temperature``. At every step a pilot of the student takes a
+    gradient step of ``rate`` and is forgotten; what it does to the risk on the held-out rows moves the weights. A step
+    costs K + 2 backward passes and two forward passes of the student for K teachers; see ``ValidationWeights``.
     """
-    known = [cached(teacher, data) for teacher in teachers]
-    task = ValidationWeights(student, known, loss, rate=rate, taps=taps)
-    return fit(task, with_ids(quizzed(data, share, options.get("seed", 0))), **options)
+    return _validated(problem, weight * problem.soft(temperature), share, rate)
+
+
+@method("validation_weights_log", family="teachers", paper="Wu et al., CVPR 2019", needs=("teachers", "hidden"))
+def validation_weights_log(
+    problem: Problem, *, share: float = 0.2, rate: float = 0.1, weight: float = 1.0
+) -> nn.Module:
+    """Weigh teachers by held-out labels, and match similarities of hidden rows; choose it where some may be bad.
+
+    As ``validation_weights``, by the paper's loss: the log-Euclidean distance of the student's matrix of cosines from
+    each teacher's, times ``weight`` over the square of the number of nodes. Its layers may differ in width.
+    """
+    paths = [problem.path_of(teacher) or "" for teacher in problem.teachers]
+    taps = {"hidden": (problem.path_of(problem.student) or "", paths)}
+    return _validated(problem, weight * problem.nodes**-2 * LogEuclidean(), share, rate, taps)
+
+
+def _validated(problem: Problem, loss: Loss, share: float, rate: float, taps: Taps | None = None) -> nn.Module:
+    learnt, held = problem.split(share)
+    labels, risk = problem.supervised("learnt"), problem.supervised("held_out")
+    call = problem.call_of(problem.student)
+    several = ValidationWeights(problem.student, problem.teachers, loss, labels, risk, rate=rate, taps=taps, call=call)
+    return problem.train(several, data=problem.with_values(learnt=learnt, held_out=held))

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.distiller import Distiller
-from graphkd.core.ensemble import Ensemble
-from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen, cached
-from graphkd.core.view import Batch
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_rows
 from graphkd.losses.relations.triplet_order import triplet_hinge
-from graphkd.losses.response.ce import CE
-from graphkd.losses.response.kd import KL
-from graphkd.schemes.weights import soft_target, vote_triplets
+from graphkd.schemes.teachers._combine import check_stack, soft_target
+from graphkd.schemes.teachers._several import tapped
+
+
+def vote_triplets(teachers: Tensor, triplets: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of two rows is nearer to a third, by majority: (K, N, d), (M, 3) -> (M, 3), (M,). You et al., KDD 2017.
+
+    Each teacher votes +1 where it has ``triplets[:, 1]`` nearer to ``triplets[:, 0]`` than ``triplets[:, 2]``, -1 where
+    the other one is, 0 where neither. Returns the triplets as (anchor, near, far) and the sums of the votes; a tie
+    keeps the order given. The student learns them by ``triplet_hinge``.
+    """
+    check_stack(teachers)
+    if triplets.dim() != 2 or triplets.size(1) != 3 or triplets.is_floating_point():
+        raise ValueError(f"'triplets' must hold integers of shape (M, 3), got {triplets.dtype} {tuple(triplets.shape)}")
+    anchor, one, other = (teachers[:, rows] for rows in triplets.unbind(dim=1))
+    nearer = torch.linalg.vector_norm(anchor - other, dim=-1) - torch.linalg.vector_norm(anchor - one, dim=-1)
+    votes = nearer.sign().sum(dim=0).long()
+    return torch.where(votes[:, None] < 0, triplets[:, [0, 2, 1]], triplets), votes
 
 
 class VotedTriplets(Loss):
@@ -69,27 +80,24 @@ class VotedTriplets(Loss):
         return torch.randint(rows, (self.triplets, 3), device=device)
 
 
-def voted_student(
-    student: nn.Module,
-    teachers: Sequence[nn.Module | Frozen],
-    data: Batch,
-    taps: tuple[str, Sequence[str]],
-    widths: Sequence[int],
+@method("voted_triplets", family="teachers", paper="You et al., KDD 2017", needs=("teachers", "hidden"))
+def voted_triplets(
+    problem: Problem,
     *,
     temperature: float = 4.0,
     alpha: float = 1.0,
     beta: float = 1.0,
-    **options: Any,
+    margin: float = 0.2,
+    triplets: int = 1024,
 ) -> nn.Module:
-    """Labels, the teachers' mean answer, and the triplets that they vote on. You, Xu, Xu and Tao, KDD 2017.
+    """Learn the labels, the teachers' mean answer, and triplets that they vote on; choose it where teachers differ.
 
-    Choose it where the hidden features of several teachers differ in width and kind: who is nearer to whom is all that
-    is compared. CE(where="train_mask") + alpha KL(temperature) of the mean softened answer + beta ``VotedTriplets``;
-    the paper's weights are not known to us. taps: the student's path, and each teacher's; widths: the teachers'.
-    options go to ``fit``.
+    Their hidden layers may have other widths and kinds than the student's and one another's: who is nearer to whom is
+    all that is compared. CE + ``alpha`` KL of the mean answer at ``temperature`` + ``beta`` ``VotedTriplets`` with
+    ``margin`` on ``triplets`` random triplets a step. The paper's weights are not known to us.
     """
-    known = [cached(teacher, data) for teacher in teachers]
-    combine = partial(soft_target, temperature=temperature)
-    together = Ensemble(known, combine, taps=[{"hidden": path} for path in taps[1]])
-    losses = CE(where="train_mask") + alpha * KL(temperature) + beta * VotedTriplets(widths)
-    return fit(Distiller(student, together, losses, taps={"hidden": taps[0]}), data, **options)
+    losses = problem.supervised() + alpha * problem.soft(temperature)
+    widths = [problem.width_of(teacher) for teacher in problem.teachers]
+    losses = losses + beta * VotedTriplets(widths, margin, triplets=triplets)
+    several = tapped(problem, partial(soft_target, temperature=temperature))
+    return problem.train(problem.distiller(problem.student, several, losses))

@@ -1,15 +1,14 @@
-"""The student's features and the critic's eye: the formula by loops, and whose gradient is whose."""
+"""The student's features and a discriminator of them: the formula by loops, and whose gradient is whose."""
 
 from __future__ import annotations
 
 import torch
 
 from graphkd import Distiller, fit
-from graphkd.losses import CE, InfoNCE
-from graphkd.schemes import FeatureAdversary
+from graphkd.losses import CE, FeatureAdversary, InfoNCE
 from tests.core.models import gcn, graph
 from tests.losses.example import STUDENT, WIDE_TEACHER, assert_value
-from tests.schemes.test_adaptation import binary
+from tests.schemes.domains.scene import binary
 
 
 def made():
@@ -36,13 +35,13 @@ def test_each_side_learns_its_own_part():
     student = torch.autograd.grad(
         fooling(loss.discriminator(loss.projector(rows)).flatten()), [rows, *loss.projector.parameters()]
     )
-    critic = torch.autograd.grad(
+    judge = torch.autograd.grad(
         discrimination(
             loss.discriminator(loss.projector(rows).detach()).flatten(), loss.discriminator(WIDE_TEACHER).flatten()
         ),
         list(loss.discriminator.parameters()),
     )
-    torch.testing.assert_close(whole, (*student, *critic))
+    torch.testing.assert_close(whole, (*student, *judge))
 
 
 def test_it_trains_beside_other_losses():

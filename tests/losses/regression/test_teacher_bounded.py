@@ -11,6 +11,7 @@ from graphkd.losses import TeacherBounded, bounded_error, is_bounded, smooth_l1,
 from tests.kernels.graphs import normal
 from tests.losses.behaviour import Behaviour, Case
 from tests.losses.example import NODES, STUDENT, TARGETS, TEACHER, assert_value
+from tests.losses.regression.scene import Net, distilled, rows
 from tests.losses.scene import SAME_WIDTH
 
 
@@ -52,3 +53,12 @@ class TestTeacherBounded(Behaviour):
     cases: ClassVar = {
         "TeacherBounded": Case(TeacherBounded, facts=numbers, distance=error, refused_width=SAME_WIDTH),
     }
+
+
+def test_by_name_it_learns_and_never_the_teacher_s_answers():
+    data = rows()
+    found = [distilled("teacher_bounded", Net(2), Net(seed), data, epochs=5).history[0]["loss"] for seed in (1, 3)]
+    student = Net(2)(data["x"])
+    for seed, loss in zip((1, 3), found, strict=True):
+        want = teacher_bounded(student, Net(seed)(data["x"]), data["y"])
+        assert loss == pytest.approx(float(want.detach()), rel=1e-5)

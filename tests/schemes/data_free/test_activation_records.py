@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from graphkd.schemes.records import Record, activation_loss, reconstruct
+import graphkd
+from graphkd.schemes import Record, activation_loss, reconstruct
 from tests.kernels.graphs import normal
+from tests.methods import scene
 
 
 def test_record_holds_mean_and_covariance():
@@ -65,3 +67,21 @@ def test_reconstructed_rows_look_like_the_data_to_the_teacher():
     assert float(gap) < 0.5 * float(gap_of_noise)
     assert all(p.grad is None for p in model.parameters())
     assert not model.first._forward_hooks
+
+
+def test_a_column_alone_has_a_record():
+    rows = normal(9, 1, dtype=torch.float64, seed=0)
+    torch.testing.assert_close(Record.of(rows).factor, rows.std(dim=0)[None])
+
+
+def test_a_student_without_data_follows_its_teacher():
+    data = scene.graph()
+    data.edge_index = data.edge_index[:, :0]
+    teacher = graphkd.distil("none", scene.gcn(1, 16, 0.0), None, data, epochs=60, progress=False).model
+    options = {"hidden": "convs.0", "rows": 300, "progress": False}
+    result = graphkd.distil("activation_records", scene.gcn(2, 16, 0.0), teacher, data, **options)
+    want = teacher(data.x, data.edge_index).argmax(dim=1)
+    assert (result.model(data.x, data.edge_index).argmax(dim=1) == want).float().mean() > 0.8
+    data.y = (data.y + 1) % 3  # no label is read
+    again = graphkd.distil("activation_records", scene.gcn(2, 16, 0.0), teacher, data, **options).model
+    assert torch.equal(again.convs[0].lin.weight, result.model.convs[0].lin.weight)

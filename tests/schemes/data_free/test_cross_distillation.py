@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graphkd.schemes.cross_layer import cross_distillation, fit_masked, soft_cross_distillation
+import graphkd
+from graphkd.schemes import cross_distillation, fit_masked, soft_cross_distillation
 from tests.kernels.graphs import normal
+from tests.methods import scene
 
 H_S, H_T = (normal(12, 5, dtype=torch.float64, seed=seed) for seed in (0, 1))
 W_S, W_T = (normal(3, 5, dtype=torch.float64, seed=seed) for seed in (2, 3))
@@ -62,3 +64,35 @@ def test_masked_minimiser_of_float32_rows_is_that_of_float64():
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="'teacher' must have the rows of 'student'"):
         cross_distillation(H_S, H_T[:3], W_S, W_T)
+
+
+# ------------------------------------------------------------- the method
+@pytest.mark.parametrize("loader", [False, True])
+def test_half_of_every_layer_s_weights_stay(loader):
+    data, teacher = scene.graph(), scene.trained(1)
+    given = scene.parts(data) if loader else data
+    result = graphkd.distil("cross_distillation", None, teacher, given, kept=0.5)
+    for path in ("convs.0.lin", "convs.1.lin"):
+        weight, before = (model.get_submodule(path).weight for model in (result.model, teacher))
+        kept = before.abs() >= before.abs().flatten().quantile(0.5)
+        assert not weight[~kept].any()  # of the others, those on columns that labelled rows do not have are 0 too
+        assert float((weight == 0).float().mean()) < 0.6
+    plain = graphkd.distil("none", teacher, None, given, epochs=0).scores["test"]["accuracy"]
+    assert result.scores["test"]["accuracy"] >= plain - 0.2
+    assert result.history == []
+
+
+def test_the_first_layer_is_the_minimiser_on_labelled_rows():
+    data, teacher = scene.graph(), scene.trained(1)
+    pruned = graphkd.distil("cross_distillation", None, teacher, data, kept=0.5, mu=0.3).model
+    weight, seen = teacher.convs[0].lin.weight, data.x[data.train_mask]
+    mask = weight.abs() >= weight.abs().flatten().quantile(0.5)
+    torch.testing.assert_close(pruned.convs[0].lin.weight, fit_masked(seen, seen, weight, mask, 0.3))
+
+
+def test_all_weights_kept_are_the_teacher_s():
+    data, teacher = scene.graph(), scene.trained(1)
+    model = graphkd.distil("cross_distillation", None, teacher, data, kept=1.0).model
+    torch.testing.assert_close(model(data.x, data.edge_index), teacher(data.x, data.edge_index), rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="'kept' must be above 0 and 1 at most, got 0"):
+        graphkd.distil("cross_distillation", None, teacher, data, kept=0)

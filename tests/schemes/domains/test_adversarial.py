@@ -1,4 +1,4 @@
-"""Adversaries on answers and features: the sums by loops, who learns from what, and weights that move."""
+"""Adversaries on answers and features: the sums by loops, and who learns from what."""
 
 from __future__ import annotations
 
@@ -6,27 +6,18 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
-from graphkd import Distiller, Frozen, fit
-from graphkd.losses import KL
-from graphkd.schemes import Adversarial, Progressive, adversarial_adaptation, changed
-from tests.core.models import CLASSES, Labels, gcn, graph
+import graphkd
+from graphkd import fit
+from graphkd.losses import CE
+from graphkd.schemes import Adversarial, adversarial_adaptation, domain_adversaries
+from tests.core.models import CLASSES, gcn, graph
 from tests.kernels.graphs import normal
 from tests.losses.example import softmax
+from tests.schemes.domains.scene import binary, discriminator, domains, of_nodes
 
 SOURCE, TARGET = (2 * normal(rows, 3, dtype=torch.float64, seed=seed) for rows, seed in ((5, 1), (4, 2)))
 Y = torch.tensor([0, 2, 1, 1, 0])
-
-
-def discriminator(width=3, seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(width, 4), nn.LeakyReLU(0.2), nn.Linear(4, 1))
-
-
-def binary(logit, label):
-    chance = 1 / (1 + math.exp(-logit))
-    return -math.log(chance if label else 1 - chance)
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -39,6 +30,7 @@ def test_adversarial_adaptation(label):
     got = adversarial_adaptation(SOURCE, Y, (SOURCE, TARGET), judge, weight=0.5, source_label=label)
     assert float(got.student) == pytest.approx(labels + 0.5 * fooled)
     assert float(got.discriminator) == pytest.approx(right / 2)
+    assert float(domain_adversaries((SOURCE, TARGET), judge, source_label=label).student) == pytest.approx(fooled)
 
 
 def test_each_learns_from_its_own_loss():
@@ -55,17 +47,12 @@ def test_each_learns_from_its_own_loss():
         adversarial_adaptation(SOURCE, Y, shown, judge, source_label=2)
 
 
-def domains():
-    data = graph()
-    return changed(data, source_mask=data.train_mask, target_mask=data.test_mask)
-
-
 @pytest.mark.parametrize(("tap", "width"), [(None, CLASSES), ("convs.0", 8)], ids=["output", "features"])
 def test_a_student_adapts(tap, width):
     data, student, seen = domains(), gcn(1), []
     before = student.convs[0].lin.weight.detach().clone()
-    found = fit(Adversarial(student, discriminator(width), tap=tap), data, epochs=20, log=seen.append)
-    assert found is student
+    adapting = Adversarial(student, discriminator(width), CE(where="source_mask"), tap=tap)
+    assert fit(adapting, data, epochs=20, log=seen.append) is student
     assert not torch.equal(before, student.convs[0].lin.weight)
     assert seen[-1]["student"] < seen[0]["student"]
     assert not student.convs[0]._forward_hooks
@@ -80,26 +67,37 @@ def test_target_rows_come_to_be_taken_for_source():
         return float(judge(shown).sigmoid().mean().detach())
 
     before = from_target()
-    fit(Adversarial(student, judge, weight=1e3), data, epochs=20)
+    fit(Adversarial(student, judge, CE(where="source_mask"), weight=1e3), data, epochs=20)
     assert from_target() < before
 
 
-def test_progressive_weights():
-    data, teacher, student = domains(), gcn(1), gcn(2)
-    adapting = Adversarial(teacher, discriminator())
-    task = Progressive(adapting, Distiller(student, Frozen(teacher), KL(2.0)), start=0.1, end=0.9)
-    shares = []
-    for epoch in range(3):
-        task.set_epoch(epoch, 3)
-        shares.append(task.share)
-    assert shares == pytest.approx([0.1, 0.3, 0.9])
-    torch.manual_seed(0)
-    step = task(data)
-    first, second = adapting(data).loss, task.distilling(data).loss
-    torch.testing.assert_close(step.loss, 0.1 * first + 0.9 * second)
-    assert set(step.terms) == {"adapting.student", "adapting.discriminator", "distilling.kl"}
-    before = teacher.convs[0].lin.weight.detach().clone()
-    assert fit(task, data, epochs=3) is student
-    assert not torch.equal(before, teacher.convs[0].lin.weight)
-    with pytest.raises(ValueError, match="'start' must be above 0 and 1 at most, got 0"):
-        Progressive(Distiller(teacher, losses=Labels()), task.distilling, start=0)
+def test_a_batch_without_source_rows_teaches_what_it_can():
+    data = domains()
+    data.source_mask = torch.zeros_like(data.source_mask)
+    step = Adversarial(gcn(1), discriminator(), CE(where="source_mask"))(data)
+    assert step.loss.isfinite()
+    step.loss.backward()
+
+
+@pytest.mark.parametrize("name", ["adversarial_output", "adversarial_features"])
+def test_labels_of_targets_play_no_part(name):
+    """Those that training could see, even."""
+    data = graph()
+    domain = of_nodes(data)
+    domain[data.train_mask.nonzero()[:3, 0]] = 1
+    other = data.clone()
+    other.y = torch.where((domain == 1) & ~data.val_mask, (data.y + 1) % CLASSES, data.y)
+    options = {"domains": domain, "hidden": "convs.0", "epochs": 5, "progress": False}
+    found = [graphkd.distil(name, gcn(1), None, each, **options).model.state_dict() for each in (data, other)]
+    assert all(torch.equal(value, found[1][key]) for key, value in found[0].items())
+
+
+def test_wrong_domains():
+    data = graph()
+    run = lambda domains: graphkd.distil("adversarial_output", gcn(1), None, data, domains=domains, epochs=1)  # noqa: E731
+    with pytest.raises(ValueError, match=r"'domains' must hold an integer for each of 30 nodes.* got torch.float32"):
+        run(torch.zeros(30))
+    with pytest.raises(ValueError, match=r"got 10 labelled nodes of 0 and targets \[\]"):
+        run(torch.zeros(30, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"needs the domain of every node: give domains="):
+        run(None)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import pytest
 import torch
 from torch import nn
 
+import graphkd
 from graphkd import Distiller, Frozen, Loss, fit
+from graphkd.core.batches import changed
+from graphkd.core.method import as_method
+from graphkd.core.problem import Problem
+from graphkd.core.run import Run
 from graphkd.losses import CE
-from graphkd.schemes import Translation, Translator, Translators, bidirectional, changed, cycada, translated
+from graphkd.schemes import Translation, Translator, translated
+from graphkd.schemes.domains._translation import translate
+from graphkd.tasks import NodeClassification
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 from tests.losses.example import softmax
-from tests.schemes.test_adaptation import binary, discriminator, domains
+from tests.schemes.domains.scene import binary, discriminator, domains
 
 
 def players(seed=3):
     torch.manual_seed(seed)
-    return Translators(Translator(FEATURES, 16), discriminator(FEATURES))
+    return Translator(FEATURES, 16), discriminator(FEATURES)
 
 
 def test_a_translator_starts_as_nothing():
     data = domains()
-    assert torch.equal(translated(data, players().translator).x, data.x)
+    assert torch.equal(translated(data, players()[0]).x, data.x)
 
 
 def test_translation():
@@ -102,21 +108,24 @@ class Flipped(nn.Module):
 
 def test_cycada_learns_the_translated_source():
     data, teacher = shifted()
-    before, student = copy.deepcopy(teacher.state_dict()), gcn(2)
-    metric = lambda model: 0.0  # noqa: E731 - the first stage must not ask for it
-    found = cycada(student, teacher, players(), discriminator(8), data, tap="convs.0", epochs=40, metric=metric)
-    assert found is student
-    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
-    assert not student.convs[0]._forward_hooks
-    assert Frozen(student)(data)["logits"].shape == (30, CLASSES)
+    given = changed(data, train_mask=data.source_mask)
+    domain = torch.where(data.target_mask, 1, torch.where(data.source_mask, 0, 2))
+    options = {"domains": domain, "hidden": "convs.0", "epochs": 40, "progress": False}
+    result = graphkd.distil("cycada", gcn(2), teacher, given, **options)
+    assert list(dict.fromkeys(report["stage"] for report in result.history)) == ["translator", "student"]
+    first = [report for report in result.history if report["stage"] == "translator"]
+    assert "accuracy" not in first[0]  # runs to its last epoch
+    assert len(first) == 40
+    assert not result.model.convs[0]._forward_hooks
+    assert Frozen(result.model)(data)["logits"].shape == (30, CLASSES)
 
 
-@pytest.mark.parametrize("with_players", [False, True])
-def test_bidirectional_rounds(with_players):
-    data, student, both = domains(), gcn(1), players() if with_players else None
-    found = bidirectional(student, discriminator(), data, players=both, rounds=2, threshold=0.0, epochs=30)
-    assert found is student
-    seen = data if both is None else translated(data, both.translator)
-    hits = (student(seen.x, data.edge_index).argmax(dim=1) == data.y)[data.source_mask].float().mean()
-    assert hits > 0.6
-    assert both is None or not torch.equal(seen.x, data.x)
+def test_translated_data_of_a_loader_are_made_batch_by_batch():
+    data, (translator, judge) = domains(), players()
+    problem = Problem(gcn(2), [gcn(1)], [data, data], NodeClassification())
+    Run(as_method(lambda _: None), problem, {"epochs": 2})
+    seen = translate(problem, (translator, judge), problem.teacher, problem.data)
+    parts = list(seen)
+    assert len(parts) == 2
+    assert all(torch.equal(part.x[data.target_mask], data.x[data.target_mask]) for part in parts)
+    assert not any(torch.equal(part.x, data.x) for part in parts)

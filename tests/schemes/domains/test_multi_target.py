@@ -5,20 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
+import graphkd
 from graphkd import Frozen, fit
-from graphkd.losses import cross_entropy, kl
-from graphkd.schemes import CollaborativeExperts, adversarial_adaptation, changed
+from graphkd.core.batches import changed
+from graphkd.losses import CE, cross_entropy, kl
+from graphkd.schemes import CollaborativeExperts, adversarial_adaptation
 from tests.core.models import gcn, graph
 from tests.losses.example import softmax
-from tests.schemes.test_adaptation import discriminator
+from tests.schemes.domains.scene import discriminator, of_nodes
 
 
-def scene(**knobs):
+def scene(**settings):
     data = graph()
     domain = torch.zeros(30, dtype=torch.long)
     domain[data.val_mask], domain[data.test_mask] = 1, 2
     experts, judges = [gcn(2), gcn(3)], [discriminator(seed=1), discriminator(seed=2)]
-    return changed(data, domain=domain), CollaborativeExperts(gcn(1), experts, judges, **knobs)
+    data = changed(data, domain=domain, source_mask=domain == 0)
+    return data, CollaborativeExperts(gcn(1), experts, judges, CE(where="source_mask"), **settings)
 
 
 def test_the_sum_of_a_step():
@@ -79,4 +82,16 @@ def test_experts_come_to_agree_and_the_student_follows():
     said = Frozen(student)(data)["logits"].argmax(dim=1)
     assert (said == answers.mean(dim=0).argmax(dim=1))[data.domain > 0].float().mean() > 0.8
     with pytest.raises(ValueError, match="'experts' must be two at least with a discriminator each, got 1 and 1"):
-        CollaborativeExperts(gcn(1), [gcn(2)], [discriminator()])
+        CollaborativeExperts(gcn(1), [gcn(2)], [discriminator()], CE())
+
+
+def test_the_experts_may_be_given():
+    data = graph()
+    options = {"domains": of_nodes(data, targets=2), "epochs": 2, "progress": False}
+    plain = graphkd.distil("multi_target", gcn(1), None, data, **options).model.state_dict()
+    given = graphkd.distil("multi_target", gcn(1), None, data, experts=[gcn(2), gcn(3)], **options).model.state_dict()
+    assert not all(torch.equal(value, given[name]) for name, value in plain.items())
+    with pytest.raises(ValueError, match="'experts' must hold one for each of 2 targets, got 1"):
+        graphkd.distil("multi_target", gcn(1), None, data, experts=[gcn(2)], **options)
+    with pytest.raises(ValueError, match=r"and 2 target\(s\) at least, got 10 labelled nodes of 0 and targets \[1\]"):
+        graphkd.distil("multi_target", gcn(1), None, data, **{**options, "domains": of_nodes(data)})

@@ -1,7 +1,8 @@
-"""One process of a federation on Flower: ``python -m tests.schemes.flower_process ROLE PORTS FOLDER``."""
+"""One process of a federation on Flower: ``python -m tests.schemes.federated.flower_process ROLE PORTS FOLDER``."""
 
 from __future__ import annotations
 
+import importlib
 import socket
 import sys
 import time
@@ -11,7 +12,9 @@ import torch
 from torch import nn
 from torch_geometric.nn import MLP
 
-from graphkd.schemes.federated import METHODS, Client, Federation, Method, Participant, Server, fedftg
+import graphkd
+from graphkd import Clients
+from graphkd.schemes.federated import Client, Participant, Rule, Server
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 
 ROUNDS, SEED = 2, 5
@@ -20,8 +23,16 @@ RUNS = ("fedavg", "fedmd")  # of one architecture, of two
 PARTS = (torch.arange(10, 19), torch.arange(19, 30))
 
 
-def method(name: str) -> Method:
-    return fedftg(CLASSES, rows=8, steps=2) if name == "fedftg" else METHODS[name]()
+FEDFTG = {"rows": 8, "steps": 2}
+
+
+def rule(name: str) -> Rule:
+    """A method's rule."""
+    if name == "fedavg":
+        return Rule()
+    module = importlib.import_module(f"graphkd.schemes.federated.{name}")
+    found: Rule = module.rule(**(FEDFTG if name == "fedftg" else {}))
+    return found
 
 
 def models(mixed: bool) -> list[nn.Module]:
@@ -37,26 +48,36 @@ def part(rows: torch.Tensor):
     return data
 
 
-def clients(mixed: bool) -> list[Client]:
-    return [Client(model, part(rows)) for model, rows in zip(models(mixed), PARTS, strict=True)]
-
-
 def public():
     return part(torch.arange(10))
 
 
-def federation(name: str, mixed: bool) -> Federation:
-    """The sequential runner."""
-    return Federation(method(name), clients(mixed), public(), gcn(5), seed=SEED, **SHORT)
+def result(name: str, mixed: bool) -> nn.Module:
+    """What the run in one process serves."""
+    row = next(row for row in graphkd.methods() if row.name == name)
+    options = FEDFTG if name == "fedftg" else {}
+    for given, value in (("public", public()), ("server", gcn(5)), ("distil_epochs", SHORT["distil"]["epochs"])):
+        if given in (*row.needs, *row.settings):
+            options = {**options, given: value}
+    data = Clients([part(rows) for rows in PARTS], models(mixed))
+    options = {**options, "rounds": ROUNDS, "local_epochs": SHORT["local"]["epochs"], "seed": SEED, "progress": False}
+    return graphkd.distil(name, None, None, data, **options).model
+
+
+def sequential(name: str, mixed: bool) -> list[nn.Module]:
+    """The clients' models after the run in one process."""
+    found = result(name, mixed)
+    return list(getattr(found, "models", [found, found]))
 
 
 def participant(name: str, mixed: bool, who: int) -> Participant:
-    return Participant(who, clients(mixed)[who], method(name), public(), seed=SEED, **SHORT)
+    client = Client(models(mixed)[who], part(PARTS[who]))
+    return Participant(who, client, rule(name), public(), seed=SEED, **SHORT)
 
 
 def serving(name: str, mixed: bool) -> Server:
-    sent = models(mixed) if method(name).sends == "weights" else ()
-    return Server(method(name), sent, public(), gcn(5), distil=SHORT["distil"], seed=SEED)
+    sent = models(mixed) if rule(name).sends == "weights" else ()
+    return Server(rule(name), sent, public(), gcn(5), distil=SHORT["distil"], seed=SEED)
 
 
 def wait_for(port: int, seconds: float = 300) -> None:

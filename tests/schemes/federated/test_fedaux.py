@@ -1,4 +1,4 @@
-"""FedAUX's certainty: the optimum of the objective as written, and what noise does."""
+"""FedAUX: the certainty is the optimum of the objective as written, what noise does, and who counts where."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 
-from graphkd.schemes import certainty, gaussian_noise_std
+from graphkd.schemes.federated import Received, certainty, gaussian_noise_std
+from graphkd.schemes.federated.fedaux import rule
 from tests.kernels.graphs import normal
+from tests.schemes.federated.scene import apart, run
 
 LOCAL = normal(6, 3, dtype=torch.float64, seed=1) + 0.5
 PUBLIC = normal(8, 3, dtype=torch.float64, seed=2)
@@ -72,3 +74,15 @@ def test_noise():
 def test_refusals(local, public, message):
     with pytest.raises(ValueError, match=message):
         certainty(local, public)
+
+
+def test_a_client_counts_where_it_is_certain():
+    answers = torch.stack([torch.zeros(2, 3), torch.ones(2, 3).cumsum(dim=1)])
+    messages = [{"certainty": torch.tensor([1.0, 0.0])}, {"certainty": torch.tensor([0.0, 1.0])}]
+    target = rule().fuse(Received(answers, messages, None))
+    torch.testing.assert_close(target, torch.stack([answers[0, 0], answers[1, 1]]))
+
+
+def test_it_is_feddf_with_other_weights():
+    one, other = run("fedaux", rounds=1).model, run("feddf", rounds=1).model
+    assert 1e-5 < apart(one, other) < 1

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from graphkd.schemes.federated import flower as on_flower  # before Flower itself, whose telemetry it ends
-from tests.schemes import flower_process as case
+from tests.schemes.federated import flower_process as case
 
 # isort: split
 from flwr.app import Context, RecordDict
@@ -22,7 +22,7 @@ from flwr.serverapp import Grid
 from flwr.supercore import telemetry
 from flwr.supercore.run import Run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def free_ports(count: int) -> list[int]:
@@ -41,7 +41,7 @@ def same(one, other):
 @pytest.mark.slow  # three processes, each of which imports torch and Flower
 def test_two_client_processes_end_as_the_sequential_runner(tmp_path):
     ports = ",".join(map(str, free_ports(len(case.RUNS))))
-    command = [sys.executable, "-m", "tests.schemes.flower_process"]
+    command = [sys.executable, "-m", "tests.schemes.federated.flower_process"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "FLWR_HOME": str(tmp_path / "home")}
     processes = []
     try:
@@ -56,8 +56,7 @@ def test_two_client_processes_end_as_the_sequential_runner(tmp_path):
             process.wait()
     assert codes == [0, 0, 0], "\n".join(path.read_text()[-2000:] for path in tmp_path.glob("*.log"))
     for name in case.RUNS:
-        task = case.federation(name, mixed=name == "fedmd")
-        for who, model in enumerate(task.run(case.ROUNDS, progress=False)):
+        for who, model in enumerate(case.sequential(name, mixed=name == "fedmd")):
             same(torch.load(tmp_path / f"{name}.{who}.pt"), model.state_dict())
         ((number, loss),) = torch.load(tmp_path / f"{name}.history.pt")
         assert number == case.ROUNDS
@@ -111,7 +110,10 @@ def test_apps_started_anew_for_every_message_end_as_the_sequential_runner(name):
     grid = Loopback([made(0), made(1)], Run.create_empty(1))
     strategy = on_flower.FlowerStrategy(case.serving(name, mixed), 2, case.ROUNDS)
     on_flower.server_app(lambda _: strategy)(grid, Context(1, 0, {}, RecordDict(), {}))
-    for who, model in enumerate(case.federation(name, mixed).run(case.ROUNDS, progress=False)):
+    if name == "cfd":
+        same(strategy.server.model.state_dict(), case.result(name, mixed).state_dict())
+        return
+    for who, model in enumerate(case.sequential(name, mixed)):
         same(latest[who].client.model.state_dict(), model.state_dict())
 
 

@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphkd import fit
+import graphkd
 from graphkd.schemes import (
     general_target,
     general_weights,
-    kdcl,
     linear_target,
     linear_weights,
     min_logit_target,
@@ -97,16 +96,44 @@ def test_general_of_peers_that_are_much_alike():
     torch.testing.assert_close(general_weights(STUDENT[y] + apart, y), solved / solved.sum(), rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("target", ["naive", "linear", "min_logit", "general"])
-def test_peers_train(target):
-    seen = []
-    fit(kdcl([gcn(1), gcn(2)], target), graph(), epochs=10, log=seen.append)
+def test_general_without_rows_weighs_peers_alike():
+    found = general_weights(LOGITS[:, :0], LABELS[:0])
+    torch.testing.assert_close(found, torch.full((3,), 1 / 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", ["kdcl_naive", "kdcl_linear", "kdcl_min_logit", "kdcl_general"])
+def test_peers_train(name):
+    seen = graphkd.distil(name, gcn(1), None, graph(), count=2, epochs=10, progress=False).history
     assert seen[-1]["label_0"] < seen[0]["label_0"]
     assert seen[0]["soft_0"] > 0
 
 
+def changed(data, rows):
+    data.y[rows] = (data.y[rows] + 1) % 3
+    return data
+
+
+def run(data, **options):
+    options = {"epochs": 3, "progress": False, **options}
+    model = graphkd.distil("kdcl_general", gcn(1), None, data, **options).model
+    return model.state_dict()
+
+
+def test_general_weighs_by_held_out_labels():
+    data = graph()
+    data.val_mask[:] = False  # no epoch is chosen
+    before, mask = run(data), data.test_mask
+    torch.testing.assert_close(run(changed(data.clone(), ~data.train_mask)), before, rtol=0, atol=0)
+    told = run(data.clone(), validation=mask)
+    assert any(not torch.equal(told[name], value) for name, value in before.items())
+    other = run(changed(data.clone(), mask), validation=mask)
+    assert any(not torch.equal(told[name], value) for name, value in other.items())
+
+
 def test_arguments():
-    with pytest.raises(ValueError, match=r"'target' must be one of \('naive', 'linear', 'min_logit', 'general'\)"):
-        kdcl([gcn(), gcn()], "best")
+    with pytest.raises(ValueError, match=r"'target' must be one of \('naive', 'linear', 'min_logit'\)"):
+        graphkd.distil("kdcl_naive", gcn(), None, graph(), target="best")
+    with pytest.raises(ValueError, match=r"'validation' must be a boolean mask over the nodes, \(30,\), got"):
+        graphkd.distil("kdcl_general", gcn(), None, graph(), validation=torch.arange(3))
     with pytest.raises(ValueError, match=r"'teachers' must have shape \(K, N, C\)"):
         naive_target(STUDENT, LABELS)

@@ -7,13 +7,19 @@ import math
 import pytest
 import torch
 
+import graphkd
 from graphkd import fit
+from graphkd.losses import CE
 from graphkd.schemes import KDGAN, pair_discrimination, pair_policy
 from tests.core.models import gcn, graph
 from tests.losses.example import STUDENT, TEACHER, sigmoid
 
 PAIRS = torch.tensor([[0, 2], [4, 1], [3, 0], [0, 2]])
 REAL = torch.tensor([1, 0, 1, 0])
+
+
+def game(*models, **options):
+    return KDGAN(*models, labels=CE(where="train_mask"), where="train_mask", targets="y", **options)
 
 
 def test_losses():
@@ -34,7 +40,7 @@ def test_the_verdict_is_constant():
 
 def test_the_discriminator_learns_from_pairs_alone():
     """And only labels of training nodes are read."""
-    data, task = graph(), KDGAN(gcn(1), gcn(2), gcn(3), adversarial=0.0, distil=0.0)
+    data, task = graph(), game(gcn(1), gcn(2), gcn(3), adversarial=0.0, distil=0.0)
     torch.manual_seed(0)
     loss, terms = task(data)
     loss.backward()
@@ -51,12 +57,33 @@ def test_the_discriminator_learns_from_pairs_alone():
 
 def test_the_game():
     data, seen, classifier = graph(), [], gcn(1)
-    got = fit(KDGAN(classifier, gcn(2), gcn(3)), data, epochs=40, log=seen.append)
+    got = fit(game(classifier, gcn(2), gcn(3)), data, epochs=40, log=seen.append)
     assert got is classifier
     assert seen[-1]["label_classifier"] < seen[0]["label_classifier"]
     assert seen[-1]["distil_classifier"] == pytest.approx(seen[-1]["distil_teacher"])
 
 
+def test_without_labelled_rows_both_learn_from_each_other():
+    data = graph()
+    data.train_mask[:] = False
+    loss, terms = game(gcn(1), gcn(2), gcn(3))(data)
+    loss.backward()
+    assert set(terms) == {"distil_classifier", "distil_teacher"}
+
+
+def test_a_discriminator_of_ones_own():
+    """Which sees more than the student, and is not touched."""
+    data, judge = graph(), gcn(3, width=5)
+    before = judge.convs[0].lin.weight.clone()
+    options = {"epochs": 2, "progress": False}
+    one, other = (
+        graphkd.distil("kdgan", gcn(1), gcn(2), data, discriminator=given, **options).model.state_dict()
+        for given in (judge, None)
+    )
+    assert torch.equal(judge.convs[0].lin.weight, before)
+    assert any(not torch.equal(value, other[name]) for name, value in one.items())
+
+
 def test_share():
     with pytest.raises(ValueError, match=r"'share' must be in \[0, 1\], got 2"):
-        KDGAN(gcn(), gcn(), gcn(), share=2)
+        game(gcn(), gcn(), gcn(), share=2)

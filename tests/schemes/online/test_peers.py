@@ -10,7 +10,7 @@ from torch import nn
 
 from graphkd import Distiller, fit
 from graphkd.losses import CE, KL, kl
-from graphkd.schemes import Peers, Pupil, Taught, dml, drop_edges, each_other, kdcl, pcl, shared_trunk, teach
+from graphkd.schemes import Auxiliary, Collaboration, Peers, PeerTargets, each_other, peer_losses, shared_trunk
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 from tests.losses.example import LABELS, STUDENT, TEACHER
 
@@ -22,19 +22,25 @@ def peers(count=2, **options):
     return [gcn(seed, **options) for seed in range(1, count + 1)]
 
 
+def mutual(models, *, soft=None, labels=LABEL, **options):
+    return Peers(models, each_other, labels=labels, soft=soft or KL(1.0), **options)
+
+
 def same(one, other):
     return all(torch.equal(value, other[name]) for name, value in one.items() if isinstance(value, torch.Tensor))
 
 
 # ---------------------------------------------------------------- the sum
 def test_the_sum_and_its_terms():
-    pupil, extra = Pupil(STUDENT.flip(0), TEACHER), torch.tensor(0.7).double()
-    taught = Taught([(0.5, LOGITS.roll(1, 0)), (2.0, TEACHER)], {"fused": pupil, "alone": Pupil(TEACHER)}, {"e": extra})
+    further, extra = Auxiliary(STUDENT.flip(0), TEACHER), torch.tensor(0.7).double()
+    made = PeerTargets(
+        [(0.5, LOGITS.roll(1, 0)), (2.0, TEACHER)], {"fused": further, "alone": Auxiliary(TEACHER)}, {"e": extra}
+    )
     views = [{"logits": peer} for peer in LOGITS]
-    loss, terms = teach(views, taught, {"y": LABELS}, 0.3 * CE(), KL(2.0), weight=0.1)
-    label = [0.3 * CE()(shown, y=LABELS) for shown in (*LOGITS, pupil.logits, TEACHER)]
+    loss, terms = peer_losses(views, made, {"y": LABELS}, 0.3 * CE(), KL(2.0), weight=0.1)
+    label = [0.3 * CE()(shown, y=LABELS) for shown in (*LOGITS, further.logits, TEACHER)]
     soft = [0.5 * kl(LOGITS[k], LOGITS[k - 1], 2.0) + 2 * kl(LOGITS[k], TEACHER, 2.0) for k in range(3)]
-    soft.append(kl(pupil.logits, TEACHER, 2.0))
+    soft.append(kl(further.logits, TEACHER, 2.0))
     torch.testing.assert_close(loss, sum(label) + 0.1 * sum(soft) + extra)
     names = ["0", "1", "2", "fused"]
     want = {f"label_{name}": value for name, value in zip([*names, "alone"], label, strict=True)}
@@ -43,7 +49,7 @@ def test_the_sum_and_its_terms():
 
 
 def test_without_labelled_rows_there_is_no_term():
-    data, task = graph(), dml(peers(), soft=KL(where="train_mask"))
+    data, task = graph(), mutual(peers(), soft=KL(where="train_mask"))
     data.train_mask[:] = False
     loss, terms = task(data)
     loss.backward()
@@ -55,34 +61,22 @@ def test_without_labelled_rows_there_is_no_term():
 def test_a_rule_gets_what_it_asks_for():
     data, told = graph(), {}
 
-    def rule(logits, hidden, averaged, y, validation_logits, validation_y, edge_index, *, n_id=None, absent=None):
+    def rule(logits, hidden, averaged, edge_index, *, n_id=None, absent=None):
         told.update(locals())
-        return Taught()
+        return PeerTargets()
 
     models = [gcn(1, width=8), gcn(2, width=5)]
     data.n_id = torch.arange(30)
-    task = Peers(models, rule, hidden="convs.0", soft=KL(where="train_mask"))
+    task = Peers(models, rule, labels=LABEL, hidden="convs.0")
     task(data)
     assert told["logits"].shape == told["averaged"].shape == (2, 30, CLASSES)
     assert [h.shape[1] for h in told["hidden"]] == [8, 5]
     torch.testing.assert_close(told["averaged"], told["logits"].detach())  # of the first step
-    assert torch.equal(told["y"][data.train_mask], data.y[data.train_mask])
-    assert not told["y"][~data.train_mask].any()
-    assert torch.equal(told["validation_logits"], told["logits"][:, data.val_mask])
-    assert torch.equal(told["validation_y"], data.y[data.val_mask])
     assert told["edge_index"] is data.edge_index
     assert told["n_id"] is data.n_id
     assert told["absent"] is None
     task.close()
     assert not models[0].convs[0]._forward_hooks
-
-
-@pytest.mark.parametrize("make", [dml, lambda models: kdcl(models, "min_logit"), lambda models: kdcl(models, "linear")])
-def test_labels_of_other_nodes_are_not_read(make):
-    data = graph()
-    before = make(peers())(data).loss
-    data.y[~data.train_mask] = (data.y[~data.train_mask] + 1) % CLASSES
-    assert torch.equal(make(peers())(data).loss, before)
 
 
 def test_every_peer_has_a_view_of_its_own():
@@ -95,7 +89,9 @@ def test_every_peer_has_a_view_of_its_own():
         return changed
 
     answers = []
-    task = Peers([gcn(1), gcn(1)], lambda logits: answers.append(logits.detach()) or Taught(), views=view)
+    task = Peers(
+        [gcn(1), gcn(1)], lambda logits: answers.append(logits.detach()) or PeerTargets(), labels=LABEL, views=view
+    )
     task(data)
     assert len(seen) == 2
     for answer, changed in zip(answers[0], seen, strict=True):
@@ -104,7 +100,7 @@ def test_every_peer_has_a_view_of_its_own():
 
 # ---------------------------------------------------------------- training
 def test_the_weight_rises():
-    data, task = graph(), dml(peers(), weight=1.0, warm_up=4)
+    data, task = graph(), mutual(peers(), warm_up=4)
     task.set_epoch(0, 10)
     start, terms = task(data)
     task.set_epoch(4, 10)
@@ -116,7 +112,7 @@ def test_the_weight_rises():
 def test_peers_alone_are_students_alone():
     """Without targets each learns what it would without the others."""
     data = graph()
-    got = fit(Peers(peers(), lambda logits: Taught()), data, epochs=4)
+    got = fit(Peers(peers(), lambda logits: PeerTargets(), labels=LABEL), data, epochs=4)
     for seed, peer in enumerate(got, 1):
         want = fit(Distiller(gcn(seed), losses=LABEL), data, epochs=4)
         torch.testing.assert_close(peer.state_dict(), want.state_dict(), rtol=1e-5, atol=1e-6)
@@ -124,7 +120,7 @@ def test_peers_alone_are_students_alone():
 
 def test_peers_grow_alike():
     data, seen = graph(), []
-    got = fit(dml(peers(), labels=0.01 * LABEL), data, epochs=40, log=seen.append)
+    got = fit(mutual(peers(), labels=0.01 * LABEL), data, epochs=40, log=seen.append)
     assert isinstance(got, nn.ModuleList)
     assert seen[-1]["soft_0"] < 0.2 * seen[0]["soft_0"]
     assert [name for name in seen[0] if name[-1].isdigit()] == ["label_0", "soft_0", "label_1", "soft_1"]
@@ -133,7 +129,9 @@ def test_peers_grow_alike():
 def test_moving_averages_resume(tmp_path):
     def run(**options):
         torch.manual_seed(3)
-        task = pcl(peers(dropout=0.5), [8, 8], CLASSES, hidden="convs.0", decay=0.9)
+        task = Peers(
+            peers(dropout=0.5), Collaboration([8, 8], CLASSES), labels=LABEL, hidden="convs.0", decay=0.9, warm_up=80
+        )
         fit(task, graph(), **options)
         return task.state_dict()
 
@@ -147,7 +145,7 @@ def test_a_shared_trunk_is_one():
     models = shared_trunk(peers(3), "convs.0")
     assert models[0].convs[0] is models[1].convs[0] is models[2].convs[0]
     assert models[0].convs[1] is not models[1].convs[1]
-    task = Peers(models, each_other, hidden="convs.0")
+    task = Peers(models, each_other, labels=LABEL)
     alone = sum(p.numel() for p in gcn(1).parameters())
     assert sum(p.numel() for p in task.parameters()) == 3 * alone - 2 * (FEATURES + 1) * 8
     task(graph()).loss.backward()
@@ -156,24 +154,26 @@ def test_a_shared_trunk_is_one():
         shared_trunk(peers(), "nowhere")
 
 
-def test_augmented_views_train():
+def test_a_tap_path_names_a_trunk():
+    models = shared_trunk(peers(), "convs.0:in")
+    assert models[0].convs[0] is models[1].convs[0]
+
+
+def test_each_peer_is_called_in_its_own_way():
     data = graph()
-    task = kdcl(peers(), "min_logit", views=lambda batch: drop_edges(batch, 0.3))
-    assert fit(task, data, epochs=2)
+    calls = [None, lambda model, batch: 2 * model(batch.x, batch.edge_index)]
+    answers = []
+    rule = lambda logits: answers.append(logits.detach()) or PeerTargets()  # noqa: E731
+    Peers([gcn(1), gcn(1)], rule, labels=LABEL, call=calls)(data)
+    torch.testing.assert_close(answers[0][1], 2 * answers[0][0])
 
 
 def test_arguments():
     with pytest.raises(ValueError, match="'models' must hold two peers at least, got 1"):
-        dml([gcn()])
-    with pytest.raises(ValueError, match="'hidden' must be one path, or one of each of 2 peers, got 3"):
-        dml(peers(), hidden=["convs.0"] * 3)
-    with pytest.raises(ValueError, match=r"the rule reads labels: 'soft' must be restricted to the rows of 'labels'"):
-        Peers(peers(), lambda logits, y: Taught())
+        mutual([gcn()])
+    with pytest.raises(ValueError, match="'hidden' must be one for all, or one for each of 2 peers, got 3"):
+        mutual(peers(), hidden=["convs.0"] * 3)
     with pytest.raises(KeyError, match=r"the rule reads 'hidden' of the peers, which show \['logits'\]"):
-        Peers(peers(), lambda hidden: Taught())(graph())
+        Peers(peers(), lambda hidden: PeerTargets(), labels=LABEL)(graph())
     with pytest.raises(ValueError, match=r"peers must answer in one shape, got \[\(30, 3\), \(30, 6\)\]"):
-        dml([gcn(), nn.Linear(FEATURES, FEATURES)], call=lambda model, batch: _any(model, batch))(graph())
-
-
-def _any(model, batch):
-    return model(batch.x) if isinstance(model, nn.Linear) else model(batch.x, batch.edge_index)
+        mutual([gcn(), nn.Linear(FEATURES, FEATURES)], call=[None, lambda model, batch: model(batch.x)])(graph())

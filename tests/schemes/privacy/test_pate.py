@@ -1,4 +1,4 @@
-"""PATE: votes, the moments accountant one query at a time, the law of the noise, and a student of noisy votes."""
+"""PATE: votes, the law of the noise, parts, and a student of noisy votes."""
 
 from __future__ import annotations
 
@@ -8,101 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from graphkd.schemes.augment import changed
-from graphkd.schemes.private import log_moments, noisy_votes, pate, privacy_spent, private_teachers, wrong_vote_bound
-from graphkd.tasks import accuracy
-
-COUNTS = torch.tensor([[180.0, 15.0, 5.0], [70.0, 66.0, 64.0], [0.0, 200.0, 0.0]], dtype=torch.float64)
-
-
-def bound(counts, gamma):
-    winner = max(range(len(counts)), key=lambda c: counts[c])
-    gaps = [gamma * (counts[winner] - counts[c]) for c in range(len(counts)) if c != winner]
-    return min(sum((2 + gap) / (4 * math.exp(gap)) for gap in gaps), 1 - 1 / len(counts))
-
-
-def moment(q, gamma, order, form="theorem"):
-    e = 2 * gamma
-    found = [e * e * order * (order + 1) / 2, e * order]
-    if q < (1 / (1 + math.exp(e)) if form == "theorem" else 0.5):
-        value = (1 - q) * ((1 - q) / (1 - math.exp(e) * q)) ** order + q * math.exp(e * order)
-        found += [math.log(value)] if value > 0 else []
-    return min(found)
-
-
-@pytest.mark.parametrize("gamma", [0.05, 0.1, 0.5])
-def test_accountant(gamma):
-    q = [bound(row.tolist(), gamma) for row in COUNTS]
-    assert wrong_vote_bound(COUNTS, gamma).tolist() == pytest.approx(q, rel=1e-9, abs=1e-15)
-    found = log_moments(COUNTS, gamma, 6)
-    for i, order in ((i, order) for i in range(3) for order in range(1, 7)):
-        assert float(found[i, order - 1]) == pytest.approx(moment(q[i], gamma, order), rel=1e-7, abs=1e-14)
-    sums = [sum(moment(q[i], gamma, order) for i in range(3)) for order in range(1, 7)]
-    each = [(total - math.log(1e-6)) / order for order, total in enumerate(sums, start=1)]
-    spent = privacy_spent(COUNTS, gamma, delta=1e-6, moments=6)
-    assert spent.each.tolist() == pytest.approx(each, rel=1e-9)
-    assert spent.epsilon == pytest.approx(min(each), rel=1e-9)
-    assert each[spent.order - 1] == min(each)
-
-
-def program(q, gamma, order):
-    """The authors' program, which asks q < 1/2."""
-    e = 2 * gamma
-    found = [e * e * order * (order + 1) / 2, e * order]
-    if q < 0.5:
-        value = (1 - q) * ((1 - q) / (1 - math.exp(e) * q)) ** order + q * math.exp(e * order)
-        found.append(math.log(value) if value > 0 else e * order)
-    return min(found)
-
-
-@pytest.mark.parametrize("gamma", [0.05, 0.34, 0.6, 0.7, 1.5])
-def test_accountant_as_the_authors_program_has_it(gamma):
-    counts = torch.cat([COUNTS, torch.tensor([[5.0, 4.0, 0.0], [3.0, 1.0, 1.0], [6.0, 3.0, 2.0]]).double()])
-    q = [bound(row.tolist(), gamma) for row in counts]
-    found = log_moments(counts, gamma, 6, limit="code")
-    for i, order in ((i, order) for i in range(len(q)) for order in range(1, 7)):
-        assert float(found[i, order - 1]) == pytest.approx(program(q[i], gamma, order), rel=1e-7, abs=1e-14)
-    spent = [privacy_spent(counts, gamma, moments=6, limit=limit).epsilon for limit in ("theorem", "code")]
-    assert (spent[0] == spent[1]) == (gamma < math.log(2) / 2)
-
-
-def test_the_theorem_holds_where_the_program_fails():
-    """Randomised response: 2 gamma private, another answer with a probability below q, moments known in closed form."""
-    for gamma in (0.2, 0.5, 0.7, 1.0):
-        a = math.exp(2 * gamma)
-        likely, other = a / (1 + a), 1 / (1 + a)
-        for counts in torch.arange(1.0, 9.0).double()[:, None] * torch.tensor([[1.0, 0.0]]).double():
-            if bound(counts.tolist(), gamma) < other:
-                continue  # it is less sure than the theorem's vote
-            true = [math.log(likely * a**order + other * a**-order) for order in range(1, 7)]
-            found = log_moments(counts[None], gamma, 6)[0]
-            assert all(value >= want - 1e-12 for value, want in zip(found.tolist(), true, strict=True))
-    lead = torch.tensor([[1.0, 0.0]]).double()
-    assert float(log_moments(lead, 0.7, 1, limit="code")) == pytest.approx(-2.0, abs=0.1)
-    assert float(log_moments(lead, 0.7, 1)) == pytest.approx(1.4)
-
-
-@pytest.mark.parametrize("limit", ["theorem", "code"])
-def test_noise_that_hides_nothing_has_the_plain_cost(limit):
-    assert log_moments(COUNTS, 1e3, 2, limit=limit).tolist() == [[2e3, 4e3]] * 3
-
-
-def test_without_the_votes_the_cost_is_that_of_any_votes():
-    for gamma in (0.05, 0.5):
-        e = 2 * gamma
-        each = [(3 * min(e * e * order * (order + 1) / 2, e * order) - math.log(1e-5)) / order for order in range(1, 9)]
-        spent = privacy_spent(torch.zeros_like(COUNTS), gamma)
-        assert spent.epsilon == pytest.approx(min(each), rel=1e-12)
-        assert spent.epsilon >= privacy_spent(COUNTS, gamma).epsilon
-
-
-def test_agreement_costs_less_than_doubt():
-    sure, unsure = (privacy_spent(COUNTS[[row]].repeat(50, 1)).epsilon for row in (2, 1))
-    assert sure < unsure / 2
-
-
-def test_no_query_costs_what_delta_does():
-    assert privacy_spent(COUNTS[:0]).epsilon == pytest.approx(-math.log(1e-5) / 8)
+import graphkd
+from graphkd.core import checkpoint
+from graphkd.schemes import noisy_votes, wrong_vote_bound
+from graphkd.schemes.privacy._parts import cut, part_of
+from graphkd.tasks import NodeClassification
+from tests.methods import scene
 
 
 def test_votes():
@@ -127,42 +38,6 @@ def test_noise_comes_from_its_generator_alone():
     assert not torch.equal(noisy_votes(teachers, generator=torch.Generator().manual_seed(5)).labels, first)
 
 
-def blobs(rows, seed):
-    generator = torch.Generator().manual_seed(seed)
-    y = torch.arange(rows) % 3
-    x = torch.eye(3)[y] + 0.3 * torch.randn(rows, 3, generator=generator)
-    everywhere = torch.ones(rows, dtype=torch.bool)
-    return {"x": x, "y": y, "train_mask": everywhere, "query_mask": torch.arange(rows) < 40, "test_mask": everywhere}
-
-
-class Linear(nn.Module):
-    def __init__(self, seed):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.layer = nn.Linear(3, 3)
-
-    def forward(self, x):
-        return self.layer(x)
-
-
-def test_a_student_of_noisy_votes():
-    parts = [blobs(15, seed) for seed in range(1, 21)]
-    teachers = private_teachers([Linear(k) for k in range(20)], parts, epochs=60, progress=False)
-    public = blobs(120, 0)
-    hidden = changed(public, y=torch.full_like(public["y"], 99))  # the student never reads them
-    options = {"epochs": 60, "progress": False, "delta": 1e-4}
-    found = pate(Linear(50), teachers, hidden, gamma=0.5, generator=torch.Generator().manual_seed(0), **options)
-    assert found.votes.counts.shape == (40, 3)
-    assert found.votes.counts.sum(dim=1).unique().tolist() == [20.0]
-    assert found.privacy.epsilon == privacy_spent(found.votes.counts, 0.5, delta=1e-4).epsilon
-    assert accuracy(found.student, public) > 0.9
-    deaf = pate(Linear(50), teachers, hidden, gamma=1e-6, generator=torch.Generator().manual_seed(0), **options)
-    assert accuracy(deaf.student, public) < 0.7
-    assert deaf.privacy.epsilon < found.privacy.epsilon
-    with pytest.raises(ValueError, match="'parts' must hold one for each of the 2 models, got 1"):
-        private_teachers(teachers[:2], parts[:1], epochs=1)
-
-
 def test_noise_is_laplace():
     """Two classes, one vote apart: the chance of the wrong winner is (2 + g) / 4 exp(-g), which is also the bound."""
     gamma, rows = 0.8, 40_000
@@ -182,7 +57,73 @@ def test_errors():
     ):
         with pytest.raises(ValueError, match=message):
             noisy_votes(teacher, **options)
-    with pytest.raises(ValueError, match="'limit' must be one of"):
-        log_moments(COUNTS, limit="paper")
-    with pytest.raises(ValueError, match=r"'delta' must be in \(0, 1\), got 1.0"):
-        privacy_spent(COUNTS, delta=1.0)
+
+
+# ------------------------------------------------------------- parts
+def test_a_part_is_the_sub_graph_of_its_nodes():
+    data, ids = scene.graph(), torch.tensor([7, 3, 20, 21])
+    data.edge_weight = torch.rand(data.num_edges)
+    part, want = part_of(data, ids), data.subgraph(ids)
+    assert torch.equal(part.n_id, ids)
+    for name in ("x", "y", "edge_index", "edge_weight", "train_mask"):
+        assert torch.equal(part[name], want[name])
+    assert "n_id" not in data
+
+
+def test_a_part_of_a_loader_leaves_empty_batches_out():
+    data = scene.graph()
+    batches = list(part_of(scene.parts(data), torch.tensor([1, 2, 40])))
+    assert [batch.n_id.tolist() for batch in batches] == [[1, 2], [40]]
+    assert all(torch.equal(batch.x, data.x[batch.n_id]) for batch in batches)
+    sampled = {"x": torch.rand(4, 2), "n_id": torch.arange(4), "batch_size": 2}
+    assert cut(sampled, torch.tensor([1, 3]))["batch_size"] == 1
+
+
+# ------------------------------------------------------------- the method
+class Linear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(50)
+        self.layer = nn.Linear(3, 3)
+
+    def reset_parameters(self):
+        self.layer.reset_parameters()
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def blobs():
+    """20 private parts of 15 rows, and 120 public rows, of three classes."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(420) % 3
+    x = torch.eye(3)[y] + 0.3 * torch.randn(420, 3, generator=generator)
+    private = torch.arange(420) < 300
+    return {"x": x, "y": y, "train_mask": private, "test_mask": ~private}
+
+
+def test_a_student_of_noisy_votes(tmp_path):
+    data, options = blobs(), {"epochs": 60, "progress": False, "teachers": 20, "queries": 40}
+    result = graphkd.distil("pate", Linear(), None, data, gamma=0.5, checkpoint=tmp_path, **options)
+    assert result.scores["test"]["accuracy"] > 0.9
+    votes = checkpoint.load(tmp_path / "once" / "votes.pt")
+    assert votes["counts"].shape == (40, 3)
+    assert votes["counts"].sum(dim=1).unique().tolist() == [20.0]
+    deaf = graphkd.distil("pate", Linear(), None, data, gamma=1e-6, **options)
+    assert deaf.scores["test"]["accuracy"] < 0.7
+    hidden = {**data, "y": torch.where(data["train_mask"], data["y"], 2)}  # of public rows no label is read
+    again = graphkd.distil("pate", Linear(), None, hidden, gamma=0.5, **options).model
+    assert torch.equal(again.layer.weight, result.model.layer.weight)
+
+
+def test_the_private_parts_may_be_given():
+    data = blobs()
+    options = {"epochs": 40, "progress": False, "queries": 60, "gamma": 5.0}
+    parts = torch.where(data["train_mask"], torch.arange(420) % 5, -1)
+    result = graphkd.distil("pate", Linear(), None, data, parts=parts, task=NodeClassification(), **options)
+    assert len({report["stage"] for report in result.history}) == 6
+    assert result.scores["test"]["accuracy"] > 0.9
+    with pytest.raises(ValueError, match=r"'parts' must hold an integer for each of 420 nodes"):
+        graphkd.distil("pate", Linear(), None, data, parts=parts[:5], **options)
+    with pytest.raises(ValueError, match=r"got parts of \[420\] nodes and 0 public ones: give 'parts'"):
+        graphkd.distil("pate", Linear(), None, data, parts=torch.zeros(420, dtype=torch.long), **options)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
-from torch import nn
 
-from graphkd import Distiller, fit
+import graphkd
+from graphkd.core.batches import changed
 from graphkd.losses import CE, KL, cross_entropy, kl
 from graphkd.losses._perturbation import adversarial_change
-from graphkd.schemes.augment import changed
-from graphkd.schemes.robust import RobustDistiller, ard, attacked, defensive
+from graphkd.schemes import RobustDistiller, ard, attacked
 from graphkd.tasks import accuracy
 from tests.core.models import gcn, graph
 from tests.losses.example import LABELS, STUDENT, TEACHER
+from tests.schemes.robust.scene import Linear, blobs
+
+SEEN = CE(where="train_mask")
 
 
 def test_ard():
@@ -41,7 +41,7 @@ def test_a_linear_objective_is_followed_to_the_corner():
 def test_attack_stays_in_its_box_and_raises_the_loss():
     data, model = graph(), gcn().eval()
     torch.manual_seed(0)
-    worse = attacked(model, data, epsilon=0.2)
+    worse = attacked(model, data, CE(where="test_mask"), 0.2)
     assert float((worse - data.x).abs().max()) <= 0.2 + 1e-6
     loss = CE(where="test_mask")
     before, after = (loss.measure({"logits": model(x, data.edge_index)}, None, data).item() for x in (data.x, worse))
@@ -51,7 +51,7 @@ def test_attack_stays_in_its_box_and_raises_the_loss():
 
 def test_step_is_the_formula():
     data, student, teacher = graph(), gcn(0).eval(), gcn(1)
-    task = RobustDistiller(student, teacher, epsilon=0.1, steps=2, temperature=4.0, alpha=0.6)
+    task = RobustDistiller(student, teacher, labels=SEEN, epsilon=0.1, steps=2, temperature=4.0, alpha=0.6)
     torch.manual_seed(1)
     found = task(data)
     torch.manual_seed(1)
@@ -62,16 +62,16 @@ def test_step_is_the_formula():
     want = 0.6 * soft + 0.4 * cross_entropy(plain[mask], data.y[mask])
     torch.testing.assert_close(found.loss, want)
     assert set(found.terms) == {"teacher", "labels"}
-    assert set(RobustDistiller(gcn(0), teacher, steps=1)(data).terms) == {"teacher"}
+    assert set(RobustDistiller(gcn(0), teacher, labels=SEEN, steps=1)(data).terms) == {"teacher"}
     with pytest.raises(ValueError, match=r"'alpha' must be in \[0, 1\], got 2"):
-        RobustDistiller(student, teacher, alpha=2)
+        RobustDistiller(student, teacher, labels=SEEN, alpha=2)
 
 
 def test_rows_without_labels_are_attacked_on_the_teachers_class():
     data, student, teacher = blobs(), Linear(), Linear()
     torch.nn.init.normal_(teacher.layer.weight)
     secret = changed(data, y=torch.where(data["train_mask"], data["y"], 1 - data["y"]))
-    task = RobustDistiller(student, teacher, epsilon=0.1, steps=3, step_size=0.1)
+    task = RobustDistiller(student, teacher, labels=SEEN, epsilon=0.1, steps=3, step_size=0.1)
     taught = teacher(data["x"])
     found = []
     for batch in (data, secret):
@@ -82,7 +82,7 @@ def test_rows_without_labels_are_attacked_on_the_teachers_class():
     before, after = (student(x).log_softmax(dim=1).gather(1, y[:, None]) for x in (data["x"], found[0]))
     assert bool((after < before).all())  # of every row the class that it is attacked on becomes less likely
     torch.manual_seed(0)
-    labelled = RobustDistiller(student, epsilon=0.1, steps=3, step_size=0.1).attacked(data)
+    labelled = RobustDistiller(student, labels=SEEN, epsilon=0.1, steps=3, step_size=0.1).attacked(data)
     torch.testing.assert_close(labelled[data["train_mask"]], found[0][data["train_mask"]])
 
 
@@ -90,60 +90,33 @@ def test_one_step_from_zero_is_the_fast_gradient_sign():
     data, model = graph(), gcn().eval()
     x = data.x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(CE(where="test_mask").measure({"logits": model(x, data.edge_index)}, None, data), x)
-    found = attacked(model, data, epsilon=0.1, steps=1, step_size=0.1, start=torch.zeros_like(data.x))
+    found = attacked(model, data, CE(where="test_mask"), 0.1, steps=1, step_size=0.1, start=torch.zeros_like(data.x))
     torch.testing.assert_close(found, data.x + 0.1 * slope.sign())
-
-
-def test_defensive_distillation_learns_soft_answers_at_its_temperature():
-    data = blobs()
-    torch.manual_seed(0)
-    teacher, options = Linear(), {"epochs": 60, "progress": False}
-    student = defensive(Linear(), teacher, data, temperature=20.0, **options)
-    assert accuracy(student, data) > 0.85
-    hidden = changed(data, y=torch.where(data["train_mask"], data["y"], 1 - data["y"]))
-    again = defensive(Linear(), Linear(), hidden, temperature=20.0, **options)
-    assert torch.equal(again.layer.weight, student.layer.weight)  # test labels are not read
-    own = fit(Distiller(Linear(), losses=CE(where="train_mask")), data, **options)
-    spreads = [float(model(data["x"]).detach().std()) for model in (student, own)]
-    assert spreads[0] > 1.5 * spreads[1]
-    with pytest.raises(ValueError, match="'temperature' must be positive, got 0"):
-        defensive(Linear(), teacher, data, temperature=0, **options)
-
-
-def blobs():
-    """Two classes told apart by a strong feature (large gaps) and by many weak ones (small gaps, all right)."""
-    generator = torch.Generator().manual_seed(0)
-    y = torch.arange(400) % 2
-    sign = (2.0 * y - 1)[:, None]
-    noisy = torch.rand(400, 1, generator=generator) < 0.1
-    strong = torch.where(noisy, -sign, sign)
-    weak = 0.3 * sign.expand(-1, 40) + 0.1 * torch.randn(400, 40, generator=generator)
-    rows = torch.arange(400)
-    return {"x": torch.cat([strong, weak], 1), "y": y, "train_mask": rows < 200, "test_mask": rows >= 200}
-
-
-class Linear(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.layer = nn.Linear(41, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layer(x)
 
 
 def test_robust_student_withstands_what_plain_kd_does_not():
     data, options = blobs(), {"epochs": 60, "progress": False}
-    attack = {"epsilon": 0.5, "steps": 3, "step_size": 0.25}
-    teacher = fit(RobustDistiller(Linear(), **attack), data, **options)
-    plain = fit(Distiller(Linear(), losses=CE(where="train_mask")), data, **options)
+    attack = {"epsilon": 0.5, "steps": 3, "step_share": 0.5}
+    robust = graphkd.distil("adversarial", Linear(), None, data, **attack, **options).model
+    plain = graphkd.distil("none", Linear(), None, data, **options).model
     students = {
-        "kd": Distiller(Linear(), copy.deepcopy(plain), KL(4.0)),
-        "ard": RobustDistiller(Linear(), teacher, **attack, temperature=4.0),
+        "kd": graphkd.distil(KL(4.0), Linear(), plain, data, **options),
+        "ard": graphkd.distil("ard", Linear(), plain, data, temperature=4.0, **attack, **options),
+        "ard_plain": graphkd.distil("ard_plain", Linear(), robust, data, temperature=4.0, **attack, **options),
     }
     found = {}
-    for name, task in students.items():
-        model = fit(task, data, **options)
+    for name, result in students.items():
         torch.manual_seed(0)
-        found[name] = accuracy(model, changed(data, x=attacked(model, data, epsilon=0.5)))
+        worse = attacked(result.model, data, CE(where="test_mask"), 0.5)
+        found[name] = accuracy(result.model, changed(data, x=worse))
     assert found["ard"] > 0.8 > 0.2 > found["kd"]
+    assert found["ard_plain"] > 0.8
+    assert [report["stage"] for report in students["ard"].history[::60]] == ["teacher", "student"]
+
+
+def test_a_batch_without_labelled_rows():
+    data, teacher = blobs(), Linear()
+    data["train_mask"] = torch.zeros(400, dtype=torch.bool)
+    step = RobustDistiller(Linear(), teacher, labels=SEEN, steps=1, alpha=0.5)(data)
+    assert set(step.terms) == {"teacher"}
+    assert float(RobustDistiller(Linear(), labels=SEEN, steps=1)(data).loss.detach()) == 0

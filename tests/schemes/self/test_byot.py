@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch_geometric.nn import GCN
 
+import graphkd
 from graphkd import fit
 from graphkd.losses import CE, KL
 from graphkd.schemes import Exits, exit_hint
@@ -13,6 +16,7 @@ from tests.core.models import CLASSES, FEATURES, gcn, graph
 from tests.losses.example import NODES, STUDENT, TEACHER, assert_value
 
 TAPS = ["convs.0", "convs.1"]
+LABEL = CE(where="train_mask")
 
 
 def deep(seed=0):
@@ -30,7 +34,7 @@ def test_hint():
 
 def test_the_sum():
     data, model = graph(), deep()
-    task = Exits(model, TAPS[:1], data, deepest="convs.1", alpha=0.3, temperature=2.0, beta=0.01)
+    task = Exits(model, TAPS[:1], data, labels=LABEL, soft=KL(2.0), deepest="convs.1", alpha=0.3, beta=0.01)
     loss, terms = task(data)
     hidden = model.convs[0](data.x, data.edge_index)
     last = model.convs[1](hidden.relu(), data.edge_index)
@@ -50,7 +54,7 @@ def test_the_sum():
 
 def test_the_deepest_exit_learns_from_labels_alone():
     data, model = graph(), deep()
-    task = Exits(model, TAPS, data, alpha=1.0)
+    task = Exits(model, TAPS, data, labels=LABEL, alpha=1.0)
     loss, _ = task(data)
     head = model.convs[2].lin.weight
     (got,) = torch.autograd.grad(loss, head)
@@ -61,7 +65,7 @@ def test_the_deepest_exit_learns_from_labels_alone():
 
 def test_it_gives_back_the_model_and_its_exits_answer():
     data, seen = graph(), []
-    task = Exits(deep(), TAPS, data, deepest="convs.1")
+    task = Exits(deep(), TAPS, data, labels=LABEL, deepest="convs.1")
     model = fit(task, data, epochs=30, log=seen.append)
     assert not model.convs[0]._forward_hooks
     assert seen[-1]["label"] < seen[0]["label"]
@@ -72,8 +76,29 @@ def test_it_gives_back_the_model_and_its_exits_answer():
     assert seen[-1]["label_exit_1"] < seen[0]["label_exit_1"]
 
 
+def test_learning_the_widths_leaves_the_model_alone():
+    """Batch norm does not see the example, and no number is drawn."""
+    model = GCN(FEATURES, 8, 3, CLASSES, dropout=0.5, norm="batch_norm")
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    torch.manual_seed(0)
+    first = Exits(model, TAPS, graph(), labels=LABEL).exits.state_dict()
+    torch.manual_seed(0)
+    model.eval()
+    torch.testing.assert_close(Exits(model, TAPS, graph(), labels=LABEL).exits.state_dict(), first, rtol=0, atol=0)
+    assert not any(module.training for module in model.modules())
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    torch.set_rng_state(state)
+
+
+def test_exits_by_name():
+    options = {"hidden": "convs.0", "epochs": 2, "progress": False}
+    history = graphkd.distil("byot", deep(), None, graph(), exits=TAPS, deepest="convs.1", **options).history
+    assert {"label_exit_0", "label_exit_1", "hint_exit_1"} <= set(history[0])
+    assert "label_exit_1" not in graphkd.distil("byot", deep(), None, graph(), **options).history[0]
+
+
 def test_arguments():
     with pytest.raises(ValueError, match=r"'taps' must name one layer at least and 'alpha' be in \[0, 1\]"):
-        Exits(gcn(), [], graph())
+        Exits(gcn(), [], graph(), labels=LABEL)
     with pytest.raises(ValueError, match=r"has no sub-module 'layers\.0'"):
-        Exits(gcn(), ["layers.0"], graph())
+        Exits(gcn(), ["layers.0"], graph(), labels=LABEL)

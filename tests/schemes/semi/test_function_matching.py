@@ -1,60 +1,33 @@
-"""Who sees which batch, and that the student comes to say there what the teacher does."""
+"""Functions are matched on the same changed batch."""
 
 from __future__ import annotations
 
+import pytest
 import torch
-from torch import nn
 
-from graphkd import Frozen
-from graphkd.schemes import changed, drop_edges, function_matching, parallel_student
+import graphkd
+from graphkd import Cached, Frozen
+from graphkd.core.rng import seeded
+from graphkd.losses import kl
+from graphkd.schemes import drop_edges, drop_edges_and_features
 from tests.core.models import gcn, graph
-from tests.schemes.test_expansion import Spy
+from tests.schemes.semi.scene import Spy
 
 
-class Seen(nn.Module):
-    """Keeps the batches it was called with."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.seen = model, []
-
-    def forward(self, x, edge_index):
-        self.seen.append(edge_index)
-        return self.model(x, edge_index)
+@pytest.mark.parametrize("kind", ["module", "cached"])
+def test_functions_are_matched_on_the_same_changed_batch(kind):
+    data, student, teacher = graph(), Spy(gcn(2)), Spy(gcn(1), always=True)
+    given = teacher if kind == "module" else Cached(teacher, data)
+    graphkd.distil("function_matching", student, given, data, noise=drop_edges, epochs=5)
+    changed = [edges for _, edges in teacher.seen if edges.size(1) < data.edge_index.size(1)]
+    assert len(changed) == 5
+    assert all(torch.equal(one, edges) for one, (_, edges) in zip(changed, student.seen, strict=True))
 
 
-def test_functions_are_matched_on_the_same_changed_batch():
-    data, student, teacher = graph(), Spy(gcn(2)), Seen(gcn(1))
-    assert function_matching(student, teacher, data, noise=drop_edges, epochs=5) is student
-    assert len(teacher.seen) == 5
-    assert all(torch.equal(one, edges) for one, (_, edges) in zip(teacher.seen, student.seen, strict=True))
-    assert all(edges.size(1) < data.edge_index.size(1) for edges in teacher.seen)
-
-
-def test_a_parallel_student_alone_is_under_the_condition():
-    data, student, teacher = graph(), Spy(gcn(2)), Seen(gcn(1))
-    assert parallel_student(student, teacher, data, condition=drop_edges, epochs=5) is student
-    assert all(torch.equal(edges, data.edge_index) for edges in teacher.seen)
-    assert all(edges.size(1) < data.edge_index.size(1) for _, edges in student.seen)
-
-
-def test_no_label_is_read():
-    data, want = graph(), None
-    for y in (data.y, 0 * data.y):
-        student = parallel_student(gcn(2), gcn(1), changed(data, y=y), epochs=5)
-        got = student(data.x, data.edge_index)
-        assert want is None or torch.equal(got, want)
-        want = got
-
-
-def test_a_student_without_edges_learns_what_the_teacher_says_with_them():
-    data, teacher, student = graph(), gcn(1), gcn(2, width=32)
-    bare = changed(data, edge_index=data.edge_index[:, :0])
-    want = Frozen(teacher)(data)["logits"].argmax(dim=1)
-
-    def agreement():
-        return float((Frozen(student)(bare)["logits"].argmax(dim=1) == want).float().mean())
-
-    before = agreement()
-    parallel_student(student, teacher, data, condition=lambda _: bare, epochs=200)
-    assert agreement() > max(before, 0.8)
+def test_the_loss_of_a_step():
+    data, student, teacher, seen = graph(), gcn(1), gcn(2), []
+    graphkd.distil("function_matching", student, teacher, data, temperature=2.0, epochs=1, log=seen.append)
+    with seeded(0):
+        noisy = drop_edges_and_features(data, 0.2)
+    want = kl(Frozen(student)(noisy)["logits"], Frozen(teacher)(noisy)["logits"], 2.0)
+    assert seen[0]["loss"] == pytest.approx(float(want), rel=1e-5)

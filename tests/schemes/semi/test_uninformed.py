@@ -6,13 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from graphkd.schemes import (
-    anomaly_score,
-    predictive_uncertainty,
-    regression_error,
-    uninformed_scores,
-    uninformed_students,
-)
+import graphkd
+from graphkd.schemes import anomaly_score, predictive_uncertainty, regression_error, uninformed_students
+from graphkd.tasks import AnomalyDetection, area_under_curve
 from tests.losses.example import NODES, STUDENT, TEACHER, assert_value
 
 STUDENTS = torch.stack([STUDENT, TEACHER.flip(0)])
@@ -38,36 +34,87 @@ def test_another_width():
         uninformed_students(STUDENTS, TEACHER[:, :2])
 
 
-# ------------------------------------------------------------- the procedure
-def test_students_fail_where_rows_are_not_ordinary():
+# ------------------------------------------------------------- the method
+class Rows(nn.Module):
+    def __init__(self, model, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.model = model()
+
+    def forward(self, x):
+        return self.model(x)
+
+
+def scene():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(200, 6, generator=generator)
     odd = torch.arange(200) >= 180
     x[odd] = 4 * x[odd]
-    data = {"x": x, "train_mask": torch.arange(200) < 120, "val_mask": (torch.arange(200) >= 120) & ~odd}
-    torch.manual_seed(0)
-    teacher = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
-    students = [nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 8)) for _ in range(3)]
-    call = {"epochs": 100}
-    scores = uninformed_scores([Rows(one) for one in students], Rows(teacher), data, "model.1", **call)
+    data = {"x": x, "y": odd.long(), "train_mask": ~odd}
+    teacher = Rows(lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)), 0)
+    return data, Rows(lambda: nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 8)), 1), teacher
+
+
+def found(data, student, teacher, **settings):
+    options = {"task": AnomalyDetection(), "hidden": "model.1", "progress": False, **settings}
+    return graphkd.distil("uninformed", student, teacher, data, **options)
+
+
+def test_students_fail_where_rows_are_not_ordinary():
+    data, student, teacher = scene()
+    result = found(data, student, teacher, epochs=100, held_out=0.3)
+    with torch.no_grad():
+        scores = result.model(data["x"])
     assert scores.shape == (200,)
-    assert float((scores[odd][:, None] > scores[~odd]).float().mean()) > 0.9
-    kept = scores[data["val_mask"]]
-    assert abs(float(kept.mean())) < 1e-4  # both parts are standardised there
-    features = teacher[1](teacher[0](x)).detach()
-    known = features[data["train_mask"]]
-    target = (features - known.mean(dim=0)) / known.std(dim=0, correction=0)
-    answers = torch.stack([one(x).detach() for one in students])
-    error, spread = regression_error(answers, target), predictive_uncertainty(answers)
-    rows = data["val_mask"]
-    want = sum((v - v[rows].mean()) / v[rows].std(correction=0) for v in (error, spread))
+    assert result.scores["test"]["auc"] == area_under_curve(scores, data["y"]) > 0.9
+    assert [report["stage"] for report in result.history[::100]] == ["student-1", "student-2", "student-3"]
+
+
+def test_the_scores_are_standardised_over_ordinary_rows():
+    data, student, teacher = scene()
+    both = found(data, student, teacher, epochs=5, held_out=0.3).model
+    with torch.no_grad():
+        scores = both(data["x"])
+        features = teacher.model[1](teacher.model[0](data["x"]))
+        answers = torch.stack([one(data["x"]) for one in both.students])
+    order = torch.randperm(180, generator=torch.Generator().manual_seed(0))
+    held, known = order[:54], order[54:]
+    target = (features - features[known].mean(dim=0)) / features[known].std(dim=0, correction=0)
+    parts = regression_error(answers, target), predictive_uncertainty(answers)
+    want = sum((v - v[held].mean()) / v[held].std(correction=0) for v in parts)
     torch.testing.assert_close(scores, want, rtol=1e-4, atol=1e-4)
+    assert abs(float(scores[held].mean())) < 1e-4
+    assert not teacher.model[1]._forward_hooks
+    assert not both.teacher.model[1]._forward_hooks
 
 
-class Rows(nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
+def test_students_and_teacher_may_read_other_inputs():
+    """What serves takes what any of them does, by name or by place."""
 
-    def forward(self, x):
-        return self.model(x)
+    class OfEdges(Rows):
+        def forward(self, edge_index, x, scale=1.0):
+            return self.model(x) * scale + edge_index.size(1)
+
+    data, student, _ = scene()
+    data["edge_index"] = torch.zeros(2, 0, dtype=torch.long)
+    teacher = OfEdges(lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)), 0)
+    both = found(data, student, teacher, epochs=2).model
+    named = both(x=data["x"], edge_index=data["edge_index"])
+    assert torch.equal(named, both(data["x"], data["edge_index"]))
+
+
+def test_what_serves_is_saved_and_loaded(tmp_path):
+    data, student, teacher = scene()
+    result = found(data, student, teacher, epochs=2)
+    result.save(tmp_path)
+    other = found(data, student, teacher, epochs=1).model
+    loaded = type(result).load(tmp_path, other).model
+    assert torch.equal(loaded(data["x"]), result.model(data["x"]))
+
+
+def test_wrong_arguments():
+    data, student, teacher = scene()
+    with pytest.raises(ValueError, match="'students' must be at least 1, got 0"):
+        found(data, student, teacher, students=0)
+    with pytest.raises(ValueError, match=r"'teacher' must be as wide as 'student' \(3\), got 8"):
+        found(data, teacher, teacher, epochs=1)

@@ -7,10 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import graphkd
 from graphkd import Distiller, fit
+from graphkd.core.batches import changed
 from graphkd.losses import CC, CE
 from graphkd.schemes import GroupBatches
 from tests.core.models import gcn, graph
+from tests.methods import scene
 
 
 @given(st.integers(0, 30), st.integers(1, 3), st.integers(1, 25))
@@ -47,7 +50,41 @@ def test_a_loss_of_relations_sees_the_drawn_rows():
     assert {"ce", "cc"} < set(seen[0])
 
 
-@pytest.mark.parametrize("knobs", [{"count": 4}, {"count": 0}, {"rows": 0}, {"steps": 0}])
-def test_wrong_numbers(knobs):
+@pytest.mark.parametrize("numbers", [{"count": 4}, {"count": 0}, {"rows": 0}, {"steps": 0}])
+def test_wrong_numbers(numbers):
     with pytest.raises(ValueError, match="'count' must be from 1 to the 3 groups"):
-        GroupBatches(graph(), graph().y, **{"count": 2, "rows": 4, **knobs})
+        GroupBatches(graph(), graph().y, **{"count": 2, "rows": 4, **numbers})
+
+
+def test_batches_of_a_loader_draw_among_their_own_rows():
+    data = scene.graph()
+    groups = torch.where(data.train_mask, data.y, -1)
+    parts = [*scene.parts(data), changed(scene.parts(data)[0], n_id=torch.zeros(16, dtype=torch.long) + 47)]
+    batches = GroupBatches(parts, groups, count=3, rows=2, steps=2)
+    found = list(batches)
+    assert len(batches) == len(found) == 8
+    for batch in found[:6]:
+        drawn = groups[batch.n_id[batch.drawn]]
+        assert drawn.numel() == 2 * drawn.unique().numel()
+        assert drawn.unique().numel() == groups[batch.n_id][groups[batch.n_id] >= 0].unique().numel()
+    assert found[-1].drawn.numel() == 0
+    assert found[-1].drawn.dtype == torch.long
+
+
+def test_classes_are_drawn_in_equal_parts():
+    data, seen = graph(), []
+    from graphkd.schemes.teachers import cc_class_uniform
+
+    class Watched(GroupBatches):
+        def __init__(self, data, groups, **numbers):
+            seen.append((groups, numbers))
+            super().__init__(data, groups, **numbers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cc_class_uniform, "GroupBatches", Watched)
+        graphkd.distil("cc_class_uniform", gcn(1), gcn(2), data, hidden="convs.0", epochs=1)
+        graphkd.distil("cc_class_uniform", gcn(1), gcn(2), data, hidden="convs.0", epochs=1, rows=5, count=2, steps=3)
+    (groups, numbers), (_, others) = seen
+    assert torch.equal(groups, torch.where(data.train_mask, data.y, -1))
+    assert numbers == {"count": 3, "rows": int(data.y[data.train_mask].bincount().min()), "steps": 1}
+    assert others == {"count": 2, "rows": 5, "steps": 3}

@@ -1,4 +1,4 @@
-"""Which student to train: the score by loops, what a search keeps, and who teaches in an oracle."""
+"""Which student to train: the score by loops, and what a search keeps."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import math
 import pytest
 import torch
 
-from graphkd import Frozen
-from graphkd.losses import kl
-from graphkd.schemes import dissimilarity_correlation, guided_search, oracle_kd, oracle_student
+import graphkd
+from graphkd.schemes import dissimilarity_correlation
 from tests.core.models import gcn, graph
 from tests.losses.example import STUDENT, WIDE_TEACHER
 
@@ -34,59 +33,44 @@ def test_what_the_correlation_is_blind_to():
         dissimilarity_correlation(STUDENT[:2], WIDE_TEACHER[:2])
 
 
-def test_a_search_trains_on_the_candidates_of_best_score():
+def candidates():
+    return [gcn(2, width=2), gcn(3, width=8), gcn(4, width=16)]
+
+
+def search(**settings):
+    stages: dict[str, int] = {}
+    count = lambda row: stages.update({row["stage"]: row["epoch"]})  # noqa: E731
+    options = {"candidates": candidates(), "hidden": "convs.0", "early": 5, "log": count, **settings}
+    return graphkd.distil("guided_search", None, gcn(1), graph(), **options), stages
+
+
+def test_a_search_trains_on_the_candidates_of_best_score(monkeypatch):
+    scores = iter([0.2, 0.9, 0.5])
+    from graphkd.schemes.teachers import guided_search
+
+    monkeypatch.setattr(guided_search, "dissimilarity_correlation", lambda *_: next(scores))
+    result, stages = search(keep=2, patience=1000)
+    assert stages == {"early-1": 5, "early-2": 5, "early-3": 5, "candidate-2": 200, "candidate-3": 200}
+    assert result.model.hidden_channels in (8, 16)
+
+
+def test_one_that_is_kept_needs_no_validation():
     data = graph()
-    candidates = [gcn(2, width=2), gcn(3, width=8), gcn(4, width=16)]
-    asked = []
-
-    def metric(model):
-        asked.append(model)
-        return float((model(data.x, data.edge_index).argmax(1) == data.y)[data.val_mask].float().mean())
-
-    found = guided_search(
-        candidates,
-        gcn(1),
-        data,
-        hidden=(["convs.0"] * 3, "convs.0"),
-        metric=metric,
-        probes=torch.arange(20),
-        early=5,
-        keep=2,
-        epochs=5,
+    del data.val_mask
+    found = graphkd.distil(
+        "guided_search", None, gcn(1), data, candidates=candidates(), hidden="convs.0", keep=1, epochs=2
     )
-    best = sorted(range(3), key=lambda place: -found.scores[place])[:2]
-    assert set(found.accuracies) == set(best)
-    assert {id(model) for model in asked} == {id(candidates[place]) for place in best}
-    assert found.student is candidates[max(best, key=lambda place: found.accuracies[place])]
+    assert found.model.hidden_channels in (2, 8, 16)
+
+
+def test_paths_of_their_own():
+    assert search(paths=["convs.1", "convs.0", "convs.0"], epochs=1)[1]
+    with pytest.raises(ValueError, match=r"has no sub-module 'lins\.0'"):
+        search(paths=["lins.0"] * 3, epochs=1)
+
+
+def test_what_is_refused():
     with pytest.raises(ValueError, match="'keep' must be from 1 to the 3 candidates, with a path each, got 4"):
-        guided_search(
-            candidates, gcn(1), data, hidden=(["a"] * 3, "b"), metric=metric, probes=torch.arange(3), keep=4, epochs=1
-        )
-
-
-def test_an_oracle_teaches_as_its_loss_says(monkeypatch):
-    from graphkd.schemes import architecture
-
-    data, student, teachers = graph(), gcn(1), [gcn(2), gcn(3)]
-    steps = []
-
-    def once(task, batch, **_):
-        steps.append(task(batch))
-        return task.student
-
-    monkeypatch.setattr(architecture, "fit", once)
-    oracle_student(student, teachers, data, weight=0.7, epochs=1)
-    rows = data.train_mask
-    logits = student(data.x, data.edge_index)[rows]
-    each = torch.stack([Frozen(teacher)(data)["logits"][rows] for teacher in teachers])
-    want = oracle_kd(logits, each, data.y[rows], 3.0, weight=0.7)
-    torch.testing.assert_close(steps[0].loss, want)
-    assert steps[0].loss.isfinite()
-
-
-def test_an_oracle_s_student_is_trained():
-    data, teachers = graph(), [gcn(2), gcn(3)]
-    student = oracle_student(gcn(1), teachers, data, epochs=20)
-    logits = student(data.x, data.edge_index)
-    assert kl(logits, logits) == 0
-    assert (logits.argmax(1) == data.y)[data.train_mask].float().mean() > 0.6
+        search(keep=4, epochs=1)
+    with pytest.raises(ValueError, match="'guided_search' needs students to choose from: give candidates="):
+        graphkd.distil("guided_search", None, gcn(1), graph(), hidden="convs.0")

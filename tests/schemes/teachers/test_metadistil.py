@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+import graphkd
+from graphkd.core.batches import changed
 from graphkd.losses import cross_entropy, kl
-from graphkd.schemes import MetaDistil, Turns, metadistil, metadistil_loss, pilot_step, quizzed
-from graphkd.schemes.meta import Turn
+from graphkd.schemes import MetaDistil, Turns, metadistil_loss, pilot_step
+from graphkd.schemes.teachers.metadistil import Turn
 from tests.core.models import gcn, graph
 from tests.losses.example import CLASSES, LABELS, NODES, STUDENT, TEACHER, assert_value, softmax
 
@@ -35,10 +34,21 @@ def test_pilot_step_is_gradient_descent_that_can_be_differentiated():
     assert float(torch.autograd.grad(found["p"], a)[0]) == pytest.approx(0.2)
 
 
+def quizzed(data):
+    """With every third labelled row in the quiz."""
+    rows = data.train_mask.nonzero()[::3, 0]
+    quiz = torch.zeros_like(data.train_mask).index_fill(0, rows, True)
+    return changed(data, learnt=data.train_mask & ~quiz, quiz=quiz)
+
+
+def made(student, teacher, **settings):
+    return MetaDistil(student, teacher, where="learnt", quiz="quiz", **settings)
+
+
 def test_the_quiz_teaches_the_teacher_as_finite_differences_say():
     data = quizzed(graph().apply(lambda t: t.double() if t.is_floating_point() else t))
     student, teacher = gcn(1, width=3).double(), gcn(2, width=3).double()
-    task = MetaDistil(student, teacher, rate=0.5, steps=2)
+    task = made(student, teacher, rate=0.5, steps=2)
     task(Turn(data, True)).loss.backward()
     assert all(p.grad is None for p in student.parameters())
     weight = teacher.convs[1].lin.weight
@@ -53,40 +63,55 @@ def test_the_quiz_teaches_the_teacher_as_finite_differences_say():
 
 def test_the_student_learns_and_the_teacher_stays_in_its_turn():
     data = quizzed(graph())
-    task = MetaDistil(gcn(1), gcn(2))
+    task = made(gcn(1), gcn(2))
     step = task(Turn(data, False))
     step.loss.backward()
     assert all(p.grad is None for p in task.teacher.parameters())
     assert all(p.grad is not None for p in task.student.parameters())
     assert list(step.terms) == ["student"]
     assert [turn.for_teacher for turn in Turns(data)] == [True, False]
+    assert len(Turns([data, data])) == len(list(Turns([data, data]))) == 4
 
 
-def test_both_learn_and_the_given_teacher_does_not():
-    data, teacher, student = graph(), gcn(2), gcn(1)
-    before = copy.deepcopy(teacher.state_dict())
-    start = F.cross_entropy(student(data.x, data.edge_index)[data.train_mask], data.y[data.train_mask]).item()
-    seen = []
-    found = metadistil(student, teacher, data, epochs=30, knobs={"soft": "kl", "temperature": 2.0}, log=seen.append)
-    assert found is student
-    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
-    end = F.cross_entropy(student(data.x, data.edge_index)[data.train_mask], data.y[data.train_mask]).item()
-    assert end < start
+def test_both_learn():
+    data, student, teacher, seen = graph(), gcn(1), gcn(2), []
+    graphkd.distil("metadistil", student, teacher, data, epochs=30, soft="kl", temperature=2.0, log=seen.append)
+    assert seen[-1]["student"] < seen[0]["student"]
     assert seen[-1]["quiz"] < seen[0]["quiz"]
 
 
-def test_quizzed_moves_rows():
+def test_the_quiz_is_a_share_of_the_labelled_rows():
+    masks = []
+
+    class Watched(Turns):
+        def __init__(self, data):
+            masks.extend([data.learnt, data.quiz])
+            super().__init__(data)
+
+    from graphkd.schemes.teachers import metadistil
+
     data = graph()
-    found = quizzed(data, 0.3, seed=1)
-    assert int(found.quiz_mask.sum()) == 3
-    assert torch.equal(found.train_mask | found.quiz_mask, data.train_mask)
-    assert not (found.train_mask & found.quiz_mask).any()
-    assert "quiz_mask" not in data
-    for share in (0.0, 0.99):
-        with pytest.raises(ValueError, match="'share' must leave some of 10 rows on both sides"):
-            quizzed(data, share)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadistil, "Turns", Watched)
+        graphkd.distil("metadistil", gcn(1), gcn(2), data, share=0.3, epochs=1)
+    learnt, quiz = masks
+    assert int(quiz.sum()) == 3
+    assert torch.equal(learnt | quiz, data.train_mask)
+    assert not (learnt & quiz).any()
+    with pytest.raises(ValueError, match="'share' must leave some of 10 labelled rows on both sides"):
+        graphkd.distil("metadistil", gcn(1), gcn(2), data, share=0.99, epochs=1)
+
+
+def test_an_optimizer_that_is_asked_for_takes_the_place_of_both_rates():
+    data, student, teacher = graph(), gcn(1), gcn(2)
+    still = graphkd.distil("metadistil", student, teacher, data, epochs=3, lr=0.0, teacher_lr=0.0).model
+    assert all(torch.equal(one, other) for one, other in zip(still.parameters(), student.parameters(), strict=True))
+    moved = graphkd.distil(
+        "metadistil", student, teacher, data, epochs=3, lr=0.0, optimizer=lambda p: torch.optim.SGD(p, lr=0.1)
+    ).model
+    assert not all(torch.equal(one, other) for one, other in zip(moved.parameters(), student.parameters(), strict=True))
 
 
 def test_steps_are_counted():
     with pytest.raises(ValueError, match="'steps' must be at least 1, got 0"):
-        MetaDistil(nn.Linear(1, 1), nn.Linear(1, 1), steps=0)
+        made(nn.Linear(1, 1), nn.Linear(1, 1), steps=0)

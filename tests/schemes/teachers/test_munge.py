@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import graphkd
 from graphkd import Frozen
-from graphkd.schemes import compressed_student, is_discrete, munge, munged, nearest_rows
+from graphkd.schemes import is_discrete, munge, nearest_rows
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 
 
@@ -68,28 +71,62 @@ def test_new_values_are_drawn_around_the_other_row_s():
     assert 0.25 < float(firsts[:, 0].std()) < 0.5
 
 
+def shown(data, **settings):
+    """The rows that a student saw in an epoch, batch by batch."""
+    seen = []
+
+    class Watched(Flat):
+        def forward(self, x, edge_index):
+            if self.training:
+                seen.append((x.detach().clone(), edge_index))
+            return super().forward(x)
+
+    torch.manual_seed(0)
+    model = Watched(nn.Linear(FEATURES, CLASSES))
+    graphkd.distil("munge", model, [gcn(1), gcn(2)], data, epochs=1, **settings)
+    return seen
+
+
 def test_copies_keep_their_edges_and_differ():
     data = graph()
-    batches = munged(data, 2, seed=1)
-    assert batches[0] is data
-    assert all(torch.equal(batch.edge_index, data.edge_index) for batch in batches)
-    assert not torch.equal(batches[1].x, batches[2].x)
-    assert torch.equal(munged(data, 1, seed=2)[1].x, batches[2].x)
-    assert munged(data, 0) == [data]
+    seen = shown(data, copies=2, seed=1, chance=0.5)
+    assert len(seen) == 3
+    assert torch.equal(seen[0][0], data.x)
+    assert all(torch.equal(edges, data.edge_index) for _, edges in seen)
+    assert not torch.equal(seen[1][0], seen[2][0])
+    want = munge(data.x, chance=0.5, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(shown(data, copies=1, seed=2, chance=0.5)[1][0], want)
+    assert torch.equal(seen[2][0], want)
+    assert len(shown(data, copies=0)) == 1
 
 
-@pytest.mark.parametrize("knobs", [{"chance": 1.5}, {"spread": 0.0}])
-def test_wrong_knobs(knobs):
+def test_batches_of_a_loader_are_mixed_within_themselves():
+    data = graph()
+    parts = [data.subgraph(rows) for rows in torch.arange(30).split(29)]  # of the second, a single row
+    for part, rows in zip(parts, torch.arange(30).split(29), strict=True):
+        part.n_id = rows
+    seen = [x for x, _ in shown(parts, copies=1)]
+    assert [len(x) for x in seen] == [29, 29, 1, 1]
+    assert torch.equal(seen[1], munge(parts[0].x, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(seen[3], parts[1].x)
+
+
+@pytest.mark.parametrize("settings", [{"chance": 1.5}, {"spread": 0.0}])
+def test_wrong_settings(settings):
     with pytest.raises(ValueError, match=r"'chance' must be in \[0, 1\] and 'spread' above 0"):
-        munge(table(), **knobs)
+        munge(table(), **settings)
+    with pytest.raises(ValueError, match="'copies' must be at least 0, got -1"):
+        shown(graph(), copies=-1)
 
 
-def test_a_compressed_student_agrees_with_the_ensemble_without_labels():
+def test_a_student_agrees_with_the_ensemble_without_labels():
     data, teachers = graph(), [gcn(1), gcn(2)]
-    del data.y
+    data.y.zero_()
+    del data.val_mask
     torch.manual_seed(0)
-    student = nn.Sequential(nn.Linear(FEATURES, 32), nn.ReLU(), nn.Linear(32, CLASSES))
-    found = compressed_student(Flat(student), teachers, data, copies=2, knobs={"chance": 0.1}, epochs=80)
+    student = Flat(nn.Sequential(nn.Linear(FEATURES, 32), nn.ReLU(), nn.Linear(32, CLASSES)))
+    adam = partial(torch.optim.Adam, lr=0.01)
+    found = graphkd.distil("munge", student, teachers, data, copies=2, chance=0.1, epochs=80, optimizer=adam).model
     want = torch.stack([Frozen(one)(data)["logits"].softmax(dim=1) for one in teachers]).mean(dim=0).argmax(dim=1)
     assert (Frozen(found)(data)["logits"].argmax(dim=1) == want).float().mean() > 0.85
 

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch_geometric.nn import GCN
 
-from graphkd import Cached, Frozen
-from graphkd.losses import CE, FeatureDistance, cross_entropy, pseudo_label
-from graphkd.schemes import Specialists, TaskHeads, must
+import graphkd
+from graphkd import Cached, Distiller, Frozen, fit
+from graphkd.losses import CE, FeatureDistance, PseudoLabel, cross_entropy, pseudo_label
+from graphkd.schemes import Specialists, TaskHeads
 from tests.core.models import FEATURES, gcn, graph
 
 
@@ -46,37 +47,72 @@ def test_heads_read_the_hidden_layer():
         TaskHeads(gcn(1), "convs.0", {"logits": nn.Linear(8, 3)})
 
 
-def test_the_sum_of_a_step(monkeypatch):
-    from graphkd.schemes import multi_task
+def losses(threshold, rating):
+    return {"labels": CE(where="train_mask"), "topic": PseudoLabel(threshold, on="topic"), "rating": rating}
 
+
+def test_the_sum_of_a_step():
     data, teachers, student = tasks()
-    seen = []
-    monkeypatch.setattr(multi_task, "fit", lambda task, batch, **_: seen.append(task(batch)))
-    must(student, teachers, data, {"rating": 0.5 * FeatureDistance("l1", on="rating")}, threshold=0.3, epochs=1)
+    terms = losses(0.3, 0.5 * FeatureDistance("l1", on="rating"))
+    step = Distiller(student, Specialists(teachers), terms)(data)
     view, rows = student(data.x, data.edge_index), data.train_mask
     want = cross_entropy(view["logits"][rows], data.y[rows])
     want = want + pseudo_label(view["topic"], Frozen(teachers["topic"])(data)["logits"], 0.3)
     want = want + 0.5 * (view["rating"] - Frozen(teachers["rating"])(data)["logits"]).abs().mean()
-    torch.testing.assert_close(seen[0].loss, want)
-    assert set(seen[0].terms) == {"labels", "topic", "rating"}
+    torch.testing.assert_close(step.loss, want)
+    assert set(step.terms) == {"labels", "topic", "rating"}
 
 
 def test_one_student_learns_all_tasks():
     data, teachers, student = tasks()
-    losses = {"rating": FeatureDistance("l2", on="rating")}
-    assert must(student, teachers, data, losses, threshold=0.0, epochs=200) is student
+    terms = losses(0.0, FeatureDistance("l2", on="rating"))
+    assert fit(Distiller(student, Specialists(teachers), terms), data, epochs=200) is student
     view = Frozen(student)(data)
     known = {task: Frozen(teacher)(data)["logits"] for task, teacher in teachers.items()}
     assert (view["topic"].argmax(dim=1) == known["topic"].argmax(dim=1)).float().mean() > 0.9
     assert (view["rating"] - known["rating"]).square().mean() < 0.3 * known["rating"].var()
     assert (view["logits"].argmax(dim=1) == data.y)[data.train_mask].float().mean() > 0.8
-    with pytest.raises(ValueError, match=r"'losses' must be of the teachers' tasks .* got \['click'\] besides"):
-        must(student, teachers, data, {"click": CE()}, epochs=1)
 
 
-def test_a_step_of_fit_leaves_the_specialists():
-    data, teachers, student = tasks()
-    before = copy.deepcopy([teacher.state_dict() for teacher in teachers.values()])
-    must(student, teachers, data, {"rating": FeatureDistance("l2", on="rating")}, epochs=2, seed=1)
-    for old, teacher in zip(before, teachers.values(), strict=True):
-        assert all(torch.equal(value, old[name]) for name, value in teacher.state_dict().items())
+def own_call(model, batch):
+    """Of models that answer in a tuple."""
+    return model(batch["x"], batch["edge_index"])[0]
+
+
+class Tupled(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x, edge_index):
+        return (self.inner(x, edge_index),)
+
+
+@pytest.mark.parametrize("as_teacher", [False, True])
+def test_both_tasks_are_learnt_and_the_heads_go(as_teacher):
+    """The other task has five classes; models may be called in any way."""
+    data, teachers, _ = tasks()
+    other = Frozen(teachers["topic"]) if as_teacher else Tupled(teachers["topic"])
+    student, seen = Tupled(gcn(1, width=16)), []
+    result = graphkd.distil(
+        "must",
+        student,
+        Tupled(gcn(2)),
+        data,
+        hidden="inner.convs.0",
+        call=own_call,
+        other_teacher=other,
+        threshold=0.0,
+        epochs=50,
+        log=seen.append,
+    )
+    for term in ("labels", "own", "other"):
+        assert seen[-1][term] < seen[0][term]
+    assert isinstance(result.model, Tupled)
+    assert not result.model.inner.convs[0]._forward_hooks
+    assert result.model.state_dict().keys() == student.state_dict().keys()
+
+
+def test_without_another_teacher():
+    with pytest.raises(ValueError, match="'must' needs a teacher of another task: give other_teacher=model"):
+        graphkd.distil("must", gcn(1), gcn(2), graph(), hidden="convs.0", epochs=1)

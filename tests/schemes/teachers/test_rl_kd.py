@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from graphkd import Frozen, fit
+from graphkd.core.batches import changed
 from graphkd.losses import cross_entropy, kl
 from graphkd.schemes import TeacherChoice, TeacherPolicy, policy_loss, teacher_states
 from tests.core.models import CLASSES, gcn, graph
+from tests.core.models import NODES as NODES_OF_GRAPH
 from tests.kernels.graphs import normal
 from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value, softmax
+from tests.schemes.runs import resumes, takes_a_loader
 
 TEACHERS = torch.stack([TEACHER, STUDENT.flip(0)])
 
@@ -49,8 +52,8 @@ def test_the_policy_is_one_of_each_teacher():
             assert float(got[i, k]) == pytest.approx(want)
 
 
-def made(**knobs):
-    return TeacherChoice(gcn(1), [gcn(2), gcn(3)], CLASSES, **knobs)
+def made(where="train_mask", **settings):
+    return TeacherChoice(gcn(1), [gcn(2), gcn(3)], CLASSES, NODES_OF_GRAPH, where=where, **settings)
 
 
 def test_all_teach_while_it_is_warming_up():
@@ -67,31 +70,48 @@ def test_all_teach_while_it_is_warming_up():
     torch.testing.assert_close(step.loss, want)
 
 
-def test_the_policy_learns_at_the_next_step():
+def test_the_policy_learns_when_rows_come_again():
     data, task = graph(), made(warm=0)
+    rows = data.train_mask
     torch.manual_seed(0)
     first = task(data)
     assert "reward" not in first.terms
     assert all(grad is None for grad in torch.autograd.grad(first.loss, task.policy.parameters(), allow_unused=True))
-    turn = task._turn
+    actions = task.actions[rows].clone()
+    with torch.no_grad():
+        seen = task.student(data.x, data.edge_index)[rows]
+        for parameter in task.student.parameters():
+            parameter.mul_(1.1)
     second = task(data)
-    rows = data.train_mask
+    known = torch.stack([Frozen(gcn(seed))(data)["logits"][rows] for seed in (2, 3)])
     errors = torch.nn.functional.cross_entropy(
         task.student(data.x, data.edge_index)[rows], data.y[rows], reduction="none"
     ).detach()
-    want = policy_loss(task.policy(turn.state), turn.actions, errors.mean() - errors)
+    want = policy_loss(task.policy(teacher_states(seen, known, data.y[rows])), actions, errors.mean() - errors)
     got = torch.autograd.grad(second.loss, task.policy.weight)
     torch.testing.assert_close(got, torch.autograd.grad(want, task.policy.weight))
     torch.testing.assert_close(second.terms["reward"], -errors.mean())
 
 
-def test_rows_must_stay():
+def test_batches_have_turns_of_their_own():
+    """The policy has acted about the rows of the first batch alone, and learns of nothing else at the second."""
+    data, task = graph(), made(warm=0)
+    one, other = (changed(data, n_id=torch.arange(NODES_OF_GRAPH), half=data.train_mask.clone()) for _ in range(2))
+    one.half[15:], other.half[:15] = False, False
+    task.where = "half"
+    task(one)
+    assert torch.equal(task.acted, one.half)
+    assert "reward" not in task(other).terms
+    assert torch.equal(task.acted, data.train_mask)
+    assert "reward" in task(one).terms
+
+
+def test_a_batch_without_labelled_rows():
     data, task = graph(), made(warm=0)
     task(data)
-    other = data.clone()
-    other.train_mask = ~data.train_mask
-    with pytest.raises(ValueError, match="'train_mask' must hold the same rows at every step, got 10, then 20"):
-        task(other)
+    none = task(changed(data, train_mask=torch.zeros_like(data.train_mask)))
+    assert none.loss.isfinite()
+    assert "reward" not in none.terms
 
 
 def test_a_student_is_trained_and_the_teachers_are_not():
@@ -107,3 +127,11 @@ def test_a_student_is_trained_and_the_teachers_are_not():
     assert not any("convs" in name for name in task.state_dict() if not name.startswith("student"))
     task.double()
     assert task._teachers.members[0].model.convs[0].lin.weight.dtype == torch.float64
+
+
+def test_a_broken_run_goes_on_with_what_the_policy_did(tmp_path):
+    resumes("rl_kd", tmp_path, warm=0, epochs=4)
+
+
+def test_a_loader_is_enough():
+    takes_a_loader("rl_kd", warm=0, epochs=4)

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 from torch_geometric.nn import GCNConv
 
+import graphkd
+from graphkd import fit
 from graphkd.losses import cross_entropy
-from graphkd.schemes import StudentFriendly, sftn_loss, student_friendly
+from graphkd.schemes import StudentFriendly, sftn_loss
 from tests.core.models import CLASSES, gcn, graph
 from tests.losses.example import CLASSES as EACH_CLASS
 from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value, softmax
@@ -51,7 +53,8 @@ def test_a_teacher_is_trained_with_its_branches():
     torch.manual_seed(0)
     branch, seen = Rest(), []
     weight = branch.transform.weight.detach().clone()
-    found = student_friendly(teacher, {"last": ("convs.0", branch)}, data, epochs=10, log=seen.append)
+    task = StudentFriendly(teacher, {"last": ("convs.0", branch)}, where="train_mask")
+    found = fit(task, data, epochs=10, log=seen.append)
     assert found is teacher
     assert not torch.equal(branch.transform.weight, weight)
     assert seen[-1]["sftn"] < seen[0]["sftn"]
@@ -60,4 +63,19 @@ def test_a_teacher_is_trained_with_its_branches():
 
 def test_without_branches_there_is_nothing_to_be_friendly_to():
     with pytest.raises(ValueError, match="'branches' must hold one at least"):
-        StudentFriendly(gcn(1), {})
+        StudentFriendly(gcn(1), {}, where="train_mask")
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_teacher_of_the_student_then_the_student(given):
+    data, seen, student = graph(), [], gcn(2, width=4)
+    branch = nn.Linear(10, CLASSES) if given else None
+    before = None if branch is None else branch.weight.detach().clone()
+    result = graphkd.distil(
+        "sftn", student, gcn(1, width=10), data, hidden="convs.0", branch=branch, epochs=20, log=seen.append
+    )
+    first, second = ([row for row in seen if row["stage"] == stage] for stage in ("teacher", "student"))
+    assert first[-1]["sftn"] < first[0]["sftn"]
+    assert second[-1]["loss"] < second[0]["loss"]
+    assert result.model.hidden_channels == 4
+    assert branch is None or torch.equal(branch.weight, before)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
-from graphkd import Cached, Distiller, fit
+import graphkd
+from graphkd import Cached, Distiller, Frozen, fit
+from graphkd.core import checkpoint
+from graphkd.core.batches import changed
 from graphkd.losses import KL
 from graphkd.schemes import (
     Curriculum,
@@ -16,11 +20,11 @@ from graphkd.schemes import (
     SamplingProgress,
     WindowProgress,
     boltzmann,
-    changed,
     epsilon_greedy,
 )
-from graphkd.schemes.bandit import slope
+from graphkd.schemes.teachers._progress import slope
 from tests.core.models import gcn, graph
+from tests.schemes.runs import resumes
 
 SCORES = torch.tensor([[0.1, 0.5], [0.4, 0.5], [0.5, 0.2], [0.9, 0.1], [1.0, 0.4]], dtype=torch.float64)
 NAN = float("nan")
@@ -130,3 +134,91 @@ def test_a_student_learns_by_it():
     tasks = [changed(data, task=part) for part in parts]
     fit(Distiller(student, Cached(teacher, data), KL(where="task")), Curriculum(tasks, score, steps=2), epochs=20)
     assert score().mean() > before.mean()
+
+
+# ---------------------------------------------------------------- state
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: OnlineProgress(2, 0.2),
+        lambda: NaiveProgress(2, 0.5, 2),
+        lambda: WindowProgress(2, 3),
+        lambda: SamplingProgress(2, 2),
+    ],
+)
+def test_progress_goes_on_where_it_was(make, tmp_path):
+    one, other = make(), make()
+    run(one, SCORES[:3])
+    checkpoint.save(one.state_dict(), tmp_path / "state.pt")
+    want = run(one, SCORES[3:])
+    other.load_state_dict(checkpoint.load(tmp_path / "state.pt"))
+    assert run(other, SCORES[3:]) == want
+
+
+def test_what_is_observed_later_is_not_in_an_earlier_state():
+    progress = NaiveProgress(2, 0.5, 3)
+    progress.observe(SCORES[0])
+    state = progress.state_dict()
+    progress.observe(SCORES[1])
+    assert state["scores"] == [[0.1], [0.5]]
+
+
+def test_a_curriculum_passes_epochs_and_state_to_its_tasks():
+    class Loader(list):
+        epoch = 0
+
+        def set_epoch(self, epoch, _):
+            self.epoch = epoch
+
+        def state_dict(self):
+            return {"epoch": self.epoch}
+
+        def load_state_dict(self, state):
+            self.epoch = state["epoch"]
+
+    one, other = (Curriculum([Loader("ab"), {"x": 1}], lambda: torch.zeros(2)) for _ in range(2))
+    one.set_epoch(3, 9)
+    assert one.tasks[0].epoch == 3
+    list(one)
+    other.load_state_dict(one.state_dict())
+    assert other.tasks[0].epoch == 3
+    assert torch.equal(other.probabilities, one.probabilities)
+
+
+def test_a_broken_run_goes_on_with_what_the_bandit_knows(tmp_path):
+    resumes("tscl", tmp_path, epochs=6)
+
+
+# ---------------------------------------------------------------- the method
+def watched(**settings):
+    """Masks of the tasks that were trained on, epoch by epoch."""
+    from graphkd.schemes.teachers import tscl
+
+    seen = []
+
+    class Watched(Curriculum):
+        def __iter__(self):
+            for batch in super().__iter__():
+                seen.append(batch.task)
+                yield batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tscl, "Curriculum", Watched)
+        graphkd.distil("tscl", gcn(2), gcn(1), graph(), **settings)
+    return seen
+
+
+def test_tasks_are_quarters_by_certainty():
+    sure = Frozen(gcn(1))(graph())["logits"].softmax(dim=1).amax(dim=1)
+    seen = {tuple(mask.tolist()) for mask in watched(epochs=20, steps=3)}
+    assert len(seen) == 4
+    masks = sorted((torch.tensor(mask) for mask in seen), key=lambda mask: float(sure[mask].mean()))
+    assert [int(mask.sum()) for mask in masks] == [8, 7, 8, 7]
+    assert all(sure[one].max() <= sure[other].min() for one, other in pairwise(masks))
+
+
+def test_parts_of_one_s_own():
+    parts = torch.arange(30) % 2
+    seen = watched(epochs=10, parts=parts)
+    assert len(seen) == 10
+    assert all(torch.equal(mask, parts == int(parts[mask][0])) for mask in seen)

@@ -1,0 +1,63 @@
+"""Alignment and self-training in turn, and translated source features: BDL.
+
+Li, Yuan and Vasconcelos, "Bidirectional Learning for Domain Adaptation of Semantic Segmentation", CVPR 2019,
+arXiv:1904.10620.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses.response.pseudo_label import PseudoLabel
+from graphkd.schemes.domains._domains import SOURCE, TARGET, discriminator, teacher_of, with_domains
+from graphkd.schemes.domains._translation import Translator, translate
+from graphkd.schemes.domains.adversarial import Adversarial
+
+
+@method("bidirectional_translated", preset={"translated": True})
+@method(
+    "bidirectional",
+    family="domains",
+    paper="Li et al., CVPR 2019",
+    arxiv="1904.10620",
+    needs=("domains",),
+    teacher=False,
+    space={"threshold": (0.3, 0.99)},
+)
+def bidirectional(
+    problem: Problem,
+    *,
+    domains: Tensor,
+    rounds: int = 2,
+    threshold: float = 0.9,
+    weight: float = 0.001,
+    translated: bool = False,
+    inner: int = 64,
+) -> nn.Module:
+    """Alternate alignment and confident self-training; choose it where one adversarial round is not enough.
+
+    Each round aligns answers as ``adversarial_output`` does with ``weight``, then learns the source's labels and the
+    target's pseudo-labels of confidence ``threshold`` at least, by the model that the alignment gave. translated: the
+    paper's other direction, a translator of source features that goes on to learn at the beginning of every round but
+    the first, by ``Translation`` with the student of the round before; without it features stay. ``domains``: of every
+    node, 0 the source, above it targets, which count as one. Needs no teacher. Costs two trainings a round, with a
+    translator three.
+    """
+    if rounds < 1:
+        raise ValueError(f"'rounds' must be at least 1, got {rounds}")
+    student, data, width = problem.student, with_domains(problem, domains), problem.features
+    judge = problem.made(lambda: discriminator(problem.classes, inner))
+    if translated:
+        players = problem.made(lambda: Translator(width, inner)), problem.made(lambda: discriminator(width, inner))
+    losses = problem.supervised(where=SOURCE) + PseudoLabel(threshold, where=TARGET)
+    seen = data
+    for number in range(1, rounds + 1):
+        if translated and number > 1:
+            seen = translate(problem, players, teacher_of(problem, student, data), data, name=f"translator-{number}")
+        labels, call = problem.supervised(where=SOURCE), problem.call_of(student)
+        problem.train(Adversarial(student, judge, labels, weight=weight, call=call), f"aligned-{number}", seen)
+        learning = problem.distiller(student, teacher_of(problem, student, seen), losses)
+        problem.train(learning, f"self-trained-{number}", seen)
+    return student

@@ -1,0 +1,68 @@
+"""Teachers of several source domains, weighted by how alike their domains are to the target (Ruder et al.)."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.ensemble import Ensemble
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses.response.soft_ce import SoftCE
+from graphkd.schemes.teachers._combine import soft_target
+
+
+def domain_similarity(sources: Tensor, target: Tensor) -> Tensor:
+    """Weights of source domains for a target domain: distributions (K, V), (V,) -> (K,), their sum is 1.
+
+    1 - JSD(source || target), JSD in bits, over its sum; after Ruder et al., 2017, arXiv:1702.02052, who compare term
+    distributions; here those of items or features. How they map divergence to similarity is our choice. They train on
+    ``soft_cross_entropy`` at T = 5 with the ``soft_target`` of these weights.
+    """
+    if sources.dim() != 2 or sources.shape[1:] != target.shape:
+        raise ValueError(
+            f"'sources' must have shape (K, V) and 'target' (V,), got {tuple(sources.shape)} and {tuple(target.shape)}"
+        )
+    middle = (sources + target) / 2
+    one, other = (torch.xlogy(p, p) - torch.xlogy(p, middle) for p in (sources, target.expand_as(sources)))
+    similarity = 1 - (one + other).sum(dim=1) / (2 * math.log(2))
+    return similarity / similarity.sum()
+
+
+@method(
+    "domain_weights",
+    family="domains",
+    paper="Ruder et al., 2017",
+    arxiv="1702.02052",
+    needs=("teachers", "sources"),
+)
+def domain_weights(problem: Problem, *, sources: Tensor, temperature: float = 5.0) -> nn.Module:
+    """Learn from teachers of several source domains, no labels; choose it where the target domain has no labels.
+
+    ``sources``, (N,): the place, from 0 on, of the teacher whose source domain a node belongs to, in the list of
+    teachers; -1 for nodes of the target. Each teacher was trained on its domain. The student learns, on all nodes, the
+    mean of their answers softened by ``temperature``, weighted by how alike the features of their domain are to the
+    target's: ``domain_similarity`` of the sums of ``x`` over nodes, as shares; entries below 0 count as 0, since ``x``
+    is meant to hold counts of terms or items. Costs a pass over the data, and steps of plain distillation.
+    """
+    combine = partial(soft_target, temperature=temperature)
+    several = Ensemble(problem.teachers, combine, weights=_weights(problem, sources))
+    return problem.train(problem.distiller(problem.student, several, SoftCE(temperature)))
+
+
+def _weights(problem: Problem, sources: Tensor) -> Tensor:
+    """Of each teacher, (K,)."""
+    count, terms = len(problem.teachers), problem.values_of("x").clamp_min(0)
+    wanted = list(range(-1, count))
+    if sources.shape != (problem.nodes,) or sources.is_floating_point() or sources.unique().tolist() != wanted:
+        raise ValueError(
+            f"'sources' must be integers of shape ({problem.nodes},), all of {wanted} among them: -1 for the target, "
+            f"else the place of a teacher; got {sources.dtype} {tuple(sources.shape)} with {sources.unique().tolist()}"
+        )
+    sources = sources.to(terms.device)
+    counts = torch.stack([terms[sources == place].sum(dim=0) for place in (*range(count), -1)])
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp_min(torch.finfo(counts.dtype).tiny)
+    return domain_similarity(shares[:-1], shares[-1])

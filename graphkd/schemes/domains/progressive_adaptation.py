@@ -1,0 +1,92 @@
+"""A teacher that is carried to the target while it teaches.
+
+Nguyen-Meidine et al., "Unsupervised Multi-Target Domain Adaptation Through Knowledge Distillation", WACV 2021.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from graphkd.core.distiller import Distiller, Step
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch
+from graphkd.schemes.domains._domains import SOURCE, discriminator, with_domains
+from graphkd.schemes.domains.adversarial import Adversarial
+
+
+class Progressive(nn.Module):
+    """Adaptation of the teacher first, distillation later. Nguyen-Meidine et al., WACV 2021.
+
+    (1 - b) times ``adapting``'s loss plus b times ``distilling``'s, b = start (end / start)^(e / (E - 1)): exponential
+    over the epochs. ``adapting`` is any trainable whose ``forward(batch)`` gives a ``Step``; the student of
+    ``distilling`` is what ``fit`` measures. The teacher of ``distilling`` may be ``Frozen(adapting.student)``, which
+    shows the weights of the moment in eval mode. Which loss gets which share is our reading.
+    """
+
+    def __init__(self, adapting: nn.Module, distilling: Distiller, *, start: float = 0.1, end: float = 0.9) -> None:
+        super().__init__()
+        for name, value in (("start", start), ("end", end)):
+            if not 0 < value <= 1:
+                raise ValueError(f"{name!r} must be above 0 and 1 at most, got {value}")
+        self.adapting, self.distilling, self.start, self.end = adapting, distilling, start, end
+        self.student = distilling.student
+        self.share = start
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Called by ``fit`` before every epoch."""
+        self.share = self.start * (self.end / self.start) ** (epoch / max(epochs - 1, 1))
+        self.distilling.set_epoch(epoch, epochs)
+
+    def forward(self, batch: Batch) -> Step:
+        """The weighted sum."""
+        self.adapting.train(self.training)  # as a teacher it was put into eval mode by the batch before
+        first, second = self.adapting(batch), self.distilling(batch)
+        terms = {f"adapting.{name}": term for name, term in first.terms.items()}
+        terms |= {f"distilling.{name}": term for name, term in second.terms.items()}
+        return Step((1 - self.share) * first.loss + self.share * second.loss, terms)
+
+    def close(self) -> None:
+        """Remove all taps."""
+        for part in (self.adapting, self.distilling):
+            close: Any = getattr(part, "close", None)
+            if close is not None:
+                close()
+
+
+@method(
+    "progressive_adaptation",
+    family="domains",
+    paper="Nguyen-Meidine et al., WACV 2021",
+    needs=("domains",),
+    cannot={"ensemble": "a copy of its teacher adapts while it teaches"},
+    space={"start": (0.01, 0.5), "end": (0.5, 1.0)},
+)
+def progressive_adaptation(
+    problem: Problem,
+    *,
+    domains: Tensor,
+    weight: float = 0.001,
+    temperature: float = 4.0,
+    start: float = 0.1,
+    end: float = 0.9,
+    inner: int = 64,
+) -> nn.Module:
+    """Adapt a copy of the teacher while it teaches; choose it where the teacher has to be carried to the target too.
+
+    The copy adapts as in ``adversarial_output``, with ``weight`` of its adversary; the student learns the source's
+    labels and the copy's answers of the moment on all rows. The share of the student's part grows from ``start`` to
+    ``end``, see ``Progressive``. ``domains``: of every node, 0 the source, above it targets, which count as one; the
+    paper takes its targets in turn. Costs a training of the teacher beside the student's.
+    """
+    teacher = problem.teacher_to_train()
+    call, labels = problem.call_of(teacher), problem.supervised(where=SOURCE)
+    judge = problem.made(lambda: discriminator(problem.classes, inner))
+    adapting = Adversarial(teacher, judge, labels, weight=weight, call=call)
+    losses = problem.supervised(where=SOURCE) + problem.soft(temperature)
+    distilling = problem.distiller(problem.student, Frozen(teacher, call=call), losses)
+    both = Progressive(adapting, distilling, start=start, end=end)
+    return problem.train(both, data=with_domains(problem, domains))

@@ -1,0 +1,28 @@
+"""Clients that learn alone: what federated methods are to be compared with."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.schemes.federated._rounds import federated
+from graphkd.schemes.federated.rule import Rule
+
+
+@method(
+    "alone",
+    family="federated",
+    needs=("clients",),
+    published={"lr": 0.01, "weight_decay": 0.0},
+    student=False,
+    teacher=False,
+)
+def alone(problem: Problem, *, rounds: int = 5, local_epochs: int = 40) -> nn.Module:
+    """Train every client's model on its own data alone; choose it as what a federated method must be better than.
+
+    In ``rounds`` times ``local_epochs`` epochs, with a new optimiser in each round, as clients of the other methods
+    learn. Gives the clients' models as one, whose answer is the logarithm of their mean probabilities; its ``models``
+    are theirs. Nothing is sent.
+    """
+    return federated(problem, Rule("answers"), rounds=rounds, local_epochs=local_epochs)

@@ -1,0 +1,62 @@
+"""A client: its model, what it alone sees, and how both are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.batches import batches, first_batch, own_rows
+from graphkd.core.rng import seeded
+from graphkd.core.task import Task
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Call
+from graphkd.schemes.federated._messages import answer
+from graphkd.tasks import NodeClassification
+
+
+@dataclass
+class Client:
+    """A model and the data that it alone sees, one graph or a loader, which ``task`` has prepared.
+
+    call: ``call(model, batch)`` in place of the by-name call of the model.
+    """
+
+    model: nn.Module
+    data: Any
+    task: Task = field(default_factory=NodeClassification)
+    call: Call | None = None
+
+    def rows(self, of: Callable[[Any], Tensor]) -> Tensor:
+        """Compute something batch by batch, batch -> (n, ...); put the rows that batches answer for together."""
+        with seeded(0):  # a loader draws: who asks does not change what comes after
+            return torch.cat([of(batch)[: own_rows(batch)] for batch in batches(self.data)])
+
+    @cached_property
+    def size(self) -> int:
+        """How many labelled rows it learns from."""
+        return self.labels.numel()
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """Labels of the labelled rows, (n,)."""
+
+        def labelled(batch: Any) -> Tensor:
+            own = own_rows(batch)
+            return self.task.targets(batch)[:own][batch[self.task.labelled][:own]]
+
+        return self.rows(labelled)
+
+    @cached_property
+    def classes(self) -> int:
+        """Width of the model's answers."""
+        with seeded(0):
+            return answer(self.model, first_batch(self.data), self.call).size(-1)
+
+    def frozen(self, model: nn.Module) -> Frozen:
+        """A model of the client's architecture as its teacher."""
+        return Frozen(model, call=self.call)

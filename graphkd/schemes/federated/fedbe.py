@@ -1,0 +1,100 @@
+"""FedBE: a Bayesian ensemble of models around those of clients, distilled into their average.
+
+Chen and Chao, "FedBE: Making Bayesian Model Ensemble Applicable to Federated Learning", ICLR 2021, arXiv:2009.01974.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses.response.kd import KL
+from graphkd.schemes.federated._average import State, check_states
+from graphkd.schemes.federated._rounds import federated
+from graphkd.schemes.federated.rule import Rule
+from graphkd.schemes.teachers._combine import soft_target
+
+
+def rule(samples: int = 10) -> Rule:
+    """FedBE's rule, see ``fedbe``."""
+    return Rule(
+        fuse=lambda received: soft_target(received.answers),
+        server=KL(reduction="elementmean"),
+        further=partial(_drawn, samples=samples),
+    )
+
+
+@method(
+    "fedbe",
+    family="federated",
+    paper="Chen and Chao, ICLR 2021",
+    arxiv="2009.01974",
+    needs=("clients", "public"),
+    published={"lr": 0.01, "weight_decay": 0.0},
+    student=False,
+    teacher=False,
+)
+def fedbe(
+    problem: Problem,
+    *,
+    public: Any,
+    rounds: int = 5,
+    local_epochs: int = 40,
+    distil_epochs: int = 200,
+    samples: int = 10,
+) -> nn.Module:
+    """Distil clients, their average, and models drawn around them into the average.
+
+    Choose it over FedDF for one architecture and few clients: more teachers, a steadier target. ``samples``: how many
+    models are drawn, see ``sample_state``. A round costs ``local_epochs`` a client, ``distil_epochs`` on ``public``,
+    and an answer of each model. Gives the global model. The student's weights are not averaged over its steps (SWA), as
+    the authors' are.
+    """
+    return federated(
+        problem, rule(samples), rounds=rounds, local_epochs=local_epochs, distil_epochs=distil_epochs, public=public
+    )
+
+
+def _drawn(base: State, states: Sequence[State], generator: torch.Generator, *, samples: int) -> list[State]:
+    def draw() -> dict[str, Tensor]:
+        return {name: torch.randn(tensor.shape, generator=generator).to(tensor) for name, tensor in base.items()}
+
+    return [sample_state(base, states, draw()) for _ in range(samples)]
+
+
+def sample_state(
+    base: State,
+    states: Sequence[State],
+    noise: State,
+    *,
+    variance_scale: float = 0.1,
+    step: float = 1.0,
+    least_variance: float = 1e-5,
+) -> dict[str, Tensor]:
+    """Draw a global model around what clients sent. Chen and Chao, ICLR 2021, arXiv:2009.01974 (FedBE).
+
+    With u_k = (w_k - base) / |w_k - base| of every parameter tensor, m and v the mean and the variance of the u_k:
+    base + step mean_k |w_k - base| (m + variance_scale sqrt(max(v, least_variance)) noise), the authors' code; the
+    paper has a plain diagonal Gaussian of the w_k. ``noise``: standard normal, of the shapes of ``base``. A tensor that
+    no client changed stays; integers are the base's.
+    """
+
+    def drawn(name: str, first: Tensor) -> Tensor:
+        if not first.is_floating_point():
+            return first.clone()
+        updates = torch.stack([state[name] - first for state in states])
+        norms = torch.linalg.vector_norm(updates.flatten(1), dim=1)
+        rows = (-1, *[1] * first.dim())
+        directions = updates / norms.clamp_min(torch.finfo(norms.dtype).tiny).reshape(rows)
+        mean = directions.mean(dim=0)
+        variance = (directions.square().mean(dim=0) - mean.square()).clamp_min(least_variance)
+        return first + step * norms.mean() * (mean + variance_scale * variance.sqrt() * noise[name])
+
+    check_states(states)
+    return {name: drawn(name, first) for name, first in base.items()}

@@ -1,0 +1,75 @@
+"""FedMD: clients digest the consensus of all about public rows.
+
+Li and Wang, "FedMD: Heterogenous Federated Learning via Model Distillation", 2019, arXiv:1910.03581.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_same_shape, choose
+from graphkd.schemes.federated._rounds import federated
+from graphkd.schemes.federated.rule import Rule
+from graphkd.schemes.teachers._combine import Average, soft_target
+
+
+def rule(average: Average = "logits") -> Rule:
+    """FedMD's rule, see ``fedmd``."""
+    choose("average", average, get_args(Average))
+    return Rule("answers", fuse=lambda received: soft_target(received.answers, average=average), client=LogitMAE())
+
+
+@method("fedmd-probabilities", preset={"average": "probabilities"})
+@method(
+    "fedmd",
+    family="federated",
+    paper="Li and Wang, 2019",
+    arxiv="1910.03581",
+    needs=("clients", "public"),
+    published={"lr": 0.01, "weight_decay": 0.0},
+    student=False,
+    teacher=False,
+)
+def fedmd(
+    problem: Problem,
+    *,
+    public: Any,
+    rounds: int = 5,
+    local_epochs: int = 40,
+    distil_epochs: int = 200,
+    average: Average = "logits",
+) -> nn.Module:
+    """Train every client on its own data, and on the mean of all clients' logits on public rows.
+
+    Choose it where weights must not leave the clients or cannot be averaged. ``average``: of "logits", or of
+    "probabilities" (their logarithm; not the paper's), see ``feddf``. A round costs ``local_epochs`` and
+    ``distil_epochs`` on ``public`` a client. Gives the clients' models as one, whose answer is the logarithm of their
+    mean probabilities; its ``models`` are theirs. The paper's clients first learn labelled public rows, which makes
+    their logits alike, and revisit their own data at the very end; here they end with the digest.
+    """
+    return federated(
+        problem, rule(average), rounds=rounds, local_epochs=local_epochs, distil_epochs=distil_epochs, public=public
+    )
+
+
+def logit_mae(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean absolute difference of logits, over all entries: (N, C), (N, C) -> scalar; see ``LogitMAE``."""
+    check_same_shape(student, teacher)
+    return (student - teacher).abs().sum() / max(student.numel(), 1)
+
+
+class LogitMAE(Loss):
+    """Digest a consensus of logits, (1/NC) sum |s - t|. Li and Wang, 2019, arXiv:1910.03581 (FedMD).
+
+    student, teacher: (N, C). As the authors' Keras code has it; the teacher is the plain mean of all clients' logits,
+    the student's own among them.
+    """
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        return logit_mae(student, teacher)

@@ -1,0 +1,138 @@
+"""FedSSD and FedCAD: clients keep to the global model as far as it is right.
+
+He et al., "Learning Critically: Selective Self-Distillation in Federated Learning on Non-IID Data", IEEE Transactions
+on Big Data 2022; He et al., "Class-Wise Adaptive Self Distillation for Heterogeneous Federated Learning", 2022.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.view import Batch
+from graphkd.losses._checks import check_labels, check_same_shape
+from graphkd.schemes.federated._messages import answer
+from graphkd.schemes.federated._rounds import federated, labelled_rows
+from graphkd.schemes.federated.client import Client
+from graphkd.schemes.federated.rule import Rule
+
+
+def rule(weight: float = 1.0, *, by_row: bool = True) -> Rule:
+    """FedSSD's rule, see ``fedssd``; every row of the public ones must be labelled."""
+
+    def local(client: Client, known: nn.Module, public: Batch | None) -> Loss:
+        if public is None:
+            raise ValueError("this rule needs labelled public rows: give 'public', got None")
+        confusion = confusion_shares(answer(known, public, client.call), client.task.targets(public))
+        selective = SelectiveKD(confusion, by_row=by_row, where=client.task.labelled)
+        return client.task.supervised() + weight * selective
+
+    return Rule(local=local)
+
+
+@method("fedcad", preset={"by_row": False})
+@method(
+    "fedssd",
+    family="federated",
+    paper="He et al., IEEE Trans. Big Data 2022",
+    needs=("clients", "public"),
+    published={"lr": 0.01, "weight_decay": 0.0},
+    student=False,
+    teacher=False,
+)
+def fedssd(
+    problem: Problem,
+    *,
+    public: Any,
+    rounds: int = 5,
+    local_epochs: int = 40,
+    weight: float = 1.0,
+    by_row: bool = True,
+) -> nn.Module:
+    """Train clients by CE + weight SelectiveKD from the global model, and average their weights.
+
+    Choose it over FedNTD where the server has labelled public rows to tell which classes the global model knows: their
+    confusions say how far each of its logits is kept to, see ``SelectiveKD``. All rows of ``public`` are taken for
+    labelled. ``by_row=False`` trusts all rows of a class alike (FedCAD). Costs a forward pass of the global model a
+    local step more than FedAvg. Gives the global model.
+    """
+    return federated(
+        problem,
+        rule(weight, by_row=by_row),
+        rounds=rounds,
+        local_epochs=local_epochs,
+        public=labelled_rows(problem, public),
+    )
+
+
+class SelectiveKD(Loss):
+    """Match the global model's logits as far as it is to be trusted. He et al., IEEE Trans. Big Data 2022 (FedSSD).
+
+    mean_i |w_i (s_i - t_i)|^2, w of ``class_credibility``; student, teacher: (N, C), y: (N,). ``confusion``: (C, C),
+    the share of class j that the model takes for c on held-out rows. ``by_row=False`` trusts all rows of a class alike,
+    our reading of FedCAD. Add CE. Both are restatements: the published weights are not known to us.
+    """
+
+    rows: ClassVar[tuple[str, ...]] = ("y",)
+    confusion: Tensor
+
+    def __init__(
+        self,
+        confusion: Tensor,
+        *,
+        by_row: bool = True,
+        highest: float = 1.0,
+        threshold: float = 0.1,
+        on: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(on=on, where=where)
+        self.register_buffer("confusion", confusion)
+        self.by_row, self.highest, self.threshold = by_row, highest, threshold
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
+        """See the class."""
+        check_same_shape(student, teacher)
+        check_labels(y, student.size(0), student.size(-1))
+        known, confusion = y if self.by_row else None, self.confusion.to(teacher.dtype)
+        weights = class_credibility(teacher, known, confusion, highest=self.highest, threshold=self.threshold)
+        return selective_distillation(student, teacher, weights)
+
+
+def confusion_shares(logits: Tensor, y: Tensor) -> Tensor:
+    """Count the share of class j that a model takes for c: (N, C), (N,) -> (C, C) of rows j; 0 where none is."""
+    check_labels(y, logits.size(0), logits.size(-1))
+    one_hot, taken = (F.one_hot(labels, logits.size(-1)).to(logits.dtype) for labels in (y, logits.argmax(dim=-1)))
+    return one_hot.t() @ taken / one_hot.sum(dim=0).clamp_min(1)[:, None]
+
+
+def class_credibility(
+    teacher: Tensor, y: Tensor | None, confusion: Tensor, *, highest: float = 1.0, threshold: float = 0.1
+) -> Tensor:
+    """Weigh a global model's logit of each class on each row: (N, C), (N,), (C, C) -> (N, C), see below.
+
+    highest max(0, a_c softmax(t_i)_y - threshold), a_c = A_cc (1 - max_{j != c} A_jc); A_jc is the share of class j
+    that the model takes for c, on held-out rows. A restatement of FedSSD (He et al., IEEE Trans. Big Data 2022).
+    ``y=None`` trusts all rows alike, the second factor is 1: our reading of FedCAD, whose weights are unknown to us.
+    """
+    if confusion.shape != (teacher.size(-1),) * 2:
+        raise ValueError(f"'confusion' must be {(teacher.size(-1),) * 2}, got {tuple(confusion.shape)}")
+    hits = confusion.diagonal()
+    mistaken = (confusion - hits.diag()).amax(dim=0)
+    sure = teacher.new_ones(teacher.size(0), 1)
+    if y is not None:
+        check_labels(y, teacher.size(0), teacher.size(-1))
+        sure = teacher.softmax(dim=-1).gather(1, y[:, None])
+    return highest * (hits * (1 - mistaken) * sure - threshold).clamp_min(0)
+
+
+def selective_distillation(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
+    """Compute mean_i |w_i (s_i - t_i)|^2, w of ``class_credibility``: (N, C) each -> scalar. FedSSD adds CE."""
+    check_same_shape(student, teacher)
+    check_same_shape(student, weights)
+    return (weights * (student - teacher)).square().sum() / max(student.size(0), 1)

@@ -1,0 +1,78 @@
+"""Peers that learn each other's distribution of hidden features through discriminators (AFD)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.schemes.online._train import one_width, peers_of, train_peers
+from graphkd.schemes.online.dml import each_other
+from graphkd.schemes.online.peers import PeerTargets
+
+
+def fooling_squares(own: Tensor) -> Tensor:
+    """Measure how far a network's features are from fooling its discriminator, mean (1 - d)^2: (N,) -> scalar."""
+    return (1 - own).square().sum() / max(own.numel(), 1)
+
+
+def discrimination_squares(own: Tensor, others: Tensor) -> Tensor:
+    """Measure a discriminator by its scores of its network's and another's features: (N,), (N,) -> scalar.
+
+    mean (1 - d(other))^2 + mean d(own)^2, the least-squares form of Mao et al., ICCV 2017, arXiv:1611.04076.
+    """
+    return fooling_squares(others) + own.square().sum() / max(own.numel(), 1)
+
+
+class Adversaries(nn.Module):
+    """Pair peers with discriminators of their features: a rule for ``Peers``, which needs ``hidden``.
+
+    D_k tells the features of peer k + 1 (cyclic: 1) from those of peer k (0), peer k fools it; plus the targets of
+    ``each_other``. Peers see the discriminators constant, discriminators the features.
+    """
+
+    def __init__(self, peers: int, width: int, *, weight: float = 1.0) -> None:
+        super().__init__()
+        self.discriminators = nn.ModuleList(nn.Linear(width, 1) for _ in range(peers))
+        self.weight = weight
+
+    def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
+        """(M, N, C), M of (N, d)."""
+        fooling: Any = 0.0
+        discrimination: Any = 0.0
+        for k, discriminator in enumerate(self.discriminators):
+            constant = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
+            fooling = fooling + fooling_squares(functional_call(discriminator, constant, (hidden[k],)))
+            own, other = (discriminator(hidden[peer % len(hidden)].detach()) for peer in (k, k + 1))
+            discrimination = discrimination + discrimination_squares(own, other)
+        terms = {"fooling": self.weight * fooling, "discrimination": discrimination}
+        return PeerTargets(each_other(logits).targets, terms=terms)
+
+
+@method("afd", family="online", paper="Chung et al., ICML 2020", arxiv="2002.01775", needs=("hidden",), teacher=False)
+def afd(
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 3.0,
+    weight: float = 1.0,
+    peers: Sequence[nn.Module] | None = None,
+) -> nn.Module:
+    """Train peers that learn each other's answers, and to fool discriminators of their hidden features.
+
+    Choose it where hidden features are to be alike as a distribution and rows should keep theirs; hidden layers must be
+    of one width. Where the paper ("Feature-map-level Online Adversarial Knowledge Distillation") takes steps in turn
+    with optimisers of their own, both parts are here one loss, see ``Adversaries``. The student is kept, its peers are
+    not.
+
+    count: M, the student among them. weight: of the fooling. peers: models to learn beside the student in place of
+    fresh ones of its kind, called and tapped in its way. Costs M trainings.
+    """
+    models = peers_of(problem, peers, count)
+    width = one_width(problem, models)
+    rule = problem.made(lambda: Adversaries(len(models), width, weight=weight))
+    return train_peers(problem, models, rule, soft=problem.soft(temperature))

@@ -1,0 +1,64 @@
+"""Peers that learn each other's hidden features, weighted by attention (AFIKD)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.schemes.online._train import one_width, peers_of, train_peers
+from graphkd.schemes.online.dml import each_other
+from graphkd.schemes.online.peers import PeerTargets
+
+
+class AttendedFeatures(nn.Module):
+    """Draw every peer's features to the others', weighted by attention: a rule for ``Peers``, which needs ``hidden``.
+
+    a_ij = softmax over j != i of (W_q h_i) . (W_k h_j) / sqrt(inner); mean_i |h_i - sum_j a_ij h_j|^2 / d, the others'
+    features constant, plus the targets of ``each_other``.
+    """
+
+    def __init__(self, width: int, inner: int | None = None, *, weight: float = 1.0) -> None:
+        super().__init__()
+        self.inner, self.weight = max(width // 8, 1) if inner is None else inner, weight
+        self.query, self.key = (nn.Linear(width, self.inner, bias=False) for _ in range(2))
+
+    def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
+        """(M, N, C), M of (N, d)."""
+        own = torch.stack(list(hidden))
+        fixed = own.detach()
+        scores = torch.einsum("ind,jnd->nij", self.query(fixed), self.key(fixed)) / self.inner**0.5
+        itself = torch.eye(own.size(0), dtype=torch.bool, device=own.device)
+        attention = scores.masked_fill(itself, -torch.inf).softmax(dim=-1)
+        attended = torch.einsum("nij,jnd->ind", attention, fixed)
+        return PeerTargets(each_other(logits).targets, terms={"features": self.weight * F.mse_loss(own, attended)})
+
+
+@method("afikd", family="online", paper="Su et al., ICDM 2021", needs=("hidden",), teacher=False)
+def afikd(
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 3.0,
+    weight: float = 1.0,
+    inner: int | None = None,
+    peers: Sequence[nn.Module] | None = None,
+) -> nn.Module:
+    """Train peers that learn each other's answers and hidden features, these weighted by attention.
+
+    Choose it for peers of one width whose hidden layers will be used, for retrieval say. We know no formula or code of
+    the paper ("Attention-based Feature Interaction for Efficient Online Knowledge Distillation"): this is what the
+    survey says of it, see ``AttendedFeatures``. The student is kept, its peers are not.
+
+    count: M, the student among them. weight: of the features. inner: width of queries and keys, an eighth of the hidden
+    layer's by default. peers: models to learn beside the student in place of fresh ones of its kind, called and tapped
+    in its way. Costs M trainings.
+    """
+    models = peers_of(problem, peers, count)
+    width = one_width(problem, models)
+    rule = problem.made(lambda: AttendedFeatures(width, inner, weight=weight))
+    return train_peers(problem, models, rule, soft=problem.soft(temperature))

@@ -1,0 +1,58 @@
+"""Peers whose features are fused into one classifier, which teaches them and is taught by them (FFL)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.schemes.online._train import peers_of, train_peers
+from graphkd.schemes.online.peers import Auxiliary, PeerTargets
+
+
+def mutual_fusion(logits: Tensor, fused: Tensor) -> PeerTargets:
+    """Make FFL's targets: (M, N, C), (N, C); the fused classifier's is the peers' mean, and that is all peers'."""
+    return PeerTargets([(1.0, fused.detach())], auxiliary={"fused": Auxiliary(fused, logits.detach().mean(dim=0))})
+
+
+class Fusion(nn.Module):
+    """Fuse the peers' features into one classifier, with targets both ways: a rule for ``Peers``, with ``hidden``."""
+
+    def __init__(self, widths: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.fuse = nn.Linear(sum(widths), max(widths))
+        self.classify = nn.Linear(max(widths), classes)
+
+    def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
+        """(M, N, C), M of (N, d_k)."""
+        return mutual_fusion(logits, self.classify(self.fuse(torch.cat(list(hidden), dim=1)).relu()))
+
+
+@method("ffl", family="online", paper="Kim et al., ICPR 2020", arxiv="1904.09058", needs=("hidden",), teacher=False)
+def ffl(
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 3.0,
+    weight: float = 1.0,
+    warm_up: int = 80,
+    peers: Sequence[nn.Module] | None = None,
+) -> nn.Module:
+    """Train peers and a classifier on all their features, which learn from each other.
+
+    L = sum_k CE(z_k) + CE(z_f) + w [T^2 KL(mean_k z_k -> z_f) + sum_k T^2 KL(z_f -> z_k)], every target constant, w
+    rising to ``weight`` over ``warm_up`` epochs; z_f from all peers' features, by two linear layers where the paper has
+    a depthwise and a pointwise convolution. Choose it for peers whose features complement each other, of different
+    architectures say. The student is kept; its peers are not, nor is the fused classifier, the best and the dearest of
+    them (for that fit ``Peers`` with the rule ``Fusion``).
+
+    count: M, the student among them. peers: models to learn beside the student in place of fresh ones of its kind,
+    called and tapped in its way. Costs M trainings.
+    """
+    models = peers_of(problem, peers, count)
+    widths, classes = [problem.width_of(model) for model in models], problem.classes
+    rule = problem.made(lambda: Fusion(widths, classes))
+    return train_peers(problem, models, rule, soft=problem.soft(temperature), weight=weight, warm_up=warm_up)

@@ -1,0 +1,128 @@
+"""Peers that agree on who a node is, against memories of all nodes (MCL-OKD)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_positive, row_ids
+from graphkd.losses.information.crd import EPS, crd, crd_log_normaliser, first_memory, remember
+from graphkd.schemes.online._train import leader_last, peers_of, train_peers
+from graphkd.schemes.online.peers import PeerTargets
+
+
+class PeerContrast(nn.Module):
+    """Contrast every peer's rows with each other's memory of all nodes: a rule for ``Peers``, which needs ``hidden``.
+
+    u_k = P_k(h_k), a linear map to unit vectors; the sum over ordered pairs (i, j) of ``crd`` with anchors of j and the
+    memory of i, Z anew for every batch, times ``weight``. Only the last peer has soft targets: the mean of all logits.
+    While training, the memories' rows become M_i <- (m M_i + (1 - m) u_i) / |.|. ``n_id``, ``negatives``, ``eps``: as
+    in ``CRD``. O(M (M - 1) N K p) a step.
+    """
+
+    memories: Tensor
+
+    def __init__(
+        self,
+        num_nodes: int,
+        widths: Sequence[int],
+        projection: int = 128,
+        *,
+        negatives: int = 16384,
+        temperature: float = 0.1,
+        momentum: float = 0.5,
+        eps: float = EPS,
+        weight: float = 0.025,
+    ) -> None:
+        super().__init__()
+        if num_nodes < 2:
+            raise ValueError(f"'num_nodes' must be 2 at least, for negatives, got {num_nodes}")
+        self.heads = nn.ModuleList(nn.Linear(width, projection) for width in widths)
+        self.register_buffer("memories", torch.stack([first_memory(num_nodes, projection) for _ in widths]))
+        self.samples = int(check_positive("negatives", negatives))
+        self.temperature, self.momentum = check_positive("temperature", temperature), momentum
+        self.eps, self.weight = eps, weight
+
+    def forward(
+        self, logits: Tensor, hidden: Sequence[Tensor], *, n_id: Tensor | None = None, negatives: Tensor | None = None
+    ) -> PeerTargets:
+        """(M, N, C), M of (N, d_k), (N,), (N, K)."""
+        own = logits.detach()
+        targets = torch.cat([own[:-1], own.mean(dim=0, keepdim=True)])
+        contrast = self.weight * self.contrast(hidden, n_id, negatives)
+        return PeerTargets([(1.0, targets)], terms={"contrast": contrast})
+
+    def contrast(self, hidden: Sequence[Tensor], n_id: Tensor | None = None, negatives: Tensor | None = None) -> Tensor:
+        """Sum over ordered pairs; scalar."""
+        held, device = self.memories.size(1), hidden[0].device
+        ids = row_ids(n_id, hidden[0].size(0), held, device)
+        if negatives is None:
+            drawn = torch.randint(held - 1, (ids.size(0), self.samples), device=device)
+            negatives = drawn + (drawn >= ids[:, None])
+        index = torch.cat([ids[:, None], negatives], dim=1)
+        rows = [
+            F.normalize(head(h).to(accumulation_dtype(h)), dim=1) for head, h in zip(self.heads, hidden, strict=True)
+        ]
+        total: Any = 0.0
+        for i, memory in enumerate(self.memories):
+            for j, anchor in enumerate(rows):
+                if i != j:
+                    log_z = crd_log_normaliser(anchor, memory, index, self.temperature)
+                    total = total + crd(anchor, memory, index, log_z, self.temperature, eps=self.eps)
+        if self.training:
+            for memory, anchor in zip(self.memories, rows, strict=True):
+                remember(memory, ids, anchor, self.momentum)
+        return total
+
+
+@method(
+    "mcl_okd",
+    family="online",
+    paper="Yang et al., ICASSP 2022",
+    arxiv="2006.04093",
+    needs=("hidden",),
+    teacher=False,
+    space={"momentum": (0.05, 0.99)},
+)
+def mcl_okd(
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 3.0,
+    weight: float = 0.025,
+    contrast_temperature: float = 0.1,
+    projection: int = 128,
+    negatives: int = 1024,
+    momentum: float = 0.5,
+    peers: Sequence[nn.Module] | None = None,
+) -> nn.Module:
+    """Train peers that contrast each other's rows with memories of all nodes; choose it for embeddings to search in.
+
+    "Multi-view Contrastive Learning for Online Knowledge Distillation", see ``PeerContrast``. The student leads: it
+    alone learns the mean of all logits, and is kept.
+
+    count: M, the student among them, 3 at least. weight: of the contrast. negatives: drawn for each row at every step
+    (the paper's 16,384 where there are many nodes). peers: models to learn beside the student in place of fresh ones of
+    its kind, called and tapped in its way. Costs M trainings, and M memories of all nodes, (N, ``projection``).
+    """
+    models = leader_last(peers_of(problem, peers, count))
+    widths = [problem.width_of(model) for model in models]
+    rule = problem.made(
+        lambda: PeerContrast(
+            problem.nodes,
+            widths,
+            projection,
+            negatives=negatives,
+            temperature=contrast_temperature,
+            momentum=momentum,
+            weight=weight,
+        )
+    )
+    return train_peers(problem, models, rule, soft=problem.soft(temperature))

@@ -1,0 +1,65 @@
+"""Diverse peers by attention, and a leader that learns from their mean (OKDDip)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.schemes.online._train import leader_last, one_width, peers_of, train_peers
+from graphkd.schemes.online.peers import PeerTargets
+
+
+class PeerAttention(nn.Module):
+    """Weigh all peers for each by attention, and take their mean for a leader: a rule for ``Peers``, with ``hidden``.
+
+    a_ij = softmax_j((W_q h_i) . (W_k h_j)) row by row, over all peers, itself included, unscaled; the target of peer i
+    is sum_j a_ij z_j, that of the leader, the last model, (1 / M) sum_j z_j. As in the authors' code targets are not
+    constant: attention and peers learn from the KL through them, and the peers through the leader's too.
+    """
+
+    def __init__(self, width: int, inner: int | None = None) -> None:
+        super().__init__()
+        inner = max(width // 8, 1) if inner is None else inner
+        self.query, self.key = (nn.Linear(width, inner, bias=False) for _ in range(2))
+
+    def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
+        """(M + 1, N, C), M + 1 of (N, d), the leader last."""
+        targets = self.attend(logits[:-1], torch.stack(list(hidden[:-1])))
+        return PeerTargets([(1.0, torch.cat([targets, logits[:-1].mean(dim=0, keepdim=True)]))])
+
+    def attend(self, logits: Tensor, hidden: Tensor) -> Tensor:
+        """Make the peers' targets: (M, N, C), (M, N, d) -> (M, N, C)."""
+        scores = torch.einsum("ind,jnd->nij", self.query(hidden), self.key(hidden))
+        return torch.einsum("nij,jnc->inc", scores.softmax(dim=-1), logits)
+
+
+@method("okddip", family="online", paper="Chen et al., AAAI 2020", arxiv="1912.00350", needs=("hidden",), teacher=False)
+def okddip(
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 3.0,
+    weight: float = 1.0,
+    warm_up: int = 80,
+    inner: int | None = None,
+    peers: Sequence[nn.Module] | None = None,
+) -> nn.Module:
+    """Train peers that each weigh all answers by attention, and the student, their leader, on the mean of them.
+
+    L = sum_k CE_k + w T^2 [sum_{k < leader} KL(t_k -> z_k) + KL(mean z -> z_leader)], see ``PeerAttention``; w rises to
+    ``weight`` over ``warm_up`` epochs. Choose it where peers grow too alike under ``dml``. Hidden layers must be of one
+    width. Whether the paper weighs logits or probabilities we do not know; the code weighs logits, and adds 1e-7 to the
+    target (``GuardedKL``).
+
+    count: of all models, the student among them, 3 at least. inner: width of queries and keys, an eighth of the hidden
+    layer's by default. peers: models to learn beside the student in place of fresh ones of its kind, called and tapped
+    in its way. Costs ``count`` trainings.
+    """
+    models = leader_last(peers_of(problem, peers, count))
+    width = one_width(problem, models)
+    rule = problem.made(lambda: PeerAttention(width, inner))
+    return train_peers(problem, models, rule, soft=problem.soft(temperature), weight=weight, warm_up=warm_up)

@@ -1,0 +1,69 @@
+"""Branches that learn from a classifier on all their features, and from each other's moving averages (PCL)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.schemes.online._train import peers_of, train_peers
+from graphkd.schemes.online.peers import Auxiliary, PeerTargets, shared_trunk
+
+
+def collaboration(logits: Tensor, ensemble: Tensor, averaged: Tensor) -> PeerTargets:
+    """Make PCL's targets, the ensemble and the mean of the others' averages: (M, N, C), (N, C), (M, N, C)."""
+    others = logits.size(0) - 1
+    means = [(1 / others, averaged.detach().roll(step, dims=0)) for step in range(1, others + 1)]
+    return PeerTargets([(1.0, ensemble.detach()), *means], auxiliary={"ensemble": Auxiliary(ensemble)})
+
+
+class Collaboration(nn.Module):
+    """Classify by all peers' features, for targets beside moving averages: a rule for ``Peers``, with ``hidden``."""
+
+    def __init__(self, widths: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.classify = nn.Linear(sum(widths), classes)
+
+    def forward(self, logits: Tensor, hidden: Sequence[Tensor], averaged: Tensor) -> PeerTargets:
+        """(M, N, C), M of (N, d_k), (M, N, C)."""
+        return collaboration(logits, self.classify(torch.cat(list(hidden), dim=1).relu()), averaged)
+
+
+@method(
+    "pcl",
+    family="online",
+    paper="Wu and Gong, AAAI 2021",
+    arxiv="2006.04147",
+    needs=("hidden",),
+    teacher=False,
+    space={"decay": (0.5, 0.9999)},
+)
+def pcl(
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 3.0,
+    weight: float = 1.0,
+    warm_up: int = 80,
+    decay: float = 0.999,
+    peers: Sequence[nn.Module] | None = None,
+) -> nn.Module:
+    """Train branches on one trunk that learn from an ensemble of them and from each other's moving averages.
+
+    L = sum_k CE(z_k) + CE(z_e) + w T^2 [sum_k KL(z_e -> z_k) + sum_k mean_{j != k} KL(z~_j -> z_k)]; z_e a classifier
+    on all branches' features, z~_j the moving average of branch j (``decay``), w rising to ``weight`` over ``warm_up``
+    epochs. Choose it where few rows have labels: averages are steadier teachers than peers of the moment. The trunk is
+    the hidden layer, which all share. The student is kept, with that trunk; its branches are not.
+
+    count: M, the student among them. peers: branches beside the student in place of fresh ones, of its architecture up
+    to the hidden layer. Costs M trainings, with twice the forward passes.
+    """
+    models = peers_of(problem, peers, count)
+    shared_trunk(models, str(problem.path_of(problem.student)))
+    widths, classes = [problem.width_of(model) for model in models], problem.classes
+    rule = problem.made(lambda: Collaboration(widths, classes))
+    soft = problem.soft(temperature)
+    return train_peers(problem, models, rule, soft=soft, weight=weight, warm_up=warm_up, decay=decay)

@@ -1,0 +1,30 @@
+"""Adversarial training: a student that learns the labels of features that are changed against it.
+
+Madry, Makelov, Schmidt, Tsipras and Vladu, "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018,
+arXiv:1706.06083.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.schemes.robust._attack import RobustDistiller, attack_of
+
+
+@method("adversarial", family="robust", paper="Madry et al., ICLR 2018", arxiv="1706.06083", teacher=False)
+def adversarial(
+    problem: Problem, *, epsilon: float = 0.03137254901960784, steps: int = 3, step_share: float = 0.5
+) -> nn.Module:
+    """Train on labels of features that are changed against the student; choose it as what robust teachers learn by.
+
+    At every step ``x`` is changed within ``epsilon`` (the largest entry, 8/255 in ARD's paper for images) by ``steps``
+    of ``step_share`` of it, see ``RobustDistiller``. Runs to the last epoch: accuracy on unchanged validation nodes
+    says little about changed ones. Needs no teacher. Costs ``steps`` more passes forward and backward a step.
+    """
+    attack = attack_of(epsilon, steps, step_share)
+    call = problem.call_of(problem.student)
+    return problem.train(
+        RobustDistiller(problem.student, labels=problem.supervised(), call=call, **attack), choose=False
+    )

@@ -1,0 +1,50 @@
+"""Labels at a high temperature, then a student of these answers, at the same one (defensive distillation).
+
+Papernot, McDaniel, Wu, Jha and Swami, "Distillation as a Defense to Adversarial Perturbations against Deep Neural
+Networks", IEEE S&P 2016, arXiv:1511.04508.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from graphkd.core.distiller import Distiller
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.view import Call, Viewer
+from graphkd.losses._checks import check_positive
+from graphkd.losses.response.soft_ce import SoftCE
+
+
+@method(
+    "defensive",
+    family="robust",
+    paper="Papernot et al., IEEE S&P 2016",
+    arxiv="1511.04508",
+    cannot={"ensemble": "it trains a model of its teacher's kind"},
+    teacher=False,
+)
+def defensive(problem: Problem, *, temperature: float = 20.0) -> nn.Module:
+    """Learn labels at a high temperature, then a student of these answers alone; choose it as a baseline.
+
+    A new model of the teacher's kind (in the paper, and here without a teacher, of the student's) learns CE of
+    softmax(t / T) on labelled rows, the student ``SoftCE(T)`` on all rows; both answer at T = 1, where their gradients
+    are small. It is no protection: an attack on the logits before softmax is not deceived (Carlini and Wagner, IEEE S&P
+    2017, arXiv:1608.04644). T is 20 on MNIST and 100 on CIFAR there. Costs two trainings.
+    """
+    check_positive("temperature", temperature)
+    model = problem.fresh_student(0) if problem.teacher is None else problem.fresh(problem.teacher.model, 0)
+    call = _divided(problem.call_of(model if problem.teacher is None else problem.teacher), temperature)
+    model = problem.train(Distiller(model, losses=problem.supervised(), call=call), "teacher")
+    return problem.train(problem.distiller(problem.student, model, SoftCE(temperature)), "student")
+
+
+def _divided(call: Call | None, temperature: float) -> Call:
+    """A way to call a model that divides its logits."""
+
+    def divided(model: nn.Module, batch: Any) -> Tensor:
+        return Viewer(model, call=call)(batch)["logits"] / temperature
+
+    return divided

@@ -1,0 +1,33 @@
+"""Self-distillation towards subclasses that the student finds in its own features (OSKD)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from graphkd.core.method import method
+from graphkd.core.moving import EMA
+from graphkd.core.problem import Problem
+from graphkd.losses.features.oskd import OSKD
+
+
+@method(
+    "oskd",
+    family="self",
+    paper="Tzelepi et al., ESWA 2021",
+    needs=("hidden",),
+    teacher=False,
+    space={"decay": (0.01, 0.999)},
+)
+def oskd(problem: Problem, *, weight: float = 0.1, k: int = 5, margin: float = 1.0, decay: float = 0.0) -> nn.Module:
+    """Train the student on labels and to draw each node's features to near ones of its class.
+
+    Choose it where classes hold several kinds and no other teacher is at hand. The labels' loss plus ``weight`` times
+    ``OSKD`` between the student and itself of this step, in eval mode, on labelled rows; with ``decay`` above 0 a
+    moving average of it. Costs a forward pass a step beside the student's, and O(N^2 d) time and memory of N labelled
+    rows.
+    """
+    student = problem.student
+    teacher = EMA(student, decay, call=problem.call_of(student))
+    losses = problem.supervised() + weight * OSKD(k, margin=margin, where=problem.labelled)
+    trained: nn.Module = problem.train(problem.distiller(student, teacher, losses))
+    return trained

@@ -1,0 +1,28 @@
+"""What methods of several teachers share."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.ensemble import Combine, Ensemble
+from graphkd.core.loss import Loss
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, View
+
+
+def tapped(problem: Problem, combine: Combine) -> Ensemble:
+    """Make an ensemble of all teachers in which each shows its own hidden layer."""
+    paths = [problem.path_of(teacher) for teacher in problem.teachers]
+    return Ensemble(problem.teachers, combine, taps=[{} if path is None else {"hidden": path} for path in paths])
+
+
+def compared(loss: Loss, view: View, batch: Batch, teacher: Frozen | None = None) -> Tensor:
+    """Evaluate a loss, or a weighted sum of losses, against a teacher if it needs one; 0 where no row was chosen."""
+    shown = None if teacher is None else teacher(batch)
+    total = 0.0 * view["logits"].sum()
+    for weight, part in loss.parts():
+        digest = None if teacher is None or shown is None else teacher.digest(part, shown, batch)
+        value = part.measure(view, digest, batch)
+        total = total if value is None else total + weight * value
+    return total

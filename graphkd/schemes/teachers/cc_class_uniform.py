@@ -1,0 +1,84 @@
+"""Rows drawn group by group, so that relations within a class and between classes are in every step.
+
+Peng, Jin, Liu, Zhou, Wu, Liu, Zhou and Zhang, "Correlation Congruence for Knowledge Distillation", ICCV 2019,
+arXiv:1904.01802.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.batches import Mapped, batches, changed, node_ids, own_rows
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.view import Batch
+from graphkd.losses.relations.cc import CC
+
+
+class GroupBatches(Mapped):
+    """Every batch ``steps`` times an epoch, with ``drawn``: row numbers, ``rows`` of each of ``count`` random groups.
+
+    The samplers of correlation congruence, Peng et al., ICCV 2019, arXiv:1904.01802. Choose it for losses that compare
+    rows with rows, ``CC(where="drawn")``, where rows at random are seldom alike: groups are the classes (class-uniform
+    sampling) or clusters of the teacher's features (superclass sampling), those that are negative belong to none.
+    A group with fewer rows repeats some; a batch of a loader draws among its own rows, and from the groups that it has.
+    groups: (N,) integers by node id. Draws come from torch's generator, which ``fit`` seeds.
+    """
+
+    def __init__(self, data: Batch | Iterable[Batch], groups: Tensor, *, count: int, rows: int, steps: int = 1) -> None:
+        found = int(groups[groups >= 0].unique().numel())
+        if not 1 <= count <= found or rows < 1 or steps < 1:
+            raise ValueError(
+                f"'count' must be from 1 to the {found} groups, 'rows' and 'steps' at least 1, got {count}, {rows} and "
+                f"{steps}"
+            )
+        super().__init__(data, self._drawn)
+        self.groups, self.count, self.rows, self.steps = groups, count, rows, steps
+
+    def __len__(self) -> int:
+        return self.steps * super().__len__()
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in batches(self.data):
+            for _ in range(self.steps):
+                yield self.function(batch)
+
+    def _drawn(self, batch: Batch) -> Any:
+        groups = self.groups[node_ids(batch)[: own_rows(batch)].to(self.groups.device)]
+        members = [(groups == group).nonzero()[:, 0] for group in groups[groups >= 0].unique()]
+        chosen = [self._some(members[group]) for group in torch.randperm(len(members))[: self.count].tolist()]
+        return changed(batch, drawn=torch.cat([*chosen, torch.zeros(0, dtype=torch.long, device=groups.device)]))
+
+    def _some(self, members: Tensor) -> Tensor:
+        order = torch.randperm(members.numel(), device=members.device)
+        return members[order[torch.arange(self.rows, device=members.device) % members.numel()]]
+
+
+@method("cc_class_uniform", family="teachers", paper="Peng et al., ICCV 2019", arxiv="1904.01802", needs=("hidden",))
+def cc_class_uniform(
+    problem: Problem,
+    *,
+    weight: float = 0.003,
+    temperature: float = 4.0,
+    rows: int | None = None,
+    count: int | None = None,
+    steps: int = 1,
+) -> nn.Module:
+    """Match a kernel of pairs of labelled rows that are drawn class by class, beside labels and soft targets.
+
+    Choose it over ``cc`` where classes are many or unequal: every step then has pairs within a class and between
+    classes. rows: of each class, by default as many as the smallest has; count: of classes a step, by default all;
+    steps: an epoch. The paper's weight is small for a mean over pairs: tune it upwards.
+    """
+    groups = torch.full_like(problem.targets, -1).index_copy(
+        0, problem.labelled_nodes, problem.targets[problem.labelled_nodes]
+    )
+    _, sizes = groups[groups >= 0].unique(return_counts=True)
+    losses = {"labels": problem.supervised(), "soft": problem.soft(temperature), "cc": weight * CC(where="drawn")}
+    data = GroupBatches(problem.data, groups, count=count or sizes.numel(), rows=rows or int(sizes.min()), steps=steps)
+    task = problem.distiller(problem.student, problem.teacher, losses)
+    return problem.train(task, data=data)

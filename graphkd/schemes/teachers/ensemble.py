@@ -1,0 +1,40 @@
+"""Distillation from the mean answer of several teachers."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from graphkd.core.ensemble import Ensemble, mean_logits
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import choose
+from graphkd.schemes.teachers._combine import Average, soft_target
+
+
+@method("ensemble_logits", preset={"average": "logits"})
+@method(
+    "ensemble",
+    family="teachers",
+    paper="Hinton et al., 2015",
+    arxiv="1503.02531",
+    needs=("teachers",),
+    space={"label_weight": (0.003, 0.97)},
+)
+def ensemble(
+    problem: Problem, *, average: Average = "probabilities", label_weight: float = 0.1, temperature: float = 4.0
+) -> nn.Module:
+    """Learn the labels and the mean answer of several teachers; choose it where they are trained on the same task.
+
+    It is the first thing to try with several teachers, and seldom much worse than what weighs them. average: of the
+    "probabilities" softened by ``temperature``, or of the "logits", a geometric mean, in which a sure teacher counts
+    for more. ``label_weight`` CE + (1 - ``label_weight``) KL at that temperature. Over one graph the teachers are asked
+    once; a step then costs what plain distillation does. Weights of teachers, and other rules, are those of an
+    ``Ensemble`` as the teacher of "kd".
+    """
+    choose("average", average, ("probabilities", "logits"))
+    combine = mean_logits if average == "logits" else partial(soft_target, temperature=temperature)
+    losses = label_weight * problem.supervised() + (1 - label_weight) * problem.soft(temperature)
+    teacher = Ensemble(problem.teachers, combine)
+    return problem.train(problem.distiller(problem.student, teacher, losses))

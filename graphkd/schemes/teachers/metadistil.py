@@ -1,0 +1,178 @@
+"""MetaDistil: a teacher that learns to teach, from how well a pilot of the student does on a quiz.
+
+Zhou, Xu and McAuley, "BERT Learns to Teach: Knowledge Distillation with Meta Learning", ACL 2022, arXiv:2106.04570.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.batches import Mapped, batches
+from graphkd.core.distiller import Step
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.view import Batch, Call
+from graphkd.losses._checks import check_same_shape, choose
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
+from graphkd.schemes._functional import logits_with
+
+Soft = Literal["kl", "mse"]
+
+
+def metadistil_loss(
+    student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 5.0, *, alpha: float = 0.5, soft: Soft = "mse"
+) -> Tensor:
+    """The sum alpha soft + (1 - alpha) CE, differentiable in the teacher too: (N, C), (N, C), (N,) -> scalar.
+
+    soft: "kl", T^2 mean_i KL(teacher || student); "mse", as in the authors' code for text, T^2 times the mean over all
+    entries of (softmax(t / T) - softmax(s / T))^2.
+    """
+    check_same_shape(student, teacher)
+    if choose("soft", soft, get_args(Soft)) == "kl":
+        match = kl(student, teacher, temperature)
+    else:
+        s, t = ((logits / temperature).softmax(dim=-1) for logits in (student, teacher))
+        match = temperature**2 * (s - t).square().sum() / max(s.numel(), 1)
+    return alpha * match + (1 - alpha) * cross_entropy(student, y)
+
+
+def pilot_step(loss: Tensor, parameters: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
+    """Take one step of gradient descent, p - rate dloss/dp, differentiable in all that the loss reads."""
+    slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
+    pairs = zip(parameters.items(), slopes, strict=True)
+    return {name: value if slope is None else value - rate * slope for (name, value), slope in pairs}
+
+
+class Turn(NamedTuple):
+    """A batch, and whether the teacher learns from it or the student."""
+
+    batch: Any
+    for_teacher: bool
+
+
+class Turns(Mapped):
+    """Every batch twice an epoch: for the teacher, by a quiz of the pilot, then for the student."""
+
+    def __init__(self, data: Batch | Iterable[Batch]) -> None:
+        super().__init__(data, copy.copy)  # moving PyG's Data to a device changes it
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in batches(self.data):
+            for for_teacher in (True, False):
+                yield Turn(self.function(batch), for_teacher)
+
+    def __len__(self) -> int:
+        return 2 * super().__len__()
+
+
+class MetaDistil(nn.Module):
+    """A student and the teacher that learns with it; ``fit`` it on ``Turns(data)``.
+
+    For the teacher: the student takes ``pilot_step``s of ``rate`` on ``metadistil_loss`` over the rows of ``where``,
+    which are forgotten again; the cross-entropy of that pilot on the rows of ``quiz`` goes back through them to the
+    teacher, by second derivatives. For the student: a step on ``metadistil_loss`` with the new teacher, constant.
+    steps: of the pilot; one keeps the memory of the inner graph to one more forward. The teacher is in eval mode
+    throughout, the student is not. The models' operations must have second derivatives. calls: how the two are called.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        *,
+        where: str,
+        quiz: str,
+        temperature: float = 5.0,
+        alpha: float = 0.5,
+        soft: Soft = "mse",
+        rate: float = 0.05,
+        steps: int = 1,
+        calls: Sequence[Call | None] = (None, None),
+    ) -> None:
+        super().__init__()
+        if steps < 1:
+            raise ValueError(f"'steps' must be at least 1, got {steps}")
+        self.student, self.teacher, self.where, self.quiz = student, teacher, where, quiz
+        self.loss: dict[str, Any] = {"temperature": temperature, "alpha": alpha, "soft": soft}
+        self.rate, self.steps, self.calls = rate, steps, tuple(calls)
+
+    def forward(self, turn: Turn) -> Step:
+        """The teacher's loss by the quiz, or the student's."""
+        self.teacher.eval()
+        batch = turn.batch
+        loss = self._quiz(batch) if turn.for_teacher else self._distilled(batch)
+        return Step(loss, {"quiz" if turn.for_teacher else "student": loss.detach()})
+
+    def _distilled(self, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            teacher = logits_with(self.teacher, batch, call=self.calls[1])
+        return self._distil(logits_with(self.student, batch, call=self.calls[0]), teacher, batch)
+
+    def _quiz(self, batch: Batch) -> Tensor:
+        """The loss of the pilot on the quiz; the student's own weights get no gradient."""
+        teacher = logits_with(self.teacher, batch, call=self.calls[1])
+        pilot: dict[str, Tensor] = {
+            name: value.detach().requires_grad_() for name, value in self.student.named_parameters()
+        }
+        for _ in range(self.steps):
+            shown = logits_with(self.student, batch, pilot, call=self.calls[0])
+            pilot = pilot_step(self._distil(shown, teacher, batch), pilot, self.rate)
+        rows = batch[self.quiz]
+        return cross_entropy(logits_with(self.student, batch, pilot, call=self.calls[0])[rows], batch["y"][rows])
+
+    def _distil(self, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+        rows = batch[self.where]
+        return metadistil_loss(student[rows], teacher[rows], batch["y"][rows], **self.loss)
+
+
+@method(
+    "metadistil",
+    family="teachers",
+    paper="Zhou et al., ACL 2022",
+    arxiv="2106.04570",
+    cannot={"ensemble": "it trains a copy of its teacher"},
+    space={"alpha": (0.02, 0.98), "share": (0.05, 0.5)},
+)
+def metadistil(
+    problem: Problem,
+    *,
+    share: float = 0.2,
+    lr: float = 0.01,
+    teacher_lr: float = 0.001,
+    temperature: float = 5.0,
+    alpha: float = 0.5,
+    soft: Soft = "mse",
+    rate: float = 0.05,
+    steps: int = 1,
+) -> nn.Module:
+    """Teach a student by a copy of the teacher that learns to teach it, from a quiz of a pilot of the student.
+
+    Choose it where the teacher's best answers are not what the student can learn, and ``share`` of the labelled rows
+    can be spared for the quiz. lr: of Adam, the student's; teacher_lr: the teacher's; an ``optimizer`` that is asked
+    for takes the place of both. temperature, alpha and soft: of ``metadistil_loss``; rate and steps: of the pilot.
+    Costs about six forward passes of the student a step, and second derivatives; soft targets reach labelled rows only.
+    """
+    learnt, quiz = problem.split(share)
+    teacher = problem.teacher_to_train()
+    task = MetaDistil(
+        problem.student,
+        teacher,
+        where="learnt",
+        quiz="quiz",
+        temperature=temperature,
+        alpha=alpha,
+        soft=soft,
+        rate=rate,
+        steps=steps,
+        calls=[problem.call_of(problem.student), problem.call_of(teacher)],
+    )
+    groups = [{"params": list(task.student.parameters()), "lr": lr}]
+    groups += [{"params": list(task.teacher.parameters()), "lr": teacher_lr}]
+    data = Turns(problem.with_values(learnt=learnt, quiz=quiz))
+    return problem.train(task, data=data, optimizer=lambda _: torch.optim.Adam(groups))

@@ -1,0 +1,162 @@
+"""RL-KD: a policy that chooses, row by row, which of several teachers a student listens to.
+
+Yuan, Shou, Pei, Lin, Gong, Fu and Jiang, "Reinforced Multi-Teacher Selection for Knowledge Distillation", AAAI 2021,
+arXiv:2012.06048.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.batches import node_ids
+from graphkd.core.distiller import Step
+from graphkd.core.ensemble import Ensemble, stacked
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.trainable import Trainable
+from graphkd.core.view import Batch, Call, Viewer
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
+from graphkd.schemes.teachers._combine import check_stack, soft_target
+
+
+class TeacherPolicy(nn.Module):
+    """The probability that a row listens to each teacher, sigmoid(w_k . s_ik + b_k): (N, K, S) -> (N, K) logits."""
+
+    def __init__(self, teachers: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(teachers, width).uniform_(-(width**-0.5), width**-0.5))
+        self.bias = nn.Parameter(torch.zeros(teachers))
+
+    def forward(self, state: Tensor) -> Tensor:
+        """See the class."""
+        return (state * self.weight).sum(dim=-1) + self.bias
+
+
+def teacher_states(features: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
+    """Build what the policy sees, [x_i, softmax(t_ki), CE(t_ki, y_i)]: (N, d), (K, N, C), (N,) -> (N, K, d + C + 1)."""
+    check_stack(teachers)
+    logs = teachers.log_softmax(dim=-1).transpose(0, 1)
+    wrong = -logs.gather(2, y[:, None, None].expand(-1, logs.size(1), 1))
+    return torch.cat([features[:, None].expand(-1, logs.size(1), -1), logs.exp(), wrong], dim=2)
+
+
+def policy_loss(logits: Tensor, actions: Tensor, reward: Tensor) -> Tensor:
+    """REINFORCE, -mean_i r_i sum_k log pi(a_ik): (N, K), (N, K), (N,) -> scalar; each teacher is chosen by itself."""
+    chances = -F.binary_cross_entropy_with_logits(logits, actions.to(logits.dtype), reduction="none")
+    return -(reward * chances.sum(dim=1)).sum() / max(logits.size(0), 1)
+
+
+class TeacherChoice(Trainable):
+    """A student of several teachers of which a policy chooses; choose it where teachers are good at different rows.
+
+    A step: the policy draws a_ik in {0, 1} for the rows of ``where``; the student learns (1 - weight) CE + weight T^2
+    KL from the mean softened answer of the chosen teachers, a row without any from its label alone. When a row comes
+    again, at the next step where data are one graph, the student's -CE of it is the reward of what was drawn, and the
+    policy learns by ``policy_loss`` from the rewards less their mean. That difference, the one loop over both and the
+    reward (the first of the paper's three) are ours; the paper states no baseline and updates after an epoch. In the
+    first ``warm`` epochs all teachers are chosen. Rows outside ``where`` learn from the mean of all teachers.
+    features: what a row is, in the policy's state: the student's logits, constant. nodes: that there are; what the
+    policy saw and did about each stands in buffers, O(nodes (K + C)). The policy is not needed afterwards.
+    """
+
+    seen: Tensor
+    actions: Tensor
+    acted: Tensor
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teachers: Sequence[nn.Module | Frozen],
+        classes: int,
+        nodes: int,
+        *,
+        where: str,
+        weight: float = 0.5,
+        temperature: float = 4.0,
+        warm: int = 20,
+        call: Call | None = None,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.policy = TeacherPolicy(len(teachers), 2 * classes + 1)
+        self.weight, self.temperature, self.warm, self.where = weight, temperature, warm, where
+        self.register_buffer("seen", torch.zeros(nodes, classes))  # the student's logits when the policy acted
+        self.register_buffer("actions", torch.zeros(nodes, len(teachers), dtype=torch.bool))
+        self.register_buffer("acted", torch.zeros(nodes, dtype=torch.bool))
+        self._teachers, self._viewer = self.hold(Ensemble(teachers, stacked)), self.hold(Viewer(student, call=call))
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - as ``fit`` calls it
+        """Called by ``fit`` before every epoch."""
+        self._epoch = epoch
+
+    def forward(self, batch: Batch) -> Step:
+        """The student's loss, and the policy's for what it did when it saw these rows before."""
+        logits, mask = self._viewer(batch)["logits"], batch[self.where]
+        teachers = self._teachers(batch)["logits"].transpose(0, 1)
+        s, t, y = logits[mask], teachers[:, mask], batch["y"][mask]
+        chosen = torch.ones_like(t[:, :, 0].t())
+        loss = s.new_zeros(())
+        terms: dict[str, Any] = {}
+        if self._epoch >= self.warm:
+            ids = node_ids(batch)[mask]
+            known = self.acted[ids]
+            if known.any():
+                terms["reward"], loss = self._learn(ids[known], s.detach()[known], t[:, known], y[known])
+            chosen = self._act(ids, s.detach(), t, y)
+        some = chosen.any(dim=1)
+        target = soft_target(t[:, some], self.temperature, weights=chosen[some].t())
+        soft = kl(s[some], target, self.temperature) * some.sum() / max(some.numel(), 1)
+        rest = kl(logits[~mask], soft_target(teachers[:, ~mask], self.temperature), self.temperature)
+        terms |= {"labels": cross_entropy(s, y), "chosen": soft, "rest": rest, "teachers": chosen.mean()}
+        loss = loss + (1 - self.weight) * terms["labels"] + self.weight * (soft + rest)
+        return Step(loss, {name: term.detach() for name, term in terms.items()})
+
+    def _act(self, ids: Tensor, student: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
+        """Draw teachers, and keep what was seen and done: -> (n, K), 0 and 1."""
+        chances = self.policy(teacher_states(student, teachers, y)).sigmoid().detach()
+        chosen = torch.bernoulli(chances)
+        self.seen[ids], self.actions[ids], self.acted[ids] = student.to(self.seen.dtype), chosen.bool(), True
+        return chosen
+
+    def _learn(self, ids: Tensor, student: Tensor, teachers: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean reward and the policy's loss."""
+        state = teacher_states(self.seen[ids].to(student.dtype), teachers, y)
+        reward = -F.cross_entropy(student, y, reduction="none")
+        return reward.mean(), policy_loss(self.policy(state), self.actions[ids], reward - reward.mean())
+
+
+@method(
+    "rl_kd",
+    family="teachers",
+    paper="Yuan et al., AAAI 2021",
+    arxiv="2012.06048",
+    needs=("teachers",),
+    space={"weight": (0.02, 0.98)},
+)
+def rl_kd(problem: Problem, *, weight: float = 0.5, temperature: float = 4.0, warm: int = 20) -> nn.Module:
+    """Learn from those of several teachers that a policy chooses, row by row, and that learns which choices helped.
+
+    Choose it where teachers are good at different rows and the labels are too few to weigh them. ``weight`` is that of
+    the soft targets beside the labels; in the first ``warm`` epochs all teachers are chosen. See ``TeacherChoice``,
+    also for where it differs from the paper. Costs a forward pass of the student a step, as ``ensemble`` does.
+    """
+    task = TeacherChoice(
+        problem.student,
+        problem.teachers,
+        problem.classes,
+        problem.nodes,
+        where=problem.labelled,
+        weight=weight,
+        temperature=temperature,
+        warm=warm,
+        call=problem.call_of(problem.student),
+    )
+    return problem.train(task)

@@ -1,0 +1,259 @@
+"""SSKD: a teacher passes on how it relates changed objects to unchanged ones, besides what it answers.
+
+Xu, Liu, Li and Loy, "Knowledge Distillation Meets Self-Supervision", ECCV 2020, arXiv:2006.07114.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.distiller import Step
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen, frozen
+from graphkd.core.trainable import Trainable
+from graphkd.core.view import Batch, Call, View, Viewer
+from graphkd.losses._checks import check_same_shape
+from graphkd.losses.response.ce import cross_entropy
+from graphkd.losses.response.kd import kl
+from graphkd.schemes.augment import Change, asked_anew, drop_edges, drop_edges_and_features, mask_features
+
+WEIGHTS = (1.0, 0.9, 10.0, 2.7)
+
+
+def reliable_rows(scores: Tensor, answers: Tensor, ratio: float) -> Tensor:
+    """Find rows a teacher gets right, and a share of the others, those nearest to right: (M, C), (M,) -> (M',), sorted.
+
+    A row's error is the place of its answer among its sorted scores; ``ratio`` of those not at place 0 are kept. Equal
+    errors stay in order (the authors' sort is not stable).
+    """
+    places = (scores.argsort(dim=1, descending=True, stable=True) == answers[:, None]).int().argmax(dim=1)
+    wrong = int((places > 0).sum())
+    kept = places.argsort(stable=True)[: places.numel() - wrong + int(wrong * ratio)]
+    return kept.sort().values
+
+
+def relations(features: Tensor, views: int = 4) -> Tensor:
+    """Cosines of changed objects with unchanged ones: (n views, d) -> (n (views - 1), n). Rows as in ``sskd``."""
+    unit = F.normalize(features, dim=1).unflatten(0, (-1, views))
+    return unit[:, 1:].flatten(0, 1) @ unit[:, 0].t()
+
+
+def own_object(objects: int, views: int = 4, device: torch.device | None = None) -> Tensor:
+    """The unchanged object that every row of ``relations`` comes from: (n (views - 1),)."""
+    return torch.arange(objects, device=device).repeat_interleave(views - 1)
+
+
+def sskd(
+    student: tuple[Tensor, Tensor],
+    teacher: tuple[Tensor, Tensor],
+    y: Tensor,
+    *,
+    weights: tuple[float, float, float, float] = WEIGHTS,
+    temperature: float = 4.0,
+    relation_temperature: float = 0.5,
+    changed_temperature: float = 4.0,
+    relation_ratio: float = 0.75,
+    changed_ratio: float = 1.0,
+    views: int = 4,
+) -> Tensor:
+    """Match answers and relations of objects and their changed views: ((n v, C), (n v, d)) each, (n,) -> scalar.
+
+    Rows come in groups of v = ``views``: an object, then its changed views. Each side gives logits and features of its
+    self-supervision head. The sum of w_1 CE on the n objects, w_2 T^2 KL on them, w_3 T_r^2 KL of the softened rows of
+    ``relations``, w_4 T_c^2 KL on changed views; the last two on ``reliable_rows`` only, of whose wrong ones the ratios
+    are kept, each the mean over them. The weights are torchdistill's; the authors' script has 0.1, 0.9, 10, 2.7.
+    """
+    (s, s_features), (t, t_features) = student, teacher
+    check_same_shape(s, t)
+    if s.size(0) != views * y.size(0):
+        raise ValueError(f"'student' must have {views} rows for each of {y.size(0)} objects, got {s.size(0)}")
+    (s_plain, s_changed), (t_plain, t_changed) = (_parts(logits, views) for logits in (s, t))
+    s_relations, t_relations = relations(s_features, views), relations(t_features, views).detach()
+    kept = reliable_rows(t_relations, own_object(y.size(0), views, y.device), relation_ratio)
+    sure = reliable_rows(t_changed, y.repeat_interleave(views - 1), changed_ratio)
+    terms = (
+        cross_entropy(s_plain, y),
+        kl(s_plain, t_plain, temperature),
+        kl(s_relations[kept], t_relations[kept], relation_temperature),
+        kl(s_changed[sure], t_changed[sure], changed_temperature),
+    )
+    return sum((weight * term for weight, term in zip(weights, terms, strict=True)), start=s.new_zeros(()))
+
+
+def _parts(rows: Tensor, views: int) -> tuple[Tensor, Tensor]:
+    grouped = rows.unflatten(0, (-1, views))
+    return grouped[:, 0], grouped[:, 1:].flatten(0, 1)
+
+
+def head(width: int, out: int = 64) -> nn.Sequential:
+    """Linear, ReLU, linear: what tells changed objects apart, on top of a hidden layer."""
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
+
+
+CHANGES: tuple[Callable[..., Any], ...] = (drop_edges, mask_features, drop_edges_and_features)
+
+
+class _Views(Trainable):
+    """Changed views of some of the rows of ``where``, drawn anew at every step, and what a teacher shows of them."""
+
+    def __init__(
+        self,
+        teacher: nn.Module | Frozen,
+        path: str,
+        head: nn.Module,
+        *,
+        where: str,
+        changes: Sequence[Change] = CHANGES,
+        max_samples: int = 256,
+    ) -> None:
+        super().__init__()
+        self.where, self.changes, self.max_samples, self.teacher_head = where, tuple(changes), max_samples, head
+        self._teacher = self.hold(asked_anew(frozen(teacher)))
+        self._teacher.attach({"hidden": path})
+
+    def views(self, batch: Batch) -> tuple[Tensor, list[Any]]:
+        """Rows, (n,), and the batch with its changed versions."""
+        rows = batch[self.where].nonzero()[:, 0]
+        rows = rows[torch.randperm(rows.numel(), device=rows.device)[: self.max_samples]]
+        return rows, [batch, *(change(batch) for change in self.changes)]
+
+    def nothing(self) -> Tensor:
+        """The loss of a batch without such rows: 0, differentiable."""
+        return 0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
+
+    def known(self, views: Sequence[Any], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The teacher's logits of the rows in every view, and the features of its head."""
+        logits, hidden = _shown([self._teacher(view) for view in views], rows)
+        return logits, self.teacher_head(hidden)
+
+
+class TeacherHead(_Views):
+    """A head of the teacher that learns from which object a changed one comes, its trunk constant: the first stage.
+
+    path: of the teacher's hidden layer. changes: that make the changed views, for graphs lost edges, lost features and
+    both, where images are turned. A step takes up to ``max_samples`` of the rows of ``where``; the loss is the
+    cross-entropy of their ``relations``, 3n x n, with ``own_object``. ``fit`` gives the head.
+    """
+
+    @property
+    def student(self) -> nn.Module:
+        """What ``fit`` trains and gives back."""
+        return self.teacher_head
+
+    def forward(self, batch: Batch) -> Step:
+        """The loss of the teacher's head."""
+        rows, views = self.views(batch)
+        if not rows.numel():
+            return Step(self.nothing(), {})
+        _, features = self.known(views, rows)
+        loss = cross_entropy(relations(features, len(views)), own_object(rows.numel(), len(views), rows.device))
+        return Step(loss, {"head": loss.detach()})
+
+
+class SSKD(_Views):
+    """A student that learns a teacher's answers and relations, by ``sskd``; ``fit`` a ``TeacherHead`` before.
+
+    paths: of the hidden layers of student and teacher. heads: on them, the teacher's is constant. weights, settings: of
+    ``sskd``. changes, where and max_samples: as of ``TeacherHead``.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | Frozen,
+        paths: tuple[str, str],
+        heads: tuple[nn.Module, nn.Module],
+        *,
+        where: str,
+        changes: Sequence[Change] = CHANGES,
+        max_samples: int = 256,
+        call: Call | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(teacher, paths[1], heads[1], where=where, changes=changes, max_samples=max_samples)
+        self.student, self.head, self.settings = student, heads[0], settings
+        self.teacher_head.requires_grad_(False)
+        self._viewer = self.hold(Viewer(student, taps={"hidden": paths[0]}, call=call))
+
+    def forward(self, batch: Batch) -> Step:
+        """The loss of the student."""
+        rows, views = self.views(batch)
+        if not rows.numel():
+            return Step(self.nothing(), {})
+        teacher = self.known(views, rows)
+        logits, hidden = _shown([self._viewer(view) for view in views], rows)
+        loss = sskd((logits, self.head(hidden)), teacher, batch["y"][rows], views=len(views), **self.settings)
+        return Step(loss, {"student": loss.detach()})
+
+
+def _shown(views: Sequence[View], rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and hidden features of the rows in every view, an object's views together."""
+    logits, hidden = (
+        torch.stack([view[name][rows] for view in views], dim=1).flatten(0, 1) for name in ("logits", "hidden")
+    )
+    return logits, hidden
+
+
+@method(
+    "sskd",
+    family="teachers",
+    paper="Xu et al., ECCV 2020",
+    arxiv="2006.07114",
+    needs=("hidden", "edges"),
+    space={"relation_ratio": (0.03, 1.0), "changed_ratio": (0.03, 1.0), "rate": (0.007, 0.9)},
+)
+def sskd_method(
+    problem: Problem,
+    *,
+    label_weight: float = 1.0,
+    soft_weight: float = 0.9,
+    relation_weight: float = 10.0,
+    changed_weight: float = 2.7,
+    temperature: float = 4.0,
+    relation_temperature: float = 0.5,
+    changed_temperature: float = 4.0,
+    relation_ratio: float = 0.75,
+    changed_ratio: float = 1.0,
+    rate: float = 0.2,
+    max_samples: int = 256,
+    head_epochs: int = 60,
+) -> nn.Module:
+    """Match how the teacher relates changed nodes to unchanged ones, besides answers; two stages.
+
+    Choose it where labels are few and changed views of a node can be made cheaply: without ``rate`` of the edges, of
+    the features and of both. First a head on the teacher's hidden layer learns which node a changed one comes from, for
+    ``head_epochs`` (60 in the authors' code) where no ``epochs`` are asked for; then the student learns by ``sskd``,
+    whose weights, temperatures and shares of the wrong rows that are kept these are, with up to ``max_samples``
+    labelled nodes a step. Costs four forward passes of student and teacher a step.
+    """
+    heads = head(problem.widths[0]), head(problem.widths[1])
+    paths: Any = problem.hidden
+    about: dict[str, Any] = {"where": problem.labelled, "max_samples": max_samples, "changes": _changes(rate)}
+    learner = TeacherHead(problem.teacher, paths[1], heads[1], **about)
+    problem.train(learner, "head", choose=False, epochs=head_epochs, weight_decay=0.0)
+    task = SSKD(
+        problem.student,
+        problem.teacher,
+        paths,
+        heads,
+        call=problem.call_of(problem.student),
+        weights=(label_weight, soft_weight, relation_weight, changed_weight),
+        temperature=temperature,
+        relation_temperature=relation_temperature,
+        changed_temperature=changed_temperature,
+        relation_ratio=relation_ratio,
+        changed_ratio=changed_ratio,
+        **about,
+    )
+    return problem.train(task)
+
+
+def _changes(rate: float) -> list[Change]:
+    return [partial(change, rate=rate) for change in CHANGES]

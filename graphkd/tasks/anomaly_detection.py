@@ -1,0 +1,86 @@
+"""Anomaly detection: a score for every node, the larger the odder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.batches import batches, changed, count_rows, first_batch, mapped, own_rows
+from graphkd.core.loss import Loss
+from graphkd.core.task import Part, Task
+from graphkd.core.view import Batch, Call
+from graphkd.losses.features.feature_distance import FeatureDistance
+from graphkd.tasks.metrics import answers, area_under_curve
+
+
+@dataclass(frozen=True)
+class AnomalyDetection(Task):
+    """A score a node, larger for what is odder; judged by the area under the curve. No method reads its labels.
+
+    labels: the entry that says what is odd, (N,) of 0 and 1, for judging alone; the data may do without. judged: the
+    mask of the rows that are judged, by default all. ``train_mask``, boolean (N,), are rows that are known to be
+    ordinary, for methods that learn them; without it all rows are taken for such. Models answer (N,) or (N, 1).
+
+    Example::
+
+        graphkd.distil("ordinal", student, None, data, task=AnomalyDetection(labels="odd"))
+    """
+
+    kind: ClassVar[str] = "anomaly_detection"
+    labelled: ClassVar[str] = "train_mask"
+
+    labels: str = "y"
+    judged: str | None = None
+
+    def prepare(self, data: Any) -> Any:
+        """Check labels and masks; give the data the mask of ordinary rows where they have none."""
+        first = first_batch(data)
+        return mapped(data, self._prepared) if self._prepared(first) is not first else data
+
+    def supervised(self, where: str | None = None) -> Loss:  # noqa: ARG002 - there is none
+        """Refuse: there are no labels to learn."""
+        raise ValueError(
+            "anomalies are found without labels: choose 'uninformed' or 'ordinal', or a task that has labels to learn"
+        )
+
+    def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - scores have none
+        """Squared distance from the teacher's scores."""
+        return FeatureDistance("l2", on="logits", where=where)
+
+    def targets(self, batch: Any) -> Tensor:
+        """0 of every row: what may be learnt of ordinary ones, (n,)."""
+        return torch.zeros(count_rows(batch), dtype=torch.long)
+
+    def has(self, part: Part, data: Any) -> bool:
+        """Whether there are labels to judge by; none choose epochs."""
+        return part == "test" and self.labels in first_batch(data)
+
+    def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002 - there is one
+        """Area under the curve of the scores."""
+        found, odd = [], []
+        for batch in batches(data):
+            own = own_rows(batch)
+            scores = answers(model, batch, call)[:own].cpu()
+            if scores.dim() > 2 or (scores.dim() == 2 and scores.size(1) != 1):
+                raise ValueError(f"a model must answer one score a row, (N,) or (N, 1), got {tuple(scores.shape)}")
+            rows = slice(None) if self.judged is None else batch[self.judged][:own].cpu()
+            found.append(scores.reshape(-1)[rows])
+            odd.append(batch[self.labels][:own].cpu().bool()[rows])
+        return {"auc": area_under_curve(torch.cat(found), torch.cat(odd))}
+
+    def _prepared(self, batch: Batch) -> Any:
+        if self.labels in batch:
+            labels: Tensor = batch[self.labels]
+            if labels.dim() != 1 or not bool(((labels == 0) | (labels == 1)).all()):
+                raise ValueError(
+                    f"{self.labels!r} must be 1 for what is odd and 0 for the rest, (N,), got {labels.dtype} of shape "
+                    f"{tuple(labels.shape)}: name another entry by task=AnomalyDetection(labels=...)"
+                )
+        if self.labelled not in batch:
+            return changed(batch, **{self.labelled: torch.ones(count_rows(batch), dtype=torch.bool)})
+        if batch[self.labelled].dtype != torch.bool:
+            raise ValueError(f"{self.labelled!r} must be a boolean mask, got {batch[self.labelled].dtype}: use .bool()")
+        return batch

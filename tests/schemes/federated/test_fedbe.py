@@ -1,0 +1,35 @@
+"""FedBE: models drawn around what clients sent."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from graphkd.schemes.federated import sample_state
+from tests.kernels.graphs import normal
+from tests.losses.example import STUDENT, TEACHER
+from tests.schemes.federated.scene import apart, run
+
+
+def test_sample_state():
+    base, clients, noise = normal(2, 3, dtype=torch.float64, seed=0), [STUDENT[:2], TEACHER[:2]], STUDENT[2:4]
+    found = sample_state({"w": base}, [{"w": client} for client in clients], {"w": noise}, step=0.5)["w"]
+    updates = [client - base for client in clients]
+    norms = [math.sqrt(sum(float(u) ** 2 for u in update.flatten())) for update in updates]
+    for i, j in itertools.product(range(2), range(3)):
+        directions = [float(update[i, j]) / norm for update, norm in zip(updates, norms, strict=True)]
+        mean = sum(directions) / 2
+        variance = max(sum(d * d for d in directions) / 2 - mean**2, 1e-5)
+        want = float(base[i, j]) + 0.5 * sum(norms) / 2 * (mean + 0.1 * math.sqrt(variance) * float(noise[i, j]))
+        assert float(found[i, j]) == pytest.approx(want, rel=1e-12)
+    still = sample_state({"w": base}, [{"w": base}, {"w": base}], {"w": noise})["w"]
+    torch.testing.assert_close(still, base)
+
+
+def test_drawn_models_answer_too():
+    few, many = (run("fedbe", rounds=1, samples=samples).model for samples in (0, 4))
+    assert apart(few, many) > 1e-5
+    assert apart(many, run("fedbe", rounds=1, samples=4).model) == 0
