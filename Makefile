@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+PARALLEL := -n logical --dist worksteal  # a process a core, each test on one thread
 
 .PHONY: help venv demo test test-slow test-scatter test-gpu lint types docs bench compile clean
 
@@ -25,8 +26,8 @@ demo: $(READY)  ## compress a graph neural network and a recommender on real dat
 
 # The second lane runs the Triton kernels on numpy; pytest's 5, no tests, is what it says where Triton is not to be had.
 test: $(READY)  ## the tests, fast lane
-	$(BIN)/python -m pytest
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels/cuda || test $$? -eq 5
+	$(BIN)/python -m pytest $(PARALLEL)
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest $(PARALLEL) tests/kernels/cuda || test $$? -eq 5
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -44,7 +45,7 @@ test-gpu: $(READY)  ## the tests that need an NVIDIA GPU
 
 test-scatter: .scatter/.ready  ## the fast tests with torch-scatter present
 	PYTHONPATH=.scatter $(BIN)/python -c "import torch_scatter"
-	PYTHONPATH=.scatter $(BIN)/python -m pytest
+	PYTHONPATH=.scatter $(BIN)/python -m pytest $(PARALLEL)
 
 lint: $(READY)  ## ruff and codespell
 	$(BIN)/ruff check .

@@ -102,8 +102,7 @@ def test_groups_hold_every_method_that_can_be_given_what_it_needs():
 
 
 def test_what_is_not_in_a_whole_table_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(gnn, "collect", lambda *_: [])
-    monkeypatch.setattr(gnn, "show", lambda *_, **__: None)
+    monkeypatch.setattr(gnn, "tabulate", lambda *_: [])
     main(["--methods", "losses"])
     assert "Not in the table: fsp needs layers of one width" in capsys.readouterr().out
 

@@ -54,8 +54,8 @@ def test_some_settings_are_of_training_unless_the_method_has_its_own():
         (["--methods", "nnoe"], "--list shows all"),
         (["--set", "dk.temperature=1"], "'dk' is not a method; the nearest are 'kd', "),
         (
-            ["--methods", "kd", "--set", "kd.temprature=1"],
-            "'temprature' is not a setting of 'kd'; the nearest are 't",
+            ["--methods", "kd", "--set", "kd.heat=1"],
+            "'heat' is not a setting of 'kd'; the nearest are '",
         ),
         (["--set", "kd.temperature=1"], "is of no effect: 'kd' is not among '--methods'"),
         (["--methods", "kd", "--set", "kd.temperature=hot"], "'--set kd.temperature=hot' must be of type float"),

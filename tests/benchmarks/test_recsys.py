@@ -2,23 +2,24 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks.ranking.methods import METHODS, base_loss
+from benchmarks.progress import Progress
 from benchmarks.ranking.models import load
-from benchmarks.ranking.protocol import Protocol, cost
-from benchmarks.recsys import Series, main, parse
+from benchmarks.ranking.timing import cost
+from benchmarks.recsys import METHODS, Series, main, parse, task_of
 from datasets.recommenders import load_interactions, skewed
 from recsys.data.interactions import check_same_ids
 from recsys.losses import BPR, LogLoss
 from recsys.models import MF, LightGCN, Tables
+from recsys.tasks import base_loss
 
-KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value"}
+KEYS = {"dataset", "split", "teacher", "student", "method", "seed", "metric", "value", "tuned"}
 COSTS = {"parameters", "embedding_bytes", "latency_ms", "sampling_seconds", "gradient_seconds", "train_seconds"}
+OLD = "none rd cd cd_student de rrd irrrd ftd htd unkd dcd rcekd hetcomp"
 SHORT = ["--dataset", "skewed", "--teacher", "mf:12", "--student", "mf:4", "--epochs", "2", "--seeds", "1"]
 
 
@@ -44,7 +45,7 @@ def atomic(tmp_path, small):
 
 def test_every_method_writes_a_line_per_value_a_table_and_a_picture(tmp_path, capsys):
     out, picture = tmp_path / "rows.jsonl", tmp_path / "plot.png"
-    main([*SHORT, "--methods", "all", "--out", str(out), "--plot", str(picture)])
+    main([*SHORT, "--methods", "all", "--wide", "--out", str(out), "--plot", str(picture)])
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(rows) == 2 * (1 + len(METHODS))
     assert all(row.keys() >= KEYS | COSTS for row in rows)
@@ -57,7 +58,11 @@ def test_every_method_writes_a_line_per_value_a_table_and_a_picture(tmp_path, ca
 
 @pytest.mark.parametrize(("protocol", "metric"), [("ratio", "ndcg@10"), ("full", "recall@50")])
 def test_a_protocol_has_its_metrics(protocol, metric, small):
-    assert metric in Protocol(protocol, small).quality(MF(300, 240, 4))
+    assert metric in task_of(protocol).score(MF(300, 240, 4), small)
+
+
+def test_the_names_of_the_first_edition_stay():
+    assert set(OLD.split()) <= set(METHODS)
 
 
 def test_leave_one_out_ranks_the_one_item_of_each_user():
@@ -65,40 +70,60 @@ def test_leave_one_out_ranks_the_one_item_of_each_user():
         split = load_interactions("citeulike-derrd")
     except RuntimeError as error:
         pytest.skip(str(error))
-    quality = Protocol("loo", split).quality(MF(split.train.num_users, split.train.num_items, 2))
+    quality = task_of("loo").score(MF(split.train.num_users, split.train.num_items, 2), split)
     assert set(quality) == {f"{kind}@{k}" for kind in ("hit", "ndcg", "mrr") for k in (5, 10, 20)}
     assert 0 < quality["hit@5"] < 0.05  # an untrained model finds one in a hundred
 
 
-def test_runs_are_kept_under_their_names_and_not_trained_again(tmp_path, capsys, monkeypatch):
+def test_what_is_there_is_not_trained_again(tmp_path, capsys, monkeypatch):
     arguments = [*SHORT, "--methods", "none,rrd,hetcomp", "--runs", str(tmp_path)]
     first = main(arguments)
-    monkeypatch.setattr("benchmarks.ranking.training.Stopwatch.__iter__", None)  # no batch is asked for
+    monkeypatch.setattr("benchmarks.ranking.timing.Stopwatch.__iter__", None)  # no batch is asked for
+    assert main(arguments) == first
+    files = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert files == ["card.json", "model.safetensors", *["rows.jsonl"] * 4]
+
+
+def test_a_killed_run_goes_on_with_its_seconds(tmp_path, monkeypatch):
+    arguments = [*SHORT, "--epochs", "60", "--patience", "0", "--methods", "rrd", "--runs", str(tmp_path)]
+    whole = main([*arguments[:-1], str(tmp_path / "whole")])
+    epochs, log = [], Progress.log
+
+    def kill(self, report):
+        log(self, report)
+        epochs.append(report["epoch"])
+        if len(epochs) == 60 + 55:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "log", kill)
+    with pytest.raises(KeyboardInterrupt):
+        main(arguments)
     again = main(arguments)
-    names = ("teacher-mf12", "none-mf4", "rrd-mf4", "hetcomp-mf4", "hetcomp.teacher-mf12", "hetcomp.teacher-lightgcn12")
-    assert {path.name for path in tmp_path.iterdir()} == {f"skewed-{name}-0" for name in names}
-    for folder in (path for path in tmp_path.iterdir() if "hetcomp.teacher" not in path.name):
-        assert {path.name for path in folder.iterdir()} == {"last.pt", "best.pt"}
-    assert [row["value"] for row in first] == [row["value"] for row in again]
+    assert epochs[115:] == list(range(51, 61))  # from the last state on
+    assert [row["value"] for row in again] == [row["value"] for row in whole]
+    assert again[-1]["epochs"] == 60
+
+
+def test_settings_and_a_training_of_ones_own():
+    arguments = parse([*SHORT, "--methods", "rrd,none", "--set", "rrd.k=20", "--set", "rrd.lr=0.1"])
+    assert arguments.given == {"rrd": {"k": 20, "lr": 0.1}, "none": {}}
 
 
 class TestHetComp:
     def series(self, *arguments):
-        return Series(parse([*SHORT, "--epochs", "5", "--patience", "0", *arguments]), 0)
+        return Series(parse([*SHORT, *arguments]), 0)
 
     def test_its_teachers_are_the_benchmarks_and_one_of_another_kind(self):
         series = self.series()
-        _, _, teacher = next(series.runs())
-        ours, other = series.trajectories()
-        assert [len(each) for each in (ours, other)] == [4, 4]  # after epochs 1, 2, 4 and 5
-        assert torch.equal(ours[-1].user.weight, teacher.model.user.weight)
-        assert not torch.equal(ours[-2].user.weight, teacher.model.user.weight)
-        assert all(isinstance(each, LightGCN) and each.table.weight.size(1) == 12 for each in other)
+        ours, other = series.hetcomp_teachers()
+        assert torch.equal(ours.user.weight, series.build("mf:12").user.weight)
+        assert isinstance(other, LightGCN)
+        assert other.table.weight.size(1) == 12
 
     def test_a_lightgcn_is_accompanied_by_mf(self):
-        ours, other = self.series("--teacher", "lightgcn:4", "--epochs", "1").trajectories()
-        assert isinstance(ours[0], LightGCN)
-        assert isinstance(other[0], MF)
+        ours, other = self.series("--teacher", "lightgcn:4").hetcomp_teachers()
+        assert isinstance(ours, LightGCN)
+        assert isinstance(other, MF)
 
 
 class TestRecBole:
@@ -114,22 +139,22 @@ class TestRecBole:
         assert {row["method"] for row in rows} == {"teacher", "rd", "cd_student", "irrrd", "dcd"}
 
     @pytest.mark.parametrize(
-        ("side", "methods"), [("teacher", "['de', 'htd']"), ("student", "['de', 'htd', 'hetcomp']")]
+        ("side", "methods"), [("teacher", "['de', 'htd']"), ("student", "['hetcomp', 'de', 'htd']")]
     )
-    def test_methods_that_need_tables_are_named_before_anything_is_trained(self, atomic, side, methods, monkeypatch):
-        monkeypatch.setattr("benchmarks.ranking.training.fit", None)
+    def test_methods_that_need_tables_are_named_before_anything_is_trained(self, atomic, side, methods, capsys):
         models = {"teacher": "mf:4", "student": "mf:4", side: "neumf:4"}
         arguments = [text for name, model in models.items() for text in (f"--{name}", model)]
         message = f"{methods} need the {side}'s tables of users and items, but NeuMF scores without"
-        with pytest.raises(ValueError, match=re.escape(message)) as error:
+        with pytest.raises(SystemExit):
             main([*atomic, *arguments, "--methods", "none,de,rrd,htd,hetcomp"])
-        assert "'rrd'" in str(error.value).partition("that take scores")[2]
+        printed = " ".join(capsys.readouterr().err.split())
+        assert message in printed
+        assert "'rrd'" in printed.partition("that take scores")[2]
 
     def test_neumf_has_its_own_loss_and_its_own_sizes(self, atomic):
-        series = Series(parse([*atomic, "--teacher", "neumf:4", "--student", "BPR:3"]), 0)
-        neumf, bpr = series._build("neumf:4"), series._build("BPR:3")
-        assert isinstance(base_loss(neumf), LogLoss)
-        assert isinstance(base_loss(bpr), BPR)
+        series = Series(parse([*atomic, "--teacher", "neumf:4", "--student", "BPR:3", "--methods", "none"]), 0)
+        neumf, bpr = series.build("neumf:4"), series.build("BPR:3")
+        assert [type(part) for model in (neumf, bpr) for _, part in base_loss(model).parts()] == [LogLoss, BPR]
         assert neumf.model.user_mf_embedding.weight.size(1) == neumf.model.user_mlp_embedding.weight.size(1) == 4
         assert neumf.model.mlp_hidden_size == [8, 4]
         assert bpr.tables()[1].size(1) == 3
@@ -159,7 +184,7 @@ def test_costs_of_tables():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods", "foo"], "'methods' must be among"),
+        (["--methods", "foo"], "'foo' is not a method"),
         (["--teacher", "mf"], "a model is NAME:WIDTH with a name of"),
         (["--student", "tree:3"], "a model is NAME:WIDTH with a name of"),
         (["--dataset", "foo"], "or a RecBole dataset with its --data-path, got 'foo'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +75,11 @@ def mlp(seed: int, width: int) -> nn.Module:
 
 def trained(seed: int, width: int = 12, layers: int = 2) -> nn.Module:
     """A teacher of a few epochs."""
+    return copy.deepcopy(_trained(seed, width, layers))
+
+
+@functools.cache
+def _trained(seed: int, width: int, layers: int) -> nn.Module:
     model = gcn(seed, width, dropout=0.0, layers=layers)
     return graphkd.distil("none", model, None, graph(), epochs=20, seed=seed, progress=False).model
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-ROOMS = ("recsys", "recsys.evaluate", "recsys.losses", "recsys.models", "recsys.sources")
+ROOMS = ("recsys", "recsys.evaluate", "recsys.losses", "recsys.models", "recsys.sources", "recsys.tasks")
 
 
 def test_the_rooms_load_nothing():
@@ -29,6 +29,8 @@ def test_every_name_of_a_stub_is_there(room):
     [
         "recsys.Interactions.from_pairs",
         "recsys.Split",
+        "recsys.distil",
+        "recsys.methods",
         "recsys.models.MF",
         "recsys.bridge.load",
         "recsys.bridge.recommender",
