@@ -6,42 +6,39 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch_geometric.data import Data
 from torch_geometric.nn import GCN
-from torch_geometric.utils import scatter
-from tqdm import tqdm
 
-from benchmarks.graph.procedures import fresh
-from benchmarks.options import add_run_options, check_seeds, collect
-from benchmarks.report import Row, show
+import graphkd
+from benchmarks.graph.scene import split_name
+from benchmarks.options import add_data, add_methods, seeds, use_methods
+from benchmarks.rows import Row, failed
+from benchmarks.runs import Job, Place, about, tabulate
 from datasets import DATASETS, load
-from graphkd import Distiller, fit
+from graphkd.core.batches import changed
+from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
-from graphkd.losses import CE
-from graphkd.schemes import changed, self_trained_scores, uninformed_scores
-from recsys.evaluate.clicks import auc
+from graphkd.schemes.semi.ordinal import neighbour_distance
+from graphkd.tasks import AnomalyDetection
+from graphkd.tasks.metrics import area_under_curve
 
-STUDENTS, WIDTH, CANDIDATES = 3, 32, 50
-
-
-class Scene(NamedTuple):
-    """A graph some of whose nodes were given features from far away, and which: (N,)."""
-
-    data: Data
-    odd: Tensor
+WIDTH, CANDIDATES = 32, 50
+START = Metadata("start", family="detector", paper="what 'ordinal' begins with", teacher=False)
+METHODS: Mapping[str, Metadata] = {row.name: row for row in (START, *graphkd.methods(task="anomaly_detection"))}
 
 
-def disturbed(data: Data, share: float = 0.05, seed: int = 0) -> Scene:
+def disturbed(data: Data, share: float = 0.05, seed: int = 0) -> Data:
     """Give a share of the nodes outside ``train_mask`` and ``val_mask`` the features of the farthest of some others.
 
     Attribute outliers as in BOND (Liu et al., NeurIPS 2022): the farthest by Euclidean distance of ``CANDIDATES`` nodes
-    drawn for each.
+    drawn for each. The entry ``odd`` says which, (N,).
     """
     generator = torch.Generator().manual_seed(seed)
     free = (~(data.train_mask | data.val_mask)).nonzero()[:, 0]
@@ -50,15 +47,7 @@ def disturbed(data: Data, share: float = 0.05, seed: int = 0) -> Scene:
     apart = torch.linalg.vector_norm(data.x[drawn] - data.x[chosen][:, None], dim=-1)
     sources = drawn.gather(1, apart.argmax(dim=1, keepdim=True))[:, 0]
     odd = torch.zeros(data.num_nodes, dtype=torch.bool).index_fill(0, chosen, True)
-    return Scene(changed(data, x=data.x.index_copy(0, chosen, data.x[sources])), odd)
-
-
-def neighbour_distance(data: Data) -> Tensor:
-    """How far a node's features are from the mean of its neighbours': (N,), 0 without neighbours."""
-    source, target = data.edge_index
-    mean = scatter(data.x[source], target, dim_size=data.num_nodes, reduce="mean")
-    alone = target.bincount(minlength=data.num_nodes) == 0
-    return torch.linalg.vector_norm(data.x - mean, dim=1).masked_fill(alone, 0.0)
+    return changed(data, x=data.x.index_copy(0, chosen, data.x[sources]), odd=odd)
 
 
 def _net(data: Data, out: int, seed: int) -> nn.Module:
@@ -66,80 +55,58 @@ def _net(data: Data, out: int, seed: int) -> nn.Module:
         return GCN(data.num_features, WIDTH, 2, out)
 
 
-def _start(scene: Scene, seed: int, epochs: int) -> Tensor:  # noqa: ARG001 - as the others are called
-    """The detector that the self-trained student begins with."""
-    return neighbour_distance(scene.data)
+def run(arguments: argparse.Namespace, name: str, seed: int, place: Place) -> Iterator[Row]:
+    """One method; the teacher of ``uninformed`` knows the classes, whose labelled nodes are the ordinary ones."""
+    data = disturbed(load(arguments.dataset, split=arguments.split, seed=seed), arguments.share, seed)
+    if name == "start":
+        yield {"metric": "auc", "value": area_under_curve(neighbour_distance(data.x, data.edge_index), data.odd)}
+        return
+    options: dict[str, Any] = {
+        "optimizer": partial(torch.optim.Adam, lr=0.01),
+        "epochs": arguments.epochs,
+        "seed": seed,
+    }
+    student, teacher = _net(data, 1, seed), None
+    if METHODS[name].teacher:
+        student = _net(data, WIDTH, seed + 1)  # regresses the teacher's hidden layer
+        classes = _net(data, int(data.y.max()) + 1, seed)
+        known = changed(data, val_mask=data.val_mask & False)  # the last epoch's
+        teacher = graphkd.distil("none", classes, None, known, progress=False, **options).model
+    settings = {"task": AnomalyDetection(labels="odd"), "hidden": "convs.0", **arguments.given[name]}
+    found, costs = place.distil(name, student, teacher, data, **settings, **options)
+    yield {"metric": "auc", "value": found.scores["test"]["auc"], **costs}
 
 
-def _ordinal(scene: Scene, seed: int, epochs: int) -> Tensor:
-    first = neighbour_distance(scene.data)
-    return self_trained_scores(_net(scene.data, 1, seed), first, scene.data, epochs=epochs, seed=seed)
+def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
+    """All methods, seed by seed."""
+    known = about(arguments, arguments.dataset, split_name(arguments.dataset, arguments.split), "share", "epochs")
+    for seed in seeds(arguments):
+        for name in arguments.methods:
+            own = {"teacher": "gcn" if METHODS[name].teacher else "itself", "student": "gcn", "method": name}
+            own |= {"seed": seed, "settings": arguments.given[name]}
+            yield Job({**known, **own}, partial(run, arguments, name, seed))
 
 
-def _uninformed(scene: Scene, seed: int, epochs: int) -> Tensor:
-    """A teacher of the classes, whose labelled nodes are the ordinary ones."""
-    data = scene.data
-    labels = Distiller(_net(data, int(data.y.max()) + 1, seed), losses=CE(where="train_mask"))
-    teacher = fit(labels, data, epochs=epochs, seed=seed)
-    first = _net(data, WIDTH, seed + 1)
-    students = [first, *(fresh(first, seed + 1000 * number) for number in range(1, STUDENTS))]
-    return uninformed_scores(students, teacher, data, "convs.0", epochs=epochs, seed=seed)
-
-
-METHODS: dict[str, Callable[[Scene, int, int], Tensor]] = {
-    "start": _start,
-    "ordinal": _ordinal,
-    "uninformed": _uninformed,
-}
-
-
-def rows(arguments: argparse.Namespace) -> Iterator[Row]:
-    """One row a method and seed."""
-    with tqdm(total=arguments.seeds * len(arguments.methods), unit="run", disable=None) as shown:
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            scene = disturbed(load(arguments.dataset, split=arguments.split, seed=seed), arguments.share, seed)
-            for name in arguments.methods:
-                started = time.perf_counter()
-                scores = METHODS[name](scene, seed, arguments.epochs)
-                about: dict[str, Any] = {
-                    "dataset": arguments.dataset,
-                    "split": arguments.split or next(iter(DATASETS[arguments.dataset])),
-                    "teacher": "gcn" if name == "uninformed" else "itself",
-                    "student": "gcn",
-                    "method": name,
-                    "seed": seed,
-                }
-                seconds = time.perf_counter() - started
-                yield {**about, "metric": "auc", "value": auc(scores, scene.odd), "train_seconds": seconds}
-                shown.update()
-
-
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.anomalies", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    add("--dataset", choices=sorted(DATASETS), default="cora", help="default: %(default)s")
-    add("--split", help="a split of the dataset (default: its first)")
+    add_data(parser, DATASETS, "cora")
     add("--share", type=float, default=0.05, help="of the free nodes, to be made odd (default: %(default)s)")
     add("--epochs", type=int, default=50, help="of every training, in each round (default: %(default)s)")
-    add("--methods", default=",".join(METHODS), help="comma-separated (default: %(default)s)")
-    add_run_options(parser)
+    known = list(METHODS.values())
+    groups = {"all": list(METHODS)}
+    add_methods(parser, known, default="all", groups=groups)
     arguments = parser.parse_args(argv)
-    check_seeds(parser, arguments)
-    arguments.methods = arguments.methods.split(",")
-    unknown = sorted(set(arguments.methods) - set(METHODS))
-    if unknown:
-        parser.error(f"a method must be one of {', '.join(METHODS)}, got {', '.join(unknown)}")
+    use_methods(parser, arguments, known, groups)
     return arguments
 
 
-def main(argv: list[str] | None = None) -> list[Row]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    measured = collect(rows, arguments)
-    show(measured, f"{arguments.dataset}, {100 * arguments.share:g} % odd")
-    return measured
+    return tabulate(arguments, jobs(arguments), f"{arguments.dataset}, {100 * arguments.share:g} % odd", base="start")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(failed(main()))

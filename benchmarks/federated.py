@@ -1,31 +1,38 @@
 """Clients that keep their graphs: federated distillation on label-skewed parts of one graph.
 
 ``python -m benchmarks.federated --dataset cora --clients 5 --methods alone,fedavg,feddf,fedmd --seeds 5``
-``--models gcn,sage,mlp,gat`` gives clients different models in turn; methods that average all weights then drop out.
+``--models gcn,sage,mlp,gat`` gives clients different models in turn; methods that average all weights then fail.
+
+Measured are the clients' models where the method gives these, else the global or the server's model.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from tqdm import tqdm
 
+import graphkd
 from benchmarks.gnn import cost
 from benchmarks.graph.models import HIDDEN, build
-from benchmarks.graph.procedures import fresh
 from benchmarks.graph.recipes import student_recipe
-from benchmarks.options import add_options, collect, use_options
-from benchmarks.report import Row, show
+from benchmarks.graph.scene import fresh, split_name
+from benchmarks.options import add_data, add_methods, seeds, use_methods
+from benchmarks.rows import Row, failed
+from benchmarks.runs import Job, Place, about, tabulate
 from datasets import DATASETS, load
-from graphkd.schemes.federated import METHODS, Client, Federation, Method, class_parts, dirichlet_parts, fedftg
-from graphkd.tasks import accuracy
+from graphkd.core.method import Metadata
+from graphkd.schemes.federated import class_parts, dirichlet_parts
+from graphkd.tasks import NodeClassification, accuracy
 
+METHODS: Mapping[str, Metadata] = {row.name: row for row in graphkd.methods(family="federated")}
 HELD = 0.25  # the share of labelled nodes whose labels nobody learns: settings are chosen by them
 
 
@@ -57,11 +64,6 @@ def split_up(data: Data, arguments: argparse.Namespace, seed: int) -> tuple[list
     return [whole.subgraph(own[part]) for part in parts], whole.subgraph(public), whole
 
 
-def methods(classes: int) -> dict[str, Callable[[], Method]]:
-    """All methods, and clients that learn alone."""
-    return {"alone": lambda: Method("answers"), **METHODS, "fedftg": lambda: fedftg(classes)}
-
-
 def model(name: str, dataset: str, data: Data, seed: int) -> nn.Module:
     """A model of its benchmark recipe's width, with weights from the seed."""
     recipe = student_recipe(name, dataset)
@@ -69,61 +71,49 @@ def model(name: str, dataset: str, data: Data, seed: int) -> nn.Module:
     return fresh(build(name, data.num_features, int(data.y.max()) + 1, **shape), seed)
 
 
-def rows(arguments: argparse.Namespace) -> Iterator[Row]:
-    """One row a measured value, method by method."""
-    total = arguments.seeds * len(arguments.methods)
-    with tqdm(total=total, unit="run", disable=None) as shown:
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            data = load(arguments.dataset, split=arguments.split, seed=seed)
-            for name in arguments.methods:
-                shown.set_postfix_str(f"{name}, seed {seed}")
-                yield from runs(arguments, data, name, seed)
-                shown.update()
-
-
-def runs(arguments: argparse.Namespace, data: Data, name: str, seed: int) -> Iterator[Row]:
+def run(arguments: argparse.Namespace, name: str, seed: int, place: Place) -> Iterator[Row]:
     """One method: the mean accuracy of the clients' models on nodes of the whole graph, tested and held back."""
+    data = load(arguments.dataset, split=arguments.split, seed=seed)
     parts, public, whole = split_up(data, arguments, seed)
     kinds = [arguments.models[k % len(arguments.models)] for k in range(len(parts))]
-    clients = [
-        Client(model(kind, arguments.dataset, data, seed), part)
-        for kind, part in zip(kinds, parts, strict=True)
-        if int(part.train_mask.sum())  # Dirichlet may leave a client without labels
-    ]
-    server = model(arguments.server, arguments.dataset, data, seed)
-    options = {"local": {"epochs": arguments.local_epochs}, "distil": {"epochs": arguments.distil_epochs}}
-    method = methods(int(data.y.max()) + 1)[name]()
-    try:
-        task = Federation(method, clients, public, server, seed=seed, **options)
-    except ValueError as error:
-        tqdm.write(f"{name} is left out: {error}")
-        return
-    started = time.perf_counter()
-    found = task.run(arguments.rounds, progress=False)
-    about = {
-        "dataset": arguments.dataset,
-        "split": arguments.split or next(iter(DATASETS[arguments.dataset])),
-        "teacher": "clients",
-        "student": "+".join(dict.fromkeys(kinds)),
-        "method": name,
-        "seed": seed,
-        "train_seconds": time.perf_counter() - started,
-        **cost(found[0], whole),
+    having = [k for k, part in enumerate(parts) if int(part.train_mask.sum())]  # Dirichlet may leave one without labels
+    students = [model(kinds[k], arguments.dataset, data, seed) for k in having]
+    row = METHODS[name]
+    known: dict[str, Any] = {"rounds": arguments.rounds, "local_epochs": arguments.local_epochs, "public": public}
+    known |= {
+        "distil_epochs": arguments.distil_epochs,
+        "server": model(arguments.server, arguments.dataset, data, seed),
     }
-    tested, held = ([accuracy(each, whole, mask) for each in found] for mask in ("test_mask", "val_mask"))
+    settings = {key: value for key, value in known.items() if key in row.needs or key in row.settings}
+    clients = graphkd.Clients([parts[k] for k in having], students=students)
+    task = NodeClassification(evaluate_on=whole)
+    found, costs = place.distil(
+        name, None, None, clients, task=task, seed=seed, **{**settings, **arguments.given[name]}
+    )
+    models = list(getattr(found.model, "models", [found.model]))
+    costs |= cost(models[0], whole)
+    tested, held = ([accuracy(each, whole, mask) for each in models] for mask in ("test_mask", "val_mask"))
     for metric, value in (("accuracy", fmean(tested)), ("worst_client", min(tested)), ("validation", fmean(held))):
-        yield {**about, "metric": metric, "value": value}
+        yield {"metric": metric, "value": value, **costs}
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
+    """All methods, seed by seed."""
+    names = ("clients", "alpha", "classes", "public", "rounds", "local_epochs", "distil_epochs", "server")
+    known = about(arguments, arguments.dataset, split_name(arguments.dataset, arguments.split), *names)
+    known |= {"teacher": "clients", "student": "+".join(dict.fromkeys(arguments.models[: arguments.clients]))}
+    for seed in seeds(arguments):
+        for name in arguments.methods:
+            own = {"method": name, "seed": seed, "settings": arguments.given[name]}
+            yield Job({**known, **own}, partial(run, arguments, name, seed))
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.federated", description=(__doc__ or "").splitlines()[0])
-    add, names = parser.add_argument, list(methods(1))
-    add("--dataset", choices=sorted(DATASETS), default="cora", help="default: %(default)s")
-    add("--split", help="a split of the dataset (default: its first; 'cpf' is the README's)")
-    add(
-        "--models", default="gcn", help=f"of the clients in turn, of {', '.join(sorted(HIDDEN))} (default: %(default)s)"
-    )
+    add, known, kinds = parser.add_argument, list(METHODS.values()), ", ".join(sorted(HIDDEN))
+    add_data(parser, DATASETS, "cora")
+    add("--models", default="gcn", help=f"of the clients in turn, of {kinds} (default: %(default)s)")
     add("--server", default="gcn", choices=sorted(HIDDEN), help="the server's own model, where a method has one")
     add("--clients", type=int, default=5, help="default: %(default)s")
     add("--alpha", type=float, default=0.5, help="Dirichlet label skew, less is more (default: %(default)s)")
@@ -132,29 +122,23 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--rounds", type=int, default=5, help="default: %(default)s")
     add("--local-epochs", type=int, default=40, help="a round, on own rows (default: %(default)s)")
     add("--distil-epochs", type=int, default=200, help="a round, on public rows (default: %(default)s)")
-    add_options(parser, names, default="alone,fedavg,feddf,fedmd", groups=("all",))
+    groups = {"all": list(METHODS)}
+    add_methods(parser, known, default="alone,fedavg,feddf,fedmd", groups=groups)
     arguments = parser.parse_args(argv)
-
-    def check(name: str) -> None:
-        if name not in names:
-            raise ValueError(f"a method must be one of {', '.join(names)}, got {name!r}")
-
-    use_options(parser, arguments, {"all": names}, check)
+    use_methods(parser, arguments, known, groups)
     arguments.models = arguments.models.split(",")
     if set(arguments.models) - set(HIDDEN):
-        parser.error(f"'--models' must be of {', '.join(sorted(HIDDEN))}, got {', '.join(arguments.models)}")
+        parser.error(f"'--models' must be of {kinds}, got {', '.join(arguments.models)}")
     return arguments
 
 
-def main(argv: list[str] | None = None) -> list[Row]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    measured = collect(rows, arguments)
-    if measured:
-        skew = f"{arguments.classes} classes each" if arguments.classes else f"Dirichlet({arguments.alpha})"
-        show(measured, f"{arguments.dataset}, {arguments.clients} clients, {skew}, {arguments.rounds} rounds")
-    return measured
+    skew = f"{arguments.classes} classes each" if arguments.classes else f"Dirichlet({arguments.alpha})"
+    title = f"{arguments.dataset}, {arguments.clients} clients, {skew}, {arguments.rounds} rounds"
+    return tabulate(arguments, jobs(arguments), title, base="alone")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(failed(main()))

@@ -6,112 +6,81 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from tqdm import tqdm
 
-from benchmarks.graph.lessons import Lesson, Train
-from benchmarks.graph.losses import LEFT_OUT, LOSSES
-from benchmarks.graph.methods import GROUPS, METHODS, method
-from benchmarks.graph.models import HIDDEN, build
-from benchmarks.graph.recipes import TEACHERS, Recipe, student_recipe
-from benchmarks.measure import counted_steps, peak_memory, timed
-from benchmarks.options import add_options, collect, use_options
-from benchmarks.report import plot, show
-from datasets import DATASETS, load
-from graphkd import Distiller, fit
-from graphkd.core.rng import seeded
-from graphkd.losses import CE
-from graphkd.tasks import accuracy, fidelity, hold_out, predict
+import graphkd
+from benchmarks.graph.models import HIDDEN
+from benchmarks.graph.recipes import TEACHERS
+from benchmarks.graph.scene import Scene, options_of, split_name
+from benchmarks.measure import peak_memory, timed
+from benchmarks.needs import given, lacking, makes_own_student
+from benchmarks.options import add_data, add_methods, seeds, split_settings, use_methods
+from benchmarks.plot import plot
+from benchmarks.rows import Row, failed
+from benchmarks.runs import Job, Place, tabulate
+from datasets import DATASETS
+from graphkd.core.batches import changed
+from graphkd.core.method import Metadata
+from graphkd.core.run import LR, WEIGHT_DECAY
+from graphkd.tasks import NodeClassification, accuracy, fidelity, predict
+
+METHODS: Mapping[str, Metadata] = {row.name: row for row in graphkd.methods(task="node_classification")}
+_LOSSES = ("response", "features", "relations", "graphs", "information")
+_GROUPS: Mapping[str, Callable[[str], bool]] = {
+    "all": lambda _: True,
+    "losses": lambda family: family in _LOSSES,
+    "graph": lambda family: family == "gnn",
+    "schemes": lambda family: family not in (*_LOSSES, "gnn"),
+}
 
 
-@dataclass(frozen=True)
-class Run:
-    """One trained model: who it is, and what training it took."""
+class Student(NamedTuple):
+    """A trained model, entries of the graph that it reads beside others, and what training took."""
 
-    method: str
-    seed: int
     model: nn.Module
-    train_seconds: float
-    step_ms: float  # of an optimiser's step, validation after it included: an epoch of a full batch
+    entries: Mapping[str, Tensor]
+    costs: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A dataset as one seed sees it: the graph that training sees, the whole one, and the nodes held out of it."""
-
-    seen: Data
-    whole: Data
-    held_out: Tensor | None
-
-    @classmethod
-    def of(cls, data: Data, seed: int, inductive: bool) -> Setting:
-        """Transductive (training sees every node), or with a fifth of the test nodes held out."""
-        if not inductive:
-            return cls(data, data, None)
-        seen, held_out = hold_out(data, seed=seed)
-        return cls(seen, data, held_out)
-
-    def scores(self, model: nn.Module) -> dict[str, float]:
-        """Test accuracy; in the inductive setting on seen, on held-out nodes and 0.8 / 0.2 of both, as GLNN reports."""
-        if self.held_out is None:
-            return {"accuracy": accuracy(model, self.whole)}
-        seen = accuracy(model, self.seen)
-        held_out = accuracy(model, {**self.whole.to_dict(), "held_out": self.held_out}, "held_out")
-        return {"accuracy": 0.8 * seen + 0.2 * held_out, "accuracy_tran": seen, "accuracy_ind": held_out}
+def groups(student: str) -> dict[str, list[str]]:
+    """Names for several methods, of those that can be run with a student of this kind; families are such names too."""
+    able = [row for row in METHODS.values() if not lacking(row, student)]
+    tests = dict(_GROUPS) | {family: family.__eq__ for family in dict.fromkeys(row.family for row in able)}
+    return {
+        name: list(dict.fromkeys(["none", *(row.name for row in able if test(row.family))]))
+        for name, test in tests.items()
+    }
 
 
-def train(
-    recipe: Recipe, model: str, data: Data, seed: int, *, epochs: int | None, how: Any
-) -> tuple[nn.Module, float, float]:
-    """Build a model and train it with ``how(model, options)``; the model, the seconds, milliseconds a step."""
-    options = recipe.options(seed) | ({} if epochs is None else {"epochs": epochs})
-    with seeded(seed):
-        built = build(model, data.num_features, int(data.y.max()) + 1, hidden=recipe.hidden, dropout=recipe.dropout)
-    started = time.perf_counter()
-    with counted_steps() as steps:
-        trained = how(built, options)
-    seconds = time.perf_counter() - started
-    return trained, seconds, 1e3 * seconds / max(steps(), 1)
+def training(row: Metadata, scene: Scene, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of ``distil``: the recipe's, but where the method has its paper's, and before both what was asked for."""
+    recipe = {} if makes_own_student(row) else scene.training(scene.recipe)
+    own = {**row.published, **({"lr": row.settings["lr"], "weight_decay": 0.0} if "lr" in row.settings else {})}
+    values = {name: value for name, value in recipe.items() if name not in own}
+    if scene.epochs is not None:
+        values["epochs"] = scene.epochs
+    values |= asked
+    if {"lr", "weight_decay"} & values.keys():
+        values = {"lr": own.get("lr", LR), "weight_decay": row.published.get("weight_decay", WEIGHT_DECAY), **values}
+    return options_of(values)
 
 
-def runs(
-    arguments: argparse.Namespace, setting: Setting, seed: int, methods: Mapping[str, Train] = METHODS
-) -> Iterator[Run]:
-    """The teacher of one seed, then a student of every method."""
-    data = setting.seen
-    validate = partial(accuracy, data=data, mask="val_mask")
-    supervised = CE(where="train_mask")
-    teacher, *spent = train(
-        TEACHERS[arguments.teacher],
-        arguments.teacher,
-        data,
-        seed,
-        epochs=arguments.epochs,
-        how=lambda model, options: fit(Distiller(model, losses=supervised), data, metric=validate, **options),
-    )
-    yield Run("teacher", seed, teacher, *spent)
-    hidden, about = (HIDDEN[arguments.student], HIDDEN[arguments.teacher]), (arguments.teacher, arguments.dataset)
-    for name in arguments.methods:
-        distil = methods[name]
-        student, *spent = train(
-            student_recipe(arguments.student, arguments.dataset),
-            arguments.student,
-            data,
-            seed,
-            epochs=arguments.epochs,
-            how=lambda model, options, distil=distil: distil(
-                Lesson(model, teacher, data, hidden, {**options, "metric": validate}, about)
-            ),
-        )
-        yield Run(name, seed, student, *spent)
+def student_of(row: Metadata, scene: Scene, settings: Mapping[str, Any], place: Place) -> Student:
+    """Train a student by a method."""
+    own, asked = split_settings(row, settings)
+    arguments = given(row, scene, place)
+    student, teacher = arguments.pop("student"), arguments.pop("teacher")
+    entries = {name: arguments[name] for name in ("modality",) if name in arguments}
+    options = {**training(row, scene, asked), "seed": scene.seed, "task": scene.task}
+    found, costs = place.distil(row.name, student, teacher, scene.seen, **{**arguments, **own}, **options)
+    return Student(found.model, entries, costs)
 
 
 @torch.no_grad()
@@ -126,69 +95,91 @@ def cost(model: nn.Module, data: Data) -> dict[str, float]:
     }
 
 
-def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row a measured value, seed by seed."""
-    total = arguments.seeds * (len(arguments.methods) + 1)
-    with tqdm(total=total, unit="run", disable=None) as shown:
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            drawn = seed if arguments.split_seed is None else arguments.split_seed
-            data = load(arguments.dataset, split=arguments.split, seed=drawn)
-            setting = Setting.of(data, seed, arguments.inductive)
-            teacher: nn.Module | None = None
-            for run in runs(arguments, setting, seed):
-                teacher = teacher or run.model  # the first to come
-                scores = {**setting.scores(run.model), **fidelity(run.model, teacher, setting.whole)._asdict()}
-                spent = {"train_seconds": run.train_seconds, "step_ms": run.step_ms}
-                costs = {**cost(run.model, setting.whole), **spent}
-                yield from _values(arguments, run, scores, costs)
-                shown.set_postfix(seed=seed, method=run.method)
-                shown.update()
+def quality(model: nn.Module, scene: Scene, whole: Data) -> dict[str, float]:
+    """Test accuracy; in the inductive setting on seen, on held-out nodes and 0.8 / 0.2 of both, as GLNN reports."""
+    if scene.held_out is None:
+        return {"accuracy": accuracy(model, whole)}
+    seen = accuracy(model, scene.seen)
+    held_out = NodeClassification(evaluate_on=whole, new=scene.held_out).scores(model, scene.seen)["new"]["accuracy"]
+    return {"accuracy": 0.8 * seen + 0.2 * held_out, "accuracy_tran": seen, "accuracy_ind": held_out}
 
 
-def _values(
-    arguments: argparse.Namespace, run: Run, scores: Mapping[str, float], costs: Mapping[str, float]
-) -> Iterator[dict[str, Any]]:
+def measured(scene: Scene, student: Student, place: Place) -> Iterator[Row]:
+    """Quality, faithfulness to the teacher and costs of a model."""
+    whole, model = changed(scene.whole, **student.entries) if student.entries else scene.whole, student.model
+    scores = quality(model, scene, whole) | fidelity(model, scene.teacher(place).model, whole)._asdict()
+    costs = {**cost(model, whole), **student.costs}
+    yield from ({"metric": metric, "value": value, **costs} for metric, value in scores.items())
+
+
+Measure = Callable[[Scene, Student, Place], Iterable[Row]]
+
+
+def jobs(arguments: argparse.Namespace, measure: Measure = measured, **about: Any) -> Iterator[Job]:
+    """The teacher of every seed, then a student of every method; ``about``: what else their rows depend on."""
+    names = ("student", "teacher", "split", "split_seed", "inductive", "epochs", "runs")
+    known = {name: getattr(arguments, name, None) for name in names}
+    scene = lru_cache(maxsize=1)(partial(Scene, arguments.dataset, **known))
     about = {
         "dataset": arguments.dataset,
-        "split": arguments.split or next(iter(DATASETS[arguments.dataset])),
-        "setting": "inductive" if arguments.inductive else "transductive",
+        "split": split_name(arguments.dataset, arguments.split),
+        "setting": "inductive" if known["inductive"] else "transductive",
         "teacher": arguments.teacher,
-        "student": arguments.teacher if run.method == "teacher" else arguments.student,
-        "method": run.method,
-        "seed": run.seed,
+        "student": arguments.student,
+        "tuned": False,
+        **about,
     }
-    for metric, value in scores.items():
-        yield {**about, "metric": metric, "value": value, **costs}
+    options = {name: known[name] for name in ("epochs", "split_seed") if known[name] is not None}
+
+    def teacher(seed: int, place: Place) -> Iterable[Row]:
+        found = scene(seed).teacher(place)
+        return measure(scene(seed), Student(found.model, {}, found.card["costs"]), place)
+
+    def student(name: str, seed: int, place: Place) -> Iterable[Row]:
+        return measure(scene(seed), student_of(METHODS[name], scene(seed), arguments.given[name], place), place)
+
+    for seed in seeds(arguments):
+        own = {"method": "teacher", "student": arguments.teacher, "seed": seed, "settings": {}, "options": options}
+        yield Job({**about, **own}, partial(teacher, seed))
+        for name in arguments.methods:
+            own = {"method": name, "seed": seed, "settings": arguments.given[name], "options": options}
+            yield Job({**about, **own}, partial(student, name, seed))
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def add_models(parser: argparse.ArgumentParser, *, teacher: str) -> None:
+    """Dataset, teacher and student."""
+    add = parser.add_argument
+    add_data(parser, DATASETS, "digits")
+    add("--teacher", choices=sorted(TEACHERS), default=teacher, help="default: %(default)s")
+    add("--student", choices=sorted(HIDDEN), default="mlp", help="default: %(default)s")
+    add("--epochs", type=int, help="at most (default: the recipe's, 200)")
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gnn", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--dataset", choices=sorted(DATASETS), default="digits", help="default: %(default)s, embedded")
-    parser.add_argument("--split", help="a split of the dataset (default: its first; 'public' or 'cpf' for Cora)")
-    parser.add_argument("--teacher", choices=sorted(TEACHERS), default="sage", help="default: %(default)s")
-    parser.add_argument("--student", choices=sorted(HIDDEN), default="mlp", help="default: %(default)s")
+    add_models(parser, teacher="sage")
     parser.add_argument("--inductive", action="store_true", help="hold a fifth of the test nodes out of training")
     parser.add_argument("--split-seed", type=int, help="of every split (default: each run's own seed)")
-    parser.add_argument("--epochs", type=int, help="at most (default: the recipe's, 200)")
-    add_options(parser, list(METHODS), default="none,kd,glnn", groups=list(GROUPS))
+    add_methods(parser, list(METHODS.values()), default="none,kd,glnn", groups=groups("mlp"))
     arguments = parser.parse_args(argv)
-    use_options(parser, arguments, GROUPS, method)
+    use_methods(parser, arguments, list(METHODS.values()), groups(arguments.student), arguments.teacher)
     return arguments
 
 
-def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    measured = collect(rows, arguments)
     title = f"{arguments.dataset}, seeds {arguments.first_seed} to {arguments.first_seed + arguments.seeds - 1}"
-    show(measured, title)
-    if set(LOSSES) <= set(arguments.methods):
-        print("Not in the table:", "; ".join(f"{name} needs {reason}" for name, reason in LEFT_OUT.items()))
+    rows = tabulate(arguments, jobs(arguments), title)
+    if set(groups(arguments.student)["losses"]) <= set(arguments.methods):
+        for row in METHODS.values():
+            if row.name not in arguments.methods and lacking(row, arguments.student):
+                print(f"Not in the table: {row.name} needs {lacking(row, arguments.student)}")
     if arguments.plot:
-        plot(measured, arguments.plot, title)
-    return measured
+        plot(rows, arguments.plot, title)
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(failed(main()))

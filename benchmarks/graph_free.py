@@ -6,106 +6,106 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+import sys
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from torch import nn
 from torch.optim import Adam
-from torch_geometric.data import Batch, Data
+from torch.optim.lr_scheduler import LambdaLR
+from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
-from tqdm import tqdm
 
 from benchmarks.gnn import cost
 from benchmarks.graph.classifiers import CONVS, build
-from benchmarks.options import add_run_options, check_seeds, collect
-from benchmarks.report import Row, show
-from datasets.graph_families import FAMILIES, GraphSplit, graph_family
-from graphkd import Distiller, fit
+from benchmarks.options import parse_run, seeds
+from benchmarks.rows import Row, failed
+from benchmarks.runs import Job, Place, about, shared_model, tabulate
+from datasets.graph_families import FAMILIES, graph_family
+from graphkd.core.distilled import Distilled
+from graphkd.core.problem import Problem
 from graphkd.core.rng import seeded
-from graphkd.gnn import gfkd, invert
-from graphkd.losses import CE
-from graphkd.tasks import predict
+from graphkd.tasks import GraphClassification
+
+METHODS = ("teacher", "real", "random", "gfkd")
+TEMPERATURE = 2.0  # the authors'
 
 
-def accuracy(model: nn.Module, graphs: Batch) -> float:
-    """Share of graphs whose class the model gets right."""
-    return float((predict(model, graphs) == graphs.y).float().mean())
+def real(problem: Problem, *, student_epochs: int) -> nn.Module:
+    """Learn the teacher's answers to the graphs that it was trained on, as GFKD's student learns those to fake ones."""
+    falling = partial(LambdaLR, lr_lambda=lambda epoch: 1 - epoch / student_epochs)
+    task = problem.distiller(problem.student, problem.teacher, problem.soft(TEMPERATURE))
+    return problem.train(task, epochs=student_epochs, weight_decay=0.0, scheduler=falling)
 
 
-def train_teacher(arguments: argparse.Namespace, split: GraphSplit, classes: int, seed: int) -> nn.Module:
-    """Five layers of width 64 on real graphs, the best epoch on validation graphs."""
-    with seeded(seed):
-        model = build(arguments.teacher, split.train[0].num_features, classes, hidden=64, layers=5)
-    return fit(
-        Distiller(model, losses=CE()),
-        DataLoader(split.train, batch_size=32, shuffle=True),
-        epochs=arguments.teacher_epochs,
-        optimizer=partial(Adam, lr=0.005),
-        metric=partial(accuracy, graphs=Batch.from_data_list(split.val)),
-        seed=seed,
-    )
+class Scene:
+    """Graphs and the teacher of one seed."""
+
+    def __init__(self, arguments: argparse.Namespace, seed: int) -> None:
+        self.arguments, self.seed = arguments, seed
+        self.split = graph_family(arguments.family, per_class=arguments.per_class, seed=seed)
+        self.classes, self.width = len(FAMILIES[arguments.family]), self.split.train[0].num_features
+        self.test = Batch.from_data_list(self.split.test)
+        self._teacher: Distilled | None = None
+
+    def teacher(self, place: Place) -> Distilled:
+        """Five layers of width 64 on real graphs, the best epoch on validation graphs."""
+        arguments = self.arguments
+        if self._teacher is None:
+            known = {"dataset": arguments.family, "split": "random", "kind": arguments.teacher, "seed": self.seed}
+            known |= {"per_class": arguments.per_class, "epochs": arguments.teacher_epochs}
+            with seeded(self.seed):
+                model = build(arguments.teacher, self.width, self.classes, hidden=64, layers=5)
+            self._teacher = shared_model(known, model, partial(self._train, model), place, arguments.runs)
+        return self._teacher
+
+    def _train(self, model: nn.Module, place: Place) -> tuple[Distilled, Row]:
+        task = GraphClassification(val=[Batch.from_data_list(self.split.val)], test=[self.test])
+        data = DataLoader(self.split.train, batch_size=32, shuffle=True)
+        options = {"epochs": self.arguments.teacher_epochs, "optimizer": partial(Adam, lr=0.005), "seed": self.seed}
+        return place.distil("none", model, None, data, task=task, **options)
+
+    def student(self, method: str, place: Place) -> tuple[Distilled, Row]:
+        """A student of graphs of one kind, of the same first weights and the same epochs, the last of which counts."""
+        arguments, teacher = self.arguments, self.teacher(place).model
+        with seeded(self.seed):
+            student = build(arguments.student, self.width, self.classes, hidden=32, layers=3)
+        task = GraphClassification(test=[self.test])
+        settings: dict[str, Any] = {"student_epochs": arguments.student_epochs, "seed": self.seed, "task": task}
+        if method == "real":
+            data = DataLoader(self.split.train, batch_size=32, shuffle=True)
+            return place.distil(real, student, teacher, data, **settings)
+        settings |= {"count": arguments.count, "feature_lr": arguments.lr, "bn_weight": arguments.bn_weight}
+        settings |= {"entropy_weight": arguments.entropy_weight}
+        settings |= {"graph_epochs": arguments.epochs if method == "gfkd" else 0, "temperature": TEMPERATURE}
+        return place.distil("gfkd", student, teacher, self.split.train, **settings)
 
 
-def runs(arguments: argparse.Namespace, seed: int) -> Iterator[Row]:
-    """The teacher, then a student of each kind of graphs, all with the same first weights and the same epochs."""
-    split = graph_family(arguments.family, per_class=arguments.per_class, seed=seed)
-    classes, width = len(FAMILIES[arguments.family]), split.train[0].num_features
-    test = Batch.from_data_list(split.test)
-    started = time.perf_counter()
-    teacher = train_teacher(arguments, split, classes, seed)
-    best = accuracy(teacher, test)
-    yield from _values("teacher", arguments.teacher, teacher, test, best, time.perf_counter() - started)
-    sizes = [graph.num_nodes for graph in split.train]
-    make = partial(
-        invert,
-        teacher,
-        width,
-        classes,
-        count=arguments.count,
-        nodes=(min(sizes), max(sizes)),
-        lr=(arguments.lr, 1.0),
-        bn_weight=arguments.bn_weight,
-        entropy_weight=arguments.entropy_weight,
-        seed=seed,
-    )
-    sources: dict[str, Callable[[], list[Data]]] = {
-        "real": lambda: split.train,
-        "random": lambda: make(epochs=0).graphs(),
-        "gfkd": lambda: make(epochs=arguments.epochs).graphs(),
-    }
-    for method, graphs in sources.items():
-        started = time.perf_counter()
-        with seeded(seed):
-            student = build(arguments.student, width, classes, hidden=32, layers=3)
-        gfkd(student, teacher, graphs(), epochs=arguments.student_epochs, seed=seed)
-        yield from _values(method, arguments.student, student, test, best, time.perf_counter() - started)
+def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
+    """The teacher, then a student of each kind of graphs, seed by seed."""
+    scene = lru_cache(maxsize=1)(partial(Scene, arguments))
+    names = ("per_class", "count", "epochs", "lr", "teacher_epochs", "student_epochs", "bn_weight", "entropy_weight")
+    known = {**about(arguments, arguments.family, "random", *names), "teacher": arguments.teacher}
+
+    def run(method: str, seed: int, place: Place) -> Iterator[Row]:
+        teacher = scene(seed).teacher(place)
+        found, costs = (teacher, teacher.card["costs"]) if method == "teacher" else scene(seed).student(method, place)
+        costs = {**costs, **cost(found.model, scene(seed).test)}
+        reached, best = (each.scores["test"]["accuracy"] for each in (found, teacher))
+        yield {"metric": "accuracy", "value": reached, **costs}
+        yield {"metric": "of_teacher", "value": reached / max(best, 1e-12), **costs}
+
+    for seed in seeds(arguments):
+        for method in METHODS:
+            student = arguments.teacher if method == "teacher" else arguments.student
+            yield Job({**known, "student": student, "method": method, "seed": seed}, partial(run, method, seed))
 
 
-def _values(method: str, name: str, model: nn.Module, test: Batch, teacher: float, seconds: float) -> Iterator[Row]:
-    about = {"method": method, "student": name, "train_seconds": seconds, **cost(model, test)}
-    reached = accuracy(model, test)
-    yield {**about, "metric": "accuracy", "value": reached}
-    yield {**about, "metric": "of_teacher", "value": reached / max(teacher, 1e-12)}
-
-
-def rows(arguments: argparse.Namespace) -> Iterator[Row]:
-    """One row a measured value, seed by seed."""
-    about = {"dataset": arguments.family, "split": "random", "teacher": arguments.teacher}
-    with tqdm(total=4 * arguments.seeds, unit="run", disable=None) as shown:
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            for row in runs(arguments, seed):
-                yield {**about, "seed": seed, **row}
-                shown.set_postfix(seed=seed, method=row["method"], refresh=False)
-                shown.update(row["metric"] == "accuracy")
-
-
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.graph_free", description=(__doc__ or "").splitlines()[0]
-    )
+    text = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.graph_free", description=text)
     add = parser.add_argument
     add("--family", choices=sorted(FAMILIES), default="shapes", help="default: %(default)s")
     add("--per-class", type=int, default=100, help="real graphs of a class (default: %(default)s)")
@@ -118,19 +118,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--student-epochs", type=int, default=150, help="default: %(default)s")
     add("--bn-weight", type=float, default=0.01, help="of the BatchNorm statistics (default: %(default)s)")
     add("--entropy-weight", type=float, default=0.01, help="of the features' entropy (default: %(default)s)")
-    add_run_options(parser)
-    arguments = parser.parse_args(argv)
-    check_seeds(parser, arguments)
-    return arguments
+    return parse_run(parser, argv)
 
 
-def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    measured = collect(rows, arguments)
-    show(measured, f"without the graphs of {arguments.family}: a student of each kind of graphs")
-    return measured
+    title = f"without the graphs of {arguments.family}: a student of each kind of graphs"
+    return tabulate(arguments, jobs(arguments), title, base="real")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(failed(main()))

@@ -1,34 +1,94 @@
-"""What the benchmarks that train models share: their options, the choice of methods, and how rows are kept."""
+"""What the benchmarks that train models are told: methods by name, their settings, seeds, and where results go."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import ast
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
+from rich.console import Console
+from rich.table import Table
 
-from benchmarks.report import Row, write
+from graphkd.core.method import Metadata
+
+SETTINGS = Path(__file__).parent / "settings"
+# What may stand beside a method's hyper-parameters: of its training.
+TRAINING: Mapping[str, Any] = {"lr": 0.0, "weight_decay": 0.0, "epochs": 0, "patience": 0}
+Groups = Mapping[str, Sequence[str]]
 
 
-def add_options(
-    parser: argparse.ArgumentParser, methods: Sequence[str], *, default: str, groups: Sequence[str]
-) -> None:
-    """Methods, seeds, threads, and where results go."""
+def add_methods(parser: argparse.ArgumentParser, known: Sequence[Metadata], *, default: str, groups: Groups) -> None:
+    """Methods and their settings, seeds, threads, and where results go."""
     add = parser.add_argument
-    names = f"comma-separated, of {', '.join(methods)}; or {', '.join(groups)} (default: %(default)s)"
-    add("--methods", default=default, help=names)
-    add_run_options(parser)
+    add("--methods", default=default, help=f"comma-separated names or {', '.join(groups)} (default: %(default)s)")
+    add("--list", action=_List, known=known, help="print the table of methods and end")
+    add("--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="a setting of a method; repeatable")
     add("--plot", type=Path, help="write quality against latency as a picture")
+    add_run_options(parser)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Seeds, threads, and the file of results."""
+    """Seeds, threads, and where results go."""
     add = parser.add_argument
     add("--seeds", type=int, default=3, help="number of seeds: of the data, the weights, the training (%(default)s)")
     add("--first-seed", type=int, default=0)
     add("--threads", type=int, help="threads on the CPU (default: torch's choice)")
     add("--out", type=Path, help="append a JSON line per measured value, run by run")
+    add("--runs", type=Path, help="folder of runs: what is there is not run again, what stopped goes on")
+    add("--wide", action="store_true", help="all metrics and costs in the table")
+
+
+def use_methods(
+    parser: argparse.ArgumentParser,
+    arguments: argparse.Namespace,
+    known: Sequence[Metadata],
+    groups: Groups,
+    kind: str = "",
+) -> None:
+    """Put the names of methods in place of what was written, and what each is given into ``arguments.given``.
+
+    kind: the teacher's, whose part of a settings file goes before, see ``settings/README.md``. Asked epochs come before
+    those of a file. Ends with a message where a name is unknown.
+    """
+    check_seeds(parser, arguments)
+    rows = {row.name: row for row in known}
+    names = [name for part in arguments.methods.split(",") for name in groups.get(part, [part])]
+    arguments.methods = list(dict.fromkeys(names))
+    try:
+        for name in arguments.methods:
+            _check("a method", name, [*rows, *groups], "--list shows all")
+        chosen = {name: rows[name] for name in arguments.methods}
+        files = [SETTINGS / "all.toml", SETTINGS / f"{getattr(arguments, 'dataset', '')}.toml"]
+        found = {name: _of_files(row, files, kind) for name, row in chosen.items()}
+        if getattr(arguments, "epochs", None) is not None:
+            for values in found.values():
+                values.pop("epochs", None)
+        for text in arguments.set:
+            name, setting, value = _asked(text, rows)
+            if name not in chosen:
+                parser.error(f"'--set {text}' is of no effect: {name!r} is not among '--methods'")
+            found[name][setting] = value
+    except ValueError as error:
+        parser.error(str(error))
+    arguments.given = found
+
+
+def add_data(parser: argparse.ArgumentParser, datasets: Iterable[str], default: str) -> None:
+    """Dataset and split."""
+    parser.add_argument("--dataset", choices=sorted(datasets), default=default, help="default: %(default)s")
+    parser.add_argument("--split", help="a split of the dataset (default: its first; 'public' or 'cpf' for Cora)")
+
+
+def parse_run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line of a benchmark whose methods are its own."""
+    add_run_options(parser)
+    arguments = parser.parse_args(argv)
+    check_seeds(parser, arguments)
+    return arguments
 
 
 def check_seeds(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -37,30 +97,81 @@ def check_seeds(parser: argparse.ArgumentParser, arguments: argparse.Namespace) 
         parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
 
 
-def use_options(
-    parser: argparse.ArgumentParser,
-    arguments: argparse.Namespace,
-    groups: Mapping[str, Sequence[str]],
-    check: Callable[[str], object],
-) -> None:
-    """Put the list of methods in place of what was written, and check it."""
-    arguments.methods = [name for part in arguments.methods.split(",") for name in groups.get(part, [part])]
-    arguments.methods = list(dict.fromkeys(arguments.methods))
-    check_seeds(parser, arguments)
+def seeds(arguments: argparse.Namespace) -> range:
+    """The seeds that were asked for."""
+    return range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+
+
+def split_settings(row: Metadata, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hyper-parameters of a method, and what is of its training; some have a hyper-parameter of such a name."""
+    own = {name: value for name, value in given.items() if name in row.settings}
+    return own, {name: value for name, value in given.items() if name not in row.settings}
+
+
+def _of_files(row: Metadata, files: Iterable[Path], kind: str) -> dict[str, Any]:
+    """What settings files say of a method, the later and the narrower before others."""
+    found: dict[str, Any] = {}
+    for file in files:
+        table = tomllib.loads(file.read_text()).get(row.name, {}) if file.exists() else {}
+        narrow = table.get(kind, {})
+        for name, value in {**table, **narrow}.items():
+            if not isinstance(value, dict):
+                _check(f"a setting of {row.name!r} in {file.name}", name, [*row.settings, *TRAINING])
+                found[name] = value
+    return found
+
+
+def _asked(text: str, rows: Mapping[str, Metadata]) -> tuple[str, str, Any]:
+    """Method, setting and value of METHOD.NAME=VALUE."""
+    left, equals, value = text.partition("=")
+    name, dot, setting = left.rpartition(".")
+    if not equals or not dot:
+        raise ValueError(f"'--set' must be METHOD.NAME=VALUE, got {text!r}")
+    _check("a method", name, rows, "--list shows all")
+    known = {**TRAINING, **rows[name].settings}
+    _check(f"a setting of {name!r}", setting, known)
+    return name, setting, _value(text, value, known[setting])
+
+
+def _value(text: str, value: str, default: Any) -> Any:
+    """A value of the default's type; of a default that says nothing, what it looks like."""
+    truth = {"true": True, "false": False}
+    if isinstance(default, bool):
+        if value.lower() not in truth:
+            raise ValueError(f"'--set {text}' must be true or false")
+        return truth[value.lower()]
+    if isinstance(default, str):
+        return value
+    if isinstance(default, (int, float)):
+        try:
+            return type(default)(value)
+        except ValueError:
+            raise ValueError(f"'--set {text}' must be of type {type(default).__name__}") from None
     try:
-        for name in arguments.methods:
-            check(name)
-    except ValueError as error:
-        parser.error(str(error))
+        return ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return truth.get(value.lower(), value)
 
 
-def collect(rows: Callable[[argparse.Namespace], Iterable[Row]], arguments: argparse.Namespace) -> list[Row]:
-    """All rows, on as many threads as were asked for; each is written as soon as it is there, should the run stop."""
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    kept = []
-    for row in rows(arguments):
-        kept.append(row)
-        if arguments.out:
-            write([row], arguments.out)
-    return kept
+def _check(what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    """Raise ValueError that names the three nearest, unless a name is known."""
+    names = list(known)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+        hint = f"; {hint}" if hint else ""
+        raise ValueError(f"{name!r} is not {what}; the nearest are {', '.join(map(repr, near))}{hint}")
+
+
+class _List(argparse.Action):
+    """``--list``: print the table of methods and end."""
+
+    def __init__(self, *args: Any, known: Sequence[Metadata], **options: Any) -> None:
+        super().__init__(*args, nargs=0, **options)
+        self.known = known
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        table = Table(*("method", "family", "paper", "needs"))
+        for row in self.known:
+            table.add_row(row.name, row.family, row.paper, ", ".join(row.needs))
+        Console().print(table, markup=False)
+        parser.exit()

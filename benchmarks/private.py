@@ -5,98 +5,99 @@
 The nodes are divided anew by each seed: a fifth is public and has no labels, of which ``--queries`` are asked about; a
 fifth tests; the others are private, with their labels, in disjoint parts for ``--teachers`` models of the student's
 kind. Edges between the three, and between parts, are dropped. No validation labels are read: all train to the end.
-``labels`` is a student of the queries' true labels, ``votes`` one of votes without noise: neither is private.
+``teacher`` is the one of the first part, ``labels`` a student of the queries' true labels, ``votes`` one of votes
+without noise: none is private.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator
-from statistics import fmean
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch_geometric.data import Data
-from tqdm import tqdm
 
 from benchmarks.gnn import cost
-from benchmarks.graph.models import HIDDEN, build
-from benchmarks.graph.procedures import fresh
-from benchmarks.graph.recipes import student_recipe
-from benchmarks.graph.robust import private_parts
-from benchmarks.options import add_run_options, check_seeds, collect
-from benchmarks.report import Row, show
-from datasets import DATASETS, load
-from graphkd import Distiller, fit
-from graphkd.losses import CE
-from graphkd.schemes import pate, privacy_spent, private_teachers
+from benchmarks.graph.models import HIDDEN
+from benchmarks.graph.scene import Scene, fresh, options_of
+from benchmarks.options import parse_run, seeds
+from benchmarks.rows import Row, failed
+from benchmarks.runs import Job, Place, about, tabulate
+from datasets import DATASETS
+from graphkd.core.checkpoint import load
+from graphkd.schemes import privacy_spent
 from graphkd.tasks import accuracy
 
 SHARE = 0.2  # of the nodes that are public, and of those that test
+NO_NOISE = 1e3  # a gamma at which no vote changes
 
 
-def divide(data: Data, arguments: argparse.Namespace, generator: torch.Generator) -> tuple[list[Data], Data, Data]:
-    """Teachers' parts, the public graph with its ``query_mask``, and the graph of test nodes."""
+def divide(data: Data, arguments: argparse.Namespace, seed: int) -> tuple[Data, Data]:
+    """The graph of training, with the private part of every node (-1: public) and ``asked``, and that of test nodes."""
+    generator = torch.Generator().manual_seed(seed)
     count = int(SHARE * data.num_nodes)
     order = torch.randperm(data.num_nodes, generator=generator)
-    public, test = (data.subgraph(order[part : part + count]) for part in (0, count))
-    public.query_mask = torch.arange(count) < arguments.queries  # in random order
+    test, known = data.subgraph(order[count : 2 * count]), torch.cat([order[:count], order[2 * count :]])
     test.test_mask = torch.ones(count, dtype=torch.bool)
-    return private_parts(data, order[2 * count :], arguments.teachers, generator), public, test
+    parts = torch.full((data.num_nodes,), -1)
+    for number, part in enumerate(order[2 * count :].tensor_split(arguments.teachers)):
+        parts[part] = number
+    train = data.subgraph(known)
+    train.parts, train.train_mask = parts[known], parts[known] >= 0
+    del train.val_mask, train.test_mask
+    return train, test
 
 
-def runs(arguments: argparse.Namespace, data: Data, seed: int) -> Iterator[Row]:
-    """One teacher, a student of true labels, one of votes without noise, and one at each strength of the noise."""
-    generator = torch.Generator().manual_seed(seed)
-    parts, public, test = divide(data, arguments, generator)
-    recipe = student_recipe(arguments.student, arguments.dataset)
-    options = {**recipe.options(seed), "patience": None, "epochs": arguments.epochs}
-    model = build(
-        arguments.student, data.num_features, int(data.y.max()) + 1, hidden=recipe.hidden, dropout=recipe.dropout
-    )
-    started = time.perf_counter()
-    teachers = private_teachers([fresh(model, seed + 1000 * k) for k in range(1, len(parts) + 1)], parts, **options)
-    yield from _values("teacher", teachers[0], test, started, {"accuracy": fmean(accuracy(t, test) for t in teachers)})
-    started = time.perf_counter()
-    known = fit(Distiller(fresh(model, seed), losses=CE(where="query_mask")), public, **options)
-    yield from _values("labels", known, test, started, {"accuracy": accuracy(known, test), "labels_right": 1.0})
-    for gamma in (*arguments.gammas, 1e3):  # the last: no noise that could change a vote
-        started = time.perf_counter()
-        found = pate(
-            fresh(model, seed), teachers, public, gamma=gamma, delta=arguments.delta, generator=generator, **options
-        )
-        right = (found.votes.labels == public.y[public.query_mask]).float().mean()
-        values = {"accuracy": accuracy(found.student, test), "labels_right": float(right)}
-        if gamma in arguments.gammas:
-            whatever = privacy_spent(torch.zeros_like(found.votes.counts), gamma, delta=arguments.delta)
-            values |= {"epsilon": found.privacy.epsilon, "epsilon_of_any_votes": whatever.epsilon}
-        name = f"pate_{gamma:g}" if gamma in arguments.gammas else "votes"
-        yield from _values(name, found.student, test, started, values)
+def asked(train: Data, queries: int, seed: int) -> torch.Tensor:
+    """The public nodes that PATE asks about, as it draws them from its seed."""
+    public = (train.parts < 0).nonzero()[:, 0]
+    drawn = torch.randperm(public.numel(), generator=torch.Generator().manual_seed(seed))[:queries]
+    return public[drawn].sort().values
 
 
-def _values(method: str, model: nn.Module, test: Data, started: float, values: dict[str, float]) -> Iterator[Row]:
-    costs = {"train_seconds": time.perf_counter() - started, **cost(model, test)}
-    yield from ({"method": method, "metric": metric, "value": value, **costs} for metric, value in values.items())
+def run(arguments: argparse.Namespace, method: str, gamma: float | None, seed: int, place: Place) -> Iterator[Row]:
+    """The first teacher, a student of true labels, or of votes at a strength of the noise."""
+    scene = Scene(arguments.dataset, seed, student=arguments.student, teacher="gcn", epochs=arguments.epochs)
+    train, test = divide(scene.whole, arguments, seed)
+    options: dict[str, Any] = {**options_of({**scene.training(scene.recipe), "patience": 0}), "seed": seed}
+    student, rows = fresh(scene.student(), seed), asked(train, arguments.queries, seed)
+    if gamma is None:
+        train.train_mask[rows] = True
+        part = train.subgraph(train.parts == (0 if method == "teacher" else -1))
+        found, costs = place.distil("none", student, None, part, **options)
+        values = {} if method == "teacher" else {"labels_right": 1.0}
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            own = place if place.folder is not None else Place(Path(folder), place.log)
+            settings = {"gamma": gamma, "queries": arguments.queries, "parts": train.parts}
+            found, costs = own.distil("pate", student, None, train, **settings, **options)
+            votes = load(own.options()["checkpoint"] / "once" / "votes.pt")
+        values = {"labels_right": float((votes["labels"] == train.y[rows]).float().mean())}
+        if gamma != NO_NOISE:
+            for metric, counts in (("", votes["counts"]), ("_of_any_votes", torch.zeros_like(votes["counts"]))):
+                values[f"epsilon{metric}"] = privacy_spent(counts, gamma, delta=arguments.delta).epsilon
+    costs |= cost(found.model, test)
+    values = {"accuracy": accuracy(found.model, test), **values}
+    yield from ({"metric": metric, "value": value, **costs} for metric, value in values.items())
 
 
-def rows(arguments: argparse.Namespace) -> Iterator[Row]:
-    """One row a measured value, seed by seed."""
-    about = {
-        "dataset": arguments.dataset,
-        "split": f"private-{arguments.teachers}",
-        "teacher": arguments.student,
-        "student": arguments.student,
-        "queries": arguments.queries,
-        "delta": arguments.delta,
-    }
-    for seed in tqdm(range(arguments.first_seed, arguments.first_seed + arguments.seeds), unit="seed", disable=None):
-        for row in runs(arguments, load(arguments.dataset, seed=seed), seed):
-            yield {**about, "seed": seed, **row}
+def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
+    """A teacher, students of true labels, at each strength of the noise, and of votes without noise, seed by seed."""
+    known = about(arguments, arguments.dataset, f"private-{arguments.teachers}", "epochs", "queries", "delta")
+    known |= {"teacher": arguments.student, "student": arguments.student}
+    strengths = {f"pate_{gamma:g}": gamma for gamma in arguments.gammas}
+    for seed in seeds(arguments):
+        for method, gamma in {"teacher": None, "labels": None, **strengths, "votes": NO_NOISE}.items():
+            own = {"method": method, "seed": seed, "settings": {} if gamma is None else {"gamma": gamma}}
+            yield Job({**known, **own}, partial(run, arguments, method, gamma, seed))
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.private", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
@@ -107,9 +108,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--gammas", default="0.05,0.1,0.2", help="inverse scales of the noise, comma-separated (default: %(default)s)")
     add("--delta", type=float, default=1e-5, help="default: %(default)s")
     add("--epochs", type=int, default=100, help="of every model (default: %(default)s)")
-    add_run_options(parser)
-    arguments = parser.parse_args(argv)
-    check_seeds(parser, arguments)
+    arguments = parse_run(parser, argv)
     arguments.gammas = [float(text) for text in arguments.gammas.split(",")]
     for name, value in (("teachers", arguments.teachers), ("queries", arguments.queries)):
         if value < 1:
@@ -117,13 +116,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    measured = collect(rows, arguments)
-    show(measured, f"{arguments.dataset}, {arguments.teachers} teachers, {arguments.queries} queries")
-    return measured
+    title = f"{arguments.dataset}, {arguments.teachers} teachers, {arguments.queries} queries"
+    return tabulate(arguments, jobs(arguments), title, base="labels")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(failed(main()))

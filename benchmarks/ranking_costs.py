@@ -21,12 +21,22 @@ from rich.table import Table
 from tqdm import tqdm
 
 from benchmarks.measure import CLOCKS, machine
-from benchmarks.ranking.cases import OPS, STUDENT, TEACHER, BriefTraining, Case, Setup, briefly_trained
-from benchmarks.ranking.methods import METHODS, Lesson, Teachers, method
-from benchmarks.report import Row, write
+from benchmarks.ranking.cases import (
+    OPS,
+    STUDENT,
+    TEACHER,
+    BriefTraining,
+    Case,
+    Setup,
+    briefly_trained,
+    planned,
+    problem,
+)
+from benchmarks.recsys import METHODS
+from benchmarks.rows import Row, write
 from datasets.recommenders import RECOMMENDERS, load_interactions
 from recsys import Interactions
-from recsys.models import MF, tables_of
+from recsys.models import MF, Tables, tables_of
 
 LARGE_TEACHER = 64  # its width on Gowalla
 _PATIENCE = 30.0  # seconds of rounds after which a case that had three has no further one
@@ -40,13 +50,14 @@ def memory_row(name: str, dataset: str, batches: int, threads: int, seed: int) -
     train = load_interactions(dataset, seed=seed).train
     sizes = train.num_users, train.num_items
 
-    def teachers() -> Teachers:
-        """Of HetComp: two, in four stages each, as in ``benchmarks.recsys``."""
-        return [[tables_of(MF(*sizes, LARGE_TEACHER)) for _ in range(4)] for _ in range(2)]
+    def tables() -> Tables:
+        """Of a teacher."""
+        return tables_of(MF(*sizes, LARGE_TEACHER))
 
     started = time.perf_counter()
-    lesson = Lesson(MF(*sizes, STUDENT), tables_of(MF(*sizes, LARGE_TEACHER)), train, trajectories=teachers)
-    training = BriefTraining(lesson, method(name)(lesson))
+    # HetComp has two teachers, in four stages each, as in ``benchmarks.recsys``
+    given = {"teachers": [[tables() for _ in range(4)] for _ in range(2)]} if name == "hetcomp" else {}
+    training = BriefTraining(*planned(problem(train, tables()), name, **given))
     made = time.perf_counter() - started
     sampling, batch = training.begin_epoch(batches)
     return {
@@ -175,7 +186,12 @@ def main(argv: list[str] | None = None) -> list[Row]:
     add = parser.add_argument
     add("--only", type=partial(_names, OPS), default="all", help=f"'all' or, with commas: {', '.join(OPS)}")
     add("--gowalla", action="store_true", help="instead, the peak memory of every method on Gowalla")
-    add("--methods", type=partial(_names, METHODS), default="all", help="with --gowalla: 'all' or some, with commas")
+    add(
+        "--methods",
+        type=partial(_names, dict(METHODS)),
+        default="all",
+        help="with --gowalla: 'all' or some, with commas",
+    )
     add("--dataset", choices=sorted(RECOMMENDERS), help="another dataset than CiteULike or Gowalla")
     add("--batches", type=int, default=8, help="batches of an epoch that are trained (default: %(default)s)")
     add("--repeats", type=int, default=5, help="timed rounds; the median counts (default: %(default)s)")

@@ -9,111 +9,126 @@ from __future__ import annotations
 
 import argparse
 import re
-import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
-from tqdm import tqdm
+from torch import nn
 
-from benchmarks.context.rating_methods import METHODS, Lesson, Regressor, SquaredError, method, predicted
+import graphkd
+from benchmarks.context.ratings import Regressor, dense
 from benchmarks.measure import timed
-from benchmarks.options import add_options, collect, use_options
-from benchmarks.report import Row, plot, show
+from benchmarks.options import add_methods, seeds, split_settings, use_methods
+from benchmarks.report import plot, show
+from benchmarks.rows import Row
+from benchmarks.runs import Job, Place, collect, shared_model
 from datasets.clicks import CLICKS, load_clicks
-from graphkd import Distiller, fit
+from graphkd.core.distilled import Distilled
+from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
-from recsys.data.rows import RowBatches, Rows
+from graphkd.tasks import Regression
+from graphkd.tasks.metrics import answers
+from recsys.data.rows import RowBatches
 
-MANY = 100  # a field of more values has no column for each
-
-
-def dense(rows: Rows, *, outliers: float = 0.0, seed: int = 0) -> Rows:
-    """Rows with standardised features ``x`` (N, F) and the rating ``y`` (N, 1); outliers among training rows alone."""
-    rating = rows.columns["rating"].double()
-    generator = torch.Generator().manual_seed(seed)
-    replaced = rows.train[torch.rand(len(rows.train), generator=generator) < outliers]
-    donors = rows.train[torch.randint(len(rows.train), replaced.shape, generator=generator)]
-    known = rating.index_copy(0, replaced, rating[donors])
-    parts = [_histories(rows, rows.columns[name], known) for name in ("user_id", "item_id")]
-    for name, field in rows.fields.items():
-        if field.size <= MANY and name not in ("user_id", "item_id"):
-            one_hot = F.one_hot(rows.columns[name], field.size).double()
-            parts.append(one_hot.amax(dim=1)[:, 1:] if field.sequence else one_hot[:, 1:])  # 0 fills up
-    x = torch.cat(parts, dim=1)
-    seen = x[rows.train]
-    spread = seen.std(dim=0)
-    x = (x - seen.mean(dim=0)) / torch.where(spread > 0, spread, 1)
-    return Rows({"x": x.float(), "y": known.float()[:, None]}, {}, rows.train, rows.valid, rows.test)
+METHODS: Mapping[str, Metadata] = {row.name: row for row in graphkd.methods(task="regression")}
+GROUPS = {"all": ["none", *(name for name in METHODS if name != "none")]}
+MADE_UP = 256  # rows that are made up at once, of which the data are not looked at
+TRAINING = {"epochs": 20, "patience": 4, "lr": 1e-3, "weight_decay": 0.0}
 
 
-def _histories(rows: Rows, ids: Tensor, rating: Tensor) -> Tensor:
-    """Mean and log number of the training ratings of every row's user or item, its own rating not among them."""
-    size = int(ids.max()) + 1
-    sums, counts = torch.zeros(2, size, dtype=torch.float64)
-    sums.index_add_(0, ids[rows.train], rating[rows.train])
-    counts.index_add_(0, ids[rows.train], torch.ones(len(rows.train), dtype=torch.float64))
-    own = torch.zeros_like(rating).index_fill(0, rows.train, 1)
-    number = counts[ids] - own
-    mean = (sums[ids] - own * rating) / number.clamp(min=1)
-    return torch.stack([torch.where(number > 0, mean, rating[rows.train].mean()), number.log1p()], dim=1)
+class Series:
+    """The runs of one seed: rows, the teacher, and a student of every method."""
+
+    def __init__(self, arguments: argparse.Namespace, seed: int) -> None:
+        self.arguments, self.seed = arguments, seed
+        self.rows = dense(load_clicks(arguments.dataset, seed=seed).rows, outliers=arguments.outliers, seed=seed)
+        self.batches = RowBatches(self.rows, self.rows.train)
+        self.task = Regression(val=self.rows.take(self.rows.valid), test=self.rows.take(self.rows.test))
+        self._teacher: Distilled | None = None
+
+    def build(self, layers: list[int]) -> nn.Module:
+        """A model with weights of the seed."""
+        with seeded(self.seed):
+            return Regressor([self.rows.columns["x"].size(1), *layers])
+
+    def teacher(self, place: Place) -> Distilled:
+        """The teacher, which learns the ratings."""
+        if self._teacher is None:
+            arguments, built = self.arguments, self.build(self.arguments.teacher)
+            about = {"dataset": arguments.dataset, "split": split_of(arguments), "kind": written(arguments.teacher)}
+            about |= {"seed": self.seed, **values_of(arguments)}
+            train = partial(self.run, "none", built, None, {})
+            self._teacher = shared_model(about, built, train, place, arguments.runs)
+        return self._teacher
+
+    def run(
+        self, name: str, student: nn.Module, teacher: Any, given: Mapping[str, Any], place: Place
+    ) -> tuple[Distilled, Row]:
+        """Train a student by a method."""
+        settings, asked = split_settings(METHODS[name], given)
+        values = {**values_of(self.arguments), **asked}
+        adam = partial(torch.optim.Adam, lr=values["lr"], weight_decay=values["weight_decay"])
+        options: dict[str, Any] = {"hidden": "body"} if "hidden" in METHODS[name].needs else {}
+        options |= {"epochs": values["epochs"], "patience": values["patience"] or None, "optimizer": adam}
+        options |= {"task": self.task, "seed": self.seed, **settings}
+        made_up = name == "data_free_regression"
+        data = self.rows.take(self.rows.train[:MADE_UP]) if made_up else self.batches
+        found, costs = place.distil(name, student, teacher, data, **options)
+        return found, {"train_seconds": costs["train_seconds"]}
 
 
-def judge(model: Regressor, rows: Rows, ids: Tensor) -> dict[str, float]:
-    """Share of the variance that is explained, root mean squared and mean absolute error."""
-    batch = rows.take(ids)
-    errors = (predicted(model, batch) - batch["y"]).double()
-    mse = float(errors.square().mean())
-    variance = float(batch["y"].double().var(correction=0))
-    return {"explained": 1 - mse / variance, "rmse": mse**0.5, "mae": float(errors.abs().mean())}
+def values_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a training is told by the command line, else by the defaults."""
+    known = {name: getattr(arguments, name, None) for name in TRAINING}
+    return {**TRAINING, **{name: value for name, value in known.items() if value is not None}}
 
 
-def runs(arguments: argparse.Namespace, seed: int) -> Iterator[tuple[str, Regressor, float, Rows]]:
-    """The teacher, then a student of every method: name, model, seconds, rows."""
-    rows = dense(load_clicks(arguments.dataset, seed=seed).rows, outliers=arguments.outliers, seed=seed)
-    options = {
-        "epochs": arguments.epochs,
-        "patience": arguments.patience,
-        "optimizer": partial(torch.optim.Adam, lr=arguments.lr),
-        "metric": lambda model: -judge(model, rows, rows.valid)["rmse"],
-        "seed": seed,
-        "progress": False,
+def split_of(arguments: argparse.Namespace) -> str:
+    """What the ratings are."""
+    return "ratings" if not arguments.outliers else f"ratings, {arguments.outliers:g} outliers"
+
+
+def written(layers: list[int]) -> str:
+    """Widths as they are asked for."""
+    return "-".join(map(str, layers))
+
+
+def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
+    """The teacher of every seed, then a student of every method."""
+    series = lru_cache(maxsize=1)(partial(Series, arguments))
+    teacher_name, student_name = written(arguments.teacher), written(arguments.student)
+    about = {"dataset": arguments.dataset, "split": split_of(arguments), "teacher": teacher_name, "tuned": False}
+    about |= {"options": values_of(arguments)}
+
+    def teacher(seed: int, place: Place) -> Iterator[Row]:
+        found = series(seed).teacher(place)
+        return measured(series(seed), found.model, found.card["costs"])
+
+    def student(name: str, seed: int, place: Place) -> Iterator[Row]:
+        found = series(seed)
+        taught = found.teacher(place).model if METHODS[name].teacher else None
+        trained, costs = found.run(name, found.build(arguments.student), taught, arguments.given[name], place)
+        return measured(found, trained.model, costs)
+
+    for seed in seeds(arguments):
+        own = {"method": "teacher", "student": teacher_name, "seed": seed, "settings": {}}
+        yield Job({**about, **own}, partial(teacher, seed))
+        for name in arguments.methods:
+            own = {"method": name, "student": student_name, "seed": seed, "settings": arguments.given[name]}
+            yield Job({**about, **own}, partial(student, name, seed))
+
+
+def measured(series: Series, model: nn.Module, costs: Mapping[str, Any]) -> Iterator[Row]:
+    """Errors on the test rows, and costs."""
+    some = series.rows.take(series.rows.test[:1000])
+    costs = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "latency_ms": 1e3 * sorted(timed(partial(answers, model, some), 9))[4],
+        **costs,
     }
-    with seeded(seed):
-        teacher = Regressor([rows.columns["x"].size(1), *arguments.teacher])
-    started = time.perf_counter()
-    fit(Distiller(teacher, losses=SquaredError()), RowBatches(rows, rows.train), **options)
-    yield "teacher", teacher, time.perf_counter() - started, rows
-    lesson = Lesson(rows, arguments.student, teacher, options)
-    for name in arguments.methods:
-        started = time.perf_counter()
-        yield name, METHODS[name](lesson), time.perf_counter() - started, rows
-
-
-def rows(arguments: argparse.Namespace) -> Iterator[Row]:
-    """One row a measured value, seed by seed."""
-    with tqdm(total=arguments.seeds * (len(arguments.methods) + 1), unit="run", disable=None) as shown:
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            for name, model, seconds, data in runs(arguments, seed):
-                widths = arguments.teacher if name == "teacher" else arguments.student
-                about = {
-                    "dataset": arguments.dataset,
-                    "split": "ratings" if not arguments.outliers else f"ratings, {arguments.outliers:g} outliers",
-                    "teacher": "-".join(map(str, arguments.teacher)),
-                    "student": "-".join(map(str, widths)),
-                    "method": name,
-                    "seed": seed,
-                    "parameters": sum(p.numel() for part in (model.body, model.head) for p in part.parameters()),
-                    "latency_ms": 1e3 * sorted(timed(partial(predicted, model, data.take(data.test[:1000])), 9))[4],
-                    "train_seconds": seconds,
-                }
-                for metric, value in judge(model, data, data.test).items():
-                    yield {**about, "metric": metric, "value": value}
-                shown.set_postfix(seed=seed, method=name)
-                shown.update()
+    scores = series.task.score(model, series.batches)
+    yield from ({"metric": metric, "value": value, **costs} for metric, value in scores.items())
 
 
 def _layers(text: str) -> list[int]:
@@ -122,7 +137,7 @@ def _layers(text: str) -> list[int]:
     return [int(width) for width in text.split("-")]
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     prog = "python -m benchmarks.recsys --task ratings"
     parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").splitlines()[0])
@@ -131,23 +146,23 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--teacher", type=_layers, default="128-128", help="widths of its layers (default: %(default)s)")
     add("--student", type=_layers, default="8", help="widths of its layers (default: %(default)s)")
     add("--outliers", type=float, default=0.0, help="share of wrong training ratings (default: %(default)s)")
-    add("--epochs", type=int, default=20, help="at most (default: %(default)s)")
-    add("--patience", type=int, default=4, help="epochs without a better validation (default: %(default)s)")
-    add("--lr", type=float, default=1e-3, help="of Adam (default: %(default)s)")
-    add_options(parser, list(METHODS), default="all", groups=["all"])
+    add("--epochs", type=int, help=f"at most (default: {TRAINING['epochs']})")
+    add("--patience", type=int, help=f"epochs without a better validation (default: {TRAINING['patience']})")
+    add("--lr", type=float, help=f"of Adam (default: {TRAINING['lr']:g})")
+    add_methods(parser, list(METHODS.values()), default="all", groups=GROUPS)
     arguments = parser.parse_args(argv)
-    use_options(parser, arguments, {"all": list(METHODS)}, method)
+    use_methods(parser, arguments, list(METHODS.values()), GROUPS, "ratings")
     if not 0 <= arguments.outliers < 1:
         parser.error(f"'--outliers' must be from 0 to below 1, got {arguments.outliers}")
     return arguments
 
 
-def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     arguments = parse(argv)
-    measured = collect(rows, arguments)
-    title = f"{arguments.dataset}, {measured[0]['split']}, {arguments.seeds} seeds"
-    show(measured, title)
+    rows = collect(list(jobs(arguments)), arguments)
+    title = f"{arguments.dataset}, {split_of(arguments)}, {arguments.seeds} seeds"
+    show(rows, title, wide=arguments.wide)
     if arguments.plot:
-        plot(measured, arguments.plot, title, quality="explained", latency="milliseconds for 1,000 rows")
-    return measured
+        plot(rows, arguments.plot, title, quality="explained", latency="milliseconds for 1,000 rows")
+    return rows

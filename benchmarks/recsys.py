@@ -9,25 +9,46 @@ LightGCN), each in up to four stages. Their training is not in the student's sec
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from functools import partial
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from benchmarks.options import add_options, collect, use_options
-from benchmarks.ranking.methods import METHODS, Lesson, Teachers, base_loss, check_tables, method
+import recsys
+from benchmarks.options import add_methods, seeds, split_settings, use_methods
 from benchmarks.ranking.models import MODELS, Data, check_dataset, load, model
-from benchmarks.ranking.protocol import Protocol, cost
-from benchmarks.ranking.training import Trained, Training
+from benchmarks.ranking.timing import TimedRanking, cost
 from benchmarks.report import plot, show
+from benchmarks.rows import Row, failed
+from benchmarks.runs import Job, Place, collect, shared_model
 from datasets.recommenders import RECOMMENDERS
+from graphkd.core.distilled import Distilled
+from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
-from recsys.models import Recommender, tables_of
+from recsys import Interactions, Split
+from recsys.distil import check_tables
+from recsys.models import Recommender
 
 TASKS = ("ranking", "ctr", "ratings")
+METHODS: Mapping[str, Metadata] = {row.name: row for row in recsys.methods(task="ranking")}
+GROUPS = {
+    "all": ["none", *(name for name in METHODS if name != "none")],
+    **{family: [row.name for row in METHODS.values() if row.family == family] for family in ("lists", "tables")},
+}
+CUTOFFS = (10, 20, 50)
+TRAINING = {"epochs": 500, "patience": 50, "lr": 1e-3, "weight_decay": 1e-3}
+
+
+def task_of(protocol: str) -> TimedRanking:
+    """How models are judged: by full ranking at 10 ("ratio"), or at 10, 20, 50 ("full"), by leave-one-out ("loo")."""
+    if protocol == "loo":
+        return TimedRanking(protocol="leave_one_out")
+    cutoffs = CUTOFFS if protocol == "full" else CUTOFFS[:1]
+    return TimedRanking(metrics=tuple(f"{kind}@{k}" for kind in ("ndcg", "recall") for k in cutoffs))
 
 
 class Series:
@@ -36,84 +57,111 @@ class Series:
     def __init__(self, arguments: argparse.Namespace, seed: int) -> None:
         self.arguments, self.seed = arguments, seed
         self.data: Data = load(arguments.dataset, arguments.protocol, seed, arguments.data_path)
-        self.protocol = Protocol(arguments.protocol, self.data.split)
+        self._teacher: Distilled | None = None
 
-    def runs(self) -> Iterator[tuple[str, str, Trained]]:
-        """(method, model, trained)."""
-        arguments = self.arguments
-        student, teacher = self._build(arguments.student_name), self._build(arguments.teacher_name)
-        check_tables(arguments.methods, student=student, teacher=teacher)
-        trained = self._base("teacher", arguments.teacher_name).run()
-        yield "teacher", arguments.teacher_name, trained
-        fixed = tables_of(trained.model) if trained.model.has_tables else trained.model
-        shared = dict[str, Any]()
-        for name in arguments.methods:
-            with seeded(self.seed):
-                student = self._model(arguments.student_name)
-                plan = method(name)(Lesson(student, fixed, self.data.train, shared, self.trajectories))
-            needs_teacher = any(loss.needs_teacher for _, loss in plan[0].parts())
-            options = self.options(name, arguments.student_name)
-            training = Training(student, fixed if needs_teacher else None, plan, self.protocol, options)
-            yield name, arguments.student_name, training.run()
+    @property
+    def split(self) -> Split:
+        """Training, validation and test pairs."""
+        return self.data.split
 
-    def trajectories(self) -> Teachers:
-        """The stages of HetComp's teachers."""
+    def build(self, name: str) -> Recommender:
+        """A model with weights of the seed."""
+        with seeded(self.seed):
+            return model(name, self.arguments.dataset, self.arguments.data_path)(self.data)
+
+    def teacher(self, place: Place) -> Distilled:
+        """The teacher, which learns the training pairs; the runs of a seed share it."""
+        if self._teacher is None:
+            arguments = self.arguments
+            built = self.build(arguments.teacher_name)
+            about = {"dataset": arguments.dataset, "split": arguments.protocol, "kind": arguments.teacher_name}
+            about |= {"seed": self.seed, **values_of(arguments, {})}
+            train = partial(self._run, "none", built, None, {})
+            self._teacher = shared_model(about, built, train, place, arguments.runs)
+        return self._teacher
+
+    def student(self, name: str, place: Place) -> tuple[Distilled, Row]:
+        """A student of a method, and what its training cost."""
+        row = METHODS[name]
+        teacher = self.teacher(place).model if row.teacher else None
+        given = {"teachers": self.hetcomp_teachers()} if name == "hetcomp" else {}
+        given |= self.arguments.given[name]
+        return self._run(name, self.build(self.arguments.student_name), teacher, given, place)
+
+    def hetcomp_teachers(self) -> list[Recommender]:
+        """Two models that HetComp trains itself."""
         kind, _, width = self.arguments.teacher_name.partition(":")
         other = f"{'mf' if kind.lower() == 'lightgcn' else 'lightgcn'}:{width}"
-        return [self._base("hetcomp.teacher", name).stages() for name in (self.arguments.teacher_name, other)]
+        return [self.build(name) for name in (self.arguments.teacher_name, other)]
 
-    def options(self, purpose: str, name: str) -> dict[str, Any]:
-        """Of ``fit`` for a run of a model; its folder is DATASET-PURPOSE-MODEL-SEED, purpose being the method."""
-        arguments = self.arguments
-        adam = partial(torch.optim.Adam, lr=arguments.lr, weight_decay=arguments.weight_decay, fused=True)
-        options = {
-            "epochs": arguments.epochs,
-            "patience": arguments.patience or None,
-            "metric_every": arguments.metric_every,
-            "optimizer": adam,
-            "seed": self.seed,
-        }
-        if arguments.runs is None:
-            return options
-        folder = arguments.runs / "-".join((arguments.dataset, purpose, name.replace(":", ""), str(self.seed)))
-        return {**options, "checkpoint": folder, "resume": True}
-
-    def _base(self, purpose: str, name: str) -> Training:
-        """A model that learns from the training pairs alone."""
-        built = self._build(name)
-        return Training(built, None, (1.0 * base_loss(built), {}), self.protocol, self.options(purpose, name))
-
-    def _build(self, name: str) -> Recommender:
-        with seeded(self.seed):
-            return self._model(name)
-
-    def _model(self, name: str) -> Recommender:
-        return model(name, self.arguments.dataset, self.arguments.data_path)(self.data)
+    def _run(
+        self, name: str, student: Recommender, teacher: Any, given: Mapping[str, Any], place: Place
+    ) -> tuple[Distilled, Row]:
+        settings, asked = split_settings(METHODS[name], given)
+        values = values_of(self.arguments, asked)
+        split, task = self.split, task_of(self.arguments.protocol)
+        if not values["patience"]:  # nothing is validated, and the last epoch counts
+            split = replace(split, valid=nobody(split.valid))
+        adam = partial(torch.optim.Adam, lr=values["lr"], weight_decay=values["weight_decay"], fused=True)
+        found = recsys.distil(
+            name,
+            student,
+            teacher,
+            split,
+            task=task,
+            seed=self.seed,
+            optimizer=adam,
+            epochs=values["epochs"],
+            patience=values["patience"] or None,
+            metric_every=self.arguments.metric_every,
+            **place.options(),
+            **settings,
+        )
+        return found, task.watches[-1].costs()
 
 
-def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row a measured value, seed by seed."""
-    total = arguments.seeds * (len(arguments.methods) + 1)
-    with tqdm(total=total, unit="run", disable=None) as shown:
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            series = Series(arguments, seed)
-            for name, student, trained in series.runs():
-                about = {
-                    "dataset": arguments.dataset,
-                    "split": arguments.protocol,
-                    "teacher": arguments.teacher_name,
-                    "student": student,
-                    "method": name,
-                    "seed": seed,
-                }
-                costs = {**cost(trained.model), **trained.costs}
-                for metric, value in series.protocol.quality(trained.model).items():
-                    yield {**about, "metric": metric, "value": value, **costs}
-                shown.set_postfix(seed=seed, method=name)
-                shown.update()
+def values_of(arguments: argparse.Namespace, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training is told: what a method's settings ask for, else the command line, else the defaults."""
+    known = {name: getattr(arguments, name) for name in TRAINING}
+    return {**TRAINING, **{name: value for name, value in known.items() if value is not None}, **asked}
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def nobody(pairs: Interactions) -> Interactions:
+    """No pairs of the same users and items."""
+    none = torch.zeros(0, dtype=torch.long)
+    return Interactions.from_pairs(none, none, pairs.num_users, pairs.num_items, padding=pairs.padding)
+
+
+def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
+    """The teacher of every seed, then a student of every method."""
+    series = lru_cache(maxsize=1)(partial(Series, arguments))
+    about = {"dataset": arguments.dataset, "split": arguments.protocol, "teacher": arguments.teacher_name}
+    about |= {"student": arguments.student_name, "tuned": False}
+    options = {**values_of(arguments, {}), "metric_every": arguments.metric_every}
+
+    def measured(found: Recommender, seed: int, costs: Mapping[str, Any]) -> Iterator[Row]:
+        scores = task_of(arguments.protocol).score(found, series(seed).split)
+        costs = {**cost(found), **costs}
+        yield from ({"metric": metric, "value": value, **costs} for metric, value in scores.items())
+
+    def teacher(seed: int, place: Place) -> Iterator[Row]:
+        found: Any = series(seed).teacher(place)
+        return measured(found.model, seed, found.card["costs"])
+
+    def student(name: str, seed: int, place: Place) -> Iterator[Row]:
+        found, costs = series(seed).student(name, place)
+        trained: Any = found.model
+        return measured(trained, seed, costs)
+
+    for seed in seeds(arguments):
+        own = {"method": "teacher", "student": arguments.teacher_name, "seed": seed, "settings": {}}
+        yield Job({**about, **own, "options": options}, partial(teacher, seed))
+        for name in arguments.methods:
+            own = {"method": name, "seed": seed, "settings": arguments.given[name]}
+            yield Job({**about, **own, "options": options}, partial(student, name, seed))
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recsys", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
@@ -124,28 +172,30 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--protocol", choices=("ratio", "full", "loo"), help="default: loo for citeulike-derrd, full for ...-td, ratio")
     add("--teacher", dest="teacher_name", default="mf:64", help=f"NAME:WIDTH, {names} (default: %(default)s)")
     add("--student", dest="student_name", default="mf:8", help="as the teacher (default: %(default)s)")
-    add("--epochs", type=int, default=500, help="at most (default: %(default)s)")
-    add("--patience", type=int, default=50, help="epochs without a better validation; 0: the last epoch (%(default)s)")
+    add("--epochs", type=int, help=f"at most (default: {TRAINING['epochs']})")
+    add("--patience", type=int, help=f"epochs without a better validation; 0: the last epoch ({TRAINING['patience']})")
     add("--metric-every", type=int, default=5, help="epochs between validations (default: %(default)s)")
-    add("--lr", type=float, default=1e-3, help="of Adam (default: %(default)s)")
-    add("--weight-decay", type=float, default=1e-3, help="of Adam, on all parameters (default: %(default)s)")
-    add("--runs", type=Path, help="folder of checkpoints: what is trained is not trained again, what stopped goes on")
-    groups = {"all": list(METHODS)}
-    add_options(parser, list(METHODS), default="none,rrd,de", groups=list(groups))
+    add("--lr", type=float, help=f"of Adam (default: {TRAINING['lr']:g})")
+    add("--weight-decay", type=float, help=f"of Adam, on all parameters (default: {TRAINING['weight_decay']:g})")
+    add_methods(parser, list(METHODS.values()), default="none,rrd,de", groups=GROUPS)
     arguments = parser.parse_args(argv)
     protocols: Mapping[str, str] = {"citeulike-derrd": "loo", "citeulike-td": "full"}
     arguments.protocol = arguments.protocol or protocols.get(arguments.dataset, "ratio")
-    use_options(parser, arguments, groups, method)
+    use_methods(parser, arguments, list(METHODS.values()), GROUPS, "ranking")
     try:
         check_dataset(arguments.dataset, arguments.data_path)
-        for name in (arguments.teacher_name, arguments.student_name):
+        models = {"student": arguments.student_name, "teacher": arguments.teacher_name}
+        for name in models.values():
             model(name, arguments.dataset, arguments.data_path)
+        if any(name.partition(":")[0] not in ("mf", "lightgcn") for name in models.values()):
+            series = Series(arguments, arguments.first_seed)
+            check_tables(arguments.methods, **{side: series.build(name) for side, name in models.items()})
     except ValueError as error:
         parser.error(str(error))
     return arguments
 
 
-def _task(argv: list[str] | None) -> tuple[str, list[str] | None]:
+def _task(argv: Sequence[str] | None) -> tuple[str, list[str]]:
     """What is benchmarked, and the arguments of that benchmark."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--task", choices=TASKS, default="ranking")
@@ -153,7 +203,7 @@ def _task(argv: list[str] | None) -> tuple[str, list[str] | None]:
     return found.task, rest
 
 
-def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     task, rest = _task(argv)
     if task == "ctr":
@@ -165,13 +215,14 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
 
         return rating_regression.main(rest)
     arguments = parse(rest)
-    measured = collect(rows, arguments)
+    measured = collect(list(jobs(arguments)), arguments)
     title = f"{arguments.dataset}, protocol {arguments.protocol}, {arguments.seeds} seeds"
-    show(measured, title)
+    show(measured, title, wide=arguments.wide)
     if arguments.plot:
-        plot(measured, arguments.plot, title, quality=measured[0]["metric"], latency="milliseconds for 1,000 users")
+        quality = task_of(arguments.protocol).wanted[0]
+        plot(measured, arguments.plot, title, quality=quality, latency="milliseconds for 1,000 users")
     return measured
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(failed(main()))

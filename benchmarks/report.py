@@ -1,6 +1,7 @@
-"""What a benchmark shows: a table on the terminal, JSON Lines, a picture.
+"""What a benchmark shows: a table on the terminal or in Markdown, a picture, of rows in JSON Lines.
 
-``python -m benchmarks.report FILE... --metrics hit@5,ndcg@5`` prints the table of runs that were written one by one.
+``python -m benchmarks.report FILE_OR_RUNS... --metrics hit@5,ndcg@5`` prints the table of runs that were written one by
+one, also of a folder of ``--runs`` that is still at work.
 """
 
 from __future__ import annotations
@@ -8,15 +9,29 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import statistics
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-Row = dict[str, Any]
+from benchmarks.plot import plot
+from benchmarks.rows import (
+    BASE,
+    ERROR,
+    Row,
+    by_method,
+    gain,
+    latest,
+    median,
+    metrics_of,
+    named,
+    read,
+    spread,
+)
+
 # title -> key of a row, format, and a factor if the unit changes; a table has those that its rows know
 COSTS: Mapping[str, tuple[Any, ...]] = {
     "parameters": ("parameters", "{:,.0f}"),
@@ -30,80 +45,72 @@ COSTS: Mapping[str, tuple[Any, ...]] = {
 }
 # metrics shown as they are; all others are shares, shown in %
 PLAIN = ("kl", "log_loss", "epsilon", "epsilon_of_any_votes", "rmse", "mae")
-_BASE = "none"  # the student alone, which gains are counted from
+_NARROW = ("latency ms", "parameters")  # costs of a table that fits every terminal
 _MOST = 4  # metrics in a table; all are in the file
-_NAMED = 12  # methods whose names still fit beside points in a plane
+_NAME = 12  # the least room for a name, which wraps
 
 
-def write(rows: Iterable[Row], path: Path) -> None:
-    """Append one JSON object a row."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-def by_method(rows: Iterable[Row], metric: str) -> dict[str, list[Row]]:
-    """Rows of one metric, by method, in the order the methods came."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["metric"] == metric:
-            groups.setdefault(row["method"], []).append(row)
-    return groups
-
-
-def spread(values: list[float]) -> tuple[float, float]:
-    """Mean and population standard deviation; NaN where a value is."""
-    if any(map(math.isnan, values)):
-        return math.nan, math.nan
-    return statistics.fmean(values), statistics.pstdev(values)
-
-
-def median(rows: list[Row], key: str) -> float:
-    """The middle one of a cost, which a busy machine spoils only upwards."""
-    return statistics.median(row[key] for row in rows)
-
-
-def gain(rows: list[Row], base: list[Row]) -> str:
-    """Mean difference to the base over the seeds of both, in points of a percent, ± its standard error."""
-    known = {row["seed"]: row["value"] for row in base}
-    gains = [100 * (row["value"] - known[row["seed"]]) for row in rows if row["seed"] in known]
-    if len(gains) < 2 or rows is base:
-        return ""
-    return f"{statistics.fmean(gains):+.2f} ± {statistics.stdev(gains) / len(gains) ** 0.5:.2f}"
-
-
-def cells(rows: list[Row], metrics: list[str], base: str = _BASE) -> list[list[str]]:
+def cells(rows: list[Row], metrics: list[str], base: str = BASE, *, wide: bool = True) -> list[list[str]]:
     """The table: a line of titles, then quality, gain over the method ``base`` and cost of every method.
 
-    The gain is that of the first metric; speed-up is the teacher's latency over the method's.
+    The gain is that of the first metric; speed-up is the teacher's latency over the method's. Not ``wide``: one metric
+    and two costs.
     """
-    costs = {name: cost for name, cost in COSTS.items() if cost[0] in rows[0]}
-    groups = by_method(rows, metrics[0])
-    timed = "latency_ms" in rows[0] and "teacher" in groups
-    lines = [["method", "model", *metrics, "gain", *costs, *(["speed-up"] if timed else [])]]
+    known = {name: cost for name, cost in COSTS.items() if any(cost[0] in row for row in rows)}
+    costs = known if wide else {name: known[name] for name in _NARROW if name in known}
+    metrics = metrics if wide else metrics[:1]
+    groups = by_method(rows, metrics[0]) if metrics else {}
+    timed = wide and "latency ms" in known and "teacher" in groups
+    lines = [["method", *(["model"] if wide else []), *metrics, "gain", *costs, *(["speed-up"] if timed else [])]]
     teacher = median(groups["teacher"], "latency_ms") if timed else 0.0
-    for method, group in groups.items():
+    for method in dict.fromkeys(row["method"] for row in rows):
+        group = groups.get(method, [])
+        errors = sum(row["metric"] == ERROR and row["method"] == method for row in rows)
         quality = [_quality(by_method(rows, metric).get(method, []), metric) for metric in metrics]
+        if errors:
+            quality = [f"{quality[0]} ({errors} failed)".strip() if group else "failed", *quality[1:]]
         quality.append(gain(group, groups[base]) if base in groups else "")
         spent = [_cost(group, *cost) for cost in costs.values()]
-        speed_up = [f"{teacher / median(group, 'latency_ms'):.1f}"] if timed else []
-        lines.append([method, group[0]["student"], *quality, *spent, *speed_up])
+        speed_up = [_number("{:.1f}", teacher / median(group, "latency_ms"))] if timed else []
+        model = next(row["student"] for row in rows if row["method"] == method)
+        lines.append([method, *([model] if wide else []), *quality, *spent, *speed_up])
     return lines
 
 
-def show(rows: list[Row], title: str, metrics: list[str] | None = None, base: str = _BASE) -> None:
-    """Print the table; metrics: the first four of the rows where None."""
-    metrics = metrics or list(dict.fromkeys(row["metric"] for row in rows))[:_MOST]
-    caption = (
-        f"quality: mean ± standard deviation over seeds in %; gain: of {metrics[0]}, ± standard error; cost: median"
-    )
-    table = Table(title=title, caption=caption)
-    titles, *lines = cells(rows, metrics, base)
-    for place, column in enumerate(titles):
-        table.add_column(column, justify="left" if place < 2 else "right")
-    for line in lines:
-        table.add_row(*line)
-    Console(width=None if Console().is_terminal else 180).print(table)
+def show(
+    rows: list[Row], title: str, metrics: list[str] | None = None, base: str = BASE, *, wide: bool = False
+) -> None:
+    """Print the table; metrics: the first four of the rows where None. Names wrap where there is no room for them."""
+    metrics = metrics or metrics_of(rows)[:_MOST] or ["quality"]
+    table = Table(title=title, caption=_caption(metrics[0]))
+    titles, *lines = cells(named(rows), metrics, base, wide=wide)
+    widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
+    names, borders, console = (2 if wide else 1), 3 * len(widths) + 1, Console(highlight=False)
+    if not wide:
+        widths[0] = min(widths[0], max(console.width - borders - sum(widths[1:]), _NAME))
+    console.width = max(console.width, borders + sum(widths))
+    for place, (column, width) in enumerate(zip(titles, widths, strict=True)):
+        table.add_column(column, justify="left" if place < names else "right", min_width=width)
+    for name, *others in lines:
+        table.add_row(_wrapped(name, widths[0]), *others)
+    console.print(table, markup=False)
+    for row in rows:
+        if row["metric"] == ERROR:
+            text = f"{row['method']}, seed {row['seed']}, failed: {row['error']}"
+            console.print(text, markup=False, soft_wrap=True)
+
+
+def _wrapped(name: str, width: int) -> str:
+    """A name in lines of at most this width, which end where its parts do."""
+    lines = [""]
+    for part in re.findall(rf"[^_ -]{{1,{width - 1}}}[_ -]*", name):
+        lines[-1:] = [lines[-1] + part] if len(lines[-1] + part) <= width or not lines[-1] else [lines[-1], part]
+    return "\n".join(lines)
+
+
+def _caption(metric: str) -> str:
+    unit = "" if metric in PLAIN else " in %"
+    return f"{metric}: mean ± standard deviation over seeds{unit}; gain: ± standard error; cost: median"
 
 
 def markdown(lines: list[list[str]]) -> str:
@@ -120,59 +127,11 @@ def _quality(rows: list[Row], metric: str) -> str:
 
 
 def _cost(rows: list[Row], key: str, form: str, factor: float = 1.0) -> str:
-    return form.format(factor * median(rows, key))
+    return _number(form, factor * median(rows, key))
 
 
-def plot(
-    rows: list[Row],
-    path: Path,
-    title: str,
-    *,
-    quality: str = "accuracy",
-    latency: str = "latency of the whole graph in ms",
-) -> None:
-    """Draw quality (error bars: standard deviation), a point a method: against latency, or many methods by rank."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    groups = by_method(rows, quality)
-    many = len(groups) > _NAMED
-    figure, axes = plt.subplots(figsize=(6, 1 + 0.16 * len(groups)) if many else (6, 4), layout="constrained")
-    (_draw_ranks if many else _draw_latencies)(axes, groups)
-    told = f"test {quality} in %"
-    axes.set(title=title, **({"xlabel": told} if many else {"ylabel": told, "xlabel": latency}))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-
-
-def _draw_latencies(axes: Any, groups: Mapping[str, list[Row]]) -> None:
-    from matplotlib.ticker import StrMethodFormatter
-
-    for method, group in groups.items():
-        mean, deviation = spread([100 * row["value"] for row in group])
-        milliseconds = median(group, "latency_ms")
-        marker = "s" if method == "teacher" else "o"
-        axes.errorbar(milliseconds, mean, yerr=deviation, marker=marker, capsize=3, linestyle="none", label=method)
-        axes.annotate(f"{method} ({group[0]['student']})", (milliseconds, mean), (6, 4), textcoords="offset points")
-    axes.set_xscale("log")
-    axes.margins(x=0.35)  # room for the names
-    for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        which(StrMethodFormatter("{x:g}"))
-
-
-def _draw_ranks(axes: Any, groups: Mapping[str, list[Row]]) -> None:
-    found = {method: spread([100 * row["value"] for row in group]) for method, group in groups.items()}
-    names = sorted(found, key=lambda method: found[method])
-    means, deviations = zip(*(found[name] for name in names), strict=True)
-    axes.errorbar(means, range(len(names)), xerr=deviations, marker="o", markersize=3, capsize=1.5, linestyle="none")
-    axes.set_yticks(range(len(names)), names, fontsize=6)
-    axes.set_ylim(-1, len(names))
-    for name, style in (("teacher", "--"), (_BASE, ":")):
-        if name in found:
-            axes.axvline(found[name][0], linestyle=style, color="grey")
+def _number(form: str, value: float) -> str:
+    return "" if math.isnan(value) else form.format(value)
 
 
 def _of(rows: list[Row], methods: list[str], parser: argparse.ArgumentParser) -> list[Row]:
@@ -183,34 +142,48 @@ def _of(rows: list[Row], methods: list[str], parser: argparse.ArgumentParser) ->
     return [row for method in methods for row in rows if row["method"] == method]
 
 
+def _tables(rows: list[Row]) -> list[list[Row]]:
+    """Rows that belong into one table: of one dataset, split, setting and options."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        about = [row["dataset"], row["split"], row.get("setting"), row.get("options")]
+        found.setdefault(json.dumps(about), []).append(row)
+    return list(found.values())
+
+
 def main(argv: list[str] | None = None) -> None:
     """Print the table of the rows of some files; of a run that was written twice the last counts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("files", type=Path, nargs="+", help="JSON Lines of --out")
-    parser.add_argument("--metrics", type=lambda text: text.split(","), help="default: the first four of the rows")
-    parser.add_argument("--methods", type=lambda text: text.split(","), help="default: all of the files, as they come")
-    parser.add_argument("--base", default=_BASE, help="the method that gains are counted from (default: %(default)s)")
-    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
-    parser.add_argument("--plot", type=Path, help="write quality against latency as a picture")
+    add = parser.add_argument
+    add("files", type=Path, nargs="+", help="JSON Lines of --out, or folders of --runs")
+    add("--metrics", type=lambda text: text.split(","), help="default: the first four of the rows")
+    add("--methods", type=lambda text: text.split(","), help="default: all of the files, as they come")
+    add("--base", default=BASE, help="the method that gains are counted from (default: %(default)s)")
+    add("--wide", action="store_true", help="all metrics and costs in the table")
+    add("--markdown", action="store_true", help="print the table in Markdown")
+    add("--plot", type=Path, help="write quality against latency as a picture, of the first table where there are more")
     arguments = parser.parse_args(argv)
-    runs: dict[tuple, Row] = {}
-    for row in (json.loads(line) for file in arguments.files for line in file.read_text().splitlines()):
-        runs[tuple(row[key] for key in ("dataset", "split", "method", "student", "metric", "seed"))] = row
-    rows = list(runs.values())
+    try:
+        rows = latest(row for file in arguments.files for row in read(file))
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if not rows:
+        parser.error(f"there are no rows in {', '.join(map(str, arguments.files))}")
     if arguments.methods:
         rows = _of(rows, arguments.methods, parser)
-    metrics = arguments.metrics or list(dict.fromkeys(row["metric"] for row in rows))[:_MOST]
-    missing = set(metrics) - {row["metric"] for row in rows}
+    missing = set(arguments.metrics or ()) - {row["metric"] for row in rows}
     if missing:
         parser.error(f"--metrics must be in the files, got {', '.join(sorted(missing))}")
-    seeds = sorted({row["seed"] for row in rows})
-    title = f"{rows[0]['dataset']}, {rows[0]['split']}, seeds {', '.join(map(str, seeds))}"
-    if arguments.markdown:
-        print(markdown(cells(rows, metrics, arguments.base)))
-    else:
-        show(rows, title, metrics, arguments.base)
-    if arguments.plot:
-        plot(rows, arguments.plot, title, quality=metrics[0])
+    for place, table in enumerate(_tables(rows)):
+        metrics = arguments.metrics or metrics_of(table)[:_MOST]
+        numbers = ", ".join(map(str, sorted({row["seed"] for row in table})))
+        title = f"{table[0]['dataset']}, {table[0]['split']}, seeds {numbers}"
+        if arguments.markdown:
+            print(markdown(cells(named(table), metrics, arguments.base)))
+        else:
+            show(table, title, metrics, arguments.base, wide=arguments.wide or bool(arguments.metrics))
+        if arguments.plot and not place and metrics:
+            plot(named(table), arguments.plot, title, quality=metrics[0])
 
 
 if __name__ == "__main__":

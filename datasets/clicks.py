@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.ratings import Ratings
+from recsys.data.ratings import Ratings, UniformSplit
 from recsys.data.rows import Field, Rows
 
-__all__ = ["CLICKS", "Clicks", "UniformSplit", "generated", "load_clicks", "thinned"]
+__all__ = ["CLICKS", "Clicks", "generated", "load_clicks", "thinned"]
 
 LIKED = 4.0  # a rating from which on it counts as a click
 
@@ -102,18 +102,6 @@ def generated(num_users: int = 400, num_items: int = 300, count: int = 12_000, *
     parts = ids[: -2 * tenth], ids[-2 * tenth : -tenth], ids[-tenth:]
     tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
     return Clicks(with_tasks(Rows(tensors, {**fields, "genres": Field(9, sequence=True)}, *parts)))
-
-
-@dataclass(frozen=True)
-class UniformSplit:
-    """Biased ratings ``logged``, and a uniform sample in three parts, over ids below ``num_users``, ``num_items``."""
-
-    logged: Ratings
-    train: Ratings
-    valid: Ratings
-    test: Ratings
-    num_users: int
-    num_items: int
 
 
 def keep_probability(users: Tensor, items: Tensor, size: float) -> Tensor:

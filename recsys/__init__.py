@@ -1,8 +1,23 @@
-"""Ranking distillation for recommenders.
+"""Ranking distillation for recommenders: ``recsys.distil`` runs a method by name, ``recsys.methods()`` lists them.
 
 Names are imported when they are first asked for; ``__init__.pyi`` lists them.
 """
 
+import sys
+from types import ModuleType
+from typing import Any
+
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+class _Face(ModuleType):
+    """Keeps its functions before the sub-modules of the same names, which importing them would bind."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in ("distil", "methods") and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

@@ -24,17 +24,8 @@ from benchmarks.cases.common import (
     random_layout,
     sides,
 )
-from graphkd.kernels import (
-    EdgeLayout,
-    edge_distances,
-    edge_dot,
-    edge_kl,
-    edge_layout,
-    edge_similarity,
-    edge_spmm,
-    edges,
-    segment_log_softmax,
-)
+from graphkd.kernels import EdgeLayout, edge_dot, edge_kl, edge_layout, edge_similarity, edge_spmm, segment_log_softmax
+from graphkd.kernels.edges import distances, products
 from graphkd.kernels.edges.segments import edge_kl_reference, segment_log_softmax_reference
 from graphkd.kernels.edges.similarity import EdgeKernel
 from graphkd.losses.graphs.lsp import LocalStructure, local_structure, lsp
@@ -46,10 +37,10 @@ _ROUNDS = 5  # numbers of an edge that log-softmax or divergence read and write,
 _NODE_BY_NODE = 2 * 10**9  # N E steps: each node's gradient is a vector of all edges
 _PLAIN_SIMILARITY: dict[str, Callable[[Tensor, EdgeLayout], Tensor]] = {
     "cosine": lambda x, layout: F.cosine_similarity(x[layout.target], x[layout.source]),
-    "dot": lambda x, layout: edges.edge_dot_reference(x, x, layout),
-    "squared_euclidean": edge_distances.edge_squared_distance_reference,
-    "rbf": lambda x, layout: (-edge_distances.edge_squared_distance_reference(x, layout) / 2).exp(),
-    "l1": edge_distances.edge_l1_distance_reference,
+    "dot": lambda x, layout: products.edge_dot_reference(x, x, layout),
+    "squared_euclidean": distances.edge_squared_distance_reference,
+    "rbf": lambda x, layout: (-distances.edge_squared_distance_reference(x, layout) / 2).exp(),
+    "l1": distances.edge_l1_distance_reference,
 }
 
 
@@ -70,7 +61,7 @@ def dot(size: Size, device: torch.device) -> Case:
     """``edge_dot`` of two feature matrices."""
     layout = random_layout(size, device)
     x, y = (features(size.nodes, size.student, device).requires_grad_() for _ in range(2))
-    reference = Provider(lambda: edges.edge_dot_reference(x, y, layout), gb(5 * size.edges * size.student))
+    reference = Provider(lambda: products.edge_dot_reference(x, y, layout), gb(5 * size.edges * size.student))
     own = library(lambda: edge_dot(x, y, layout), device)
     return Case([x, y], {"reference": reference} | own, 3 * gathered(size.edges, size.student))
 
@@ -90,7 +81,7 @@ def product(size: Size, device: torch.device) -> Case:
 
     messages = gb(5 * size.edges * size.student)
     providers = {
-        "reference": Provider(lambda: edges.edge_spmm_reference(values, y, layout), messages),
+        "reference": Provider(lambda: products.edge_spmm_reference(values, y, layout), messages),
         "pyg": Provider(pyg, messages),
     }
     if SCATTER:

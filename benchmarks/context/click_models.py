@@ -1,4 +1,4 @@
-"""The models of the click-through benchmark by name, what they cost, and how good their clicks are."""
+"""The models of the click-through benchmark by name, and what they cost."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from torch import Tensor, nn
 
 from benchmarks.measure import timed
 from datasets.clicks import Clicks
-from recsys.data.rows import RowBatches
-from recsys.evaluate.clicks import predicted, quality
 from recsys.models.clicks import ClickNet, Several
 
 CONTEXT = ("FM", "DeepFM", "DCN", "WideDeep")  # of RecBole's models those that were tried; others go by name too
-_BLOCK = 8192
 
 
 def check_model(text: str, dataset: str) -> None:
@@ -53,22 +50,13 @@ def build(text: str, clicks: Clicks) -> nn.Module:
     return context_model(clicks.context, name, {**sizes, "mlp_hidden_size": layers} if layers else sizes)
 
 
-def hidden(model: nn.Module) -> tuple[str, int]:
-    """Path and width of the last hidden layer."""
+def hidden(model: nn.Module) -> str:
+    """Path of the last hidden layer."""
     if isinstance(model, ClickNet):
-        return "layers", model.head.in_features
-    inner: Any = model.model
-    if not hasattr(inner, "mlp_layers"):
-        raise ValueError(f"the hint needs a hidden layer, which {type(inner).__name__} has not")
-    return "model.mlp_layers", int(inner.mlp_hidden_size[-1])
-
-
-def embeddings(model: nn.Module) -> list[str]:
-    """Paths of the embeddings, which light net and booster share."""
-    if isinstance(model, ClickNet):
-        return ["embedding"]
-    tables = ("model.token_embedding_table", "model.token_seq_embedding_table")
-    return [path for path in tables if hasattr(model.model, path.partition(".")[2])]
+        return "layers"
+    if not hasattr(model.model, "mlp_layers"):
+        raise ValueError(f"the hint needs a hidden layer, which {type(model.model).__name__} has not")
+    return "model.mlp_layers"
 
 
 class Averaged(nn.Module):
@@ -81,12 +69,6 @@ class Averaged(nn.Module):
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """See the class."""
         return {"logits": self.several(batch)["logits"].double().sigmoid().mean(dim=1).logit()}
-
-
-def judge(model: nn.Module, clicks: Clicks, ids: Tensor) -> dict[str, float]:
-    """AUC, log loss and expected calibration error on some rows."""
-    logits = predicted(model, RowBatches(clicks.rows, ids, batch_size=_BLOCK, shuffle=False))
-    return quality(logits, clicks.rows.columns["y"][ids])
 
 
 def cost(model: nn.Module, call: Callable[[], Any]) -> dict[str, float]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
-
-import torch
 
 EPOCHS = 200  # of GLNN's protocol, for all but those that say otherwise
 
@@ -21,10 +18,9 @@ class Recipe:
     weight_decay: float = 5e-4
     epochs: int = EPOCHS
 
-    def options(self, seed: int) -> dict[str, Any]:
-        """Options of ``graphkd.fit``."""
-        optimizer = partial(torch.optim.Adam, lr=self.lr, weight_decay=self.weight_decay)
-        return {"epochs": self.epochs, "patience": 50, "optimizer": optimizer, "seed": seed}
+    def training(self) -> dict[str, Any]:
+        """What is of training."""
+        return {"epochs": self.epochs, "patience": 50, "lr": self.lr, "weight_decay": self.weight_decay}
 
 
 # Published protocols: GraphSAGE and the students are GLNN's (ICLR 2022), the GCN is CPF's (The Web Conference 2021),

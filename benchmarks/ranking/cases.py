@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import chain, islice
 from typing import Any, NamedTuple
@@ -13,18 +13,23 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import timed
-from benchmarks.ranking.methods import BATCH_SIZE, Lesson, Plan
 from benchmarks.ranking.plain_forms import PlainDE, PlainHTD, ftd_all_pairs, rrd_lists, uninteresting_mask, unkd_pairs
-from graphkd import Distiller, Frozen, Loss, fit
-from recsys import Interactions
+from graphkd import Distiller, Loss, fit
+from graphkd.core.method import Metadata
+from recsys import Interactions, Split
 from recsys.data.batches import RankingBatches
+from recsys.distil import CATALOGUE
 from recsys.losses import BPR, DE, HTD
 from recsys.losses._tables import Triplets
 from recsys.losses.ftd import ftd
+from recsys.methods._ranking import RankingProblem
+from recsys.methods.lists._rrd import lists_of_items
 from recsys.models import MF, Tables, tables_of
 from recsys.models import show as view
 from recsys.sources import UnKDLists
+from recsys.tasks import Ranking
 
+BATCH_SIZE = 1024
 STUDENT, TEACHER = 20, 200  # widths
 EXPERTS = 30
 _LOOP_USERS = 200  # that the loop over users visits
@@ -39,9 +44,9 @@ class Setup:
     batches: int
     clock: Callable[[], float] = time.perf_counter
 
-    def lesson(self) -> Lesson:
-        """A new student."""
-        return Lesson(MF(self.train.num_users, self.train.num_items, STUDENT), self.teacher, self.train)
+    def problem(self) -> RankingProblem:
+        """A new student, and what its methods need."""
+        return problem(self.train, self.teacher)
 
     def seconds(self, function: Callable[[], Any], times: float = 1.0) -> Callable[[], float]:
         """A function that calls another and returns the seconds that this took, as many ``times``."""
@@ -68,7 +73,7 @@ class Case(NamedTuple):
 # ---------------------------------------------------------------- cases
 def rrd_sampling(setup: Setup) -> Iterator[Case]:
     """The lists of one epoch of RRD; the dense mask is made before."""
-    lists, sizes = setup.lesson().items(), (setup.train.num_users, setup.train.num_items)
+    lists, sizes = lists_of_items(setup.problem(), 40, 40, 500, 10.0), (setup.train.num_users, setup.train.num_items)
     mask = cache(partial(uninteresting_mask, lists.top, setup.train))
     plain = setup.seconds(lambda: rrd_lists(lists.top, mask(), lists.k, lists.l, lists.scale))
     yield Case("rrd_sampling", "", 20.0, setup.seconds(lists.resample), plain, 2.0 * sizes[0] * sizes[1])
@@ -80,7 +85,7 @@ def ftd_gradient(setup: Setup) -> Iterator[Case]:
     chosen = Triplets(*(batch[name] for name in Triplets._fields)).entities()
     student, teacher = (
         torch.cat([table[ids] for table, ids in zip(model.tables(), chosen, strict=True)]).detach()
-        for model in (setup.lesson().student, setup.teacher)
+        for model in (setup.problem().student, setup.teacher)
     )
     student.requires_grad_()
     floats, note = 6.0 * student.size(0) ** 2, f"{len(chosen[0])} users, {len(chosen[1])} items"
@@ -108,9 +113,10 @@ def _epochs(
     ):
         trainings = []
         for form in (ours, partial(plain, experts_last=layout == "(B, d, M)")):
-            lesson = setup.lesson()
-            loss = form(*lesson.widths, EXPERTS, temperature=temperature)
-            trainings.append(BriefTraining(lesson, (BPR() + weight * loss, {}), setup.clock))
+            made = setup.problem()
+            losses = BPR() + weight * form(*made.widths, EXPERTS, temperature=temperature)
+            distiller = made.distiller(made.student, made.teacher, losses)
+            trainings.append(BriefTraining(distiller, made.batches(), setup.clock))
         total, count = len(trainings[0].batches), min(setup.batches, len(trainings[0].batches))
         yield Case(
             op,
@@ -144,14 +150,54 @@ OPS: dict[str, Callable[[Setup], Iterator[Case]]] = {
 
 
 # ---------------------------------------------------------------- training
+class _Untrained:
+    """A runner that takes down what a method of one stage would train, and on what."""
+
+    method = Metadata("untrained")
+
+    def __init__(self) -> None:
+        self.found: tuple[Any, Any] = (None, None)
+
+    def train(self, trainable: Any, _: str, data: Any, **__: Any) -> Any:
+        """Take down."""
+        self.found = trainable, data
+        return trainable.student
+
+    def once(self, _: str, make: Callable[[], Any]) -> Any:
+        """Make."""
+        return make()
+
+    def rounds(self, count: int, _: Any) -> Iterator[int]:
+        """Count."""
+        yield from range(count)
+
+
+def problem(train: Interactions, teacher: Any) -> RankingProblem:
+    """A new student on training pairs alone; what is asked for once is made, nothing is trained."""
+    none = torch.zeros(0, dtype=torch.long)
+    nobody = Interactions.from_pairs(none, none, train.num_users, train.num_items)
+    student = MF(train.num_users, train.num_items, STUDENT)
+    task = replace(Ranking(), batch_size=BATCH_SIZE)
+    made = RankingProblem(student, [teacher], Split(train, nobody, nobody), task, calls=(view, view))
+    made.run = _Untrained()
+    return made
+
+
+def planned(made: RankingProblem, name: str, **settings: Any) -> tuple[Distiller, Any]:
+    """What a method would train, and its batches."""
+    found = CATALOGUE.find(name)(made, **settings)
+    if isinstance(found, Loss):
+        return made.distiller(made.student, made.teacher, found), made.batches()
+    taken: Any = made.run
+    distiller, batches = taken.found
+    return distiller, batches
+
+
 class BriefTraining:
     """A student in training as by ``fit``, a few batches at a time."""
 
-    def __init__(self, lesson: Lesson, plan: Plan, clock: Callable[[], float] = time.perf_counter) -> None:
-        loss, sources = plan
-        self.clock = clock
-        self.batches = RankingBatches(lesson.train, batch_size=BATCH_SIZE, sources=sources)
-        self.task = Distiller(lesson.student, Frozen(lesson.teacher, call=view), loss, call=view)
+    def __init__(self, distiller: Distiller, batches: Any, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock, self.batches, self.task = clock, batches, distiller
         self.optimizer = torch.optim.Adam(self.task.parameters(), lr=1e-3, weight_decay=1e-3, fused=True)
         for part in (self.batches, self.task):
             part.set_epoch(0, 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import torch
@@ -24,6 +26,28 @@ def dense(pairs: Ratings, num_users: int, num_items: int) -> Tensor:
     rows = torch.zeros(num_users, num_items)
     rows[pairs.users, pairs.items] = pairs.values.to(rows.dtype)
     return rows
+
+
+@dataclass(frozen=True, eq=False)
+class UniformSplit:
+    """Biased ratings ``logged``, and a uniform sample in three parts, over ids below ``num_users``, ``num_items``."""
+
+    logged: Ratings
+    train: Ratings
+    valid: Ratings
+    test: Ratings
+    num_users: int
+    num_items: int
+
+    @cached_property
+    def logged_rows(self) -> Tensor:
+        """The logged ratings as rows of all items, (num_users, num_items)."""
+        return dense(self.logged, self.num_users, self.num_items)
+
+    @cached_property
+    def uniform_rows(self) -> Tensor:
+        """The uniform training ratings, likewise."""
+        return dense(self.train, self.num_users, self.num_items)
 
 
 class PairBatches:

@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.batches import on_device
 from graphkd.core.distiller import Distiller
+from graphkd.core.view import Call, Viewer
 from recsys.data.rows import RowBatches
 from recsys.losses.clicks import click_loss
+from recsys.models.clicks import show
 
 
 def auc(scores: Tensor, y: Tensor) -> float:
@@ -52,12 +55,18 @@ def quality(logits: Tensor, y: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def predicted(model: nn.Module, batches: Iterable[Mapping[str, Any]], entry: str = "logits") -> Tensor:
-    """One entry of what a model shows, for the rows of all batches in order; in eval mode, without gradients."""
-    training = model.training
+def predicted(
+    model: nn.Module, batches: Iterable[Mapping[str, Any]], entry: str = "logits", *, call: Call | None = None
+) -> Tensor:
+    """One entry of what a model shows, for the rows of all batches in order; in eval mode, without gradients.
+
+    call: ``call(model, batch)`` in place of giving the model the whole batch.
+    """
+    training, viewer = model.training, Viewer(model, call=call or show)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     model.eval()
     try:
-        return torch.cat([model(batch)[entry] for batch in batches])
+        return torch.cat([viewer(on_device(batch, device))[entry] for batch in batches])
     finally:
         model.train(training)
 
@@ -70,7 +79,8 @@ def held_out(task: Distiller, batches: RowBatches, term: str) -> Callable[[nn.Mo
     """
 
     def metric(_: nn.Module) -> float:
-        total = sum(float(task(batch).terms[term]) * len(batch["n_id"]) for batch in batches)
+        device = next((p.device for p in task.parameters()), torch.device("cpu"))
+        total = sum(float(task(on_device(batch, device)).terms[term]) * len(batch["n_id"]) for batch in batches)
         return -total / max(len(batches.ids), 1)
 
     return metric

@@ -1,1 +1,1 @@
-"""Methods of distillation for recommenders, one a file."""
+"""Methods of distillation for recommenders, one a file: ``recsys.distil`` runs them by name."""

@@ -45,10 +45,10 @@ class Recommender(nn.Module):
         return self.score(torch.arange(self.num_users, device=items.device)[None], items[:, None])
 
 
-def check_model(model: Recommender, interactions: Interactions) -> None:
+def check_model(model: Recommender, interactions: Interactions, name: str = "model") -> None:
     """Raise ValueError unless a model scores the users and items of the interactions."""
     sizes = (model.num_users, model.num_items), (interactions.num_users, interactions.num_items)
     if sizes[0] != sizes[1]:
         raise ValueError(
-            f"'model' must score {sizes[1][0]} users × {sizes[1][1]} items, got {sizes[0][0]} × {sizes[0][1]}"
+            f"'{name}' must score {sizes[1][0]} users × {sizes[1][1]} items, got {sizes[0][0]} × {sizes[0][1]}"
         )

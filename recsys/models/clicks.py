@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphkd.core.view import Call, Viewer
 from recsys.data.rows import Field
+from recsys.models.embedding import Embedding
 
 View = dict[str, Tensor]
 
@@ -28,9 +30,9 @@ class FieldEmbedding(nn.Module):
         self.fields = dict(fields)
         sizes = [field.size for field in self.fields.values()]
         self.first = dict(zip(self.fields, torch.tensor([0, *sizes]).cumsum(0).tolist(), strict=False))
-        self.table = nn.Embedding(sum(sizes), width)
+        self.table = Embedding(sum(sizes), width, std)
         self.width = width * len(sizes)
-        nn.init.normal_(self.table.weight, std=std)
+        self.table.reset_parameters()
 
     def forward(self, batch: Mapping[str, Any]) -> Tensor:
         """Look up and join."""
@@ -46,7 +48,12 @@ class FieldEmbedding(nn.Module):
 
 
 class ClickNet(nn.Module):
-    """Embedded fields, ReLU layers, one logit: the plain light net. ``logits`` (B,) and ``hidden`` (B, hidden[-1])."""
+    """Embedded fields, ReLU layers, one logit: the plain light net. ``logits`` (B,) and ``hidden`` (B, hidden[-1]).
+
+    embeddings: paths of what a ``RocketNet`` shares.
+    """
+
+    embeddings: tuple[str, ...] = ("embedding",)
 
     def __init__(self, fields: Mapping[str, Field], width: int, hidden: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__()
@@ -70,9 +77,12 @@ class RocketNet(nn.Module):
 
     light, booster: any models that show ``logits`` for a batch. shared: paths of sub-modules, as a rule the embeddings;
     the booster's are replaced by the light net's, which must be of the same shapes. ``light`` alone serves.
+    call: ``call(model, batch)`` in place of giving both the whole batch.
     """
 
-    def __init__(self, light: nn.Module, booster: nn.Module, shared: Sequence[str] = ("embedding",)) -> None:
+    def __init__(
+        self, light: nn.Module, booster: nn.Module, shared: Sequence[str] = ("embedding",), *, call: Call | None = None
+    ) -> None:
         super().__init__()
         for path in shared:
             ours, theirs = (net.get_submodule(path) for net in (light, booster))
@@ -82,10 +92,12 @@ class RocketNet(nn.Module):
             owner, _, name = path.rpartition(".")
             setattr(booster.get_submodule(owner), name, ours)
         self.light, self.booster = light, booster
+        self._viewers = tuple(Viewer(net, call=call or show) for net in (light, booster))
 
     def forward(self, batch: Mapping[str, Any]) -> View:
         """See the class."""
-        return {"logits": self.light(batch)["logits"], "booster": self.booster(batch)["logits"]}
+        light, booster = (viewer(batch)["logits"] for viewer in self._viewers)
+        return {"logits": light, "booster": booster}
 
 
 class MultiTaskNet(nn.Module):

@@ -83,12 +83,18 @@ class ContextModel(nn.Module):
     """A RecBole context-aware model: ``logits`` (B,); ``model`` is the plain RecBole module, for taps and state dicts.
 
     The last hidden layer of those that have one is the tap "model.mlp_layers"; their embeddings, for ``RocketNet``, are
-    "model.token_embedding_table" and "model.token_seq_embedding_table".
+    "model.token_embedding_table" and "model.token_seq_embedding_table": ``embeddings`` names those that there are.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+
+    @property
+    def embeddings(self) -> tuple[str, ...]:
+        """Paths of the embeddings."""
+        names = ("token_embedding_table", "token_seq_embedding_table")
+        return tuple(f"model.{name}" for name in names if hasattr(self.model, name))
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """See the class."""

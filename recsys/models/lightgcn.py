@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphkd.kernels.edges.layout import EdgeLayout
 from graphkd.kernels.edges.products import edge_spmm
 from recsys.data.interactions import Interactions
 from recsys.models.base import Recommender
+from recsys.models.embedding import Embedding
 
 
 class LightGCN(Recommender):
@@ -25,8 +26,8 @@ class LightGCN(Recommender):
     def __init__(self, interactions: Interactions, width: int, layers: int = 3, std: float = 0.1) -> None:
         super().__init__(interactions.num_users, interactions.num_items)
         self.layers = layers
-        self.table = nn.Embedding(self.num_users + self.num_items, width)
-        nn.init.normal_(self.table.weight, std=std)
+        self.table = Embedding(self.num_users + self.num_items, width, std)
+        self.table.reset_parameters()
         for name, part in zip(("ptr", "column", "value"), _normalised(interactions), strict=True):
             self.register_buffer(name, part, persistent=False)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from recsys.models.base import Recommender
+from recsys.models.embedding import Embedding
 
 
 class MF(Recommender):
@@ -12,9 +13,9 @@ class MF(Recommender):
 
     def __init__(self, num_users: int, num_items: int, width: int, std: float = 0.01) -> None:
         super().__init__(num_users, num_items)
-        self.user, self.item = nn.Embedding(num_users, width), nn.Embedding(num_items, width)
+        self.user, self.item = Embedding(num_users, width, std), Embedding(num_items, width, std)
         for table in (self.user, self.item):
-            nn.init.normal_(table.weight, std=std)
+            table.reset_parameters()
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """The two tables."""

@@ -9,8 +9,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.batches import on_device
+from graphkd.core.view import Call, Viewer
 from recsys.data.ratings import Ratings
 from recsys.losses.decay import half_squares
+from recsys.models.clicks import show
+from recsys.models.embedding import Embedding
 
 View = dict[str, Tensor]
 
@@ -24,6 +28,8 @@ class AutoRec(nn.Module):
     ``ratings`` (B, I) -> ``output`` (B, I), ``code`` (B, widths[-1]) after its ReLU, and ``decay``, the half sum of
     squares of all weights but biases. KDCRec's are (200,), and (200, 100) for hints and soft labels.
     """
+
+    reads_rows = True
 
     def __init__(self, num_items: int, widths: Sequence[int] = (200,)) -> None:
         super().__init__()
@@ -60,18 +66,18 @@ class BiasedMF(nn.Module):
     batch's items and their copies.
     """
 
+    reads_rows = False
+
     def __init__(
         self, num_users: int, num_items: int, width: int = 10, *, copies: bool = False, std: float = 0.1
     ) -> None:
         super().__init__()
         self.num_items, self.copies = num_items, copies
         rows = num_items * (2 if copies else 1)
-        self.user, self.item = nn.Embedding(num_users, width), nn.Embedding(rows, width)
-        self.user_bias, self.item_bias = nn.Embedding(num_users, 1), nn.Embedding(rows, 1)
-        for table in (self.user, self.item):
-            nn.init.normal_(table.weight, std=std)
-        for table in (self.user_bias, self.item_bias):
-            nn.init.zeros_(table.weight)
+        self.user, self.item = Embedding(num_users, width, std), Embedding(rows, width, std)
+        self.user_bias, self.item_bias = Embedding(num_users, 1, 0.0), Embedding(rows, 1, 0.0)
+        for table in (self.user, self.item, self.user_bias, self.item_bias):
+            table.reset_parameters()
 
     def sides(self) -> Sides:
         """What belongs to users and what to items."""
@@ -102,15 +108,20 @@ class BiasedMF(nn.Module):
 
 
 @torch.no_grad()
-def rated(model: nn.Module, pairs: Ratings, logged: Tensor | None = None) -> Tensor:
-    """Outputs for pairs: (n,); of an autoencoder from the users' rows of ``logged`` (U, I), all at once."""
-    training = model.training
+def rated(model: nn.Module, pairs: Ratings, logged: Tensor | None = None, *, call: Call | None = None) -> Tensor:
+    """Outputs for pairs: (n,); of an autoencoder from the users' rows of ``logged`` (U, I), all at once.
+
+    call: ``call(model, batch)`` in place of giving the model the whole batch.
+    """
+    training, viewer = model.training, Viewer(model, call=call or show)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     model.eval()
     try:
         if logged is None:
-            return model({"users": pairs.users, "items": pairs.items})["output"]
+            return viewer(on_device({"users": pairs.users, "items": pairs.items}, device))["output"]
         users, place = pairs.users.unique(return_inverse=True)
-        return model({"ratings": logged[users], "entries": users})["output"][place, pairs.items]
+        output = viewer(on_device({"ratings": logged[users], "entries": users}, device))["output"]
+        return output[place.to(device), pairs.items.to(device)]
     finally:
         model.train(training)
 
@@ -136,16 +147,18 @@ class Concat(nn.Module):
     """A student beside a frozen model of its kind ("concat"): its embeddings are concatenated to the other's.
 
     <[p, p'], [q, q']> = <p, q> + <p', q'>, so the outputs are added; likewise in autoencoders. The biases start at 0,
-    that is from the other model's, whose output brings its own.
+    that is from the other model's, whose output brings its own. call: ``call(model, batch)`` of both.
     """
 
-    def __init__(self, student: nn.Module, source: nn.Module) -> None:
+    def __init__(self, student: nn.Module, source: nn.Module, *, call: Call | None = None) -> None:
         super().__init__()
         self.student, self.source = student, source.requires_grad_(False)
+        self.reads_rows = student.reads_rows
         for bias in student.biases():  # type: ignore[operator]
             nn.init.zeros_(bias)
+        self._viewers = tuple(Viewer(model, call=call or show) for model in (student, source))
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The student's view, its output added to the other's."""
-        view = self.student(batch)
-        return {**view, "output": view["output"] + self.source(batch)["output"]}
+        view, other = (viewer(batch) for viewer in self._viewers)
+        return {**view, "output": view["output"] + other["output"]}

@@ -72,6 +72,15 @@ def known_items(
     return known
 
 
+def stage_rankings(
+    teachers: Sequence[Sequence[Recommender]], interactions: Interactions, k: int, *, decay: float = 10.0
+) -> tuple[list[list[Tensor]], Tensor]:
+    """The ``top_items`` (U, k) of every stage of every teacher, and the ``known_items`` (U, max(k // 10, 1))."""
+    stages = [[top_items(model, interactions, k) for model in each] for each in teachers]
+    final = consensus(torch.stack([each[-1] for each in stages]), k, interactions.num_items, decay=decay)
+    return stages, known_items([each[-1] for each in teachers], interactions, final, max(k // 10, 1), decay=decay)
+
+
 def _by_user(users: Tensor, values: Tensor) -> Tensor:
     """The order of pairs by user, then by falling value; ``users`` ascend."""
     order = values.argsort(descending=True, stable=True)
@@ -132,10 +141,8 @@ class HetCompLists:
         decay: float = 10.0,
         **options: Any,
     ) -> HetCompLists:
-        """Rankings of length ``k`` from models at successive stages, see ``trajectory``; p = max(k // 10, 1)."""
-        stages = [[top_items(model, interactions, k) for model in each] for each in teachers]
-        final = consensus(torch.stack([each[-1] for each in stages]), k, interactions.num_items, decay=decay)
-        known = known_items([each[-1] for each in teachers], interactions, final, max(k // 10, 1), decay=decay)
+        """Rankings of length ``k`` from models at successive stages; p = max(k // 10, 1)."""
+        stages, known = stage_rankings(teachers, interactions, k, decay=decay)
         return cls(student, stages, known, interactions, k=k, decay=decay, **options)
 
     @property

@@ -70,7 +70,8 @@ def given(row: Any) -> dict[str, Any]:
     if kind == "anomaly_detection":
         odd = sbm()
         odd.y = (torch.arange(N) % 9 == 0).long()
-        found |= {"student": gcn(16, out=16), "data": odd, "task": AnomalyDetection()}
+        width = 1 if row.name == "ordinal" else 16  # one score; as wide as the teacher's hidden layer
+        found |= {"student": gcn(16, out=width), "data": odd, "task": AnomalyDetection()}
     if kind == "graph_classification":
         from torch_geometric.loader import DataLoader
 

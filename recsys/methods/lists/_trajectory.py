@@ -3,60 +3,75 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from graphkd.core import checkpoint as files
-from graphkd.core.fit import fit
+from graphkd.core.distiller import Distiller, Step
 
 
-def trajectory(
-    task: nn.Module,
-    data: Any,
-    at: Iterable[int],
-    *,
-    checkpoint: str | Path | None = None,
-    log: Callable[[dict[str, float]], None] | None = None,
-    **options: Any,
-) -> list[nn.Module]:
-    """Train as ``fit`` does; copies of the student after the epochs ``at``, from 1, and the student itself as the last.
+class Counted(nn.Module):
+    """A model that keeps, with its state, after how many epochs of training that was."""
 
-    Epochs later than the one that ``fit`` chooses are left out: they are no stage on the way to it. task, data,
-    options: those of ``fit``. checkpoint: a folder that keeps the stages too, ``stage-8.pt`` being the state after
-    epoch 8; a temporary one by default. ValueError where a resumed run went past a stage without keeping it.
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.epochs = model, 0
+
+    def get_extra_state(self) -> int:
+        """The number of epochs."""
+        return self.epochs
+
+    def set_extra_state(self, state: int) -> None:
+        """Put the number of epochs back."""
+        self.epochs = state
+
+
+class Trajectory(nn.Module):
+    """Train a distiller's student, and keep its states after 1, 2, 4, 8 ... epochs.
+
+    The states are part of this module's own, so that a run goes on with them. ``student`` is a ``Counted`` model: once
+    the best epoch is restored, it says which that was.
     """
-    wanted = sorted(set(at))
-    with ExitStack() as stack:
-        folder = Path(checkpoint or stack.enter_context(TemporaryDirectory()))
-        student: nn.Module = getattr(task, "student", task)
 
-        def keep(report: dict[str, float]) -> None:
-            if report["epoch"] in wanted:
-                files.save(student.state_dict(), _file(folder, int(report["epoch"])))
-            if log is not None:
-                log(report)
+    def __init__(self, distiller: Distiller) -> None:
+        super().__init__()
+        self.distiller, self.student = distiller, Counted(distiller.student)
+        self.states: dict[int, dict[str, Tensor]] = {}
 
-        student = fit(task, data, checkpoint=folder, log=keep, **options)
-        progress = files.load(folder / "last.pt")["progress"]
-        chosen = progress["best_epoch"] if progress["best_state"] else progress["epoch"]
-        return [*(_stage(student, folder, epoch) for epoch in wanted if epoch < chosen), student]
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Keep the state where ``epoch`` epochs, a power of two, are done."""
+        self.distiller.set_epoch(epoch, epochs)
+        self.student.epochs = epoch + 1  # when the model is measured next
+        if epoch and epoch & (epoch - 1) == 0:
+            self.states[epoch] = {name: value.clone() for name, value in self.student.model.state_dict().items()}
+
+    def forward(self, batch: Any) -> Step:
+        """The distiller's."""
+        step: Step = self.distiller(batch)
+        return step
+
+    def stages(self, count: int) -> list[nn.Module]:
+        """The last ``count`` stages up to the chosen epoch, easiest first: copies of the model, then itself."""
+        chosen = self.student.epochs
+        early = [state for epoch, state in sorted(self.states.items()) if epoch < chosen]
+        copies = [_with_state(self.student.model, state) for state in early[len(early) - min(count - 1, len(early)) :]]
+        return [*copies, self.student.model]
+
+    def get_extra_state(self) -> dict[int, dict[str, Tensor]]:
+        """The kept states."""
+        return self.states
+
+    def set_extra_state(self, state: dict[int, dict[str, Tensor]]) -> None:
+        """Put them back."""
+        self.states = dict(state)
+
+    def close(self) -> None:
+        """Remove the distiller's taps."""
+        self.distiller.close()
 
 
-def _file(folder: Path, epoch: int) -> Path:
-    return folder / f"stage-{epoch}.pt"
-
-
-def _stage(student: nn.Module, folder: Path, epoch: int) -> nn.Module:
-    if not _file(folder, epoch).is_file():
-        raise ValueError(
-            f"'checkpoint' must be a new folder or one of this trajectory, but the run in {str(folder)!r} went past "
-            f"epoch {epoch} and did not keep it"
-        )
-    stage = copy.deepcopy(student)
-    stage.load_state_dict(files.load(_file(folder, epoch)))
-    return stage
+def _with_state(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    stage = copy.deepcopy(model)
+    stage.load_state_dict(state)
+    return stage.eval()

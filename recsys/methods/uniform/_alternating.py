@@ -12,34 +12,34 @@ from recsys.models.ratings import Side
 
 
 class Alternating(nn.Module):
-    """Train one side of a task's student in most epochs and the other between them ("alter").
+    """Train one side of a distiller's student in most epochs and the other between them ("alter").
 
     ``passes`` epochs on the side ``first``, then one on the other, and so on; the authors take 3 passes, over the
     decoder of autoencoders (``first="item"``), over users in factorisations. Parameters at rest have no gradient, so
     that Adam leaves them and their moments alone; for one process.
     """
 
-    def __init__(self, task: Distiller, first: Side, passes: int = 3) -> None:
+    def __init__(self, distiller: Distiller, first: Side, passes: int = 3) -> None:
         super().__init__()
         choose("first", first, ("user", "item"))
         if passes < 1:
             raise ValueError(f"'passes' must be at least 1, got {passes}")
-        self.task, self.first, self.passes = task, first, passes
-        self.student = task.student
+        self.distiller, self.first, self.passes = distiller, first, passes
+        self.student = distiller.student
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Choose the side."""
-        self.task.set_epoch(epoch, epochs)
+        self.distiller.set_epoch(epoch, epochs)
         at_first = epoch % (self.passes + 1) < self.passes
         for side, modules in self.student.sides().items():  # type: ignore[operator]
             for module in modules:
                 module.requires_grad_((side == self.first) == at_first)
 
     def forward(self, batch: Any) -> Step:
-        """The task's."""
-        return self.task(batch)
+        """The distiller's."""
+        return self.distiller(batch)
 
     def close(self) -> None:
         """Both sides train again."""
         self.student.requires_grad_(True)
-        self.task.close()
+        self.distiller.close()

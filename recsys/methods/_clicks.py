@@ -1,0 +1,51 @@
+"""What a method of clicks is given: rows of features, batches of them, and teachers that answer for every row once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.batches import on_device
+from graphkd.core.rng import seeded
+from graphkd.core.teachers import Cached, Frozen
+from recsys.data.rows import RowBatches, Rows
+from recsys.methods._problem import RecommenderProblem
+from recsys.tasks.clicks import Clicks
+
+_BLOCK = 8192  # rows that are gone through at once
+
+
+class ClickProblem(RecommenderProblem):
+    """Student, teachers and rows of clicks; a method of clicks is a function of it."""
+
+    data: Rows
+    task: Clicks
+
+    def batches(self, **columns: Tensor) -> Any:
+        """Make the training batches, with further columns or others in their place."""
+        rows = self.data
+        return self.task.batches(replace(rows, columns={**rows.columns, **columns}) if columns else rows)
+
+    def taught_by(self, model: nn.Module) -> Frozen:
+        """Make a teacher of a model, which answers for every row once."""
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        call, path = self.call_of(model), self.path_of(model)
+        teacher = Cached(model, on_device(self.data.take(), device), call=call)
+        self._know(teacher, call, path)
+        return teacher
+
+    @cached_property
+    def nodes(self) -> int:
+        """Number of rows."""
+        return len(self.data)
+
+    def gather(self, rows: Callable[[Any], Tensor]) -> Tensor:
+        """Compute something batch by batch: batch -> (n, ...), given back for all rows in order, (N, ...)."""
+        ids = torch.arange(len(self.data))
+        with seeded(self.seed):
+            return torch.cat([rows(batch) for batch in RowBatches(self.data, ids, batch_size=_BLOCK, shuffle=False)])

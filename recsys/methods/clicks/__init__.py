@@ -1,0 +1,1 @@
+"""Light nets that predict clicks, and who teaches them."""

@@ -1,0 +1,24 @@
+"""Several teachers whose answers stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from graphkd.core.ensemble import Ensemble
+from graphkd.core.view import Batch, View
+
+
+class SideBySide(Ensemble):
+    """Several teachers as one: ``logits`` (N, M) of all; hidden layers and other entries are the first one's."""
+
+    def attach(self, taps: Mapping[str, str]) -> None:
+        """Tap hidden layers of the first."""
+        self.members[0].attach(taps)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> View:
+        """Show what each says."""
+        views = [member(batch) for member in self.members]
+        return {**views[0], "logits": torch.stack([view["logits"] for view in views], dim=1)}

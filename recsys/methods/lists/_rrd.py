@@ -1,0 +1,23 @@
+"""What RRD and IR-RRD share: a teacher's first items or users, and the lists that are drawn from them."""
+
+from __future__ import annotations
+
+from recsys.methods._ranking import RankingProblem
+from recsys.sources.rrd import RRDLists
+
+
+def lists_of_items(problem: RankingProblem, k: int, l: int, length: int, scale: float) -> RRDLists:  # noqa: E741 - the paper's L
+    """RRD's lists of items for users; ``length`` is a quarter of the items at most, ``k`` and ``l`` what is there."""
+    length, room = min(length, problem.pairs.num_items // 4), problem.room()
+    top = problem.top_items(length)
+    k, l = problem.at_most("k", k, length), problem.at_most("l", l, max(room - length, 1))  # noqa: E741
+    return RRDLists(top, problem.pairs, k=k, l=l, scale=scale)
+
+
+def lists_of_users(problem: RankingProblem, k: int, l: int, length: int, scale: float) -> RRDLists:  # noqa: E741 - the paper's L
+    """IR-RRD's lists of users for items, likewise."""
+    pairs = problem.pairs.transpose()
+    length, room = min(length, problem.pairs.num_users // 4), problem.room(pairs)
+    top = problem.top_users(length)
+    k, l = problem.at_most("user_k", k, length), problem.at_most("user_l", l, max(room - length, 1))  # noqa: E741
+    return RRDLists(top, pairs, k=k, l=l, scale=scale)

@@ -1,0 +1,41 @@
+"""CD: soft targets on items that are drawn by rank, by the teacher's or by the student's."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from torch import nn
+
+from graphkd.core.method import method
+from graphkd.losses._checks import choose
+from recsys.losses.cd import CD
+from recsys.methods._ranking import RankingProblem
+from recsys.sources.cd import CDLists
+
+Guide = Literal["teacher", "student"]
+
+
+@method("cd_student", preset={"guide": "student"})
+@method("cd", family="lists", paper="Lee et al., ICDM 2019", arxiv="1911.05276", tasks=("ranking",))
+def collaborative_distillation(
+    problem: RankingProblem,
+    *,
+    weight: float = 0.5,
+    k: int = 10,
+    guide: Guide = "teacher",
+    temperature: float = 2.0,
+    length: int = 3000,
+    flatness: float = 20.0,
+    rerank: int = 5,
+) -> nn.Module:
+    """Learn the teacher's probabilities of items drawn by rank; choose it where scores of the teacher are calibrated.
+
+    k items of a user's first ``length`` are drawn every epoch, high ranks more often, the less so the larger
+    ``flatness``. guide: whose ranking; the student's is made anew every ``rerank`` epochs, O(U I d) each, and corrects
+    what it puts too high. weight: times the batch size, as for means over rows.
+    """
+    choose("guide", guide, get_args(Guide))
+    own = guide == "student"
+    model = problem.student if own else problem.teacher.model
+    lists = CDLists(model, problem.pairs, k=k, length=length, flatness=flatness, rerank=rerank if own else None)
+    return problem.learn(problem.supervised() + weight * problem.batch_size * CD(temperature), cd=lists)

@@ -1,0 +1,50 @@
+"""DCD: what the student ranks too low in a teacher's list, above what it ranks too high there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal, get_args
+
+from torch import nn
+
+from graphkd.core.method import method
+from graphkd.losses._checks import choose
+from recsys.data.batches import Source
+from recsys.losses.dcd import DCD
+from recsys.methods._ranking import RankingProblem
+from recsys.sources.dcd import DCDLists
+
+Side = Literal["users", "items", "both"]
+
+
+@method("dcd_items", preset={"side": "items"})
+@method("dcd", family="lists", paper="Lee and Kim, CIKM 2021", arxiv="2109.03459", tasks=("ranking",))
+def dual_correction(
+    problem: RankingProblem,
+    *,
+    weight: float = 1e-3,
+    side: Side = "users",
+    k: int = 40,
+    length: int = 100,
+    sharpness: float = 0.1,
+    every: int = 3,
+) -> nn.Module:
+    """Correct what the student ranks too low and too high; choose it where RRD's lists are learnt and no longer help.
+
+    Of the teacher's first ``length`` items of a user, ``k`` that the student underestimates and ``k`` that it
+    overestimates are drawn each epoch, by the difference of their ranks, which are made anew every ``every`` epochs,
+    O(U length d). side: lists of items for "users", of users for "items", whose ``length`` is a quarter of the users at
+    most, or "both". The paper's weight is unknown to us: RRD's.
+    """
+    choose("side", side, get_args(Side))
+    losses, sources = problem.supervised(), dict[str, Source]()
+    draw = partial(DCDLists, problem.student, sharpness=sharpness, every=every)
+    if side != "items":
+        losses += weight * DCD()
+        items = problem.at_most("length", length, problem.room())
+        sources["dcd"] = draw(problem.top_items(items), k=problem.at_most("k", k, items))
+    if side != "users":
+        losses += weight * DCD.items()
+        users = min(length, problem.pairs.num_users // 4)
+        sources["dcd_items"] = draw(problem.top_users(users), k=problem.at_most("k", k, users), of_items=True)
+    return problem.learn(losses, **sources)

@@ -1,0 +1,34 @@
+"""RRD: a teacher's order of interesting items, above uninteresting ones."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from graphkd.core.method import method
+from recsys.losses.rrd import RRD
+from recsys.methods._ranking import RankingProblem
+from recsys.methods.lists._rrd import lists_of_items
+
+
+@method("rrd", family="lists", paper="Kang et al., CIKM 2020", arxiv="2012.04357", tasks=("ranking",))
+def relaxed_ranking_distillation(
+    problem: RankingProblem,
+    *,
+    weight: float = 1e-3,
+    k: int = 40,
+    l: int = 40,  # noqa: E741 - the paper's L
+    length: int = 500,
+    scale: float = 10.0,
+) -> nn.Module:
+    """Learn the order of items that the teacher finds interesting; choose it first among methods of lists.
+
+    For every user K = ``k`` of the teacher's first ``length`` items are drawn each epoch, the first more often, the
+    more so the smaller ``scale``; their order is to be the teacher's, above ``l`` drawn others. ``length`` is a quarter
+    of the items at most. Costs O(U (length + l log nnz)) an epoch, O(U_batch (k + l)) a step.
+
+    Example::
+
+        recsys.distil("rrd", MF(users, items, 8), teacher, split).scores["test"]
+    """
+    lists = lists_of_items(problem, k, l, length, scale)
+    return problem.learn(problem.supervised() + weight * RRD(), rrd=lists)

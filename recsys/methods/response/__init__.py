@@ -1,0 +1,1 @@
+"""Methods whose one loss fits every task."""

@@ -1,0 +1,1 @@
+"""Rankings learnt from a teacher's tables of users and items."""
