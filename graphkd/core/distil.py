@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from graphkd.core.batches import on_device
 from graphkd.core.card import architecture, described, versions
 from graphkd.core.catalogue import Catalogue
 from graphkd.core.clients import Clients
@@ -20,6 +21,7 @@ from graphkd.core.method import Method, as_method, check_settings
 from graphkd.core.problem import Problem
 from graphkd.core.run import Run
 from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, names
 
 
 def distilled(
@@ -49,7 +51,7 @@ def distilled(
     check_models(chosen, student, teachers)
     check_needs(chosen, own, hidden)
     check_refused(chosen, task, teachers, data, call)
-    data = data.prepared(task, device) if isinstance(data, Clients) else task.prepare(data)
+    data = data.prepared(task, device) if isinstance(data, Clients) else _placed(task.prepare(data), student, device)
     check_data(chosen, data)
     given = problem_type(
         _moved(student, device),
@@ -135,6 +137,14 @@ def _moved(model: Any, device: torch.device | str | None) -> Any:
         return model
     there = all(parameter.device == torch.device(device) for parameter in model.parameters())
     return model if there else copy.deepcopy(model).to(device)
+
+
+def _placed(data: Any, student: Any, device: torch.device | str | None) -> Any:
+    """One graph where the student is, so that what methods make of it is there too; a loader as it is."""
+    parameter = next(student.parameters(), None) if isinstance(student, nn.Module) else None
+    place = torch.device(device) if device is not None else None if parameter is None else parameter.device
+    one = names(data) is not None and isinstance(data, Batch)
+    return on_device(data, place) if one and place is not None else data
 
 
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,13 @@ from graphkd.core.processes import gather_rows
 from graphkd.core.view import Batch, View, fill
 
 Entry = Tensor | tuple[Tensor, ...]
+
+
+class Reads(TypedDict, total=False):
+    """What every loss's constructor takes by keyword and hands on: which entry is compared, and in which rows."""
+
+    on: str | tuple[str, ...] | None
+    where: str | None
 
 
 def _keyword_only(method: Callable) -> dict[str, bool]:

@@ -64,6 +64,11 @@ class Metadata:
     summary: str = ""
     module: str = ""
 
+    def __post_init__(self) -> None:
+        if "clients" in self.needs:  # who may come with models of their own, and teach one another
+            object.__setattr__(self, "student", False)
+            object.__setattr__(self, "teacher", False)
+
     @property
     def space(self) -> dict[str, Any]:
         """Ranges to search: log-uniform over a factor of 30 to both sides of a number's default, unless given."""
@@ -145,7 +150,7 @@ def _renamed(known: Method, name: str, preset: Mapping[str, Any]) -> Method:
         name=name,
         settings={**first.settings, **preset},
         function=functools.partial(first.function, **preset),
-        also=(replace(known, also=()), *known.also),
+        also=(_documented(replace(known, also=()), known.__doc__), *known.also),
     )
     return _documented(made, known.__doc__)
 

@@ -16,8 +16,7 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
-from graphkd.gnn._recorded import Recorded
-from graphkd.gnn.glnn import GLNNBatches, check_label_weight
+from graphkd.gnn.glnn import GLNNBatches, Recorded, check_label_weight
 from graphkd.gnn.walks import deepwalk, extend_positions
 from graphkd.losses._perturbation import Objective, adversarial_change
 from graphkd.losses.relations.rsd import RSD
@@ -61,35 +60,22 @@ def nosmog_method(
     ``NOSMOGDistiller``, label_weight GLNN's lambda, one minus that of the authors. hidden: the teacher's last hidden
     layer, before its ReLU. width, dropout: of the MLP's hidden layer, dropout that of the similarities' encoder too.
     positions: (N, d) of one's own, in place of DeepWalk's of ``position_width`` from ``walks`` a node of
-    ``walk_length``, with ``window`` and ``walk_epochs`` of skip-gram, for which gensim is needed
-    (``pip install "graphkd[embedding]"``). What serves is ``Positioned``, which is transductive: it knows the nodes of
-    the graph that it was trained on, its method ``extended`` those of a larger one too. Costs the walks, once, and
-    about seven times a GLNN epoch, for the adversarial steps. In the inductive setting the hidden rows of the authors'
-    teacher are those of other nodes; here rows are found by node id.
+    ``walk_length``, with ``window`` and ``walk_epochs`` of skip-gram. What serves is ``Positioned``, which is
+    transductive: it knows the nodes of the graph that it was trained on, its method ``extended`` those of a larger one
+    too. Costs the walks, once, and about seven times a GLNN epoch, for the adversarial steps. In the inductive setting
+    the hidden rows of the authors' teacher are those of other nodes; here rows are found by node id.
     """
     if positions is None:
-        positions = problem.once(
-            "positions",
-            lambda: _positions(
-                problem, position_width, per_node=walks, length=walk_length, window=window, epochs=walk_epochs
-            ),
-        )
+        walking = {"per_node": walks, "length": walk_length, "window": window, "epochs": walk_epochs}
+        positions = problem.once("positions", lambda: _positions(problem, position_width, **walking))
     x = problem.values_of("x")
     x = torch.cat([x, positions.to(x)], dim=1)
     student = problem.made(lambda: MLP([x.size(1), width, problem.classes], norm=None, dropout=dropout))
     told = {entry: problem.view_of(problem.teacher, entry) for entry in ("logits", "hidden")}
     data = GLNNBatches(x, problem.targets, problem.labelled_nodes, batch_size, **told)
-    trainable = NOSMOGDistiller(
-        student,
-        Recorded(logits="logits", hidden="hidden"),
-        ("lins.0", ""),
-        width,
-        label_weight=label_weight,
-        similarity_weight=similarity_weight,
-        adversarial_weight=adversarial_weight,
-        epsilon=epsilon,
-        dropout=dropout,
-    )
+    weights = {"similarity_weight": similarity_weight, "adversarial_weight": adversarial_weight, "epsilon": epsilon}
+    weights |= {"label_weight": label_weight, "dropout": dropout}
+    trainable = NOSMOGDistiller(student, Recorded(logits="logits", hidden="hidden"), ("lins.0", ""), width, **weights)
     served = problem.by_name(Positioned(student, positions))
     return problem.train(trainable, "student", data, serve=lambda _: served)
 
@@ -121,8 +107,7 @@ class Positioned(nn.Module):
                 f"'x' must be of the {known} nodes whose positions are known, got {x.size(0)}: this student is "
                 "transductive; extended(seen, edge_index) makes one that also knows the positions of a larger graph"
             )
-        answer: Tensor = self.model(torch.cat([x, self.position.to(x)], dim=1))
-        return answer
+        return self.model(torch.cat([x, self.position.to(x)], dim=1))
 
     def extended(self, seen: Tensor, edge_index: Tensor) -> Positioned:
         """Make one that serves a larger graph: mask (N',) of this one's nodes in it, and its edges (2, E).

@@ -48,12 +48,10 @@ def deepwalk(
 
     Skip-gram with hierarchical softmax and, as gensim's default adds, five negative samples; the defaults are NOSMOG's
     for Cora, in whose graphs every node has a loop (``add_self_loops``). One thread: the same seed gives the same
-    vectors. Needs gensim, ``pip install "graphkd[embedding]"``.
+    vectors.
     """
-    try:
-        from gensim.models import Word2Vec
-    except ImportError as error:
-        raise ImportError('deepwalk needs gensim: pip install "graphkd[embedding]"') from error
+    from gensim.models import Word2Vec  # slow to import
+
     walks = random_walks(edge_index, num_nodes, length=length, per_node=per_node, seed=seed)
     sentences = [list(map(str, walk)) for walk in walks.tolist()]
     model = Word2Vec(

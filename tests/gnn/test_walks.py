@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
 
 import pytest
@@ -48,12 +47,6 @@ def test_nodes_of_one_community_get_like_positions():
     apart = ~torch.eye(16, dtype=torch.bool)
     assert cosine[same & apart].mean() > cosine[~same].mean() + 0.1
     assert torch.equal(deepwalk(two_cliques(), 16, 8, length=20, per_node=20, epochs=2), position)
-
-
-def test_without_gensim_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "gensim.models", None)
-    with pytest.raises(ImportError, match=r'deepwalk needs gensim: pip install "graphkd\[embedding\]"'):
-        deepwalk(two_cliques(), 16)
 
 
 def test_an_unseen_node_takes_the_mean_of_seen_neighbours():

@@ -1,0 +1,35 @@
+"""Hints and class-weighted soft targets, as detectors are distilled (Chen et al.)."""
+
+from __future__ import annotations
+
+import torch
+
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses.features.fitnet import FitNet
+from graphkd.losses.response.soft_ce import SoftCE
+
+
+@method("hint", family="features", paper="Chen et al., NeurIPS 2017", needs=("hidden",))
+def hint_method(
+    problem: Problem,
+    *,
+    weight: float = 0.5,
+    label_weight: float = 0.5,
+    background: int | None = None,
+    background_weight: float = 1.5,
+) -> Loss:
+    """Learn labels, class-weighted soft targets and the teacher's hidden rows together; choose it for rare classes.
+
+    label_weight CE + (1 - label_weight) SoftCE + weight FitNet, with a linear layer between hidden layers of two
+    widths. ``background``: the class, "no interaction" say, whose soft targets count ``background_weight`` times; none
+    by default. Their regression bounded by the teacher's is ``teacher_bounded``. How the paper weighs labels and soft
+    targets is unknown to us: in halves.
+    """
+    weights = torch.ones(problem.classes)
+    if background is not None:
+        weights[background] = background_weight
+    soft = SoftCE(class_weights=weights.to(problem.device))
+    hard = label_weight * problem.supervised() + (1 - label_weight) * soft
+    return hard + weight * FitNet(*problem.widths)
