@@ -4,8 +4,7 @@ from .freekd_transfer import Actions, Shown, freekd_objective, freekd_reward, fr
 from .gfkd_inversion import FakeGraphs, Inversion
 from .glnn import GLNNBatches, glnn_distiller
 from .nosmog import NOSMOGDistiller, Positioned
-from .sampling import sample_in_edges
-from .tinygnn import PAM, TinyGNN, neighbour_distillation, peer_index
+from .tinygnn import PAM, TinyGNN, neighbour_distillation, peer_index, sample_in_edges
 from .walks import deepwalk, extend_positions, random_walks
 
 __all__ = [

@@ -29,8 +29,7 @@ def kept(make: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tens
         found = known.get(tensor)
         if found is None or found[0] != key:
             found = known[tensor] = (key, make(tensor, *rest, **named))
-        result: R = found[1]
-        return result
+        return found[1]
 
     return look_up
 

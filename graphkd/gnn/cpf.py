@@ -23,8 +23,6 @@ from graphkd.losses.response.soft_label_distance import SoftLabelDistance
 
 Mode = Literal["inductive", "transductive"]
 Form = Literal["code", "paper"]
-
-
 # Of a student's form, the loss that goes with it: the authors' code rounds soft labels.
 _DISTANCES: dict[str, dict[str, Any]] = {"code": {"distance": "norm", "decimals": 4}, "paper": {"distance": "norms"}}
 
@@ -66,9 +64,9 @@ def cpf_method(
     early, while validation accuracy is still stuck where propagation began. O(steps E C) a step.
     """
     labels, known = problem.targets, problem.values_of(problem.labelled)
-    options: dict[str, Any] = {"hidden": width, "steps": steps, "mode": mode, "form": form, "mlp_layers": layers}
-    options |= {"dropout": dropout, "attention_dropout": attention_dropout}
-    student = problem.made(lambda: PLP(problem.features, problem.classes, labels, known, **options))
+    kind: dict[str, Any] = {"mode": mode, "form": form, "steps": steps, "hidden": width, "mlp_layers": layers}
+    kind |= {"dropout": dropout, "attention_dropout": attention_dropout}
+    student = problem.made(lambda: PLP(problem.features, problem.classes, labels, known, **kind))
     loss = SoftLabelDistance(**_DISTANCES[form], where=f"~{problem.labelled}")
     return problem.train(problem.distiller(student, problem.teacher, {"soft_labels": loss}), lr=lr)
 

@@ -10,8 +10,7 @@ from torch import nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.gnn._feature_student import student_or_mlp
-from graphkd.gnn.glnn import check_label_weight
+from graphkd.gnn.glnn import check_label_weight, student_or_mlp
 from graphkd.losses.graphs.high_frequency import HighFrequency
 from graphkd.losses.graphs.low_frequency import LowFrequency
 
@@ -42,8 +41,7 @@ def ffg2m_method(
     ``LowFrequency`` adds. Edges are read in training alone; an MLP serves new nodes without. O(E C) a step. The
     authors' features are row-normalised by their loader, and their teacher and student have the same depth and width;
     both are left to the caller. layers, width, dropout: of the hidden layers of the MLP that is made where no student
-    is given,
-    by default 1, 256 and 0.5.
+    is given, by default 1, 256 and 0.5.
     """
     check_label_weight(label_weight)
     student = student_or_mlp(problem, (layers, width, dropout), (1, 256, 0.5))

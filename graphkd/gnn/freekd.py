@@ -73,30 +73,15 @@ def freekd_method(
     both peers, twice.
     """
     phi, psi = problem.student, problem.fresh_student(1) if peer is None else peer
-    peers = problem.made(
-        lambda: FreeKD(
-            phi,
-            psi,
-            on_device(problem.first, problem.device),
-            hidden=problem.path_of(phi),
-            calls=(problem.call_of(phi), problem.call_of(psi)),
-            where=problem.labelled,
-            mu=mu,
-            rho=rho,
-            gamma=gamma,
-            similarity=similarity,
-            scale=scale,
-            temperature=temperature,
-            reduction=reduction,
-            confidence=confidence,
-            standardise=standardise,
-            width=policy_width,
-        )
-    )
-    optimizer_of = partial(peers.optimizer_of, policy_lr)
-    return problem.train(
-        peers, "peers", FreeKDRounds(problem.data), serve=lambda both: both[0], optimizer_of=optimizer_of
-    )
+    models: dict[str, Any] = {"hidden": problem.path_of(phi), "calls": (problem.call_of(phi), problem.call_of(psi))}
+    weights: dict[str, Any] = {"mu": mu, "rho": rho, "gamma": gamma}
+    passed: dict[str, Any] = {"similarity": similarity, "scale": scale, "temperature": temperature}
+    policies: dict[str, Any] = {"confidence": confidence, "standardise": standardise, "width": policy_width}
+    options = {**models, **weights, **passed, **policies, "reduction": reduction, "where": problem.labelled}
+    example = on_device(problem.first, problem.device)
+    peers = problem.made(lambda: FreeKD(phi, psi, example, **options))
+    optimizer_of, rounds = partial(peers.optimizer_of, policy_lr), FreeKDRounds(problem.data)
+    return problem.train(peers, "peers", rounds, serve=lambda both: both[0], optimizer_of=optimizer_of)
 
 
 class Round(NamedTuple):
@@ -138,13 +123,12 @@ class FreeKD(Trainable):
     the in-neighbours that each peer teaches; both peers take a step on CE + mu L_node + rho L_structure
     (``freekd_transfer``); they are run again, and the policies take a REINFORCE step on ``freekd_reward``.
 
-    phi, psi: node classifiers (N, C). example: a batch, to learn the widths from. hidden: tap path(s) of the
-    representation h, by default the logits. calls: of each, in place of the call by name. where: the mask of labelled
-    nodes. mu, rho, gamma: weights of the node
-    losses, the structure losses, and the neighbours in the reward. similarity, scale, temperature, reduction: see
+    phi, psi: node classifiers (N, C). example: a batch, to learn the widths from. hidden: tap path(s) of h, by default
+    the logits. calls: of each peer. where: the mask of labelled nodes. mu, rho, gamma: weights of the node losses, the
+    structure losses, and the neighbours in the reward. similarity, scale, temperature, reduction: see
     ``freekd_transfer``. standardise: rewards of a batch to mean 0 and variance 1. width: of the policies' two hidden
-    layers. ``student`` is the ``ModuleList`` of both peers; the policies are not needed once trained. Terms: the losses
-    of each peer, ``reward``, and the share of each action: ``phi_teaches``, ``psi_teaches``, ``structure_passed``.
+    layers. ``student`` is the ``ModuleList`` of both peers. Terms: the losses of each peer, ``reward``, and the share
+    of each action: ``phi_teaches``, ``psi_teaches``, ``structure_passed``.
 
     There is no code of the authors. Ours: states without gradients; the mean over acting nodes (the formulas can be
     read as a "sum"); mu, rho and gamma; SIM, the cosine; tanh in the policies; rewards of peers in eval mode; no
@@ -182,9 +166,8 @@ class FreeKD(Trainable):
         sides = zip((phi, psi), taps, calls, strict=True)
         self._viewers = [self.hold(Viewer(peer, taps=tap, call=call)) for peer, tap, call in sides]
         state = 2 + sum(shown.hidden.size(1) for shown in self._evaluate(example))
-        self.policies = nn.ModuleList(
-            MLP([inputs, width, width, 1], act="tanh", norm=None) for inputs in (state, state + 2)
-        )
+        widths = [[inputs, width, width, 1] for inputs in (state, state + 2)]
+        self.policies = nn.ModuleList(MLP(each, act="tanh", norm=None) for each in widths)
         self.where, self.mu, self.rho, self.gamma = where, mu, rho, gamma
         self.similarity, self.confidence, self.standardise = similarity, confidence, standardise
         self._transfer = partial(

@@ -110,12 +110,11 @@ class _Counting(Distiller):
 def _sizes(problem: Problem, nodes: tuple[int, int] | None, features: int | None) -> tuple[tuple[int, int], int]:
     """The range of numbers of nodes of a graph and the width of features, from the data where not given."""
     given = problem.data
-    if features is None:
-        if given is None:
-            raise ValueError(
-                "'gfkd' must know how wide features are: give 'features', a number, or graphs as 'data', got neither"
-            )
-        features = problem.features
+    if features is None and given is None:
+        raise ValueError(
+            "'gfkd' must know how wide features are: give 'features', a number, or graphs as 'data', got neither"
+        )
+    features = problem.features if features is None else features
     if nodes is None:
         nodes = (10, 29) if given is None else _counted(given, problem.seed)
     if not 1 <= nodes[0] <= nodes[1]:

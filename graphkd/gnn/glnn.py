@@ -6,19 +6,18 @@ arXiv:2110.08727.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.nn import MLP
 
 from graphkd.core.batches import count_rows
 from graphkd.core.distiller import Distiller
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
-from graphkd.core.view import Call, required
-from graphkd.gnn._feature_student import student_or_mlp
-from graphkd.gnn._recorded import Recorded
+from graphkd.core.view import Batch, Call, View, fill, required
 from graphkd.losses.response.ce import CE
 from graphkd.losses.response.kd import KL
 
@@ -54,16 +53,45 @@ def glnn_method(
     student = student_or_mlp(problem, (layers, width, dropout), (1, 128, 0.1))
     _check_reads_features(student, problem.call_of(student))
     rows = problem.gather(lambda batch: torch.ones(count_rows(batch), dtype=torch.bool)).nonzero()[:, 0]
-    data = GLNNBatches(
-        problem.values_of("x"),
-        problem.targets,
-        problem.labelled_nodes,
-        batch_size,
-        rows=rows,
-        told=problem.view_of(problem.teacher),
-    )
+    told, nodes = problem.view_of(problem.teacher), problem.labelled_nodes
+    data = GLNNBatches(problem.values_of("x"), problem.targets, nodes, batch_size, rows=rows, told=told)
     trainable = glnn_distiller(student, Recorded(logits="told"), label_weight, call=problem.call_of(student))
     return problem.train(trainable, "student", data)
+
+
+def student_or_mlp(
+    problem: Problem, given: tuple[int | None, int | None, float | None], published: tuple[int, int, float]
+) -> nn.Module:
+    """Take the student that was given; where there is none, make an MLP of (hidden layers, width, dropout).
+
+    given: what the user asks of the MLP, None for the published value; ValueError where it would have no effect.
+    """
+    if problem.student is not None:
+        if any(value is not None for value in given):
+            raise ValueError(
+                "'layers', 'width' and 'dropout' shape the MLP that is made where no student is given, got "
+                f"{given} and a student, {type(problem.student).__name__}: give student=None, or leave them out"
+            )
+        return problem.student
+    layers, width, dropout = (p if g is None else g for g, p in zip(given, published, strict=True))
+    widths = [problem.features, *[int(width)] * int(layers), problem.classes]
+    return problem.made(lambda: MLP(widths, norm=None, dropout=dropout))
+
+
+class Recorded(Frozen):
+    """A teacher whose view was computed beforehand: entry of the view -> name in the batch, ``logits="told"``."""
+
+    def __init__(self, **entries: str) -> None:
+        super().__init__(nn.Identity())
+        self.entries = entries
+
+    def attach(self, taps: Mapping[str, str]) -> None:
+        """Do nothing: hidden layers are recorded too."""
+
+    def __call__(self, batch: Batch) -> View:
+        """Show what the batch holds."""
+        found = fill(self.entries.values(), batch, "a recorded teacher")
+        return {entry: found[name] for entry, name in self.entries.items()}
 
 
 def glnn_distiller(

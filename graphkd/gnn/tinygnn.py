@@ -19,7 +19,6 @@ from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.gnn._derived import kept
-from graphkd.gnn.sampling import sample_in_edges
 from graphkd.kernels import EdgeLayout, edge_dot, edge_layout, edge_spmm, segment_log_softmax
 from graphkd.losses._checks import choose
 from graphkd.losses.response.ce import CE
@@ -56,11 +55,24 @@ def tinygnn_method(
     serves new nodes with their edges. O(P width + E width) a step for P pairs of peers, found once a graph. The paper
     has no code: what we chose is said there.
     """
-    options: dict[str, Any] = {"dropout": dropout, "heads": heads, "peers": peers, "fan_out": fan_out}
-    sizes = problem.features, width, problem.classes
-    student = problem.made(lambda: TinyGNN(*sizes, layers=layers, **options))
+    options: dict[str, Any] = {"layers": layers, "dropout": dropout, "heads": heads, "peers": peers, "fan_out": fan_out}
+    student = problem.made(lambda: TinyGNN(problem.features, width, problem.classes, **options))
     losses = neighbour_distillation(soft_weight, temperature, labelled=problem.labelled)
     return problem.train(problem.distiller(student, problem.teacher, losses))
+
+
+def sample_in_edges(
+    edge_index: Tensor, fan_out: int, num_nodes: int, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """At most ``fan_out`` edges into every node, uniformly without replacement: (2, E) -> (2, E')."""
+    if fan_out < 1:
+        raise ValueError(f"'fan_out' must be at least 1, got {fan_out}")
+    order = torch.randperm(edge_index.size(1), device=edge_index.device, generator=generator)
+    order = order[edge_index[1, order].argsort(stable=True)]
+    target = edge_index[1, order]
+    first = torch.searchsorted(target, torch.arange(num_nodes, device=target.device))
+    rank = torch.arange(target.size(0), device=target.device) - first[target]
+    return edge_index[:, order[rank < fan_out]]
 
 
 def peer_index(edge_index: Tensor, num_nodes: int, peers: Peers = "siblings", *, fan_out: int | None = None) -> Tensor:
@@ -169,7 +181,4 @@ def neighbour_distillation(
     """
     if not 0 <= soft_weight <= 1:
         raise ValueError(f"'soft_weight' must be in [0, 1], got {soft_weight}")
-    return {
-        "label": (1 - soft_weight) * CE(where=labelled),
-        "teacher": soft_weight * KL(temperature, where=taught),
-    }
+    return {"label": (1 - soft_weight) * CE(where=labelled), "teacher": soft_weight * KL(temperature, where=taught)}

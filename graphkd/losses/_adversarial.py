@@ -3,8 +3,6 @@
 They have no class: the discriminator is trained against the student, by an optimiser of its own, in a scheme.
 """
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -1,9 +1,11 @@
 """Checks that losses share: each names the argument, what was expected and what came."""
 
-from __future__ import annotations
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor
+
+Value = TypeVar("Value", bound=str)
 
 
 def check_rows(student: Tensor, teacher: Tensor) -> None:
@@ -48,8 +50,9 @@ def check_positive(name: str, value: float) -> float:
     return value
 
 
-def choose(name: str, value: str, choices: tuple[str, ...]) -> str:
-    """``value`` if it is one of the choices."""
+def choose(name: str, value: Value, choices: Any) -> Value:
+    """``value`` if it is one of the choices: a tuple of them, or a ``Literal`` type."""
+    choices = get_args(choices) or choices
     if value not in choices:
         raise ValueError(f"'{name}' must be one of {choices}, got {value!r}")
     return value

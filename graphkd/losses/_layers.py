@@ -1,7 +1,5 @@
 """Which layers a method compares that reads two of each model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 Layer = str | tuple[str, str]  # a path in both models, or one of the student and one of the teacher

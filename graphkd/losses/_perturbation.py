@@ -1,7 +1,5 @@
 """The worst change of an input within a small box: what adversarially robust students learn from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

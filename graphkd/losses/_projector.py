@@ -1,7 +1,5 @@
 """The linear layer between two widths."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from graphkd.losses._checks import check_widths

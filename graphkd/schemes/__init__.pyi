@@ -4,8 +4,8 @@ from .augment import Changed, drop_edges, drop_edges_and_features, mask_features
 from .data_free.activation_records import Record, activation_loss, reconstruct
 from .data_free.cross_distillation import cross_distillation, fit_masked, soft_cross_distillation
 from .data_free.data_free_regression import DataFreeRegression, FakeTurn, FakeTurns
-from .domains._translation import Translation, Translator, translated
 from .domains.adversarial import Adaptation, Adversarial, adversarial_adaptation, domain_adversaries
+from .domains.cycada import Translation, Translator, translated
 from .domains.domain_weights import domain_similarity
 from .domains.multi_target import CollaborativeExperts
 from .domains.multimodal_expansion import SteadyDistiller
@@ -33,8 +33,7 @@ from .online.pcl import Collaboration, collaboration
 from .online.peers import Auxiliary, Peers, PeerTargets, peer_losses, shared_trunk
 from .privacy._accountant import log_moments, privacy_spent, wrong_vote_bound
 from .privacy.pate import noisy_votes
-from .robust._attack import RobustDistiller, attacked
-from .robust.ard import ard
+from .robust.ard import RobustDistiller, ard, attacked
 from .self.ban import shuffle_others
 from .self.byot import Exits, exit_hint
 from .semi._pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,22 +28,33 @@ class Together(nn.Module):
     @property
     def forward(self) -> Callable[..., Tensor]:  # type: ignore[override]
         """What the models' ``forward`` take, so that it can be filled by name -> (N, C)."""
-        signatures = [inspect.signature(model.forward) for model in self.models]
-        union = _union(signatures)
+        return jointly(self.models, lambda ask: soft_target(torch.stack([logits_of(answer) for answer in ask()])))
 
-        def answer(*inputs: Any, **named: Any) -> Tensor:
-            if all(own == union for own in signatures):
-                answers = [model(*inputs, **named) for model in self.models]
-            else:
-                given = union.bind(*inputs, **named).arguments
-                answers = [
-                    model(**{name: value for name, value in given.items() if name in own.parameters})
-                    for model, own in zip(self.models, signatures, strict=True)
-                ]
-            return soft_target(torch.stack([one["logits"] if isinstance(one, Mapping) else one for one in answers]))
 
-        answer.__signature__ = union  # type: ignore[attr-defined]
-        return answer
+def jointly(models: Iterable[nn.Module], found: Callable[[Callable[[], list[Any]]], Tensor]) -> Callable[..., Tensor]:
+    """Make a ``forward`` of what any of the models takes; ``found`` makes the result, by a function that asks them."""
+    pairs = [(model, inspect.signature(model.forward)) for model in models]
+    union = _union([own for _, own in pairs])
+
+    def forward(*inputs: Any, **named: Any) -> Tensor:
+        def ask() -> list[Any]:
+            if all(own == union for _, own in pairs):
+                return [model(*inputs, **named) for model, _ in pairs]
+            given = union.bind(*inputs, **named).arguments
+            return [
+                model(**{name: value for name, value in given.items() if name in own.parameters})
+                for model, own in pairs
+            ]
+
+        return found(ask)
+
+    forward.__signature__ = union  # type: ignore[attr-defined]
+    return forward
+
+
+def logits_of(answer: Any) -> Tensor:
+    """The logits among what a model gives, which may be all."""
+    return answer["logits"] if isinstance(answer, Mapping) else answer
 
 
 def _union(signatures: Sequence[inspect.Signature]) -> inspect.Signature:

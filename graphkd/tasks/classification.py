@@ -19,8 +19,20 @@ from graphkd.tasks.metrics import answers
 _MASKS = {"train": "train_mask", "val": "val_mask", "test": "test_mask"}
 
 
+class Classification(Task):
+    """The losses of one class a row; a mixin of tasks."""
+
+    def supervised(self, where: str | None = None) -> Loss:
+        """Cross-entropy of the labels."""
+        return CE(where=where or self.labelled)
+
+    def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
+        """KL divergence from the teacher's softened classes, times the temperature squared."""
+        return KL(temperature, where=where)
+
+
 @dataclass(frozen=True)
-class NodeClassification(Task):
+class NodeClassification(Classification):
     """One class a node: ``y`` (N,), and the masks ``train_mask``, ``val_mask`` and ``test_mask``; judged by accuracy.
 
     split: which column of masks (N, k). evaluate_on: the whole graph, or a loader, to judge models on, where training
@@ -50,18 +62,9 @@ class NodeClassification(Task):
             )
         return mapped(data, self._prepared) if self._prepared(first) is not first else data
 
-    def supervised(self, where: str | None = None) -> Loss:
-        """Cross-entropy of the labels."""
-        return CE(where=where or self.labelled)
-
-    def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
-        """KL divergence from the teacher's softened classes, times the temperature squared."""
-        return KL(temperature, where=where)
-
     def targets(self, batch: Any) -> Tensor:
         """Labels, (n,)."""
-        labels: Tensor = batch["y"]
-        return labels
+        return batch["y"]
 
     def has(self, part: Part, data: Any) -> bool:
         """Whether the data have a mask of this part with a node in it."""
@@ -97,15 +100,11 @@ class NodeClassification(Task):
         return right / count
 
     def _prepared(self, batch: Batch) -> Any:
-        entries: dict[str, Any] = {}
-        if batch["y"].dim() == 2 and batch["y"].size(1) == 1:
-            entries["y"] = batch["y"][:, 0]
-        for name in _MASKS.values():
-            if name in batch:
-                mask = self._mask(name, batch[name], batch["y"].size(0))
-                if mask is not batch[name]:
-                    entries[name] = mask
-        return changed(batch, **entries) if entries else batch
+        y = batch["y"]
+        entries = {name: self._mask(name, batch[name], y.size(0)) for name in _MASKS.values() if name in batch}
+        entries["y"] = y[:, 0] if y.dim() == 2 and y.size(1) == 1 else y
+        others = {name: entry for name, entry in entries.items() if entry is not batch[name]}
+        return changed(batch, **others) if others else batch
 
     def _mask(self, name: str, mask: Tensor, rows: int) -> Tensor:
         """A boolean mask (N,), of one column of several, or of node ids."""

@@ -9,16 +9,14 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from graphkd.core.batches import batches, changed, first_batch, mapped
-from graphkd.core.loss import Loss
-from graphkd.core.task import Part, Task
+from graphkd.core.task import Part
 from graphkd.core.view import Batch, Call
-from graphkd.losses.response.ce import CE
-from graphkd.losses.response.kd import KL
+from graphkd.tasks.classification import Classification
 from graphkd.tasks.metrics import answers
 
 
 @dataclass(frozen=True)
-class GraphClassification(Task):
+class GraphClassification(Classification):
     """One class a graph: ``y`` (B,) of PyG's batches of B graphs; judged by accuracy on loaders of their own.
 
     val, test: loaders (``torch_geometric.loader.DataLoader``), or lists of batches, to choose epochs on and to judge.
@@ -39,14 +37,6 @@ class GraphClassification(Task):
     def prepare(self, data: Any) -> Any:
         """Give batches of labelled graphs labels (B,), and ``labelled``, a mask of the graphs that have one."""
         return data if data is None or "y" not in first_batch(data) else mapped(data, self._prepared)
-
-    def supervised(self, where: str | None = None) -> Loss:
-        """Cross-entropy of the labels."""
-        return CE(where=where or self.labelled)
-
-    def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
-        """KL divergence from the teacher's softened classes, times the temperature squared."""
-        return KL(temperature, where=where)
 
     def targets(self, batch: Any) -> Tensor:
         """Labels, (B,)."""

@@ -57,8 +57,7 @@ class Regression(Task):
 
     def targets(self, batch: Any) -> Tensor:
         """Labels, (n,), NaN where they are not known."""
-        labels: Tensor = batch["y"][:, 0]
-        return labels
+        return batch["y"][:, 0]
 
     def has(self, part: Part, data: Any) -> bool:
         """Whether there are rows to judge: data of their own, or a mask with a row in it."""
@@ -77,9 +76,8 @@ class Regression(Task):
             rows = batch[mask][:own]
             found, y = answers(model, batch, call)[:own], batch["y"][:own]
             if found.shape != y.shape:
-                raise ValueError(
-                    f"a model must answer {tuple(y.shape)} to {y.size(0)} rows, a number each, got {tuple(found.shape)}"
-                )
+                wanted, shape = tuple(y.shape), tuple(found.shape)
+                raise ValueError(f"a model must answer {wanted} to {y.size(0)} rows, a number each, got {shape}")
             labels.append(y[rows].double().cpu())
             gaps.append(found[rows.to(found.device)].double().cpu() - labels[-1])
         return _errors(torch.cat(gaps), torch.cat(labels), mask)

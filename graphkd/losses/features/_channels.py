@@ -1,7 +1,5 @@
 """Products of channels over the nodes of a graph."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,13 +1,12 @@
 """Activation boundaries: which hidden units fire (AB)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss, Sum
+from graphkd.core.loss import Loss, Reads, Sum
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_same_shape, check_widths
@@ -37,10 +36,9 @@ class AB(Loss):
         teacher_width: int | None = None,
         *,
         margin: float = 1.0,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         check_widths(student_width, teacher_width)
         self.margin = margin
         self.connector = (
@@ -50,15 +48,12 @@ class AB(Loss):
         )
 
     @classmethod
-    def layers(cls, entries: Sequence[str], *, margin: float = 1.0, where: str | None = None) -> Sum:
+    def layers(cls, entries: Sequence[str], **knobs: Any) -> Sum:
         """The deepest layer, named last, and each one before it with half the weight, all times 3 / 1000."""
         depth = len(entries) - 1
-        return Sum(
-            [(3e-3 * 0.5 ** (depth - n), cls(margin=margin, on=on, where=where)) for n, on in enumerate(entries)]
-        )
+        return Sum([(3e-3 * 0.5 ** (depth - n), cls(on=on, **knobs)) for n, on in enumerate(entries)])
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return activation_boundaries(self.connector(student), teacher, self.margin)
 
 

@@ -1,14 +1,12 @@
 """Attention transfer: how strongly each node is activated (AT)."""
 
-from __future__ import annotations
-
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_rows, choose
@@ -38,20 +36,11 @@ class AT(Loss):
 
     on = "hidden"
 
-    def __init__(
-        self,
-        power: float = 2.0,
-        *,
-        form: Literal["code", "paper"] = "code",
-        on: str | None = None,
-        where: str | None = None,
-    ) -> None:
-        super().__init__(on=on, where=where)
-        self.power, self.form = power, form
-        choose("form", form, ("code", "paper"))
+    def __init__(self, power: float = 2.0, *, form: Literal["code", "paper"] = "code", **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
+        self.power, self.form = power, choose("form", form, ("code", "paper"))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return attention_transfer(student, teacher, self.power, form=self.form)
 
 

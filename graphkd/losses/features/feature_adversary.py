@@ -1,11 +1,11 @@
 """A discriminator of student's and teacher's features, and a student that deceives it (portable networks)."""
 
-from __future__ import annotations
+from typing import Unpack
 
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._adversarial import discrimination, fooling
@@ -27,21 +27,12 @@ class FeatureAdversary(Loss):
 
     on = "hidden"
 
-    def __init__(
-        self,
-        student_width: int,
-        teacher_width: int,
-        *,
-        inner: int = 64,
-        on: str | None = None,
-        where: str | None = None,
-    ) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, student_width: int, teacher_width: int, *, inner: int = 64, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.projector = projector(student_width, teacher_width)
         self.discriminator = nn.Sequential(nn.Linear(teacher_width, inner), nn.LeakyReLU(0.2), nn.Linear(inner, 1))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         check_rows(student, teacher)
         return self.play(self.projector(student), teacher)
 

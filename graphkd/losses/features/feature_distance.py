@@ -1,13 +1,11 @@
 """Distances of hidden features of one width, those of Hu et al.'s survey (eq. 15 to 19)."""
 
-from __future__ import annotations
-
-from typing import Literal, get_args
+from typing import Literal, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -19,7 +17,7 @@ Metric = Literal["l1", "l2", "cosine", "huber"]
 
 def feature_distance(student: Tensor, teacher: Tensor, metric: Metric = "l2") -> Tensor:
     """Distance of features, the mean over rows: (N, d), (N, d) -> scalar; see ``FeatureDistance``."""
-    choose("metric", metric, get_args(Metric))
+    choose("metric", metric, Metric)
     if metric == "cosine":
         return hidden_cosine(student, teacher)
     check_same_shape(student, teacher)
@@ -41,13 +39,11 @@ class FeatureDistance(Loss):
 
     on = "hidden"
 
-    def __init__(self, metric: Metric = "l2", *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
-        self.metric: Metric = metric
-        choose("metric", metric, get_args(Metric))
+    def __init__(self, metric: Metric = "l2", **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
+        self.metric = choose("metric", metric, Metric)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return feature_distance(student, teacher, self.metric)
 
 

@@ -1,13 +1,11 @@
 """Hints: regression of the teacher's hidden features (FitNets)."""
 
-from __future__ import annotations
-
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_same_shape, choose
@@ -43,17 +41,14 @@ class FitNet(Loss):
         *,
         normalise: bool = False,
         reduction: Literal["mean", "sum"] = "mean",
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.normalise = normalise
-        self.reduction: Literal["mean", "sum"] = reduction
-        choose("reduction", reduction, ("mean", "sum"))
+        self.reduction = choose("reduction", reduction, ("mean", "sum"))
         self.projector = projector(student_width, teacher_width)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return fitnet(self.projector(student), teacher, normalise=self.normalise, reduction=self.reduction)
 
 

@@ -1,13 +1,11 @@
 """Flow of solution procedure: how two layers go together (FSP)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Unpack
 
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_rows, choose
@@ -55,15 +53,11 @@ class FSP(Loss):
 
     on = ("hidden_0", "hidden_1")
 
-    def __init__(
-        self, *, reduction: Reduction = "mean", on: tuple[str, str] | None = None, where: str | None = None
-    ) -> None:
-        super().__init__(on=on, where=where)
-        self.reduction: Reduction = reduction
-        choose("reduction", reduction, ("mean", "sum"))
+    def __init__(self, *, reduction: Reduction = "mean", **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
+        self.reduction = choose("reduction", reduction, ("mean", "sum"))
 
     def forward(self, student: Layers, teacher: Layers | Tensor) -> Tensor:
-        """See the class."""
         return fsp(student, teacher, reduction=self.reduction)
 
 

@@ -1,14 +1,13 @@
 """Factors: what an auto-encoder keeps of the teacher's features, and a translation of the student's into it."""
 
-from __future__ import annotations
-
 from itertools import pairwise
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_rows
@@ -63,16 +62,9 @@ class FT(Loss):
     on = "hidden"
 
     def __init__(
-        self,
-        student_width: int,
-        teacher_width: int,
-        *,
-        rate: float = 0.5,
-        power: float = 1.0,
-        on: str | None = None,
-        where: str | None = None,
+        self, student_width: int, teacher_width: int, *, rate: float = 0.5, power: float = 1.0, **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.power = power
         self.paraphraser = Paraphraser(teacher_width, rate).requires_grad_(False)
         factors = self.paraphraser.factors
@@ -100,7 +92,6 @@ class FT(Loss):
         return total / max(features.size(0), 1)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         with torch.no_grad():
             factors = self.paraphraser.encoder(teacher)
         return factor_transfer(self.translator(student), factors, self.power)

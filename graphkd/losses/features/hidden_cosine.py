@@ -1,7 +1,5 @@
 """Directions of hidden states."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -28,7 +26,6 @@ class HiddenCosine(Loss):
     on = "hidden"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return hidden_cosine(student, teacher)
 
 

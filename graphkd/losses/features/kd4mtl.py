@@ -1,10 +1,10 @@
 """One task's teacher for a student of several tasks (KD4MTL)."""
 
-from __future__ import annotations
+from typing import Unpack
 
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -36,15 +36,13 @@ class KD4MTL(Loss):
         teacher_width: int | None = None,
         *,
         eps: float = 1e-6,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.eps = eps
         self.adapter = projector(student_width, teacher_width, bias=False)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return kd4mtl(self.adapter(student), teacher, eps=self.eps)
 
 

@@ -1,11 +1,11 @@
 """Neuron selectivity transfer: on which nodes channels are active (NST)."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -33,14 +33,11 @@ class NST(Loss):
 
     on = "hidden"
 
-    def __init__(
-        self, degree: int = 2, offset: float = 0.0, *, on: str | None = None, where: str | None = None
-    ) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, degree: int = 2, offset: float = 0.0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.degree, self.offset = degree, offset
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return neuron_selectivity(student, teacher, degree=self.degree, offset=self.offset)
 
 

@@ -1,13 +1,11 @@
 """Classes within classes: pull nodes to near ones of their class, push them from all others."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_labels, check_same_shape
 
@@ -47,14 +45,13 @@ class OSKD(Loss):
     """
 
     on = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(self, k: int = 5, *, margin: float = 1.0, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, k: int = 5, *, margin: float = 1.0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         if k < 1:
             raise ValueError(f"'k' must be at least 1, got {k}")
         self.k, self.margin = k, margin
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return subclass_separation(student, teacher, y, self.k, margin=self.margin)

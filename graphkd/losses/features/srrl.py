@@ -1,11 +1,11 @@
 """Softmax regression representation learning: features seen by the teacher's classifier (SRRL)."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -43,21 +43,14 @@ class SRRL(Loss):
     weight: Tensor
 
     def __init__(
-        self,
-        weight: Tensor,
-        student_width: int | None = None,
-        *,
-        regression: float = 1.0,
-        on: str | None = None,
-        where: str | None = None,
+        self, weight: Tensor, student_width: int | None = None, *, regression: float = 1.0, **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.regression = regression
         self.register_buffer("weight", weight.detach().clone())
         self.connector = projector(student_width, None if student_width is None else weight.size(1))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return srrl(self.connector(student), teacher, self.weight, regression=self.regression)
 
 

@@ -1,21 +1,17 @@
 """Graph contrastive representation distillation (G-CRD): the student's view of a node against the teacher's of all."""
 
-from __future__ import annotations
+from typing import Self, Unpack
 
-from typing import Self
-
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.processes import place
 from graphkd.kernels import infonce
-from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_same_shape, check_widths
-from graphkd.losses._rows import sample_rows
+from graphkd.losses._checks import check_positive, check_same_shape, check_widths
+from graphkd.losses._rows import normalised, sample_rows
 
 
 class Head(nn.Module):
@@ -45,11 +41,9 @@ def gcrd(
     ``share=(k, n)``: n times what the k-th of n parts of the anchors contributes, so that the mean over k is the loss.
     """
     check_same_shape(student, teacher, "; GCRD(student_width, teacher_width) projects both")
-    if temperature <= 0:
-        raise ValueError(f"'temperature' must be positive, got {temperature}")
-    if max_samples is not None and student.size(0) > max_samples:
-        student, teacher = sample_rows(student, teacher, max_samples)
-    anchor, candidate = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
+    check_positive("temperature", temperature)
+    student, teacher = sample_rows(student, teacher, max_samples)
+    anchor, candidate = (normalised(x) for x in (student, teacher))
     start, end = (student.size(0) * part // share[1] for part in (share[0], share[0] + 1))
     if start:
         candidate = candidate.roll(-start, 0)  # the positive of the first anchor comes first
@@ -79,12 +73,11 @@ class GCRD(Loss):
         *,
         graph: bool = False,
         max_samples: int | None = None,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
-        if graph and where is not None:
-            raise ValueError(f"GCRD(graph=True) convolves the whole graph, got where={where!r}")
+        super().__init__(**reads)
+        if graph and self.where is not None:
+            raise ValueError(f"GCRD(graph=True) convolves the whole graph, got where={self.where!r}")
         check_widths(student_width, teacher_width)
         self.graph, self.temperature, self.max_samples = graph, temperature, max_samples
         self.heads = nn.ModuleList(
@@ -98,7 +91,6 @@ class GCRD(Loss):
         return super().gathered()
 
     def forward(self, student: Tensor, teacher: Tensor, *, edge_index: Tensor | None = None) -> Tensor:
-        """See the class."""
         if self.graph and edge_index is None:
             raise ValueError("GCRD(graph=True) needs 'edge_index' from the batch, got None")
         if len(self.heads):

@@ -1,15 +1,13 @@
 """Deep geometric distillation (GKD): graphs of all nodes by the cosine of their features, and their powers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Any, Literal, Self, Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss, Sum
+from graphkd.core.loss import Loss, Reads, Sum
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import (
@@ -51,7 +49,7 @@ class Neighbours:
     share: Tensor  # (E,) in the layout's order: 1/2 for a pair that is listed twice
 
     @classmethod
-    def of(cls, rows: Tensor, count: int, y: Tensor | None = None, mask: Mask | None = None) -> Neighbours:
+    def of(cls, rows: Tensor, count: int, y: Tensor | None = None, mask: Mask | None = None) -> Self:
         """The ``count`` largest entries of every row of a graph that are not masked."""
         nearest = similar_rows(rows, count, None if mask is None else y, same=mask != "inter")
         nodes = rows.size(0)
@@ -80,9 +78,7 @@ class GeometricGraph:
     neighbours: Neighbours | None = None
 
     @classmethod
-    def of(
-        cls, x: Tensor, y: Tensor | None = None, mask: Mask | None = None, neighbours: int | None = None
-    ) -> GeometricGraph:
+    def of(cls, x: Tensor, y: Tensor | None = None, mask: Mask | None = None, neighbours: int | None = None) -> Self:
         """(N, ..., d) -> its graph."""
         rows = normalised_rows(x)
         if neighbours is None or neighbours >= x.size(0) - 1:
@@ -119,7 +115,7 @@ def geometric_graph(
 def _check(rows: int, y: Tensor | None, mask: Mask | None) -> None:
     if mask is None:
         return
-    choose("mask", mask, get_args(Mask))
+    choose("mask", mask, Mask)
     if y is None:
         raise ValueError(f"mask={mask!r} needs the classes 'y' of the nodes, got None")
     check_labels(y, rows)
@@ -171,7 +167,7 @@ class LowRank:
     diagonal: Tensor
 
     @classmethod
-    def power(cls, columns: Tensor, sign: Tensor, diagonal: Tensor, power: int) -> LowRank:
+    def power(cls, columns: Tensor, sign: Tensor, diagonal: Tensor, power: int) -> Self:
         """(F K F' - diag(e))^p, K = diag(sign), with U = [F, E F, ..., E^(p-1) F].
 
         W^(r+1) = W^r (F K F' - E), where W^r = U M U' + (-E)^r and E U are further columns of the next U.
@@ -184,7 +180,7 @@ class LowRank:
             found = torch.cat([found, diagonal[:, None] * found[:, -width:]], dim=1)
         return cls(found, middle, (-diagonal) ** power)
 
-    def dot(self, other: LowRank) -> Tensor:
+    def dot(self, other: Self) -> Tensor:
         """The sum of the entries of both multiplied."""
         cross = gram(self.columns, other.columns)
         total = ((self.middle @ cross @ other.middle) * cross).sum()
@@ -229,37 +225,19 @@ class GKD(Loss):
     """
 
     on = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def __init__(
-        self,
-        *,
-        power: int = 1,
-        mask: Mask | None = None,
-        neighbours: int | None = None,
-        on: str | None = None,
-        where: str | None = None,
+        self, *, power: int = 1, mask: Mask | None = None, neighbours: int | None = None, **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.power = int(check_positive("power", power))
-        self.mask: Mask | None = mask
-        if mask is not None:
-            choose("mask", mask, get_args(Mask))
+        self.mask = None if mask is None else choose("mask", mask, Mask)
         self.neighbours = neighbours if neighbours is None else int(check_positive("neighbours", neighbours))
 
     @classmethod
-    def layers(
-        cls,
-        entries: Sequence[str],
-        *,
-        power: int = 1,
-        mask: Mask | None = None,
-        neighbours: int | None = None,
-        where: str | None = None,
-        divisor: float | None = None,
-    ) -> Sum:
+    def layers(cls, entries: Sequence[str], *, divisor: float | None = None, **knobs: Any) -> Sum:
         """The mean over several layers, or their sum over ``divisor``: the authors' is 3, however many layers."""
-        knobs: dict = {"power": power, "mask": mask, "neighbours": neighbours, "where": where}
         return Sum([(1 / (divisor or len(entries)), cls(**knobs, on=on)) for on in entries])
 
     def digest(self, teacher: Tensor, *, y: Tensor | None = None) -> GeometricGraph:
@@ -268,7 +246,6 @@ class GKD(Loss):
         return GeometricGraph.of(teacher, y, self.mask, self.neighbours)
 
     def forward(self, student: Tensor, teacher: Tensor | GeometricGraph, *, y: Tensor | None = None) -> Tensor:
-        """See the class."""
         return gkd(student, teacher, y, power=self.power, mask=self.mask, neighbours=self.neighbours)
 
 

@@ -1,27 +1,18 @@
 """Global structure preserving (GSP): how alike all pairs of nodes are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.kernels import (
-    gram,
-    gram_distance,
-    grams,
-    pair_divergence,
-    series_divergence,
-)
+from graphkd.kernels import gram, gram_distance, grams, pair_divergence, series_divergence
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, choose
-from graphkd.losses._rows import sample_rows
+from graphkd.losses._rows import normalised, sample_rows
 
 GlobalKernel = Literal["cosine", "poly", "euclidean", "rbf"]
 
@@ -35,7 +26,7 @@ class GlobalStructure:
     gram: Tensor
 
     @classmethod
-    def of(cls, x: Tensor) -> GlobalStructure:
+    def of(cls, x: Tensor) -> Self:
         """(N, d) -> the structure of its cosine similarities."""
         inverse = _inverse_norms(x)
         return cls(x, inverse, gram(x, x, inverse.square()))
@@ -53,7 +44,7 @@ def gsp(
     max_samples: int | None = None,
 ) -> Tensor:
     """Mean squared difference of two N x N similarity matrices: (N, d_s), (N, d_t) -> scalar; formula at ``GSP``."""
-    choose("kernel", kernel, get_args(GlobalKernel))
+    choose("kernel", kernel, GlobalKernel)
     features = teacher.features if isinstance(teacher, GlobalStructure) else teacher
     check_rows(student, features)
     if max_samples is not None and student.size(0) > max_samples:
@@ -62,7 +53,7 @@ def gsp(
     if kernel == "cosine":
         return _cosine_gsp(student, teacher)
     if kernel == "poly":
-        s, t = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, features))
+        s, t = (normalised(x) for x in (student, features))
         return series_divergence(s, t, (0.0, 0.0, 1.0))
     return pair_divergence(student, features, kernel)
 
@@ -91,16 +82,10 @@ class GSP(Loss):
     on = "hidden"
 
     def __init__(
-        self,
-        kernel: GlobalKernel = "cosine",
-        *,
-        max_samples: int | None = None,
-        on: str | None = None,
-        where: str | None = None,
+        self, kernel: GlobalKernel = "cosine", *, max_samples: int | None = None, **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
-        self.kernel: GlobalKernel = kernel
-        choose("kernel", kernel, get_args(GlobalKernel))
+        super().__init__(**reads)
+        self.kernel = choose("kernel", kernel, GlobalKernel)
         self.max_samples = max_samples
 
     def digest(self, teacher: Tensor) -> Tensor | GlobalStructure:
@@ -108,7 +93,6 @@ class GSP(Loss):
         return GlobalStructure.of(teacher) if self.kernel == "cosine" and self.max_samples is None else teacher
 
     def forward(self, student: Tensor, teacher: Tensor | GlobalStructure) -> Tensor:
-        """See the class."""
         return gsp(student, teacher, self.kernel, max_samples=self.max_samples)
 
 

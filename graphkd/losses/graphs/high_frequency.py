@@ -1,7 +1,5 @@
 """How the answers of neighbours differ: the high frequency of FF-G2M."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch
@@ -52,7 +50,6 @@ class HighFrequency(Loss):
         self.temperature = check_positive("temperature", temperature)
 
     def forward(self, student: Tensor, teacher: Tensor, *, edge_index: Tensor) -> Tensor:
-        """See the class."""
         return high_frequency(student, teacher, edge_index, self.temperature)
 
 

@@ -1,19 +1,18 @@
 """Holistic distillation (HKD): nodes and their neighbourhoods, contrasted with memories of all nodes."""
 
-from __future__ import annotations
-
-from typing import ClassVar, Literal, get_args
+from typing import Literal, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, nearest_rows, sampled_logsumexp
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_labels, check_positive, check_rows, choose, row_ids
+from graphkd.losses._rows import normalised
 from graphkd.losses.information.crd import first_memory, remember
 
 Negatives = Literal["self", "other"]
@@ -73,7 +72,7 @@ class HKD(Loss):
     """
 
     on = ("hidden", "logits")
-    rows: ClassVar[tuple[str, ...]] = ("n_id", "negatives")
+    rows = ("n_id", "negatives")
     student_memory: Tensor
     teacher_memory: Tensor
     _order: Tensor
@@ -94,16 +93,14 @@ class HKD(Loss):
         momentum: float = 0.9,
         smooth: float = 0.75,
         labels: Tensor | None = None,
-        on: tuple[str, str] | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
-        if neighbours is None and where is not None:
-            raise ValueError(f"HKD(neighbours=None) reads the edges of the whole graph, got where={where!r}")
+        super().__init__(**reads)
+        if neighbours is None and self.where is not None:
+            raise ValueError(f"HKD(neighbours=None) reads the edges of the whole graph, got where={self.where!r}")
         self.neighbours = neighbours if neighbours is None else int(check_positive("neighbours", neighbours))
         self.samples = int(check_positive("negatives", negatives))
-        self.negatives_of: Negatives = negatives_of
-        choose("negatives_of", negatives_of, get_args(Negatives))
+        self.negatives_of = choose("negatives_of", negatives_of, Negatives)
         self.temperature = check_positive("temperature", temperature)
         self.momentum, self.smooth = momentum, smooth
         self.heads = nn.ModuleList(nn.Linear(width, projection) for width in (student_width, teacher_width))
@@ -138,12 +135,11 @@ class HKD(Loss):
         negatives: Tensor | None = None,
         edge_index: Tensor | None = None,
     ) -> Tensor:
-        """See the class."""
         check_rows(student[0], teacher[0])
         memories = self.student_memory, self.teacher_memory
         ids = row_ids(n_id, student[0].size(0), memories[0].size(0), student[0].device)
         index = self._others(ids) if negatives is None else negatives
-        embedded = [_unit(head(entry[0])) for head, entry in zip(self.heads, (student, teacher), strict=True)]
+        embedded = [normalised(head(entry[0])) for head, entry in zip(self.heads, (student, teacher), strict=True)]
         held = [memory[ids].to(rows.dtype) for memory, rows in zip(memories, embedded, strict=True)]
         loss = self._both(embedded, held, index)
         if self.neighbours is not None and ids.numel() < self.neighbours:
@@ -151,8 +147,8 @@ class HKD(Loss):
         graphs = []
         for head, rows, entry in zip(self.graph_heads, embedded, (student, teacher), strict=True):
             wide = torch.cat([rows, neighbourhood(rows, self._edges(entry[1], edge_index))], dim=1)
-            graphs.append(_unit(head(wide.to(entry[0].dtype))))
-        smooth = [_unit(torch.lerp(g, m, self.smooth)).detach() for g, m in zip(graphs, held, strict=True)]
+            graphs.append(normalised(head(wide.to(entry[0].dtype))))
+        smooth = [normalised(torch.lerp(g, m, self.smooth)).detach() for g, m in zip(graphs, held, strict=True)]
         loss = loss + self._both(graphs, smooth, index)
         if self.training:
             for memory, rows in zip(memories, embedded, strict=True):
@@ -182,10 +178,6 @@ class HKD(Loss):
         room = self._order.numel() - size
         drawn = (torch.rand(ids.numel(), self.samples, dtype=torch.float64, device=ids.device) * room).long()
         return self._order[drawn + (drawn >= begin) * size]
-
-
-def _unit(x: Tensor) -> Tensor:
-    return F.normalize(x.to(accumulation_dtype(x)), dim=1)
 
 
 @method("hkd", family="graphs", paper="Zhou et al., ICCV 2021", arxiv="2108.05507", needs=("hidden",))

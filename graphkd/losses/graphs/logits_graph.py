@@ -1,15 +1,13 @@
 """Graph distillation, the logits graph: what several teachers predict, with earth mover's distances as edges."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Literal, Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import transport
@@ -32,7 +30,7 @@ def earth_movers_distance(student: Tensor, teacher: Tensor, ground: Ground | Ten
         student, teacher = torch.broadcast_tensors(student, teacher)
         both = torch.stack([x.reshape(-1, x.size(-1)) for x in (student, teacher)])
         return transport(both, ground).view(student.shape[:-1])
-    choose("ground", ground, get_args(Ground))
+    choose("ground", ground, Ground)
     error = student - teacher
     return error.abs().sum(dim=-1) / 2 if ground == "discrete" else error.cumsum(dim=-1)[..., :-1].abs().sum(dim=-1)
 
@@ -43,7 +41,7 @@ def ground_matrix(ground: Ground | Tensor, like: Tensor) -> Tensor:
         return ground
     places = torch.arange(like.size(-1), dtype=torch.float64, device=like.device)
     moves = (places[:, None] - places).abs()
-    return moves if choose("ground", ground, get_args(Ground)) == "ordered" else moves.clamp_max(1)
+    return moves if choose("ground", ground, Ground) == "ordered" else moves.clamp_max(1)
 
 
 def joint_transport(distributions: Tensor, ground: Ground | Tensor = "discrete") -> Tensor:
@@ -69,7 +67,7 @@ def logits_graph(
     mode: Mode = "pairwise",
 ) -> Tensor:
     """Earth mover's distances of a student to K teachers: (N, C), (K, N, C), (K,) -> scalar; see ``LogitsGraph``."""
-    choose("mode", mode, get_args(Mode))
+    choose("mode", mode, Mode)
     s, t = _distributions(student, teachers, temperature)
     if mode == "joint":
         if weights is not None:
@@ -122,21 +120,18 @@ class LogitsGraph(Loss):
         mode: Mode = "pairwise",
         adjacency: float = 0.0,
         weights: Sequence[float] | None = None,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
-        self.mode: Mode = mode
-        choose("mode", mode, get_args(Mode))
+        self.mode = choose("mode", mode, Mode)
         self.ground: Ground = "discrete" if isinstance(ground, Tensor) else ground
-        choose("ground", self.ground, get_args(Ground))
+        choose("ground", self.ground, Ground)
         self.adjacency = adjacency
         self.register_buffer("ground_cost", ground if isinstance(ground, Tensor) else None)
         self.register_buffer("weights", None if weights is None else torch.tensor(weights))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         check_rows(student, teacher.flatten(1))
         classes = student.size(1)
         if teacher.flatten(1).size(1) % classes:

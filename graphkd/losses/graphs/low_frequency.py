@@ -1,8 +1,7 @@
 """What the answers of neighbours share: the low frequency of FF-G2M."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
 
@@ -26,7 +25,7 @@ class NeighbourAnswers:
     edges: int
 
     @classmethod
-    def of(cls, teacher: Tensor, edge_index: Tensor, *, self_loops: bool = False) -> NeighbourAnswers:
+    def of(cls, teacher: Tensor, edge_index: Tensor, *, self_loops: bool = False) -> Self:
         """(N, C) logits, (2, E) -> the sums over edges j -> i, and over a loop at every node where asked for."""
         layout = edge_layout(edge_index, teacher.size(0))
         log_q = teacher.to(accumulation_dtype(teacher)).log_softmax(dim=1)
@@ -65,7 +64,6 @@ class LowFrequency(Loss):
         return NeighbourAnswers.of(teacher, edge_index, self_loops=self.self_loops)
 
     def forward(self, student: Tensor, teacher: Tensor | NeighbourAnswers, *, edge_index: Tensor) -> Tensor:
-        """See the class."""
         return low_frequency(student, teacher, edge_index, self_loops=self.self_loops)
 
 

@@ -1,9 +1,7 @@
 """Local structure preserving (LSP): how alike each node is to its neighbours."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self
 
 from torch import Tensor
 
@@ -58,7 +56,7 @@ def lsp(
 
     ``teacher`` may be its ``local_structure``, computed before with the same kernel.
     """
-    choose("divergence", divergence, get_args(Divergence))
+    choose("divergence", divergence, Divergence)
     choose("reduction", reduction, ("nodes", "edges"))
     if isinstance(teacher, Tensor):
         check_rows(student, teacher)
@@ -106,14 +104,15 @@ class LSP(Loss):
         on: str | None = None,
     ) -> None:
         super().__init__(on=on)
-        self.kernel: EdgeKernel = kernel
-        choose("kernel", kernel, get_args(EdgeKernel))
-        choose("divergence", divergence, get_args(Divergence))
-        self.knobs = {"sigma": sigma, "degree": degree, "offset": offset, "normalise": normalise}
-        self.divergence, self.reduction = divergence, reduction
+        self.kernel = choose("kernel", kernel, EdgeKernel)
+        self.form: dict[str, Any] = {
+            "divergence": choose("divergence", divergence, Divergence),
+            "reduction": choose("reduction", reduction, ("nodes", "edges")),
+        }
+        self.knobs: dict[str, Any] = {"sigma": sigma, "degree": degree, "offset": offset, "normalise": normalise}
 
     @classmethod
-    def distillgcn(cls, sigma: float = 100.0, *, on: str | None = None) -> LSP:
+    def distillgcn(cls, sigma: float = 100.0, *, on: str | None = None) -> Self:
         """The form in the authors' code: exp(-|h_i - h_j|_1 / 100), KL(teacher || student), mean over all nodes."""
         return cls("laplacian", sigma=sigma, divergence="teacher_student", on=on)
 
@@ -124,7 +123,7 @@ class LSP(Loss):
         *,
         divergence: Literal["teacher_student", "mse"] = "teacher_student",
         on: str | None = None,
-    ) -> LSP:
+    ) -> Self:
         """The form of Joshi et al., 2022, arXiv:2111.04964: KL(teacher || student), or "mse", averaged over edges.
 
         ``poly`` is the squared cosine, ``euclidean`` the distance itself (far neighbours weigh more), ``rbf``
@@ -137,16 +136,7 @@ class LSP(Loss):
         return local_structure(teacher, edge_index, self.kernel, **self.knobs)
 
     def forward(self, student: Tensor, teacher: Tensor | LocalStructure, *, edge_index: Tensor) -> Tensor:
-        """See the class."""
-        return lsp(
-            student,
-            teacher,
-            edge_index,
-            self.kernel,
-            divergence=self.divergence,
-            reduction=self.reduction,
-            **self.knobs,
-        )
+        return lsp(student, teacher, edge_index, self.kernel, **self.form, **self.knobs)
 
 
 @method("lsp", family="graphs", paper="Yang et al., CVPR 2020", arxiv="2003.10477", needs=("hidden", "edges"))

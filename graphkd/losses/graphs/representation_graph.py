@@ -1,16 +1,14 @@
 """Graph distillation, the representation graph: pairs of teachers by compact bilinear pooling, compared by MMD."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Literal, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.kernels import affinity_sums, gram
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, choose
@@ -34,7 +32,6 @@ class CountSketch(nn.Module):
         self.register_buffer("sign", 2.0 * torch.randint(2, (width,)) - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
         wide = x.to(accumulation_dtype(x))
         return wide.new_zeros(x.size(0), self.dimension).index_add(1, self.place, wide * self.sign.to(wide.dtype))
 
@@ -58,7 +55,7 @@ def mean_discrepancy(
     mean_ij k(s_i, s_j) + mean_ij k(t_i, t_j) - 2 mean_ij k(s_i, t_j). ``linear`` x.y, from means; ``poly`` (x.y + 1)^2,
     from means and D x D second moments; ``rbf`` exp(-gamma |x - y|^2), from all pairs in tiles, O(N^2 D) time.
     """
-    choose("kernel", kernel, get_args(DiscrepancyKernel))
+    choose("kernel", kernel, DiscrepancyKernel)
     if kernel == "rbf":
         side = torch.arange(2, device=student.device).repeat_interleave(student.size(0))
         rows = torch.cat([student, teacher])
@@ -92,15 +89,13 @@ class RepresentationGraph(Loss):
         *,
         kernel: DiscrepancyKernel = "poly",
         gamma: float = 1.0,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         if len(teacher_widths) < 2:
             raise ValueError(f"'teacher_widths' must name two teachers at least, got {list(teacher_widths)}")
         self.widths = list(teacher_widths)
-        self.kernel: DiscrepancyKernel = kernel
-        choose("kernel", kernel, get_args(DiscrepancyKernel))
+        self.kernel = choose("kernel", kernel, DiscrepancyKernel)
         self.gamma = check_positive("gamma", gamma)
         self.sketches = nn.ModuleList(CountSketch(student_width, dimension) for _ in range(2))
         self.teacher_sketches = nn.ModuleList(CountSketch(width, dimension) for width in self.widths)
@@ -114,7 +109,6 @@ class RepresentationGraph(Loss):
         return tuple(F.normalize(compact_bilinear(*pair), dim=1) for pair in combinations(sketched, 2))
 
     def forward(self, student: Tensor, teacher: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """See the class."""
         vertices = self.digest(teacher) if isinstance(teacher, Tensor) else teacher
         check_rows(student, vertices[0])
         own = F.normalize(compact_bilinear(*(sketch(student) for sketch in self.sketches)), dim=1)

@@ -1,14 +1,12 @@
 """Cross-modal projection classification (CMPC): one view projected on the other tells the class."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_labels, check_same_shape
@@ -36,14 +34,13 @@ class CMPC(Loss):
     """
 
     on = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(self, classes: int, width: int, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, classes: int, width: int, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(classes, width)))
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return cmpc(student, teacher, y, self.weight)
 
 

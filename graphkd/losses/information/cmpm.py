@@ -1,15 +1,13 @@
 """Cross-modal projection matching (CMPM): two views of the same things matched by projection."""
 
-from __future__ import annotations
-
 import math
-from typing import ClassVar
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import label_divergence
@@ -40,14 +38,13 @@ class CMPM(Loss):
     """
 
     on = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(self, *, eps: float = 1e-8, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, *, eps: float = 1e-8, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.eps = eps
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor | None = None) -> Tensor:
-        """See the class."""
         return cmpm(student, teacher, y, eps=self.eps)
 
 

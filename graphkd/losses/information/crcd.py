@@ -1,15 +1,13 @@
 """Complementary relation contrastive distillation (CRCD): relations to anchors, and agreement of gradients."""
 
-from __future__ import annotations
-
 import math
-from typing import ClassVar
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_labels, check_positive, check_rows, check_same_shape
@@ -68,8 +66,8 @@ class CRCD(CRD):
     every row and every anchor u_i - M_a tells M_i - M_a among the M_k - M_a (unit vectors, of differences plus
     ``relation_eps``): NCE over N^2 relations, with a = exp(cosine / tau) / Z. Memories begin as unit vectors. Formulas
     are those of a third party's code (Lechatelia/CRCD), the authors' is not public; its products of losses and its
-    weight that falls to 0 are not taken over. Arguments: ``CRD``. O(N^2 K p) time and O(N^2 K) memory, hence
-    ``max_samples``.
+    weight that falls to 0 are not taken over. Further arguments: those of ``CRD``. O(N^2 K p) time and O(N^2 K) memory,
+    hence ``max_samples``.
     """
 
     def __init__(
@@ -81,30 +79,15 @@ class CRCD(CRD):
         *,
         negatives: int = 500,
         temperature: float = 0.05,
-        momentum: float = 0.5,
-        eps: float = EPS,
         relation_eps: float = _RELATION_EPS,
         max_samples: int | None = 64,
-        on: str | None = None,
-        where: str | None = None,
+        **more: Any,
     ) -> None:
-        super().__init__(
-            num_nodes,
-            student_width,
-            teacher_width,
-            projection,
-            negatives=negatives,
-            temperature=temperature,
-            momentum=momentum,
-            eps=eps,
-            max_samples=max_samples,
-            on=on,
-            where=where,
-        )
+        sizes = num_nodes, student_width, teacher_width, projection
+        super().__init__(*sizes, negatives=negatives, temperature=temperature, max_samples=max_samples, **more)
         self.relation_eps = check_positive("relation_eps", relation_eps)
-
-    def _first_memory(self, num_nodes: int, width: int) -> Tensor:
-        return F.normalize(super()._first_memory(num_nodes, width), dim=1)
+        for memory in (self.student_memory, self.teacher_memory):
+            memory.copy_(F.normalize(memory, dim=1))
 
     def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
         knobs = {"eps": self.eps, "relation_eps": self.relation_eps}
@@ -141,18 +124,16 @@ class CRCDGradient(Loss):
     """
 
     on = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("y", "n_id", "negatives")
+    rows = ("y", "n_id", "negatives")
 
     def __init__(
         self,
         student_classifier: nn.Linear | None = None,
         teacher_classifier: nn.Linear | None = None,
         contrast: CRCD | None = None,
-        *,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.classifiers = (student_classifier, teacher_classifier)  # in a tuple: not this loss's parameters
         self.contrast = contrast
 
@@ -165,7 +146,6 @@ class CRCDGradient(Loss):
         n_id: Tensor | None = None,
         negatives: Tensor | None = None,
     ) -> Tensor:
-        """See the class."""
         check_rows(student, teacher)
         s, t = (
             cross_entropy_gradient(x, y, *((None,) if layer is None else (layer.weight, layer.bias)))

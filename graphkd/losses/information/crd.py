@@ -1,20 +1,18 @@
 """Contrastive representation distillation (CRD): noise-contrastive estimation against memories of all nodes."""
 
-from __future__ import annotations
-
 import math
-from typing import Any, ClassVar
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import sampled_softplus
-from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, row_ids
+from graphkd.losses._rows import normalised
 
 EPS = 1e-7  # the authors', in the denominators only
 
@@ -90,7 +88,7 @@ class CRD(Loss):
     """
 
     on = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("n_id", "negatives")
+    rows = ("n_id", "negatives")
     student_memory: Tensor
     teacher_memory: Tensor
     log_normaliser: Tensor
@@ -107,10 +105,9 @@ class CRD(Loss):
         momentum: float = 0.5,
         eps: float = EPS,
         max_samples: int | None = None,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         if num_nodes < 2:
             raise ValueError(f"'num_nodes' must be 2 at least, for negatives, got {num_nodes}")
         self.temperature = check_positive("temperature", temperature)
@@ -118,23 +115,16 @@ class CRD(Loss):
         self.momentum, self.eps, self.max_samples = momentum, eps, max_samples
         self.heads = nn.ModuleList(nn.Linear(width, projection) for width in (student_width, teacher_width))
         for name in ("student_memory", "teacher_memory"):
-            self.register_buffer(name, self._first_memory(num_nodes, projection))
+            self.register_buffer(name, first_memory(num_nodes, projection))
         self.register_buffer("log_normaliser", torch.full((2,), torch.inf))  # infinite: not known yet
         self._normalised = False
-
-    def _first_memory(self, num_nodes: int, width: int) -> Tensor:
-        return first_memory(num_nodes, width)
 
     def forward(
         self, student: Tensor, teacher: Tensor, *, n_id: Tensor | None = None, negatives: Tensor | None = None
     ) -> Tensor:
-        """See the class."""
         check_rows(student, teacher)
         ids = row_ids(n_id, student.size(0), self.student_memory.size(0), student.device)
-        s, t = (
-            F.normalize(embedded.to(accumulation_dtype(embedded)), dim=1)
-            for embedded in (self.heads[0](student), self.heads[1](teacher))
-        )
+        s, t = (normalised(embedded) for embedded in (self.heads[0](student), self.heads[1](teacher)))
         if not self._normalised:  # looked up until it is known, not at every step
             self._normalised = bool(self.log_normaliser.isfinite().all())
         rows = self._sample(student)

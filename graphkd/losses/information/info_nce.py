@@ -1,16 +1,15 @@
 """InfoNCE: tell the own teacher row from all others."""
 
-from __future__ import annotations
+from typing import Unpack
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import infonce
-from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_same_shape
+from graphkd.losses._rows import normalised
 
 
 def info_nce(student: Tensor, teacher: Tensor, temperature: float = 0.5) -> Tensor:
@@ -20,7 +19,7 @@ def info_nce(student: Tensor, teacher: Tensor, temperature: float = 0.5) -> Tens
     """
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
-    anchor, candidate = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
+    anchor, candidate = (normalised(x) for x in (student, teacher))
     return infonce(anchor, candidate, temperature).sum() / max(student.size(0), 1)
 
 
@@ -34,12 +33,11 @@ class InfoNCE(Loss):
 
     on = "hidden"
 
-    def __init__(self, temperature: float = 0.5, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, temperature: float = 0.5, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return info_nce(student, teacher, self.temperature)
 
 

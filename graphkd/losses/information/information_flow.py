@@ -1,11 +1,11 @@
 """Information flow: PKT layer by layer, the earlier layers fading out."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses.information.pkt import PKT, Density, DensityDivergence, DensityKernel
@@ -32,10 +32,9 @@ class InformationFlow(Loss):
         initial: float = 100.0,
         decay: float = 0.7,
         eps: float = 1e-6,
-        on: tuple[str, ...] | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.layer = PKT(kernel, divergence, eps=eps)
         self.initial, self.decay = initial, decay
         self.register_buffer("weight", torch.tensor(initial))
@@ -49,7 +48,6 @@ class InformationFlow(Loss):
         return tuple(self.layer.digest(x) for x in teacher)
 
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor | tuple[Density, ...], ...]) -> Tensor:
-        """See the class."""
         *earlier, last = (self.layer(s, t) for s, t in zip(student, teacher, strict=True))
         return last + self.weight * sum(earlier)
 

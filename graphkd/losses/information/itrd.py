@@ -1,18 +1,18 @@
 """Information-theoretic representation distillation (ITRD): correlated channels, entropies of Gram matrices."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import affinity_divergence, gram
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, check_same_shape
 from graphkd.losses._projector import projector
+from graphkd.losses._rows import normalised
 
 
 def itrd_correlation(student: Tensor, teacher: Tensor, alpha: float = 1.5) -> Tensor:
@@ -48,16 +48,13 @@ class ITRDCorrelation(Loss):
         student_width: int | None = None,
         teacher_width: int | None = None,
         alpha: float = 1.5,
-        *,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.alpha = check_positive("alpha", alpha)
         self.projector = projector(student_width, teacher_width)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         check_rows(student, teacher)
         return itrd_correlation(self.projector(student), teacher, self.alpha)
 
@@ -65,7 +62,7 @@ class ITRDCorrelation(Loss):
 def itrd_mutual(student: Tensor, teacher: Tensor) -> Tensor:
     """Purity of the student's similarities less the joint one's: (N, d_s), (N, d_t) -> scalar; see ``ITRDMutual``."""
     check_rows(student, teacher)
-    s, t = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
+    s, t = (normalised(x) for x in (student, teacher))
     squares = [x.square().sum(dim=1).double() for x in (s, t)]
     # The traces count the rows that are not zero; without any, the sums are 0.
     alone, joint = (trace.sum().clamp_min(0.5) for trace in (squares[0], squares[0] * squares[1]))
@@ -87,18 +84,12 @@ class ITRDMutual(Loss):
     on = "hidden"
 
     def __init__(
-        self,
-        student_width: int | None = None,
-        teacher_width: int | None = None,
-        *,
-        on: str | None = None,
-        where: str | None = None,
+        self, student_width: int | None = None, teacher_width: int | None = None, **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.projector = projector(student_width, teacher_width)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return itrd_mutual(self.projector(student), teacher)
 
 

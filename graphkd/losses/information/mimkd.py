@@ -1,15 +1,13 @@
 """Mutual information maximisation (MIMKD): lower bounds by contrast of own pairs with those of other rows."""
 
-from __future__ import annotations
-
 import math
-from typing import Literal, get_args
+from typing import Literal, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Entry, Loss
+from graphkd.core.loss import Entry, Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import product_logsumexp, product_softplus
@@ -35,7 +33,7 @@ def mutual_information(
     mean_i g_i+(i) - log mean_ij e^g_ij, all pairs standing for the product of marginals; ``nce``
     log M + mean_i log softmax_j(g_ij) at +(i) (van den Oord et al., 2018). O(N M p) time, O((N + M) p) memory.
     """
-    choose("bound", bound, get_args(Bound))
+    choose("bound", bound, Bound)
     check_positive("temperature", temperature)
     if own is None:
         check_same_shape(student, teacher)
@@ -86,17 +84,13 @@ class MIMKD(Loss):
         teacher_width: int,
         projection: int = 128,
         bound: Bound = "jensen_shannon",
-        *,
-        on: str | tuple[str, str] | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
-        self.bound: Bound = bound
-        choose("bound", bound, get_args(Bound))
+        super().__init__(**reads)
+        self.bound = choose("bound", bound, Bound)
         self.heads = nn.ModuleList(nn.Linear(width, projection, bias=False) for width in (student_width, teacher_width))
 
     def forward(self, student: Entry, teacher: Entry, *, batch: Tensor | None = None) -> Tensor:
-        """See the class."""
         one, other = (x if isinstance(x, Tensor) else x[place] for place, x in enumerate((student, teacher)))
         own = None if isinstance(student, Tensor) else batch
         return mimkd(self.heads[0](one), self.heads[1](other), self.bound, own=own)

@@ -1,13 +1,11 @@
 """Probabilistic knowledge transfer (PKT): probabilities that pairwise kernels induce between rows, or labels do."""
 
-from __future__ import annotations
-
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, Self, Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import affinity_divergence, affinity_sums
@@ -38,7 +36,7 @@ def densities(x: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7,
 
 
 def _each(kernel: DensityKernel) -> tuple[Any, ...]:
-    choose("kernel", kernel, get_args(DensityKernel))
+    choose("kernel", kernel, DensityKernel)
     return ("cosine", "student_t") if kernel == "combined" else (kernel,)
 
 
@@ -57,7 +55,7 @@ def pkt(
 
     ``teacher`` may be its ``densities``, computed before with the same kernel and knobs.
     """
-    choose("divergence", divergence, get_args(DensityDivergence))
+    choose("divergence", divergence, DensityDivergence)
     choose("reduction", reduction, ("pairs", "rows"))
     of_kernel = {**knobs, "eps": eps if kernel_eps is None else kernel_eps}
     if isinstance(teacher, Tensor):
@@ -101,30 +99,24 @@ class PKT(Loss):
         kernel_eps: float | None = None,
         diagonal: bool = True,
         reduction: Literal["pairs", "rows"] = "pairs",
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
-        self.kernel: DensityKernel = kernel
-        self.divergence: DensityDivergence = divergence
-        _each(kernel)
-        choose("divergence", divergence, get_args(DensityDivergence))
+        super().__init__(**reads)
+        self.kernel = choose("kernel", kernel, DensityKernel)
+        self.divergence = choose("divergence", divergence, DensityDivergence)
         self.knobs = {"sigma": sigma, "degree": degree, "diagonal": diagonal}
         self.eps, self.kernel_eps, self.reduction = eps, eps if kernel_eps is None else kernel_eps, reduction
 
     @classmethod
-    def survey(
-        cls, kernel: DensityKernel = "cosine", *, sigma: float = 1.0, on: str | None = None, where: str | None = None
-    ) -> PKT:
+    def survey(cls, kernel: DensityKernel = "cosine", *, sigma: float = 1.0, **reads: Unpack[Reads]) -> Self:
         """Eq. 13 of Hu et al., arXiv:2304.14800: pairs i != j, no eps, the KL divergence averaged over rows."""
-        return cls(kernel, sigma=sigma, eps=0.0, diagonal=False, reduction="rows", on=on, where=where)
+        return cls(kernel, sigma=sigma, eps=0.0, diagonal=False, reduction="rows", **reads)
 
     def digest(self, teacher: Tensor) -> tuple[Density, ...]:
         """The teacher's rows and their sums."""
         return densities(teacher, self.kernel, eps=self.kernel_eps, **self.knobs)
 
     def forward(self, student: Tensor, teacher: Tensor | tuple[Density, ...]) -> Tensor:
-        """See the class."""
         eps = {"eps": self.eps, "kernel_eps": self.kernel_eps}
         return pkt(student, teacher, self.kernel, self.divergence, reduction=self.reduction, **eps, **self.knobs)
 
@@ -148,23 +140,13 @@ class SupervisedPKT(Loss):
     """
 
     on = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(
-        self,
-        kernel: DensityKernel = "cosine",
-        *,
-        eps: float = 1e-7,
-        on: str | None = None,
-        where: str | None = None,
-    ) -> None:
-        super().__init__(on=on, where=where)
-        self.kernel: DensityKernel = kernel
-        self.eps = eps
-        _each(kernel)
+    def __init__(self, kernel: DensityKernel = "cosine", *, eps: float = 1e-7, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
+        self.kernel, self.eps = choose("kernel", kernel, DensityKernel), eps
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return supervised_pkt(student, y, self.kernel, eps=self.eps)
 
 

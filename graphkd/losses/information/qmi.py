@@ -1,13 +1,11 @@
 """Quadratic mutual information (QMI) of embeddings and labels, from information potentials."""
 
-from __future__ import annotations
-
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import affinity_sums
@@ -39,7 +37,7 @@ def information_potentials(
     sum_j k_ij; x: (N, d), y: (N,) integers. k: "cosine" (1 + cos) / 2, in O(N d) by sums over classes; "rbf"
     exp(-|x - y|^2 / (2 variance)), the variance twice the squared width of a Parzen window, O(N^2 d) time in tiles.
     """
-    choose("kernel", kernel, get_args(PotentialKernel))
+    choose("kernel", kernel, PotentialKernel)
     check_positive("variance", variance)
     check_labels(y, x.size(0))
     count, rows = label_counts(y), max(x.size(0), 1)
@@ -50,9 +48,7 @@ def information_potentials(
         everyone, alike = (affinity_sums(x, "rbf", labels=labels, sigma=variance) for labels in (None, y))
     share = count.to(accumulation_dtype(x)) / rows
     return Potentials(
-        alike.sum() / rows**2,
-        (share.sum() / rows) * (everyone.sum() / rows**2),
-        (share * everyone).sum() / rows**2,
+        alike.sum() / rows**2, (share.sum() / rows) * (everyone.sum() / rows**2), (share * everyone).sum() / rows**2
     )
 
 
@@ -88,19 +84,11 @@ class QMI(Loss):
     """
 
     on = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(
-        self,
-        kernel: PotentialKernel = "cosine",
-        *,
-        variance: float = 2.0,
-        on: str | None = None,
-        where: str | None = None,
-    ) -> None:
-        super().__init__(on=on, where=where)
-        self.kernel: PotentialKernel = kernel
-        choose("kernel", kernel, get_args(PotentialKernel))
+    def __init__(self, kernel: PotentialKernel = "cosine", *, variance: float = 2.0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
+        self.kernel = choose("kernel", kernel, PotentialKernel)
         self.variance = check_positive("variance", variance)
 
     def digest(self, teacher: Tensor, *, y: Tensor) -> Potentials:  # type: ignore[override]
@@ -108,7 +96,6 @@ class QMI(Loss):
         return information_potentials(teacher, y, self.kernel, variance=self.variance)
 
     def forward(self, student: Tensor, teacher: Tensor | Potentials, *, y: Tensor) -> Tensor:
-        """See the class."""
         return qmi(student, teacher, y, self.kernel, variance=self.variance)
 
 

@@ -1,13 +1,13 @@
 """Variational cross-distillation (VCD): codes of two views keep what the views share."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import Mapped, changed
 from graphkd.core.distiller import Distiller
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
@@ -31,14 +31,11 @@ class VCD(Loss):
 
     on = ("first", "second")
 
-    def __init__(
-        self, temperature: float = 1.0, *, on: tuple[str, str] | None = None, where: str | None = None
-    ) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, temperature: float = 1.0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
 
     def forward(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> Tensor:
-        """See the class."""
         return vcd(student, teacher, self.temperature)
 
 

@@ -1,14 +1,13 @@
 """Variational information distillation (VID): regression with learned variances."""
 
-from __future__ import annotations
-
 import math
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_positive, check_same_shape
@@ -43,10 +42,9 @@ class VID(Loss):
         *,
         initial_variance: float = 5.0,
         eps: float = 1e-5,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         middle = teacher_width if hidden_width is None else hidden_width
         start = math.log(math.expm1(check_positive("initial_variance - eps", initial_variance - eps)))
         self.eps = eps
@@ -60,7 +58,6 @@ class VID(Loss):
         self.scale = nn.Parameter(torch.full((teacher_width,), start))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return vid(self.mean(student), teacher, F.softplus(self.scale) + self.eps)
 
 

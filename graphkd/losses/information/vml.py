@@ -1,7 +1,5 @@
 """Variational mutual learning (VML): predictions from the codes of two views agree."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -32,7 +30,6 @@ class VML(Loss):
     """
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return vml(student, teacher)
 
 

@@ -1,12 +1,10 @@
 """Variational self-distillation (VSD): a bottleneck's code keeps what the label needs."""
 
-from __future__ import annotations
-
-from typing import Literal
+from typing import Literal, Unpack
 
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_positive, check_same_shape, choose
@@ -34,16 +32,12 @@ class VSD(Loss):
     Both branches learn the labels beside it.
     """
 
-    def __init__(
-        self, temperature: float = 1.0, *, form: Form = "paper", on: str | None = None, where: str | None = None
-    ) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, temperature: float = 1.0, *, form: Form = "paper", **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
-        self.form: Form = form
-        choose("form", form, ("paper", "code"))
+        self.form = choose("form", form, ("paper", "code"))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return vsd(student, teacher, self.temperature, form=self.form)
 
 

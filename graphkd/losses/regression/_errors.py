@@ -1,7 +1,5 @@
 """Checks and squared errors of real-valued outputs."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from graphkd.kernels.operators import accumulation_dtype

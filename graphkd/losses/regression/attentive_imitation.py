@@ -1,13 +1,11 @@
 """Imitation as far as the teacher is right, of outputs and of hidden features."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_rows, check_same_shape
@@ -55,7 +53,7 @@ class AttentiveImitation(Loss):
     are those of the rows. Ours: w is 0 at least (``clamp``), and 1 where all errors are equal.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def __init__(
         self,
@@ -63,24 +61,17 @@ class AttentiveImitation(Loss):
         *,
         error_range: tuple[float, float] | None = None,
         clamp: bool = True,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.alpha, self.error_range, self.clamp = alpha, error_range, clamp
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return attentive_imitation(student, teacher, y, self.alpha, error_range=self.error_range, clamp=self.clamp)
 
 
 def attentive_hint(
-    student: Tensor,
-    teacher: Tensor,
-    output: Tensor,
-    y: Tensor,
-    *,
-    error_range: tuple[float, float] | None = None,
+    student: Tensor, teacher: Tensor, output: Tensor, y: Tensor, *, error_range: tuple[float, float] | None = None
 ) -> Tensor:
     """Hidden features as far as the teacher's output is right: (N, d), (N, d), (N, k), (N, k) -> scalar."""
     check_same_shape(student, teacher)
@@ -98,7 +89,7 @@ class AttentiveHint(Loss):
     """
 
     on = ("hidden", "logits")
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def __init__(
         self,
@@ -106,15 +97,13 @@ class AttentiveHint(Loss):
         teacher_width: int | None = None,
         *,
         error_range: tuple[float, float] | None = None,
-        on: tuple[str, str] | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.error_range = error_range
         self.projector = projector(student_width, teacher_width)
 
     def forward(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], *, y: Tensor) -> Tensor:
-        """See the class."""
         return attentive_hint(self.projector(student[0]), *teacher, y, error_range=self.error_range)
 
 

@@ -1,10 +1,10 @@
 """A hint, a contrast and an adversary of hidden features, for regression (CAKD)."""
 
-from __future__ import annotations
+from typing import Unpack
 
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_rows
@@ -31,14 +31,12 @@ class CAKD(FeatureAdversary):
         adversary: float = 0.1,
         temperature: float = 0.5,
         inner: int = 64,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(student_width, teacher_width, inner=inner, on=on, where=where)
+        super().__init__(student_width, teacher_width, inner=inner, **reads)
         self.contrast, self.adversary, self.temperature = contrast, adversary, temperature
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         check_rows(student, teacher)
         shown = self.projector(student)
         match = fitnet(shown, teacher) + self.contrast * info_nce(shown, teacher, self.temperature)
@@ -47,12 +45,7 @@ class CAKD(FeatureAdversary):
 
 @method("cakd", family="regression", paper="Xu et al., Neurocomputing 2022", tasks=("regression",), needs=("hidden",))
 def cakd_method(
-    problem: Problem,
-    *,
-    weight: float = 1.0,
-    contrast: float = 0.1,
-    adversary: float = 0.1,
-    temperature: float = 0.5,
+    problem: Problem, *, weight: float = 1.0, contrast: float = 0.1, adversary: float = 0.1, temperature: float = 0.5
 ) -> Loss:
     """Match hidden rows by a hint, a contrast and an adversary, beside the labels.
 

@@ -1,7 +1,5 @@
 """What a generator of inputs minimises, where student and teacher regress."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from graphkd.losses._checks import check_rows, check_same_shape

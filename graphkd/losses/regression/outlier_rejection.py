@@ -1,13 +1,11 @@
 """Teacher outlier rejection: labels near the teacher's answer only (TOR)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_same_shape
@@ -40,27 +38,20 @@ class OutlierRejection(Loss):
     """
 
     on = ("logits", "imitation")
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def __init__(
-        self,
-        threshold: float = 1.0,
-        weight: float = 0.5,
-        *,
-        head: nn.Module | None = None,
-        on: tuple[str, str] | None = None,
-        where: str | None = None,
+        self, threshold: float = 1.0, weight: float = 0.5, *, head: nn.Module | None = None, **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=("logits", "hidden") if on is None and head is not None else on, where=where)
+        if head is not None:
+            reads["on"] = reads.get("on") or ("logits", "hidden")
+        super().__init__(**reads)
         self.threshold, self.weight, self.head = threshold, weight, head
 
     def forward(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], *, y: Tensor) -> Tensor:
-        """See the class."""
         output, other = student
-        if self.head is None:
-            return outlier_rejection(output, other, teacher[1], y, threshold=self.threshold, weight=self.weight)
-        imitation = self.head(other.relu())
-        return outlier_rejection(output, imitation, teacher[0], y, threshold=self.threshold, weight=self.weight)
+        imitation, taught = (other, teacher[1]) if self.head is None else (self.head(other.relu()), teacher[0])
+        return outlier_rejection(output, imitation, taught, y, threshold=self.threshold, weight=self.weight)
 
 
 @method(
@@ -79,5 +70,4 @@ def outlier_rejection_method(problem: Problem, *, threshold: float = 2.0, weight
     afterwards. ``threshold`` is in the unit of the labels, and ours, for ratings of 1 to 5.
     """
     head = nn.Linear(problem.width_of(problem.student), problem.classes)
-    loss = OutlierRejection(threshold, weight, head=head, where=problem.labelled)
-    return 1.0 * loss
+    return 1.0 * OutlierRejection(threshold, weight, head=head, where=problem.labelled)

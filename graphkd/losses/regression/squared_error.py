@@ -1,9 +1,5 @@
 """Squared error of the labels: what a regression learns alone."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor
 
 from graphkd.core.loss import Loss
@@ -26,8 +22,7 @@ class SquaredError(Loss):
     mean_i |s_i - y_i|^2; student, y: (N, k). Half of it is the negative log likelihood of a normal distribution.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return squared_error(student, y)

@@ -1,14 +1,12 @@
 """Regression bounded by the teacher's error."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -47,16 +45,13 @@ class TeacherBounded(Loss):
     term counts also where the student is a little better. nu 0.5; the margin's value is not in the paper.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(
-        self, nu: float = 0.5, margin: float = 0.0, *, on: str | None = None, where: str | None = None
-    ) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, nu: float = 0.5, margin: float = 0.0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.nu, self.margin = nu, margin
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return teacher_bounded(student, teacher, y, nu=self.nu, margin=self.margin)
 
 

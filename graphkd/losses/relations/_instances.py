@@ -1,7 +1,5 @@
 """What the losses of the instance relationship graph (IRG) share: how squared distances are scaled."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

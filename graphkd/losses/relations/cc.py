@@ -1,21 +1,17 @@
 """Correlation congruence (CC): a kernel of all pairs of nodes, without its matrix."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Any, Literal, Self, Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import pair_divergence, series_divergence
-from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, check_same_shape, choose
+from graphkd.losses._rows import normalised
 
 CongruenceKernel = Literal["gaussian", "bilinear"]
 
@@ -34,29 +30,23 @@ def correlation_congruence(
 ) -> Tensor:
     """Difference of two matrices of pairwise kernels: (N, d_s), (N, d_t) -> scalar; knobs at ``CC``."""
     check_rows(student, teacher)
-    choose("kernel", kernel, get_args(CongruenceKernel))
-    choose("reduction", reduction, get_args(CongruenceReduction))
+    choose("kernel", kernel, CongruenceKernel)
+    choose("reduction", reduction, CongruenceReduction)
     if normalise:
-        student, teacher = (F.normalize(x.to(accumulation_dtype(x)), dim=1) for x in (student, teacher))
+        student, teacher = (normalised(x) for x in (student, teacher))
     if kernel == "bilinear":
         value = series_divergence(student, teacher, (0.0, 1.0))
     elif order is None:
         value = pair_divergence(student, teacher, "rbf", sigma=1 / (2 * gamma))
     else:
-        value = series_divergence(student, teacher, list(_gaussian_series(gamma, order)))
+        # exp(-gamma |x - y|^2) in x . y of unit rows: exp(-2 gamma) sum_p (2 gamma x . y)^p / p!
+        series = [math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) for p in range(order + 1)]
+        value = series_divergence(student, teacher, series)
     if reduction == "mean":
         return value
-    return _root(value) * student.size(0) if reduction == "norm" else _root(value) / max(student.size(0), 1)
-
-
-def _gaussian_series(gamma: float, order: int) -> Iterator[float]:
-    """Coefficients of exp(-gamma |x - y|^2) in x . y for unit rows: exp(-2 gamma) (2 gamma)^p / p!."""
-    return (math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) for p in range(order + 1))
-
-
-def _root(value: Tensor) -> Tensor:
-    positive = value > 0
-    return torch.where(positive, value, 1).sqrt() * positive
+    positive, rows = value > 0, max(student.size(0), 1)
+    root = torch.where(positive, value, 1).sqrt() * positive
+    return root * rows if reduction == "norm" else root / rows
 
 
 class CC(Loss):
@@ -80,34 +70,21 @@ class CC(Loss):
         order: int | None = 2,
         normalise: bool = True,
         reduction: CongruenceReduction = "mean",
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
-        self.kernel: CongruenceKernel = kernel
-        choose("kernel", kernel, get_args(CongruenceKernel))
-        self.gamma, self.order, self.normalise = gamma, order, normalise
-        self.reduction: CongruenceReduction = reduction
-        choose("reduction", reduction, get_args(CongruenceReduction))
+        super().__init__(**reads)
+        choose("kernel", kernel, CongruenceKernel)
+        choose("reduction", reduction, CongruenceReduction)
+        knobs = {"kernel": kernel, "gamma": gamma, "order": order, "normalise": normalise, "reduction": reduction}
+        self.knobs: dict[str, Any] = knobs
 
     @classmethod
-    def torchdistill(
-        cls, kernel: CongruenceKernel = "gaussian", *, gamma: float = 0.4, order: int = 2, on: str | None = None
-    ) -> CC:
+    def torchdistill(cls, kernel: CongruenceKernel = "gaussian", **knobs: Any) -> Self:
         """The form of torchdistill: |C^s - C^t|_F / N^2, not squared, of rows that are not normalised."""
-        return cls(kernel, gamma=gamma, order=order, normalise=False, reduction="norm_mean", on=on)
+        return cls(kernel, normalise=False, reduction="norm_mean", **knobs)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
-        return correlation_congruence(
-            student,
-            teacher,
-            self.kernel,
-            gamma=self.gamma,
-            order=self.order,
-            normalise=self.normalise,
-            reduction=self.reduction,
-        )
+        return correlation_congruence(student, teacher, **self.knobs)
 
 
 def adjacent_correlation(student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,28 +1,24 @@
 """Cross-image relations (CIRKD): how alike nodes are to those of other graphs, of a batch and of a memory."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import product_kl
-from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, row_ids
-
-
-def _unit(x: Tensor) -> Tensor:
-    return F.normalize(x.to(accumulation_dtype(x)), dim=-1)
+from graphkd.losses._rows import normalised
 
 
 def cirkd(student: Tensor, teacher: Tensor, temperature: float = 0.1) -> Tensor:
     """KL of every node's cosines with the nodes of each graph: (B, P, d_s), (B, P, d_t) -> scalar; see ``CIRKD``."""
     check_rows(student, teacher)
     graphs, nodes = (1, student.size(0)) if student.dim() == 2 else student.shape[:2]
-    s, t = (_unit(x).reshape(graphs * nodes, -1) for x in (student, teacher))
+    s, t = (normalised(x).reshape(graphs * nodes, -1) for x in (student, teacher))
     return product_kl(s, s, t, t, 1 / temperature, max(graphs, 1)).sum() / max(graphs**2 * nodes, 1)
 
 
@@ -36,28 +32,23 @@ class CIRKD(Loss):
 
     on = "hidden"
 
-    def __init__(self, temperature: float = 0.1, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, temperature: float = 0.1, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return cirkd(student, teacher, self.temperature)
 
 
 def cirkd_memory(
-    student: Tensor,
-    teacher: Tensor,
-    memory: Tensor,
-    temperature: float = 0.1,
-    kd_temperature: float = 1.0,
+    student: Tensor, teacher: Tensor, memory: Tensor, temperature: float = 0.1, kd_temperature: float = 1.0
 ) -> Tensor:
     """KL of every node's cosines with a memory: (N, d), (N, d), (K, d) unit rows -> scalar; see ``CIRKDMemory``.
 
     T^2 mean_i KL(softmax_k(t_i . m_k / (tau T)) || softmax_k(s_i . m_k / (tau T))).
     """
     check_rows(student, teacher)
-    s, t = _unit(student), _unit(teacher)
+    s, t = normalised(student), normalised(teacher)
     memory = memory.to(s.dtype)
     values = product_kl(s, memory, t, memory, 1 / (temperature * kd_temperature))
     return values.sum() * kd_temperature**2 / max(values.size(0), 1)
@@ -86,10 +77,9 @@ class CIRKDMemory(Loss):
         samples: int = 4096,
         temperature: float = 0.1,
         kd_temperature: float = 1.0,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.samples, self.temperature, self.kd_temperature = samples, temperature, kd_temperature
         self.head = nn.Sequential(
             nn.Linear(student_width, teacher_width, bias=False),
@@ -100,7 +90,6 @@ class CIRKDMemory(Loss):
         self.register_buffer("memory", F.normalize(torch.randn(num_nodes, teacher_width), dim=1))
 
     def forward(self, student: Tensor, teacher: Tensor, *, n_id: Tensor | None = None) -> Tensor:
-        """See the class."""
         check_rows(student, teacher)
         nodes, width = self.memory.shape
         if teacher.size(1) != width:
@@ -108,7 +97,7 @@ class CIRKDMemory(Loss):
         ids = row_ids(n_id, teacher.size(0), nodes, teacher.device)
         if self.training:
             with torch.no_grad():
-                self.memory.index_copy_(0, ids, _unit(teacher).to(self.memory.dtype))
+                self.memory.index_copy_(0, ids, normalised(teacher).to(self.memory.dtype))
         drawn = self.memory[torch.randperm(nodes, device=student.device)[: self.samples]]
         return cirkd_memory(self.head(student), teacher, drawn, self.temperature, self.kd_temperature)
 

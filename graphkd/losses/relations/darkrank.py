@@ -1,21 +1,18 @@
 """DarkRank: in which order nodes are near to a node."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, Self, Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import EdgeLayout, edge_layout, edge_squared_distance, nearest_rows, ranking_log_likelihood
-from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, choose
+from graphkd.losses._rows import normalised
 
 Transfer = Literal["hard", "soft", "cross_entropy"]
 
@@ -32,7 +29,7 @@ class Proximity:
     beta: float = 3.0
 
     def of_squared(self, distance: Tensor) -> Tensor:
-        """Scores of squared distances."""
+        """Score squared distances."""
         return distance.clamp_min(_FLOOR) ** (self.beta / 2) * -self.alpha
 
     def of_pairs(self, x: Tensor, pairs: EdgeLayout) -> Tensor:
@@ -52,7 +49,7 @@ class NearLists:
     pairs: EdgeLayout
 
     @classmethod
-    def of(cls, teacher: Tensor, proximity: Proximity, length: int | None, queries: Queries) -> NearLists:
+    def of(cls, teacher: Tensor, proximity: Proximity, length: int | None, queries: Queries) -> Self:
         """Lists of ``length`` nodes, None: of all others."""
         rows = teacher.size(0)
         count = rows if queries == "all" else rows // 2
@@ -116,8 +113,8 @@ def darkrank(
 
     ``eps`` is added to the probability of a list. ``official_gradient``: that of TuSimple's operators (``tusimple``).
     """
-    choose("transfer", transfer, get_args(Transfer))
-    choose("queries", queries, get_args(Queries))
+    choose("transfer", transfer, Transfer)
+    choose("queries", queries, Queries)
     proximity = proximity or Proximity()
     if isinstance(teacher, Tensor):
         check_rows(student, teacher)
@@ -173,16 +170,13 @@ class DarkRank(Loss):
         eps: float = 0.0,
         normalise: bool = True,
         official_gradient: bool = False,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
-        self.transfer: Transfer = transfer
-        self.queries: Queries = queries
-        choose("transfer", transfer, get_args(Transfer))
-        choose("queries", queries, get_args(Queries))
+        super().__init__(**reads)
+        self.transfer = choose("transfer", transfer, Transfer)
+        self.queries = choose("queries", queries, Queries)
         self.proximity, self.length, self.normalise = Proximity(alpha, beta), length, normalise
-        self.eps, self.official_gradient = eps, official_gradient
+        self.knobs: dict[str, Any] = {"eps": eps, "official_gradient": official_gradient}
 
     @classmethod
     def tusimple(
@@ -193,46 +187,28 @@ class DarkRank(Loss):
         scale: float = 3.5,
         length: int = 4,
         eps: float = 1e-12,
-        official_gradient: bool = False,
-        on: str | None = None,
-    ) -> DarkRank:
+        **more: Any,
+    ) -> Self:
         """The form of TuSimple's operators: scores -(scale |x_q - x_j|^2)^power, the first half of the rows as queries.
 
         "hard" ranks all others, -log(p + eps); "cross_entropy" is their soft transfer, without the teacher's entropy.
         Rows are unit vectors already. ``official_gradient`` leaves out, as their backward does, what reaches the query.
         """
-        return cls(
-            transfer,
-            alpha=scale**power,
-            beta=2 * power,
-            length=None if transfer == "hard" else length,
-            queries="first_half",
-            eps=eps,
-            normalise=False,
-            official_gradient=official_gradient,
-            on=on,
-        )
+        known: dict = {"alpha": scale**power, "beta": 2 * power, "queries": "first_half", "normalise": False}
+        return cls(transfer, length=None if transfer == "hard" else length, eps=eps, **known, **more)
 
     def digest(self, teacher: Tensor) -> NearLists:
         """The teacher's lists."""
         return NearLists.of(self._rows(teacher), self.proximity, self.length, self.queries)
 
     def forward(self, student: Tensor, teacher: Tensor | NearLists) -> Tensor:
-        """See the class."""
         if isinstance(teacher, Tensor):
             check_rows(student, teacher)
             teacher = self.digest(teacher)
-        return darkrank(
-            self._rows(student),
-            teacher,
-            self.transfer,
-            self.proximity,
-            eps=self.eps,
-            official_gradient=self.official_gradient,
-        )
+        return darkrank(self._rows(student), teacher, self.transfer, self.proximity, **self.knobs)
 
     def _rows(self, x: Tensor) -> Tensor:
-        return F.normalize(x.to(accumulation_dtype(x)), dim=1) if self.normalise else x
+        return normalised(x) if self.normalise else x
 
 
 @method("darkrank", family="relations", paper="Chen et al., AAAI 2018", arxiv="1707.01220", needs=("hidden",))

@@ -1,14 +1,12 @@
 """Inter-region affinity: how alike regions of a graph are, each summed up by the moments of its nodes' features."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Literal, Self, Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -53,7 +51,7 @@ class Membership:
     regions: int
 
     @classmethod
-    def of(cls, regions: Tensor, count: int | None = None, batch: Tensor | None = None) -> Membership:
+    def of(cls, regions: Tensor, count: int | None = None, batch: Tensor | None = None) -> Self:
         """Of a region for every node, (N,) integers, below 0 for none; or of weights (N, R), where 0 is no member.
 
         ``count``: R, else looked up; ``batch``: (N,) the graph of every node, without it one.
@@ -126,7 +124,7 @@ class RegionGraph:
     nodes: int
 
     @classmethod
-    def of(cls, x: Tensor, membership: Membership, *, literal: bool = False) -> RegionGraph:
+    def of(cls, x: Tensor, membership: Membership, *, literal: bool = False) -> Self:
         """Of features (N, d)."""
         moments = region_moments(x, membership, literal=literal).unflatten(1, (-1, membership.regions))
         return cls(region_affinity(moments), membership, x.size(0))
@@ -177,7 +175,7 @@ class InterRegionAffinity(Loss):
     """
 
     on: str | tuple[str, ...] = "hidden"
-    rows: ClassVar[tuple[str, ...]] = ("y", "regions", "batch")
+    rows = ("y", "regions", "batch")
 
     def __init__(
         self,
@@ -186,14 +184,12 @@ class InterRegionAffinity(Loss):
         num_regions: int | None = None,
         literal: bool = False,
         valid_only: bool = True,
-        on: str | tuple[str, str] | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        choose("regions", regions, get_args(Regions))
-        if on is None and regions in ("teacher", "soft"):
-            on = ("hidden", "logits")
-        super().__init__(on=on, where=where)
-        self.regions: Regions = regions
+        if regions in ("teacher", "soft"):
+            reads["on"] = reads.get("on") or ("hidden", "logits")
+        super().__init__(**reads)
+        self.regions = choose("regions", regions, Regions)
         self.num_regions, self.literal, self.valid_only = num_regions, literal, valid_only
 
     def digest(
@@ -221,7 +217,6 @@ class InterRegionAffinity(Loss):
         regions: Tensor | None = None,
         batch: Tensor | None = None,
     ) -> Tensor:
-        """See the class."""
         features = student[0] if isinstance(student, tuple) else student
         if not isinstance(teacher, RegionGraph):
             check_rows(features, teacher[0] if isinstance(teacher, tuple) else teacher)

@@ -1,13 +1,11 @@
 """The instance relationship graph (IRG): nodes as its vertices, squared distances as its edges."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import get_args
+from typing import Unpack
 
 from torch import Tensor
 
-from graphkd.core.loss import Loss, Sum
+from graphkd.core.loss import Loss, Reads, Sum
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import squared_distance_divergence
@@ -22,7 +20,7 @@ from graphkd.losses.relations.rkd import Scaled
 
 def edge_map(x: Tensor, scale: Scale = "max") -> Tensor:
     """The edges of a graph of instances, |x_i - x_j|^2 / scale: (N, d) -> (N, N). To look at: ``IRG`` builds none."""
-    choose("scale", scale, get_args(Scale))
+    choose("scale", scale, Scale)
     centred = x.to(accumulation_dtype(x))
     centred = centred - centred.mean(dim=0)  # distances do not change, cancellation shrinks
     return squared_distances(centred, centred.square().sum(dim=1), slice(None)) / edge_scale(x, scale)
@@ -37,8 +35,8 @@ def irg(
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Squared difference of two matrices of scaled squared distances: (N, d_s), (N, d_t) -> scalar; see ``IRG``."""
-    choose("scale", scale, get_args(Scale))
-    choose("reduction", reduction, get_args(Reduction))
+    choose("scale", scale, Scale)
+    choose("reduction", reduction, Reduction)
     features = teacher if isinstance(teacher, Tensor) else teacher.features
     check_rows(student, features)
     theirs = edge_scale(teacher, scale) if isinstance(teacher, Tensor) else teacher.scale
@@ -63,20 +61,11 @@ class IRG(Loss):
     on = "hidden"
 
     def __init__(
-        self,
-        scale: Scale = "max",
-        *,
-        constant: bool = True,
-        reduction: Reduction = "mean",
-        on: str | None = None,
-        where: str | None = None,
+        self, scale: Scale = "max", *, constant: bool = True, reduction: Reduction = "mean", **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
-        self.scale: Scale = scale
-        self.reduction: Reduction = reduction
-        self.constant = constant
-        choose("scale", scale, get_args(Scale))
-        choose("reduction", reduction, get_args(Reduction))
+        super().__init__(**reads)
+        self.scale, self.constant = choose("scale", scale, Scale), constant
+        self.reduction = choose("reduction", reduction, Reduction)
 
     @classmethod
     def multi_type(
@@ -117,21 +106,16 @@ class IRG(Loss):
         Its weights are unknown to us, as is whether edges change by |A_2 - A_1|_F^2, which we assume.
         """
         raw: dict = {"scale": "none", "reduction": "sum", "where": where}
-        return Sum(
-            [
-                (vertex, FitNet(reduction="sum", on=logits, where=where)),
-                *((edge, cls(**raw, on=layer)) for layer in layers),
-                *((vertex_change, IRGTransform(**raw, on=pair)) for pair in changes),
-                *((edge_change, IRGEdgeTransform(scale="none", where=where, on=pair)) for pair in changes),
-            ]
-        )
+        parts: list[tuple[float, Loss]] = [(vertex, FitNet(reduction="sum", on=logits, where=where))]
+        parts += [(edge, cls(**raw, on=layer)) for layer in layers]
+        parts += [(vertex_change, IRGTransform(**raw, on=pair)) for pair in changes]
+        return Sum(parts + [(edge_change, IRGEdgeTransform("none", on=pair, where=where)) for pair in changes])
 
     def digest(self, teacher: Tensor) -> Scaled:
         """The teacher's scale."""
         return Scaled(teacher, edge_scale(teacher, self.scale))
 
     def forward(self, student: Tensor, teacher: Tensor | Scaled) -> Tensor:
-        """See the class."""
         return irg(student, teacher, scale=self.scale, constant=self.constant, reduction=self.reduction)
 
 

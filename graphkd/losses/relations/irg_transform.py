@@ -1,15 +1,13 @@
 """The instance relationship graph (IRG): how far its vertices and its edges move between layers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import squared_distance_divergence
@@ -26,7 +24,7 @@ class Change:
     lengths: Tensor
 
     @classmethod
-    def of(cls, layers: Layers, scale: Scale = "max", constant: bool = True) -> Change:
+    def of(cls, layers: Layers, scale: Scale = "max", constant: bool = True) -> Self:
         """Of two layers, (N, ..., d); where the second is twice as wide, its adjacent channels are averaged."""
         first, second = layers
         if second.size(-1) == 2 * first.size(-1):
@@ -52,8 +50,8 @@ def irg_transform(
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Squared difference of how far nodes move between two layers; see ``IRGTransform``."""
-    choose("scale", scale, get_args(Scale))
-    choose("reduction", reduction, get_args(Reduction))
+    choose("scale", scale, Scale)
+    choose("reduction", reduction, Reduction)
     ours = Change.of(student, scale, constant)
     theirs = teacher if isinstance(teacher, Change) else Change.of(teacher, scale)
     check_rows(ours.lengths[:, None], theirs.lengths[:, None])
@@ -73,27 +71,17 @@ class IRGTransform(Loss):
     on = ("hidden_0", "hidden_1")
 
     def __init__(
-        self,
-        scale: Scale = "max",
-        *,
-        constant: bool = True,
-        reduction: Reduction = "mean",
-        on: tuple[str, str] | None = None,
-        where: str | None = None,
+        self, scale: Scale = "max", *, constant: bool = True, reduction: Reduction = "mean", **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
-        self.scale: Scale = scale
-        self.reduction: Reduction = reduction
-        self.constant = constant
-        choose("scale", scale, get_args(Scale))
-        choose("reduction", reduction, get_args(Reduction))
+        super().__init__(**reads)
+        self.scale, self.constant = choose("scale", scale, Scale), constant
+        self.reduction = choose("reduction", reduction, Reduction)
 
     def digest(self, teacher: Layers) -> Change:
         """How far the teacher's nodes move."""
         return Change.of(teacher, self.scale)
 
     def forward(self, student: Layers, teacher: Layers | Change) -> Tensor:
-        """See the class."""
         return irg_transform(student, teacher, scale=self.scale, constant=self.constant, reduction=self.reduction)
 
 
@@ -109,7 +97,7 @@ def irg_edge_transform(
     student: Layers, teacher: Layers | Tensor, *, scale: Scale = "max", constant: bool = True
 ) -> Tensor:
     """Squared difference of how far all edges move between two layers; see ``IRGEdgeTransform``."""
-    choose("scale", scale, get_args(Scale))
+    choose("scale", scale, Scale)
     if not isinstance(teacher, Tensor):
         check_rows(student[0], teacher[0])
         teacher = edge_change(teacher, scale)
@@ -126,25 +114,15 @@ class IRGEdgeTransform(Loss):
 
     on = ("hidden_0", "hidden_1")
 
-    def __init__(
-        self,
-        scale: Scale = "max",
-        *,
-        constant: bool = True,
-        on: tuple[str, str] | None = None,
-        where: str | None = None,
-    ) -> None:
-        super().__init__(on=on, where=where)
-        self.scale: Scale = scale
-        self.constant = constant
-        choose("scale", scale, get_args(Scale))
+    def __init__(self, scale: Scale = "max", *, constant: bool = True, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
+        self.scale, self.constant = choose("scale", scale, Scale), constant
 
     def digest(self, teacher: Layers) -> Tensor:
         """How far the teacher's edges move."""
         return edge_change(teacher, self.scale)
 
     def forward(self, student: Layers, teacher: Layers | Tensor) -> Tensor:
-        """See the class."""
         return irg_edge_transform(student, teacher, scale=self.scale, constant=self.constant)
 
 

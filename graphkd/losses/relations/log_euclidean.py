@@ -1,13 +1,12 @@
 """The log-Euclidean distance of two matrices of cosines, without building them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import gram, log_quotient
@@ -24,7 +23,7 @@ class LogSimilarity:
     energy: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, ridge: float) -> LogSimilarity:
+    def of(cls, x: Tensor, ridge: float) -> Self:
         """Of the rectified rows."""
         rows = F.normalize(x.to(accumulation_dtype(x)).relu(), dim=1)
         inner = gram(rows, rows)
@@ -54,8 +53,8 @@ class LogEuclidean(Loss):
 
     on = "hidden"
 
-    def __init__(self, ridge: float = 1e-3, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, ridge: float = 1e-3, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.ridge = ridge
 
     def digest(self, teacher: Tensor) -> LogSimilarity:
@@ -63,7 +62,6 @@ class LogEuclidean(Loss):
         return LogSimilarity.of(teacher, self.ridge)
 
     def forward(self, student: Tensor, teacher: Tensor | LogSimilarity) -> Tensor:
-        """See the class."""
         return log_euclidean(student, teacher, self.ridge)
 
 

@@ -1,12 +1,11 @@
 """Relational distillation (RKD): how far nodes are from each other, and at which angles."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Unpack
 
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import angle_divergence, distance_divergence, mean_distance
@@ -64,15 +63,13 @@ class RKDDistance(Loss):
         return Scaled(teacher, mean_distance(teacher))
 
     def forward(self, student: Tensor, teacher: Tensor | Scaled) -> Tensor:
-        """See the class."""
         return rkd_distance(student, teacher)
 
 
 def rkd_angle(student: Tensor, teacher: Tensor, *, delta: float = 1.0, max_samples: int | None = None) -> Tensor:
     """Huber loss of the cosines of all angles: (N, d_s), (N, d_t) -> scalar; see ``RKDAngle``."""
     check_rows(student, teacher)
-    if max_samples is not None and student.size(0) > max_samples:
-        student, teacher = sample_rows(student, teacher, max_samples)
+    student, teacher = sample_rows(student, teacher, max_samples)
     return angle_divergence(student, teacher, delta=delta)
 
 
@@ -88,12 +85,11 @@ class RKDAngle(Loss):
 
     on = "hidden"
 
-    def __init__(self, max_samples: int | None = 128, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, max_samples: int | None = 128, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.max_samples = max_samples
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return rkd_angle(student, teacher, max_samples=self.max_samples)
 
 
@@ -119,19 +115,12 @@ class RKD(RKDDistance):
     """
 
     def __init__(
-        self,
-        distance: float = 1.0,
-        angle: float = 2.0,
-        *,
-        max_samples: int | None = 128,
-        on: str | None = None,
-        where: str | None = None,
+        self, distance: float = 1.0, angle: float = 2.0, *, max_samples: int | None = 128, **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.distance, self.angle, self.max_samples = distance, angle, max_samples
 
     def forward(self, student: Tensor, teacher: Tensor | Scaled) -> Tensor:
-        """See the class."""
         return rkd(student, teacher, self.distance, self.angle, max_samples=self.max_samples)
 
 

@@ -1,11 +1,11 @@
 """Representational similarity (RSD, of NOSMOG): how alike nodes are in what a student makes of its hidden layer."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses.relations.cc import correlation_congruence
@@ -27,13 +27,12 @@ class RSD(Loss):
 
     on = "hidden"
 
-    def __init__(self, width: int, *, dropout: float = 0.0, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, width: int, *, dropout: float = 0.0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.head = nn.Linear(width, width)
         self.dropout = dropout
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         encoded = F.dropout(self.head(student).relu(), self.dropout, self.training)
         return representational_similarity(encoded, teacher)
 

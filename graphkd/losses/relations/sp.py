@@ -1,8 +1,7 @@
 """Similarity preserving (SP): row-normalised inner products of all pairs of nodes, without their matrix."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ class NormalisedRows:
     energy: Tensor  # the squared lengths of the normalised rows, summed: how many are not 0
 
     @classmethod
-    def of(cls, x: Tensor) -> NormalisedRows:
+    def of(cls, x: Tensor) -> Self:
         """|X x_i|^2 = x_i' (X' X) x_i."""
         length = row_forms(x, gram(x, x), x).clamp_min(0)
         inverse = torch.where(length > 0, length, torch.inf).rsqrt().clamp_max(1e12)
@@ -56,7 +55,6 @@ class SP(Loss):
         return NormalisedRows.of(teacher)
 
     def forward(self, student: Tensor, teacher: Tensor | NormalisedRows) -> Tensor:
-        """See the class."""
         return similarity_preserving(student, teacher)
 
 

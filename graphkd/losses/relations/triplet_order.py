@@ -1,11 +1,11 @@
 """Who is nearer to whom: triplets with a margin."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -29,8 +29,7 @@ def _distances(x: Tensor) -> Tensor:
 def triplet_order(student: Tensor, teacher: Tensor, margin: float = 0.2, *, max_samples: int | None = None) -> Tensor:
     """``triplet_hinge`` on all triplets that the teacher orders: (N, d_s), (N, d_t) -> scalar; see ``TripletOrder``."""
     check_rows(student, teacher)
-    if max_samples is not None and student.size(0) > max_samples:
-        student, teacher = sample_rows(student, teacher, max_samples)
+    student, teacher = sample_rows(student, teacher, max_samples)
     ours, theirs = _distances(student), _distances(teacher)
     near_to_far = theirs[:, :, None] < theirs[:, None, :]  # of anchor, near, far
     near_to_far = near_to_far & ~torch.eye(ours.size(0), dtype=torch.bool, device=ours.device)[:, :, None]
@@ -49,19 +48,11 @@ class TripletOrder(Loss):
 
     on = "hidden"
 
-    def __init__(
-        self,
-        margin: float = 0.2,
-        *,
-        max_samples: int | None = 128,
-        on: str | None = None,
-        where: str | None = None,
-    ) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, margin: float = 0.2, *, max_samples: int | None = 128, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.margin, self.max_samples = margin, max_samples
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return triplet_order(student, teacher, self.margin, max_samples=self.max_samples)
 
 

@@ -1,7 +1,5 @@
 """The classes other than the label's, which DKD and NCKD read."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Cross-entropy of softened answers, row by row."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -1,9 +1,5 @@
 """Binary cross-entropy with the labels of several classes at once."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,8 +19,7 @@ class BCE(Loss):
     student, y: (N, C), targets in [0, 1].
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return binary_cross_entropy(student, y)

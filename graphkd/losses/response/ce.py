@@ -1,9 +1,5 @@
 """Cross-entropy with the labels."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,8 +19,7 @@ class CE(Loss):
     student: (N, C), y: (N,) integers in [0, C), else ValueError.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return cross_entropy(student, y)

@@ -1,10 +1,10 @@
 """Answers for old classes while new ones are learnt."""
 
-from __future__ import annotations
+from typing import Unpack
 
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_rows
@@ -30,12 +30,11 @@ class CentredLogits(Loss):
     Learning without forgetting (Li and Hoiem, 2016) has ``KL(2.0)`` there instead.
     """
 
-    def __init__(self, classes: int | None = None, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, classes: int | None = None, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.classes = classes
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return centred_logits(student, teacher, self.classes)
 
 

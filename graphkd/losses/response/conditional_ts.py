@@ -1,14 +1,12 @@
 """Soft targets where the teacher is right, labels elsewhere."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_labels, check_positive, check_same_shape
@@ -40,14 +38,13 @@ class ConditionalTS(Loss):
     T^2. The paper knows no unlabelled rows: give those ``KL(where="~train_mask")``.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(self, temperature: float = 1.0, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, temperature: float = 1.0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return conditional_teacher_student(student, teacher, y, self.temperature)
 
 

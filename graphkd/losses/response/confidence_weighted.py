@@ -1,9 +1,5 @@
 """Labels weighted by a teacher's confidence."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,8 +25,7 @@ class ConfidenceWeighted(Loss):
     The paper's control: what of born-again networks is due to importance weighting alone.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return confidence_weighted(student, teacher, y)

@@ -1,13 +1,12 @@
 """Consistency of a student with what follows it."""
 
-from __future__ import annotations
-
 import math
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 
@@ -29,8 +28,8 @@ class Consistency(Loss):
 
     warmth: Tensor
 
-    def __init__(self, warm_up: int = 0, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, warm_up: int = 0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         if warm_up < 0:
             raise ValueError(f"'warm_up' must be at least 0, got {warm_up}")
         self.warm_up = warm_up
@@ -42,5 +41,4 @@ class Consistency(Loss):
         self.warmth.fill_(math.exp(-5 * rest**2))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return self.warmth * (consistency(student, teacher) / max(student.numel() // student.size(-1), 1))

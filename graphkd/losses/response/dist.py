@@ -1,11 +1,11 @@
 """Predictions that go together with the teacher's, over classes and over rows (DIST)."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -62,15 +62,13 @@ class DIST(Loss):
         beta: float = 1.0,
         gamma: float = 1.0,
         eps: float = 1e-8,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
         self.beta, self.gamma, self.eps = beta, gamma, eps
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return dist(student, teacher, self.temperature, beta=self.beta, gamma=self.gamma, eps=self.eps)
 
 

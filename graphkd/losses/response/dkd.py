@@ -1,13 +1,11 @@
 """Soft targets in two parts, the label's class and the others (DKD)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -47,7 +45,7 @@ class DKD(Loss):
     tells the epoch. They subtract 1000 from the label's logit and take log p unclamped; here 1 - p_y is a log-sum-exp.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
     warmth: Tensor
 
     def __init__(
@@ -57,10 +55,9 @@ class DKD(Loss):
         alpha: float = 1.0,
         beta: float = 8.0,
         warm_up: int = 0,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
         self.alpha, self.beta, self.warm_up = alpha, beta, warm_up
         self.register_buffer("warmth", torch.tensor(1.0))
@@ -70,7 +67,6 @@ class DKD(Loss):
         self.warmth.fill_(min((epoch + 1) / max(self.warm_up, 1), 1.0))
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return self.warmth * dkd(student, teacher, y, self.temperature, alpha=self.alpha, beta=self.beta)
 
 

@@ -1,12 +1,10 @@
 """Soft targets with the small numbers that authors add inside their logarithms."""
 
-from __future__ import annotations
-
-from typing import Literal, get_args
+from typing import Literal, Unpack
 
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -22,7 +20,7 @@ def guarded_kl(
     """KL with a small number in its logarithm: (N, C), (N, C) -> scalar; see ``GuardedKL``."""
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
-    choose("guard", guard, get_args(Guard))
+    choose("guard", guard, Guard)
     if eps == 0:
         return kl(student, teacher, temperature)
     s, t = (logits.to(accumulation_dtype(logits)) / temperature for logits in (student, teacher))
@@ -46,23 +44,15 @@ class GuardedKL(Loss):
     """
 
     def __init__(
-        self,
-        temperature: float = 1.0,
-        *,
-        eps: float = 1e-7,
-        guard: Guard = "target",
-        on: str | None = None,
-        where: str | None = None,
+        self, temperature: float = 1.0, *, eps: float = 1e-7, guard: Guard = "target", **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.temperature, self.eps = check_positive("temperature", temperature), eps
         if eps < 0:
             raise ValueError(f"'eps' must be at least 0, got {eps}")
-        self.guard: Guard = guard
-        choose("guard", guard, get_args(Guard))
+        self.guard = choose("guard", guard, Guard)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return guarded_kl(student, teacher, self.temperature, eps=self.eps, guard=self.guard)
 
 

@@ -1,17 +1,15 @@
 """Soft targets: the teacher's softened class probabilities (KD)."""
 
-from __future__ import annotations
-
-from typing import Literal, get_args
+from typing import Literal, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_same_shape, choose
+from graphkd.losses._checks import check_positive, check_same_shape, choose
 
 Reduction = Literal["batchmean", "elementmean"]
 
@@ -29,9 +27,8 @@ def kl(
     Log-probabilities are as good as logits at T = 1.
     """
     check_same_shape(student, teacher)
-    choose("reduction", reduction, get_args(Reduction))
-    if temperature <= 0:
-        raise ValueError(f"'temperature' must be positive, got {temperature}")
+    choose("reduction", reduction, Reduction)
+    check_positive("temperature", temperature)
     # In float32 at least: log-probabilities rounded to half precision no longer sum to 1, and KL may turn negative.
     wide = (logits.to(accumulation_dtype(logits)) for logits in (teacher, student))
     p, q = (F.log_softmax(logits / temperature, dim=-1) for logits in wide)
@@ -54,15 +51,13 @@ class KL(Loss):
         *,
         reduction: Reduction = "batchmean",
         rescale: bool = True,
-        on: str | None = None,
-        where: str | None = None,
+        **reads: Unpack[Reads],
     ) -> None:
-        super().__init__(on=on, where=where)
-        choose("reduction", reduction, get_args(Reduction))
-        self.temperature, self.reduction, self.rescale = temperature, reduction, rescale
+        super().__init__(**reads)
+        self.temperature, self.rescale = temperature, rescale
+        self.reduction = choose("reduction", reduction, Reduction)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return kl(student, teacher, self.temperature, reduction=self.reduction, rescale=self.rescale)
 
 

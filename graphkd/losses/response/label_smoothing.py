@@ -1,13 +1,11 @@
 """Smoothed labels."""
 
-from __future__ import annotations
-
-from typing import ClassVar, Literal, get_args
+from typing import Literal, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -18,7 +16,7 @@ Spread = Literal["all", "others"]
 
 def label_smoothing(student: Tensor, y: Tensor, alpha: float = 0.1, *, spread: Spread = "all") -> Tensor:
     """Cross-entropy with labels of which a share is spread: (N, C), (N,) -> scalar; see ``LabelSmoothing``."""
-    choose("spread", spread, get_args(Spread))
+    choose("spread", spread, Spread)
     check_labels(y, student.size(0), student.size(-1))
     logs = F.log_softmax(student.to(accumulation_dtype(student)), dim=-1)
     hit, classes = logs.gather(1, y[:, None])[:, 0], student.size(-1)
@@ -33,18 +31,14 @@ class LabelSmoothing(Loss):
     [0, C). ``spread="others"`` as in the authors' code: 1 - alpha on the label, alpha / (C - 1) on each other class.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(
-        self, alpha: float = 0.1, *, spread: Spread = "all", on: str | None = None, where: str | None = None
-    ) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, alpha: float = 0.1, *, spread: Spread = "all", **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.alpha = alpha
-        self.spread: Spread = spread
-        choose("spread", spread, get_args(Spread))
+        self.spread = choose("spread", spread, Spread)
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return label_smoothing(student, y, self.alpha, spread=self.spread)
 
 

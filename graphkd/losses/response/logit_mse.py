@@ -1,7 +1,5 @@
 """Regression of the teacher's logits."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from graphkd.core.loss import Loss
@@ -23,7 +21,6 @@ class LogitMSE(Loss):
     """
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return logit_mse(student, teacher)
 
 

@@ -1,12 +1,10 @@
 """Soft targets among the classes other than the label's (NCKD, FedNTD)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from typing import Unpack
 
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_positive
@@ -27,14 +25,13 @@ class NCKD(Loss):
     y: (N,). FedNTD is ``CE() + NCKD()`` with the broadcast global model as the teacher; its code has T = 1.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
-    def __init__(self, temperature: float = 1.0, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, temperature: float = 1.0, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return nckd(student, teacher, y, self.temperature)
 
 

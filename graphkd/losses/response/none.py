@@ -1,7 +1,5 @@
 """The student alone: what every method is compared with."""
 
-from __future__ import annotations
-
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem

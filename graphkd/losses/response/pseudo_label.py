@@ -1,12 +1,12 @@
 """Cross-entropy with the teacher's confident decisions."""
 
-from __future__ import annotations
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -32,21 +32,16 @@ class PseudoLabel(Loss):
     student, teacher: (N, C). The student sees a perturbed graph, the teacher the clean one. Weight 2 in the paper.
     """
 
-    def __init__(self, threshold: float = 0.9, *, on: str | None = None, where: str | None = None) -> None:
-        super().__init__(on=on, where=where)
+    def __init__(self, threshold: float = 0.9, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
         self.threshold = threshold
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return pseudo_label(student, teacher, self.threshold)
 
 
 @method(
-    "pseudo_label",
-    family="response",
-    paper="Sohn et al., 2020",
-    arxiv="2005.04757",
-    space={"threshold": (0.3, 0.99)},
+    "pseudo_label", family="response", paper="Sohn et al., 2020", arxiv="2005.04757", space={"threshold": (0.3, 0.99)}
 )
 def pseudo_label_method(problem: Problem, *, weight: float = 2.0, threshold: float = 0.9) -> Loss:
     """Learn the teacher's class where it is sure of it, beside the labels.

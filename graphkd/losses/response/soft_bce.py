@@ -1,7 +1,5 @@
 """Soft targets where a row has several labels."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from graphkd.core.loss import Loss
@@ -25,7 +23,6 @@ class SoftBCE(Loss):
     """
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return soft_bce(student, teacher)
 
 

@@ -1,13 +1,12 @@
 """Cross-entropy with soft targets, its classes weighted."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_positive, check_same_shape
@@ -36,19 +35,13 @@ class SoftCE(Loss):
     class_weights: Tensor | None
 
     def __init__(
-        self,
-        temperature: float = 1.0,
-        *,
-        class_weights: Sequence[float] | Tensor | None = None,
-        on: str | None = None,
-        where: str | None = None,
+        self, temperature: float = 1.0, *, class_weights: Sequence[float] | Tensor | None = None, **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.temperature = check_positive("temperature", temperature)
         self.register_buffer("class_weights", None if class_weights is None else torch.as_tensor(class_weights))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See the class."""
         return soft_cross_entropy(student, teacher, self.temperature, class_weights=self.class_weights)
 
 

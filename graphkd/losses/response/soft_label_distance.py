@@ -1,14 +1,12 @@
 """How far class probabilities are from soft labels, measured as the codes of CPF and others do."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -24,7 +22,7 @@ class SoftLabels:
     probability: Tensor
 
     @classmethod
-    def of(cls, teacher: Tensor, decimals: int | None = None) -> SoftLabels:
+    def of(cls, teacher: Tensor, decimals: int | None = None) -> Self:
         """The softmax of logits (N, C), rounded to so many decimals."""
         # As of the student: what is equal is to give exactly 0, where alone the gradient of a norm is 0.
         probability = teacher.to(accumulation_dtype(teacher)).log_softmax(dim=-1).exp()
@@ -35,7 +33,7 @@ def soft_label_distance(
     student: Tensor, teacher: Tensor | SoftLabels, distance: Distance = "norm", *, decimals: int | None = None
 ) -> Tensor:
     """Distance of softmax(student) from soft labels: (N, C), (N, C) logits -> scalar; see ``SoftLabelDistance``."""
-    choose("distance", distance, get_args(Distance))
+    choose("distance", distance, Distance)
     q = (SoftLabels.of(teacher, decimals) if isinstance(teacher, Tensor) else teacher).probability
     check_same_shape(student, q)
     log_p = student.to(accumulation_dtype(student)).log_softmax(dim=-1)
@@ -62,17 +60,9 @@ class SoftLabelDistance(Loss):
     The gradient of a norm of 0 is 0. CPF compares unlabelled nodes: ``where="~train_mask"``.
     """
 
-    def __init__(
-        self,
-        distance: Distance = "norm",
-        *,
-        decimals: int | None = None,
-        on: str | None = None,
-        where: str | None = None,
-    ) -> None:
-        super().__init__(on=on, where=where)
-        self.distance: Distance = distance
-        choose("distance", distance, get_args(Distance))
+    def __init__(self, distance: Distance = "norm", *, decimals: int | None = None, **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
+        self.distance = choose("distance", distance, Distance)
         self.decimals = decimals
 
     def digest(self, teacher: Tensor) -> SoftLabels:
@@ -80,7 +70,6 @@ class SoftLabelDistance(Loss):
         return SoftLabels.of(teacher, self.decimals)
 
     def forward(self, student: Tensor, teacher: Tensor | SoftLabels) -> Tensor:
-        """See the class."""
         return soft_label_distance(student, teacher, self.distance, decimals=self.decimals)
 
 

@@ -1,7 +1,5 @@
 """The objective of Hu et al.'s survey (eq. 14)."""
 
-from __future__ import annotations
-
 from graphkd.core.loss import Loss, Sum
 from graphkd.losses.response.ce import CE
 from graphkd.losses.response.kd import KL

@@ -1,13 +1,11 @@
 """Teacher-free distillation: a virtual teacher made of labels (Tf-KD)."""
 
-from __future__ import annotations
-
-from typing import ClassVar, Literal, get_args
+from typing import Literal, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
@@ -21,7 +19,7 @@ def virtual_teacher(
     student: Tensor, y: Tensor, temperature: float = 20.0, *, correct: float = 0.99, form: Form = "code"
 ) -> Tensor:
     """KL from a teacher made of labels: (N, C), (N,) -> scalar; see ``VirtualTeacher``."""
-    choose("form", form, get_args(Form))
+    choose("form", form, Form)
     check_labels(y, student.size(0), student.size(-1))
     if not 0 < correct < 1 or student.size(-1) < 2:
         raise ValueError(
@@ -46,24 +44,16 @@ class VirtualTeacher(Loss):
     ``(1 - alpha) * CE() + alpha * 100 * VirtualTeacher()`` with alpha = 0.1.
     """
 
-    rows: ClassVar[tuple[str, ...]] = ("y",)
+    rows = ("y",)
 
     def __init__(
-        self,
-        temperature: float = 20.0,
-        *,
-        correct: float = 0.99,
-        form: Form = "code",
-        on: str | None = None,
-        where: str | None = None,
+        self, temperature: float = 20.0, *, correct: float = 0.99, form: Form = "code", **reads: Unpack[Reads]
     ) -> None:
-        super().__init__(on=on, where=where)
+        super().__init__(**reads)
         self.temperature, self.correct = check_positive("temperature", temperature), correct
-        self.form: Form = form
-        choose("form", form, get_args(Form))
+        self.form = choose("form", form, Form)
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
-        """See the class."""
         return virtual_teacher(student, y, self.temperature, correct=self.correct, form=self.form)
 
 
@@ -76,12 +66,7 @@ class VirtualTeacher(Loss):
     space={"alpha": (0.003, 0.99), "correct": (0.5, 0.999)},
 )
 def virtual_teacher_method(
-    problem: Problem,
-    *,
-    alpha: float = 0.1,
-    multiplier: float = 100.0,
-    temperature: float = 20.0,
-    correct: float = 0.99,
+    problem: Problem, *, alpha: float = 0.1, multiplier: float = 100.0, temperature: float = 20.0, correct: float = 0.99
 ) -> Loss:
     """Match a virtual teacher that is sure and always right, beside the labels (Tf-KD_reg).
 

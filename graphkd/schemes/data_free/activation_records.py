@@ -71,11 +71,12 @@ def reconstruct(
     """
     generator = torch.Generator().manual_seed(seed)
     like = next(iter(records.values())).mean
-    x, *noise = (
-        torch.randn(*size, generator=generator, dtype=like.dtype).to(like.device)
-        for size in (shape, *((shape[0], record.mean.numel()) for record in records.values()))
-    )
-    targets = {name: record.sample(part) for (name, record), part in zip(records.items(), noise, strict=True)}
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(*size, generator=generator, dtype=like.dtype).to(like.device)
+
+    x = normal(*shape)
+    targets = {name: record.sample(normal(shape[0], record.mean.numel())) for name, record in records.items()}
     viewer = Viewer(teacher.eval(), taps=taps, call=call)
     batch = _rows(x, edge_index)
     x.requires_grad_()

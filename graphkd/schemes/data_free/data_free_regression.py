@@ -6,19 +6,19 @@ Kang and Kang, "Data-Free Knowledge Distillation in Neural Networks for Regressi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from graphkd.core.batches import batches, changed
+from graphkd.core.batches import Mapped, changed
 from graphkd.core.distiller import Step
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, Call, names
+from graphkd.core.view import Batch, Call
 from graphkd.losses.regression.disagreement import disagreement
 from graphkd.schemes._functional import constant_logits, logits_with
 
@@ -30,29 +30,20 @@ class FakeTurn(NamedTuple):
     for_generator: bool
 
 
-class FakeTurns:
+class FakeTurns(Mapped):
     """Each batch ``steps`` times for the student, then once for the generator: an epoch."""
 
     def __init__(self, data: Batch | Iterable[Batch], steps: int = 10) -> None:
-        self.data: Any = data
+        super().__init__(data, changed)
         self.steps = steps
 
     def __len__(self) -> int:
-        return (1 if names(self.data) is not None else len(self.data)) * (self.steps + 1)
+        return super().__len__() * (self.steps + 1)
 
     def __iter__(self) -> Iterator[FakeTurn]:
-        for batch in batches(self.data):
+        for batch in super().__iter__():
             for number in range(self.steps + 1):
                 yield FakeTurn(changed(batch), number == self.steps)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What the data must go on with, if they keep anything."""
-        return self.data.state_dict() if names(self.data) is None and hasattr(self.data, "state_dict") else {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where ``state_dict`` left off."""
-        if state:
-            self.data.load_state_dict(state)
 
 
 class DataFreeRegression(Trainable):
@@ -77,8 +68,8 @@ class DataFreeRegression(Trainable):
         calls: tuple[Call | None, Call | None] = (None, None),
     ) -> None:
         super().__init__()
-        self.student, self.generator, self.noise, self.size, self.output = student, generator, noise, size, output
-        self.calls = calls
+        self.student, self.generator, self.calls = student, generator, calls
+        self.noise, self.size, self.output = noise, size, output
         self._teacher, self.share = self.hold(Frozen(teacher, call=calls[1])), 1.0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:

@@ -5,8 +5,9 @@ Tsai et al., "Learning to Adapt Structured Output Space for Semantic Segmentatio
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -18,7 +19,36 @@ from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses._adversarial import discrimination, fooling
 from graphkd.losses.response.ce import cross_entropy
-from graphkd.schemes.domains._domains import SOURCE, TARGET, discriminator, with_domains
+
+SOURCE, TARGET = "source_mask", "target_mask"
+
+
+def with_domains(problem: Problem, domains: Tensor, *, targets: int = 1) -> Any:
+    """Say in the data where rows are from: masks ``SOURCE`` and ``TARGET``, and ``domain``, 1, 2 ... for targets.
+
+    domains: of every node, (N,), 0 for the source. Labels are learnt of the source's labelled rows alone, which are
+    ``SOURCE`` and have ``domain`` 0; its other rows have -1. ValueError unless there are ``targets`` at least.
+    """
+    if domains.dim() != 1 or domains.is_floating_point() or domains.size(0) < problem.nodes:
+        raise ValueError(
+            f"'domains' must hold an integer for each of {problem.nodes} nodes, 0 for the source and 1, 2 ... for "
+            f"targets, got {domains.dtype} of shape {tuple(domains.shape)}"
+        )
+    labelled = problem.values_of(problem.labelled)
+    domains = domains[: problem.nodes].to(labelled.device)
+    source, found = labelled & (domains == 0), domains[domains > 0].unique()
+    if not bool(source.any()) or found.numel() < targets:
+        raise ValueError(
+            f"'domains' must have labelled nodes of the source, 0, and {targets} target(s) at least, got "
+            f"{int(source.sum())} labelled nodes of 0 and targets {found.tolist()}"
+        )
+    domain = torch.where((domains == 0) & ~labelled, -1, domains)
+    return problem.with_values(**{SOURCE: source, TARGET: domains > 0, "domain": domain})
+
+
+def discriminator(width: int, inner: int = 64) -> nn.Module:
+    """Make a net that tells rows of a width apart, by one logit."""
+    return nn.Sequential(nn.Linear(width, inner), nn.LeakyReLU(0.2), nn.Linear(inner, 1))
 
 
 class Adaptation(NamedTuple):
@@ -29,11 +59,10 @@ class Adaptation(NamedTuple):
 
 
 def domain_adversaries(shown: tuple[Tensor, Tensor], discriminator: nn.Module, *, source_label: int = 0) -> Adaptation:
-    """Take target rows for source rows, and tell both apart: (N, d), (M, d) -> two scalars.
+    """Take target rows for source rows, and tell both apart: ``shown`` (N, d) and (M, d) -> two scalars.
 
-    ``shown``: what the ``discriminator`` (rows -> a logit each) sees of source and target. Student: mean
-    BCE(D(target), source_label), D constant; discriminator: the mean of BCE(D(source), source_label) and BCE(D(target),
-    1 - source_label), the rows constant.
+    Student: mean BCE(D(target), source_label), D constant; ``discriminator`` D (rows -> a logit each): the mean of
+    BCE(D(source), source_label) and BCE(D(target), 1 - source_label), the rows constant.
     """
     if source_label not in (0, 1):
         raise ValueError(f"'source_label' must be 0 or 1, got {source_label}")
@@ -97,6 +126,14 @@ class Adversarial(Trainable):
         return Step(student + judged, {"student": student.detach(), "discriminator": judged.detach()})
 
 
+def aligning(
+    problem: Problem, student: nn.Module, judge: nn.Module, weight: float, tap: str | None = None
+) -> Adversarial:
+    """Make the trainable that aligns a student's two domains beside the source's labels."""
+    labels = problem.supervised(where=SOURCE)
+    return Adversarial(student, judge, labels, weight=weight, tap=tap, call=problem.call_of(student))
+
+
 @method(
     "adversarial_output",
     family="domains",
@@ -110,13 +147,11 @@ def adversarial_output(problem: Problem, *, domains: Tensor, weight: float = 0.0
 
     The student learns the source's labels, and a discriminator of one hidden layer, ``inner`` wide, tells its class
     probabilities of target rows from those of source rows, which the student is to prevent. ``domains``: of every node,
-    0 the source, above it targets, which count as one. The paper's discriminator of pixel maps becomes one of rows; its
-    weight for the last layer is 0.001. Needs no teacher. Costs little more than plain training.
+    0 the source, above it targets, which count as one. The paper's discriminator of pixel maps becomes one of rows.
+    Costs little more than plain training.
     """
     judge = problem.made(lambda: discriminator(problem.classes, inner))
-    labels, call = problem.supervised(where=SOURCE), problem.call_of(problem.student)
-    adapting = Adversarial(problem.student, judge, labels, weight=weight, call=call)
-    return problem.train(adapting, data=with_domains(problem, domains))
+    return problem.train(aligning(problem, problem.student, judge, weight), data=with_domains(problem, domains))
 
 
 @method(
@@ -134,6 +169,5 @@ def adversarial_features(problem: Problem, *, domains: Tensor, weight: float = 0
     does not say at which weight.
     """
     judge = problem.made(lambda: discriminator(problem.width_of(problem.student), inner))
-    labels, (tap, _), call = problem.supervised(where=SOURCE), problem.hidden, problem.call_of(problem.student)
-    adapting = Adversarial(problem.student, judge, labels, weight=weight, tap=tap, call=call)
+    adapting = aligning(problem, problem.student, judge, weight, problem.path_of(problem.student))
     return problem.train(adapting, data=with_domains(problem, domains))

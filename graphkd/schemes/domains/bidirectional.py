@@ -6,14 +6,17 @@ arXiv:1904.10620.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.view import names
 from graphkd.losses.response.pseudo_label import PseudoLabel
-from graphkd.schemes.domains._domains import SOURCE, TARGET, discriminator, teacher_of, with_domains
-from graphkd.schemes.domains._translation import Translator, translate
-from graphkd.schemes.domains.adversarial import Adversarial
+from graphkd.schemes.domains.adversarial import SOURCE, TARGET, aligning, discriminator, with_domains
+from graphkd.schemes.domains.cycada import Translator, translate
 
 
 @method("bidirectional_translated", preset={"translated": True})
@@ -41,9 +44,8 @@ def bidirectional(
     Each round aligns answers as ``adversarial_output`` does with ``weight``, then learns the source's labels and the
     target's pseudo-labels of confidence ``threshold`` at least, by the model that the alignment gave. translated: the
     paper's other direction, a translator of source features that goes on to learn at the beginning of every round but
-    the first, by ``Translation`` with the student of the round before; without it features stay. ``domains``: of every
-    node, 0 the source, above it targets, which count as one. Needs no teacher. Costs two trainings a round, with a
-    translator three.
+    the first, by ``Translation`` with the student of the round before; without it features stay. ``domains``: as in
+    ``adversarial_output``. Costs two trainings a round, with a translator three.
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")
@@ -51,13 +53,17 @@ def bidirectional(
     judge = problem.made(lambda: discriminator(problem.classes, inner))
     if translated:
         players = problem.made(lambda: Translator(width, inner)), problem.made(lambda: discriminator(width, inner))
-    losses = problem.supervised(where=SOURCE) + PseudoLabel(threshold, where=TARGET)
-    seen = data
+    losses, seen = problem.supervised(where=SOURCE) + PseudoLabel(threshold, where=TARGET), data
     for number in range(1, rounds + 1):
         if translated and number > 1:
-            seen = translate(problem, players, teacher_of(problem, student, data), data, name=f"translator-{number}")
-        labels, call = problem.supervised(where=SOURCE), problem.call_of(student)
-        problem.train(Adversarial(student, judge, labels, weight=weight, call=call), f"aligned-{number}", seen)
-        learning = problem.distiller(student, teacher_of(problem, student, seen), losses)
+            seen = translate(problem, players, _teacher_of(problem, student, data), data, name=f"translator-{number}")
+        problem.train(aligning(problem, student, judge, weight), f"aligned-{number}", seen)
+        learning = problem.distiller(student, _teacher_of(problem, student, seen), losses)
         problem.train(learning, f"self-trained-{number}", seen)
     return student
+
+
+def _teacher_of(problem: Problem, model: nn.Module, data: Any) -> Frozen:
+    """Make a teacher of a copy of a model, which answers about ``data`` in place of the run's own."""
+    twin, call = problem.twin(model), problem.call_of(model)
+    return Frozen(twin, call=call) if names(data) is None else Cached(twin, data, call=call)

@@ -5,13 +5,97 @@ Hoffman et al., "CyCADA: Cycle-Consistent Adversarial Domain Adaptation", ICML 2
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
+from graphkd.core.batches import changed, mapped
+from graphkd.core.distiller import Step
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.domains._domains import SOURCE, discriminator, with_domains
-from graphkd.schemes.domains._translation import Translator, translate
-from graphkd.schemes.domains.adversarial import Adversarial
+from graphkd.core.teachers import Frozen
+from graphkd.core.trainable import Trainable
+from graphkd.core.view import Batch, Call
+from graphkd.schemes._functional import constant_logits
+from graphkd.schemes.domains.adversarial import (
+    SOURCE,
+    TARGET,
+    adversarial_adaptation,
+    aligning,
+    discriminator,
+    with_domains,
+)
+
+
+class Translator(nn.Module):
+    """x + W_2 relu(W_1 x), which starts as x."""
+
+    def __init__(self, width: int, inner: int = 64) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(width, inner), nn.Linear(inner, width)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, d) -> (N, d)."""
+        return x + self.last(self.first(x).relu())
+
+
+class Translation(Trainable):
+    """Train a translator of source features: a discriminator takes them for target's, a teacher for what they were.
+
+    CE(t(F(x_s)), argmax t(x_s)) + weight mean BCE(D(F(x_s)), target), D and the teacher t constant, and the
+    discriminator's own loss, as in ``adversarial_adaptation``: semantic consistency and the adversary of CyCADA. The
+    batch names source rows ``source_mask`` and target rows ``target_mask``; t sees the graph with the translated ``x``.
+    The paper's cycle and its generator back, which keep pixels in place, are left out: rows of features have their
+    identity by their place. ``fit`` gives back the translator, rows (N, d) -> (N, d).
+    """
+
+    def __init__(
+        self,
+        translator: nn.Module,
+        discriminator: nn.Module,
+        teacher: nn.Module | Frozen,
+        *,
+        weight: float = 1.0,
+        call: Call | None = None,
+    ) -> None:
+        super().__init__()
+        self.student, self.discriminator, self.weight = translator, discriminator, weight
+        self._teacher = self.hold(teacher if isinstance(teacher, Frozen) else Frozen(teacher, call=call))
+
+    def forward(self, batch: Batch) -> Step:
+        """The sum of both losses."""
+        source, target = batch[SOURCE], batch[TARGET]
+        said = self._teacher(batch)["logits"][source].argmax(dim=1)
+        seen = translated(batch, self.student)
+        logits = constant_logits(self._teacher.model.eval(), seen, call=self._teacher.call)[source]
+        shown = batch["x"][target], seen["x"][source]  # who is to be taken for whom: the second for the first
+        translator, discriminator = adversarial_adaptation(logits, said, shown, self.discriminator, weight=self.weight)
+        terms = {"translator": translator.detach(), "discriminator": discriminator.detach()}
+        return Step(translator + discriminator, terms)
+
+
+def translated(batch: Batch, translator: nn.Module) -> Any:
+    """Copy a batch with the features of its source rows translated, where the translator is, and put back."""
+    x, source = batch["x"], batch[SOURCE]
+    place = next((parameter.device for parameter in translator.parameters()), x.device)
+    return changed(batch, x=x.masked_scatter(source[:, None], translator(x[source].to(place)).to(x.device)))
+
+
+def translate(
+    problem: Problem,
+    players: tuple[nn.Module, nn.Module],
+    teacher: Frozen,
+    data: Any,
+    *,
+    weight: float = 1.0,
+    name: str = "translator",
+) -> Any:
+    """Train a translator against its discriminator, to the last epoch, and give the data that it translates."""
+    translator = problem.train(Translation(*players, teacher, weight=weight), name, data, choose=False)
+    return mapped(data, torch.no_grad()(lambda batch: translated(batch, translator)))
 
 
 @method(
@@ -35,15 +119,12 @@ def cycada(
     Choose it where source and target differ in how features are given (other units, words, encoders of the same thing)
     and not in classes; the teacher is a model trained on the source. The first stage is ``Translation``, with
     ``translation_weight`` of its adversary, to its last epoch; the second aligns the student's hidden layer on the
-    translated data, as ``adversarial_features`` does with ``feature_weight``. Feature adversaries and semantic
-    consistency alone are taken over of CyCADA. ``domains``: of every node, 0 the source, above it targets, which count
-    as one. Costs two trainings; the first passes the teacher twice a step.
+    translated data, as ``adversarial_features`` does with ``feature_weight`` and ``domains``. Feature adversaries and
+    semantic consistency alone are taken over of CyCADA. Costs two trainings; the first passes the teacher twice a step.
     """
-    data = with_domains(problem, domains)
-    width = problem.features
+    data, width, student = with_domains(problem, domains), problem.features, problem.student
     players = problem.made(lambda: Translator(width, inner)), problem.made(lambda: discriminator(width, inner))
-    judge = problem.made(lambda: discriminator(problem.width_of(problem.student), inner))
+    judge = problem.made(lambda: discriminator(problem.width_of(student), inner))
     seen = translate(problem, players, problem.teacher, data, weight=translation_weight)
-    labels, (tap, _), call = problem.supervised(where=SOURCE), problem.hidden, problem.call_of(problem.student)
-    adapting = Adversarial(problem.student, judge, labels, weight=feature_weight, tap=tap, call=call)
+    adapting = aligning(problem, student, judge, feature_weight, problem.path_of(student))
     return problem.train(adapting, "student", seen)

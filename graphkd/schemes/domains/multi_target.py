@@ -6,6 +6,7 @@ Isobe et al., "Multi-Target Domain Adaptation with Collaborative Consistency Lea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,7 @@ from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses.response.kd import kl
-from graphkd.schemes.domains._domains import SOURCE, discriminator, with_domains
-from graphkd.schemes.domains.adversarial import domain_adversaries
+from graphkd.schemes.domains.adversarial import SOURCE, discriminator, domain_adversaries, with_domains
 from graphkd.schemes.teachers._combine import soft_target
 
 
@@ -48,15 +48,13 @@ class CollaborativeExperts(Trainable):
         super().__init__()
         if len(experts) < 2 or len(experts) != len(discriminators):
             raise ValueError(
-                f"'experts' must be two at least with a discriminator each, got {len(experts)} and "
-                f"{len(discriminators)}"
+                "'experts' must be two at least with a discriminator each, got "
+                f"{len(experts)} and {len(discriminators)}"
             )
         self.student, self.experts, self.discriminators = student, nn.ModuleList(experts), nn.ModuleList(discriminators)
-        self.labels = labels
-        self.weight, self.agreement, self.temperature = weight, agreement, temperature
-        models = (student, *experts)
-        ways = calls or [None] * len(models)
-        self._viewers = [self.hold(Viewer(model, call=call)) for model, call in zip(models, ways, strict=True)]
+        self.labels, self.weight, self.agreement, self.temperature = labels, weight, agreement, temperature
+        ways = zip((student, *experts), calls or [None] * (1 + len(experts)), strict=True)
+        self._viewers = [self.hold(Viewer(model, call=call)) for model, call in ways]
 
     def forward(self, batch: Batch) -> Step:
         """The sum of its terms, ``expert_1``, ``discriminator_1``, ..., ``agreement``, ``labels`` and ``taught``."""
@@ -70,9 +68,9 @@ class CollaborativeExperts(Trainable):
             fooled, judged = domain_adversaries((chances[domain == 0], chances[domain == k]), judge)
             terms |= {f"expert_{k}": known[k - 1] + self.weight * fooled, f"discriminator_{k}": judged}
         on_targets = torch.stack(answers)[:, targets]
-        terms["agreement"] = self.agreement * self._each_other(on_targets)
         together = soft_target(on_targets.detach(), self.temperature)
-        terms |= {"labels": labels, "taught": kl(student[targets], together, self.temperature)}
+        terms |= {"agreement": self.agreement * self._each_other(on_targets), "labels": labels}
+        terms["taught"] = kl(student[targets], together, self.temperature)
         total = torch.stack(list(terms.values())).sum()
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
@@ -115,7 +113,7 @@ def multi_target(
     student's kind, adapt to a target each and learn from each other, see ``CollaborativeExperts``; the student learns
     the source's labels and the experts' mean answer. ``domains``: of every node, 0 the source, 1 to K the targets. The
     paper's style transfer between images, and its tie between the weights of student and experts, are left out; its
-    details are not known to us. Needs no teacher. Costs K + 1 forward and backward passes a step.
+    details are not known to us. Costs K + 1 forward and backward passes a step.
     """
     data = with_domains(problem, domains, targets=2)
     count = int(domains.max())
@@ -123,14 +121,7 @@ def multi_target(
     if len(models) != count:
         raise ValueError(f"'experts' must hold one for each of {count} targets, got {len(models)}")
     judges = [problem.made(lambda: discriminator(problem.classes, inner)) for _ in models]
-    both = CollaborativeExperts(
-        problem.student,
-        models,
-        judges,
-        problem.supervised(where=SOURCE),
-        weight=weight,
-        agreement=agreement,
-        temperature=temperature,
-        calls=[problem.call_of(model) for model in (problem.student, *models)],
-    )
+    options: dict[str, Any] = {"weight": weight, "agreement": agreement, "temperature": temperature}
+    options["calls"] = [problem.call_of(model) for model in (problem.student, *models)]
+    both = CollaborativeExperts(problem.student, models, judges, problem.supervised(where=SOURCE), **options)
     return problem.train(both, data=data)

@@ -53,10 +53,10 @@ def multimodal_expansion(
 
     Choose it where a second kind comes without labels, text beside interactions, say: pseudo-labels carry the task
     over, and ``gamma`` times the consistency of ``SteadyDistiller`` under features of which a share, ``rate``, is
-    masked keeps the student from their mistakes, so that it may surpass its teacher. ``modality``, (N, F), is the second input by node id; batches have it under this
-    name, for a student with ``forward(x, modality)`` or a ``call`` that reads it. The student learns the labels, and on
-    all other rows the teacher's classes of confidence ``threshold`` at least; the paper has the latter alone, and its
-    gamma is not known to us. Costs two more passes of the student a step.
+    masked keeps the student from their mistakes, so that it may surpass its teacher. ``modality``, (N, F), is the
+    second input by node id; batches have it under this name, for a student with ``forward(x, modality)`` or a ``call``
+    that reads it. The student learns the labels, and on all other rows the teacher's classes of confidence
+    ``threshold`` at least; the paper has the latter alone, and its gamma is not known to us.
     """
     if modality.dim() < 2 or modality.size(0) < problem.nodes:
         raise ValueError(

@@ -5,8 +5,6 @@ Nguyen-Meidine et al., "Unsupervised Multi-Target Domain Adaptation Through Know
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Distiller, Step
@@ -14,12 +12,11 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
-from graphkd.schemes.domains._domains import SOURCE, discriminator, with_domains
-from graphkd.schemes.domains.adversarial import Adversarial
+from graphkd.schemes.domains.adversarial import SOURCE, aligning, discriminator, with_domains
 
 
 class Progressive(nn.Module):
-    """Adaptation of the teacher first, distillation later. Nguyen-Meidine et al., WACV 2021.
+    """Adaptation of the teacher first, distillation later.
 
     (1 - b) times ``adapting``'s loss plus b times ``distilling``'s, b = start (end / start)^(e / (E - 1)): exponential
     over the epochs. ``adapting`` is any trainable whose ``forward(batch)`` gives a ``Step``; the student of
@@ -52,9 +49,7 @@ class Progressive(nn.Module):
     def close(self) -> None:
         """Remove all taps."""
         for part in (self.adapting, self.distilling):
-            close: Any = getattr(part, "close", None)
-            if close is not None:
-                close()
+            getattr(part, "close", lambda: None)()
 
 
 @method(
@@ -79,14 +74,12 @@ def progressive_adaptation(
 
     The copy adapts as in ``adversarial_output``, with ``weight`` of its adversary; the student learns the source's
     labels and the copy's answers of the moment on all rows. The share of the student's part grows from ``start`` to
-    ``end``, see ``Progressive``. ``domains``: of every node, 0 the source, above it targets, which count as one; the
-    paper takes its targets in turn. Costs a training of the teacher beside the student's.
+    ``end``, see ``Progressive``. ``domains``: as there; the paper takes its targets in turn. Costs a training of the
+    teacher beside the student's.
     """
     teacher = problem.teacher_to_train()
-    call, labels = problem.call_of(teacher), problem.supervised(where=SOURCE)
     judge = problem.made(lambda: discriminator(problem.classes, inner))
-    adapting = Adversarial(teacher, judge, labels, weight=weight, call=call)
     losses = problem.supervised(where=SOURCE) + problem.soft(temperature)
-    distilling = problem.distiller(problem.student, Frozen(teacher, call=call), losses)
-    both = Progressive(adapting, distilling, start=start, end=end)
+    distilling = problem.distiller(problem.student, Frozen(teacher, call=problem.call_of(teacher)), losses)
+    both = Progressive(aligning(problem, teacher, judge, weight), distilling, start=start, end=end)
     return problem.train(both, data=with_domains(problem, domains))

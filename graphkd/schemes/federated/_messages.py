@@ -5,23 +5,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.batches import changed
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
 from graphkd.core.loss import Loss
 from graphkd.core.models import shown
 from graphkd.core.view import Batch, Call
+from graphkd.schemes.augment import told
 
 Message = dict[str, Tensor]  # what goes over the wire
 
 LEAST = 1e-12  # a probability of 0 over the wire
 _WEIGHTS = "weights."  # what a message's entries of a state begin with
-_ROLES = ("learn", "digest", "serve", "draw")
+Role = Literal["learn", "digest", "serve", "draw"]
 
 
 class Train(Protocol):
@@ -37,10 +39,9 @@ def train_alone(trainable: nn.Module, name: str, data: Any, *, seed: int, lr: fl
     fit(trainable, data, seed=seed, title=name, **options)
 
 
-def seed_of(seed: int, role: Literal["learn", "digest", "serve", "draw"], number: int, who: int = 0) -> int:
+def seed_of(seed: int, role: Role, number: int, who: int = 0) -> int:
     """The seed of what a participant does in a round: neither order nor how many take part changes it."""
-    words = np.random.SeedSequence((seed, _ROLES.index(role), number, who)).generate_state(1)
-    return int(words[0]) >> 1
+    return int(np.random.SeedSequence((seed, get_args(Role).index(role), number, who)).generate_state(1)[0]) >> 1
 
 
 def pack_state(model: nn.Module) -> Message:
@@ -60,33 +61,18 @@ def stack(messages: Sequence[Message], name: str) -> Tensor:
 
 def check_finite(messages: Sequence[Message]) -> None:
     """Raise ValueError that names the client and the entry which is not finite: it would reach all others."""
-    for who, message in enumerate(messages):
+    for who, message in enumerate(messages, 1):
         for name, tensor in message.items():
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            if not bool(tensor.isfinite().all()):
                 raise ValueError(
-                    f"what clients send must be finite, client {who + 1} sent NaN or infinity in {name!r}: lower its "
+                    f"what clients send must be finite, client {who} sent NaN or infinity in {name!r}: lower its "
                     "learning rate or leave it out"
                 )
 
 
-class Answers(nn.Module):
-    """A model that says the same of the same rows: what came over the wire, as a teacher."""
-
-    logits: Tensor
-
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("logits", logits)
-
-    def forward(self) -> Tensor:
-        """What was sent."""
-        return self.logits
-
-
-def taught(model: nn.Module, target: Tensor, loss: Loss, call: Call | None = None) -> Distiller:
-    """What trains a model on a target, for public rows."""
-    device = next((p.device for p in model.parameters()), target.device)
-    return Distiller(model, Answers(target.to(device)), copy.deepcopy(loss), call=call)
+def taught(model: nn.Module, target: Tensor, public: Any, loss: Loss, call: Call | None) -> tuple[Distiller, Any]:
+    """What trains a model on a target, and public rows with that target."""
+    return Distiller(model, told("told"), copy.deepcopy(loss), call=call), changed(public, told=target)
 
 
 def answer(model: nn.Module, public: Batch, call: Call | None = None) -> Tensor:
@@ -97,8 +83,6 @@ def answer(model: nn.Module, public: Batch, call: Call | None = None) -> Tensor:
 
 def kinds_of(models: Iterable[nn.Module]) -> list[int]:
     """The number of each model's architecture, counted as they first come: class, names and shapes."""
-    keys = [
-        (type(model), *((name, tuple(tensor.shape)) for name, tensor in model.state_dict().items())) for model in models
-    ]
+    keys = [(type(model), *((name, value.shape) for name, value in model.state_dict().items())) for model in models]
     kinds = list(dict.fromkeys(keys))
     return [kinds.index(key) for key in keys]

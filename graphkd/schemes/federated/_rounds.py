@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,6 @@ from graphkd.schemes.federated.server import Server
 def federated(
     problem: Problem,
     rule: Rule,
-    *,
     rounds: int,
     local_epochs: int,
     distil_epochs: int = 0,
@@ -60,17 +60,12 @@ def _receive(number: int, sides: Sequence[Participant], serving: Server) -> None
 
 
 def _sides(
-    problem: Problem,
-    rule: Rule,
-    public: Batch | None,
-    server: nn.Module | None,
-    local_epochs: int,
-    distil_epochs: int,
+    problem: Problem, rule: Rule, public: Batch | None, server: nn.Module | None, local_epochs: int, distil_epochs: int
 ) -> tuple[list[Participant], Server]:
     """Both sides, who train by the run's stages."""
 
     def train(trainable: nn.Module, name: str, data: Any, *, seed: int, **options: Any) -> Any:
-        return problem.train(trainable, name, data, choose=False, seed=seed, **options)
+        return problem.train(trainable, name, data, choose=False, seed=seed, **{"weight_decay": 0.0, **options})
 
     clients = _clients(problem)
     models = [client.model for client in clients]
@@ -81,11 +76,8 @@ def _sides(
     tell, told = rule.tell, [None] * len(clients)
     if tell is not None:
         told = problem.once("told", lambda: [tell(client, public) for client in clients])
-    sides = [
-        Participant(who, client, rule, public, local={"epochs": local_epochs}, told=told[who], **shared)
-        for who, client in enumerate(clients)
-    ]
-    return sides, serving
+    side = partial(Participant, rule=rule, public=public, local={"epochs": local_epochs}, **shared)
+    return [side(who, client, told=told[who]) for who, client in enumerate(clients)], serving
 
 
 def _clients(problem: Problem) -> list[Client]:
@@ -95,11 +87,8 @@ def _clients(problem: Problem) -> list[Client]:
         raise ValueError("clients teach one another: give None as 'teacher', got a teacher")
     if data.students is None and problem.student is None:
         raise ValueError("clients start with a model: give 'student', or Clients(data, students=[...]), got neither")
-    models = [problem.student] * len(data) if data.students is None else data.students
-    return [
-        Client(problem.twin(model), own, problem.task, problem.call_of(model))
-        for model, own in zip(models, data, strict=True)
-    ]
+    pairs = zip([problem.student] * len(data) if data.students is None else data.students, data, strict=True)
+    return [Client(problem.twin(model), own, problem.task, problem.call_of(model)) for model, own in pairs]
 
 
 def labelled_rows(problem: Problem, public: Batch) -> Any:

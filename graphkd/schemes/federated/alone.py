@@ -10,14 +10,7 @@ from graphkd.schemes.federated._rounds import federated
 from graphkd.schemes.federated.rule import Rule
 
 
-@method(
-    "alone",
-    family="federated",
-    needs=("clients",),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("alone", family="federated", needs=("clients",))
 def alone(problem: Problem, *, rounds: int = 5, local_epochs: int = 40) -> nn.Module:
     """Train every client's model on its own data alone; choose it as what a federated method must be better than.
 
@@ -25,4 +18,4 @@ def alone(problem: Problem, *, rounds: int = 5, local_epochs: int = 40) -> nn.Mo
     learn. Gives the clients' models as one, whose answer is the logarithm of their mean probabilities; its ``models``
     are theirs. Nothing is sent.
     """
-    return federated(problem, Rule("answers"), rounds=rounds, local_epochs=local_epochs)
+    return federated(problem, Rule("answers"), rounds, local_epochs)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from graphkd.core.method import method
@@ -32,16 +31,7 @@ def rule(bits: int = 1) -> Rule:
     )
 
 
-@method(
-    "cfd",
-    family="federated",
-    paper="Sattler et al., TNSE 2021",
-    arxiv="2012.00632",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("cfd", family="federated", paper="Sattler et al., TNSE 2021", arxiv="2012.00632", needs=("clients", "public"))
 def cfd(
     problem: Problem,
     *,
@@ -59,15 +49,7 @@ def cfd(
     for the server. Gives the server's model. Changes alone are not coded (their delta code), and all public rows are
     sent in every round.
     """
-    return federated(
-        problem,
-        rule(bits),
-        rounds=rounds,
-        local_epochs=local_epochs,
-        distil_epochs=distil_epochs,
-        public=public,
-        server=server,
-    )
+    return federated(problem, rule(bits), rounds, local_epochs, distil_epochs, public, server)
 
 
 def quantise(probabilities: Tensor, bits: int = 1) -> Tensor:
@@ -83,8 +65,5 @@ def quantise(probabilities: Tensor, bits: int = 1) -> Tensor:
     scaled = probabilities * levels
     units = scaled.floor()
     left = (levels - units.sum(dim=-1, keepdim=True)).round()
-    order = (scaled - units).argsort(dim=-1, descending=True, stable=True)
-    rank = torch.empty_like(order).scatter_(
-        -1, order, torch.arange(order.size(-1), device=order.device).expand_as(order)
-    )
+    rank = (scaled - units).argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     return (units + (rank < left)) / levels

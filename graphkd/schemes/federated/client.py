@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from graphkd.core.batches import batches, first_batch, own_rows
 from graphkd.core.rng import seeded
 from graphkd.core.task import Task
-from graphkd.core.teachers import Frozen
 from graphkd.core.view import Call
 from graphkd.schemes.federated._messages import answer
 from graphkd.tasks import NodeClassification
@@ -56,7 +55,3 @@ class Client:
         """Width of the model's answers."""
         with seeded(0):
             return answer(self.model, first_batch(self.data), self.call).size(-1)
-
-    def frozen(self, model: nn.Module) -> Frozen:
-        """A model of the client's architecture as its teacher."""
-        return Frozen(model, call=self.call)

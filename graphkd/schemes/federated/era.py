@@ -23,16 +23,7 @@ def rule(temperature: float = 0.1) -> Rule:
     return Rule("answers", fuse=lambda received: entropy_reduction(received.answers, temperature), client=SoftCE())
 
 
-@method(
-    "era",
-    family="federated",
-    paper="Itahara et al., TMC 2021",
-    arxiv="2008.06180",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("era", family="federated", paper="Itahara et al., TMC 2021", arxiv="2008.06180", needs=("clients", "public"))
 def era(
     problem: Problem,
     *,
@@ -49,6 +40,4 @@ def era(
     clients' models as one, whose answer is the logarithm of their mean probabilities; its ``models`` are theirs. The
     server's own model, which the paper trains on the same target, is left out.
     """
-    return federated(
-        problem, rule(temperature), rounds=rounds, local_epochs=local_epochs, distil_epochs=distil_epochs, public=public
-    )
+    return federated(problem, rule(temperature), rounds, local_epochs, distil_epochs, public)

@@ -1,7 +1,7 @@
 """FedAUX: clients are weighted by how certain they are about each public row.
 
 Sattler, Korjakow, Rischke and Samek, "FedAUX: Leveraging Unlabeled Auxiliary Data in Federated Learning", TNNLS 2021,
-arXiv:2102.02514. Certainty is a private classifier's of own rows against public ones.
+arXiv:2102.02514.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from graphkd.schemes.federated.rule import Received, Rule
 from graphkd.schemes.teachers._combine import soft_target
 
 _EPS = 1e-8  # the authors', on every score
-_STEPS, _HALVINGS = 100, 30
 
 
 def rule() -> Rule:
@@ -34,14 +33,7 @@ def rule() -> Rule:
 
 
 @method(
-    "fedaux",
-    family="federated",
-    paper="Sattler et al., TNNLS 2021",
-    arxiv="2102.02514",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
+    "fedaux", family="federated", paper="Sattler et al., TNNLS 2021", arxiv="2102.02514", needs=("clients", "public")
 )
 def fedaux(
     problem: Problem, *, public: Any, rounds: int = 5, local_epochs: int = 40, distil_epochs: int = 200
@@ -53,9 +45,7 @@ def fedaux(
     the pretrained extractor, and without noise: they are not private. Made once, they cost O((N + M) F^2 + F^3) a step
     of Newton's method for F features; a round costs what FedDF's does. Gives what FedDF gives.
     """
-    return federated(
-        problem, rule(), rounds=rounds, local_epochs=local_epochs, distil_epochs=distil_epochs, public=public
-    )
+    return federated(problem, rule(), rounds, local_epochs, distil_epochs, public)
 
 
 def _weighted(received: Received) -> Tensor:
@@ -116,13 +106,13 @@ def certainty(local: Tensor, public: Tensor, regularisation: float = 0.01) -> Ce
         return (F.softplus(z) - y * z).sum() / regularisation + (ridge * w * w).sum() / 2
 
     w = x.new_zeros(x.size(1))
-    for _ in range(_STEPS):
+    for _ in range(100):
         p = (x @ w).sigmoid()
         gradient = x.t() @ (p - y) / regularisation + ridge * w
         hessian = (x.t() * (p * (1 - p))) @ x / regularisation + ridge.diag()
         step = torch.linalg.solve(hessian, gradient)
         size, here = 1.0, objective(w)
-        while size > 0.5**_HALVINGS and objective(w - size * step) > here:
+        while size > 0.5**30 and objective(w - size * step) > here:
             size /= 2
         w = w - size * step
         if float(step.abs().max()) < 1e-14:

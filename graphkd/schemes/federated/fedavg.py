@@ -14,16 +14,7 @@ from graphkd.schemes.federated._rounds import federated
 from graphkd.schemes.federated.rule import Rule
 
 
-@method(
-    "fedavg",
-    family="federated",
-    paper="McMahan et al., AISTATS 2017",
-    arxiv="1602.05629",
-    needs=("clients",),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("fedavg", family="federated", paper="McMahan et al., AISTATS 2017", arxiv="1602.05629", needs=("clients",))
 def fedavg(problem: Problem, *, rounds: int = 5, local_epochs: int = 40) -> nn.Module:
     """Average clients' weights; choose it where all train one architecture and their labels are alike.
 
@@ -31,4 +22,4 @@ def fedavg(problem: Problem, *, rounds: int = 5, local_epochs: int = 40) -> nn.M
     optimiser, and the global weights become the mean of theirs, by how many labelled rows they have. It needs no public
     rows and costs the server nothing. All clients take part in every round. Gives the global model.
     """
-    return federated(problem, Rule(), rounds=rounds, local_epochs=local_epochs)
+    return federated(problem, Rule(), rounds, local_epochs)

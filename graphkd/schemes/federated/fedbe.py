@@ -6,7 +6,6 @@ Chen and Chao, "FedBE: Making Bayesian Model Ensemble Applicable to Federated Le
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,23 +22,17 @@ from graphkd.schemes.teachers._combine import soft_target
 
 def rule(samples: int = 10) -> Rule:
     """FedBE's rule, see ``fedbe``."""
-    return Rule(
-        fuse=lambda received: soft_target(received.answers),
-        server=KL(reduction="elementmean"),
-        further=partial(_drawn, samples=samples),
-    )
+
+    def drawn(base: State, states: Sequence[State], generator: torch.Generator) -> list[State]:
+        def noise() -> State:
+            return {name: torch.randn(tensor.shape, generator=generator).to(tensor) for name, tensor in base.items()}
+
+        return [sample_state(base, states, noise()) for _ in range(samples)]
+
+    return Rule(fuse=lambda got: soft_target(got.answers), server=KL(reduction="elementmean"), further=drawn)
 
 
-@method(
-    "fedbe",
-    family="federated",
-    paper="Chen and Chao, ICLR 2021",
-    arxiv="2009.01974",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("fedbe", family="federated", paper="Chen and Chao, ICLR 2021", arxiv="2009.01974", needs=("clients", "public"))
 def fedbe(
     problem: Problem,
     *,
@@ -56,16 +49,7 @@ def fedbe(
     and an answer of each model. Gives the global model. The student's weights are not averaged over its steps (SWA), as
     the authors' are.
     """
-    return federated(
-        problem, rule(samples), rounds=rounds, local_epochs=local_epochs, distil_epochs=distil_epochs, public=public
-    )
-
-
-def _drawn(base: State, states: Sequence[State], generator: torch.Generator, *, samples: int) -> list[State]:
-    def draw() -> dict[str, Tensor]:
-        return {name: torch.randn(tensor.shape, generator=generator).to(tensor) for name, tensor in base.items()}
-
-    return [sample_state(base, states, draw()) for _ in range(samples)]
+    return federated(problem, rule(samples), rounds, local_epochs, distil_epochs, public)
 
 
 def sample_state(

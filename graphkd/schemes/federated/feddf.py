@@ -29,16 +29,7 @@ def rule(average: Average = "logits") -> Rule:
 
 
 @method("feddf-probabilities", preset={"average": "probabilities"})
-@method(
-    "feddf",
-    family="federated",
-    paper="Lin et al., NeurIPS 2020",
-    arxiv="2006.07242",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("feddf", family="federated", paper="Lin et al., NeurIPS 2020", arxiv="2006.07242", needs=("clients", "public"))
 def feddf(
     problem: Problem,
     *,
@@ -57,9 +48,7 @@ def feddf(
     an architecture. Gives the global model, of several architectures the clients' as one, with ``models``. The
     authors' local self-distillation is not here: their code throws its value away.
     """
-    return federated(
-        problem, rule(average), rounds=rounds, local_epochs=local_epochs, distil_epochs=distil_epochs, public=public
-    )
+    return federated(problem, rule(average), rounds, local_epochs, distil_epochs, public)
 
 
 def clients_kl(

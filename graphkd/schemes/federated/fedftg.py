@@ -33,39 +33,24 @@ _GENERATOR, _STUDENT = {"learner": "generator"}, {"learner": "student"}  # batch
 
 
 def rule(
-    *,
-    noise: int = 32,
-    rows: int = 64,
-    steps: int = 10,
-    generator_steps: int = 1,
-    student_steps: int = 5,
-    lr: float = 1e-3,
+    noise: int = 32, rows: int = 64, steps: int = 10, generator_steps: int = 1, student_steps: int = 5, lr: float = 1e-3
 ) -> Rule:
     """FedFTG's rule, see ``fedftg``."""
 
     def refine(
         student: nn.Module, teachers: Sequence[nn.Module], messages: Sequence[Message], call: Call | None
     ) -> Refinement:
-        counts = stack(messages, "counts")
         like = next(student.parameters())
+        counts = stack(messages, "counts").to(like.device)
         generator = Generator(noise, counts.size(1), int(messages[0]["width"])).to(like)
-        adversaries = Adversaries(student, teachers, generator, counts.to(like.device), noise, rows, call)
+        adversaries = Adversaries(student, teachers, generator, counts, rows, call)
         turns = [_GENERATOR] * generator_steps + [_STUDENT] * student_steps
         return Refinement(adversaries, turns, {"epochs": steps, "lr": lr})
 
     return Rule(refine=refine, tell=_counts)
 
 
-@method(
-    "fedftg",
-    family="federated",
-    paper="Zhang et al., CVPR 2022",
-    arxiv="2203.09249",
-    needs=("clients",),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("fedftg", family="federated", paper="Zhang et al., CVPR 2022", arxiv="2203.09249", needs=("clients",))
 def fedftg(
     problem: Problem,
     *,
@@ -87,10 +72,7 @@ def fedftg(
     graphs a fake row has no edges: a model that needs neighbours learns less from it. A turn costs a pass of every
     client's model over ``rows`` rows. Gives the global model.
     """
-    made = rule(
-        noise=noise, rows=rows, steps=steps, generator_steps=generator_steps, student_steps=student_steps, lr=lr
-    )
-    return federated(problem, made, rounds=rounds, local_epochs=local_epochs)
+    return federated(problem, rule(noise, rows, steps, generator_steps, student_steps, lr), rounds, local_epochs)
 
 
 def _counts(client: Client, _: Batch | None) -> Message:
@@ -103,7 +85,7 @@ class Generator(nn.Module):
 
     def __init__(self, noise: int, classes: int, features: int, hidden: int = 64) -> None:
         super().__init__()
-        self.classes = classes
+        self.noise, self.classes = noise, classes
         self.layers = nn.Sequential(nn.Linear(noise + classes, hidden), nn.ReLU(), nn.Linear(hidden, features))
         self.norm = nn.BatchNorm1d(features)
 
@@ -115,8 +97,7 @@ class Generator(nn.Module):
 class Adversaries(Trainable):
     """A generator of rows that the global model and clients answer unlike, and the global model, which learns them.
 
-    ``forward(turn) -> Step`` lowers the generator's loss or the student's, as the turn says. An epoch begins with new
-    noise and classes, the first with a new generator.
+    A batch says whose loss is lowered. An epoch begins with new noise and classes, the first with a new generator.
     """
 
     counts: Tensor
@@ -127,14 +108,12 @@ class Adversaries(Trainable):
         teachers: Sequence[nn.Module],
         generator: Generator,
         counts: Tensor,
-        noise: int,
         rows: int,
         call: Call | None,
     ) -> None:
         super().__init__()
-        self.student, self.generator, self.call = student, generator, call
+        self.student, self.generator, self.rows, self.call = student, generator, rows, call
         self.register_buffer("counts", counts)
-        self.noise, self.rows = noise, rows
         self._teachers = [teacher.eval() for teacher in teachers]  # of nobody's parameters
         self._viewer = self.hold(Viewer(student, call=call))
 
@@ -144,7 +123,7 @@ class Adversaries(Trainable):
             reset_parameters(self.generator)
         like = next(self.generator.parameters())
         y = torch.multinomial(self.counts.sum(dim=0).double().cpu(), self.rows, replacement=True)
-        self._drawn = y.to(like.device), torch.randn(self.rows, self.noise).to(like)
+        self._drawn = y.to(like.device), torch.randn(self.rows, self.generator.noise).to(like)
         self._weights = class_shares(self._drawn[0], self.counts).to(like)
         self._target: tuple[Any, Tensor] | None = None
 
@@ -158,22 +137,19 @@ class Adversaries(Trainable):
             if self._target is None:
                 with torch.no_grad():
                     batch = self._batch()
-                    self._target = batch, torch.stack([self._answer(teacher, batch) for teacher in self._teachers])
+                    self._target = batch, self._taught(batch)
             batch, taught = self._target
             loss, name = fedftg_student(self._viewer(batch)["logits"], taught, self._weights), "student"
         return Step(loss, {name: loss.detach()})
 
     def _generator_loss(self) -> Tensor:
-        y, z = self._drawn
-        batch = self._batch()
-        known = self._answer(self.student, batch)
-        losses = [
-            fedftg_generator(
-                batch["x"], z, known, self._answer(teacher, batch), y, weight, clients=len(self._teachers)
-            ).loss
-            for teacher, weight in zip(self._teachers, self._weights, strict=True)
+        (y, z), batch = self._drawn, self._batch()
+        known = constant_logits(self.student, batch, call=self.call)
+        pairs = zip(self._taught(batch), self._weights, strict=True)
+        made = [
+            fedftg_generator(batch["x"], z, known, t, y, weight, clients=len(self._teachers)) for t, weight in pairs
         ]
-        return torch.stack(losses).sum()
+        return torch.stack([terms.loss for terms in made]).sum()
 
     def _batch(self) -> dict[str, Tensor]:
         """Rows that the generator makes, without an edge."""
@@ -181,8 +157,8 @@ class Adversaries(Trainable):
         x: Tensor = self.generator(z, y)
         return {"x": x, "edge_index": torch.empty(2, 0, dtype=torch.long, device=x.device)}
 
-    def _answer(self, model: nn.Module, batch: Batch) -> Tensor:
-        return constant_logits(model, batch, call=self.call)
+    def _taught(self, batch: Batch) -> Tensor:
+        return torch.stack([constant_logits(teacher, batch, call=self.call) for teacher in self._teachers])
 
 
 class GeneratorTerms(NamedTuple):
@@ -241,5 +217,4 @@ def fedftg_student(student: Tensor, teachers: Tensor, weights: Tensor) -> Tensor
 
 def class_shares(y: Tensor, counts: Tensor) -> Tensor:
     """Compute each client's share of every row's class: (N,), (K, C) counts -> (K, N); 0 where nobody has the class."""
-    shares = counts / counts.sum(dim=0).clamp_min(1)
-    return shares.to(torch.get_default_dtype())[:, y]
+    return (counts / counts.sum(dim=0).clamp_min(1)).to(torch.get_default_dtype())[:, y]

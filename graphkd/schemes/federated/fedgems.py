@@ -39,16 +39,7 @@ def rule(labels: Tensor, supervised: Loss) -> Rule:
     return Rule("answers", fuse=fused, server=SoftCE() + supervised, client=KL(), returns_server=True)
 
 
-@method(
-    "fedgems",
-    family="federated",
-    paper="Cheng et al., 2021",
-    arxiv="2110.11027",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("fedgems", family="federated", paper="Cheng et al., 2021", arxiv="2110.11027", needs=("clients", "public"))
 def fedgems(
     problem: Problem,
     *,
@@ -66,15 +57,8 @@ def fedgems(
     Gives the server's model. How the paper weights its terms is unknown to us.
     """
     public = labelled_rows(problem, public)
-    return federated(
-        problem,
-        rule(problem.task.targets(public), problem.supervised()),
-        rounds=rounds,
-        local_epochs=local_epochs,
-        distil_epochs=distil_epochs,
-        public=public,
-        server=server,
-    )
+    made = rule(problem.task.targets(public), problem.supervised())
+    return federated(problem, made, rounds, local_epochs, distil_epochs, public, server)
 
 
 def selective_fusion(server: Tensor, teachers: Tensor, y: Tensor) -> Tensor:

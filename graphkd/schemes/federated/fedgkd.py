@@ -20,16 +20,7 @@ def rule(gamma: float = 0.2, history: int = 5) -> Rule:
     return Rule(local=lambda client, *_: client.task.supervised() + gamma / 2 * KL(), history=history)
 
 
-@method(
-    "fedgkd",
-    family="federated",
-    paper="Yao et al., 2021",
-    arxiv="2107.00051",
-    needs=("clients",),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("fedgkd", family="federated", paper="Yao et al., 2021", arxiv="2107.00051", needs=("clients",))
 def fedgkd(
     problem: Problem, *, rounds: int = 5, local_epochs: int = 40, gamma: float = 0.2, history: int = 5
 ) -> nn.Module:
@@ -39,4 +30,4 @@ def fedgkd(
     models are averaged to the teacher. Costs a forward pass of the teacher a local step more than FedAvg. Gives the
     global model.
     """
-    return federated(problem, rule(gamma, history), rounds=rounds, local_epochs=local_epochs)
+    return federated(problem, rule(gamma, history), rounds, local_epochs)

@@ -25,16 +25,7 @@ def rule(average: Average = "logits") -> Rule:
 
 
 @method("fedmd-probabilities", preset={"average": "probabilities"})
-@method(
-    "fedmd",
-    family="federated",
-    paper="Li and Wang, 2019",
-    arxiv="1910.03581",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("fedmd", family="federated", paper="Li and Wang, 2019", arxiv="1910.03581", needs=("clients", "public"))
 def fedmd(
     problem: Problem,
     *,
@@ -52,9 +43,7 @@ def fedmd(
     mean probabilities; its ``models`` are theirs. The paper's clients first learn labelled public rows, which makes
     their logits alike, and revisit their own data at the very end; here they end with the digest.
     """
-    return federated(
-        problem, rule(average), rounds=rounds, local_epochs=local_epochs, distil_epochs=distil_epochs, public=public
-    )
+    return federated(problem, rule(average), rounds, local_epochs, distil_epochs, public)
 
 
 def logit_mae(student: Tensor, teacher: Tensor) -> Tensor:

@@ -22,16 +22,7 @@ def rule(beta: float = 1.0, temperature: float = 1.0) -> Rule:
     )
 
 
-@method(
-    "fedntd",
-    family="federated",
-    paper="Lee et al., NeurIPS 2022",
-    arxiv="2106.03097",
-    needs=("clients",),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("fedntd", family="federated", paper="Lee et al., NeurIPS 2022", arxiv="2106.03097", needs=("clients",))
 def fedntd(
     problem: Problem, *, rounds: int = 5, local_epochs: int = 40, beta: float = 1.0, temperature: float = 1.0
 ) -> nn.Module:
@@ -41,4 +32,4 @@ def fedntd(
     odds between the classes other than the label, on labelled rows. Costs a forward pass of the global model a local
     step more than FedAvg. Gives the global model.
     """
-    return federated(problem, rule(beta, temperature), rounds=rounds, local_epochs=local_epochs)
+    return federated(problem, rule(beta, temperature), rounds, local_epochs)

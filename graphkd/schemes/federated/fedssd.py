@@ -29,30 +29,15 @@ def rule(weight: float = 1.0, *, by_row: bool = True) -> Rule:
         if public is None:
             raise ValueError("this rule needs labelled public rows: give 'public', got None")
         confusion = confusion_shares(answer(known, public, client.call), client.task.targets(public))
-        selective = SelectiveKD(confusion, by_row=by_row, where=client.task.labelled)
-        return client.task.supervised() + weight * selective
+        return client.task.supervised() + weight * SelectiveKD(confusion, by_row=by_row, where=client.task.labelled)
 
     return Rule(local=local)
 
 
 @method("fedcad", preset={"by_row": False})
-@method(
-    "fedssd",
-    family="federated",
-    paper="He et al., IEEE Trans. Big Data 2022",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("fedssd", family="federated", paper="He et al., IEEE Trans. Big Data 2022", needs=("clients", "public"))
 def fedssd(
-    problem: Problem,
-    *,
-    public: Any,
-    rounds: int = 5,
-    local_epochs: int = 40,
-    weight: float = 1.0,
-    by_row: bool = True,
+    problem: Problem, *, public: Any, rounds: int = 5, local_epochs: int = 40, weight: float = 1.0, by_row: bool = True
 ) -> nn.Module:
     """Train clients by CE + weight SelectiveKD from the global model, and average their weights.
 
@@ -61,21 +46,14 @@ def fedssd(
     labelled. ``by_row=False`` trusts all rows of a class alike (FedCAD). Costs a forward pass of the global model a
     local step more than FedAvg. Gives the global model.
     """
-    return federated(
-        problem,
-        rule(weight, by_row=by_row),
-        rounds=rounds,
-        local_epochs=local_epochs,
-        public=labelled_rows(problem, public),
-    )
+    return federated(problem, rule(weight, by_row=by_row), rounds, local_epochs, public=labelled_rows(problem, public))
 
 
 class SelectiveKD(Loss):
     """Match the global model's logits as far as it is to be trusted. He et al., IEEE Trans. Big Data 2022 (FedSSD).
 
-    mean_i |w_i (s_i - t_i)|^2, w of ``class_credibility``; student, teacher: (N, C), y: (N,). ``confusion``: (C, C),
-    the share of class j that the model takes for c on held-out rows. ``by_row=False`` trusts all rows of a class alike,
-    our reading of FedCAD. Add CE. Both are restatements: the published weights are not known to us.
+    ``selective_distillation`` by ``class_credibility``; student, teacher: (N, C), y: (N,). ``confusion``: (C, C), of
+    ``confusion_shares`` on held-out rows. ``by_row=False`` trusts all rows of a class alike (FedCAD). Add CE.
     """
 
     rows: ClassVar[tuple[str, ...]] = ("y",)

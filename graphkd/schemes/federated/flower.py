@@ -20,6 +20,8 @@ same strategy and clients: what a client must remember from round to round lies 
 Needs Flower, ``pip install "graphkd[federated]"``. Its telemetry is off, unless FLWR_TELEMETRY_ENABLED says otherwise.
 """
 
+# ruff: noqa: ARG002 - the signatures are Flower's
+
 from __future__ import annotations
 
 import os
@@ -33,6 +35,7 @@ from graphkd.core.batches import batches
 from graphkd.core.distiller import Distiller
 from graphkd.core.rng import seeded
 from graphkd.schemes.federated._messages import Message
+from graphkd.schemes.federated.client import Client
 from graphkd.schemes.federated.participant import Participant
 from graphkd.schemes.federated.server import Server
 
@@ -106,16 +109,14 @@ class FlowerStrategy(Strategy):
         return pack({})
 
     def configure_fit(
-        self,
-        server_round: int,
-        parameters: flwr_types.Parameters,  # noqa: ARG002 - Flower's signature
-        client_manager: ClientManager,  # noqa: ARG002
+        self, server_round: int, parameters: flwr_types.Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, flwr_types.FitIns]]:
         """Every client gets what the server has for it."""
-        return [(proxy, flwr_types.FitIns(*self._ins(who, server_round - 1))) for who, proxy in enumerate(self.order)]
+        return self._told(flwr_types.FitIns, server_round - 1)
 
-    def _ins(self, who: int, number: int) -> tuple[flwr_types.Parameters, dict[str, Any]]:
-        return pack(self.server.broadcast(who)), {"number": number}
+    def _told(self, kind: Callable[[Any, Any], Any], number: int) -> list[tuple[ClientProxy, Any]]:
+        told = {"number": number}
+        return [(proxy, kind(pack(self.server.broadcast(who)), told)) for who, proxy in enumerate(self.order)]
 
     def _sorted(self, results: list[tuple[ClientProxy, Any]], failures: list[Any]) -> list[Any]:
         if failures or len(results) != self.clients:
@@ -132,15 +133,10 @@ class FlowerStrategy(Strategy):
         return pack({}), {}
 
     def configure_evaluate(
-        self,
-        server_round: int,
-        parameters: flwr_types.Parameters,  # noqa: ARG002
-        client_manager: ClientManager,  # noqa: ARG002
+        self, server_round: int, parameters: flwr_types.Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, flwr_types.EvaluateIns]]:
         """After the last round, the last receipt."""
-        if server_round < self.rounds:
-            return []
-        return [(proxy, flwr_types.EvaluateIns(*self._ins(who, server_round))) for who, proxy in enumerate(self.order)]
+        return self._told(flwr_types.EvaluateIns, server_round) if server_round == self.rounds else []
 
     def aggregate_evaluate(
         self, server_round: int, results: list[tuple[ClientProxy, flwr_types.EvaluateRes]], failures: list[Any]
@@ -163,36 +159,31 @@ class FlowerClient(flwr_client.Client):
         if _STATE in state:
             participant.load_state_dict(load(state[_STATE]["state"]))
 
-    def _receive(self, ins: flwr_types.FitIns | flwr_types.EvaluateIns) -> int:
+    def _receive(self, ins: flwr_types.FitIns | flwr_types.EvaluateIns, *, learn: bool) -> None:
         number = int(ins.config["number"])
         self.participant.receive(number, unpack(ins.parameters))
-        return number
-
-    def _remember(self) -> None:
+        if learn:
+            self.participant.learn(number)
         self.remembered[_STATE] = ConfigRecord({"state": _dump(self.participant.state_dict())})
 
-    def get_properties(self, ins: flwr_types.GetPropertiesIns) -> flwr_types.GetPropertiesRes:  # noqa: ARG002
+    def get_properties(self, ins: flwr_types.GetPropertiesIns) -> flwr_types.GetPropertiesRes:
         """Who it is."""
         return flwr_types.GetPropertiesRes(_OK, {"who": self.participant.who})
 
     def fit(self, ins: flwr_types.FitIns) -> flwr_types.FitRes:
         """Receive, learn, send."""
-        self.participant.learn(self._receive(ins))
-        self._remember()
+        self._receive(ins, learn=True)
         return flwr_types.FitRes(_OK, pack(self.participant.send()), self.participant.client.size, {})
 
     def evaluate(self, ins: flwr_types.EvaluateIns) -> flwr_types.EvaluateRes:
         """The last receipt."""
-        self._receive(ins)
-        self._remember()
-        client = self.participant.client
-        return flwr_types.EvaluateRes(_OK, _loss(self.participant), client.size, {})
+        self._receive(ins, learn=False)
+        return flwr_types.EvaluateRes(_OK, _loss(self.participant.client), self.participant.client.size, {})
 
 
 @torch.no_grad()
-def _loss(participant: Participant) -> float:
+def _loss(client: Client) -> float:
     """The mean loss of a client's labelled rows; of a loader that of its batches."""
-    client = participant.client
     distiller = Distiller(client.model, losses=client.task.supervised(), call=client.call).eval()
     with seeded(0):
         return fmean(float(distiller(batch).loss) for batch in batches(client.data))
@@ -200,11 +191,7 @@ def _loss(participant: Participant) -> float:
 
 def client_fn(participant: Callable[[Context], Participant]) -> Callable[[Context], flwr_client.Client]:
     """What Flower calls for every message; ``participant`` may build one anew, or give the same each time."""
-
-    def made(context: Context) -> flwr_client.Client:
-        return FlowerClient(participant(context), context.state)
-
-    return made
+    return lambda context: FlowerClient(participant(context), context.state)
 
 
 def client_app(participant: Callable[[Context], Participant]) -> ClientApp:

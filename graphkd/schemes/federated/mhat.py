@@ -20,23 +20,11 @@ from graphkd.schemes.teachers._combine import soft_target
 def rule() -> Rule:
     """MHAT's rule, see ``mhat``."""
     return Rule(
-        "answers",
-        fuse=lambda received: soft_target(received.answers),
-        server=KL(),
-        client=KL(),
-        returns_server=True,
+        "answers", fuse=lambda received: soft_target(received.answers), server=KL(), client=KL(), returns_server=True
     )
 
 
-@method(
-    "mhat",
-    family="federated",
-    paper="Hu et al., 2021",
-    needs=("clients", "public"),
-    published={"lr": 0.01, "weight_decay": 0.0},
-    student=False,
-    teacher=False,
-)
+@method("mhat", family="federated", paper="Hu et al., 2021", needs=("clients", "public"))
 def mhat(
     problem: Problem,
     *,
@@ -52,12 +40,4 @@ def mhat(
     default a fresh student. A round costs ``local_epochs`` and ``distil_epochs`` on ``public`` a client, and the latter
     for the server. Gives the server's model. The paper's details are unknown to us.
     """
-    return federated(
-        problem,
-        rule(),
-        rounds=rounds,
-        local_epochs=local_epochs,
-        distil_epochs=distil_epochs,
-        public=public,
-        server=server,
-    )
+    return federated(problem, rule(), rounds, local_epochs, distil_epochs, public, server)

@@ -10,18 +10,11 @@ import torch
 from torch import Tensor
 
 from graphkd.core.distiller import Distiller
+from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
+from graphkd.schemes.federated import _messages as wire
 from graphkd.schemes.federated._average import average_states
-from graphkd.schemes.federated._messages import (
-    Message,
-    Train,
-    answer,
-    pack_state,
-    seed_of,
-    taught,
-    train_alone,
-    unpack_state,
-)
+from graphkd.schemes.federated._messages import Message, Train
 from graphkd.schemes.federated.client import Client
 from graphkd.schemes.federated.rule import Rule
 
@@ -48,7 +41,7 @@ class Participant:
         distil: Mapping[str, Any],
         seed: int = 0,
         told: Message | None = None,
-        train: Train = train_alone,
+        train: Train = wire.train_alone,
     ) -> None:
         rule.check_public(public)
         if not client.size:
@@ -61,12 +54,12 @@ class Participant:
         """Take the global weights, or learn what came about the public rows, if anything did."""
         rule, client = self.rule, self.client
         if rule.sends == "weights":
-            self.past = [*self.past, unpack_state(message)][-max(rule.history, 1) :]
+            self.past = [*self.past, wire.unpack_state(message)][-max(rule.history, 1) :]
             client.model.load_state_dict(self.past[-1])
         elif rule.client is not None and "target" in message and self.public is not None:
-            digest = taught(client.model, message["target"], rule.client, client.call)
-            seed = seed_of(self.seed, "digest", number, self.who)
-            self.train(digest, f"{self._stage(number)}-digest", self.public, seed=seed, **self.distil)
+            digest, public = wire.taught(client.model, message["target"], self.public, rule.client, client.call)
+            seed = wire.seed_of(self.seed, "digest", number, self.who)
+            self.train(digest, f"{self._stage(number)}-digest", public, seed=seed, **self.distil)
 
     def learn(self, number: int) -> None:
         """Learn on own data."""
@@ -75,31 +68,32 @@ class Participant:
             known.load_state_dict(average_states(self.past))
         loss = self.rule.local(client, known, self.public)
         needed = any(part.needs_teacher for _, part in loss.parts())
-        distiller = Distiller(client.model, client.frozen(known) if needed else None, loss, call=client.call)
-        seed = seed_of(self.seed, "learn", number, self.who)
+        teacher = Frozen(known, call=client.call) if needed else None
+        distiller = Distiller(client.model, teacher, loss, call=client.call)
+        seed = wire.seed_of(self.seed, "learn", number, self.who)
         self.train(distiller, self._stage(number), client.data, seed=seed, **self.local)
 
     def send(self) -> Message:
         """What the server gets to see."""
-        client = self.client
+        client, rule = self.client, self.rule
         if self.told is None:
-            self.told = {} if self.rule.tell is None else self.rule.tell(client, self.public)
+            self.told = {} if rule.tell is None else rule.tell(client, self.public)
         message = {"size": torch.tensor(client.size), **self.told}
-        if self.rule.sends == "weights":
-            return message | pack_state(client.model)
-        if self.rule.fuse is not None and self.public is not None:
-            message["answers"] = self.rule.encode(answer(client.model, self.public, client.call))
+        if rule.sends == "weights":
+            return message | wire.pack_state(client.model)
+        if rule.fuse is not None and self.public is not None:
+            message["answers"] = rule.encode(wire.answer(client.model, self.public, client.call))
         return message
 
     def state_dict(self) -> Message:
         """All that changes from round to round, for a client that is started anew for each of them."""
         past = {f"{age}.{name}": value for age, state in enumerate(self.past) for name, value in state.items()}
         told = {_TOLD + name: value for name, value in (self.told or {}).items()}
-        return {"rounds": torch.tensor(len(self.past)), **pack_state(self.client.model), **past, **told}
+        return {"rounds": torch.tensor(len(self.past)), **wire.pack_state(self.client.model), **past, **told}
 
     def load_state_dict(self, state: Message) -> None:
         """Go on where ``state_dict`` left off."""
-        self.client.model.load_state_dict(unpack_state(state))
+        self.client.model.load_state_dict(wire.unpack_state(state))
         names = list(self.client.model.state_dict())
         self.past = [{name: state[f"{age}.{name}"] for name in names} for age in range(int(state["rounds"]))]
         told = {name.removeprefix(_TOLD): value for name, value in state.items() if name.startswith(_TOLD)}

@@ -8,10 +8,14 @@ from torch import Tensor
 from graphkd.losses._checks import check_labels, check_positive
 
 
-def _deal(rows: Tensor, shares: Tensor) -> list[Tensor]:
-    """Rows cut into consecutive parts of these shares."""
-    ends = (shares.cumsum(0) * rows.numel()).round().long()[:-1]
-    return list(rows.tensor_split(ends.tolist()))
+def _shuffled(y: Tensor, label: int, generator: torch.Generator) -> Tensor:
+    """Rows of a class in a random order."""
+    rows = (y == label).nonzero()[:, 0].cpu()
+    return rows[torch.randperm(rows.numel(), generator=generator)]
+
+
+def _sorted(parts: list[list[Tensor]], y: Tensor) -> list[Tensor]:
+    return [torch.cat(part).sort().values.to(y.device) for part in parts]
 
 
 def dirichlet_parts(y: Tensor, clients: int, alpha: float = 0.1, *, seed: int = 0) -> list[Tensor]:
@@ -25,13 +29,13 @@ def dirichlet_parts(y: Tensor, clients: int, alpha: float = 0.1, *, seed: int = 
     check_positive("alpha", alpha)
     generator = torch.Generator().manual_seed(seed)
     parts: list[list[Tensor]] = [[] for _ in range(clients)]
-    for label in y.unique():
-        rows = (y == label).nonzero()[:, 0].cpu()
-        rows = rows[torch.randperm(rows.numel(), generator=generator)]
+    for label in y.unique().tolist():
+        rows = _shuffled(y, label, generator)
         gammas = torch._standard_gamma(torch.full((clients,), float(alpha), dtype=torch.float64), generator=generator)
-        for part, dealt in zip(parts, _deal(rows, gammas / gammas.sum()), strict=True):
+        ends = ((gammas / gammas.sum()).cumsum(0) * rows.numel()).round().long()[:-1]
+        for part, dealt in zip(parts, rows.tensor_split(ends.tolist()), strict=True):
             part.append(dealt)
-    return [torch.cat(part).sort().values.to(y.device) for part in parts]
+    return _sorted(parts, y)
 
 
 def class_parts(y: Tensor, clients: int, classes: int = 2, *, seed: int = 0) -> list[Tensor]:
@@ -51,10 +55,8 @@ def class_parts(y: Tensor, clients: int, classes: int = 2, *, seed: int = 0) -> 
     held = [[int(labels[(k * classes + i) % labels.numel()]) for i in range(classes)] for k in range(clients)]
     parts: list[list[Tensor]] = [[] for _ in range(clients)]
     for label in labels.tolist():
-        owners = [k for k in range(clients) if label in held[k]]
-        rows = (y == label).nonzero()[:, 0].cpu()
-        rows = rows[torch.randperm(rows.numel(), generator=generator)]
+        owners, rows = [k for k in range(clients) if label in held[k]], _shuffled(y, label, generator)
         if owners:
             for k, dealt in zip(owners, rows.tensor_split(len(owners)), strict=True):
                 parts[k].append(dealt)
-    return [torch.cat(part).sort().values.to(y.device) for part in parts]
+    return _sorted(parts, y)

@@ -10,9 +10,8 @@ from torch.func import functional_call
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online._train import one_width, peers_of, train_peers
 from graphkd.schemes.online.dml import each_other
-from graphkd.schemes.online.peers import PeerTargets
+from graphkd.schemes.online.peers import Others, PeerTargets, one_width, peers_of, train_peers
 
 
 def fooling_squares(own: Tensor) -> Tensor:
@@ -55,22 +54,14 @@ class Adversaries(nn.Module):
 
 @method("afd", family="online", paper="Chung et al., ICML 2020", arxiv="2002.01775", needs=("hidden",), teacher=False)
 def afd(
-    problem: Problem,
-    *,
-    count: int = 3,
-    temperature: float = 3.0,
-    weight: float = 1.0,
-    peers: Sequence[nn.Module] | None = None,
+    problem: Problem, *, count: int = 3, temperature: float = 3.0, weight: float = 1.0, peers: Others = None
 ) -> nn.Module:
     """Train peers that learn each other's answers, and to fool discriminators of their hidden features.
 
     Choose it where hidden features are to be alike as a distribution and rows should keep theirs; hidden layers must be
     of one width. Where the paper ("Feature-map-level Online Adversarial Knowledge Distillation") takes steps in turn
-    with optimisers of their own, both parts are here one loss, see ``Adversaries``. The student is kept, its peers are
-    not.
-
-    count: M, the student among them. weight: of the fooling. peers: models to learn beside the student in place of
-    fresh ones of its kind, called and tapped in its way. Costs M trainings.
+    with optimisers of their own, both parts are here one loss, see ``Adversaries``. weight: of the fooling. count,
+    peers: as in ``dml``.
     """
     models = peers_of(problem, peers, count)
     width = one_width(problem, models)

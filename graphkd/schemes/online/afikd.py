@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online._train import one_width, peers_of, train_peers
 from graphkd.schemes.online.dml import each_other
-from graphkd.schemes.online.peers import PeerTargets
+from graphkd.schemes.online.peers import Others, PeerTargets, one_width, peers_of, train_peers
 
 
 class AttendedFeatures(nn.Module):
@@ -46,17 +45,14 @@ def afikd(
     temperature: float = 3.0,
     weight: float = 1.0,
     inner: int | None = None,
-    peers: Sequence[nn.Module] | None = None,
+    peers: Others = None,
 ) -> nn.Module:
     """Train peers that learn each other's answers and hidden features, these weighted by attention.
 
     Choose it for peers of one width whose hidden layers will be used, for retrieval say. We know no formula or code of
     the paper ("Attention-based Feature Interaction for Efficient Online Knowledge Distillation"): this is what the
-    survey says of it, see ``AttendedFeatures``. The student is kept, its peers are not.
-
-    count: M, the student among them. weight: of the features. inner: width of queries and keys, an eighth of the hidden
-    layer's by default. peers: models to learn beside the student in place of fresh ones of its kind, called and tapped
-    in its way. Costs M trainings.
+    survey says of it, see ``AttendedFeatures``. weight: of the features. inner: width of queries and keys, an eighth of
+    the hidden layer's by default. count, peers: as in ``dml``.
     """
     models = peers_of(problem, peers, count)
     width = one_width(problem, models)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online._train import peers_of, train_peers
-from graphkd.schemes.online.peers import PeerTargets
+from graphkd.schemes.online.peers import Others, PeerTargets, peers_of, train_peers
 
 
 def each_other(logits: Tensor, *, weight: float | None = None) -> PeerTargets:
@@ -23,12 +21,7 @@ def each_other(logits: Tensor, *, weight: float | None = None) -> PeerTargets:
 
 @method("dml", family="online", paper="Zhang et al., CVPR 2018", arxiv="1706.00384", teacher=False)
 def dml(
-    problem: Problem,
-    *,
-    count: int = 3,
-    temperature: float = 1.0,
-    weight: float | None = None,
-    peers: Sequence[nn.Module] | None = None,
+    problem: Problem, *, count: int = 3, temperature: float = 1.0, weight: float | None = None, peers: Others = None
 ) -> nn.Module:
     """Train peers that learn the labels and each other's answers; choose it as the plainest of the online methods.
 
@@ -37,7 +30,7 @@ def dml(
     (``weight=1``) and takes steps in turn, with answers anew; here at once. The student is kept, its peers are not.
 
     count: M, the student among them. peers: models to learn beside the student in place of fresh ones of its kind,
-    called in its way. Costs M trainings.
+    called and tapped in its way. Costs M trainings.
     """
     models = peers_of(problem, peers, count)
     return train_peers(problem, models, partial(each_other, weight=weight), soft=problem.soft(temperature))

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online._train import peers_of, train_peers
-from graphkd.schemes.online.peers import Auxiliary, PeerTargets
+from graphkd.schemes.online.peers import Auxiliary, Others, PeerTargets, peers_of, train_peers
 
 
 def mutual_fusion(logits: Tensor, fused: Tensor) -> PeerTargets:
@@ -39,18 +38,15 @@ def ffl(
     temperature: float = 3.0,
     weight: float = 1.0,
     warm_up: int = 80,
-    peers: Sequence[nn.Module] | None = None,
+    peers: Others = None,
 ) -> nn.Module:
     """Train peers and a classifier on all their features, which learn from each other.
 
     L = sum_k CE(z_k) + CE(z_f) + w [T^2 KL(mean_k z_k -> z_f) + sum_k T^2 KL(z_f -> z_k)], every target constant, w
     rising to ``weight`` over ``warm_up`` epochs; z_f from all peers' features, by two linear layers where the paper has
     a depthwise and a pointwise convolution. Choose it for peers whose features complement each other, of different
-    architectures say. The student is kept; its peers are not, nor is the fused classifier, the best and the dearest of
-    them (for that fit ``Peers`` with the rule ``Fusion``).
-
-    count: M, the student among them. peers: models to learn beside the student in place of fresh ones of its kind,
-    called and tapped in its way. Costs M trainings.
+    architectures say. The fused classifier, the best and the dearest of them, is not kept (for that fit ``Peers`` with
+    the rule ``Fusion``). count, peers: as in ``dml``.
     """
     models = peers_of(problem, peers, count)
     widths, classes = [problem.width_of(model) for model in models], problem.classes

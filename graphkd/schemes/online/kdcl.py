@@ -6,8 +6,7 @@ Targets are constant. (M, N, C) logits of the peers, (N,) labels -> (N, C) logit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +16,8 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_labels, choose
-from graphkd.schemes.augment import drop_edges_and_features, mask_features
-from graphkd.schemes.online._train import peers_of, train_peers, with_known
-from graphkd.schemes.online.peers import PeerTargets
+from graphkd.schemes.augment import noise_of
+from graphkd.schemes.online.peers import Others, PeerTargets, peers_of, train_peers, with_known
 from graphkd.schemes.teachers._combine import check_stack
 
 Target = Literal["naive", "linear", "min_logit"]
@@ -149,21 +147,13 @@ def _check(logits: Tensor, y: Tensor) -> None:
     check_labels(y, logits.size(1), logits.size(2))
 
 
-_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "naive": naive_target,
-    "linear": linear_target,
-    "min_logit": min_logit_target,
-}
+_TARGETS = {"naive": naive_target, "linear": linear_target, "min_logit": min_logit_target}
 
 
 @method("kdcl_linear", preset={"target": "linear"})
 @method("kdcl_naive", preset={"target": "naive"})
 @method(
-    "kdcl_min_logit",
-    family="online",
-    paper="Guo et al., CVPR 2020",
-    teacher=False,
-    space={"distortion": (0.01, 0.8)},
+    "kdcl_min_logit", family="online", paper="Guo et al., CVPR 2020", teacher=False, space={"distortion": (0.01, 0.8)}
 )
 def kdcl(
     problem: Problem,
@@ -173,17 +163,15 @@ def kdcl(
     temperature: float = 2.0,
     weight: float = 1.0,
     distortion: float = 0.2,
-    peers: Sequence[nn.Module] | None = None,
+    peers: Others = None,
 ) -> nn.Module:
     """Train peers on differently distorted inputs, with one target for all that is made with the labels' help.
 
     L = sum_k CE_k + ``weight`` T^2 KL(p(z_t) || p(z_k)) on labelled rows. target: "naive", the best peer on each row;
     "linear", the best convex combination; "min_logit", class by class the least beside the label's. Choose it for peers
-    of unequal strength, of which ``dml`` lets the weak spoil the strong. The student is kept, its peers are not.
-
-    count: M, the student among them. distortion: share of edges and of columns of features that each peer does not see,
-    drawn anew at every step. peers: models to learn beside the student in place of fresh ones of its kind, called in
-    its way. Costs M trainings; "linear" an interior point method on all rows at every step.
+    of unequal strength, of which ``dml`` lets the weak spoil the strong. distortion: share of edges and of columns of
+    features that each peer does not see, drawn anew at every step. count, peers: as in ``dml``. "linear" costs an
+    interior point method on all rows at every step.
     """
     choose("target", target, get_args(Target))
 
@@ -191,7 +179,7 @@ def kdcl(
         return PeerTargets([(1.0, _TARGETS[target](logits, known))])
 
     models, soft = peers_of(problem, peers, count), problem.soft(temperature, where=problem.labelled)
-    data, views = with_known(problem, problem.labelled), _distorted(distortion)
+    data, views = with_known(problem, problem.labelled), noise_of(None, distortion)
     return train_peers(problem, models, rule, data=data, soft=soft, weight=weight, views=views)
 
 
@@ -211,40 +199,33 @@ def kdcl_general(
     distortion: float = 0.2,
     share: float = 0.2,
     validation: Tensor | None = None,
-    peers: Sequence[nn.Module] | None = None,
+    peers: Others = None,
 ) -> nn.Module:
     """Train peers on differently distorted inputs, with one target for all that weighs them by their held-out errors.
 
     As ``kdcl_min_logit``, with the target sum_k w_k z_k on all rows, see ``general_weights``. Choose it where labels
     can be spared: ``share`` of the labelled nodes is held out to weigh the peers, in every batch, in training mode (the
-    paper's weights follow once an epoch). The student is kept, its peers are not.
-
-    validation: a mask over the nodes, (N,), of those to weigh the peers by in place of that share. Where they are the
-    nodes that choose the epoch, its score is no fair measure any more. The rest: as ``kdcl_min_logit``.
+    paper's weights follow once an epoch). validation: a mask over the nodes, (N,), of those to weigh the peers by in
+    place of that share. Where they are the nodes that choose the epoch, its score is no fair measure any more.
     """
     if validation is None:
         learnt, held = problem.split(share)
         data, labels = problem.with_values(learnt=learnt, held=held), problem.supervised("learnt")
     else:
-        data, labels = problem.with_values(held=_mask(validation, problem.nodes)), problem.supervised()
+        _check_mask(validation, problem.nodes)
+        data, labels = problem.with_values(held=validation), problem.supervised()
 
     def rule(logits: Tensor, known: Tensor, held: Tensor) -> PeerTargets:
         return PeerTargets([(1.0, general_target(logits, logits[:, held], known[held]))])
 
     data = with_known(problem, "held", data)
-    models, soft, views = peers_of(problem, peers, count), problem.soft(temperature), _distorted(distortion)
+    models, soft, views = peers_of(problem, peers, count), problem.soft(temperature), noise_of(None, distortion)
     return train_peers(problem, models, rule, data=data, labels=labels, soft=soft, weight=weight, views=views)
 
 
-def _mask(validation: Tensor, nodes: int) -> Tensor:
+def _check_mask(validation: Tensor, nodes: int) -> None:
     if validation.dtype != torch.bool or validation.dim() != 1 or validation.size(0) < nodes:
         raise ValueError(
             f"'validation' must be a boolean mask over the nodes, ({nodes},), got {validation.dtype} of shape "
             f"{tuple(validation.shape)}"
         )
-    return validation
-
-
-def _distorted(rate: float) -> Callable[[Any], Any]:
-    """What each peer sees of a batch."""
-    return lambda batch: (drop_edges_and_features if "edge_index" in batch else mask_features)(batch, rate)

@@ -17,7 +17,7 @@ from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer, fill
 from graphkd.losses.response.logit_mse import logit_mse
 from graphkd.schemes._measured import measured
-from graphkd.schemes.online._train import with_known
+from graphkd.schemes.online.peers import with_known
 
 
 def _at(values: Tensor, samples: Tensor) -> Tensor:
@@ -47,8 +47,8 @@ class KDGAN(Trainable):
 
     classifier, teacher, discriminator: modules that show (N, C) for a batch, in ways of their own; ``calls`` one each.
     labels: the supervised loss of both makers. where, targets: names of the entries of a batch that select labelled
-    rows and hold their classes.
-    Every step draws as many rows as have labels, at random with replacement, and a class of each from softmax(z).
+    rows and hold their classes. Every step draws as many rows as have labels, at random with replacement, and a class
+    of each from softmax(z).
     """
 
     def __init__(
@@ -80,10 +80,8 @@ class KDGAN(Trainable):
         student, teacher, scores = (viewer(batch)["logits"] for viewer in self._viewers)
         terms: dict[str, Tensor] = {}
         total: Any = 0.0 * scores.sum()
-        for name, logits, other, weight in (
-            ("classifier", student, teacher, 1 - self.share),
-            ("teacher", teacher, student, self.share),
-        ):
+        sides = ("classifier", student, teacher, 1 - self.share), ("teacher", teacher, student, self.share)
+        for name, logits, other, weight in sides:
             found = self._game(name, logits, scores, true, weight) if len(true) else {}
             found[f"distil_{name}"] = self.distil, logit_mse(logits, other.detach())
             label = measured(self.labels, {"logits": logits}, {}, batch)
@@ -145,16 +143,8 @@ def kdgan(
     the student's kind. Costs the trainings of student, teacher and discriminator.
     """
     judge = problem.fresh_student(1) if discriminator is None else discriminator.to(problem.device)
-    models = problem.student, problem.teacher_to_train(), judge
-    trainable = KDGAN(
-        *models,
-        labels=problem.supervised(),
-        where=problem.labelled,
-        targets="known",
-        distil=distil,
-        share=share,
-        adversarial=adversarial,
-        calls=[problem.call_of(model) for model in models],
-    )
-    trained: nn.Module = problem.train(trainable, "game", with_known(problem, problem.labelled))
-    return trained
+    models, labels, where = (problem.student, problem.teacher_to_train(), judge), problem.supervised(), problem.labelled
+    game: dict[str, Any] = {"distil": distil, "share": share, "adversarial": adversarial}
+    game["calls"] = [problem.call_of(model) for model in models]
+    trainable = KDGAN(*models, labels=labels, where=where, targets="known", **game)
+    return problem.train(trainable, "game", with_known(problem, where))

@@ -14,8 +14,7 @@ from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, row_ids
 from graphkd.losses.information.crd import EPS, crd, crd_log_normaliser, first_memory, remember
-from graphkd.schemes.online._train import leader_last, peers_of, train_peers
-from graphkd.schemes.online.peers import PeerTargets
+from graphkd.schemes.online.peers import Others, PeerTargets, leader_last, peers_of, train_peers
 
 
 class PeerContrast(nn.Module):
@@ -67,9 +66,8 @@ class PeerContrast(nn.Module):
             drawn = torch.randint(held - 1, (ids.size(0), self.samples), device=device)
             negatives = drawn + (drawn >= ids[:, None])
         index = torch.cat([ids[:, None], negatives], dim=1)
-        rows = [
-            F.normalize(head(h).to(accumulation_dtype(h)), dim=1) for head, h in zip(self.heads, hidden, strict=True)
-        ]
+        heads = zip(self.heads, hidden, strict=True)
+        rows = [F.normalize(head(h).to(accumulation_dtype(h)), dim=1) for head, h in heads]
         total: Any = 0.0
         for i, memory in enumerate(self.memories):
             for j, anchor in enumerate(rows):
@@ -101,28 +99,18 @@ def mcl_okd(
     projection: int = 128,
     negatives: int = 1024,
     momentum: float = 0.5,
-    peers: Sequence[nn.Module] | None = None,
+    peers: Others = None,
 ) -> nn.Module:
     """Train peers that contrast each other's rows with memories of all nodes; choose it for embeddings to search in.
 
     "Multi-view Contrastive Learning for Online Knowledge Distillation", see ``PeerContrast``. The student leads: it
-    alone learns the mean of all logits, and is kept.
-
-    count: M, the student among them, 3 at least. weight: of the contrast. negatives: drawn for each row at every step
-    (the paper's 16,384 where there are many nodes). peers: models to learn beside the student in place of fresh ones of
-    its kind, called and tapped in its way. Costs M trainings, and M memories of all nodes, (N, ``projection``).
+    alone learns the mean of all logits. weight: of the contrast. negatives: drawn for each row at every step (the
+    paper's 16,384 where there are many nodes). count, peers: as in ``dml``, 3 models at least. Costs M memories of all
+    nodes, (N, ``projection``), besides.
     """
     models = leader_last(peers_of(problem, peers, count))
     widths = [problem.width_of(model) for model in models]
-    rule = problem.made(
-        lambda: PeerContrast(
-            problem.nodes,
-            widths,
-            projection,
-            negatives=negatives,
-            temperature=contrast_temperature,
-            momentum=momentum,
-            weight=weight,
-        )
-    )
+    options: dict[str, Any] = {"negatives": negatives, "momentum": momentum, "weight": weight}
+    options["temperature"] = contrast_temperature
+    rule = problem.made(lambda: PeerContrast(problem.nodes, widths, projection, **options))
     return train_peers(problem, models, rule, soft=problem.soft(temperature))

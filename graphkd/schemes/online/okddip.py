@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online._train import leader_last, one_width, peers_of, train_peers
-from graphkd.schemes.online.peers import PeerTargets
+from graphkd.schemes.online.peers import Others, PeerTargets, leader_last, one_width, peers_of, train_peers
 
 
 class PeerAttention(nn.Module):
@@ -46,18 +45,15 @@ def okddip(
     weight: float = 1.0,
     warm_up: int = 80,
     inner: int | None = None,
-    peers: Sequence[nn.Module] | None = None,
+    peers: Others = None,
 ) -> nn.Module:
     """Train peers that each weigh all answers by attention, and the student, their leader, on the mean of them.
 
     L = sum_k CE_k + w T^2 [sum_{k < leader} KL(t_k -> z_k) + KL(mean z -> z_leader)], see ``PeerAttention``; w rises to
     ``weight`` over ``warm_up`` epochs. Choose it where peers grow too alike under ``dml``. Hidden layers must be of one
     width. Whether the paper weighs logits or probabilities we do not know; the code weighs logits, and adds 1e-7 to the
-    target (``GuardedKL``).
-
-    count: of all models, the student among them, 3 at least. inner: width of queries and keys, an eighth of the hidden
-    layer's by default. peers: models to learn beside the student in place of fresh ones of its kind, called and tapped
-    in its way. Costs ``count`` trainings.
+    target (``GuardedKL``). inner: width of queries and keys, an eighth of the hidden layer's by default. count, peers:
+    as in ``dml``, 3 models at least.
     """
     models = leader_last(peers_of(problem, peers, count))
     width = one_width(problem, models)

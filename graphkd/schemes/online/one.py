@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online._train import peers_of, train_peers
-from graphkd.schemes.online.peers import Auxiliary, PeerTargets, shared_trunk
+from graphkd.schemes.online.peers import Auxiliary, Others, PeerTargets, peers_of, shared_trunk, train_peers
 
 
 def gated_ensemble(logits: Tensor, scores: Tensor) -> PeerTargets:
@@ -43,17 +42,14 @@ def one(
     temperature: float = 3.0,
     weight: float = 1.0,
     warm_up: int = 80,
-    peers: Sequence[nn.Module] | None = None,
+    peers: Others = None,
 ) -> nn.Module:
     """Train branches on one trunk that learn from an ensemble of them, which a gate weighs row by row.
 
     L = sum_k CE(z_k) + CE(z_e) + w sum_k T^2 KL(p(z_e) || p(z_k)), z_e constant in the KL, w rising to ``weight`` over
     ``warm_up`` epochs as the authors' code has it (they add 1e-7 to the target: ``GuardedKL``). Choose it where one
-    network's training is to be bettered at little cost. The trunk is the hidden layer, which all share. The student is
-    kept, with that trunk; its branches are not.
-
-    count: M, the student among them. peers: branches beside the student in place of fresh ones, of its architecture up
-    to the hidden layer. Costs M trainings.
+    network's training is to be bettered at little cost. The trunk is the hidden layer, which all share; the student is
+    kept with it. count, peers: as in ``dml``, of the student's architecture up to the hidden layer.
     """
     models = peers_of(problem, peers, count)
     shared_trunk(models, str(problem.path_of(problem.student)))

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online._train import peers_of, train_peers
-from graphkd.schemes.online.peers import Auxiliary, PeerTargets, shared_trunk
+from graphkd.schemes.online.peers import Auxiliary, Others, PeerTargets, peers_of, shared_trunk, train_peers
 
 
 def collaboration(logits: Tensor, ensemble: Tensor, averaged: Tensor) -> PeerTargets:
@@ -49,17 +48,14 @@ def pcl(
     weight: float = 1.0,
     warm_up: int = 80,
     decay: float = 0.999,
-    peers: Sequence[nn.Module] | None = None,
+    peers: Others = None,
 ) -> nn.Module:
     """Train branches on one trunk that learn from an ensemble of them and from each other's moving averages.
 
     L = sum_k CE(z_k) + CE(z_e) + w T^2 [sum_k KL(z_e -> z_k) + sum_k mean_{j != k} KL(z~_j -> z_k)]; z_e a classifier
     on all branches' features, z~_j the moving average of branch j (``decay``), w rising to ``weight`` over ``warm_up``
-    epochs. Choose it where few rows have labels: averages are steadier teachers than peers of the moment. The trunk is
-    the hidden layer, which all share. The student is kept, with that trunk; its branches are not.
-
-    count: M, the student among them. peers: branches beside the student in place of fresh ones, of its architecture up
-    to the hidden layer. Costs M trainings, with twice the forward passes.
+    epochs. Choose it where few rows have labels: averages are steadier teachers than peers of the moment. Trunk, count
+    and peers are as in ``one``. Costs M trainings, with twice the forward passes.
     """
     models = peers_of(problem, peers, count)
     shared_trunk(models, str(problem.path_of(problem.student)))

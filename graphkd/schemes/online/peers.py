@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.batches import changed, mapped
 from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
 from graphkd.core.moving import EMA, kept_by
+from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer, fill, required
 from graphkd.losses.response.kd import KL
@@ -32,8 +34,7 @@ class PeerTargets:
     """What a rule makes of the peers' answers.
 
     targets: weights, and targets as logits, (M, N, C) one for each peer, or (N, C) for all; a rule that means no
-    gradient to reach what it is made of detaches it. auxiliary: further classifiers. terms: further losses, as they
-    are.
+    gradient to reach what it is made of detaches it. auxiliary: further classifiers. terms: further losses.
     """
 
     targets: Sequence[tuple[float, Tensor]] = ()
@@ -76,9 +77,8 @@ def peer_losses(
 class Peers(Trainable):
     """Several students at once, which a rule makes each other's teachers; ``forward(batch) -> Step``, for ``fit``.
 
-    Choose online distillation where no trained teacher is at hand, or training one first takes too long: all peers are
-    trained in one go, and any one is kept. ``student`` is the ``ModuleList`` of them; give ``fit`` the one that will be
-    used, ``serve=lambda peers: peers[0]``.
+    Choose online distillation where training a teacher first takes too long: all peers are trained in one go, and any
+    one is kept. ``student`` is the ``ModuleList`` of them; ``serve=lambda peers: peers[0]`` says which is used.
 
     models: two at least, of the same classes. rule: what their targets are, see ``PeerTargets``; a function or a
     module, which trains with them. It asks for what it needs by name: ``logits`` (M, N, C); ``hidden``, the list of the
@@ -86,8 +86,8 @@ class Peers(Trainable):
     labels: the supervised loss of each peer. soft: that between a peer and its target (by default KL at T = 3),
     weighted by ``weight``, which rises over ``warm_up`` epochs as exp(-5 (1 - epoch / warm_up)^2). hidden: tap path of
     the representation, one or one a peer. call: as in ``Distiller``, one or one a peer. views: batch -> batch, called
-    once for each peer, so that each sees its own (augmented) graph of the same nodes.
-    Peers take their steps at once, on answers from before the step. A step costs M forward and backward passes.
+    once for each peer, so that each sees its own (augmented) graph of the same nodes. Peers take their steps at once,
+    on answers from before the step. A step costs M forward and backward passes.
     """
 
     def __init__(
@@ -111,14 +111,11 @@ class Peers(Trainable):
         self.rule, self.labels, self.soft = rule, labels, KL(3.0) if soft is None else soft
         self.weight, self.warm_up, self.ramp, self.views = weight, warm_up, 1.0, views
         self._wanted, self._welcome = _asks(rule)
-        calls = _each("call", call, len(models))
-        taps = [
-            {"hidden": path} if path is not None and "hidden" in self._wanted else {}
-            for path in _each("hidden", hidden, len(models))
-        ]
-        self._viewers = [
-            self.hold(Viewer(model, taps=tap, call=own)) for model, tap, own in zip(models, taps, calls, strict=True)
-        ]
+        calls, paths = _each("call", call, len(models)), _each("hidden", hidden, len(models))
+        paths = paths if "hidden" in self._wanted else [None] * len(models)
+        taps = [{} if path is None else {"hidden": path} for path in paths]
+        sides = zip(models, taps, calls, strict=True)
+        self._viewers = [self.hold(Viewer(model, taps=tap, call=own)) for model, tap, own in sides]
         averaged = zip(models, calls, strict=True) if "averaged" in self._wanted else ()
         self._averages = [EMA(model, decay, call=own) for model, own in averaged]
         self.moving = kept_by(*self._averages)
@@ -135,15 +132,15 @@ class Peers(Trainable):
 
     def _entries(self, views: Sequence[View], batches: Sequence[Any], batch: Any) -> dict[str, Any]:
         """What the rule asked for."""
-        own: dict[str, Callable[[], Any]] = {
-            "logits": lambda: torch.stack([view["logits"] for view in views]),
-            "hidden": lambda: [_hidden(view) for view in views],
-            "averaged": lambda: torch.stack(
-                [average(seen)["logits"] for average, seen in zip(self._averages, batches, strict=True)]
-            ),
-        }
-        found = {name: own[name]() for name in self._wanted if name in own}
-        found |= fill([name for name in self._wanted if name not in own], batch, "the rule")
+        wanted = [name for name in self._wanted if name not in ("logits", "hidden", "averaged")]
+        found = fill(wanted, batch, "the rule")
+        if "logits" in self._wanted:
+            found["logits"] = torch.stack([view["logits"] for view in views])
+        if "hidden" in self._wanted:
+            found["hidden"] = [_hidden(view) for view in views]
+        if self._averages:
+            pairs = zip(self._averages, batches, strict=True)
+            found["averaged"] = torch.stack([average(seen)["logits"] for average, seen in pairs])
         return found | {name: batch[name] for name in self._welcome if name in batch}
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
@@ -188,3 +185,55 @@ def shared_trunk(models: Sequence[nn.Module], *paths: str) -> Sequence[nn.Module
             model.get_submodule(path)  # which raises where there is none
             model.get_submodule(owner)._modules[name] = trunk
     return models
+
+
+Others = Sequence[nn.Module] | None  # peers of one's own, or None for fresh ones
+
+
+def peers_of(problem: Problem, peers: Others, count: int) -> list[nn.Module]:
+    """Put the student first and its peers after it: those that were given, else fresh ones of its kind, M in all."""
+    if peers is None:
+        return [problem.student, *(problem.fresh_student(number) for number in range(1, count))]
+    return [problem.student, *(peer.to(problem.device) for peer in peers)]
+
+
+def leader_last(models: list[nn.Module]) -> list[nn.Module]:
+    """Put the student, which comes first, behind its peers, where their leader stands; two peers at least."""
+    if len(models) < 3:
+        raise ValueError(f"there must be two peers and the student that they lead to, at least, got {len(models)}")
+    return [*models[1:], models[0]]
+
+
+def one_width(problem: Problem, models: Sequence[nn.Module]) -> int:
+    """Width of the peers' hidden layers, which must have the same."""
+    widths = [problem.width_of(model) for model in models]
+    if len(set(widths)) > 1:
+        raise ValueError(f"hidden layers of peers must be of one width here, got {widths}: give 'peers' of such")
+    return widths[0]
+
+
+def with_known(problem: Problem, where: str, data: Any = None) -> Any:
+    """Give data the entry ``known``, the labels of the rows that the mask ``where`` selects, 0 elsewhere.
+
+    Batch by batch: labels of rows that are in no batch as its own are known too.
+    """
+
+    def known(batch: Any) -> Tensor:
+        labels = problem.task.targets(batch)
+        return torch.where(batch[where], labels, torch.zeros_like(labels))
+
+    return mapped(problem.data if data is None else data, lambda batch: changed(batch, known=known(batch)))
+
+
+def train_peers(
+    problem: Problem, models: Sequence[nn.Module], rule: Rule, *, data: Any = None, **options: Any
+) -> nn.Module:
+    """Train peers in one stage, and give back the student, at the epoch of its own best validation.
+
+    data: those of the problem by default. options go to ``Peers``; labels: the problem's supervised loss by default.
+    """
+    kept = next(place for place, model in enumerate(models) if model is problem.student)
+    hidden, calls = [problem.path_of(model) for model in models], [problem.call_of(model) for model in models]
+    options.setdefault("labels", problem.supervised())
+    trainable = Peers(models, rule, hidden=hidden, call=calls, **options)
+    return problem.train(trainable, "peers", data, serve=lambda peers: peers[kept])

@@ -7,20 +7,22 @@ over edges, and then no epsilon holds: edges between parts, and to the public pa
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.batches import batches
+from graphkd.core.batches import batches, changed, count_rows, own_rows, with_ids
 from graphkd.core.method import method
 from graphkd.core.models import shown
 from graphkd.core.problem import Problem
+from graphkd.core.view import names
 from graphkd.losses._checks import check_positive
 from graphkd.losses.response.pseudo_label import PseudoLabel
 from graphkd.schemes.augment import told
-from graphkd.schemes.privacy._parts import part_of
 from graphkd.schemes.teachers._combine import check_stack
 
 
@@ -58,12 +60,7 @@ def noisy_votes(
 
 @method("pate", family="privacy", paper="Papernot et al., ICLR 2017", arxiv="1610.05755", teacher=False)
 def pate(
-    problem: Problem,
-    *,
-    gamma: float = 1.0,
-    teachers: int = 10,
-    queries: int = 100,
-    parts: Tensor | None = None,
+    problem: Problem, *, gamma: float = 1.0, teachers: int = 10, queries: int = 100, parts: Tensor | None = None
 ) -> nn.Module:
     """Learn noisy votes of models of private parts; choose it where labels, or the rows themselves, are private.
 
@@ -75,8 +72,8 @@ def pate(
 
     The epsilon that may be told is that of any votes, ``privacy_spent(torch.zeros(queries, classes), gamma)``; that of
     the votes, which a run with a checkpoint keeps as ``once/votes.pt``, is private itself, and so is the seed that the
-    noise is drawn by. The paper's student learns from unlabelled public rows besides, by a GAN; ours by labels. Needs
-    no teacher. Costs a training a part, and the student's on the public part.
+    noise is drawn by. The paper's student learns from unlabelled public rows besides, by a GAN; ours by labels. Costs a
+    training a part, and the student's on the public part.
     """
     generator = torch.Generator().manual_seed(problem.seed)
     private, public = _private_parts(problem, teachers, parts, generator)
@@ -85,11 +82,8 @@ def pate(
         model = problem.distiller(problem.fresh_student(place), None, problem.supervised())
         models.append(problem.train(model, f"teacher-{place}", part_of(problem.data, ids), choose=False))
     asked = public[torch.randperm(public.numel(), generator=generator)[:queries]].sort().values
-
-    def vote() -> dict[str, Tensor]:
-        return noisy_votes(_answers(problem, models, asked, public), gamma, generator=generator)._asdict()
-
-    votes = problem.once("votes", vote)
+    answers = partial(_answers, problem, models, asked, public)
+    votes = problem.once("votes", lambda: noisy_votes(answers(), gamma, generator=generator)._asdict())
     target = torch.zeros(problem.nodes, problem.classes)
     target[asked] = F.one_hot(votes["labels"], target.size(1)).to(target)
     is_asked = torch.zeros(problem.nodes, dtype=torch.bool).index_fill(0, asked, True)
@@ -106,22 +100,22 @@ def _private_parts(
         rows = problem.labelled_nodes.cpu()
         order = rows[torch.randperm(rows.numel(), generator=generator)]
         private = list(order.tensor_split(min(count, rows.numel())))
+    elif parts.dim() != 1 or parts.is_floating_point() or parts.size(0) < problem.nodes:
+        raise ValueError(
+            f"'parts' must hold an integer for each of {problem.nodes} nodes, its private part or -1, got "
+            f"{parts.dtype} of shape {tuple(parts.shape)}"
+        )
     else:
-        if parts.dim() != 1 or parts.is_floating_point() or parts.size(0) < problem.nodes:
-            raise ValueError(
-                f"'parts' must hold an integer for each of {problem.nodes} nodes, its private part or -1, got "
-                f"{parts.dtype} of shape {tuple(parts.shape)}"
-            )
         chosen = parts[: problem.nodes].cpu()
         private = [(chosen == place).nonzero()[:, 0] for place in range(int(chosen.max()) + 1)]
-    hidden = torch.zeros(problem.nodes, dtype=torch.bool)
+    is_public = torch.ones(problem.nodes, dtype=torch.bool)
     for ids in private:
-        hidden[ids] = True
-    public = (~hidden).nonzero()[:, 0]
-    if not public.numel() or not all(ids.numel() for ids in private) or not private:
+        is_public[ids] = False
+    public, sizes = is_public.nonzero()[:, 0], [ids.numel() for ids in private]
+    if not public.numel() or not all(sizes) or not sizes:
         raise ValueError(
-            f"there must be private parts with a node each, and public nodes, got parts of "
-            f"{[ids.numel() for ids in private]} nodes and {public.numel()} public ones: give 'parts'"
+            f"there must be private parts with a node each, and public nodes, got parts of {sizes} nodes and "
+            f"{public.numel()} public ones: give 'parts'"
         )
     return private, public
 
@@ -136,3 +130,59 @@ def _answers(problem: Problem, models: list[nn.Module], asked: Tensor, public: T
                 found[batch["n_id"].cpu()] = show(batch)["logits"].cpu().to(found)
         answers.append(found[asked])
     return torch.stack(answers)
+
+
+class Part:
+    """The rows of some nodes, batch by batch, which say their nodes as ``n_id``; batches without such are left out."""
+
+    def __init__(self, data: Any, ids: Tensor) -> None:
+        self.data, self.ids = data, ids
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in batches(self.data):
+            rows = self._rows(batch)
+            if rows.numel():
+                yield cut(batch, rows)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _rows(self, batch: Any) -> Tensor:
+        """Of the whole graph the nodes in their given order, of a batch those of its own rows that are among them."""
+        if "n_id" not in batch:
+            return self.ids
+        n_id: Tensor = batch["n_id"]
+        return torch.isin(n_id, self.ids.to(n_id.device)).nonzero()[:, 0]
+
+
+def part_of(data: Any, ids: Tensor) -> Any:
+    """Take the rows of some nodes and the edges between them: of one graph at once, of a loader as batches come."""
+    part = Part(data, ids)
+    return next(iter(part)) if names(data) is not None else part
+
+
+def cut(batch: Any, rows: Tensor) -> Any:
+    """Take some rows of a batch, and the edges between them, numbered anew; entries of other sizes stay."""
+    whole = with_ids(batch)
+    count = count_rows(whole)
+    edges = batch["edge_index"] if "edge_index" in batch else None  # noqa: SIM401 - a batch need not have get()
+    entries: dict[str, Any] = {}
+    if edges is not None:
+        place = torch.full((count,), -1, dtype=torch.long, device=edges.device)
+        place[rows.to(edges.device)] = torch.arange(rows.numel(), device=edges.device)
+        moved = place[edges]
+        kept = (moved >= 0).all(dim=0)
+        entries["edge_index"] = moved[:, kept]
+    for name in names(whole) or ():
+        entry = whole[name]
+        if name == "edge_index" or not isinstance(entry, Tensor) or not entry.dim():
+            continue
+        if edges is not None and name.startswith("edge_") and entry.size(0) == edges.size(1):
+            entries[name] = entry[kept.to(entry.device)]
+        elif entry.size(0) == count:
+            entries[name] = entry[rows.to(entry.device)]
+    if "num_nodes" in (names(batch) or ()):
+        entries["num_nodes"] = rows.numel()
+    if "batch_size" in batch:
+        entries["batch_size"] = int((rows < own_rows(batch)).sum())
+    return changed(whole, **entries)

@@ -10,7 +10,7 @@ from torch import nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.robust._attack import RobustDistiller, attack_of
+from graphkd.schemes.robust.ard import RobustDistiller, attack_of
 
 
 @method("adversarial", family="robust", paper="Madry et al., ICLR 2018", arxiv="1706.06083", teacher=False)
@@ -21,10 +21,8 @@ def adversarial(
 
     At every step ``x`` is changed within ``epsilon`` (the largest entry, 8/255 in ARD's paper for images) by ``steps``
     of ``step_share`` of it, see ``RobustDistiller``. Runs to the last epoch: accuracy on unchanged validation nodes
-    says little about changed ones. Needs no teacher. Costs ``steps`` more passes forward and backward a step.
+    says little about changed ones. Costs ``steps`` more passes forward and backward a step.
     """
-    attack = attack_of(epsilon, steps, step_share)
-    call = problem.call_of(problem.student)
-    return problem.train(
-        RobustDistiller(problem.student, labels=problem.supervised(), call=call, **attack), choose=False
-    )
+    attack, call = attack_of(epsilon, steps, step_share), problem.call_of(problem.student)
+    trainable = RobustDistiller(problem.student, labels=problem.supervised(), call=call, **attack)
+    return problem.train(trainable, choose=False)

@@ -5,16 +5,119 @@ Goldblum, Fowl, Feizi and Goldstein, "Adversarially Robust Distillation", AAAI 2
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from graphkd.core.batches import changed
+from graphkd.core.distiller import Distiller, Step
+from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, Call, View, Viewer
+from graphkd.losses._perturbation import adversarial_change
 from graphkd.losses.response.ce import cross_entropy
-from graphkd.losses.response.kd import Reduction, kl
-from graphkd.schemes.robust._attack import RobustDistiller, attack_of
+from graphkd.losses.response.kd import KL, Reduction, kl
+
+Objective = Callable[[View, Any], Tensor | None]
+
+
+class RobustDistiller(Distiller):
+    """Distil as ARD does, on a graph.
+
+    A batch's ``x`` is changed within ``epsilon`` (the largest entry) by ``steps`` of ``step_size``, by default epsilon
+    / 4, so as to raise the student's CE; all rows then learn the teacher's answer to the unchanged graph, and those of
+    ``labels``, a loss with ``where``, their labels, by ``ard``. The paper knows all labels; here a row outside
+    ``where`` is attacked on the class that the teacher gives it, else few rows of a graph, and of an MLP only the
+    labelled ones, would be attacked at all. Without ``teacher`` it is adversarial training by ``labels`` of changed
+    features. Every node's features are changed at once, an attack stronger than on one node; edges stay. Features have
+    no range to keep to. The attack sees the student in training mode, dropout and all, as the authors' does. targets:
+    batch -> the labels of its rows. Costs steps + 2 passes forward, steps + 1 backward.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | Frozen | None = None,
+        *,
+        labels: Loss,
+        targets: Callable[[Any], Tensor] = lambda batch: batch["y"],
+        epsilon: float = 0.03,
+        steps: int = 10,
+        step_size: float | None = None,
+        temperature: float = 30.0,
+        alpha: float = 1.0,
+        call: Call | None = None,
+    ) -> None:
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"'alpha' must be in [0, 1], got {alpha}")
+        losses: dict[str, Loss] = {"labels": labels} if teacher is None else {"teacher": KL(temperature)}
+        super().__init__(student, teacher, losses, call=call)
+        self.epsilon, self.steps, self.step_size = epsilon, steps, step_size
+        self.temperature, self.alpha, self.labels, self.targets = temperature, alpha, labels, targets
+
+    def forward(self, batch: Batch) -> Step:
+        """The student's answer to changed features against the teacher's to the unchanged ones."""
+        if self.teacher is None:
+            return super().forward(changed(batch, x=self.attacked(batch)))
+        taught = self.teacher(batch)["logits"]
+        worse = changed(batch, x=self.attacked(batch, taught))
+        soft = kl(self._viewer(worse)["logits"], taught, self.temperature)
+        terms = {"teacher": soft.detach()}
+        hard = None if self.alpha == 1 else self.labels.measure(self._viewer(batch), None, batch)
+        if hard is None:  # where labels do not count, or no row of the batch has one
+            return Step(self.alpha * soft, terms)
+        return Step(self.alpha * soft + (1 - self.alpha) * hard, terms | {"labels": hard.detach()})
+
+    def attacked(self, batch: Batch, taught: Tensor | None = None) -> Tensor:
+        """The features of a batch, changed against the student; ``taught``, (N, C), stands in for unknown labels."""
+        budget: dict[str, Any] = {"epsilon": self.epsilon, "steps": self.steps, "step_size": self.step_size}
+        if taught is None:
+            return attacked(self._viewer, batch, self.labels, **budget)
+        rows = self.labels._choose(torch.arange(taught.size(0), device=taught.device), batch)
+        classes = taught.argmax(dim=-1).index_copy(0, rows, self.targets(batch)[rows])
+        return _changed(self._viewer, batch, lambda view, _: cross_entropy(view["logits"], classes), **budget)
+
+
+def attacked(
+    student: nn.Module | Viewer,
+    batch: Batch,
+    loss: Loss,
+    epsilon: float = 0.03,
+    *,
+    steps: int = 10,
+    step_size: float | None = None,
+    start: Tensor | None = None,
+    call: Call | None = None,
+) -> Tensor:
+    """Change the features of a batch within ``epsilon`` so as to raise ``loss`` of the student's answer (PGD).
+
+    With ``CE(where="test_mask")``, accuracy under attack is that of ``changed(data, x=attacked(model, data, loss))``,
+    the model in eval mode. start: the first change, by default random; one step of ``step_size=epsilon`` from zeros is
+    the fast gradient sign method (Goodfellow et al., ICLR 2015). call: of the student.
+    """
+    viewer = Viewer(student, call=call) if isinstance(student, nn.Module) else student
+    budget: dict[str, Any] = {"epsilon": epsilon, "steps": steps, "step_size": step_size, "start": start}
+    return _changed(viewer, batch, lambda view, worse: loss.measure(view, None, worse), **budget)
+
+
+def _changed(viewer: Viewer, batch: Batch, measure: Objective, **budget: Any) -> Tensor:
+    def objective(x: Tensor) -> Tensor:
+        worse: Any = changed(batch, x=x)
+        value = measure(viewer(worse), worse)
+        return value if value is not None else (x * 0).sum()
+
+    with torch.enable_grad():
+        x = batch["x"]
+        return x + adversarial_change(objective, x, **budget)
+
+
+def attack_of(epsilon: float, steps: int, step_share: float) -> dict[str, Any]:
+    """Options of ``RobustDistiller`` for steps of a share of the largest change."""
+    return {"epsilon": epsilon, "steps": steps, "step_size": epsilon * step_share}
 
 
 def ard(
@@ -91,7 +194,6 @@ def ard_method(
 
 
 def _distilled(problem: Problem, teacher: Frozen, **options: Any) -> nn.Module:
-    labels, call = problem.supervised(), problem.call_of(problem.student)
-    targets = problem.task.targets
-    distiller = RobustDistiller(problem.student, teacher, labels=labels, targets=targets, call=call, **options)
-    return problem.train(distiller, choose=False)
+    student = problem.student
+    options |= {"labels": problem.supervised(), "targets": problem.task.targets, "call": problem.call_of(student)}
+    return problem.train(RobustDistiller(student, teacher, **options), choose=False)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Distiller
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.core.view import Call, Viewer
+from graphkd.core.view import Viewer
 from graphkd.losses._checks import check_positive
 from graphkd.losses.response.soft_ce import SoftCE
 
@@ -36,15 +36,10 @@ def defensive(problem: Problem, *, temperature: float = 20.0) -> nn.Module:
     """
     check_positive("temperature", temperature)
     model = problem.fresh_student(0) if problem.teacher is None else problem.fresh(problem.teacher.model, 0)
-    call = _divided(problem.call_of(model if problem.teacher is None else problem.teacher), temperature)
-    model = problem.train(Distiller(model, losses=problem.supervised(), call=call), "teacher")
-    return problem.train(problem.distiller(problem.student, model, SoftCE(temperature)), "student")
-
-
-def _divided(call: Call | None, temperature: float) -> Call:
-    """A way to call a model that divides its logits."""
+    way = problem.call_of(model if problem.teacher is None else problem.teacher)
 
     def divided(model: nn.Module, batch: Any) -> Tensor:
-        return Viewer(model, call=call)(batch)["logits"] / temperature
+        return Viewer(model, call=way)(batch)["logits"] / temperature
 
-    return divided
+    model = problem.train(Distiller(model, losses=problem.supervised(), call=divided), "teacher")
+    return problem.train(problem.distiller(problem.student, model, SoftCE(temperature)), "student")

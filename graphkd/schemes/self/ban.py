@@ -29,26 +29,20 @@ Dark = Literal["kd", "cwtm", "dkpp"]
 @method("ban_cwtm", preset={"kind": "cwtm"})
 @method("ban", family="self", paper="Furlanello et al., ICML 2018", arxiv="1805.04770", teacher=False)
 def born_again(
-    problem: Problem,
-    *,
-    generations: int = 3,
-    kind: Dark = "kd",
-    label_weight: float = 0.0,
-    together: bool = False,
+    problem: Problem, *, generations: int = 3, kind: Dark = "kd", label_weight: float = 0.0, together: bool = False
 ) -> nn.Module:
     """Train generations of one architecture, each taught by the one before; choose it to better a model of its size.
 
-    The first is taught by the teacher or, where there is none, by the labels alone. Generation k
-    minimises, against generation k - 1, by ``kind``: "kd", soft CE at T = 1 on all rows; "cwtm", CE weighted by the
-    teacher's confidence, on labelled rows; "dkpp", soft CE with the classes but the first shuffled row by row, anew at
-    every step; plus ``label_weight`` times the labels' loss (0: the paper's best). together: serve the mean of all
-    generations' probabilities, as the paper's ensemble, in place of the last. Costs ``generations`` trainings.
+    The first is taught by the teacher or, where there is none, by the labels alone. Generation k minimises, against
+    generation k - 1, by ``kind``: "kd", soft CE at T = 1 on all rows; "cwtm", CE weighted by the teacher's confidence,
+    on labelled rows; "dkpp", soft CE with the classes but the first shuffled row by row, anew at every step; plus
+    ``label_weight`` times the labels' loss (0: the paper's best). together: serve the mean of all generations'
+    probabilities, as the paper's ensemble, in place of the last. Costs ``generations`` trainings.
     """
     choose("kind", kind, get_args(Dark))
     if generations < 1:
         raise ValueError(f"'generations' must be at least 1, got {generations}")
-    found: list[nn.Module] = []
-    teacher = problem.teacher
+    found, teacher = [], problem.teacher
     for number in range(1, generations + 1):
         model = problem.student if number == 1 else problem.fresh_student(number)
         losses = problem.supervised() if teacher is None else _losses(problem, kind, label_weight)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -46,11 +45,9 @@ class Exits(Trainable):
 
     sum_k [(1 - alpha) CE(z_k) + alpha T^2 KL(p_K || p_k) + beta hint(f_k, f_K)] + CE(z_K): z_K the model's logits,
     p_K and f_K constant; z_k from f_k, of layer k by a bottleneck (``exit_hint``). ``answers`` gives what each exit
-    says, so that a shallow one can be used alone, for anytime prediction.
-
-    taps: paths of hidden layers before their non-linearity, from the first to the last. deepest: that of f_K; without
-    it there is no hint. example: a batch, to learn the widths from. labels: the supervised loss. soft: that between an
-    exit's and the last answer (by default KL at T = 3). Costs the exits alone: the model is run once.
+    says, so that a shallow one can be used alone, for anytime prediction. taps, deepest: as ``exits`` and ``deepest``
+    of the method ``byot``. example: a batch, to learn the widths from. labels: the supervised loss. soft: that between
+    an exit's and the last answer (by default KL at T = 3). Costs the exits alone: the model is run once.
     """
 
     def __init__(
@@ -105,7 +102,8 @@ class Exits(Trainable):
     @torch.no_grad()
     def _shown(self, batch: Batch) -> View:
         """The model's view in eval mode, with taps of its own; modes are restored."""
-        viewer, modes = Viewer(self.student, taps=self._taps, call=self._call), _modes(self.student)
+        viewer = Viewer(self.student, taps=self._taps, call=self._call)
+        modes = {module: module.training for module in self.student.modules()}
         self.student.eval()
         try:
             return viewer(batch)
@@ -113,10 +111,6 @@ class Exits(Trainable):
             viewer.close()
             for module, mode in modes.items():
                 module.training = mode
-
-
-def _modes(model: nn.Module) -> dict[nn.Module, bool]:
-    return {module: module.training for module in model.modules()}
 
 
 @method(
@@ -151,8 +145,6 @@ def byot(
     student = problem.student
     taps = [str(problem.path_of(student))] if exits is None else list(exits)
     example = on_device(problem.first, problem.device)
-    build = partial(Exits, student, taps, example, labels=problem.supervised(), soft=problem.soft(temperature))
-    call = problem.call_of(student)
-    exiting = problem.made(lambda: build(deepest=deepest, alpha=alpha, beta=beta, call=call))
-    trained: nn.Module = problem.train(exiting)
-    return trained
+    losses: dict[str, Any] = {"labels": problem.supervised(), "soft": problem.soft(temperature)}
+    options: dict[str, Any] = {"deepest": deepest, "alpha": alpha, "beta": beta, "call": problem.call_of(student)}
+    return problem.train(problem.made(lambda: Exits(student, taps, example, **losses, **options)))

@@ -27,6 +27,4 @@ def mean_teacher(problem: Problem, *, weight: float = 100.0, warm_up: int = 5, d
     """
     student = problem.student
     teacher = EMA(student, decay, call=problem.call_of(student))
-    losses = problem.supervised() + weight * Consistency(warm_up)
-    trained: nn.Module = problem.train(problem.distiller(student, teacher, losses))
-    return trained
+    return problem.train(problem.distiller(student, teacher, problem.supervised() + weight * Consistency(warm_up)))

@@ -29,5 +29,4 @@ def oskd(problem: Problem, *, weight: float = 0.1, k: int = 5, margin: float = 1
     student = problem.student
     teacher = EMA(student, decay, call=problem.call_of(student))
     losses = problem.supervised() + weight * OSKD(k, margin=margin, where=problem.labelled)
-    trained: nn.Module = problem.train(problem.distiller(student, teacher, losses))
-    return trained
+    return problem.train(problem.distiller(student, teacher, losses))

@@ -20,5 +20,4 @@ def snapshot(problem: Problem, *, weight: float = 1.0, temperature: float = 2.0,
     student = problem.student
     teacher = Snapshot(student, every, call=problem.call_of(student))
     losses = problem.supervised() + weight * problem.soft(temperature)
-    trained: nn.Module = problem.train(problem.distiller(student, teacher, losses))
-    return trained
+    return problem.train(problem.distiller(student, teacher, losses))

@@ -46,9 +46,8 @@ def noisy_student(
     those of ``threshold`` at least, ``per_class`` of each class where that is given; the student minimises the mean
     cross-entropy over labelled and chosen rows, then it is the teacher. iterations: how many students there are, the
     last is the one that is given (3 in the paper). students: those before it, by default new ones of its kind. Pseudo-
-    labels are ``soft`` (probabilities) or hard. noise: changes a batch, anew at every step, and leaves its rows where
-    they are; by default ``rate`` of the edges and of the features are dropped. Images have RandAugment and stochastic
-    depth in its place; their batches of 14 or 28 times as many unlabelled rows become one of all.
+    labels are ``soft`` (probabilities) or hard. noise, rate: as in ``function_matching``; images have RandAugment and
+    stochastic depth in its place, and their batches of 14 or 28 times as many unlabelled rows become one of all.
     """
     if iterations < 1:
         raise ValueError(f"'iterations' must be at least 1, got {iterations}")
@@ -57,7 +56,7 @@ def noisy_student(
     trained, teacher = problem.student, problem.teacher
     for number, student in enumerate([*students, problem.student], 1):
         answers = problem.view_of(teacher)
-        select = partial(_confident, answers, unlabelled_nodes(problem), threshold, per_class)
+        select = partial(_confident, answers, unlabelled_nodes(problem).to(answers.device), threshold, per_class)
         chosen = problem.once(f"pseudo-{number}", select)
         data = problem.with_rows(problem.with_values(told=answers), pseudo=chosen)
         losses = _losses(problem, chosen.numel(), SoftCE(where="pseudo") if soft else PseudoLabel(0.0, where="pseudo"))
@@ -69,7 +68,6 @@ def noisy_student(
 
 def _confident(answers: Tensor, unlabelled: Tensor, threshold: float, per_class: int | None) -> Tensor:
     """Ids of the nodes that teach."""
-    unlabelled = unlabelled.to(answers.device)
     return unlabelled[select_pseudo_labels(answers[unlabelled], threshold, per_class)[0]]
 
 

@@ -28,9 +28,9 @@ class Ends(NamedTuple):
 def ends(scores: Tensor, high: float = 0.05, low: float = 0.5) -> Ends:
     """Take the share ``high`` of rows with the largest scores, one at least, and ``low`` with the smallest: (N,)."""
     if not (high > 0 and low > 0 and high + low <= 1) or scores.dim() != 1 or scores.size(0) < 2:
+        shape = tuple(scores.shape)
         raise ValueError(
-            f"'high' and 'low' must be above 0 and sum to 1 at most, of scores (N,), got {high}, {low} and "
-            f"{tuple(scores.shape)}"
+            f"'high' and 'low' must be above 0 and sum to 1 at most, of scores (N,), got {high}, {low} and {shape}"
         )
     order = scores.argsort(descending=True, stable=True)
     top = max(round(high * order.numel()), 1)
@@ -66,11 +66,15 @@ def ordinal(
     bottom, then its own scores are the ranking. Both ends count the same, however many rows they have: the best
     constant for L1 would be the target of the larger. It goes on from its weights; rows in between teach in a later
     round or never. The paper joins an isolation forest and a reconstruction error to begin with, and its shares are not
-    known to us. Needs no teacher. Costs ``rounds`` trainings.
+    known to us. Costs ``rounds`` trainings.
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")
-    student, found = problem.student, _first(problem, scores)
+    if scores is not None and scores.shape != (problem.nodes,):
+        shape = tuple(scores.shape)
+        raise ValueError(f"'scores' must hold one for each of {problem.nodes} nodes, got shape {shape}")
+    student = problem.student
+    found = problem.once("ranking-0", partial(_distances, problem)) if scores is None else scores
     top, bottom = (FeatureDistance("l1", on="logits", where=where) for where in Ends._fields)
     for number in range(1, rounds + 1):
         rows = ends(found, high, low)
@@ -91,17 +95,8 @@ def _answers(problem: Problem, student: nn.Module) -> Tensor:
     return scores[:, 0]
 
 
-def _first(problem: Problem, scores: Tensor | None) -> Tensor:
-    """The ranking to begin with, (N,)."""
-    if scores is None:
-        found: Tensor = problem.once("ranking-0", lambda: _distances(problem))
-        return found
-    if scores.shape != (problem.nodes,):
-        raise ValueError(f"'scores' must hold one for each of {problem.nodes} nodes, got shape {tuple(scores.shape)}")
-    return scores
-
-
 def _distances(problem: Problem) -> Tensor:
+    """The ranking to begin with, (N,)."""
     if "edge_index" in problem.first:
         return problem.gather(lambda batch: neighbour_distance(batch["x"], batch["edge_index"]))
     x = problem.values_of("x")

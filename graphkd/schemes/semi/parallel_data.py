@@ -26,10 +26,9 @@ def parallel_data(
     """Match, on a changed batch, what the teacher says of the same rows unchanged.
 
     Choose it where the student is to serve under worse conditions than the teacher: sampled neighbours, missing
-    features, the short profile of a new user; pairs of both conditions are all it needs, no labels. noise: the
-    student's condition, changes a batch anew at every step and leaves its rows where they are; by default ``rate`` of
-    the edges and of the features are dropped (the paper has far-field speech, ICASSP 2018, and adaptation at large
-    scale). The paper's student starts as a copy of the teacher: give one where the architectures are equal.
+    features, the short profile of a new user; pairs of both conditions are all it needs, no labels. noise, rate: the
+    student's condition, as in ``function_matching`` (the paper has far-field speech, ICASSP 2018, and adaptation at
+    large scale). The paper's student starts as a copy of the teacher: give one where the architectures are equal.
     """
     data = Changed(problem.with_values(told=problem.view_of(problem.teacher)), noise_of(noise, rate))
     task = problem.distiller(problem.student, told("told"), problem.soft(temperature))

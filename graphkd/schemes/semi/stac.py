@@ -22,21 +22,14 @@ from graphkd.schemes.augment import Change, Changed, noise_of, told
     space={"threshold": (0.3, 0.99), "rate": (0.007, 0.9)},
 )
 def stac(
-    problem: Problem,
-    *,
-    threshold: float = 0.9,
-    weight: float = 2.0,
-    rate: float = 0.2,
-    noise: Change | None = None,
+    problem: Problem, *, threshold: float = 0.9, weight: float = 2.0, rate: float = 0.2, noise: Change | None = None
 ) -> nn.Module:
     """Learn the labels, and the teacher's confident decisions, on a graph that is changed at every step.
 
     Choose it for one round of self-training, where the teacher is sure about much. CE + ``weight``
-    ``PseudoLabel(threshold)`` on the rows without a label; the teacher has answered about the graph as it is. noise:
-    changes a batch and leaves its rows where they are; by default ``rate`` of the edges and of the features are
-    dropped. Costs no more than the labels alone.
+    ``PseudoLabel(threshold)`` on the rows without a label; the teacher has answered about the graph as it is. noise,
+    rate: as in ``function_matching``. Costs no more than the labels alone.
     """
-    pseudo = weight * PseudoLabel(threshold, where=f"~{problem.labelled}")
-    losses = {"labels": problem.supervised(), "pseudo": pseudo}
+    losses = {"labels": problem.supervised(), "pseudo": weight * PseudoLabel(threshold, where=f"~{problem.labelled}")}
     data = Changed(problem.with_values(told=problem.view_of(problem.teacher)), noise_of(noise, rate))
     return problem.train(problem.distiller(problem.student, told("told"), losses), data=data)

@@ -6,8 +6,7 @@ Latent Embeddings", CVPR 2020, arXiv:1911.02357.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.view import Taps
 from graphkd.losses.features.feature_distance import FeatureDistance
+from graphkd.schemes._together import jointly, logits_of
 from graphkd.schemes.augment import told
 from graphkd.schemes.teachers._combine import check_stack
 
@@ -49,10 +49,7 @@ def predictive_uncertainty(students: Tensor) -> Tensor:
 
 
 def anomaly_score(
-    students: Tensor,
-    teacher: Tensor,
-    error: tuple[float | Tensor, float | Tensor],
-    uncertainty: tuple[float | Tensor, float | Tensor],
+    students: Tensor, teacher: Tensor, error: Sequence[float | Tensor], uncertainty: Sequence[float | Tensor]
 ) -> Tensor:
     """Add standardised ``regression_error`` and standardised ``predictive_uncertainty``: (M, N, d), (N, d) -> (N,).
 
@@ -77,8 +74,8 @@ class Uninformed(nn.Module):
     def __init__(self, students: Sequence[nn.Module], teacher: nn.Module, hidden: str) -> None:
         super().__init__()
         self.students, self.teacher, self.hidden = nn.ModuleList(students), teacher.requires_grad_(False), hidden
-        for name in ("mean", "deviation", "error", "uncertainty"):
-            self.register_buffer(name, torch.zeros(2 if name in ("error", "uncertainty") else 0))
+        for name, size in (("mean", 0), ("deviation", 0), ("error", 2), ("uncertainty", 2)):
+            self.register_buffer(name, torch.zeros(size))
 
     def calibrate(self, features: Tensor, answers: Tensor, known: Tensor, held: Tensor) -> None:
         """Standardise by ordinary rows: features (N, d) over ``known``, errors and uncertainties over ``held``.
@@ -87,41 +84,24 @@ class Uninformed(nn.Module):
         """
         self.mean, self.deviation = standardisation(features[known])
         target = (features - self.mean) / self.deviation
-        for name, values in (
-            ("error", regression_error(answers, target)),
-            ("uncertainty", predictive_uncertainty(answers)),
-        ):
-            setattr(self, name, torch.stack(standardisation(values[held])))
+        self.error = torch.stack(standardisation(regression_error(answers, target)[held]))
+        self.uncertainty = torch.stack(standardisation(predictive_uncertainty(answers)[held]))
 
     @property
     def forward(self) -> Callable[..., Tensor]:  # type: ignore[override]
         """What the models' ``forward`` take, so that it can be filled by name -> (N,)."""
-        models = [*self.students, self.teacher]
-        signatures = [inspect.signature(model.forward) for model in models]
-        parameters: dict[str, inspect.Parameter] = {}
-        for one in signatures:
-            parameters |= {name: each for name, each in one.parameters.items() if name not in parameters}
-        ordered = sorted(parameters.values(), key=lambda each: (each.kind, each.default is not each.empty))
-        signature = inspect.Signature(ordered)
+        return jointly([*self.students, self.teacher], self._score)
 
-        def answer(*inputs: Any, **named: Any) -> Tensor:
-            given = signature.bind(*inputs, **named).arguments
-            taps = Taps(self.teacher, {"hidden": self.hidden})
-            try:
-                taps.open()
-                shown = [
-                    model(**{name: value for name, value in given.items() if name in one.parameters})
-                    for model, one in zip(models, signatures, strict=True)
-                ]
-                features = taps.take()["hidden"]
-            finally:
-                taps.close()
-            answers = [one["logits"] if isinstance(one, Mapping) else one for one in shown[:-1]]
-            target = (features - self.mean) / self.deviation
-            return anomaly_score(torch.stack(answers), target, tuple(self.error), tuple(self.uncertainty))
-
-        answer.__signature__ = signature  # type: ignore[attr-defined]
-        return answer
+    def _score(self, ask: Callable[[], list[Any]]) -> Tensor:
+        taps = Taps(self.teacher, {"hidden": self.hidden})
+        try:
+            taps.open()
+            answers = [logits_of(answer) for answer in ask()[:-1]]
+            features = taps.take()["hidden"]
+        finally:
+            taps.close()
+        target = (features - self.mean) / self.deviation
+        return anomaly_score(torch.stack(answers), target, tuple(self.error), tuple(self.uncertainty))
 
 
 def standardisation(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,22 +126,21 @@ def uninformed(problem: Problem, *, students: int = 3, held_out: float = 0.2) ->
     hidden features, standardised over ordinary rows, are what each of ``students`` regresses there,
     ``uninformed_students`` student by student. Elsewhere they err and disagree: ``anomaly_score``, its errors and
     uncertainties standardised over the share ``held_out`` of the ordinary rows, of which no student learns. A student's
-    output must be as wide as the teacher's hidden layer. What serves is one module, of all students and the teacher,
-    ``Uninformed``. Costs ``students`` trainings, and serves at the cost of all models.
+    output must be as wide as the teacher's hidden layer. What serves, ``Uninformed``, holds all students and the
+    teacher. Costs ``students`` trainings.
     """
     if students < 1:
         raise ValueError(f"'students' must be at least 1, got {students}")
-    features, (known, held) = problem.view_of(problem.teacher, "hidden"), problem.split(held_out)
-    mean, deviation = standardisation(features[known.to(features.device)])
+    features = problem.view_of(problem.teacher, "hidden")
+    known, held = (mask.to(features.device) for mask in problem.split(held_out))
+    mean, deviation = standardisation(features[known])
     data = problem.with_values(target=(features - mean) / deviation, ordinary=known)
     loss, models = FeatureDistance("l2", on="logits", where="ordinary"), []
     for number in range(students):
         model = problem.fresh_student(number) if number else problem.student
-        learning = problem.distiller(model, told("target"), loss)
-        seed = problem.seed + number
+        learning, seed = problem.distiller(model, told("target"), loss), problem.seed + number
         models.append(problem.train(learning, f"student-{number + 1}", data, choose=False, seed=seed))
-    hidden = problem.path_of(problem.teacher)
-    both = Uninformed(models, problem.teacher_to_train(), str(hidden))
+    both = Uninformed(models, problem.teacher_to_train(), str(problem.path_of(problem.teacher)))
     answers = torch.stack([problem.view_of(model) for model in models])
-    both.calibrate(features, answers, known.to(features.device), held.to(features.device))
+    both.calibrate(features, answers, known, held)
     return both.to(answers.device)

@@ -65,7 +65,7 @@ def entropy_reduction(teachers: Tensor, temperature: float = 0.1) -> Tensor:
     """The mean probabilities, sharpened: (K, N, C) -> (N, C) logits. Itahara et al., TMC 2021, arXiv:2008.06180 (ERA).
 
     The target is softmax(mean_k softmax(t_k) / T): a softmax of probabilities, so even at T = 0.1 no class has more
-    than e^10 times another's. Clients and server take its cross-entropy at temperature 1.
+    than e^10 times another's.
     """
     check_stack(teachers)
     check_positive("temperature", temperature)

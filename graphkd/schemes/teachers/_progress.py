@@ -1,7 +1,4 @@
-"""How much a student learns on each of several tasks, for a bandit that chooses among them.
-
-Matiisen, Oliver, Cohen and Schulman, "Teacher-Student Curriculum Learning", TNNLS 2019, arXiv:1707.00183.
-"""
+"""How much a student learns on each of several tasks, for the bandit of ``tscl`` that chooses among them."""
 
 from __future__ import annotations
 
@@ -60,7 +57,7 @@ def _known(scores: Tensor, last: Tensor) -> Tensor:
 class OnlineProgress(Progress):
     """Q <- Q + rate (r - Q), r the change of the score; the first one is against 0."""
 
-    changing = ("q", "last")
+    changing: ClassVar[tuple[str, ...]] = ("q", "last")
 
     def __init__(self, tasks: int, rate: float = 0.1) -> None:
         self.rate, self.q, self.last = rate, torch.zeros(tasks).double(), torch.zeros(tasks).double()
@@ -76,19 +73,15 @@ class OnlineProgress(Progress):
         self.last = scores
 
 
-class NaiveProgress(Progress):
+class NaiveProgress(OnlineProgress):
     """The same with the slope of the scores over ``window`` steps as r, after every such window."""
 
     changing = ("q", "scores", "steps")
 
     def __init__(self, tasks: int, rate: float = 0.1, window: int = 10) -> None:
-        self.rate, self.window, self.q = rate, int(check_positive("window", window)), torch.zeros(tasks).double()
+        super().__init__(tasks, rate)
+        self.window, self.steps = int(check_positive("window", window)), 0
         self.scores: list[list[float]] = [[] for _ in range(tasks)]
-        self.steps = 0
-
-    def values(self) -> Tensor:
-        """See ``Progress``."""
-        return self.q
 
     def observe(self, scores: Tensor) -> None:
         """See ``Progress``."""
@@ -107,9 +100,8 @@ class WindowProgress(Progress):
     changing = ("seen", "steps")
 
     def __init__(self, tasks: int, window: int = 10) -> None:
-        self.window = int(check_positive("window", window))
+        self.window, self.steps = int(check_positive("window", window)), 0
         self.seen: list[list[tuple[int, float]]] = [[] for _ in range(tasks)]  # step and score
-        self.steps = 0
 
     def values(self) -> Tensor:
         """See ``Progress``."""

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
 from torch import Tensor
 
+from graphkd.core.batches import Mapped
 from graphkd.core.ensemble import Combine, Ensemble
 from graphkd.core.loss import Loss
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, View
+
+
+class Expanded(Mapped):
+    """Data of which a function makes ``count`` batches of each, which follow one another."""
+
+    def __init__(self, data: Batch | Iterable[Batch], function: Callable[[Any], Iterable[Any]], count: int) -> None:
+        super().__init__(data, function)
+        self.count = count
+
+    def __iter__(self) -> Iterator[Any]:
+        for several in super().__iter__():
+            yield from several
+
+    def __len__(self) -> int:
+        return self.count * super().__len__()
 
 
 def tapped(problem: Problem, combine: Combine) -> Ensemble:

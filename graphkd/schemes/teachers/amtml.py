@@ -76,8 +76,8 @@ class AMTML(Trainable):
     the student's features at ``pooled``, a tap path of width ``width``; on all rows each teacher's ``FitNet`` at its
     ``Hint`` (teacher k guides its own layer of the student), weighted by ``beta``; and ``penalty`` times that of the
     weights. Rows outside ``where``, of which the paper has none, learn from the weighted soft target alone. The weights
-    take the student's optimiser; the authors have SGD of their own for them. call: as in ``Distiller``. O(n^3) time and
-    memory in the n rows of ``where``, by the angles.
+    take the student's optimiser; the authors have SGD of their own for them. O(n^3) time and memory in the n rows of
+    ``where``, by the angles.
     """
 
     def __init__(
@@ -114,16 +114,14 @@ class AMTML(Trainable):
         view, rows = self._viewer(batch), batch[self.where]
         views = [teacher(batch) for teacher in self._teachers]
         answers, weights = torch.stack([shown["logits"] for shown in views]), self.weights(view["pooled"])
-        s, temperature = view["logits"], self.temperature
-        y = self.targets(batch)[rows]
+        s, y, temperature = view["logits"], self.targets(batch)[rows], self.temperature
         labelled = amtml(s[rows], answers[:, rows], y, weights[:, rows], temperature, alpha=self.alpha)
         target = soft_target(answers[:, ~rows], temperature, weights=weights[:, ~rows])
         others = 2 * self.alpha * kl(s[~rows], target, temperature, reduction="elementmean")
-        hints = s.new_zeros(())
-        for k, hint in enumerate(self.hints):
-            hints = hints + hint(view[f"hint_{k}"], views[k]["hidden"])
-        terms = {"labelled": labelled, "others": others, "hints": hints, "penalty": self.weights.penalty()}
-        total = labelled + others + self.beta * hints + self.penalty * terms["penalty"]
+        each = (hint(view[f"hint_{k}"], views[k]["hidden"]) for k, hint in enumerate(self.hints))
+        terms = {"labelled": labelled, "others": others, "hints": sum(each, start=s.new_zeros(()))}
+        terms["penalty"] = self.weights.penalty()
+        total = labelled + others + self.beta * terms["hints"] + self.penalty * terms["penalty"]
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
 
@@ -149,18 +147,7 @@ def amtml_method(
     student = problem.student
     path, width = problem.path_of(student) or "", problem.width_of(student)
     hints = [Hint(path, problem.path_of(each) or "", (width, problem.width_of(each))) for each in problem.teachers]
-    weighted = AMTML(
-        student,
-        problem.teachers,
-        path,
-        width,
-        where=problem.labelled,
-        targets=problem.task.targets,
-        hints=hints,
-        temperature=temperature,
-        alpha=alpha,
-        beta=beta,
-        penalty=penalty,
-        call=problem.call_of(student),
-    )
-    return problem.train(weighted)
+    rows: dict[str, Any] = {"where": problem.labelled, "targets": problem.task.targets}
+    weights: dict[str, Any] = {"temperature": temperature, "alpha": alpha, "beta": beta, "penalty": penalty}
+    call = problem.call_of(student)
+    return problem.train(AMTML(student, problem.teachers, path, width, hints=hints, call=call, **rows, **weights))

@@ -6,20 +6,21 @@ arXiv:1904.01802.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.batches import Mapped, batches, changed, node_ids, own_rows
+from graphkd.core.batches import changed, node_ids, own_rows
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.view import Batch
 from graphkd.losses.relations.cc import CC
+from graphkd.schemes.teachers._several import Expanded
 
 
-class GroupBatches(Mapped):
+class GroupBatches(Expanded):
     """Every batch ``steps`` times an epoch, with ``drawn``: row numbers, ``rows`` of each of ``count`` random groups.
 
     The samplers of correlation congruence, Peng et al., ICCV 2019, arXiv:1904.01802. Choose it for losses that compare
@@ -36,21 +37,13 @@ class GroupBatches(Mapped):
                 f"'count' must be from 1 to the {found} groups, 'rows' and 'steps' at least 1, got {count}, {rows} and "
                 f"{steps}"
             )
-        super().__init__(data, self._drawn)
-        self.groups, self.count, self.rows, self.steps = groups, count, rows, steps
-
-    def __len__(self) -> int:
-        return self.steps * super().__len__()
-
-    def __iter__(self) -> Iterator[Any]:
-        for batch in batches(self.data):
-            for _ in range(self.steps):
-                yield self.function(batch)
+        super().__init__(data, lambda batch: (self._drawn(batch) for _ in range(steps)), steps)
+        self.groups, self.chosen, self.rows = groups, count, rows
 
     def _drawn(self, batch: Batch) -> Any:
         groups = self.groups[node_ids(batch)[: own_rows(batch)].to(self.groups.device)]
         members = [(groups == group).nonzero()[:, 0] for group in groups[groups >= 0].unique()]
-        chosen = [self._some(members[group]) for group in torch.randperm(len(members))[: self.count].tolist()]
+        chosen = [self._some(members[group]) for group in torch.randperm(len(members))[: self.chosen].tolist()]
         return changed(batch, drawn=torch.cat([*chosen, torch.zeros(0, dtype=torch.long, device=groups.device)]))
 
     def _some(self, members: Tensor) -> Tensor:
@@ -74,11 +67,9 @@ def cc_class_uniform(
     classes. rows: of each class, by default as many as the smallest has; count: of classes a step, by default all;
     steps: an epoch. The paper's weight is small for a mean over pairs: tune it upwards.
     """
-    groups = torch.full_like(problem.targets, -1).index_copy(
-        0, problem.labelled_nodes, problem.targets[problem.labelled_nodes]
-    )
+    nodes = problem.labelled_nodes
+    groups = torch.full_like(problem.targets, -1).index_copy(0, nodes, problem.targets[nodes])
     _, sizes = groups[groups >= 0].unique(return_counts=True)
     losses = {"labels": problem.supervised(), "soft": problem.soft(temperature), "cc": weight * CC(where="drawn")}
     data = GroupBatches(problem.data, groups, count=count or sizes.numel(), rows=rows or int(sizes.min()), steps=steps)
-    task = problem.distiller(problem.student, problem.teacher, losses)
-    return problem.train(task, data=data)
+    return problem.train(problem.distiller(problem.student, problem.teacher, losses), data=data)

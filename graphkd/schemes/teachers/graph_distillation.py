@@ -36,6 +36,6 @@ def graph_distillation(
     """
     widths = [problem.width_of(teacher) for teacher in problem.teachers]
     representation = RepresentationGraph(problem.width_of(problem.student), widths, dimension)
-    losses = problem.supervised() + logits_weight * LogitsGraph(temperature=temperature)
-    losses = losses + representation_weight * representation
+    graphs = logits_weight * LogitsGraph(temperature=temperature) + representation_weight * representation
+    losses = problem.supervised() + graphs
     return problem.train(problem.distiller(problem.student, tapped(problem, stacked), losses))

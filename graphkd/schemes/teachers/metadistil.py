@@ -6,13 +6,12 @@ Zhou, Xu and McAuley, "BERT Learns to Teach: Knowledge Distillation with Meta Le
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.batches import Mapped, batches
 from graphkd.core.distiller import Step
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
@@ -21,6 +20,7 @@ from graphkd.losses._checks import check_same_shape, choose
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
 from graphkd.schemes._functional import logits_with
+from graphkd.schemes.teachers._several import Expanded
 
 Soft = Literal["kl", "mse"]
 
@@ -56,19 +56,12 @@ class Turn(NamedTuple):
     for_teacher: bool
 
 
-class Turns(Mapped):
+class Turns(Expanded):
     """Every batch twice an epoch: for the teacher, by a quiz of the pilot, then for the student."""
 
     def __init__(self, data: Batch | Iterable[Batch]) -> None:
-        super().__init__(data, copy.copy)  # moving PyG's Data to a device changes it
-
-    def __iter__(self) -> Iterator[Any]:
-        for batch in batches(self.data):
-            for for_teacher in (True, False):
-                yield Turn(self.function(batch), for_teacher)
-
-    def __len__(self) -> int:
-        return 2 * super().__len__()
+        # copies, since moving PyG's Data to a device changes it
+        super().__init__(data, lambda batch: (Turn(copy.copy(batch), teacher) for teacher in (True, False)), 2)
 
 
 class MetaDistil(nn.Module):
@@ -77,8 +70,9 @@ class MetaDistil(nn.Module):
     For the teacher: the student takes ``pilot_step``s of ``rate`` on ``metadistil_loss`` over the rows of ``where``,
     which are forgotten again; the cross-entropy of that pilot on the rows of ``quiz`` goes back through them to the
     teacher, by second derivatives. For the student: a step on ``metadistil_loss`` with the new teacher, constant.
-    steps: of the pilot; one keeps the memory of the inner graph to one more forward. The teacher is in eval mode
-    throughout, the student is not. The models' operations must have second derivatives. calls: how the two are called.
+    steps: of the pilot; one keeps the memory of the inner graph to one more forward. calls: how the two are called.
+    loss: settings of ``metadistil_loss``. The teacher is in eval mode throughout, the student is not. The models'
+    operations must have second derivatives.
     """
 
     def __init__(
@@ -88,46 +82,35 @@ class MetaDistil(nn.Module):
         *,
         where: str,
         quiz: str,
-        temperature: float = 5.0,
-        alpha: float = 0.5,
-        soft: Soft = "mse",
         rate: float = 0.05,
         steps: int = 1,
         calls: Sequence[Call | None] = (None, None),
+        **loss: Any,
     ) -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f"'steps' must be at least 1, got {steps}")
         self.student, self.teacher, self.where, self.quiz = student, teacher, where, quiz
-        self.loss: dict[str, Any] = {"temperature": temperature, "alpha": alpha, "soft": soft}
-        self.rate, self.steps, self.calls = rate, steps, tuple(calls)
+        self.rate, self.steps, self.calls, self.loss = rate, steps, tuple(calls), loss
 
     def forward(self, turn: Turn) -> Step:
         """The teacher's loss by the quiz, or the student's."""
         self.teacher.eval()
-        batch = turn.batch
-        loss = self._quiz(batch) if turn.for_teacher else self._distilled(batch)
+        with torch.set_grad_enabled(turn.for_teacher):
+            teacher = logits_with(self.teacher, turn.batch, call=self.calls[1])
+        loss = (self._quiz if turn.for_teacher else self._distil)(turn.batch, teacher)
         return Step(loss, {"quiz" if turn.for_teacher else "student": loss.detach()})
 
-    def _distilled(self, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            teacher = logits_with(self.teacher, batch, call=self.calls[1])
-        return self._distil(logits_with(self.student, batch, call=self.calls[0]), teacher, batch)
-
-    def _quiz(self, batch: Batch) -> Tensor:
+    def _quiz(self, batch: Batch, teacher: Tensor) -> Tensor:
         """The loss of the pilot on the quiz; the student's own weights get no gradient."""
-        teacher = logits_with(self.teacher, batch, call=self.calls[1])
-        pilot: dict[str, Tensor] = {
-            name: value.detach().requires_grad_() for name, value in self.student.named_parameters()
-        }
+        pilot: dict[str, Tensor] = {n: value.detach().requires_grad_() for n, value in self.student.named_parameters()}
         for _ in range(self.steps):
-            shown = logits_with(self.student, batch, pilot, call=self.calls[0])
-            pilot = pilot_step(self._distil(shown, teacher, batch), pilot, self.rate)
+            pilot = pilot_step(self._distil(batch, teacher, pilot), pilot, self.rate)
         rows = batch[self.quiz]
         return cross_entropy(logits_with(self.student, batch, pilot, call=self.calls[0])[rows], batch["y"][rows])
 
-    def _distil(self, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
-        rows = batch[self.where]
+    def _distil(self, batch: Batch, teacher: Tensor, pilot: Mapping[str, Tensor] | None = None) -> Tensor:
+        student, rows = logits_with(self.student, batch, pilot, call=self.calls[0]), batch[self.where]
         return metadistil_loss(student[rows], teacher[rows], batch["y"][rows], **self.loss)
 
 
@@ -160,19 +143,10 @@ def metadistil(
     """
     learnt, quiz = problem.split(share)
     teacher = problem.teacher_to_train()
-    task = MetaDistil(
-        problem.student,
-        teacher,
-        where="learnt",
-        quiz="quiz",
-        temperature=temperature,
-        alpha=alpha,
-        soft=soft,
-        rate=rate,
-        steps=steps,
-        calls=[problem.call_of(problem.student), problem.call_of(teacher)],
-    )
-    groups = [{"params": list(task.student.parameters()), "lr": lr}]
-    groups += [{"params": list(task.teacher.parameters()), "lr": teacher_lr}]
+    calls = [problem.call_of(problem.student), problem.call_of(teacher)]
+    pilot: dict[str, Any] = {"where": "learnt", "quiz": "quiz", "rate": rate, "steps": steps, "calls": calls}
+    task = MetaDistil(problem.student, teacher, temperature=temperature, alpha=alpha, soft=soft, **pilot)
+    rates = [(task.student, lr), (task.teacher, teacher_lr)]
+    groups = [{"params": list(model.parameters()), "lr": own} for model, own in rates]
     data = Turns(problem.with_values(learnt=learnt, quiz=quiz))
     return problem.train(task, data=data, optimizer=lambda _: torch.optim.Adam(groups))

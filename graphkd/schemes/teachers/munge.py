@@ -5,21 +5,21 @@ Bucila, Caruana and Niculescu-Mizil, "Model Compression", KDD 2006.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.batches import Mapped, changed, on_device
+from graphkd.core.batches import changed, on_device
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.core.view import Batch, names
+from graphkd.core.view import names
 from graphkd.losses.response.soft_ce import SoftCE
 from graphkd.schemes.augment import asked_anew, told
 from graphkd.schemes.teachers._combine import soft_target
+from graphkd.schemes.teachers._several import Expanded
 
 _BLOCK = 2**24  # entries of a block of distances
 
@@ -72,28 +72,7 @@ def munge(
     return made
 
 
-class _Expanded(Mapped):
-    """Data of which a function makes several batches of each, which follow one another."""
-
-    def __init__(self, data: Iterable[Batch], function: Callable[[Any], list[Any]], count: int) -> None:
-        super().__init__(data, function)
-        self.count = count
-
-    def __iter__(self) -> Iterator[Any]:
-        for several in super().__iter__():
-            yield from several
-
-    def __len__(self) -> int:
-        return self.count * super().__len__()
-
-
-@method(
-    "munge",
-    family="teachers",
-    paper="Bucila et al., KDD 2006",
-    needs=("teachers",),
-    space={"chance": (0.01, 0.9), "spread": (0.1, 50.0)},
-)
+@method("munge", family="teachers", paper="Bucila et al., KDD 2006", needs=("teachers",), space={"chance": (0.01, 0.9)})
 def munge_method(problem: Problem, *, copies: int = 3, chance: float = 0.2, spread: float = 2.0) -> nn.Module:
     """Label real and made-up rows by an ensemble, and learn them all; choose it for tables with few rows in all.
 
@@ -123,7 +102,7 @@ def munge_method(problem: Problem, *, copies: int = 3, chance: float = 0.2, spre
         return made
 
     if names(problem.data) is None:
-        data: Any = _Expanded(problem.data, several, copies + 1)
+        data: Any = Expanded(problem.data, several, copies + 1)
     else:
         nearest = problem.once("nearest", lambda: nearest_rows(problem.data["x"])) if copies else None
         data = several(problem.data, nearest)

@@ -98,7 +98,7 @@ def must(problem: Problem, *, other_teacher: nn.Module | Frozen, threshold: floa
     heads = problem.made(lambda: nn.ModuleDict({task: nn.Linear(width, many) for task, many in classes.items()}))
     whole = TaskHeads(student, path, heads)
     losses = {"labels": problem.supervised(), **{task: PseudoLabel(threshold, on=task) for task in specialists}}
-    distiller = Distiller(whole, Specialists(specialists), losses, call=_called(problem, student))
+    distiller = Distiller(whole, Specialists(specialists), losses, call=_called(problem.call_of(student)))
     served = problem.train(distiller, serve=lambda model: model.model)
     whole.close()
     return served
@@ -110,13 +110,10 @@ def _classes(problem: Problem, teacher: Frozen) -> int:
         return int(show(problem.first)["logits"].size(-1))
 
 
-def _called(problem: Problem, student: nn.Module) -> Call | None:
+def _called(call: Call | None) -> Call | None:
     """How the student with heads is called, where the student has a way of its own."""
-    call = problem.call_of(student)
-    if call is None:
-        return None
 
     def called(whole: Any, batch: Any) -> Any:
-        return whole.with_heads(lambda: call(whole.model, batch))
+        return whole.with_heads(lambda: call and call(whole.model, batch))
 
-    return called
+    return called if call else None

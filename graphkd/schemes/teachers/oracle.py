@@ -24,8 +24,7 @@ def oracle(problem: Problem, *, temperature: float = 3.0, weight: float = 1.0) -
     """
     answers = torch.stack([problem.view_of(teacher) for teacher in problem.teachers])
     labels = problem.targets.to(answers.device)
-    labelled = torch.zeros_like(labels, dtype=torch.bool).index_fill(0, problem.labelled_nodes.to(labels.device), True)
-    weights = oracle_weights(answers, labels)
+    labelled, weights = problem.values_of(problem.labelled).to(answers.device), oracle_weights(answers, labels)
     right = labelled & weights.any(dim=0)
     target = torch.zeros_like(answers[0])
     target[right] = soft_target(answers[:, right], temperature, weights=weights[:, right]).to(target.dtype)

@@ -62,8 +62,8 @@ class TeacherChoice(Trainable):
     policy learns by ``policy_loss`` from the rewards less their mean. That difference, the one loop over both and the
     reward (the first of the paper's three) are ours; the paper states no baseline and updates after an epoch. In the
     first ``warm`` epochs all teachers are chosen. Rows outside ``where`` learn from the mean of all teachers.
-    features: what a row is, in the policy's state: the student's logits, constant. nodes: that there are; what the
-    policy saw and did about each stands in buffers, O(nodes (K + C)). The policy is not needed afterwards.
+    A row is, in the policy's state, the student's logits, constant. nodes: that there are; what the policy saw and did
+    about each stands in buffers, O(nodes (K + C)). The policy is not needed afterwards.
     """
 
     seen: Tensor
@@ -102,9 +102,7 @@ class TeacherChoice(Trainable):
         logits, mask = self._viewer(batch)["logits"], batch[self.where]
         teachers = self._teachers(batch)["logits"].transpose(0, 1)
         s, t, y = logits[mask], teachers[:, mask], batch["y"][mask]
-        chosen = torch.ones_like(t[:, :, 0].t())
-        loss = s.new_zeros(())
-        terms: dict[str, Any] = {}
+        chosen, loss, terms = torch.ones_like(t[:, :, 0].t()), s.new_zeros(()), {}
         if self._epoch >= self.warm:
             ids = node_ids(batch)[mask]
             known = self.acted[ids]
@@ -148,15 +146,7 @@ def rl_kd(problem: Problem, *, weight: float = 0.5, temperature: float = 4.0, wa
     the soft targets beside the labels; in the first ``warm`` epochs all teachers are chosen. See ``TeacherChoice``,
     also for where it differs from the paper. Costs a forward pass of the student a step, as ``ensemble`` does.
     """
-    task = TeacherChoice(
-        problem.student,
-        problem.teachers,
-        problem.classes,
-        problem.nodes,
-        where=problem.labelled,
-        weight=weight,
-        temperature=temperature,
-        warm=warm,
-        call=problem.call_of(problem.student),
-    )
-    return problem.train(task)
+    options: dict[str, Any] = {"weight": weight, "temperature": temperature, "warm": warm, "where": problem.labelled}
+    options["call"] = problem.call_of(problem.student)
+    sizes = problem.classes, problem.nodes
+    return problem.train(TeacherChoice(problem.student, problem.teachers, *sizes, **options))

@@ -81,9 +81,8 @@ class StudentFriendly(Trainable):
         for name, branch in self.branches.items():
             facts = fill(required(branch.forward)[1:], batch, f"branch {name!r}")
             answers.append(branch(view[name], **facts)[rows])
-        loss = sftn_loss(
-            view["logits"][rows], torch.stack(answers), batch["y"][rows], self.temperature, weights=self.weights
-        )
+        y = batch["y"][rows]
+        loss = sftn_loss(view["logits"][rows], torch.stack(answers), y, self.temperature, weights=self.weights)
         return Step(loss, {"sftn": loss.detach()})
 
 
@@ -118,19 +117,14 @@ def sftn(
     teacher = problem.fresh(problem.teacher_to_train(), 1)
     path: Any = problem.path_of(teacher)
     branch = branch or problem.made(lambda: _branch(*problem.widths, problem.classes))
-    friendly = StudentFriendly(
-        teacher,
-        {"branch": (path, branch)},
-        where=problem.labelled,
-        temperature=branch_temperature,
-        weights=(teacher_weight, divergence_weight, branch_weight),
-        call=problem.call_of(teacher),
-    )
+    options: dict[str, Any] = {"temperature": branch_temperature, "where": problem.labelled}
+    options["weights"] = (teacher_weight, divergence_weight, branch_weight)
+    friendly = StudentFriendly(teacher, {"branch": (path, branch)}, call=problem.call_of(teacher), **options)
     teacher = problem.train(friendly, "teacher")
     losses = label_weight * problem.supervised() + (1 - label_weight) * problem.soft(temperature)
     return problem.train(problem.distiller(problem.student, teacher, losses))
 
 
 def _branch(width: int, teacher_width: int, classes: int) -> nn.Module:
-    rest = nn.Linear(width, classes)
+    rest = nn.Linear(width, classes)  # first: of the draws
     return nn.Sequential(nn.ReLU(), nn.Linear(teacher_width, width), nn.ReLU(), rest)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +101,13 @@ CHANGES: tuple[Callable[..., Any], ...] = (drop_edges, mask_features, drop_edges
 
 
 class _Views(Trainable):
-    """Changed views of some of the rows of ``where``, drawn anew at every step, and what a teacher shows of them."""
+    """Changed views of some of the rows of ``where``, drawn anew at every step, and what a teacher shows of them.
+
+    A step takes up to ``max_samples`` rows; ``changes`` make the views: for graphs lost edges, lost features and both,
+    where images are turned.
+    """
+
+    term: ClassVar[str]
 
     def __init__(
         self,
@@ -118,51 +124,48 @@ class _Views(Trainable):
         self._teacher = self.hold(asked_anew(frozen(teacher)))
         self._teacher.attach({"hidden": path})
 
-    def views(self, batch: Batch) -> tuple[Tensor, list[Any]]:
-        """Rows, (n,), and the batch with its changed versions."""
+    def forward(self, batch: Batch) -> Step:
+        """The loss of some rows; 0, differentiable, where there are none."""
         rows = batch[self.where].nonzero()[:, 0]
         rows = rows[torch.randperm(rows.numel(), device=rows.device)[: self.max_samples]]
-        return rows, [batch, *(change(batch) for change in self.changes)]
-
-    def nothing(self) -> Tensor:
-        """The loss of a batch without such rows: 0, differentiable."""
-        return 0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
-
-    def known(self, views: Sequence[Any], rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The teacher's logits of the rows in every view, and the features of its head."""
+        views = [batch, *(change(batch) for change in self.changes)]
+        if not rows.numel():
+            return Step(0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum(), {})
         logits, hidden = _shown([self._teacher(view) for view in views], rows)
-        return logits, self.teacher_head(hidden)
+        loss = self.compare((logits, self.teacher_head(hidden)), views, rows)
+        return Step(loss, {self.term: loss.detach()})
+
+    def compare(self, teacher: tuple[Tensor, Tensor], views: Sequence[Any], rows: Tensor) -> Tensor:
+        """The loss, given the teacher's logits of the rows in every view and the features of its head."""
+        raise NotImplementedError
 
 
 class TeacherHead(_Views):
     """A head of the teacher that learns from which object a changed one comes, its trunk constant: the first stage.
 
-    path: of the teacher's hidden layer. changes: that make the changed views, for graphs lost edges, lost features and
-    both, where images are turned. A step takes up to ``max_samples`` of the rows of ``where``; the loss is the
-    cross-entropy of their ``relations``, 3n x n, with ``own_object``. ``fit`` gives the head.
+    path: of the teacher's hidden layer. The loss is the cross-entropy of the rows' ``relations``, 3n x n, with
+    ``own_object``. ``fit`` gives the head.
     """
+
+    term = "head"
 
     @property
     def student(self) -> nn.Module:
         """What ``fit`` trains and gives back."""
         return self.teacher_head
 
-    def forward(self, batch: Batch) -> Step:
+    def compare(self, teacher: tuple[Tensor, Tensor], views: Sequence[Any], rows: Tensor) -> Tensor:
         """The loss of the teacher's head."""
-        rows, views = self.views(batch)
-        if not rows.numel():
-            return Step(self.nothing(), {})
-        _, features = self.known(views, rows)
-        loss = cross_entropy(relations(features, len(views)), own_object(rows.numel(), len(views), rows.device))
-        return Step(loss, {"head": loss.detach()})
+        return cross_entropy(relations(teacher[1], len(views)), own_object(rows.numel(), len(views), rows.device))
 
 
 class SSKD(_Views):
     """A student that learns a teacher's answers and relations, by ``sskd``; ``fit`` a ``TeacherHead`` before.
 
-    paths: of the hidden layers of student and teacher. heads: on them, the teacher's is constant. weights, settings: of
-    ``sskd``. changes, where and max_samples: as of ``TeacherHead``.
+    paths: of the hidden layers of student and teacher. heads: on them, the teacher's constant. settings: of ``sskd``.
     """
+
+    term = "student"
 
     def __init__(
         self,
@@ -182,23 +185,15 @@ class SSKD(_Views):
         self.teacher_head.requires_grad_(False)
         self._viewer = self.hold(Viewer(student, taps={"hidden": paths[0]}, call=call))
 
-    def forward(self, batch: Batch) -> Step:
+    def compare(self, teacher: tuple[Tensor, Tensor], views: Sequence[Any], rows: Tensor) -> Tensor:
         """The loss of the student."""
-        rows, views = self.views(batch)
-        if not rows.numel():
-            return Step(self.nothing(), {})
-        teacher = self.known(views, rows)
         logits, hidden = _shown([self._viewer(view) for view in views], rows)
-        loss = sskd((logits, self.head(hidden)), teacher, batch["y"][rows], views=len(views), **self.settings)
-        return Step(loss, {"student": loss.detach()})
+        return sskd((logits, self.head(hidden)), teacher, views[0]["y"][rows], views=len(views), **self.settings)
 
 
-def _shown(views: Sequence[View], rows: Tensor) -> tuple[Tensor, Tensor]:
+def _shown(views: Sequence[View], rows: Tensor) -> list[Tensor]:
     """Logits and hidden features of the rows in every view, an object's views together."""
-    logits, hidden = (
-        torch.stack([view[name][rows] for view in views], dim=1).flatten(0, 1) for name in ("logits", "hidden")
-    )
-    return logits, hidden
+    return [torch.stack([view[name][rows] for view in views], dim=1).flatten(0, 1) for name in ("logits", "hidden")]
 
 
 @method(
@@ -235,7 +230,8 @@ def sskd_method(
     """
     heads = head(problem.widths[0]), head(problem.widths[1])
     paths: Any = problem.hidden
-    about: dict[str, Any] = {"where": problem.labelled, "max_samples": max_samples, "changes": _changes(rate)}
+    changes = [partial(change, rate=rate) for change in CHANGES]
+    about: dict[str, Any] = {"where": problem.labelled, "max_samples": max_samples, "changes": changes}
     learner = TeacherHead(problem.teacher, paths[1], heads[1], **about)
     problem.train(learner, "head", choose=False, epochs=head_epochs, weight_decay=0.0)
     task = SSKD(
@@ -253,7 +249,3 @@ def sskd_method(
         **about,
     )
     return problem.train(task)
-
-
-def _changes(rate: float) -> list[Change]:
-    return [partial(change, rate=rate) for change in CHANGES]

@@ -54,9 +54,8 @@ def takd(
     teachers: list[Any] = [problem.teacher]
     best: Any = None
     for place, model in enumerate(models):
-        candidates = {"best": range(place + 1), "all": range(place, place + 1), "none": range(1)}[route]
         attempts = []
-        for source in candidates:
+        for source in {"best": range(place + 1), "all": [place], "none": [0]}[route]:
             task = problem.distiller(problem.twin(model), teachers[source], losses)
             attempts.append(problem.train(task, f"model-{place + 1}-by-{source}"))
         scores = [problem.score(attempt) for attempt in attempts] if len(attempts) > 1 else [0.0]

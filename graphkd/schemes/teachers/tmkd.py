@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -22,9 +23,8 @@ from graphkd.schemes.teachers._several import compared
 class TMKD(Trainable):
     """Heads of one student, each taught by its own teacher; ``fit`` it. Yang et al., WSDM 2020, arXiv:1910.08381.
 
-    sum_k [(1 - alpha) labels(head_k) + alpha soft(head_k, teacher_k)]; with ``alpha`` 1 labels are not read.
-    ``student`` is the heads as one model, the logarithm of their mean probabilities. calls: how each head is called, in
-    place of the call by name.
+    sum_k [(1 - alpha) labels(head_k) + alpha soft(head_k, teacher_k)]; with ``alpha`` 1 labels are not read. calls: of
+    each head. ``student`` is the heads as one model, the logarithm of their mean probabilities.
     """
 
     def __init__(
@@ -54,13 +54,11 @@ class TMKD(Trainable):
         terms: dict[str, Tensor] = {}
         for k, (view, teacher) in enumerate(zip(views, self._teachers, strict=True)):
             if self.alpha < 1:
-                label = compared(self.labels, view, batch)
-                terms[f"label_{k}"] = label.detach()
-                total = total + (1 - self.alpha) * label
-            soft = compared(self.soft, view, batch, teacher)
-            terms[f"soft_{k}"] = soft.detach()
-            total = total + self.alpha * soft
-        return Step(total, terms)
+                terms[f"label_{k}"] = compared(self.labels, view, batch)
+                total = total + (1 - self.alpha) * terms[f"label_{k}"]
+            terms[f"soft_{k}"] = compared(self.soft, view, batch, teacher)
+            total = total + self.alpha * terms[f"soft_{k}"]
+        return Step(total, {name: term.detach() for name, term in terms.items()})
 
 
 @method(
@@ -85,8 +83,6 @@ def tmkd(problem: Problem, *, alpha: float = 0.5, heads: Sequence[nn.Module] | N
         fresh = (problem.fresh_student(number) for number in range(1, len(problem.teachers)))
         heads = shared_trunk([problem.student, *fresh], problem.path_of(problem.student) or "")
     calls = [problem.call_of(head) for head in heads]
-    labels, soft = problem.supervised(), LogitMSE()
-    answers = TMKD(heads, problem.teachers, labels, soft, alpha=1.0, calls=calls)
-    problem.train(answers, "answers", choose=False)
-    both = TMKD(heads, problem.teachers, labels, soft, alpha=alpha, calls=calls)
-    return problem.train(both, "answers-and-labels")
+    stage = partial(TMKD, heads, problem.teachers, problem.supervised(), LogitMSE(), calls=calls)
+    problem.train(stage(alpha=1.0), "answers", choose=False)
+    return problem.train(stage(alpha=alpha), "answers-and-labels")

@@ -29,17 +29,15 @@ def boltzmann(values: Tensor, temperature: float = 4e-4) -> Tensor:
 def epsilon_greedy(values: Tensor, epsilon: float = 0.1) -> Tensor:
     """Give 1 - epsilon to the best task, of equals a random one, and epsilon to all in equal parts: (K,) -> (K,)."""
     best = (values == values.max()).nonzero()[:, 0]
-    chosen = best[torch.randint(best.numel(), ())]
-    return torch.full_like(values, epsilon / values.numel()).index_add(
-        0, chosen[None], values.new_tensor([1 - epsilon])
-    )
+    chances = torch.full_like(values, epsilon / values.numel())
+    chances[best[torch.randint(best.numel(), ())]] += 1 - epsilon
+    return chances
 
 
 class Curriculum:
     """Batches for ``fit``, each epoch ``steps`` times those of a task, drawn by how much the student learns on each.
 
-    Choose it where tasks (classes, relations, domains, harder and easier nodes) are learnt one after the other and
-    the order is unknown. tasks: a batch or a loader of each. score: () -> (K,), how good the student is on each now,
+    Tasks may be classes, relations, domains, harder and easier nodes. tasks: a batch or a loader of each. score: () -> (K,), how good the student is on each now,
     higher is better, NaN where it was not measured. progress and policy: the authors advise
     ``SamplingProgress(thompson=True)`` with ``epsilon_greedy``, the default. absolute: the size of a change counts, so
     that what is being forgotten is trained again; default True, as in the paper. Draws come from torch's generator,
@@ -97,11 +95,7 @@ class Curriculum:
 
 
 @method(
-    "tscl",
-    family="teachers",
-    paper="Matiisen et al., TNNLS 2019",
-    arxiv="1707.00183",
-    space={"epsilon": (0.003, 0.9)},
+    "tscl", family="teachers", paper="Matiisen et al., TNNLS 2019", arxiv="1707.00183", space={"epsilon": (0.003, 0.9)}
 )
 def tscl(
     problem: Problem,
@@ -131,13 +125,9 @@ def tscl(
         agree = (problem.view_of(problem.student).argmax(dim=1).cpu() == agreed).double()
         return torch.stack([agree[parts == task].mean() for task in range(tasks)])
 
-    source = Curriculum(
-        [problem.with_values(task=parts == task) for task in range(tasks)],
-        score,
-        progress=SamplingProgress(tasks, window, thompson=True),
-        policy=partial(epsilon_greedy, epsilon=epsilon),
-        steps=steps,
-    )
+    data = [problem.with_values(task=parts == task) for task in range(tasks)]
+    progress, policy = SamplingProgress(tasks, window, thompson=True), partial(epsilon_greedy, epsilon=epsilon)
+    source = Curriculum(data, score, progress=progress, policy=policy, steps=steps)
     task = problem.distiller(problem.student, problem.teacher, problem.soft(temperature, where="task"))
     return problem.train(task, data=source)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen, frozen
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, Call, View, Viewer
+from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses.relations.log_euclidean import LogEuclidean
 from graphkd.schemes._functional import logits_with
 from graphkd.schemes.teachers._several import compared
@@ -70,7 +71,8 @@ class ValidationWeights(Trainable):
         """The student's loss, and the weights' own; terms ``labels``, ``risk``, and ``taught_k``, ``weight_k``."""
         view, weights = self._viewer(batch), self.weights()
         labels = compared(self.labels, view, batch)
-        taught = torch.stack([self._against(k, teacher, view, batch) for k, teacher in enumerate(self._teachers)])
+        pairs: Any = zip(self.losses, self._teachers, strict=True)
+        taught = torch.stack([compared(loss, view, batch, teacher) for loss, teacher in pairs])
         risk, worth = self._try(labels, taught, weights.detach(), batch)
         total = labels + (weights.detach() * taught).sum() + (weights * worth).sum() - (weights * worth).sum().detach()
         terms = {"labels": labels, "risk": risk}
@@ -78,14 +80,11 @@ class ValidationWeights(Trainable):
             terms |= {f"taught_{k}": taught[k], f"weight_{k}": weights[k]}
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
-    def _against(self, k: int, teacher: Frozen, view: View, batch: Batch) -> Tensor:
-        loss: Any = self.losses[k]
-        return compared(loss, view, batch, teacher)
-
     def _try(self, labels: Tensor, taught: Tensor, weights: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The pilot's risk, and its derivative by each weight: (K,)."""
         named = {name: p for name, p in self.student.named_parameters() if p.requires_grad}
-        first, *slopes = (_gradient(value, named) for value in (labels, *taught))
+        gradient = partial(torch.autograd.grad, allow_unused=True, materialize_grads=True)
+        first, *slopes = (gradient(value, list(named.values()), retain_graph=True) for value in (labels, *taught))
         pilot = {}
         for place, (name, value) in enumerate(named.items()):
             step = first[place] + sum(w * slope[place] for w, slope in zip(weights, slopes, strict=True))
@@ -97,15 +96,9 @@ class ValidationWeights(Trainable):
         finally:
             self.student.train(training)
         risk = compared(self.risk, view, batch)
-        uphill = torch.autograd.grad(risk, list(pilot.values()), allow_unused=True, materialize_grads=True)
+        uphill = gradient(risk, list(pilot.values()))
         worth = [-self.rate * sum((u * s).sum() for u, s in zip(uphill, slope, strict=True)) for slope in slopes]
         return risk, torch.stack(worth)  # type: ignore[arg-type]
-
-
-def _gradient(value: Tensor, named: dict[str, nn.Parameter]) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(
-        value, list(named.values()), retain_graph=True, allow_unused=True, materialize_grads=True
-    )
 
 
 @method("validation_weights", family="teachers", paper="Wu et al., CVPR 2019", needs=("teachers",))

@@ -96,8 +96,7 @@ def voted_triplets(
     all that is compared. CE + ``alpha`` KL of the mean answer at ``temperature`` + ``beta`` ``VotedTriplets`` with
     ``margin`` on ``triplets`` random triplets a step. The paper's weights are not known to us.
     """
-    losses = problem.supervised() + alpha * problem.soft(temperature)
-    widths = [problem.width_of(teacher) for teacher in problem.teachers]
-    losses = losses + beta * VotedTriplets(widths, margin, triplets=triplets)
+    voted = VotedTriplets([problem.width_of(each) for each in problem.teachers], margin, triplets=triplets)
+    losses = problem.supervised() + alpha * problem.soft(temperature) + beta * voted
     several = tapped(problem, partial(soft_target, temperature=temperature))
     return problem.train(problem.distiller(problem.student, several, losses))

@@ -16,7 +16,7 @@ from graphkd.core.problem import Problem
 from graphkd.core.run import Run
 from graphkd.losses import CE
 from graphkd.schemes import Translation, Translator, translated
-from graphkd.schemes.domains._translation import translate
+from graphkd.schemes.domains.cycada import translate
 from graphkd.tasks import NodeClassification
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 from tests.losses.example import softmax

@@ -11,7 +11,7 @@ from torch import nn
 import graphkd
 from graphkd.core import checkpoint
 from graphkd.schemes import noisy_votes, wrong_vote_bound
-from graphkd.schemes.privacy._parts import cut, part_of
+from graphkd.schemes.privacy.pate import cut, part_of
 from graphkd.tasks import NodeClassification
 from tests.methods import scene
 
