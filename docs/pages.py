@@ -1,4 +1,4 @@
-"""The pages of all methods, made from their metadata: ``python -m docs.pages`` writes docs/methods.md and schemes.md."""
+"""The pages of all methods, made from metadata: ``python -m docs.pages`` writes docs/methods.md and schemes.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import recsys
 from graphkd.core.method import Metadata
 
 HERE = Path(__file__).parent
-_TABLE = "| name | what it does, and when to choose it | paper | needs | settings |\n|---|---|---|---|---|"
+_TABLE = ("| name | what it does, and when to choose it | paper | needs | settings |", "|---|---|---|---|---|")
 
 
 class Page(NamedTuple):
@@ -49,11 +49,11 @@ def pages() -> list[Page]:
 def page(content: Page) -> str:
     """The whole page, in Markdown."""
     count = sum(len(rows) for rows in content.parts.values())
-    head = f"# {content.title}\n\nMade by `python -m docs.pages` from the methods' metadata: {count} names.\n\n{content.text}\n"
-    tables = (
-        f"\n## {title}\n\n{_TABLE}\n" + "\n".join(map(_line, rows)) + "\n" for title, rows in content.parts.items()
-    )
-    return head + "".join(tables)
+    made = f"Made by `python -m docs.pages` from the methods' metadata: {count} names."
+    lines = [f"# {content.title}", "", made, "", content.text]
+    for title, rows in content.parts.items():
+        lines += ["", f"## {title}", "", *_TABLE, *map(_line, rows)]
+    return "\n".join(lines) + "\n"
 
 
 def _families(prefix: str, rows: Iterable[Metadata]) -> dict[str, list[Metadata]]:
@@ -67,13 +67,8 @@ def _line(row: Metadata) -> str:
     arxiv = f"[{row.arxiv}](https://arxiv.org/abs/{row.arxiv})" if row.arxiv else ""
     settings = ", ".join(f"{name}={value!r}" for name, value in row.settings.items())
     needs = ", ".join([*row.needs, *([] if row.teacher else ["no teacher"])])
-    cells = (
-        f"`{row.name}`",
-        row.summary,
-        " ".join(filter(None, (row.paper, arxiv))),
-        needs,
-        f"`{settings}`" if settings else "",
-    )
+    paper = " ".join(filter(None, (row.paper, arxiv)))
+    cells = (f"`{row.name}`", row.summary, paper, needs, f"`{settings}`" if settings else "")
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -7,6 +7,7 @@ from .data_free.data_free_regression import DataFreeRegression, FakeTurn, FakeTu
 from .domains.adversarial import Adaptation, Adversarial, adversarial_adaptation, domain_adversaries
 from .domains.cycada import Translation, Translator, translated
 from .domains.domain_weights import domain_similarity
+from .domains.mcd import cluster_difference, mixed_pseudo_labels
 from .domains.multi_target import CollaborativeExperts
 from .domains.multimodal_expansion import SteadyDistiller
 from .domains.progressive_adaptation import Progressive
@@ -36,7 +37,7 @@ from .privacy.pate import noisy_votes
 from .robust.ard import RobustDistiller, ard, attacked
 from .self.ban import shuffle_others
 from .self.byot import Exits, exit_hint
-from .semi._pseudo_labels import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
+from .semi._pseudo_labels import select_pseudo_labels
 from .semi.ordinal import ends, neighbour_distance
 from .semi.phased_labels import relative_entropy
 from .semi.tri_training import agreed_labels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -76,8 +75,9 @@ def _sides(
     tell, told = rule.tell, [None] * len(clients)
     if tell is not None:
         told = problem.once("told", lambda: [tell(client, public) for client in clients])
-    side = partial(Participant, rule=rule, public=public, local={"epochs": local_epochs}, **shared)
-    return [side(who, client, told=told[who]) for who, client in enumerate(clients)], serving
+    shared["local"] = {"epochs": local_epochs}
+    made = zip(range(len(clients)), clients, told, strict=True)
+    return [Participant(who, client, rule, public, told=own, **shared) for who, client, own in made], serving
 
 
 def _clients(problem: Problem) -> list[Client]:

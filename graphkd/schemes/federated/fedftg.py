@@ -6,7 +6,7 @@ Learning", CVPR 2022, arXiv:2203.09249.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -137,7 +137,7 @@ class Adversaries(Trainable):
             if self._target is None:
                 with torch.no_grad():
                     batch = self._batch()
-                    self._target = batch, self._taught(batch)
+                    self._target = batch, torch.stack([*self._taught(batch)])
             batch, taught = self._target
             loss, name = fedftg_student(self._viewer(batch)["logits"], taught, self._weights), "student"
         return Step(loss, {name: loss.detach()})
@@ -157,8 +157,8 @@ class Adversaries(Trainable):
         x: Tensor = self.generator(z, y)
         return {"x": x, "edge_index": torch.empty(2, 0, dtype=torch.long, device=x.device)}
 
-    def _taught(self, batch: Batch) -> Tensor:
-        return torch.stack([constant_logits(teacher, batch, call=self.call) for teacher in self._teachers])
+    def _taught(self, batch: Batch) -> Iterator[Tensor]:
+        return (constant_logits(teacher, batch, call=self.call) for teacher in self._teachers)
 
 
 class GeneratorTerms(NamedTuple):

@@ -37,11 +37,11 @@ def epsilon_greedy(values: Tensor, epsilon: float = 0.1) -> Tensor:
 class Curriculum:
     """Batches for ``fit``, each epoch ``steps`` times those of a task, drawn by how much the student learns on each.
 
-    Tasks may be classes, relations, domains, harder and easier nodes. tasks: a batch or a loader of each. score: () -> (K,), how good the student is on each now,
-    higher is better, NaN where it was not measured. progress and policy: the authors advise
-    ``SamplingProgress(thompson=True)`` with ``epsilon_greedy``, the default. absolute: the size of a change counts, so
-    that what is being forgotten is trained again; default True, as in the paper. Draws come from torch's generator,
-    which ``fit`` seeds. What the bandit knows is in the state that ``fit`` keeps.
+    Tasks may be classes, relations, domains, harder and easier nodes. tasks: a batch or a loader of each. score: () ->
+    (K,), how good the student is on each now, higher is better, NaN where it was not measured. progress and policy: the
+    authors advise ``SamplingProgress(thompson=True)`` with ``epsilon_greedy``, the default. absolute: the size of a
+    change counts, so that what is being forgotten is trained again; default True, as in the paper. Draws come from
+    torch's generator, which ``fit`` seeds. What the bandit knows is in the state that ``fit`` keeps.
     """
 
     def __init__(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graphkd.schemes import cluster_difference, mixed_pseudo_labels, select_pseudo_labels
+from graphkd.schemes import select_pseudo_labels
 from tests.kernels.graphs import normal
-from tests.losses.example import NODES, STUDENT, TEACHER, dot, norm, softmax
+from tests.losses.example import softmax
 
 LOGITS = 2 * normal(12, 3, dtype=torch.float64, seed=4)
 
@@ -33,27 +33,3 @@ def test_nobody_is_sure():
     rows, labels, _ = select_pseudo_labels(LOGITS, 1.1, 4)
     assert rows.shape == labels.shape == (0,)
     assert rows.dtype == torch.int64
-
-
-def test_cluster_difference():
-    teacher = TEACHER[:, :2]
-    members = [[i for i in NODES if int(teacher[i].argmax()) == c] for c in range(2)]
-    assert all(members)
-    means = [[sum(float(STUDENT[i, d]) for i in rows) / len(rows) for d in range(3)] for rows in members]
-    for i, got in enumerate(cluster_difference(STUDENT, teacher).tolist()):
-        cosines = [dot(mean, STUDENT[i]) / (norm(mean) * norm(STUDENT[i])) for mean in means]
-        assert got == pytest.approx(abs(cosines[1] - cosines[0]), rel=1e-10)
-
-
-def test_clusters_are_two():
-    with pytest.raises(ValueError, match="'teacher' must have 2 classes, got 3"):
-        cluster_difference(STUDENT, TEACHER)
-
-
-@pytest.mark.parametrize("mix", [0.3, 1.0])
-def test_mixed_pseudo_labels(mix):
-    got = mixed_pseudo_labels(TEACHER, 5.0, mix)
-    for i in NODES:
-        p, first = softmax(TEACHER[i], 5.0), int(TEACHER[i].argmax())
-        want = [(1 - mix) * (c == first) + mix * p[c] for c in range(3)]
-        assert softmax(got[i], 5.0) == pytest.approx(want, rel=1e-12)

@@ -1,0 +1,80 @@
+"""Adapting to a target without labels: the teacher's answers, and the rows it is decided about (Ruder et al.)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.batches import Mapped, batches, changed
+from graphkd.core.method import method
+from graphkd.core.problem import Problem
+from graphkd.losses._checks import check_rows
+from graphkd.losses.response.soft_ce import SoftCE
+from graphkd.schemes.augment import told
+from graphkd.schemes.domains.adversarial import TARGET, with_domains
+
+
+def cluster_difference(hidden: Tensor, teacher: Tensor) -> Tensor:
+    """Measure how decidedly a row belongs to one of the clusters: (N, d), (N, C) -> (N,). Ruder et al., 2017.
+
+    cos(x_i, m_a) - cos(x_i, m_b), a and b the two classes of the largest cosines, m_c the mean of the hidden features
+    that the teacher puts into class c (maximum cluster difference, MCD; the paper has two classes); a class of no rows
+    has cosine 0. arXiv:1702.02052.
+    """
+    check_rows(hidden, teacher)
+    if teacher.size(-1) < 2:
+        raise ValueError(f"'teacher' must have 2 classes at least, got {teacher.size(-1)}")
+    members = F.one_hot(teacher.argmax(dim=-1), teacher.size(-1)).to(hidden.dtype)
+    cosines = F.normalize(hidden, dim=-1) @ F.normalize(members.t() @ hidden, dim=-1).t()
+    first, second = cosines.topk(2, dim=-1).values.unbind(dim=-1)
+    return first - second
+
+
+def mixed_pseudo_labels(teacher: Tensor, temperature: float = 5.0, mix: float = 0.5) -> Tensor:
+    """Mix (1 - mix) onehot(argmax t) + mix softmax(t / T), as logits at T: (N, C) -> (N, C). Ruder et al., 2017.
+
+    For ``soft_cross_entropy`` at T, on the rows of largest ``cluster_difference``, in turn with all rows at mix = 1.
+    """
+    hard = F.one_hot(teacher.argmax(dim=-1), teacher.size(-1)).to(teacher.dtype)
+    return temperature * ((1 - mix) * hard + mix * (teacher / temperature).softmax(dim=-1)).log()
+
+
+class _InTurn(Mapped):
+    """Every batch twice: with the teacher's answers on the target's rows, then with mixed labels on chosen rows."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in batches(self.data):
+            yield changed(batch, told=batch["answers"], taught=batch[TARGET])
+            yield changed(batch, told=batch["mixed"], taught=batch["chosen"])
+
+
+@method("mcd", family="domains", paper="Ruder et al., 2017", arxiv="1702.02052", needs=("hidden", "domains"))
+def maximum_cluster_difference(
+    problem: Problem, *, domains: Tensor, share: float = 0.5, mix: float = 0.5, temperature: float = 5.0
+) -> nn.Module:
+    """Learn a source's teacher on target rows, the decided ones by mixed labels; choose it where a target has none.
+
+    In turn, steps on the soft labels of all target rows and on those of the ``share`` of largest
+    ``cluster_difference`` in the teacher's hidden layer, of which the labels are ``mixed_pseudo_labels``. domains:
+    (N,), of every node, 0 the source, others targets. How many rows the paper takes and how it mixes is unknown to us.
+    Costs two steps a batch; the teacher is asked once.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"'share' must be above 0 and at most 1, got {share}")
+    answers = problem.view_of(problem.teacher)
+    target = (domains[: problem.nodes] > 0).to(answers.device)
+    difference = cluster_difference(problem.view_of(problem.teacher, "hidden"), answers).masked_fill(
+        ~target, -torch.inf
+    )
+    chosen = torch.zeros_like(target)
+    chosen[difference.topk(max(round(share * int(target.sum())), 1)).indices] = True
+    data = with_domains(problem, domains)
+    entries = {"answers": answers, "mixed": mixed_pseudo_labels(answers, temperature, mix), "chosen": chosen}
+    rows = _InTurn(problem.with_values(data, **entries), lambda batch: batch)
+    return problem.train(
+        problem.distiller(problem.student, told("told"), SoftCE(temperature, where="taught")), data=rows
+    )
