@@ -72,7 +72,7 @@ class Run:
         path = folder / _START
         if not self.resume:
             self._empty(folder)
-        elif path.is_file():
+        elif self._shared(path.is_file):
             known = self._shared(lambda: files.load(path))
             wrong = difference(known["card"], card)
             if wrong:
@@ -85,7 +85,7 @@ class Run:
 
     def _empty(self, folder: Path) -> None:
         """Remove an earlier run of ours from the folder, and nothing else."""
-        inside = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        inside = self._shared(lambda: sorted(path.name for path in folder.iterdir()) if folder.exists() else [])
         if inside and _START not in inside:
             raise ValueError(
                 f"'checkpoint' must be an empty folder or that of a run, {str(folder)!r} holds {inside[:3]}: give "

@@ -52,10 +52,8 @@ def linear_weights(logits: Tensor, y: Tensor, steps: int = 60) -> Tensor:
     size = peers.abs().amax(dim=(1, 2), keepdim=True)[..., 0].clamp(min=torch.finfo(torch.float64).tiny)
     weights, slack = torch.full_like(peers[..., 0], 1 / peers.size(1)), size.expand(peers.shape[:2])
     for _ in range(steps):
-        p = _mixture(weights, peers).softmax(dim=1)
-        slopes = torch.einsum("nmc,nc->nm", peers, p)
-        gap = (weights * slopes).sum(dim=1) - slopes.amin(dim=1)
-        if bool((gap <= 1e-12 * size[:, 0]).all()):
+        p, slopes, gap = _slopes(weights, peers)
+        if bool((gap <= 1e-12 * size).all()):
             break
         barrier = 0.1 * (weights * slack).mean(dim=1, keepdim=True)
         change = _newton(peers, p, slopes, slack / weights, barrier / weights)
@@ -64,7 +62,7 @@ def linear_weights(logits: Tensor, y: Tensor, steps: int = 60) -> Tensor:
         step = _backtrack(weights, change, step, slopes, barrier, peers, size)
         weights = weights + step * change
         slack = torch.maximum(slack + step * rise, 1e-14 * size)
-    weights = weights / weights.sum(dim=1, keepdim=True)
+    weights = _polished(weights / weights.sum(dim=1, keepdim=True), slack, peers, size)
     alone = peers.logsumexp(dim=2)
     best = F.one_hot(alone.argmin(dim=1), peers.size(1)).to(weights.dtype)
     worse = _mixture(weights, peers).logsumexp(dim=1) > alone.amin(dim=1)
@@ -73,6 +71,32 @@ def linear_weights(logits: Tensor, y: Tensor, steps: int = 60) -> Tensor:
 
 def _mixture(weights: Tensor, peers: Tensor) -> Tensor:
     return torch.einsum("nm,nmc->nc", weights, peers)
+
+
+def _slopes(weights: Tensor, peers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities of the mixture, slopes of its cross-entropy, and the gap to the best weights, (N, 1)."""
+    p = _mixture(weights, peers).softmax(dim=1)
+    slopes = torch.einsum("nmc,nc->nm", peers, p)
+    return p, slopes, (weights * slopes).sum(dim=1, keepdim=True) - slopes.amin(dim=1, keepdim=True)
+
+
+def _polished(weights: Tensor, slack: Tensor, peers: Tensor, size: Tensor) -> Tensor:
+    """Take the last Newton steps where they shrink the gap: there the cross-entropy's own digits end.
+
+    They are of the other peers against the heaviest, whose weight is what is left: their sum is 0 to the last digit.
+    """
+    for _ in range(4):
+        p, slopes, gap = _slopes(weights, peers)
+        heaviest = F.one_hot(weights.argmax(dim=1), weights.size(1)).to(weights.dtype)
+        others = peers - torch.einsum("nm,nmc->nc", heaviest, peers)[:, None]
+        rise = slopes - (heaviest * slopes).sum(dim=1, keepdim=True)
+        hessian = torch.einsum("nmc,nkc,nc->nmk", others, others, p) - rise[:, :, None] * rise[:, None]
+        change = torch.linalg.solve(hessian + torch.diag_embed(slack / weights + heaviest * size), -rise)
+        change = change - heaviest * change.sum(dim=1, keepdim=True)
+        moved = weights + _reach(weights, change) * change
+        better = (gap > 1e-10 * size) & (_slopes(moved, peers)[2] < gap)
+        weights = torch.where(better, moved, weights)
+    return weights
 
 
 def _newton(peers: Tensor, p: Tensor, slopes: Tensor, stiffness: Tensor, push: Tensor) -> Tensor:
