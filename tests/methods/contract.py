@@ -84,9 +84,8 @@ def resumes(row: Metadata, folder: Path, most: int | None = 4, scene: Any = scen
     with breaking() as (events, log):
         whole = scene.run(row, given, checkpoint=folder / "whole", log=log)
     count = events[0]
-    places = (
-        range(1, count + 1) if most is None else sorted({max(1, round(count * k / most)) for k in range(1, most + 1)})
-    )
+    shares = [k / (most or count) for k in range(1, (most or count) + 1)]
+    places = sorted({max(2, round(count * share)) for share in shares})  # with the first the run begins
     for place in places:
         path = folder / f"broken-{place}"
         try:

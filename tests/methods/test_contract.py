@@ -33,6 +33,13 @@ def test_a_broken_run_goes_on_to_the_same_bits(row, tmp_path):
     contract.resumes(row, tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, indirect=True)
+def test_a_run_goes_on_wherever_it_is_broken_off(row, tmp_path):
+    """At a dozen places spread over the run, in every stage of most."""
+    contract.resumes(row, tmp_path, most=12)
+
+
 @pytest.mark.parametrize("row", able("loader"), indirect=True)
 def test_takes_a_loader(row):
     contract.takes_a_loader(row)
