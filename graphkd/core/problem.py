@@ -186,7 +186,9 @@ class Problem(Rows):
         return self.task.soft(temperature, where)
 
     def score(self, model: nn.Module, part: Any = "val") -> float:
-        """Measure a model on validation rows, in the task's first metric."""
+        """Measure a model on validation rows, in the task's first metric; ValueError where there are none."""
+        if not self.task.has(part, self.data):
+            raise ValueError(f"models are chosen here by their score: the data must have rows for {part!r}, got none")
         return next(iter(self.task.score(model, self.data, part, self.call_of(model)).values()))
 
     def distiller(

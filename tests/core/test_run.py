@@ -259,3 +259,14 @@ def test_the_start_is_that_of_the_first_run_whatever_weights_come(tmp_path):
 def test_soft_targets_of_a_loss_need_a_teacher():
     with pytest.raises(ValueError, match="compare with a teacher"):
         run(KL(1.0), gcn(2), None, graph())
+
+
+def test_what_is_chosen_by_validation_needs_some():
+    data = graph()
+    del data.val_mask
+
+    def method(problem):
+        problem.score(problem.student)
+
+    with pytest.raises(ValueError, match="the data must have rows for 'val', got none"):
+        run(method, gcn(2), None, data)
