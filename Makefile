@@ -30,7 +30,8 @@ test: $(READY)  ## the tests, fast lane
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest $(PARALLEL) tests/kernels/cuda || test $$? -eq 5
 
 test-slow: $(READY)  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --ignore tests/methods
+	$(BIN)/python -m pytest $(PARALLEL) -m slow tests/methods
 
 test-gpu: $(READY)  ## the tests that need an NVIDIA GPU
 	$(BIN)/python -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'torch finds no NVIDIA GPU')"

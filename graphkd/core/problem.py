@@ -210,6 +210,15 @@ class Problem(Rows):
             taps = {"hidden": (own, other)} if own is not None and other is not None else None
         return Distiller(student, teacher, losses, taps=taps, call=self.call_of(student))
 
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Options of ``fit`` where neither the user nor the method says otherwise."""
+        return {}
+
+    def batches(self) -> Any:
+        """What a stage trains on where it gives no data of its own."""
+        return self.data
+
     def train(
         self,
         trainable: nn.Module,

@@ -118,7 +118,7 @@ class Run:
     ) -> nn.Module:
         """Train a stage, see ``Problem.train``."""
         folder = self._folder(name)
-        data = self.problem.data if data is None else data
+        data = self.problem.batches() if data is None else data
         options = self._options(published, serve, choose)
         options["seed"] = self.problem.seed if seed is None else seed
         student: nn.Module = getattr(trainable, "student", trainable)
@@ -204,7 +204,8 @@ class Run:
         self, published: Mapping[str, Any], serve: Callable[[Any], nn.Module] | None, choose: bool
     ) -> dict[str, Any]:
         """Options of ``fit``: asked beats stage, stage beats method, method beats the defaults."""
-        found = {"epochs": EPOCHS, "lr": LR, "weight_decay": WEIGHT_DECAY, **self.method.published, **published}
+        usual = {"epochs": EPOCHS, "lr": LR, "weight_decay": WEIGHT_DECAY, **self.problem.training}
+        found = {**usual, **self.method.published, **published}
         adam = {"lr": found.pop("lr"), "weight_decay": found.pop("weight_decay")}
         found = {"optimizer": partial(torch.optim.Adam, **adam), **found, **self.asked}
         optimizer_of = found.pop("optimizer_of", None)
