@@ -11,6 +11,7 @@ from graphkd.core.catalogue import Catalogue
 from graphkd.core.distil import distilled
 from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
+from graphkd.core.rng import seeded
 from graphkd.core.task import Task
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def _default_task(data: Any) -> Task:
     from graphkd.tasks import NodeClassification  # which loads the losses that it needs
 
     task = NodeClassification()
-    first = getattr(data, "first", None) or first_batch(data)
+    with seeded(0):  # a loader draws when it is looked into
+        first = getattr(data, "first", None) or first_batch(data)
     if "y" not in first or task.labelled not in first:
         raise ValueError(
             f"'task' says what is predicted; without it, data must have 'y' and {task.labelled!r}, and have "

@@ -19,6 +19,7 @@ from graphkd.core.door import check_data, check_models, check_needs, check_refus
 from graphkd.core.loss import Loss
 from graphkd.core.method import Method, as_method, check_settings
 from graphkd.core.problem import Problem
+from graphkd.core.rng import seeded
 from graphkd.core.run import Run
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, names
@@ -51,8 +52,11 @@ def distilled(
     check_models(chosen, student, teachers)
     check_needs(chosen, own, hidden)
     check_refused(chosen, task, teachers, data, call)
-    data = data.prepared(task, device) if isinstance(data, Clients) else _placed(task.prepare(data), student, device)
-    check_data(chosen, data)
+    with seeded(seed):  # a loader draws when it is looked into
+        data = (
+            data.prepared(task, device) if isinstance(data, Clients) else _placed(task.prepare(data), student, device)
+        )
+        check_data(chosen, data)
     given = problem_type(
         _moved(student, device),
         [_moved(each, device) for each in teachers],
@@ -70,7 +74,8 @@ def distilled(
     card = {name: _settings(value) if name == "settings" else described(value) for name, value in about.items()}
     card["student"] = architecture(given.student)
     model = run(own, card)
-    scores = _scores(task, model, given)
+    with seeded(seed):
+        scores = _scores(task, model, given)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     card |= {"model": type(model).__name__, "parameters": parameters, "task": task.kind, "options": _settings(asked)}
     return Distilled(model, scores, chosen.name, run.history, {**card, "versions": versions(), "scores": scores})

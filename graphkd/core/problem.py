@@ -187,9 +187,12 @@ class Problem(Rows):
 
     def score(self, model: nn.Module, part: Any = "val") -> float:
         """Measure a model on validation rows, in the task's first metric; ValueError where there are none."""
-        if not self.task.has(part, self.data):
+        with seeded(self.seed):
+            known = self.task.has(part, self.data)
+        if not known:
             raise ValueError(f"models are chosen here by their score: the data must have rows for {part!r}, got none")
-        return next(iter(self.task.score(model, self.data, part, self.call_of(model)).values()))
+        with seeded(self.seed):
+            return next(iter(self.task.score(model, self.data, part, self.call_of(model)).values()))
 
     def distiller(
         self,

@@ -47,7 +47,6 @@ class Run:
         self.fabric = self.asked.pop("fabric", None) or default_fabric(problem.device)
         self.fabric.launch()
         self.names: list[str] = []  # of stages and of what is made once, as they came
-        self.trained: list[str] = []  # the stages that this process trained
         self.history: list[dict[str, Any]] = []  # reports of all epochs
         self._stage_history: list[dict[str, Any]] = []
         problem.run = self
@@ -153,7 +152,6 @@ class Run:
                 trainable.load_state_dict(self._shared(lambda: files.load(begin)))
             else:
                 self._write(trainable.state_dict(), begin)
-        self.trained.append(name)
         self._stage_history = []
 
         def log(report: dict[str, float]) -> None:
@@ -212,7 +210,9 @@ class Run:
         if optimizer_of is not None:
             found["optimizer"] = optimizer_of(found["optimizer"])
         problem, task = self.problem, self.problem.task
-        if choose and task.has("val", problem.data):
+        with seeded(problem.seed):  # a loader draws when it is looked into
+            choose = choose and task.has("val", problem.data)
+        if choose:
             first = self.problem.call_of
             found.setdefault("metric", lambda model: task.progress(model, problem.data, first(model)))
             found["serve"] = serve

@@ -154,7 +154,8 @@ class Cached(Frozen):
     def _whole(self) -> dict[str, Tensor]:
         """The view of all nodes, in memory."""
         if self._view is None:
-            kept = self._compute(self.data) if self.path is None else self._opened(self.path).whole()
+            with seeded(0):  # whenever it is computed, a run draws the same afterwards
+                kept = self._compute(self.data) if self.path is None else self._opened(self.path).whole()
             self._view = {name: rows.to(self._device()) for name, rows in kept.items()}
         return self._view
 

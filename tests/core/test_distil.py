@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from torch import nn
+from torch_geometric.loader import RandomNodeLoader
 
 import graphkd
 from graphkd import Cached, Distilled, Ensemble
@@ -152,3 +153,28 @@ def test_the_student_may_be_on_no_device_of_its_own():
 
     with pytest.raises(ValueError, match="must have parameters to train, Distiller has none"):
         run("none", Constant())
+
+
+@pytest.mark.parametrize("method", ["kd", "takd", "crd"])
+def test_a_loader_that_shuffles_draws_nothing_outside(method):
+    data = graph()
+    data.n_id = torch.arange(data.num_nodes)
+    loader, student, teacher = RandomNodeLoader(data, 3, shuffle=True), gcn(2), gcn(1)
+    before = torch.get_rng_state()
+    graphkd.distil(method, student, teacher, loader, hidden="convs.0", epochs=2, progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_teacher_that_draws_is_cached_under_a_seed_of_its_own():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return x[:, :3] + torch.rand(())
+
+    data = graph()
+    shown = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        shown.append(Cached(Noisy(), data)(data)["logits"])
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*shown)
