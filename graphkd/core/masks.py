@@ -15,8 +15,8 @@ def read_mask(mask: Tensor, rows: int, name: str, *, split: int | None = None, i
     """Read a split as a boolean mask (rows,): from a mask, a column of masks (rows, k), or node ids.
 
     split: the column. ids: nodes of the rows, (rows,), where the batch is a part of the graph that node ids are about.
-    Raises ValueError for several columns without ``split``, for 0/1 integers, and for ids that no row has; TypeError
-    for numbers that are neither.
+    Raises ValueError for several columns without ``split`` and for ids that no row has; TypeError for 0/1 integers and
+    other numbers that are neither.
     """
     if mask.dim() == 2:
         mask = _column(mask, name, split)
@@ -36,24 +36,30 @@ def check_rows(chosen: Tensor, rows: int, name: str, *, parts: bool = False) -> 
     """
     if chosen.dim() != 1:
         raise ValueError(
-            f"{name!r} must be (N,), got {tuple(chosen.shape)}: choose one of the splits, for example "
-            f"data.{name}[:, 0], or task=NodeClassification(split=0)"
+            f"{name!r} must be (N,), got {tuple(chosen.shape)}: choose one of the splits, data.{name}[:, 0], or with a "
+            "task NodeClassification(split=0)"
         )
     if chosen.dtype == torch.bool:
         if chosen.size(0) != rows:
-            raise ValueError(f"{name!r} is a mask of {chosen.size(0)} rows, the batch has {rows}")
+            raise ValueError(f"{name!r} must be a mask of {rows} rows, got {chosen.size(0)}")
         return chosen
     if chosen.dtype not in _IDS:
-        raise TypeError(f"{name!r} must be a boolean mask or node ids (torch.long), got {chosen.dtype}: use .bool()")
+        raise TypeError(f"{name!r} must be a boolean mask or node ids, got {chosen.dtype}: use .bool()")
     _once(chosen, ("rows", rows, name, parts), lambda: _check_ids(chosen, rows, name, parts))
     return chosen.long()
+
+
+def read_ids(chosen: Tensor, rows: int, name: str) -> Tensor:
+    """Read a split as node ids, from those or from a mask."""
+    checked = check_rows(chosen, rows, name)
+    return checked.nonzero()[:, 0] if checked.dtype == torch.bool else checked
 
 
 def _column(masks: Tensor, name: str, split: int | None) -> Tensor:
     if split is None:
         raise ValueError(
-            f"{name!r} has {masks.size(1)} splits, shape {tuple(masks.shape)}: choose one, task="
-            f"NodeClassification(split=0) or data.{name}[:, 0]"
+            f"{name!r} has {masks.size(1)} splits, shape {tuple(masks.shape)}: choose one by task="
+            f"NodeClassification(split=0), or give data.{name}[:, 0]"
         )
     if not 0 <= split < masks.size(1):
         raise ValueError(f"'split' must be from 0 to {masks.size(1) - 1}, the splits of {name!r}, got {split}")
@@ -65,7 +71,7 @@ def _check_ids(chosen: Tensor, rows: int, name: str, parts: bool) -> None:
         return
     low, high = (int(end) for end in chosen.aminmax())
     if chosen.numel() == rows and low >= 0 and high <= 1 and chosen.unique().numel() < rows:
-        raise ValueError(
+        raise TypeError(
             f"{name!r} must be a boolean mask or node ids, got {rows} numbers that are all 0 or 1, as {chosen.dtype}: "
             "use .bool()"
         )

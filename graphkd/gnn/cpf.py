@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphkd.core.masks import read_mask
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.gnn._derived import with_self_loops
@@ -81,7 +82,7 @@ class PLP(nn.Module):
     and the result are logits, over which a softmax comes once more; "paper": r is the identity, the MLP ends with a
     softmax, and the result are the logarithms of f. Both modes know the nodes of one graph only, by their a_v.
 
-    features, classes: widths F and C; y: (N,) labels, of which those in ``known``, a mask (N,), are read.
+    features, classes: widths F and C; y: (N,) labels, of which those in ``known``, a mask (N,) or ids, are read.
     hidden, mlp_layers: of the MLP, of which 0 layers leave propagation alone. dropout: on features, z . x, c and
     hidden layers; attention_dropout: on w. In training every step draws them anew, as the code does, hence the MLP and
     w are computed ``steps`` times; in evaluation once. Sparse features are dropped out and multiplied as such.
@@ -112,7 +113,7 @@ class PLP(nn.Module):
             raise ValueError(f"'steps' must be at least 1 and 'mlp_layers' 0, got {steps} and {mlp_layers}")
         self.steps, self.mode, self.form = steps, mode, form
         self.dropout, self.attention_dropout = dropout, attention_dropout
-        self.register_buffer("known", known.bool())
+        self.register_buffer("known", read_mask(known, y.size(0), "known"))
         self.register_buffer("label", _one_hot(y, self.known, classes))
         self.alpha = nn.Parameter(torch.zeros(y.size(0), 1))
         self.score = nn.Parameter(torch.empty((1, features) if mode == "inductive" else (y.size(0), 1)))
@@ -168,8 +169,6 @@ class PLP(nn.Module):
 
 def _one_hot(y: Tensor, known: Tensor, classes: int) -> Tensor:
     """(N,), (N,) -> (N, C): one-hot on known nodes, 0 elsewhere; exact in any type, as 1 / C would not be."""
-    if known.shape != y.shape:
-        raise ValueError(f"'known' must be a mask of the {y.size(0)} nodes of 'y', got shape {tuple(known.shape)}")
     check_labels(y[known], int(known.sum()), classes)
     label = torch.zeros(y.size(0), classes, device=y.device)
     label[known] = F.one_hot(y[known].long(), classes).to(label.dtype)

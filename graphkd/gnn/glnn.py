@@ -14,6 +14,7 @@ from torch_geometric.nn import MLP
 
 from graphkd.core.batches import count_rows
 from graphkd.core.distiller import Distiller
+from graphkd.core.masks import read_ids
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
@@ -112,8 +113,8 @@ def check_label_weight(value: float) -> None:
 class GLNNBatches:
     """The authors' epoch: shuffled batches of labelled rows, then of all rows; a last partial batch is left out.
 
-    x: (N, F), y: (N,), labelled: row ids; batches hold x, y, ``n_id`` and the masks ``labelled`` and ``taught``.
-    rows: ids of those that count as all. entries: further values a node, (N, ...), that batches hold. Fewer rows than
+    x: (N, F), y: (N,), labelled: row ids or a mask; batches hold x, y, ``n_id`` and the masks ``labelled`` and
+    ``taught``. rows: ids of those that count as all. entries: further values a node, (N, ...), that batches hold. Fewer rows than
     ``batch_size`` make one batch.
     """
 
@@ -130,8 +131,8 @@ class GLNNBatches:
         if batch_size < 1:
             raise ValueError(f"'batch_size' must be at least 1, got {batch_size}")
         self.entries = {"x": x, "y": y, **entries}
-        self.labelled, self.batch_size = labelled, batch_size
-        self.rows = torch.arange(x.size(0), device=x.device) if rows is None else rows
+        self.labelled, self.batch_size = read_ids(labelled, x.size(0), "labelled"), batch_size
+        self.rows = torch.arange(x.size(0), device=x.device) if rows is None else read_ids(rows, x.size(0), "rows")
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         yield from self._shuffled(self.labelled, is_labelled=True)

@@ -13,7 +13,7 @@ from graphkd.core.loss import Loss
 from graphkd.core.task import Part, Task
 from graphkd.core.view import Batch, Call
 from graphkd.losses.features.feature_distance import FeatureDistance
-from graphkd.tasks.metrics import answers, area_under_curve
+from graphkd.tasks.metrics import answers, area_under_curve, selected, tensor_of
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,23 @@ class AnomalyDetection(Task):
         found, odd = [], []
         for batch in batches(data):
             own = own_rows(batch)
-            scores = answers(model, batch, call)[:own].cpu()
+            scores = answers(model, batch, call).cpu()
             if scores.dim() > 2 or (scores.dim() == 2 and scores.size(1) != 1):
                 raise ValueError(f"a model must answer one score a row, (N,) or (N, 1), got {tuple(scores.shape)}")
-            rows = slice(None) if self.judged is None else batch[self.judged][:own].cpu()
-            found.append(scores.reshape(-1)[rows])
+            rows = slice(None) if self.judged is None else selected(batch, self.judged, scores.size(0))[:own].cpu()
+            found.append(scores.reshape(-1)[:own][rows])
             odd.append(batch[self.labels][:own].cpu().bool()[rows])
         return {"auc": area_under_curve(torch.cat(found), torch.cat(odd))}
 
     def _prepared(self, batch: Batch) -> Any:
         if self.labels in batch:
-            labels: Tensor = batch[self.labels]
-            if labels.dim() != 1 or not bool(((labels == 0) | (labels == 1)).all()):
+            labels = tensor_of(batch, self.labels)
+            if labels.shape != (count_rows(batch),) or not bool(((labels == 0) | (labels == 1)).all()):
                 raise ValueError(
                     f"{self.labels!r} must be 1 for what is odd and 0 for the rest, (N,), got {labels.dtype} of shape "
                     f"{tuple(labels.shape)}: name another entry by task=AnomalyDetection(labels=...)"
                 )
         if self.labelled not in batch:
             return changed(batch, **{self.labelled: torch.ones(count_rows(batch), dtype=torch.bool)})
-        if batch[self.labelled].dtype != torch.bool:
-            raise ValueError(f"{self.labelled!r} must be a boolean mask, got {batch[self.labelled].dtype}: use .bool()")
-        return batch
+        mask = selected(batch, self.labelled, count_rows(batch))
+        return batch if mask is batch[self.labelled] else changed(batch, **{self.labelled: mask})

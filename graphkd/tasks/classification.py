@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from graphkd.core.batches import batches, changed, first_batch, mapped, own_rows
+from graphkd.core.batches import batches, changed, first_batch, mapped
 from graphkd.core.loss import Loss
+from graphkd.core.masks import read_labels
 from graphkd.core.task import Part, Task
 from graphkd.core.view import Batch, Call, names
 from graphkd.losses.response.ce import CE
 from graphkd.losses.response.kd import KL
-from graphkd.tasks.metrics import answers
-
-_MASKS = {"train": "train_mask", "val": "val_mask", "test": "test_mask"}
+from graphkd.tasks.metrics import check_any, right_rows, selected, tensor_of
+from graphkd.tasks.splits import MASKS
 
 
 class Classification(Task):
@@ -45,7 +44,7 @@ class NodeClassification(Classification):
     """
 
     kind: ClassVar[str] = "node_classification"
-    labelled: ClassVar[str] = _MASKS["train"]
+    labelled: ClassVar[str] = MASKS["train"]
 
     split: int | None = None
     evaluate_on: Any = None
@@ -60,7 +59,11 @@ class NodeClassification(Classification):
                 f"node classification needs {missing} in the data, which have {names(first)}; for data of another kind "
                 "give 'task', one of graphkd.tasks"
             )
-        return mapped(data, self._prepared) if self._prepared(first) is not first else data
+        ready = self._prepared(first)
+        if names(data) is not None:
+            check_any(int(ready[self.labelled].sum()), self.labelled)
+            return ready
+        return data if ready is first else mapped(data, self._prepared)
 
     def targets(self, batch: Any) -> Tensor:
         """Labels, (n,)."""
@@ -69,17 +72,17 @@ class NodeClassification(Classification):
     def has(self, part: Part, data: Any) -> bool:
         """Whether the data have a mask of this part with a node in it."""
         first = first_batch(self._judged(data, part))
-        return _MASKS[part] in first and (names(data) is None or bool(first[_MASKS[part]].any()))
+        return MASKS[part] in first and (names(data) is None or bool(first[MASKS[part]].any()))
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
         """Share of the nodes of a part whose class the model gets right."""
-        return {"accuracy": self._accuracy(model, self._judged(data, part), _MASKS[part], call)}
+        return {"accuracy": self._accuracy(model, self._judged(data, part), MASKS[part], call)}
 
     def scores(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, dict[str, float]]:
         """Accuracy on validation and test nodes, and on new ones where there are any."""
         found = super().scores(model, data, call)
         if self.new is not None:
-            whole = changed(self.prepare(self.evaluate_on), new=self.new)
+            whole = mapped(self.prepare(self.evaluate_on), lambda batch: changed(batch, new=self.new))
             found["new"] = {"accuracy": self._accuracy(model, whole, "new", call)}
         return found
 
@@ -88,37 +91,26 @@ class NodeClassification(Classification):
         return self.prepare(self.evaluate_on) if self.evaluate_on is not None and part == "test" else data
 
     def _accuracy(self, model: nn.Module, data: Any, mask: str, call: Call | None) -> float:
-        right, count = 0, 0
-        for batch in batches(data):
-            own = own_rows(batch)
-            rows = batch[mask][:own]
-            found = answers(model, batch, call)[:own].argmax(dim=-1)
-            right += int((found[rows] == self.targets(batch).to(found.device)[:own][rows]).sum())
-            count += int(rows.sum())
-        if not count:
-            raise ValueError(f"{mask!r} must select a node at least, to measure accuracy on; it selects none")
-        return right / count
+        counts = [right_rows(model, batch, mask, call=call) for batch in batches(data)]
+        return sum(right for right, _ in counts) / check_any(sum(count for _, count in counts), mask)
 
     def _prepared(self, batch: Batch) -> Any:
-        y = batch["y"]
-        entries = {name: self._mask(name, batch[name], y.size(0)) for name in _MASKS.values() if name in batch}
-        entries["y"] = y[:, 0] if y.dim() == 2 and y.size(1) == 1 else y
+        labels = read_labels(tensor_of(batch, "y"))
+        rows = count_nodes(batch)
+        if labels.size(0) != rows:
+            raise ValueError(f"'y' must hold a label for each of {rows} nodes, got {labels.size(0)}")
+        entries = {name: selected(batch, name, rows, self.split) for name in MASKS.values() if name in batch}
+        for name, mask in entries.items():
+            if bool((labels[mask.to(labels.device)] < 0).any()):
+                raise ValueError(
+                    f"{name!r} selects nodes whose 'y' is negative or NaN, which stands for unlabelled: take them out, "
+                    f"data.{name} &= data.y >= 0"
+                )
+        entries["y"] = labels
         others = {name: entry for name, entry in entries.items() if entry is not batch[name]}
         return changed(batch, **others) if others else batch
 
-    def _mask(self, name: str, mask: Tensor, rows: int) -> Tensor:
-        """A boolean mask (N,), of one column of several, or of node ids."""
-        if mask.dim() == 2:
-            if self.split is None:
-                raise ValueError(
-                    f"{name!r} has {mask.size(1)} splits, shape {tuple(mask.shape)}: choose one by "
-                    "task=NodeClassification(split=0)"
-                )
-            mask = mask[:, self.split]
-        if mask.dtype != torch.bool:
-            if mask.size(0) == rows and int(mask.max()) <= 1:
-                raise ValueError(
-                    f"{name!r} must be a boolean mask or node ids, got 0 and 1 as {mask.dtype}: use .bool()"
-                )
-            mask = torch.zeros(rows, dtype=torch.bool, device=mask.device).index_fill(0, mask.long(), True)
-        return mask
+
+def count_nodes(batch: Batch) -> int:
+    """Count the nodes of a batch, by its features where it has such."""
+    return int(batch["x" if "x" in batch and isinstance(batch["x"], Tensor) else "y"].size(0))

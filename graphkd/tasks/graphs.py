@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from graphkd.core.batches import batches, changed, first_batch, mapped
+from graphkd.core.masks import read_labels
 from graphkd.core.task import Part
 from graphkd.core.view import Batch, Call
 from graphkd.tasks.classification import Classification
-from graphkd.tasks.metrics import answers
+from graphkd.tasks.metrics import check_any, class_scores, tensor_of
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ class GraphClassification(Classification):
 
     def targets(self, batch: Any) -> Tensor:
         """Labels, (B,)."""
-        labels: Tensor = batch["y"]
-        return labels.flatten()
+        return read_labels(tensor_of(batch, "y"))
 
     def has(self, part: Part, data: Any) -> bool:  # noqa: ARG002 - a part is judged on graphs of its own
         """Whether there is a loader of this part."""
@@ -53,12 +53,16 @@ class GraphClassification(Classification):
         for batch in batches(self._loader(part) or ()):
             labels = self.targets(batch)
             known = labels >= 0
-            found = answers(model, batch, call).argmax(dim=-1).to(labels.device)
+            scores = class_scores(model, batch, call)
+            if scores.size(0) != labels.size(0):
+                raise ValueError(
+                    f"the model must answer each of {labels.size(0)} graphs, got {scores.size(0)} rows: pool its nodes "
+                    "by 'batch', global_mean_pool(x, batch)"
+                )
+            found = scores.argmax(dim=-1).to(labels.device)
             right += int((found[known] == labels[known]).sum())
             count += int(known.sum())
-        if not count:
-            raise ValueError(f"{part!r} must be a loader of labelled graphs, to measure accuracy on; it has none")
-        return {"accuracy": right / count}
+        return {"accuracy": right / check_any(count, part, "graph with a label")}
 
     def _loader(self, part: Part) -> Iterable[Any] | None:
         return self.val if part == "val" else self.test

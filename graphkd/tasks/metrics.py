@@ -8,19 +8,70 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.core.batches import on_device
-from graphkd.core.view import Batch, Call, Viewer
+from graphkd.core.batches import own_rows
+from graphkd.core.masks import read_labels, read_mask
+from graphkd.core.models import shown
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, Call, fill
 
 
-def predict(model: nn.Module, data: Batch, *, call: Call | None = None) -> Tensor:
-    """Class of every node, (N,), from the model's logits in eval mode; the mode is restored."""
-    return answers(model, data, call).argmax(dim=-1)
+def predict(model: nn.Module | Frozen, data: Batch, *, call: Call | None = None) -> Tensor:
+    """Predict the class of every row, (N,), from the model's logits in eval mode; modes are restored."""
+    return class_scores(model, data, call).argmax(dim=-1)
 
 
-def accuracy(model: nn.Module, data: Batch, mask: str = "test_mask", *, call: Call | None = None) -> float:
-    """Share of the nodes of ``mask`` whose label ``y`` the model gets right, in [0, 1]."""
-    rows = data[mask]
-    return float((predict(model, data, call=call)[rows] == data["y"][rows]).float().mean())
+def accuracy(
+    model: nn.Module | Frozen,
+    data: Batch,
+    mask: str = "test_mask",
+    *,
+    call: Call | None = None,
+    split: int | None = None,
+) -> float:
+    """Measure the share of the nodes of ``mask`` whose label ``y`` the model gets right, in [0, 1].
+
+    Labels are class ids (N,) or (N, 1), integers or whole floats; the mask is boolean (N,), node ids, or with ``split``
+    a column of (N, k). Of a neighbour-sampled batch the seeds count. Raises ValueError where no node is selected, where
+    a selected one has no label, and where the model's answers are not finite.
+    """
+    right, count = right_rows(model, data, mask, call=call, split=split)
+    return right / check_any(count, mask)
+
+
+def right_rows(
+    model: nn.Module | Frozen,
+    batch: Batch,
+    mask: str,
+    *,
+    call: Call | None = None,
+    split: int | None = None,
+) -> tuple[int, int]:
+    """Count the rows of a mask that a model gets right, and all of the mask; of a sampled batch, among its seeds."""
+    labels, own = read_labels(tensor_of(batch, "y")), own_rows(batch)
+    rows = selected(batch, mask, labels.size(0), split)[:own].to(labels.device)
+    if not bool(rows.any()):
+        return 0, 0
+    wanted = labels[:own][rows]
+    if bool((wanted < 0).any()):
+        raise ValueError(f"{mask!r} selects {int((wanted < 0).sum())} rows without a label, of {wanted.numel()}")
+    scores = class_scores(model, batch, call)
+    if scores.size(0) != labels.size(0):
+        raise ValueError(f"the model must answer each of the {labels.size(0)} rows of 'y', got {scores.size(0)} rows")
+    found = scores[:own].argmax(dim=-1).to(labels.device)[rows]
+    return int((found == wanted).sum()), wanted.numel()
+
+
+def check_any(count: int, mask: str, what: str = "node") -> int:
+    """Give back how many rows a mask selects; ValueError where there is none."""
+    if not count:
+        raise ValueError(f"{mask!r} must select at least one {what}, it selects none")
+    return count
+
+
+def selected(batch: Batch, mask: str, rows: int, split: int | None = None) -> Tensor:
+    """Read a mask of a batch as boolean (rows,); ids are of nodes where the batch says which it has, as ``n_id``."""
+    ids = tensor_of(batch, "n_id") if "n_id" in batch else None
+    return read_mask(tensor_of(batch, mask), rows, mask, split=split, ids=ids)
 
 
 def area_under_curve(scores: Tensor, y: Tensor) -> float:
@@ -28,12 +79,16 @@ def area_under_curve(scores: Tensor, y: Tensor) -> float:
 
     By mean ranks, exactly, O(N log N). ValueError where ``y`` has no such row, or no other.
     """
+    if scores.shape != y.shape or scores.dim() != 1:
+        raise ValueError(
+            f"'scores' and 'y' must hold a number each for the same rows, (N,), got {tuple(scores.shape)} and "
+            f"{tuple(y.shape)}"
+        )
     chosen = y.bool()
     positives, negatives = int(chosen.sum()), int((~chosen).sum())
     if not positives or not negatives:
         raise ValueError(f"'y' must hold both 1 and 0, for the area under the curve; {positives} of {len(y)} are 1")
-    if not bool(torch.isfinite(scores).all()):
-        raise ValueError(f"'scores' must be finite, {int((~torch.isfinite(scores)).sum())} of {len(scores)} are not")
+    _check_finite(scores, "'scores'")
     _, place, counts = scores.double().unique(return_inverse=True, return_counts=True)
     ranks = counts.cumsum(0).double() - (counts - 1) / 2
     above = ranks[place][chosen].sum() - positives * (positives + 1) / 2
@@ -47,24 +102,65 @@ class Fidelity(NamedTuple):
     kl: float
 
 
-def fidelity(student: nn.Module, teacher: nn.Module, data: Batch, mask: str = "test_mask") -> Fidelity:
-    """Fidelity on the nodes of ``mask``, both in eval mode; Stanton et al., NeurIPS 2021, arXiv:2106.05945.
+def fidelity(
+    student: nn.Module | Frozen,
+    teacher: nn.Module | Frozen,
+    data: Batch,
+    mask: str = "test_mask",
+    *,
+    call: Call | tuple[Call | None, Call | None] | None = None,
+    split: int | None = None,
+) -> Fidelity:
+    """Measure fidelity on the nodes of ``mask``, both in eval mode; Stanton et al., NeurIPS 2021, arXiv:2106.05945.
 
-    A student may be accurate without being faithful, and the other way round: look at both.
+    A student may be accurate without being faithful, and the other way round: look at both. ``call`` is for both
+    models, or a pair (student's, teacher's); a teacher such as ``Frozen(model, call=...)`` brings its own. Raises
+    ValueError where no node is selected, and for answers that are not classes' logits.
     """
-    rows = data[mask]
-    s, t = (answers(model, data)[rows].log_softmax(dim=-1) for model in (student, teacher))
-    agreement = (s.argmax(dim=-1) == t.argmax(dim=-1)).float().mean()
+    calls = call if isinstance(call, tuple) else (call, call)
+    s, t = (class_scores(model, data, each) for model, each in zip((student, teacher), calls, strict=True))
+    if s.shape != t.shape:
+        raise ValueError(f"the teacher must answer as the student, {tuple(s.shape)}, got {tuple(t.shape)}")
+    rows = selected(data, mask, s.size(0), split).to(s.device)
+    check_any(int(rows.sum()), mask)
+    s, t = (each[rows].double().log_softmax(dim=-1) for each in (s, t.to(s.device)))
+    agreement = (s.argmax(dim=-1) == t.argmax(dim=-1)).double().mean()
     return Fidelity(float(agreement), float(F.kl_div(s, t, reduction="batchmean", log_target=True)))
 
 
-@torch.no_grad()
-def answers(model: nn.Module, data: Batch, call: Call | None = None) -> Tensor:
-    """Answers of a model about every row of a batch, (N, C), in eval mode; the mode is restored."""
-    training = model.training
-    model.eval()
-    try:
-        device = next((p.device for p in model.parameters()), None)
-        return Viewer(model, call=call)(data if device is None else on_device(data, device))["logits"]
-    finally:
-        model.train(training)
+def answers(model: nn.Module | Frozen, data: Batch, call: Call | None = None) -> Tensor:
+    """Ask a model about every row of a batch, in eval mode; modes are restored. ValueError for NaN or infinity."""
+    with shown(model, call) as show:
+        view = show(data)
+    if "logits" not in view:
+        raise ValueError(f"to be measured, a model must show 'logits', it shows {sorted(view)}: give call=")
+    _check_finite(view["logits"], "the model's answers")
+    return view["logits"]
+
+
+def class_scores(model: nn.Module | Frozen, data: Batch, call: Call | None = None) -> Tensor:
+    """Ask a model for a score of every class for every row, (N, C); ValueError where there is one column only."""
+    found = answers(model, data, call)
+    if found.dim() != 2 or found.size(1) < 2:
+        raise ValueError(
+            f"the model must answer a score for each of two classes at least, (N, C), got {tuple(found.shape)}: for "
+            "one logit a row compare it with 0 yourself, or give the model two outputs"
+        )
+    return found
+
+
+def tensor_of(batch: Batch, name: str) -> Tensor:
+    """Look a tensor up in a batch; KeyError or TypeError that says what there is and what to do."""
+    entry = fill([name], batch, "the task")[name]
+    if not isinstance(entry, Tensor):
+        raise TypeError(
+            f"{name!r} must be a tensor in the data, got {type(entry).__name__}: of heterogeneous data give one node "
+            "type's entries, for example a Data with its x, y and masks"
+        )
+    return entry
+
+
+def _check_finite(values: Tensor, what: str) -> None:
+    wrong = values.numel() - int(torch.isfinite(values).sum())
+    if wrong:
+        raise ValueError(f"{what} must be finite, got {wrong} NaN or infinite of {values.numel()}")

@@ -14,9 +14,8 @@ from graphkd.core.task import Part, Task
 from graphkd.core.view import Batch, Call, names
 from graphkd.losses.features.feature_distance import FeatureDistance
 from graphkd.losses.regression.squared_error import SquaredError
-from graphkd.tasks.metrics import answers
-
-_MASKS = {"train": "train_mask", "val": "val_mask", "test": "test_mask"}
+from graphkd.tasks.metrics import answers, check_any, selected, tensor_of
+from graphkd.tasks.splits import MASKS
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Regression(Task):
     """
 
     kind: ClassVar[str] = "regression"
-    labelled: ClassVar[str] = _MASKS["train"]
+    labelled: ClassVar[str] = MASKS["train"]
     lower_is_better: ClassVar[tuple[str, ...]] = ("rmse", "mae")
 
     val: Any = None
@@ -64,12 +63,12 @@ class Regression(Task):
         if self._apart(part) is not None:
             return True
         first = first_batch(data)
-        return _MASKS[part] in first and (names(data) is None or bool(first[_MASKS[part]].any()))
+        return MASKS[part] in first and (names(data) is None or bool(first[MASKS[part]].any()))
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
         """Share of the variance that is explained, root mean squared and mean absolute error."""
         apart = self._apart(part)
-        judged, mask = (data, _MASKS[part]) if apart is None else (self.prepare(apart), self.labelled)
+        judged, mask = (data, MASKS[part]) if apart is None else (self.prepare(apart), self.labelled)
         gaps, labels = [], []
         for batch in batches(judged):
             own = own_rows(batch)
@@ -86,28 +85,17 @@ class Regression(Task):
         return self.val if part == "val" else self.test
 
     def _prepared(self, batch: Batch) -> Any:
-        y: Tensor = batch["y"]
+        y = tensor_of(batch, "y")
         if y.dim() > 2 or (y.dim() == 2 and y.size(1) != 1):
             raise ValueError(f"'y' must hold a number for each row, (N,) or (N, 1), got shape {tuple(y.shape)}")
         wide = y.reshape(-1, 1) if y.is_floating_point() else y.reshape(-1, 1).to(torch.get_default_dtype())
         known = ~wide[:, 0].isnan()
-        entries = {name: self._mask(name, batch[name], known) for name in _MASKS.values() if name in batch}
+        entries = {name: selected(batch, name, y.size(0)) & known for name in MASKS.values() if name in batch}
         return changed(batch, y=wide, **{self.labelled: known, **entries})
-
-    def _mask(self, name: str, mask: Tensor, known: Tensor) -> Tensor:
-        """A boolean mask (N,) of rows that have a label."""
-        if mask.dtype != torch.bool:
-            if mask.is_floating_point() or (mask.size(0) == known.size(0) and int(mask.max()) <= 1):
-                raise ValueError(f"{name!r} must be a boolean mask or row ids, got {mask.dtype}: use .bool()")
-            mask = torch.zeros_like(known).index_fill(0, mask.long(), True)
-        if mask.shape != known.shape:
-            raise ValueError(f"{name!r} must be of shape {tuple(known.shape)}, got {tuple(mask.shape)}")
-        return mask & known
 
 
 def _errors(gaps: Tensor, labels: Tensor, mask: str) -> dict[str, float]:
-    if not gaps.numel():
-        raise ValueError(f"{mask!r} must select a row with a label at least, to measure errors on; it selects none")
+    check_any(gaps.numel(), mask, "row with a label")
     squares = float(gaps.square().mean())
     variance = float(labels.var(correction=0)) or 1.0  # equal labels have none
     return {"explained": 1 - squares / variance, "rmse": squares**0.5, "mae": float(gaps.abs().mean())}

@@ -6,17 +6,30 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkd.core.masks import read_mask
 
-def hold_out(data: Data, *, share: float = 0.2, seed: int = 0) -> tuple[Data, Tensor]:
+MASKS = {"train": "train_mask", "val": "val_mask", "test": "test_mask"}  # of PyG's data sets
+
+
+def hold_out(data: Data, *, share: float = 0.2, seed: int = 0, split: int | None = None) -> tuple[Data, Tensor]:
     """Split a graph for the inductive setting: the part that training sees, and a mask of the held-out test nodes.
 
     ``share`` of the test nodes and their edges are removed, drawn by a generator with ``seed``; returns the observed
-    graph (its masks and labels cut accordingly) and a mask (N,) over the nodes of ``data``.
+    graph (its masks and labels cut accordingly) and a mask (N,) over the nodes of ``data``. ``test_mask`` may be
+    boolean (N,), node ids, or (N, k) of which ``split`` is the column. Nodes of the part are numbered anew: a teacher
+    ``Cached`` for the whole graph refuses them, make one for the part. Raises ValueError where nothing is held out.
     """
     if not 0 < share < 1:
         raise ValueError(f"'share' must be in (0, 1), got {share}")
-    test = data.test_mask.nonzero().squeeze(1)
+    rows = int(data.num_nodes or 0)
+    masks = {name: read_mask(data[name], rows, name, split=split) for name in MASKS.values() if name in data}
+    test = masks["test_mask"].nonzero().squeeze(1)
     order = torch.randperm(test.size(0), generator=torch.Generator().manual_seed(seed)).to(test.device)
-    held = torch.zeros_like(data.test_mask)
+    held = torch.zeros_like(masks["test_mask"])
     held[test[order[: int(test.size(0) * share)]]] = True
-    return data.subgraph(~held), held
+    if not bool(held.any()):
+        raise ValueError(f"a 'share' of {share} of {test.size(0)} test nodes is none: give a larger one")
+    whole = data.clone() if any(masks[name] is not data[name] for name in masks) else data
+    for name, mask in masks.items():
+        whole[name] = mask
+    return whole.subgraph(~held), held

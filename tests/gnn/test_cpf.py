@@ -167,5 +167,5 @@ def test_wrong_arguments_are_named():
         plp(data, steps=0)
     with pytest.raises(ValueError, match="'x' must have the 30 nodes that this PLP was made for, got 29"):
         plp(data)(data.x[1:], data.edge_index)
-    with pytest.raises(ValueError, match=r"'known' must be a mask of the 30 nodes of 'y', got shape \(29,\)"):
+    with pytest.raises(ValueError, match=r"'known' must be a mask of 30 rows, got 29"):
         PLP(FEATURES, CLASSES, data.y, data.train_mask[1:])

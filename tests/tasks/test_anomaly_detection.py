@@ -18,7 +18,7 @@ def test_area_under_curve():
     assert area_under_curve(scores, odd.long()) == pytest.approx(want)
     with pytest.raises(ValueError, match="0 of 5 are 1"):
         area_under_curve(scores, torch.zeros(5))
-    with pytest.raises(ValueError, match="'scores' must be finite, 1 of 5 are not"):
+    with pytest.raises(ValueError, match="'scores' must be finite, got 1 NaN or infinite of 5"):
         area_under_curve(torch.where(odd, torch.nan, scores)[[0, 1, 3, 4, 4]], odd)
 
 
@@ -65,7 +65,8 @@ def test_what_comes_in():
     assert task.prepare(known) is known
     with pytest.raises(ValueError, match=r"'y' must be 1 for what is odd and 0 for the rest, \(N,\)"):
         task.prepare({**data(), "y": torch.arange(6)})
-    with pytest.raises(ValueError, match=r"'train_mask' must be a boolean mask, got torch\.int64"):
-        task.prepare(data(train_mask=torch.arange(2)))
+    assert task.prepare(data(train_mask=torch.arange(2)))["train_mask"].tolist() == [True] * 2 + [False] * 4
+    with pytest.raises(TypeError, match=r"'train_mask' must be a boolean mask or node ids, got torch\.float32"):
+        task.prepare(data(train_mask=torch.ones(6)))
     with pytest.raises(ValueError, match=r"a model must answer one score a row, \(N,\) or \(N, 1\), got \(6, 2\)"):
         task.score(nn.Identity(), {"input": data()["x"], **data()})

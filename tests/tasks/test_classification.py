@@ -74,7 +74,7 @@ def test_several_splits_ask_which():
 def test_zeros_and_ones_are_not_guessed():
     data = graph()
     data.train_mask = data.train_mask.long()
-    with pytest.raises(ValueError, match=r"must be a boolean mask or node ids, got 0 and 1 as torch\.int64"):
+    with pytest.raises(TypeError, match=r"node ids, got 30 numbers that are all 0 or 1, as torch\.int64: use \.bool"):
         NodeClassification().prepare(data)
 
 

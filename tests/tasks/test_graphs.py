@@ -78,5 +78,5 @@ def test_a_part_without_labels_is_named():
     some = graphs(2)
     for graph in some:
         graph.y = torch.tensor([-1])
-    with pytest.raises(ValueError, match="'test' must be a loader of labelled graphs, to measure accuracy on"):
+    with pytest.raises(ValueError, match="'test' must select at least one graph with a label"):
         GraphClassification(test=DataLoader(some, 2)).score(Known(), None)

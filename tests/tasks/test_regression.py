@@ -75,13 +75,13 @@ def test_integers_are_numbers():
     ("change", "message"),
     [
         ({"y": torch.zeros(40, 2)}, r"'y' must hold a number for each row, \(N,\) or \(N, 1\), got shape \(40, 2\)"),
-        ({"train_mask": torch.ones(40)}, "'train_mask' must be a boolean mask or row ids, got torch.float32"),
-        ({"train_mask": torch.ones(40, dtype=torch.long)}, "'train_mask' must be a boolean mask or row ids"),
-        ({"train_mask": torch.ones(39).bool()}, r"'train_mask' must be of shape \(40,\), got \(39,\)"),
+        ({"train_mask": torch.ones(40)}, "'train_mask' must be a boolean mask or node ids, got torch.float32"),
+        ({"train_mask": torch.ones(40, dtype=torch.long)}, "'train_mask' must be a boolean mask or node ids"),
+        ({"train_mask": torch.ones(39).bool()}, "'train_mask' must be a mask of 40 rows, got 39"),
     ],
 )
 def test_wrong_data(change, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         run("none", {**rows(), **change})
     with pytest.raises(ValueError, match="a regression needs labels, as 'y', in the data"):
         run("none", {"x": rows()["x"]})
