@@ -32,6 +32,7 @@ from graphkd.core.rng import seeded
 from recsys import Interactions, Split
 from recsys.distil import check_tables
 from recsys.models import Recommender
+from recsys.models.own_loss import is_fitted
 
 TASKS = ("ranking", "ctr", "ratings")
 METHODS: Mapping[str, Metadata] = {row.name: row for row in recsys.methods(task="ranking")}
@@ -40,6 +41,7 @@ GROUPS = {
     **{family: [row.name for row in METHODS.values() if row.family == family] for family in ("lists", "tables")},
 }
 CUTOFFS = (10, 20, 50)
+COSTS = ("train_seconds", "sampling_seconds", "gradient_seconds", "epochs")  # of a training, see ``Stopwatch``
 TRAINING = {"epochs": 500, "patience": 50, "lr": 1e-3, "weight_decay": 1e-3}
 
 
@@ -74,6 +76,9 @@ class Series:
         if self._teacher is None:
             arguments = self.arguments
             built = self.build(arguments.teacher_name)
+            if is_fitted(getattr(built, "model", built)):  # EASE, ItemKNN: the training pairs are in it
+                self._teacher = Distilled(built.eval(), {}, "none", card={"costs": dict.fromkeys(COSTS, 0)})
+                return self._teacher
             about = {"dataset": arguments.dataset, "split": arguments.protocol, "kind": arguments.teacher_name}
             about |= {"seed": self.seed, **values_of(arguments, {})}
             train = partial(self._run, "none", built, None, {})
@@ -90,9 +95,7 @@ class Series:
 
     def hetcomp_teachers(self) -> list[Recommender]:
         """Two models that HetComp trains itself."""
-        kind, _, width = self.arguments.teacher_name.partition(":")
-        other = f"{'mf' if kind.lower() == 'lightgcn' else 'lightgcn'}:{width}"
-        return [self.build(name) for name in (self.arguments.teacher_name, other)]
+        return [self.build(name) for name in (self.arguments.teacher_name, beside(self.arguments.teacher_name))]
 
     def _run(
         self, name: str, student: Recommender, teacher: Any, given: Mapping[str, Any], place: Place
@@ -118,6 +121,16 @@ class Series:
             **settings,
         )
         return found, task.watches[-1].costs()
+
+
+def beside(teacher: str) -> str:
+    """The model of another kind and the same width that HetComp has beside a teacher; ValueError for one without."""
+    kind, _, width = teacher.partition(":")
+    if not width:
+        raise ValueError(
+            f"'hetcomp' trains a second teacher of the first one's width: name one, as mf:64, got {teacher!r}"
+        )
+    return f"{'mf' if kind.lower() == 'lightgcn' else 'lightgcn'}:{width}"
 
 
 def values_of(arguments: argparse.Namespace, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +183,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--dataset", default="ml-100k", help=f"{', '.join(RECOMMENDERS)} (default: %(default)s), or any of --data-path")
     add("--data-path", type=Path, help="folder of RecBole datasets: that of --dataset is NAME/NAME.inter there")
     add("--protocol", choices=("ratio", "full", "loo"), help="default: loo for citeulike-derrd, full for ...-td, ratio")
-    add("--teacher", dest="teacher_name", default="mf:64", help=f"NAME:WIDTH, {names} (default: %(default)s)")
+    add("--teacher", dest="teacher_name", default="mf:64", help=f"NAME:WIDTH, {names}, or its NAME (%(default)s)")
     add("--student", dest="student_name", default="mf:8", help="as the teacher (default: %(default)s)")
     add("--epochs", type=int, help=f"at most (default: {TRAINING['epochs']})")
     add("--patience", type=int, help=f"epochs without a better validation; 0: the last epoch ({TRAINING['patience']})")
@@ -187,10 +200,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         models = {"student": arguments.student_name, "teacher": arguments.teacher_name}
         for name in models.values():
             model(name, arguments.dataset, arguments.data_path)
+        if "hetcomp" in arguments.methods:
+            beside(arguments.teacher_name)
         if any(name.partition(":")[0] not in ("mf", "lightgcn") for name in models.values()):
             series = Series(arguments, arguments.first_seed)
             check_tables(arguments.methods, **{side: series.build(name) for side, name in models.items()})
-    except ValueError as error:
+    except (ValueError, TypeError, ImportError) as error:
         parser.error(str(error))
     return arguments
 

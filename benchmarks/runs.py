@@ -46,7 +46,7 @@ class Place:
         options: dict[str, Any] = {"log": self.log, "progress": False}
         if self.folder is None:
             return options
-        return {**options, "checkpoint": self.folder / name, "resume": True, "save_every": SAVE_EVERY}
+        return {**options, "checkpoint": self.folder / name, "resume": "auto", "save_every": SAVE_EVERY}
 
     def log(self, report: Mapping[str, Any]) -> None:
         """Pass on the report of an epoch, and note the time now and then."""

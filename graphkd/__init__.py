@@ -1,5 +1,6 @@
 """Knowledge distillation on graphs: make a small model as good as a large one."""
 
+from graphkd.core.cached import Cached
 from graphkd.core.checkpoint import load, save
 from graphkd.core.clients import Clients
 from graphkd.core.distilled import Distilled
@@ -10,7 +11,7 @@ from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.moving import EMA, Snapshot
 from graphkd.core.problem import Problem
-from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, View
 from graphkd.distil import distil, methods
 

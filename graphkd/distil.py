@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graphkd.core.fit import OptimizerFactory, SchedulerFactory
+    from graphkd.core.resume import Resume
 
 CATALOGUE = Catalogue("graphkd.losses", "graphkd.schemes", "graphkd.gnn")
 
@@ -55,7 +56,7 @@ def distil(
     seed: int = 0,
     checkpoint: str | Path | None = None,
     save_every: int | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     device: torch.device | str | None = None,
     fabric: Fabric | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
@@ -74,7 +75,8 @@ def distil(
     epochs, optimizer, scheduler, clip, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every
     stage; by default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4). The epoch is the
     best on validation rows, where the data have some. checkpoint: a folder that keeps finished stages and states;
-    ``resume=True`` goes on in it and ends with the same bits. settings: the method's hyper-parameters and its needs.
+    ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. settings: the method's
+    hyper-parameters and its needs.
 
     Raises ValueError where something that the method needs is missing, and says how to give it; TypeError for a setting
     that it does not have. Costs what the method's stages cost; scores one pass over the data.
@@ -91,7 +93,7 @@ def distil(
         student,
         teacher,
         data,
-        task or _default_task(data),
+        task or default_task(data),
         hidden=hidden,
         call=call,
         epochs=epochs,
@@ -112,7 +114,7 @@ def distil(
     )
 
 
-def _default_task(data: Any) -> Task:
+def default_task(data: Any) -> Task:
     """Node classification, where the data look like it."""
     from graphkd.tasks import NodeClassification  # which loads the losses that it needs
 

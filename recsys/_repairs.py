@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 
 # Names that numpy had once; RecBole's Config writes most of them, and its other modules read them.
 _NUMPY_NAMES: dict[str, type] = {
@@ -33,6 +34,13 @@ _NUMPY_NAMES: dict[str, type] = {
 }
 
 
+# What stands for a number that is missing, to pandas by default.
+_OF_FLOATS = ("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN")
+MISSING_NUMBERS = frozenset(
+    ("", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "None", "NULL", "null", *_OF_FLOATS)
+)
+
+
 @contextmanager
 def repaired() -> Iterator[None]:
     """RecBole as it should run, inside the block; ImportError that says what to install where it is missing."""
@@ -45,6 +53,7 @@ def repaired() -> Iterator[None]:
     with numpy_names(), dok_update():
         missing_values()
         lengths()
+        tokens()
         yield
 
 
@@ -119,6 +128,45 @@ def lengths() -> bool:
             if inspect.isfunction(method):
                 _rewrite(owner, name, lambda source: source.replace(".agg(len)", ".map(len)"))
     return True
+
+
+def tokens() -> bool:
+    """Read tokens as they are, only an empty one is missing; whether that had to be mended.
+
+    pandas takes ids such as NA, null or None for missing, and RecBole then drops their rows.
+    """
+    from recbole.data.dataset import Dataset
+
+    if "keep_default_na" in getattr(Dataset._load_feat, "repaired_source", ""):
+        return False
+    _rewrite(Dataset, "_load_feat", _keep_tokens)
+    return True
+
+
+def _keep_tokens(source: str) -> str:
+    missing = f"[{sorted(MISSING_NUMBERS)} if 'float' in each.rpartition(':')[2] else [''] for each in usecols]"
+    return source.replace(
+        "usecols=usecols,", f"usecols=usecols, keep_default_na=False, na_values=dict(zip(usecols, {missing})),"
+    )
+
+
+def build_in_time(dataset: Any) -> list[Any]:
+    """``dataset.build()``, with times in float64 until the split is made: those of float32 are minutes apart."""
+    time, frame = dataset.time_field, dataset.inter_feat
+    if time not in frame or frame[time].dtype.kind != "f":
+        return list(dataset.build())
+    exact = torch.from_numpy(frame[time].to_numpy(np.float64, copy=True))
+    dataset._change_feat_format()
+    columns = dataset.inter_feat.interaction
+    narrow, columns[time] = columns[time].dtype, exact
+    vars(dataset)["_change_feat_format"] = lambda: None  # that is done
+    parts = list(dataset.build())
+    for part in (dataset, *parts):
+        vars(part).pop("_change_feat_format", None)
+        columns = part.inter_feat.interaction
+        if time in columns:
+            columns[time] = columns[time].to(narrow)
+    return parts
 
 
 def _assign_back(source: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graphkd.core.fit import OptimizerFactory
+    from graphkd.core.resume import Resume
 
 CATALOGUE = Catalogue("recsys.methods")
 
@@ -53,7 +54,7 @@ def distil(
     seed: int = 0,
     checkpoint: str | Path | None = None,
     save_every: int | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     device: torch.device | str | None = None,
     fabric: Fabric | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
@@ -71,7 +72,8 @@ def distil(
     the whole batch. epochs, optimizer, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every
     stage; by default those of the method, else of the task, for rankings 500 epochs of Adam(1e-3, weight decay 1e-3),
     validated every fifth epoch, with patience 50. checkpoint: a folder that keeps finished stages and states;
-    ``resume=True`` goes on in it and ends with the same bits. settings: the method's hyper-parameters and its needs.
+    ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. settings: the method's
+    hyper-parameters and its needs.
 
     Raises ValueError where something that the method needs is missing, and says how to give it; TypeError for a setting
     that it does not have. Costs what the method's stages cost.
@@ -118,7 +120,7 @@ def default_task(split: Any) -> Task:
     from recsys.data.rows import Rows
 
     if isinstance(getattr(split, "split", split), Split):
-        return tasks.Ranking()
+        return tasks.Ranking(metrics=tuple(getattr(split, "metrics", ())))  # those that RecBole's options ask for
     if isinstance(getattr(split, "rows", split), Rows):
         return tasks.Clicks()
     if isinstance(split, UniformSplit):

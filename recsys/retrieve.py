@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from recsys.data.interactions import Interactions, check_ids
+from recsys.data.ids import check_ids, read_ids
+from recsys.data.interactions import Interactions
 from recsys.models.base import check_model
-from recsys.models.tables import Tables
+from recsys.models.finite import check_finite
+from recsys.models.tables import Tables, finite_tables
 
 
 class Best(NamedTuple):
-    """The items of highest score for each query, best first: (B, k) int64, and their scores (B, k)."""
+    """The items of highest score for each query, best first: (B, k) int64, and their scores (B, k).
+
+    A list that is shorter than k ends in items -1 with the score minus infinity.
+    """
 
     items: Tensor
     scores: Tensor
@@ -23,8 +28,9 @@ class Best(NamedTuple):
 class Retriever:
     """The exact best items of users or of any query vectors, by blocks of queries and of items.
 
-    seen: pairs that are not recommended again, and whose padding item never is. O(B I d) time,
-    ``block_queries`` · ``block_items`` scores at a time.
+    tables: of ``tables_of`` a model, or of an export. seen: pairs that are not recommended again. The padding item of
+    the tables or of ``seen`` never is. O(B I d) time, ``block_queries`` · ``block_items`` scores at a time. ValueError
+    for tables that hold NaN or infinity, and for scores that become such.
     """
 
     def __init__(
@@ -35,14 +41,16 @@ class Retriever:
         block_queries: int = 1024,
         block_items: int = 16384,
     ) -> None:
+        self.tables, self.seen = finite_tables(tables), seen
         if seen is not None:
             check_model(tables, seen)
-        self.tables, self.seen = tables, seen
+        self.padding = tables.padding or (seen is not None and seen.padding)
         self.block_queries, self.block_items = block_queries, block_items
 
     @torch.no_grad()
-    def users(self, users: Tensor, k: int) -> Best:
-        """The best k items of users, (B,), without those they have seen; ValueError where fewer than k are left."""
+    def users(self, users: Any, k: int) -> Best:
+        """The best k items of users, (B,), without those they have seen; who has fewer left gets a shorter list."""
+        users = read_ids("users", users).to(self.tables.user.device)
         check_ids("users", users, self.tables.num_users)
         blocks = users.split(self.block_queries)
         return _joined([self._best(self.tables.user[block], k, block) for block in blocks])
@@ -50,26 +58,28 @@ class Retriever:
     @torch.no_grad()
     def queries(self, queries: Tensor, k: int) -> Best:
         """The best k items of query vectors, (B, d)."""
+        width = self.tables.item.size(1)
+        if queries.dim() != 2 or queries.size(1) != width:
+            raise ValueError(f"'queries' must be vectors (B, {width}), got shape {tuple(queries.shape)}")
         return _joined([self._best(block, k, None) for block in queries.split(self.block_queries)])
 
     def _best(self, queries: Tensor, k: int, users: Tensor | None) -> Best:
         if not 1 <= k <= self.tables.num_items:
             raise ValueError(f"'k' must be from 1 to {self.tables.num_items}, the number of items, got {k}")
-        taken = None if users is None or self.seen is None else self.seen.of(users)
+        taken = None if users is None or self.seen is None else self.seen.of(users.to(self.seen.ptr.device))
         found: Best | None = None
         for start in range(0, self.tables.num_items, self.block_items):
             scores = queries @ self.tables.item[start : start + self.block_items].T
+            check_finite(scores[:, int(start == 0 and self.padding) :], "'tables' must give finite scores")
             if taken is not None:
                 inside = (taken[1] >= start) & (taken[1] < start + scores.size(1))
                 scores[taken[0][inside], taken[1][inside] - start] = -torch.inf
-            if start == 0 and self.seen is not None and self.seen.padding:
+            if start == 0 and self.padding:
                 scores[:, 0] = -torch.inf
             best = scores.topk(min(k, scores.size(1)), dim=1)
             found = _merged(found, Best(best.indices + start, best.values), k)
         assert found is not None
-        if bool((found.scores[:, -1] == -torch.inf).any()):
-            raise ValueError(f"every user must have k = {k} items that were not seen, some have fewer")
-        return found
+        return Best(found.items.masked_fill(found.scores == -torch.inf, -1), found.scores)
 
 
 def _joined(parts: Sequence[Best]) -> Best:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from datasets.recommenders import RECOMMENDERS, load_interactions
 from recsys import Interactions, Split, bridge
+from recsys._recbole_models import check_model, did_you_mean, kinds
 from recsys.models import MF, LightGCN, Recommender
 
 _EMBEDDED = "ml-100k"  # inside RecBole's wheel
@@ -58,40 +58,47 @@ def check_dataset(name: str, folder: Path | None) -> None:
 MODELS: dict[str, Callable[[Data, int], Recommender]] = {
     "mf": lambda data, width: MF(data.train.num_users, data.train.num_items, width),
     "lightgcn": lambda data, width: LightGCN(data.train, width),
-    "neumf": lambda data, width: _recbole("NeuMF", data, width),
+    "neumf": lambda data, width: _neumf(data, width),
 }
 
 
 def model(text: str, dataset: str, folder: Path | None = None) -> Callable[[Data], Recommender]:
     """What builds the model NAME:WIDTH: one of ``MODELS``, or RecBole's general recommender of that class name.
 
-    WIDTH is RecBole's ``embedding_size``; NeuMF's two have it, and layers of 2 WIDTH and WIDTH, as in its defaults.
+    WIDTH is RecBole's ``embedding_size``; NeuMF's two have it, and layers of 2 WIDTH and WIDTH, as in its defaults. A
+    class of RecBole's may stand without a width, as those must that have no such option; its defaults hold then.
     ValueError for another name, and for a model of RecBole on a dataset that RecBole did not read.
     """
-    name, _, width = text.partition(":")
-    ours = name in MODELS
-    if not width.isdigit() or int(width) < 1 or not (ours or _in_recbole(name)):
-        raise ValueError(f"a model is NAME:WIDTH with a name of {sorted(MODELS)} or of a RecBole class, got {text!r}")
+    name, colon, width = text.partition(":")
+    ours, sized = name in MODELS, width.isdigit() and int(width) >= 1
+    if not (ours or name in kinds()) or not (sized or not (ours or colon)):
+        raise ValueError(
+            f"a model is NAME:WIDTH with a name of {sorted(MODELS)} or of a RecBole class, or such a class alone, got "
+            f"{text!r}; {did_you_mean(name)}".removesuffix("; ")
+        )
+    if not ours:
+        check_model(name, f"one of {sorted(MODELS)}, or a general recommender of RecBole", bridge.GENERAL)
     if (name == "neumf" or not ours) and folder is None and dataset != _EMBEDDED:
         raise ValueError(f"{text!r} is a model of RecBole: it needs {_EMBEDDED!r} or a --data-path, got {dataset!r}")
-    build: Callable[[Data], Recommender] = partial(_build, MODELS.get(name) or partial(_recbole, name), int(width))
-    return build
+    if ours:
+        return partial(_build, MODELS[name], int(width))
+    return partial(_recbole, name, width=int(width) if sized else None)
 
 
 def _build(make: Callable[[Data, int], Recommender], width: int, data: Data) -> Recommender:
     return make(data, width)
 
 
-def _recbole(name: str, data: Data, width: int) -> Recommender:
+def _neumf(data: Data, width: int) -> Recommender:
+    sizes = {"mf_embedding_size": width, "mlp_embedding_size": width, "mlp_hidden_size": [2 * width, width]}
+    return _recbole("NeuMF", data, sizes=sizes)
+
+
+def _recbole(name: str, data: Data, width: int | None = None, sizes: Mapping[str, Any] | None = None) -> Recommender:
     assert data.recbole is not None
-    sizes: dict[str, Any] = {"embedding_size": width}
-    if name == "NeuMF":
-        sizes = {"mf_embedding_size": width, "mlp_embedding_size": width, "mlp_hidden_size": [2 * width, width]}
-    return bridge.recommender(data.recbole, name, sizes)
-
-
-def _in_recbole(name: str) -> bool:
-    """Whether RecBole has settings for a model of this name, without importing it."""
-    found = find_spec("recbole")
-    places = found.submodule_search_locations if found else None
-    return any((Path(place) / "properties" / "model" / f"{name}.yaml").is_file() for place in places or ())
+    if width is None:
+        return bridge.recommender(data.recbole, name, sizes)
+    try:
+        return bridge.recommender(data.recbole, name, {"embedding_size": width})
+    except ValueError as error:
+        raise ValueError(f"{name}:{width} cannot be built, name it without a width, {name}: {error}") from error

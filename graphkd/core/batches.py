@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphkd.core.view import Batch, names
+from graphkd.core.by_name import Batch, names, node_types
 
 
 def batches(data: Batch | Iterable[Batch]) -> Iterator[Any]:
@@ -27,7 +27,7 @@ def first_batch(data: Batch | Iterable[Batch]) -> Any:
     raise ValueError("'data' must give at least one batch, got none")
 
 
-def changed(batch: Batch, **entries: Any) -> Any:
+def changed(batch: Batch, /, **entries: Any) -> Any:
     """Copy a batch, shallowly, with other entries; the batch itself stays."""
     other: Any = copy.copy(batch)
     for name, entry in entries.items():
@@ -36,13 +36,22 @@ def changed(batch: Batch, **entries: Any) -> Any:
 
 
 def on_device(batch: Any, device: torch.device) -> Any:
-    """Copy a batch to a device; the batch itself where all its tensors are there."""
-    moved = {
-        name: batch[name].to(device)
-        for name in names(batch) or ()
-        if isinstance(batch[name], Tensor) and batch[name].device != device
-    }
+    """Copy a batch to a device, containers and sparse matrices in it too; the batch itself where all of it is there."""
+    if node_types(batch):
+        return copy.copy(batch).to(device)  # PyG's Data.to() works in place
+    held = {name: batch[name] for name in names(batch) or ()}
+    moved = {name: other for name, value in held.items() if (other := _moved(value, device)) is not value}
     return changed(batch, **moved) if moved else batch
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        parts = {name: _moved(part, device) for name, part in value.items()}
+        return parts if any(part is not value[name] for name, part in parts.items()) else value
+    is_sparse = hasattr(value, "sparse_sizes") and callable(getattr(value, "device", None))  # torch_sparse's
+    return value.to(device) if is_sparse and value.device() != device else value
 
 
 def count_rows(batch: Batch) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,8 +15,11 @@ from torch import Tensor, nn
 from graphkd.core.clients import Clients
 from graphkd.core.fingerprint import fingerprint, graph_fingerprint, model_fingerprint
 from graphkd.core.loss import Loss
+from graphkd.core.rng import seeded
+from graphkd.core.settings import is_setting, settings_of
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import names
+from graphkd.core.wrappers import unwrapped
 
 Plain = bool | int | float | str | None
 
@@ -43,6 +47,8 @@ def described(value: Any) -> Any:
         return [described(entry) for entry in value]
     if isinstance(value, Clients):
         return {"clients": described(value.data), "students": [architecture(model) for model in value.students or ()]}
+    if isinstance(value, partial):
+        return f"{described(value.func)} of {described([*value.args, *value.keywords.items()])}"
     if names(value) is None and callable(value):
         return getattr(value, "__name__", type(value).__name__)
     return described_data(value)
@@ -50,9 +56,10 @@ def described(value: Any) -> Any:
 
 def _described_model(value: nn.Module | Frozen) -> Any:
     if isinstance(value, Loss):
-        return [f"{weight:g} * {part!r}" for weight, part in value.parts()]
+        return [f"{weight:g} * {type(part).__name__} of {settings_of(part)}" for weight, part in value.parts()]
     if isinstance(value, nn.Module):
-        return f"{type(value).__name__} {model_fingerprint(value)[:12]}"
+        plain = unwrapped(value)
+        return f"{type(plain).__name__} {model_fingerprint(plain)[:12]}"
     members = getattr(value, "members", None) or [value.model]
     return f"{type(value).__name__} of {', '.join(str(described(member)) for member in members)}"
 
@@ -61,7 +68,8 @@ def architecture(model: Any) -> str | None:
     """Class and number of parameters of a model, whatever its weights."""
     if not isinstance(model, nn.Module):
         return None
-    return f"{type(model).__name__} of {sum(parameter.numel() for parameter in model.parameters())} parameters"
+    number = sum(parameter.numel() for parameter in model.parameters() if not nn.parameter.is_lazy(parameter))
+    return f"{type(unwrapped(model)).__name__} of {number} parameters"
 
 
 def described_data(data: Any) -> str:
@@ -74,16 +82,48 @@ def described_data(data: Any) -> str:
         return f"{type(data).__name__} {found}" if found else type(data).__name__
 
 
+def glimpse(data: Any) -> str:
+    """What tells data from other data, without going through a loader: a batch's entries; a loader's length and sizes.
+
+    And a few of the items that a loader is made of, looked at under a seed of their own.
+    """
+    if names(data) is not None:
+        return described_data(data)
+    about = {name: getattr(data, name, None) for name in ("batch_size", "drop_last")}
+    found: list[Any] = [{name: value for name, value in about.items() if is_setting(value)}]
+    for source in (data, *(getattr(data, name, None) for name in ("cluster_data", "dataset", "data", "interactions"))):
+        for look in (len, _few):
+            try:
+                with seeded(0):
+                    found.append(look(source))
+            except Exception:  # noqa: S112 - whatever the data of others raise
+                continue
+    return f"{type(data).__name__} {fingerprint(found)[:12]}"
+
+
+def _few(source: Any) -> str:
+    """The fingerprint of the first, the middle and the last item of a data set, or of all of a graph."""
+    if names(source) is not None or is_dataclass(source):
+        return described_data(source)
+    places = sorted({0, len(source) // 2, len(source) - 1})
+    return fingerprint([dict(item) if names(item := source[place]) is not None else item for place in places])
+
+
 def difference(known: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Where two cards differ, in words."""
+    """Where two cards differ, in words; mappings in them entry by entry."""
+    known, now = _flat(known), _flat(now)
     both = dict.fromkeys((*known, *now))
-    return [f"{name} was {known.get(name)}, is {now.get(name)}" for name in both if known.get(name) != now.get(name)]
+    return [
+        f"{name} was {known.get(name)!s:.200}, is {now.get(name)!s:.200}"
+        for name in both
+        if known.get(name) != now.get(name)
+    ]
 
 
-def is_plain(value: Any) -> bool:
-    """Whether a checkpoint can hold a value and give it back as it was."""
-    if isinstance(value, Mapping):
-        return type(value) is dict and all(is_plain(entry) for entry in (*value, *value.values()))
-    if isinstance(value, (list, tuple)):
-        return type(value) in (list, tuple) and all(is_plain(entry) for entry in value)
-    return value is None or type(value) in (bool, int, float, str) or isinstance(value, Tensor)
+def _flat(card: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in card.items():
+        found |= (
+            {f"{name}.{inner}": entry for inner, entry in value.items()} if isinstance(value, dict) else {name: value}
+        )
+    return found

@@ -48,7 +48,7 @@ class Clients(Sequence[Any]):
     def prepared(self, task: Task, device: torch.device | str | None = None) -> Clients:
         """Check every client's data, and copy the models, to a device where one is given."""
         models = None if self.students is None else [copy.deepcopy(model).to(device) for model in self.students]
-        return Clients([task.prepare(each) for each in self.data], models)
+        return Clients([_prepared(task, who, each) for who, each in enumerate(self.data)], models)
 
     def scores(self, task: Task, model: nn.Module, call: Call | None = None) -> dict[str, dict[str, float]]:
         """Measure a model on the whole graph of the task's ``evaluate_on``, else by the mean over clients' own parts.
@@ -64,3 +64,11 @@ class Clients(Sequence[Any]):
             part: {name: fmean(one[part][name] for one in found if part in one) for name in named}
             for part, named in metrics.items()
         }
+
+
+def _prepared(task: Task, who: int, data: Any) -> Any:
+    """What a client holds, as the task reads it; what is wrong with it is said of the client."""
+    try:
+        return task.prepare(data)
+    except ValueError as error:
+        raise ValueError(f"client {who} (counted from 0): {error}") from error

@@ -18,7 +18,9 @@ from graphkd.core.distilled import Distilled
 from graphkd.core.door import check_data, check_models, check_needs, check_refused
 from graphkd.core.loss import Loss
 from graphkd.core.method import Method, as_method, check_settings
+from graphkd.core.moving import Follower
 from graphkd.core.problem import Problem
+from graphkd.core.resume import Resume, check_resume
 from graphkd.core.rng import seeded
 from graphkd.core.run import Run
 from graphkd.core.teachers import Frozen
@@ -37,7 +39,7 @@ def distilled(
     call: Any = None,
     seed: int = 0,
     checkpoint: str | Path | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     device: torch.device | str | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -45,10 +47,9 @@ def distilled(
     **options: Any,
 ) -> Distilled:
     """Run a method on checked copies of what was given; ``options`` are those of ``fit`` that were asked for."""
-    if resume and checkpoint is None:
-        raise ValueError("'resume' needs the folder of the run: give 'checkpoint', got None")
+    check_resume(resume, checkpoint)
     chosen, own = _chosen(method, catalogue, dict(settings or {}))
-    teachers = _listed(teacher)
+    teachers = _listed(teacher, student)
     check_models(chosen, student, teachers)
     check_needs(chosen, own, hidden)
     check_refused(chosen, task, teachers, data, call)
@@ -66,6 +67,10 @@ def distilled(
         calls=_each_side(call, len(teachers)),
         seed=seed,
     )
+    for value in own.values():
+        for number, each in enumerate(value if isinstance(value, (list, tuple)) else (value,), 1):
+            if isinstance(each, nn.Module):
+                given.shaped(each, number)
     folder = Path(checkpoint) if checkpoint is not None else None
     asked = {name: value for name, value in options.items() if value is not None}
     run = Run(chosen, given, asked, folder=folder, resume=resume, log=log)
@@ -111,15 +116,20 @@ def _copied(value: Any) -> Any:
     return copy.deepcopy(value) if isinstance(value, nn.Module) else value
 
 
-def _listed(teacher: Any) -> list[Any]:
-    """The teachers that were given: none, one, or several."""
+def _listed(teacher: Any, student: Any) -> list[Any]:
+    """The teachers that were given: none, one, or several; such as follow another model as they are now."""
     if teacher is None:
         return []
     found = list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
     for each in found:
         if not isinstance(each, (nn.Module, Frozen)):
             raise TypeError(f"'teacher' must be a module or a teacher, or a list of such, got {type(each).__name__}")
-    return found
+        if isinstance(each, Follower) and each.student is student:
+            raise ValueError(
+                f"'teacher' must not follow the 'student' that is given, got {type(each).__name__}: a run trains a "
+                "copy of that. Use the method 'mean_teacher' or 'snapshot', or Distiller and fit"
+            )
+    return [each.still() if isinstance(each, Follower) else each for each in found]
 
 
 def _each_side(value: Any, teachers: int) -> list[Any]:

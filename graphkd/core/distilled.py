@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from graphkd.core.files import replacing
+from graphkd.core.store import sealed
+from graphkd.core.wrappers import load_plain_state, plain_state
+
 _WEIGHTS, _CARD = "model.safetensors", "card.json"
+_SUM = "sha256"  # of the weights, in the card
 
 
 @dataclass
@@ -30,7 +35,7 @@ class Distilled:
     card: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def save(self, folder: str | Path) -> None:
-        """Write the weights (safetensors) and the card (JSON) into a folder, which is made.
+        """Write the weights (safetensors) and the card (JSON), with checksums, into a folder, which is made.
 
         Example::
 
@@ -38,29 +43,52 @@ class Distilled:
             student = Distilled.load("student/", Student()).model
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = self.model.state_dict()
+        state = plain_state(self.model)
         others = sorted(name for name, value in state.items() if not isinstance(value, Tensor))
         if others:
             raise TypeError(f"weights must be tensors to be saved; {type(self.model).__name__} has others in {others}")
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in state.items()}, folder / _WEIGHTS)
-        (folder / _CARD).write_text(json.dumps(self.card, indent=2, ensure_ascii=False) + "\n")
+        weights = save({name: value.detach().cpu().contiguous().clone() for name, value in state.items()})
+        folder.mkdir(parents=True, exist_ok=True)
+        card = sealed({**self.card, _SUM: hashlib.sha256(weights).hexdigest()})
+        for name, content in ((_WEIGHTS, weights), (_CARD, card)):
+            with replacing(folder / name) as file:
+                file.write(content)
 
     @classmethod
     def load(cls, folder: str | Path, model: nn.Module) -> Self:
         """Read what ``save`` wrote into a model of the same architecture; nothing that is read runs as code.
 
-        Raises FileNotFoundError where there is none, ValueError where the model's weights have other names or shapes.
+        Raises FileNotFoundError where there is none; ValueError where a file is damaged or of another student, and
+        where the model's weights have other names or shapes.
         """
         folder = Path(folder)
         for name in (_WEIGHTS, _CARD):
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"no saved student at {str(folder)!r}: it has no {name}")
-        card: Mapping[str, Any] = json.loads((folder / _CARD).read_text())
+        weights, card = _checked(folder)
         try:
-            model.load_state_dict(load_file(folder / _WEIGHTS))
+            load_plain_state(model, load(weights))
         except RuntimeError as error:
             raise ValueError(
                 f"'model' must be the architecture that was saved, {card.get('model')}: {error}"
             ) from error
-        return cls(model.eval(), dict(card["scores"]), str(card["method"]), card=dict(card))
+        return cls(model.eval(), dict(card["scores"]), str(card["method"]), card=card)
+
+
+def _checked(folder: Path) -> tuple[bytes, dict[str, Any]]:
+    """The weights and the card in a folder; ValueError where they are not what was written together."""
+    weights, raw = ((folder / name).read_bytes() for name in (_WEIGHTS, _CARD))
+    try:
+        card = dict(json.loads(raw))
+    except (ValueError, TypeError, RecursionError):
+        card = {_SUM: ""}
+    seal, checksum = card.pop("seal", None), card.pop(_SUM, None)
+    if seal is not None or checksum is not None:
+        wrong = [_CARD] if sealed({**card, _SUM: checksum}) != raw else []
+        wrong += [_WEIGHTS] if hashlib.sha256(weights).hexdigest() != checksum else []
+        if wrong:
+            raise ValueError(
+                f"the student saved at {str(folder)!r} is damaged, not what was written: {' and '.join(wrong)}; take "
+                "another copy, or save it again"
+            )
+    return weights, card

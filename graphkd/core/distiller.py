@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Frozen
+from graphkd.core.teachers import Frozen, apart, ask
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer
 
@@ -29,7 +29,8 @@ class Distiller(Trainable):
     student: any module. teacher: a module (then ``Frozen``), a teacher, or None for supervised losses only.
     losses: a loss, a weighted sum of losses, or a mapping of names to such.
     taps: name -> path of a sub-module, one for both sides or (student path, teacher path); see ``Taps``.
-    call: ``call(student, batch)`` in place of the by-name call of the student.
+    call: ``call(model, batch)`` in place of the by-name call, one for student and teacher or a pair, one each, None for
+    by name; a teacher that is no plain module brings its own, as ``Frozen(model, call=...)`` does.
     Parameters and state are the student's and the losses' alone, and what a teacher keeps that changes in a run;
     ``.to()`` moves the teacher too.
     """
@@ -41,11 +42,13 @@ class Distiller(Trainable):
         losses: Loss | Mapping[str, Loss] | None = None,
         *,
         taps: Mapping[str, str | tuple[str, str]] | None = None,
-        call: Call | None = None,
+        call: Call | tuple[Call | None, Call | None] | None = None,
     ) -> None:
         super().__init__()
         self.student = student
-        self.teacher = Frozen(teacher) if isinstance(teacher, nn.Module) else teacher
+        own, others = _sides(call, teacher)
+        made = Frozen(teacher, call=others) if isinstance(teacher, nn.Module) else teacher
+        self.teacher = None if made is None else apart(made, student)
         self.moving = None if self.teacher is None else self.teacher.kept()
         self.names, self.weights, parts = _flatten(losses)
         self.losses = nn.ModuleList(parts)
@@ -53,14 +56,15 @@ class Distiller(Trainable):
             needing = [name for name, loss in zip(self.names, parts, strict=True) if loss.needs_teacher]
             raise ValueError(f"losses {needing} compare with a teacher: give 'teacher', got None")
         pairs = {name: (path, path) if isinstance(path, str) else path for name, path in (taps or {}).items()}
-        self._viewer = self.hold(Viewer(student, taps={name: path[0] for name, path in pairs.items()}, call=call))
+        self._viewer = self.hold(Viewer(student, taps={name: path[0] for name, path in pairs.items()}, call=own))
+        self._paths = {name: path[1] for name, path in pairs.items()}
         if self.teacher is not None:
-            self.hold(self.teacher).attach({name: path[1] for name, path in pairs.items()})
+            self.hold(self.teacher).attach(self._paths)
 
     def forward(self, batch: Batch) -> Step:
         """Both views of one batch, compared by every loss."""
         view = self._viewer(batch)
-        taught = None if self.teacher is None else self.teacher(batch)
+        taught = None if self.teacher is None else ask(self.teacher, batch, self._paths)
         terms: dict[str, Tensor] = {}
         total: Any = 0.0
         for name, weight, loss in zip(self.names, self.weights, self.losses, strict=True):
@@ -82,6 +86,26 @@ class Distiller(Trainable):
             loss.set_epoch(epoch, epochs)
         if self.teacher is not None:
             self.teacher.set_epoch(epoch, epochs)
+
+
+def _sides(call: Any, teacher: Any) -> tuple[Call | None, Call | None]:
+    """How student and teacher are called; ValueError for a way of calling what brings its own."""
+    if not isinstance(call, (tuple, list)):
+        pair = (call, call if isinstance(teacher, nn.Module) else None)
+    elif len(call) == 2:
+        pair = (call[0], call[1])
+    else:
+        raise ValueError(f"'call' must be one for student and teacher, or a pair of them, got {len(call)}")
+    wrong = [each for each in pair if each is not None and not callable(each)]
+    if wrong:
+        raise TypeError(f"'call' must be call(model, batch), or a pair of such, got {type(wrong[0]).__name__}")
+    if pair[1] is not None and not isinstance(teacher, nn.Module):
+        kind = "there is no teacher" if teacher is None else f"the teacher, {type(teacher).__name__}, brings its own"
+        raise ValueError(
+            f"'call' says how a teacher is called, but {kind}: give call=(student_call, None), and "
+            "Frozen(teacher, call=...) as teacher where that should be called in another way"
+        )
+    return pair
 
 
 def _zero(loss: Loss, view: View) -> Any:

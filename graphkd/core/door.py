@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphkd.core.batches import first_batch
+from graphkd.core.cached import Cached
 from graphkd.core.clients import Clients
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.method import Method, lacks
 from graphkd.core.task import Task
-from graphkd.core.teachers import Cached
 from graphkd.core.view import names
 
 _log = logging.getLogger(__name__)

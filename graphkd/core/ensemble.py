@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.by_name import Batch, fill, required
+from graphkd.core.cached import Cached
+from graphkd.core.digests import Digests, is_kept
+from graphkd.core.identity import Marks
 from graphkd.core.loss import Loss
-from graphkd.core.teachers import Cached, Frozen, frozen, kept_digest
-from graphkd.core.view import Batch, View, fill, required
+from graphkd.core.teachers import Frozen, ask, frozen
+from graphkd.core.view import View
 
 Combine = Callable[..., Tensor]
 Weigh = Callable[..., Tensor]
@@ -28,6 +32,15 @@ def mean_logits(teachers: Tensor, weights: Tensor | None = None) -> Tensor:
 def stacked(teachers: Tensor) -> Tensor:
     """All teachers' logits, row by row, for losses that compare with each of them: (K, N, C) -> (N, K, C)."""
     return teachers.transpose(0, 1)
+
+
+@dataclass
+class _Combined:
+    """A view that stays, and what it was combined from."""
+
+    parts: list[Tensor]
+    facts: Marks
+    view: View
 
 
 class Ensemble(Frozen):
@@ -60,27 +73,32 @@ class Ensemble(Frozen):
             raise ValueError(f"'taps' must hold those of each of {count} teachers, got {len(taps)}")
         if not callable(weights) and weights is not None:
             weights = torch.as_tensor(weights, dtype=torch.get_default_dtype())
-            if weights.shape != (count,) or bool((weights < 0).any()) or not bool(weights.sum() > 0):
+            if weights.shape != (count,) or not _are_shares(weights):
                 raise ValueError(
-                    f"'weights' must be {count} numbers of at least 0, one of them above, got {weights.tolist()}"
+                    f"'weights' must be {count} numbers of at least 0, finite and one of them above, got "
+                    f"{weights.tolist()}"
                 )
         self.combine, self.weights, self.taps = combine, weights, taps or [{}] * count
         self._facts = (required(combine)[1:], required(weights)[1:] if callable(weights) else ())
         self._stays = all(isinstance(member, Cached) for member in self.members)
-        self._view: View | None = None
-        self._seen: list[Any] = []
-        self._digests: weakref.WeakKeyDictionary[Loss, Any] = weakref.WeakKeyDictionary()
-
-    def attach(self, taps: Mapping[str, str]) -> None:
-        """Tap hidden layers of every member, by the member's own path where it has one."""
-        for member, own in zip(self.members, self.taps, strict=True):
-            member.attach({**taps, **own})
         self._forget()
 
-    def close(self) -> None:
-        """Remove the taps."""
-        for member in self.members:
-            member.close()
+    def attach(self, taps: Mapping[str, str]) -> None:
+        """Announce hidden layers of every member, by the member's own path where it has one."""
+        for member, own in zip(self.members, self.taps, strict=True):
+            member.attach({**taps, **own})
+
+    def part_from(self, student: nn.Module) -> None:
+        """Let every member take a copy of what training the student would change, see ``apart``; not in a subclass."""
+        for member in self.members if type(self) is Ensemble else ():
+            member.part_from(student)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_combined", "_digests")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
 
     def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
         """Move or cast every member, and fixed weights."""
@@ -101,26 +119,31 @@ class Ensemble(Frozen):
         return nn.ModuleDict(found) if found else None
 
     @torch.no_grad()
-    def __call__(self, batch: Batch) -> View:
-        """Show what the members say together."""
-        views = [member(batch) for member in self.members]
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
+        """Show what the members say together, hidden layers ``taps`` side by side."""
+        views = [ask(each, batch, {**(taps or {}), **own}) for each, own in zip(self.members, self.taps, strict=True)]
         facts = [fill(wanted, batch, "the Ensemble's rule") for wanted in self._facts]
         shared = [name for name in views[0] if all(name in view for view in views)]
         if "logits" not in shared:
             raise ValueError(f"every teacher of an Ensemble must show 'logits', got {[sorted(view) for view in views]}")
-        seen = [view[name] for view in views for name in shared] + [fact for part in facts for fact in part.values()]
-        if self._view is None or not self._stays or not _same(seen, self._seen):
-            self._forget()
-            self._seen = seen if self._stays else []
-            hidden = {name: torch.cat([view[name] for view in views], dim=-1) for name in shared if name != "logits"}
-            self._view = {"logits": self._together(_stack([view["logits"] for view in views]), *facts), **hidden}
-        return self._view
+        if not self._stays:
+            return self._view_of(views, shared, facts)
+        layers = tuple((taps or {}).items())
+        parts, known = [view[name] for view in views for name in shared], self._combined.get(layers)
+        if known is None or not _same(parts, known.parts) or not known.facts.holds({**facts[0], **facts[1]}):
+            marks = Marks({**facts[0], **facts[1]})
+            known = self._combined[layers] = _Combined(parts, marks, self._view_of(views, shared, facts))
+        return known.view
 
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
         """What ``loss`` needs of this ensemble's view; computed once for a view that stays."""
-        if "n_id" in batch or not self._stays:
+        if not any(is_kept(loss, view, known.view.values()) for known in self._combined.values()):
             return super().digest(loss, view, batch)
-        return kept_digest(self._digests, loss, batch, lambda: super(Ensemble, self).digest(loss, view, batch))
+        return self._digests(loss, view, batch, lambda: super(Ensemble, self).digest(loss, view, batch))
+
+    def _view_of(self, views: Sequence[View], shared: Sequence[str], facts: Sequence[dict[str, Any]]) -> View:
+        hidden = {name: torch.cat([view[name] for view in views], dim=-1) for name in shared if name != "logits"}
+        return {"logits": self._together(_stack([view["logits"] for view in views]), *facts), **hidden}
 
     def _together(self, logits: Tensor, for_combine: dict[str, Any], for_weights: dict[str, Any]) -> Tensor:
         if self.weights is None:
@@ -129,8 +152,12 @@ class Ensemble(Frozen):
         return self.combine(logits, weights=weights, **for_combine)
 
     def _forget(self) -> None:
-        self._view, self._seen = None, []
-        self._digests.clear()
+        self._combined: dict[tuple, _Combined] = {}  # by the hidden layers that were asked for
+        self._digests = Digests()
+
+
+def _are_shares(weights: Tensor) -> bool:
+    return bool(weights.isfinite().all() and (weights >= 0).all() and weights.sum() > 0)
 
 
 def _same(one: list[Any], other: list[Any]) -> bool:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-import logging
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
-from graphkd.core import checkpoint as files
 from graphkd.core.denormals import flushed_denormals
-from graphkd.core.processes import copy_buffers, default_fabric, gather_objects, share
-from graphkd.core.progress import Progress, Shown
-from graphkd.core.rng import rng_state, seeded, set_rng_state
-from graphkd.core.view import Batch, names
+from graphkd.core.folder import hold, size_of
+from graphkd.core.processes import default_fabric
+from graphkd.core.resume import Resume, check_resume
+from graphkd.core.rng import seeded
+from graphkd.core.training import Metric, OptimizerFactory, Options, SchedulerFactory, Training
+from graphkd.core.view import Batch
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-SchedulerFactory = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
+__all__ = ["Metric", "OptimizerFactory", "SchedulerFactory", "fit"]
+
 _ADAM = partial(torch.optim.Adam, lr=1e-2)
-Metric = Callable[[nn.Module], float | Mapping[str, float]]
-_log = logging.getLogger(__name__)
 
 
 def fit(
@@ -46,7 +41,7 @@ def fit(
     fabric: Fabric | None = None,
     checkpoint: str | Path | None = None,
     save_every: int = 10,
-    resume: bool = False,
+    resume: Resume = False,
     log: Callable[[dict[str, float]], None] | None = None,
     progress: bool | None = None,
     title: str | None = None,
@@ -58,8 +53,9 @@ def fit(
     optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.
     scheduler: optimiser -> learning-rate scheduler, which takes a step an epoch. clip: the largest norm of a gradient.
     metric: student -> float, higher is better, called after every epoch, or every ``metric_every``-th and the last, in
-    eval mode without gradients; the best epoch's weights are restored (of equals the latest) and ``patience`` epochs
-    without a best end the run. It may return several by name: the first chooses, a best of any counts for patience.
+    eval mode without gradients; the best epoch's weights are restored (of equals the latest), also when an exception or
+    Ctrl-C ends the run. Where a metric comes ``patience`` or more epochs after the best, the run ends. It may return
+    several by name: the first chooses, a best of any counts for patience.
     serve: student -> the module that ``metric`` is given, where it is not the student itself (an average, one of
     several peers); its state at the best epoch is restored too.
     seed: of torch, numpy and random during the run (plus the rank); their states outside are left as they were. So is
@@ -67,222 +63,61 @@ def fit(
     fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device, under
     ``torchrun`` all its processes. All call ``metric``, of which the mean counts; the first alone logs and writes.
     DDP refuses parameters without a gradient: give ``Fabric(strategy="ddp_find_unused_parameters_true", ...)`` then.
-    checkpoint: a folder for ``last.pt`` (all that ``resume=True`` needs to end with the same bits, the ``state_dict``
-    of data that has one included) and ``best.pt`` (the student), written atomically every ``save_every`` epochs and at
-    the end.
+    checkpoint: the folder of this one run, tried before the first epoch, for ``last.pt`` (all that ``resume`` needs to
+    end with the same bits; ``last.old.pt`` is the one before it) and ``best.pt`` (the student, under the names of the
+    plain model), written atomically before the first epoch, every ``save_every`` epochs and at the end. What ``data``,
+    ``metric`` and ``log`` give as ``state_dict`` is in it, the generators of a loader and schedules in hooks of the
+    optimiser too. Workers that persist are seeded for every batch.
+    resume: True goes on with the run in the folder and warns where there is none; "auto" begins or goes on. What is
+    asked for now holds, and what differs from before is said: learning rate, losses, teachers, data, processes and
+    threads, with other numbers of which bits differ. Another model, kind of optimiser or seed is refused.
     A trainable or data with ``set_epoch(epoch, epochs)`` is told before every epoch how far training is, from 0.
     log: called after every epoch with the means of loss and terms, and the metric.
     progress: a bar over epochs (default: on a terminal, elsewhere a line a tenth of a run of more than ten seconds).
     title: what the bar or the line is called.
-    Raises ValueError when the loss is no longer finite, and for a resumed run with another seed.
+    Raises ValueError when the loss, a weight or a buffer is no longer finite, before anything of it is kept, and where
+    another run has the folder; OSError where that cannot be written.
     """
-    for name, value, least in (
-        ("epochs", epochs, 0),
-        ("metric_every", metric_every, 1),
-        ("patience", patience, 1),
-        ("save_every", save_every, 1),
-        ("clip", clip, 0),
-    ):
-        if value is not None and value < least:
-            raise ValueError(f"'{name}' must be at least {least}, got {value}")
+    _check(epochs=(epochs, 0), metric_every=(metric_every, 1), save_every=(save_every, 1))
+    _check(patience=(patience, 1), clip=(clip, 0))
     if patience is not None and metric is None:
         raise ValueError("'patience' counts epochs without a better 'metric': give 'metric', got None")
+    check_resume(resume, checkpoint)
     folder = Path(checkpoint) if checkpoint is not None else None
-    if resume and folder is None:
-        raise ValueError("'resume' needs the folder of the run: give 'checkpoint', got None")
     student: nn.Module = getattr(trainable, "student", trainable)
     fabric = fabric or default_fabric(next((p.device for p in student.parameters()), torch.device("cpu")))
     fabric.launch()
-    with seeded(seed + fabric.global_rank), flushed_denormals():  # no two processes drop out the same units
-        run = _Run(trainable, student, data, optimizer, fabric, Progress(seed), serve, scheduler, clip)
-        if resume and folder is not None:
-            run.load(folder / "last.pt")
-        run.train(epochs, metric, metric_every, patience, folder, save_every, log, progress, title)
-    close = getattr(trainable, "close", None)
-    if close is not None:
-        close()
-    return student.eval()
-
-
-class _Run:
-    """One call of ``fit``: the trainable set up by Fabric, its optimiser, and how far they have come."""
-
-    def __init__(
-        self,
-        trainable: nn.Module,
-        student: nn.Module,
-        data: Any,
-        optimizer: OptimizerFactory,
-        fabric: Fabric,
-        progress: Progress,
-        serve: Callable[[Any], nn.Module] | None,
-        scheduler: SchedulerFactory | None,
-        clip: float | None,
-    ) -> None:
-        self.serve, self.clip = serve or (lambda student: student), clip
-        self.plain, self.student, self.data, self.fabric, self.progress = trainable, student, data, fabric, progress
-        parameters = [p for p in trainable.parameters() if p.requires_grad]
-        if not parameters:
-            raise ValueError(f"'trainable' must have parameters to train, {type(trainable).__name__} has none")
-        plain = _over(optimizer(parameters), parameters)
-        self.scheduler = None if scheduler is None else scheduler(plain)
-        self.trainable, self.optimizer = self.fabric.setup(trainable, plain)
-
-    def train(
-        self,
-        epochs: int,
-        metric: Metric | None,
-        metric_every: int,
-        patience: int | None,
-        folder: Path | None,
-        save_every: int,
-        log: Callable[[dict[str, float]], None] | None,
-        bar: bool | None,
-        title: str | None,
-    ) -> None:
-        progress = self.progress
-        batches = self._batches()
-        show = bar if self.fabric.is_global_zero else False
-        with Shown(epochs, progress.epoch, show, title) as shown:
-            while progress.epoch < epochs and not progress.stale(patience):
-                report = self._epoch(batches, epochs)
-                progress.epoch += 1
-                if metric is not None and (progress.epoch % metric_every == 0 or progress.epoch == epochs):
-                    report |= self._measure(metric)
-                shown.update(report)
-                if log is not None and self.fabric.is_global_zero:
-                    log({"epoch": progress.epoch, **report})
-                if folder is not None and progress.epoch % save_every == 0:
-                    self.save(folder)
-        self._agree()
+    options = Options(
+        epochs,
+        optimizer,
+        scheduler,
+        clip,
+        metric,
+        metric_every,
+        serve or (lambda student: student),
+        patience,
+        folder,
+        save_every,
+        log,
+        progress,
+        title,
+    )
+    with ExitStack() as stack:
         if folder is not None:
-            self.save(folder)
-        if progress.best_state:
-            self.student.load_state_dict(progress.best_state)
-        if progress.best_served:
-            self.serve(self.student).load_state_dict(progress.best_served)
-
-    def _batches(self) -> Callable[[int], Iterable[Any]]:
-        """What epoch goes through: the one batch, moved once, or this process's batches, moved as they come."""
-        data, fabric = self.data, self.fabric
-        if names(data) is None:
-            own = share(data, fabric.global_rank, fabric.world_size, self.progress.seed)
-            return lambda epoch: map(fabric.to_device, own(epoch))
-        if fabric.world_size > 1:
-            _log.warning("every one of %d processes trains on the same single batch", fabric.world_size)
-        batch = fabric.to_device(copy.copy(data))  # PyG's Data.to() works in place
-        return lambda _: (batch,)
-
-    def _epoch(self, batches: Callable[[int], Iterable[Any]], epochs: int) -> dict[str, float]:
-        """One pass; means of loss and terms over the batches that had them. Waits for the device only at the end."""
-        for part in (self.plain, self.data):
-            announce: Any = getattr(part, "set_epoch", None)
-            if announce is not None:
-                announce(self.progress.epoch, epochs)
-        self.plain.train()
-        sums: dict[str, list[Tensor]] = {}
-        for batch in batches(self.progress.epoch):
-            loss, terms = self.trainable(batch)
-            self._step(loss)
-            for name, value in (("loss", loss.detach()), *terms.items()):
-                sums.setdefault(name, []).append(value)
-        if self.scheduler is not None:
-            self.scheduler.step()
-        if not sums:
-            raise ValueError("'data' must give at least one batch an epoch, got none; a generator ends after one epoch")
-        found = {name: torch.stack(values).double().flatten().tolist() for name, values in sums.items()}
-        report = _means(self._of_all(found))
-        if not math.isfinite(report["loss"]):
-            raise ValueError(f"the loss must stay finite, got at epoch {self.progress.epoch + 1}: {report}")
-        return report
-
-    def _step(self, loss: Tensor) -> None:
-        """One step of the optimiser."""
-        self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        if self.clip is not None:
-            self.fabric.clip_gradients(self.trainable, self.optimizer, max_norm=self.clip)
-        self.optimizer.step()
-
-    @torch.no_grad()
-    def _measure(self, metric: Metric) -> dict[str, float]:
-        self._agree()
-        self.plain.eval()
-        served = self.serve(self.student)
-        found = metric(served.eval())
-        named = found if isinstance(found, Mapping) else {"metric": found}
-        values = _means(self._of_all({name: [float(value)] for name, value in named.items()}))
-        if not values or any(math.isnan(value) for value in values.values()):
-            raise ValueError(f"'metric' must return numbers, got {found} at epoch {self.progress.epoch}")
-        self.progress.note(values, self.student, served)
-        return values
-
-    def _of_all(self, value: Any) -> list[Any]:
-        """One value of every process."""
-        return gather_objects(value) if self.fabric.world_size > 1 else [value]
-
-    def _agree(self) -> None:
-        """Give all processes the buffers of the first; each fills its own from its batches."""
-        if self.fabric.world_size > 1:
-            copy_buffers(self.plain)
-
-    def save(self, folder: Path) -> None:
-        """Write last.pt and best.pt."""
-        rng, *others = self._of_all(rng_state())
-        if self.fabric.is_global_zero:
-            state = {"trainable": self.plain.state_dict(), "optimizer": self.optimizer.state_dict(), "rng": rng}
-            state |= {"other_rngs": others, "progress": asdict(self.progress)}
-            if self.scheduler is not None:
-                state |= {"scheduler": self.scheduler.state_dict()}
-            if hasattr(self.data, "state_dict"):
-                state |= {"data": self.data.state_dict()}
-            files.save(state, folder / "last.pt")
-            files.save(self._best(), folder / "best.pt")
-        self.fabric.barrier()
-
-    def _best(self) -> dict[str, Tensor]:
-        """The state of what serves, at the best epoch so far."""
-        return self.progress.best_served or self.progress.best_state or self.serve(self.student).state_dict()
-
-    def load(self, path: Path) -> None:
-        """Go on where ``save`` left off, if it ever wrote; the first process reads for all."""
-        found = files.load(path) if self.fabric.is_global_zero and path.is_file() else None
-        state = self.fabric.broadcast(found)
-        if state is None:
-            return
-        progress = Progress(**state["progress"])
-        if progress.seed != self.progress.seed:
-            raise ValueError(
-                f"'seed' must be {progress.seed}, that of the run in {str(path)!r}, got {self.progress.seed}"
-            )
-        self.plain.load_state_dict(state["trainable"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(state["scheduler"])
-        if "data" in state:
-            self.data.load_state_dict(state["data"])
-        rngs = [state["rng"], *state.get("other_rngs", ())]
-        if self.fabric.global_rank < len(rngs):
-            set_rng_state(rngs[self.fabric.global_rank])
-        self.progress = progress
+            hold(folder, 3 * size_of(trainable), fabric, stack)  # last.pt, best.pt, and one that is being written
+        # No two processes drop out the same units.
+        stack.enter_context(seeded(seed + fabric.global_rank))
+        stack.enter_context(flushed_denormals())
+        run = Training(trainable, student, data, options, fabric, seed)
+        stack.callback(student.eval)
+        stack.callback(run.end)
+        run.begin(resume)
+        run.train()
+    return student
 
 
-def _over(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser, if all that it changes is to be trained."""
-    known = {id(parameter) for parameter in parameters}
-    others = sum(id(p) not in known for group in optimizer.param_groups for p in group["params"])
-    if others:
-        raise ValueError(
-            f"'optimizer' must be over the parameters that are trained, {others} of its own are others: give a "
-            "function of them, for example partial(torch.optim.Adam, lr=0.01)"
-        )
-    return optimizer
-
-
-def _means(reports: list[dict[str, list[float]]]) -> dict[str, float]:
-    """Means over all values of all processes; a name may be missing in some."""
-    found: dict[str, list[float]] = {}
-    for report in reports:
-        for name, values in report.items():
-            found.setdefault(name, []).extend(values)
-    return {name: fmean(values) for name, values in found.items()}
+def _check(**options: tuple[Any, float]) -> None:
+    """ValueError for a number below the least that it may be."""
+    for name, (value, least) in options.items():
+        if value is not None and not value >= least:  # NaN is not
+            raise ValueError(f"'{name}' must be at least {least}, got {value}")

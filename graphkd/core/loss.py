@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self, TypedDict
@@ -9,8 +10,15 @@ from typing import Any, ClassVar, Self, TypedDict
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.adjacency import edge_index_of
+from graphkd.core.answers import Answers, check_exclusive, check_logits, check_width
+from graphkd.core.by_name import Batch, fill, lookup
+from graphkd.core.hyperparameters import check_call, finite_number
+from graphkd.core.identity import leaves
 from graphkd.core.processes import gather_rows
-from graphkd.core.view import Batch, View, fill
+from graphkd.core.supervision import check_labelled
+from graphkd.core.view import View
+from graphkd.core.where import Rows, Where, read_where
 
 Entry = Tensor | tuple[Tensor, ...]
 
@@ -19,7 +27,22 @@ class Reads(TypedDict, total=False):
     """What every loss's constructor takes by keyword and hands on: which entry is compared, and in which rows."""
 
     on: str | tuple[str, ...] | None
-    where: str | None
+    where: Where | None
+
+
+def _opening(method: Callable) -> Callable:
+    """A loss's method whose entries are looked at before it gets them, see ``Loss._opened``."""
+    sides = [p.name for p in inspect.signature(method).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+
+    @functools.wraps(method)
+    def opened(self: Loss, *entries: Any, **named: Any) -> Any:
+        if not (self.columns or self.answers):
+            return method(self, *entries, **named)
+        shown = [self._opened(entry, side) for entry, side in zip(entries, sides, strict=False)]
+        others = {name: self._opened(value, name) if name in sides else value for name, value in named.items()}
+        return method(self, *shown, *entries[len(sides) :], **others)
+
+    return opened
 
 
 def _keyword_only(method: Callable) -> dict[str, bool]:
@@ -32,28 +55,54 @@ class Loss(nn.Module):
 
     ``on`` names the entry (or entries: ``forward`` then gets tuples). A fact without a default must be in the batch,
     one with a default is given where the batch has it. A ``forward`` without ``teacher`` is a supervised loss.
-    ``where`` restricts rows: ``"train_mask"`` (a mask or indices in the batch), ``"~train_mask"``, or ``"seed"``, the
-    first ``batch_size`` rows of a neighbour-sampled batch; it applies to the entries and to the facts in ``rows``.
-    Weights belong to the caller: ``0.9 * KL(4.0) + 100 * LSP()``.
+    ``where`` restricts rows, of the entries and of the facts in ``rows``: ``"train_mask"`` (a mask or ids in the
+    batch), ``"~train_mask"``, ``"seed"`` for the seeds of a sampled batch, ``"all"``, or a tuple, for the rows in all
+    of it. By default a loss of rows reads the seeds of a sampled batch and all rows of any other, one of further facts,
+    as edges are, the whole sub-graph. A loss that would read labels outside of ``train_mask`` by default is refused,
+    where ``where=None`` or ``"all"`` was not said on purpose.
+    ``answers`` says that it softens logits: of "classes" that exclude each other, or of "labels" apart.
+    Weights belong to the caller: ``0.9 * KL(4.0) + 100 * LSP()``. They, and numbers of the constructor, are finite.
     """
 
     on: str | tuple[str, ...] = "logits"
     rows: ClassVar[tuple[str, ...]] = ()
+    answers: Answers | None = None
+    answers_at: ClassVar[tuple[int, ...] | None] = None  # which of several entries are softened; None: all
+    classes_from: ClassVar[int] = 2  # of fewer it learns nothing
+    columns: ClassVar[bool] = False  # whether an entry (N,) is one of width 1, as for all of graphkd.losses
     needs_teacher: ClassVar[bool]
+    learns_labels: bool  # whether it reads ``y``, the labels of its rows: where it needs them, unless it says otherwise
+    _says_where: bool
+    __array_ufunc__ = None  # a numpy number times a loss is a loss
     _known: ClassVar[dict[str, dict[str, bool]]]  # method -> its facts, and whether each is required
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._known = {method: _keyword_only(getattr(cls, method)) for method in ("forward", "digest")}
         cls.needs_teacher = "teacher" in inspect.signature(cls.forward).parameters
+        if "learns_labels" not in vars(cls):
+            cls.learns_labels = cls._known["forward"].get("y", False)
+        cls.columns = cls.columns or cls.__module__.startswith("graphkd.losses.")
+        for method in ("forward", "digest"):
+            if method in vars(cls):
+                setattr(cls, method, _opening(vars(cls)[method]))
 
-    def __init__(self, *, on: str | tuple[str, ...] | None = None, where: str | None = None) -> None:
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
+        """Check the numbers that the constructor gets, and note whether the user says something about rows."""
+        check_call(cls.__init__, None, *arguments, **named)
+        made = super().__new__(cls)
+        vars(made)["_says_where"] = "where" in named  # a constructor may hand on its default None
+        return made
+
+    def __init__(self, *, on: str | tuple[str, ...] | None = None, where: Where | None = None) -> None:
         super().__init__()
         if on is not None:
             self.on = on
-        self.where, self.gathers = where, False
-        if where is not None:
-            self._reads_only_rows(f"where={where!r} restricts rows")
+        self.where = None if where is None else read_where(where)
+        self.gathers, self._whole = False, bool(self._other_facts())
+        self._looked: set[str] = set()  # sides of which a batch was looked at
+        if self.where not in (None, "all"):
+            self._refuse_other_facts(f"where={self.where!r} restricts rows")
 
     def gathered(self) -> Self:
         """Compare the rows of all processes, not of each alone; the loss itself, changed. See ``gather_rows``.
@@ -62,14 +111,23 @@ class Loss(nn.Module):
         rows. Without it that holds for a mean over equally many rows in each; an uneven mean counts processes, not
         rows, and a sum is divided by their number.
         """
-        self._reads_only_rows("gathered() joins rows")
+        self._refuse_other_facts("gathered() joins rows")
         self.gathers = True
         return self
 
-    def _reads_only_rows(self, why: str) -> None:
-        others = sorted(name for name, needed in self._known["forward"].items() if needed and name not in self.rows)
-        if others:
+    def _other_facts(self) -> list[str]:
+        """Facts that it needs and that are not of rows."""
+        return sorted(name for name, needed in self._known["forward"].items() if needed and name not in self.rows)
+
+    def _refuse_other_facts(self, why: str) -> None:
+        if others := self._other_facts():
             raise ValueError(f"{why}, but {type(self).__name__} also reads {others}")
+
+    def _reads_whole(self, why: str) -> None:
+        """Say that this loss reads a whole graph; ValueError where rows are asked for."""
+        self._whole = True
+        if self.where not in (None, "all"):
+            raise ValueError(f"{why}, got where={self.where!r}")
 
     def digest(self, teacher: Any) -> Any:
         """What this loss needs of the teacher alone; ``forward`` takes it for ``teacher``, ``Cached`` keeps it."""
@@ -82,20 +140,34 @@ class Loss(nn.Module):
         """The weighted losses this one is the sum of: itself, once."""
         yield 1.0, self
 
+    def rows_in(self, batch: Batch) -> Rows:
+        """The rows of a batch that this loss reads."""
+        return Rows("all" if self._whole else self.where, batch)
+
+    def reads(self, batch: Batch) -> list[Tensor]:
+        """All tensors of a batch that the ``digest`` of a teacher depends on."""
+        facts = [*fill(self._wanted("digest", needed=True), batch, type(self).__name__).values()]
+        facts += lookup(batch, self._wanted("digest", needed=False)).values()
+        held = (leaf for fact in facts for leaf in leaves(fact))
+        return [*self.rows_in(batch).reads(), *(leaf for leaf in held if isinstance(leaf, Tensor))]
+
     def measure(self, student: View, teacher: Any, batch: Batch) -> Tensor | None:
-        """Evaluate on a student's view and the ``digest`` of a teacher's; None where ``where`` selects no row."""
-        entry = self._pick(student, batch, "student")
-        facts = self._facts(batch, "forward")
+        """Evaluate on a student's view and the ``digest`` of a teacher's; None where no row of the batch is read."""
+        rows = self.rows_in(batch)
+        entry = self._pick(student, rows, "student")
+        facts = self._facts(batch, "forward", rows)
+        self._check_labels(student, batch, rows)
         first = entry[0] if isinstance(entry, tuple) else entry
-        if self.where is not None and first.size(0) == 0:
+        if not rows.all and first.size(0) == 0:
             return None
         return self(entry, teacher, **facts) if self.needs_teacher else self(entry, **facts)
 
     def digest_view(self, teacher: View, batch: Batch) -> Any:
         """``digest`` of the entry that this loss reads of a teacher's view."""
-        return self.digest(self._pick(teacher, batch, "teacher"), **self._facts(batch, "digest"))
+        rows = self.rows_in(batch)
+        return self.digest(self._pick(teacher, rows, "teacher"), **self._facts(batch, "digest", rows))
 
-    def _pick(self, view: View, batch: Batch, side: str) -> Entry:
+    def _pick(self, view: View, rows: Rows, side: str) -> Entry:
         wanted = (self.on,) if isinstance(self.on, str) else self.on
         missing = [name for name in wanted if name not in view]
         if missing:
@@ -103,40 +175,88 @@ class Loss(nn.Module):
                 f"{type(self).__name__} reads {missing} of the {side}'s view, which has {sorted(view)}; "
                 f"name a hidden layer with taps={{{missing[0]!r}: 'path.of.sub_module'}}"
             )
-        entries = tuple(self._choose(view[name], batch) for name in wanted)
+        entries = tuple(self._chosen(view[name], rows) for name in wanted)
         return entries[0] if isinstance(self.on, str) else entries
 
-    def _facts(self, batch: Batch, method: str) -> dict[str, Any]:
-        wanted = [name for name, needed in self._known[method].items() if needed or name in batch]
-        facts = fill(wanted, batch, type(self).__name__)
-        return {name: self._choose(fact, batch) if name in self.rows else fact for name, fact in facts.items()}
+    def _facts(self, batch: Batch, method: str, rows: Rows) -> dict[str, Any]:
+        facts = fill(self._wanted(method, needed=True), batch, type(self).__name__)
+        facts |= lookup(batch, self._wanted(method, needed=False))
+        if "edge_index" in facts:
+            facts["edge_index"] = edge_index_of(facts["edge_index"])
+        return {name: self._chosen(fact, rows) if name in self.rows else fact for name, fact in facts.items()}
 
-    def _choose(self, tensor: Tensor, batch: Batch) -> Tensor:
-        rows = self._restrict(tensor, batch)
-        return gather_rows(rows) if self.gathers else rows
+    def _wanted(self, method: str, *, needed: bool) -> list[str]:
+        return [name for name, is_needed in self._known[method].items() if is_needed is needed]
 
-    def _restrict(self, tensor: Tensor, batch: Batch) -> Tensor:
-        if self.where is None:
-            return tensor
-        if self.where == "seed":
-            return tensor[: int(fill(["batch_size"], batch, "where='seed'")["batch_size"])]
-        name = self.where.removeprefix("~")
-        chosen = fill([name], batch, f"where={self.where!r}")[name]
-        if chosen.dtype == torch.bool and chosen.size(0) != tensor.size(0):
-            raise ValueError(f"where={self.where!r} has {chosen.size(0)} rows, the entry has {tensor.size(0)}")
-        if name != self.where and chosen.dtype != torch.bool:
-            raise TypeError(f"where={self.where!r} must negate a boolean mask, got {chosen.dtype}")
-        return tensor[~chosen if name != self.where else chosen]
+    def _chosen(self, tensor: Tensor, rows: Rows) -> Tensor:
+        chosen = rows.of(tensor)
+        return gather_rows(chosen) if self.gathers else chosen
+
+    def _check_labels(self, student: View, batch: Batch, rows: Rows) -> None:
+        """Raise ValueError for labels that are not to be learnt, or of another kind than this loss's answers."""
+        if self.where is None and not self._says_where and self.learns_labels:
+            check_labelled(type(self).__name__, batch, rows)
+        if self.answers == "classes":
+            y, remedy = lookup(batch, ("y",)).get("y"), "SoftBCE" if self.needs_teacher else "BCE"
+            for name in (self.on,) if isinstance(self.on, str) else self.on:
+                check_exclusive(type(self).__name__, y, student[name], remedy)
+
+    def _opened(self, entry: Any, side: str) -> Any:
+        """An entry as it is compared: a column where that is asked for; ValueError where it is of the wrong kind."""
+        if isinstance(entry, tuple):
+            opened = tuple(self._column(each) for each in entry)
+            places = range(len(entry)) if self.answers_at is None else self.answers_at
+            self._look([opened[place] for place in places], side)
+            return opened
+        opened = self._column(entry)
+        self._look([opened], side)
+        return opened
+
+    def _column(self, entry: Any) -> Any:
+        return entry[:, None] if self.columns and isinstance(entry, Tensor) and entry.dim() == 1 else entry
+
+    def _look(self, entries: list[Any], side: str) -> None:
+        """Look at widths always, at numbers until a batch has enough of them to tell."""
+        if self.answers is None:
+            return
+        name, told = type(self).__name__, side in self._looked or torch.compiler.is_compiling()
+        shown = [entry for entry in entries if isinstance(entry, Tensor)]
+        if self.answers == "classes":
+            for entry in shown:
+                check_width(name, entry, side, self.classes_from)
+        enough = [] if told else [check_logits(name, self.answers, entry, side) for entry in shown]
+        if enough and all(enough):
+            self._looked.add(side)
 
     def __mul__(self, weight: float) -> Sum:
-        return Sum([(float(weight) * w, loss) for w, loss in self.parts()])
+        factor = finite_number("weight", weight)
+        return Sum([(factor * own, loss) for own, loss in self.parts()])
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Sum:
+        factor = finite_number("weight", divisor)
+        if not factor:
+            raise ValueError("a loss must be divided by another number than 0")
+        return Sum([(own / factor, loss) for own, loss in self.parts()])
+
+    def __neg__(self) -> Sum:
+        return -1.0 * self
 
     def __add__(self, other: Loss) -> Sum:
         if not isinstance(other, Loss):
             raise TypeError(f"only a Loss can be added to a Loss, got {type(other).__name__}")
         return Sum([*self.parts(), *other.parts()])
+
+    def __radd__(self, other: int) -> Loss:
+        if type(other) is int and other == 0:  # where sum() begins
+            return self
+        raise TypeError(f"only a Loss can be added to a Loss, got {type(other).__name__}")
+
+    def __sub__(self, other: Loss) -> Sum:
+        if not isinstance(other, Loss):
+            raise TypeError(f"only a Loss can be taken from a Loss, got {type(other).__name__}")
+        return self + -other
 
 
 class Sum(Loss):
@@ -144,7 +264,7 @@ class Sum(Loss):
 
     def __init__(self, parts: list[tuple[float, Loss]]) -> None:
         super().__init__()
-        self.weights = [weight for weight, _ in parts]
+        self.weights = [finite_number("weight", weight) for weight, _ in parts]
         self.losses = nn.ModuleList(loss for _, loss in parts)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:

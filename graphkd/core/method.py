@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from graphkd.core.hyperparameters import check_numbers
+
 SPAN = 30.0  # the search space of a hyper-parameter: this factor to both sides of the published value
 
 # What a method may need beside student, teacher and data -> what that is, and how it is given.
@@ -181,8 +183,13 @@ def as_method(given: Any) -> Method:
     return Method(name=name, settings=settings_of(given), teacher=False, module=__name__, function=given)
 
 
-def check_settings(chosen: Method, given: Collection[str]) -> None:
-    """Raise TypeError for a setting that the method does not have, naming the near ones and all."""
+def check_settings(chosen: Method, given: Collection[str] | Mapping[str, Any]) -> None:
+    """Raise TypeError for a setting that the method does not have, naming the near ones and all.
+
+    Of settings with their values those that should be numbers must be finite ones, else TypeError or ValueError.
+    """
+    if isinstance(given, Mapping):
+        check_numbers(chosen.function, given)
     parameters = list(inspect.signature(chosen.function).parameters.values())[1:]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return

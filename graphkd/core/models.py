@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import on_device
-from graphkd.core.teachers import Frozen
+from graphkd.core.modes import evaluating
+from graphkd.core.teachers import Frozen, ask
 from graphkd.core.view import Call, View, Viewer
 
 
@@ -44,30 +45,22 @@ def shown(
 ) -> Iterator[Callable[[Any], View]]:
     """Look at what a model or a teacher shows, in eval mode and without gradients; ``path`` adds ``hidden``.
 
-    Gives a function batch -> view; afterwards the taps are gone and modes are as before.
+    Gives a function batch -> view; modes of the model are as before between its calls.
     """
     taps = {} if path is None else {"hidden": path}
     if isinstance(model, Frozen):
         of = getattr(model, "model", None)
         place = next((p.device for p in of.parameters()), None) if isinstance(of, nn.Module) else None
         model.attach(taps)
-        try:
-            yield lambda batch: model(batch if place is None else on_device(batch, place))
-        finally:
-            model.close()
+        yield lambda batch: ask(model, batch if place is None else on_device(batch, place), taps)
         return
-    viewer, modes = Viewer(model, taps=taps, call=call), {module: module.training for module in model.modules()}
+    viewer = Viewer(model, taps=taps, call=call)
     device = next((p.device for p in model.parameters()), None)
 
     @torch.no_grad()
     def show(batch: Any) -> View:
-        model.eval()
-        view = viewer(batch if device is None else on_device(batch, device))
+        with evaluating(model):
+            view = viewer(batch if device is None else on_device(batch, device))
         return {name: view[name].detach() for name in view if isinstance(view[name], Tensor)}
 
-    try:
-        yield show
-    finally:
-        viewer.close()
-        for module, mode in modes.items():
-            module.training = mode
+    yield show

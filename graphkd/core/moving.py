@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
+from graphkd.core.hyperparameters import finite_number
+from graphkd.core.lazy import lacks_shapes
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, Call, View
 
@@ -19,8 +20,10 @@ class _Copy(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
-            raise ValueError("'student' must know its widths before it is followed: run it once, it has lazy layers")
+        if lacks_shapes(model):
+            raise ValueError(
+                "'student' must know its widths before it is followed, it has lazy layers: call the model once"
+            )
         self.model = copy.deepcopy(model)
         self.averaged = [name for name, _ in model.named_parameters(remove_duplicate=False)]
         for module in self.model.modules():
@@ -29,6 +32,11 @@ class _Copy(nn.Module):
                     del module._parameters[name]
                     module.register_buffer(name, parameter.detach())
         self.renewals = 0
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002 - an average is never trained
+        """Stay in eval mode, whoever trains what this is a part of."""
+        return super().train(False)
 
     def get_extra_state(self) -> int:
         return self.renewals
@@ -47,7 +55,7 @@ class _Copy(nn.Module):
             kept.copy_(torch.lerp(new, kept, keep) if keep > 0 and name in self.averaged else new)
 
 
-class _Follower(Frozen):
+class Follower(Frozen):
     """A frozen copy of a student, renewed from it; part of the Distiller's state, so that a run resumes exactly."""
 
     def __init__(self, student: nn.Module, *, call: Call | None = None) -> None:
@@ -55,6 +63,12 @@ class _Follower(Frozen):
             raise TypeError(f"'student' must be an nn.Module, got {type(student).__name__}")
         self.student, self._copy = student, _Copy(student)
         super().__init__(self._copy.model, call=call)
+
+    def still(self) -> Frozen:
+        """Make a teacher of what this one is now, a model with parameters of its own, which follows nobody."""
+        model = copy.deepcopy(self.student)
+        model.load_state_dict(self.model.state_dict())
+        return Frozen(model.eval(), call=self.call)
 
     def kept(self) -> nn.Module:
         """The weights, as buffers, and the number of renewals."""
@@ -65,7 +79,7 @@ class _Follower(Frozen):
         self._copy._apply(function)  # type: ignore[no-untyped-call]
 
 
-class EMA(_Follower):
+class EMA(Follower):
     """The moving average of a student's weights, w' <- a w' + (1 - a) w, a = min(1 - 1 / (t + 1), ``decay``).
 
     Mean Teacher of Tarvainen and Valpola, NeurIPS 2017, arXiv:1703.01780. Choose it where there is no trained teacher
@@ -79,7 +93,7 @@ class EMA(_Follower):
     """
 
     def __init__(self, student: nn.Module, decay: float = 0.999, *, call: Call | None = None) -> None:
-        if not 0 <= decay <= 1:
+        if not 0 <= finite_number("decay", decay) <= 1:
             raise ValueError(f"'decay' must be in [0, 1], got {decay}")
         super().__init__(student, call=call)
         self.decay = decay
@@ -89,14 +103,14 @@ class EMA(_Follower):
         self._copy.mix(self.student, min(1 - 1 / (self._copy.renewals + 1), self.decay))
         self._copy.renewals += 1
 
-    def __call__(self, batch: Batch) -> View:
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
         """Show the average's view, renewed first if the student trains."""
         if self.student.training:
             self.update()
-        return super().__call__(batch)
+        return super().__call__(batch, taps)
 
 
-class Snapshot(_Follower):
+class Snapshot(Follower):
     """The student as it was at the last of every ``every`` epochs: it teaches itself within one training.
 
     Yang, Xie, Su and Yuille, "Snapshot Distillation", CVPR 2019, arXiv:1812.00123. Choose it in the place of born-again
@@ -106,8 +120,8 @@ class Snapshot(_Follower):
     """
 
     def __init__(self, student: nn.Module, every: int = 20, *, call: Call | None = None) -> None:
-        if every < 1:
-            raise ValueError(f"'every' must be at least 1, got {every}")
+        if finite_number("every", every) < 1 or int(every) != every:
+            raise ValueError(f"'every' must be at least 1 and whole, got {every}")
         super().__init__(student, call=call)
         self.every = every
 
@@ -117,11 +131,11 @@ class Snapshot(_Follower):
             self._copy.mix(self.student, 0.0)
             self._copy.renewals += 1
 
-    def __call__(self, batch: Batch) -> View:
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
         """Show the snapshot's view, before the first one the student's own."""
         if self._copy.renewals == 0 and self.student.training:
             self._copy.mix(self.student, 0.0)
-        return super().__call__(batch)
+        return super().__call__(batch, taps)
 
 
 def kept_by(*teachers: Any) -> nn.ModuleList:

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import node_ids
+from graphkd.core.cached import Cached
 from graphkd.core.distiller import Distiller
+from graphkd.core.lazy import give_shapes
 from graphkd.core.loss import Loss
 from graphkd.core.models import reset_parameters, shown
 from graphkd.core.rng import seeded
 from graphkd.core.rows import Rows
 from graphkd.core.task import Task
-from graphkd.core.teachers import Cached, Frozen
-from graphkd.core.view import Call, names
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Call, View, names
 
 
 class Runner(Protocol):
@@ -74,7 +76,7 @@ class Problem(Rows):
         self._paths: weakref.WeakKeyDictionary[Any, str | None] = weakref.WeakKeyDictionary()
         self._side: tuple[Call | None, str | None] = (_at(calls, 0), _at(hidden, 0))
         self._factory = student if not isinstance(student, nn.Module) else None
-        self.student: Any = None if student is None else self._own(self._make(student))
+        self.student: Any = None if student is None else self.shaped(self._own(self._make(student)))
         self.start = copy.deepcopy(self.student)  # as it came
         self.teachers: list[Any] = []
         for place, each in enumerate(teachers, 1):
@@ -129,7 +131,7 @@ class Problem(Rows):
         """Make a student like the one that was given, with weights of its own."""
         if self._factory is not None:
             with seeded(self.seed + 1000 * number):
-                return self._own(self._factory().to(self.device))
+                return self.shaped(self._own(self._factory().to(self.device)), number)
         if self.start is None:
             raise ValueError("'student' must be a module or a factory here, got None")
         return self.fresh(self._own(self.start), number)
@@ -139,9 +141,15 @@ class Problem(Rows):
         with seeded(self.seed):
             return self.by_name(build().to(self.device))
 
+    def shaped(self, model: nn.Module, number: int = 0) -> Any:
+        """Let a model with lazy layers learn its widths from the first batch; weights depend on seed and number."""
+        with seeded(self.seed + 1000 * number):
+            give_shapes(model, lambda: self._first_view(model))
+        return model
+
     def taught_by(self, model: nn.Module) -> Frozen:
         """Make a teacher of a model: of one graph its view is computed once."""
-        call = self.call_of(model)
+        call = self.call_of(self.shaped(model))
         teacher = Frozen(model, call=call) if names(self.data) is None else Cached(model, self.data, call=call)
         self._know(teacher, call, self.path_of(model))
         return teacher
@@ -272,8 +280,11 @@ class Problem(Rows):
         path = self.path_of(model) if name == "hidden" else None
         if name == "hidden" and path is None:
             raise ValueError("a hidden layer is asked for: give 'hidden', its path in student and teacher, got None")
+        return self._first_view(model, path)[name]
+
+    def _first_view(self, model: nn.Module | Frozen, path: str | None = None) -> View:
         with shown(model, self.call_of(model), path) as show:
-            return show(self.first)[name]
+            return show(self.first)
 
 
 def _at(values: Sequence[Any], place: int) -> Any:

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric, is_wrapped
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 
+from graphkd.core.loaders import steady
 from graphkd.core.rng import seeded
 
 
@@ -54,6 +55,22 @@ def copy_buffers(module: nn.Module) -> None:
         dist.broadcast(buffer, 0)
 
 
+def from_first(fabric: Fabric, make: Callable[[], Any]) -> Any:
+    """Give all processes what the first one makes, or raise in all what it raised."""
+    if fabric.world_size == 1:
+        return make()
+    found: tuple[Any, Exception | None] = (None, None)
+    if fabric.is_global_zero:
+        try:
+            found = make(), None
+        except Exception as error:  # the others would wait for it
+            found = None, error
+    value, wrong = fabric.broadcast(found)
+    if wrong is not None:
+        raise wrong
+    return value
+
+
 class _Gather(torch.autograd.Function):
     """All rows forward; backward the sum over processes, of which each keeps its rows."""
 
@@ -91,15 +108,16 @@ def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[in
     Of a ``DataLoader`` (PyG's are) only these are collated, and their order comes from ``seed`` and epoch; any other
     iterable must give all processes the same batches. A last round that is not full is filled up from the first.
     Data that is divided already is taken as it is: a ``DistributedSampler``, or what ``fabric.setup_dataloaders`` made.
+    Workers that persist draw the same as new ones would (``loaders.steady``).
     """
-    loader: Any = data
+    loader: Any = steady(data, seed + rank)
     divided = is_wrapped(data) or isinstance(getattr(data, "sampler", None), DistributedSampler)
     if world > 1 and not divided:
         if not isinstance(data, DataLoader) or data.batch_sampler is None:
             return lambda _: _every(data, rank, world)
-        loader = copy.copy(data)
+        loader = copy.copy(loader)
         # A loader refuses to have it set; building PyG's anew, as Fabric would, takes arguments that they do not keep.
-        loader.__dict__["batch_sampler"] = _Share(data.batch_sampler, rank, world, seed)
+        loader.__dict__["batch_sampler"] = _Share(loader.batch_sampler, rank, world, seed)
         loader._iterator = None  # persistent workers would go on with the old one
 
     def batches(epoch: int) -> Iterable[Any]:

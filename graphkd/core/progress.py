@@ -14,6 +14,8 @@ from typing import Any, Self
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from graphkd.core.wrappers import plain_state
+
 _PATIENT = 10.0  # seconds that a training may last before a line is printed of it
 
 
@@ -24,17 +26,19 @@ class Progress:
     seed: int
     epoch: int = 0
     bests: dict[str, float] = field(default_factory=dict)  # of each metric
+    measured_epoch: int = 0  # when there was a metric last
     fresh_epoch: int = 0  # when any metric had its best
     best_epoch: int = 0  # when the first one had
     best_state: dict[str, Tensor] = field(default_factory=dict)
     best_served: dict[str, Tensor] = field(default_factory=dict)  # of what serves, where that is not the student
 
     def stale(self, patience: int | None) -> bool:
-        """Whether there was no better epoch for too long."""
-        return patience is not None and self.epoch - self.fresh_epoch >= patience
+        """Whether the latest metric came too many epochs after any had its best."""
+        return patience is not None and bool(self.bests) and self.measured_epoch - self.fresh_epoch >= patience
 
     def note(self, values: dict[str, float], student: nn.Module, served: nn.Module) -> None:
         """Keep what is at least as good as the best before it."""
+        self.measured_epoch = self.epoch
         better = [name for name, value in values.items() if value >= self.bests.get(name, -math.inf)]
         self.bests |= {name: values[name] for name in better}
         if better:
@@ -44,10 +48,14 @@ class Progress:
             self.best_state = _copied(student)
             self.best_served = {} if served is student else _copied(served)
 
+    def forget_bests(self) -> None:
+        """Begin anew to look for the best epoch: it is measured otherwise from now on."""
+        self.bests, self.best_state, self.best_served = {}, {}, {}
+
 
 def _copied(model: nn.Module) -> dict[str, Any]:
     """A state that stays as it is while the model goes on."""
-    return {name: copy.deepcopy(value) for name, value in model.state_dict().items()}
+    return {name: copy.deepcopy(value) for name, value in plain_state(model).items()}
 
 
 class Shown:

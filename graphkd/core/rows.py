@@ -37,9 +37,13 @@ class Rows:
         """Number of nodes: of rows, or one more than the largest ``n_id`` of the loader."""
         if names(self.data) is not None:
             return count_rows(self.data)
+        count, known = 0, torch.zeros(0, dtype=torch.float64)
         with seeded(self.seed):
-            found = [int(_ids(batch).max()) for batch in self.data if _ids(batch).numel()]
-        return 1 + max(found)
+            for batch in self.data:
+                ids = _ids(batch)
+                count = max(count, 1 + int(ids.max()) if ids.numel() else 0)
+                known = _same_nodes(known, ids[: own_rows(batch)].cpu(), batch)
+        return count
 
     @property
     def features(self) -> int:
@@ -111,10 +115,31 @@ def _ids(batch: Any) -> Tensor:
     if "n_id" not in batch:
         raise ValueError(
             "a batch of a loader must say which nodes its rows are, as 'n_id': set data.n_id = "
-            "torch.arange(data.num_nodes) before the loader is made"
+            "torch.arange(data.num_nodes) before the loader is made, of several graphs with numbers that go on from "
+            "graph to graph"
         )
     ids: Tensor = batch["n_id"]
     return ids
+
+
+def _same_nodes(known: Tensor, ids: Tensor, batch: Any) -> Tensor:
+    """What is known of the features of each node, (N,), those of a batch added; ValueError where a node has others."""
+    x = batch["x"] if "x" in batch else None  # noqa: SIM401 - a batch need not have get()
+    if not isinstance(x, Tensor) or x.layout != torch.strided or x.dim() != 2 or not ids.numel():
+        return known
+    rows = x[: ids.numel()].double().cpu()
+    sums = rows @ torch.arange(1, rows.size(1) + 1, dtype=torch.float64).cos() + rows.sum(dim=1)
+    known = torch.cat([known, known.new_full((max(1 + int(ids.max()) - known.numel(), 0),), torch.nan)])
+    for _ in range(2):  # an id may come twice in one batch
+        other = ((known[ids] - sums).abs() > 1e-6 * (1 + sums.abs())).nonzero()[:, 0]
+        if other.numel():
+            raise ValueError(
+                f"'n_id' must number the nodes of all batches, node {int(ids[other[0]])} has other features in one "
+                "place than in another: of several graphs give numbers that go on from graph to graph, as data.n_id = "
+                "torch.arange(data.num_nodes) + offset"
+            )
+        known[ids] = sums
+    return known
 
 
 def _taken(values: Tensor, batch: Any) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,44 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core import checkpoint as files
-from graphkd.core.card import difference, is_plain
+from graphkd.core.card import described, difference
 from graphkd.core.clients import Clients
 from graphkd.core.fit import fit
+from graphkd.core.folder import contents, empty, hold, size_of
 from graphkd.core.loss import Loss
 from graphkd.core.method import Method
+from graphkd.core.plain import plain
 from graphkd.core.problem import Problem
-from graphkd.core.processes import default_fabric
+from graphkd.core.processes import default_fabric, from_first
+from graphkd.core.resume import BEST, LAST, Resume, warn_of_no_run
 from graphkd.core.rng import rng_state, seeded, set_rng_state
+from graphkd.core.wrappers import load_plain_state, plain_state
 
 EPOCHS, LR, WEIGHT_DECAY = 200, 0.01, 5e-4  # where neither the user nor the paper says otherwise
-_START, _STAGE, _BEGIN, _DONE, _ROUNDS = "start.pt", "stage.pt", "begin.pt", "done.pt", "rounds.pt"
+_START, _STAGE, _DONE, _ROUNDS = "start.pt", "stage.pt", "done.pt", "rounds.pt"
+_OPTIONS = ("epochs", "optimizer", "scheduler", "clip", "patience", "metric_every")  # that make a stage what it is
+
+
+class Reports:
+    """A ``log`` for ``fit`` that keeps the reports of a stage with it, and hands them on with its name."""
+
+    def __init__(self, stage: str, log: Callable[[dict[str, Any]], None] | None) -> None:
+        self.stage, self.log = stage, log
+        self.heard: list[dict[str, Any]] = []
+
+    def __call__(self, report: dict[str, float]) -> None:
+        """Hear of an epoch."""
+        self.heard.append({"stage": self.stage, **report})
+        if self.log is not None:
+            self.log(self.heard[-1])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was heard."""
+        return {"heard": list(self.heard)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after what was heard."""
+        self.heard = list(state["heard"])
 
 
 class Run:
@@ -39,7 +68,7 @@ class Run:
         asked: Mapping[str, Any],
         *,
         folder: Path | None = None,
-        resume: bool = False,
+        resume: Resume = False,
         log: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.method, self.problem, self.folder, self.resume, self.log = method, problem, folder, resume, log
@@ -48,13 +77,15 @@ class Run:
         self.fabric.launch()
         self.names: list[str] = []  # of stages and of what is made once, as they came
         self.history: list[dict[str, Any]] = []  # reports of all epochs
-        self._stage_history: list[dict[str, Any]] = []
         problem.run = self
 
     def __call__(self, settings: Mapping[str, Any], card: Mapping[str, Any]) -> nn.Module:
         """Run the method; ``card`` is what a resumed run must share with the one that it goes on with."""
-        self._begin(settings, card)
-        with seeded(self.problem.seed):
+        with ExitStack() as stack:
+            if self.folder is not None:
+                hold(self.folder, 3 * sum(map(size_of, self._parts(settings).values())), self.fabric, stack)
+                self._begin(self.folder, settings, card)
+            stack.enter_context(seeded(self.problem.seed))
             found = self.method.function(self.problem, **settings)
             if isinstance(found, Loss):
                 found = self.problem.train(self.problem.distiller(self.problem.student, self.problem.teacher, found))
@@ -63,35 +94,35 @@ class Run:
         return found.eval()
 
     # ------------------------------------------------------------------ the start
-    def _begin(self, settings: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+    def _begin(self, folder: Path, settings: Mapping[str, Any], card: Mapping[str, Any]) -> None:
         """Keep the weights that the run starts from, or start from those that were kept."""
-        folder = self.folder
-        if folder is None:
-            return
-        path = folder / _START
-        if not self.resume:
-            self._empty(folder)
-        elif self._shared(path.is_file):
-            known = self._shared(lambda: files.load(path))
-            wrong = difference(known["card"], card)
-            if wrong:
-                raise ValueError(f"'checkpoint' {str(folder)!r} holds another run: {'; '.join(wrong)}")
-            for name, part in self._parts(settings).items():
-                part.load_state_dict(known["parts"][name])
-            return
-        states = {name: part.state_dict() for name, part in self._parts(settings).items()}
-        self._write({"card": dict(card), "parts": states}, path)
-
-    def _empty(self, folder: Path) -> None:
-        """Remove an earlier run of ours from the folder, and nothing else."""
-        inside = self._shared(lambda: sorted(path.name for path in folder.iterdir()) if folder.exists() else [])
+        path, parts = folder / _START, self._parts(settings)
+        inside = self._shared(lambda: contents(folder))
         if inside and _START not in inside:
             raise ValueError(
                 f"'checkpoint' must be an empty folder or that of a run, {str(folder)!r} holds {inside[:3]}: give "
                 "another folder"
             )
-        if inside and self._is_first():
-            shutil.rmtree(folder)
+        if inside and self.resume:
+            self._go_on(self._shared(lambda: files.load(path)), folder, parts, card)
+            return
+        if self.resume is True and self._is_first():
+            warn_of_no_run(folder)
+        self._shared(lambda: empty(folder))
+        self._write({"card": dict(card), "parts": {name: plain_state(part) for name, part in parts.items()}}, path)
+
+    def _go_on(self, known: Any, folder: Path, parts: Mapping[str, nn.Module], card: Mapping[str, Any]) -> None:
+        """Start from the weights that the run in the folder started from; ValueError where it is another run."""
+        if not isinstance(known, dict) or set(known) != {"card", "parts"}:
+            raise ValueError(f"{str(folder / _START)!r} must be what a run starts from, but is another file")
+        wrong = difference(known["card"], card)
+        if wrong:
+            raise ValueError(
+                f"'checkpoint' {str(folder)!r} holds another run: {'; '.join(wrong)}. Ask for what it was, or give "
+                "another folder"
+            )
+        for name, part in parts.items():
+            load_plain_state(part, known["parts"][name])
 
     def _parts(self, settings: Mapping[str, Any]) -> dict[str, nn.Module]:
         """All modules that the run may train: the student, as it is and as it came, and those among the settings."""
@@ -121,58 +152,40 @@ class Run:
         options = self._options(published, serve, choose)
         options["seed"] = self.problem.seed if seed is None else seed
         student: nn.Module = getattr(trainable, "student", trainable)
-        about = {
-            "trainable": type(trainable).__name__,
-            "shapes": {key: list(v.shape) for key, v in trainable.state_dict().items() if isinstance(v, Tensor)},
-            "seed": options["seed"],
-        }
+        shapes = {key: list(v.shape) for key, v in plain_state(trainable).items() if isinstance(v, Tensor)}
+        about = {"trainable": type(trainable).__name__, "shapes": shapes, "seed": options["seed"]}
+        about["options"] = {key: described(options[key]) for key in _OPTIONS if key in options}
         with torch.enable_grad():
-            done = self._finished(folder, about)
+            done = self._finished(folder, plain(about))
             if done is None:
                 self._fit(folder, name, trainable, data, options)
             else:
-                trainable.load_state_dict(done["trainable"])
+                load_plain_state(trainable, done["trainable"])
                 if "data" in done:
                     data.load_state_dict(done["data"])
                 self.history += done["history"]
         served = (student if serve is None else serve(student)).eval()
         if done is not None:
-            served.load_state_dict(done["served"])
-            _close(trainable)
+            load_plain_state(served, done["served"])
         elif folder is not None:
             self._finish(folder, trainable, served, data)
         return served
 
     def _fit(self, folder: Path | None, name: str, trainable: nn.Module, data: Any, options: dict[str, Any]) -> None:
-        """Train, from the state that the stage began with."""
-        going_on = folder is not None and self.resume
-        if folder is not None:
-            begin = folder / _BEGIN
-            if going_on and self._shared(begin.is_file):
-                trainable.load_state_dict(self._shared(lambda: files.load(begin)))
-            else:
-                self._write(trainable.state_dict(), begin)
-        self._stage_history = []
-
-        def log(report: dict[str, float]) -> None:
-            self._stage_history.append({"stage": name, **report})
-            if self.log is not None:
-                self.log(self._stage_history[-1])
-
-        try:
-            fit(trainable, data, fabric=self.fabric, checkpoint=folder, resume=going_on, log=log, title=name, **options)
-        finally:
-            _close(trainable)
-        self.history += self._stage_history
+        """Train, from the epoch at which the stage was broken off."""
+        reports = self._reports = Reports(name, self.log)
+        going_on: Resume = "auto" if folder is not None and self.resume else False
+        fit(trainable, data, fabric=self.fabric, checkpoint=folder, resume=going_on, log=reports, title=name, **options)
+        self.history += reports.heard
 
     def _finish(self, folder: Path, trainable: nn.Module, served: nn.Module, data: Any) -> None:
         """Keep what the stage came to, in place of what going on with it would take."""
-        state = {"trainable": trainable.state_dict(), "served": served.state_dict(), "history": self._stage_history}
+        state = {"trainable": plain_state(trainable), "served": plain_state(served), "history": self._reports.heard}
         if hasattr(data, "state_dict"):
             state["data"] = data.state_dict()
         self._write(state, folder / _DONE)
         if self._is_first():
-            for left in ("last.pt", "best.pt", _BEGIN):
+            for left in (LAST, files.older_of(Path(LAST)), BEST):
                 (folder / left).unlink(missing_ok=True)
 
     def _finished(self, folder: Path | None, about: Mapping[str, Any]) -> Any:
@@ -183,10 +196,19 @@ class Run:
         if known is None or not self.resume:
             self._write(dict(about), folder / _STAGE)
             return None
-        wrong = difference(known, about)
+        known, now = dict(known), dict(about)
+        others = difference(known.pop("options", {}), now.pop("options"))
+        wrong = difference(known, now)
         if wrong:
             raise ValueError(f"the stage at {str(folder)!r} began otherwise: {'; '.join(wrong)}")
-        return self._shared(lambda: files.load(folder / _DONE) if (folder / _DONE).is_file() else None)
+        done = self._shared(lambda: files.load(folder / _DONE) if (folder / _DONE).is_file() else None)
+        if done is not None and others and self._is_first():
+            warnings.warn(
+                f"the stage at {str(folder)!r} is finished and taken as it is, although {'; '.join(others)}: remove "
+                "that folder to train it anew",
+                stacklevel=2,
+            )
+        return done
 
     def _folder(self, name: str) -> Path | None:
         """A folder for the next stage; ValueError for a name that was there before."""
@@ -230,10 +252,7 @@ class Run:
             return self._shared(lambda: files.load(path))
         with seeded(self.problem.seed):
             value = self._shared(make)
-        if not is_plain(value):
-            raise TypeError(
-                f"what is made once must be tensors, numbers, text and containers, got {value!r:.80} as {name!r}"
-            )
+        value = plain({name: value})[name]
         if path is not None:
             self._write(value, path)
         return value
@@ -242,8 +261,9 @@ class Run:
         """Count rounds, see ``Problem.rounds``."""
         folder, first = self.folder, 0
         path = None if folder is None else folder / _ROUNDS
-        if path is not None and self.resume and self._shared(path.is_file):
-            known = self._shared(lambda: files.load(path))
+        found = self._shared(lambda: files.load_newest(path)) if path is not None and self.resume else None
+        if found is not None:
+            known, _ = found
             first, self.names, self.history = known["next"], list(known["names"]), list(known["history"])
             for state, value in zip(states, known["states"], strict=True):
                 state.load_state_dict(value)
@@ -252,7 +272,8 @@ class Run:
             yield number
             if path is not None and folder is not None:
                 known = {"next": number + 1, "names": self.names, "history": self.history, "rng": rng_state()}
-                self._write({**known, "states": [state.state_dict() for state in states]}, path)
+                known["states"] = [state.state_dict() for state in states]
+                self._write(known, path, files.save_next)
                 for done in folder.glob(f"*/{_DONE}") if self._is_first() else ():
                     shutil.rmtree(done.parent)
 
@@ -261,17 +282,7 @@ class Run:
         return bool(self.fabric.is_global_zero)
 
     def _shared(self, make: Callable[[], Any]) -> Any:
-        """What the first process makes, given to all."""
-        if self.fabric.world_size == 1:
-            return make()
-        return self.fabric.broadcast(make() if self._is_first() else None)
+        return from_first(self.fabric, make)
 
-    def _write(self, state: Any, path: Path) -> None:
-        if self._is_first():
-            files.save(state, path)
-
-
-def _close(trainable: Any) -> None:
-    close = getattr(trainable, "close", None)
-    if close is not None:
-        close()
+    def _write(self, state: Any, path: Path, write: Callable[[Any, Path], None] | None = None) -> None:
+        self._shared(lambda: (write or files.save)(state, path))

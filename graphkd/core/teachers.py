@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from pathlib import Path
-from typing import Any
+import copy
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from graphkd.core.fingerprint import graph_fingerprint, model_fingerprint
+from graphkd.core.by_name import Batch
 from graphkd.core.loss import Loss
-from graphkd.core.rng import seeded
-from graphkd.core.store import Store, write
-from graphkd.core.view import Batch, Call, View, Viewer, fill, names
+from graphkd.core.modes import evaluating
+from graphkd.core.taps import Taps
+from graphkd.core.view import Call, View, Viewer
+from graphkd.core.wrappers import unwrapped
+
+_log = logging.getLogger(__name__)
+_Teacher = TypeVar("_Teacher", bound="nn.Module | Frozen")
 
 
 class Frozen:
     """A trained model as teacher: always ``eval()`` and ``no_grad``, in nobody's ``parameters()`` or ``state_dict()``.
 
-    ``call(model, batch)`` replaces the by-name call of the model. A view with NaN or infinite entries raises
-    ValueError when the first batch is seen.
+    All its modules are in eval mode while it is asked and in the mode they were in afterwards, so that a model which
+    somebody else trains goes on training. ``call(model, batch)`` replaces the by-name call of the model. A view with
+    NaN or infinite entries raises ValueError when the first batch is seen.
     """
 
     def __init__(self, model: nn.Module, *, call: Call | None = None) -> None:
+        if isinstance(model, Frozen):
+            raise TypeError(
+                f"'model' must be an nn.Module, got a teacher, {type(model).__name__}: give it as it is, or its 'model'"
+            )
         if not isinstance(model, nn.Module):
             raise TypeError(f"'model' must be an nn.Module, got {type(model).__name__}")
-        self.model = model.eval()
+        self.model = model
         self.call = call
         self._viewer = Viewer(model, call=call)
-        self._checked = False
+        self._finite: set[str] = set()  # tapped paths that were found finite, "" for what the model itself shows
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Tap hidden layers by name; the Distiller calls this."""
-        self._viewer.close()
-        self._viewer = Viewer(self.model, taps=taps, call=self.call)
-
-    def close(self) -> None:
-        """Remove the taps."""
-        self._viewer.close()
+        """Announce hidden layers that will be asked for; the Distiller calls this. ValueError for a path not there."""
+        Taps(unwrapped(self.model), taps)
 
     def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
         """Move or cast the teacher, as ``nn.Module.to`` does with sub-modules."""
@@ -53,14 +58,14 @@ class Frozen:
         return None
 
     @torch.no_grad()
-    def __call__(self, batch: Batch) -> View:
-        """Show this teacher's view of a batch."""
-        if self.model.training:
-            self.model.eval()
-        view = self._viewer(batch)
-        if not self._checked:
-            _check_finite(view)
-            self._checked = True
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
+        """Show this teacher's view of a batch, with the hidden layers ``taps``, name -> path, beside the model's own.
+
+        A subclass whose view has no hidden layers may leave ``taps`` out: they are given only where there are any.
+        """
+        with evaluating(self.model):
+            view = self._viewer(batch, taps)
+        self._check_finite(view, taps or {})
         # A model may show its own parameters, which require gradients even here.
         return {name: tensor.detach() for name, tensor in view.items()} if isinstance(view, dict) else view
 
@@ -69,150 +74,23 @@ class Frozen:
         """What ``loss`` needs of this teacher's view."""
         return loss.digest_view(view, batch)
 
+    def part_from(self, student: nn.Module) -> None:
+        """Take a copy of the model where training the student would change it, see ``apart``; subclasses do nothing."""
+        if type(self) is Frozen:
+            self._copy_shared(student)
 
-class Cached(Frozen):
-    """A frozen teacher whose view of one graph is computed once, with all that a loss derives from it alone.
+    def _copy_shared(self, student: nn.Module) -> None:
+        model = apart(self.model, student)
+        if model is not self.model:
+            self.model, self._viewer = model, Viewer(model, call=self.call)
 
-    ``data`` is the whole graph; without it the first batch is taken for it. Batches with ``n_id`` (PyG's
-    neighbour samplers) get those rows of the view, by node id and never by position; another batch without
-    ``n_id`` raises ValueError. Wrong under random feature transforms, which a stored view cannot see: use
-    ``Frozen`` there. The view is computed outside autocast, whoever asks for it.
-
-    ``path`` keeps the view in a folder on disk (see ``Store``): made when it is not there, memory-mapped, of which
-    ``n_id`` reads its rows only. ``data`` may then be a loader that goes through all nodes, with ``n_id``; of a batch
-    with ``batch_size`` only the seeds' rows are kept. ``dtype`` (float16, bfloat16, float32) is that on disk, by
-    default the teacher's own, in which rows are shown in any case. ValueError where the store is damaged, or was made
-    by another teacher (class or state of a sub-module), from another graph (what the teacher's ``forward`` reads;
-    with ``call``, all that ``data`` holds) or with other taps. What ``call`` does and how a loader samples cannot be
-    noticed. Opening a store reads all of it, the graph and the teacher's state once: about a second per gigabyte. Of
-    several processes that find none each makes one, and the first to finish stays.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        data: Batch | Iterable[Batch] | None = None,
-        *,
-        call: Call | None = None,
-        path: str | Path | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(model, call=call)
-        if dtype not in (None, torch.float16, torch.bfloat16, torch.float32):
-            raise ValueError(f"'dtype' must be torch.float16, torch.bfloat16 or torch.float32, got {dtype}")
-        if path is None and (dtype is not None or (data is not None and names(data) is None)):
-            what = f"dtype={dtype}" if dtype is not None else f"a {type(data).__name__} as 'data'"
-            raise ValueError(f"{what} is for a store on disk: give 'path', got None")
-        self.data: Any = data
-        self.path = None if path is None else Path(path)
-        self.dtype = dtype
-        self._taps: dict[str, str] = {}
-        self._view: dict[str, Tensor] | None = None
-        self._store: Store | None = None
-        self._known: set[tuple] = set()
-        self._digests: weakref.WeakKeyDictionary[Loss, Any] = weakref.WeakKeyDictionary()
-
-    def attach(self, taps: Mapping[str, str]) -> None:
-        """Tap hidden layers by name; what was kept in memory is computed anew."""
-        super().attach(taps)
-        self._taps = dict(taps)
-        self._forget()
-
-    def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Move or cast the teacher; what was kept in memory is computed anew."""
-        super().apply_to_tensors(function)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._view = self._store = None
-        self._digests.clear()
-
-    def __call__(self, batch: Batch) -> View:
-        """Show the stored view, or its rows ``n_id``."""
-        if "n_id" in batch:
-            if self.data is None:
-                raise ValueError("a batch with 'n_id' is a part of a graph: give the whole, Cached(model, data)")
-            rows = batch["n_id"]
-            if self.path is not None:
-                return self._opened(self.path).rows(rows)
-            return {name: tensor[rows.to(tensor.device)] for name, tensor in self._whole().items()}
-        if self.data is None:
-            self.data = batch
-        if not self._is_whole(batch):
-            raise ValueError(
-                f"the Cached teacher was computed on another batch than this one, which has {names(batch)}; {_NO_IDS}; "
-                "for another graph, use Frozen"
-            )
-        return self._whole()
-
-    def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
-        """What ``loss`` needs of this teacher; on the whole graph it is computed once for the rows it is about."""
-        if "n_id" in batch:
-            return super().digest(loss, view, batch)
-        return kept_digest(self._digests, loss, batch, lambda: super(Cached, self).digest(loss, view, batch))
-
-    def _whole(self) -> dict[str, Tensor]:
-        """The view of all nodes, in memory."""
-        if self._view is None:
-            with seeded(0):  # whenever it is computed, a run draws the same afterwards
-                kept = self._compute(self.data) if self.path is None else self._opened(self.path).whole()
-            self._view = {name: rows.to(self._device()) for name, rows in kept.items()}
-        return self._view
-
-    def _device(self) -> torch.device:
-        return next((p.device for p in self.model.parameters()), torch.device("cpu"))
-
-    def _compute(self, batch: Batch) -> View:
-        device = self._device()
-        given = {name: _moved(batch[name], device) for name in names(batch) or ()} if self.call is None else batch
-        with torch.autocast(device.type, enabled=False):
-            return super().__call__(given)
-
-    def _opened(self, path: Path) -> Store:
-        """The store at ``path``, made if it is not there, once it has been found to be this teacher's."""
-        if self._store is None:
-            graph = graph_fingerprint(self.data, None if self.call else self._viewer._wanted)
-            key = {"teacher": model_fingerprint(self.model), "graph": graph, "taps": self._taps}
-            if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-                with seeded(0):  # a loader draws: a run that makes the store is to go as one that finds it
-                    write(path, self._parts(), key, self.dtype)
-            store = Store(path)
-            _check_key(store, key, self.dtype)
-            self._store = store
-        return self._store
-
-    def _parts(self) -> Iterator[tuple[Tensor | None, View]]:
-        """What a store is written from: the view of the graph, or row ids and views of a loader's batches."""
-        if names(self.data) is not None:
-            yield None, self._compute(self.data)
-            return
-        for batch in self.data:
-            if "n_id" not in batch:
-                raise ValueError(f"a store needs to know whose rows a batch has, which has {names(batch)}; {_NO_IDS}")
-            view, ids = self._compute(batch), batch["n_id"]
-            _check_ids(view, ids)
-            kept = slice(int(batch["batch_size"]) if "batch_size" in batch else None)
-            yield ids[kept], {name: rows[kept] for name, rows in view.items()}
-
-    def _is_whole(self, batch: Batch) -> bool:
-        """Whether a batch holds the same inputs as the graph that was stored; compared once per set of tensors."""
-        if batch is self.data:
-            return True
-        held = names(self.data)
-        if held is None:  # a loader
-            return False
-        if self.call is None:  # labels and masks, which a task may give another form, do not change the view
-            held = [name for name in held if name in self._viewer._wanted]
-        held = [name for name in held if name != "n_id" and isinstance(self.data[name], Tensor)]
-        if not all(name in batch for name in held):
-            return False
-        pairs = [(batch[name], self.data[name]) for name in held]
-        key = tuple((tensor.data_ptr(), tuple(tensor.shape)) for tensor, _ in pairs)
-        if key not in self._known:
-            if not all(_equal(one, other) for one, other in pairs):
-                return False
-            self._known.add(key)
-        return True
+    def _check_finite(self, view: View, taps: Mapping[str, str]) -> None:
+        own = [name for name in view if name not in taps] if "" not in self._finite else []
+        new = [name for name, path in taps.items() if path not in self._finite]
+        for name in (*own, *new):
+            _refuse_infinite(name, view[name])
+        if own or new:
+            self._finite |= {"", *taps.values()}
 
 
 def frozen(teacher: nn.Module | Frozen, call: Call | None = None) -> Frozen:
@@ -220,68 +98,56 @@ def frozen(teacher: nn.Module | Frozen, call: Call | None = None) -> Frozen:
     return teacher if isinstance(teacher, Frozen) else Frozen(teacher, call=call)
 
 
-def cached(teacher: nn.Module | Frozen, data: Batch) -> Frozen:
-    """A teacher as it is, a model as one that is asked about the whole graph once."""
-    return teacher if isinstance(teacher, Frozen) else Cached(teacher, data)
+def ask(teacher: Frozen, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
+    """Ask a teacher for its view of a batch, with hidden layers where there are any; a subclass may take none."""
+    return teacher(batch, taps) if taps else teacher(batch)
 
 
-_NO_IDS = (
-    "for a part of a graph, give the batch its node ids as 'n_id' (data.n_id = torch.arange(data.num_nodes) before the "
-    "loader is made)"
-)
+def apart(teacher: _Teacher, student: nn.Module) -> _Teacher:
+    """Keep training the student from changing a teacher that is not to change; a plain module is given back, or a copy.
+
+    The model is copied as it is now, and a warning says so, where it shares parameters that the student trains, or a
+    module with buffers, such as running statistics, which change as the student runs. The teacher itself then has the
+    copy. Teachers that move (``EMA``, ``Snapshot``, subclasses of one's own) are left alone.
+    """
+    if isinstance(teacher, Frozen):
+        teacher.part_from(student)
+        return teacher
+    shared = _shared(teacher, student)
+    if not shared:
+        return teacher
+    _log.warning(
+        "the teacher shares %s with the student, which training would change: from now on it is a copy of its model as "
+        "it is now. For a teacher that follows the student, give EMA(student, decay)",
+        f"{shared[:3]} and {len(shared) - 3} more" if len(shared) > 3 else shared,
+    )
+    return copy.deepcopy(teacher)
 
 
-def kept_digest(kept: MutableMapping[Loss, Any], loss: Loss, batch: Batch, compute: Callable[[], Any]) -> Any:
-    """The digest kept for a loss, computed anew where ``where`` selects other rows than those it was computed for."""
-    rows = None
-    if loss.where is not None and loss.where != "seed":
-        rows = fill([name := loss.where.removeprefix("~")], batch, f"where={loss.where!r}")[name]
-    if loss not in kept or not (rows is None or _equal(kept[loss][0], rows)):
-        kept[loss] = rows, compute()
-    return kept[loss][1]
+def _shared(model: nn.Module, student: nn.Module) -> list[str]:
+    """Names of what a model shares with a student and training would change."""
+    trained = {_storage(parameter) for parameter in student.parameters() if parameter.requires_grad}
+    same = set(student.modules())
+    buffers = [
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        if module in same
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    return [name for name, parameter in model.named_parameters() if _storage(parameter) in trained] + buffers
 
 
-def _equal(one: Tensor, other: Tensor) -> bool:
-    same = one.data_ptr() == other.data_ptr() and one.shape == other.shape
-    return same or torch.equal(one.cpu(), other.cpu())
+def _storage(tensor: Tensor) -> int:
+    """What tensors of one storage have in common while they live."""
+    if is_lazy(tensor) or tensor.layout != torch.strided:
+        return id(tensor)
+    return tensor.untyped_storage().data_ptr() or id(tensor)
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
-
-
-def _check_ids(view: View, ids: Tensor) -> None:
-    if ids.numel() and int(ids.min()) < 0:
-        raise ValueError(f"'n_id' must not be negative, got {int(ids.min())}")
-    for name, rows in view.items():
-        if rows.dim() == 0 or rows.size(0) != ids.size(0):
-            raise ValueError(
-                f"to be stored by row, the teacher's {name!r} must have a row for each of the {ids.size(0)} 'n_id' of "
-                f"a batch, got {tuple(rows.shape)}"
-            )
-
-
-def _check_key(store: Store, key: Mapping[str, Any], dtype: torch.dtype | None) -> None:
-    """ValueError that says in what a store is another's; it may hold more tapped layers than are needed."""
-    taps = store.key["taps"]
-    wrong = {
-        "by a teacher of other classes or another state": store.key["teacher"] != key["teacher"],
-        "from another graph": store.key["graph"] != key["graph"],
-        f"with taps {taps}, not {key['taps']}": any(taps.get(name) != path for name, path in key["taps"].items()),
-        f"with another dtype than {dtype}": dtype is not None and store.stored_dtypes() - {dtype},
-    }
-    found = [reason for reason, is_so in wrong.items() if is_so]
-    if found:
+def _refuse_infinite(name: str, tensor: Tensor) -> None:
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        bad = int((~torch.isfinite(tensor)).sum())
         raise ValueError(
-            f"the store at {str(store.path)!r} was made {' and '.join(found)}; remove the folder and it is made anew, "
-            "or give another 'path'"
+            f"the teacher's {name!r} must be finite, got {bad} NaN or infinite of {tensor.numel()} entries"
         )
-
-
-def _check_finite(view: View) -> None:
-    for name, tensor in view.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
-            raise ValueError(
-                f"the teacher's {name!r} must be finite, got {bad} NaN or infinite of {tensor.numel()} entries"
-            )

@@ -1,12 +1,13 @@
-"""What ``fit`` trains, where it holds teachers and taps besides its own parts."""
+"""What ``fit`` trains, where it holds teachers and viewers besides its own parts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from torch import Tensor, nn
 
+from graphkd.core.hyperparameters import check_call
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Viewer
 
@@ -14,10 +15,16 @@ _Held = TypeVar("_Held", bound=Frozen | Viewer)
 
 
 class Trainable(nn.Module):
-    """A module whose ``forward(batch)`` gives a ``Step``; it moves the teachers that it holds, and closes all taps.
+    """A module whose ``forward(batch)`` gives a ``Step``; it moves the teachers that it holds.
 
-    Held teachers and viewers are in nobody's ``parameters()`` or ``state_dict()``.
+    Held teachers and viewers are in nobody's ``parameters()`` or ``state_dict()``. Numbers that its constructor gets
+    are finite, else ValueError.
     """
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
+        """Check the numbers that the constructor gets."""
+        check_call(cls.__init__, None, *arguments, **named)
+        return super().__new__(cls)
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,9 +36,7 @@ class Trainable(nn.Module):
         return held
 
     def close(self) -> None:
-        """Remove all taps; the models are as they came."""
-        for each in self._held:
-            each.close()
+        """Do nothing: taps are on models while these are called, and at no other time."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

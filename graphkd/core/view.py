@@ -2,176 +2,112 @@
 
 from __future__ import annotations
 
-import difflib
-import functools
-import inspect
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from graphkd.core.by_name import Batch, Inputs, fill, names, required
+from graphkd.core.taps import Taps
+from graphkd.core.wrappers import unwrapped
+
+__all__ = ["Batch", "Call", "Taps", "View", "Viewer", "fill", "names", "required"]
 
 View = Mapping[str, Tensor]
 Call = Callable[[nn.Module, Any], Any]
 
 
-@runtime_checkable
-class Batch(Protocol):
-    """Anything with ``batch["x"]`` and ``"x" in batch``: a dict, PyG ``Data``, RecBole ``Interaction``."""
-
-    def __getitem__(self, name: str) -> Any: ...
-
-    def __contains__(self, name: object) -> bool: ...
-
-
-def names(batch: Any) -> list[str] | None:
-    """The names a batch holds, or None where ``batch`` is no batch (a list or a loader of batches, say)."""
-    if isinstance(batch, Mapping) or callable(getattr(batch, "keys", None)):
-        return [str(name) for name in batch.keys()]  # noqa: SIM118 - iterating PyG Data gives pairs
-    columns = getattr(batch, "columns", None)  # RecBole's Interaction
-    return None if columns is None else [str(name) for name in columns]
-
-
-def required(function: Callable) -> tuple[str, ...]:
-    """The names of a function's parameters without a default."""
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = inspect.signature(function).parameters.values()
-    return tuple(p.name for p in parameters if p.kind in kinds and p.default is p.empty)
-
-
-def fill(wanted: Iterable[str], batch: Batch, asker: str) -> dict[str, Any]:
-    """Look the wanted names up in a batch; KeyError that lists what the batch has where one is missing."""
-    missing = [name for name in wanted if name not in batch]
-    if missing:
-        raise KeyError(f"{asker} needs {missing} from the batch, which has {names(batch)}")
-    return {name: batch[name] for name in wanted}
-
-
 class Viewer:
     """Turns a model and a batch into a view: calls the model, names its output, adds the tapped layers.
 
-    ``forward``'s parameters without a default are filled from the batch by name; ``call(model, batch)`` overrides
-    that. A tensor becomes ``{"logits": tensor}``, a mapping is the view itself, anything else asks for ``call``.
+    ``forward``'s parameters are filled from the batch by name, those with a default too where the batch has them, see
+    ``Inputs``; ``call(model, batch)`` overrides that. A tensor becomes ``{"logits": tensor}``, a mapping is the view
+    itself, anything else asks for ``call``. Hooks are on the model during a call alone; a compiled model whose layers
+    are tapped is run as it was before it was compiled.
     """
 
     def __init__(self, model: nn.Module, *, taps: Mapping[str, str] | None = None, call: Call | None = None) -> None:
         self.model = model
         self.call = call
-        plain = getattr(model, "_orig_mod", model)  # torch.compile's wrapper hides the signature and the paths
-        self._wanted = () if call else required(plain.forward)
+        plain = unwrapped(model)
+        self._inputs = None if call else Inputs(plain.forward)
         self._taps = Taps(plain, taps or {})
+        self._further: dict[tuple[tuple[str, str], ...], Taps] = {}
 
-    def __call__(self, batch: Batch) -> View:
-        """Call the model on a batch and name what it shows."""
-        self._taps.open()
-        if self.call is None:
-            output = self.model(**fill(self._wanted, batch, f"{type(self.model).__name__}.forward"))
-        else:
-            output = self.call(self.model, batch)
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
+        """Call the model on a batch and name what it shows, further ``taps`` included."""
+        watched = self._resolved(taps) if taps else self._taps
+        if not watched:
+            return self._named(self._ask(batch))
+        eager = _is_compiled(self.model) and not torch.compiler.is_compiling()
+        with torch.compiler.set_stance("force_eager") if eager else nullcontext(), watched.watch() as seen:
+            view = self._named(self._ask(batch))
+        tapped = seen.take()
+        return {**view, **tapped} if isinstance(view, dict) else ChainMap(tapped, view)  # type: ignore[arg-type]
+
+    def taken(self, batch: Batch) -> tuple[str, ...]:
+        """The names of a batch's entries that the model is called with; with ``call`` all that the batch has."""
+        held = names(batch) or []
+        if self._inputs is None:
+            return tuple(held)
+        given, _ = self._inputs.of(batch, self._asker)
+        used = {"adj_t" if name == "edge_index" and name not in held else name for name in given}
+        return tuple(name for name in held if name in used)
+
+    @property
+    def _asker(self) -> str:
+        return f"{type(self.model).__name__}.forward"
+
+    def _resolved(self, taps: Mapping[str, str]) -> Taps:
+        """Own taps and further ones, searched for once: a step has the same as the step before."""
+        key = tuple(taps.items())
+        if key not in self._further:
+            self._further[key] = Taps(self._taps.model, {**self._taps.paths, **taps})
+        return self._further[key]
+
+    def _ask(self, batch: Batch) -> Any:
+        if self.call is not None:
+            return self.call(self.model, batch)
+        assert self._inputs is not None
+        given, besides = self._inputs.of(batch, self._asker)
+        try:
+            return self.model(**given)
+        except Exception as error:
+            if besides:
+                error.add_note(
+                    f"{self._asker} was given {besides}, which it takes and the batch has: "
+                    "give call=lambda model, batch: ... where it should be called without"
+                )
+            raise
+
+    def _named(self, output: Any) -> View:
         if isinstance(output, Tensor):
-            view: View = {"logits": output}
-        elif isinstance(output, Mapping):
-            view = output  # a mapping may compute its entries when they are asked for
-        else:
-            raise TypeError(
-                f"{type(self.model).__name__} returned {type(output).__name__}; a view needs a tensor or a mapping of "
-                "tensors: give call=lambda model, batch: ..."
-            )
-        tapped = self._taps.take()
-        if not tapped or isinstance(view, dict):
-            return {**view, **tapped} if tapped else view
-        return ChainMap(tapped, view)  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        """Remove the hooks."""
-        self._taps.close()
+            return {"logits": output}
+        if type(output) is dict:
+            return _without_buffers(output, self.model)
+        if isinstance(output, Mapping):
+            return output  # it may compute its entries when they are asked for
+        raise TypeError(
+            f"{type(self.model).__name__} returned {type(output).__name__}; a view needs a tensor or a mapping of "
+            "tensors: give call=lambda model, batch: ..."
+        )
 
 
-@dataclass
-class _Store:
-    """What the hooks of one model saw since it was opened. Calls by others, and those of a copy, are not recorded."""
-
-    active: bool = False
-    values: dict[str, Any] = field(default_factory=dict)
-    calls: dict[str, int] = field(default_factory=dict)
-
-    def __deepcopy__(self, memo: dict) -> _Store:
-        return _Store()
-
-    def __reduce__(self) -> tuple:
-        return _Store, ()
+def _is_compiled(model: nn.Module) -> bool:
+    return any("_orig_mod" in each._modules or each._compiled_call_impl is not None for each in model.modules())
 
 
-class Taps:
-    """Forward hooks on named sub-modules, ``{"hidden": "convs.0"}``; the model itself is not changed.
-
-    ``"bn:in"`` taps a module's first input instead of its output; ``"act#1"`` the second call of a module that is
-    used several times. Paths are resolved at once: a wrong one raises and lists the near matches.
-    """
-
-    def __init__(self, model: nn.Module, paths: Mapping[str, str]) -> None:
-        self._paths = dict(paths)
-        self._store = _Store()
-        modules = dict(model.named_modules())
-        self._handles = []
-        for name, path in self._paths.items():
-            module, number, of_input = _parse(path)
-            if module not in modules:
-                near = difflib.get_close_matches(module, modules, n=3, cutoff=0.3) or list(modules)[1:6]
-                raise ValueError(f"tap {name!r}: {type(model).__name__} has no sub-module {module!r}; near: {near}")
-            hook = functools.partial(_record, self._store, name, number, of_input)
-            self._handles.append(modules[module].register_forward_hook(hook))
-
-    def open(self) -> None:
-        """Record from now on."""
-        self._store.active, self._store.values, self._store.calls = True, {}, {}
-
-    def take(self) -> dict[str, Tensor]:
-        """Stop recording and hand out what was seen; ValueError for a tap without exactly one call."""
-        values, calls = self._store.values, self._store.calls
-        self._store.active, self._store.values, self._store.calls = False, {}, {}
-        for name, path in self._paths.items():
-            if name not in values:
-                raise ValueError(
-                    f"tap {name!r} ({path!r}) saw no call ({calls.get(name, 0)} in all); the module was bypassed with "
-                    ".forward(), or the model was compiled before the Distiller was built, or close() was called"
-                )
-            if calls[name] > 1 and "#" not in path:
-                raise ValueError(
-                    f"tap {name!r} ({path!r}) saw {calls[name]} calls; choose one, the first as '{path}#0'"
-                )
-            if not isinstance(values[name], Tensor):
-                raise TypeError(f"tap {name!r} ({path!r}) must see a tensor, got {type(values[name]).__name__}")
-        return values
-
-    def close(self) -> None:
-        """Remove the hooks."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+def _without_buffers(view: dict[str, Tensor], model: nn.Module) -> View:
+    """A view with copies of the model's own buffers, which the next call changes: means of batch norm, say."""
+    if torch.compiler.is_compiling():
+        return view
+    own = {buffer.data_ptr() for buffer in model.buffers() if buffer.layout == torch.strided and not is_lazy(buffer)}
+    return {name: value.clone() if _is_any(value, own) else value for name, value in view.items()}
 
 
-def _parse(path: str) -> tuple[str, int | None, bool]:
-    module, _, port = path.partition(":")
-    module, _, number = module.partition("#")
-    if port not in ("", "in") or not (number.isdigit() or number == ""):
-        raise ValueError(f"a tap is 'path', 'path:in' or 'path#number', got {path!r}")
-    return module, int(number) if number else None, port == "in"
-
-
-def _record(
-    store: _Store,
-    name: str,
-    number: int | None,
-    of_input: bool,
-    _module: nn.Module,
-    inputs: tuple,
-    output: Any,
-) -> None:
-    if not store.active:
-        return
-    seen = store.calls.get(name, 0)
-    store.calls[name] = seen + 1
-    if number is None or seen == number:
-        store.values[name] = inputs[0] if of_input else output
+def _is_any(value: Any, addresses: set[int]) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.data_ptr() in addresses

@@ -19,7 +19,7 @@ from graphkd.core.problem import Problem
 from graphkd.gnn._derived import with_self_loops
 from graphkd.gnn._sparse_input import dropout_linear
 from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, segment_log_softmax
-from graphkd.losses._checks import check_labels, choose
+from graphkd.losses._checks import choose, class_ids
 from graphkd.losses.response.soft_label_distance import SoftLabelDistance
 
 Mode = Literal["inductive", "transductive"]
@@ -169,7 +169,7 @@ class PLP(nn.Module):
 
 def _one_hot(y: Tensor, known: Tensor, classes: int) -> Tensor:
     """(N,), (N,) -> (N, C): one-hot on known nodes, 0 elsewhere; exact in any type, as 1 / C would not be."""
-    check_labels(y[known], int(known.sum()), classes)
+    class_ids(y[known], int(known.sum()), classes)
     label = torch.zeros(y.size(0), classes, device=y.device)
     label[known] = F.one_hot(y[known].long(), classes).to(label.dtype)
     return label

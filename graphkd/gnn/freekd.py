@@ -33,6 +33,7 @@ from graphkd.gnn.freekd_transfer import (
     neighbourhoods,
     node_cross_entropy,
 )
+from graphkd.kernels.norms import deviations
 from graphkd.losses.response.ce import cross_entropy
 
 Reduction = Literal["mean", "sum"]
@@ -217,7 +218,8 @@ class FreeKD(Trainable):
         phi, psi = (peer.logits for peer in self._evaluate(batch))
         reward = freekd_reward(phi, psi, labels, batch["edge_index"], self.gamma, actions.node >= 0)[nodes]
         logits = Actions(*(policy(s).squeeze(1) for policy, s in zip(self.policies, states, strict=True)))
-        weights = (reward - reward.mean()) / (reward.std(correction=0) + 1e-8) if self.standardise else reward
+        apart = deviations(reward, 0)
+        weights = apart / (apart.square().mean().sqrt() + 1e-8) if self.standardise else reward
         objective = freekd_objective(weights, logits, Actions(*(action[nodes] for action in actions)))
         return Step(-objective, {"reward": reward.mean()} if nodes.numel() else {})
 

@@ -41,6 +41,7 @@ def gfkd_method(
     features: int | None = None,
     one_hot: bool = True,
     self_loops: bool = False,
+    bound: float = 3.0,
     bn_weight: float = 0.01,
     entropy_weight: float = 0.01,
     feature_lr: float = 0.01,
@@ -56,11 +57,12 @@ def gfkd_method(
     ``data`` may be None. Graphs that are given, as a list, a loader or one batch, only say how many ``nodes`` a graph
     has at least and at most (None of both: 10 and 29) and how many ``features`` a node; nothing else of them is read.
     First, over ``graph_epochs``, ``count`` graphs of classes drawn uniformly are fitted to a teacher with BatchNorm
-    (see ``Inversion``), features and structure by Adam at feature_lr and structure_lr, a tenth after every
-    ``decay_every`` epochs, whatever the optimiser of the student; 0 epochs leave random graphs. Then the student learns
-    from them over ``student_epochs`` with T^2 KL(teacher || student), T = ``temperature``, no labels, and Adam(0.01)
-    with a linear decay to 0. ``epochs``, where asked for, are those of both stages. An epoch of graphs runs the teacher
-    three times; both weights want tuning for another teacher.
+    (see ``Inversion``; features that are not ``one_hot`` stay within ``bound``, in the data's units: raise it for
+    features that are not standardised), features and structure by Adam at feature_lr and structure_lr, a tenth after
+    every ``decay_every`` epochs, whatever the optimiser of the student; 0 epochs leave random graphs. Then the student
+    learns from them over ``student_epochs`` with T^2 KL(teacher || student), T = ``temperature``, no labels, and
+    Adam(0.01) with a linear decay to 0. ``epochs``, where asked for, are those of both stages. An epoch of graphs runs
+    the teacher three times; both weights want tuning for another teacher.
 
     The authors' code differs in this: it saves the edges of the epoch with the least loss and the features of the last
     one, and gives saved graphs self loops only where a node has neighbours; here both are of the last epoch and self
@@ -75,7 +77,7 @@ def gfkd_method(
     """
     nodes, features = _sizes(problem, nodes, features)
     model, call = problem.teacher.model, problem.teacher.call
-    options = {"one_hot": one_hot, "self_loops": self_loops}
+    options: dict[str, Any] = {"one_hot": one_hot, "self_loops": self_loops, "bound": bound}
     fake = problem.made(lambda: _drawn(Frozen(model, call=call), features, count, nodes, **options))
     if graph_epochs:
         inversion = Inversion(fake, model, bn_weight=bn_weight, entropy_weight=entropy_weight, call=call)
@@ -133,13 +135,11 @@ def _counted(data: Iterable[Any], seed: int) -> tuple[int, int]:
     return min(found), max(found)
 
 
-def _drawn(
-    teacher: Frozen, features: int, count: int, nodes: tuple[int, int], *, one_hot: bool, self_loops: bool
-) -> FakeGraphs:
+def _drawn(teacher: Frozen, features: int, count: int, nodes: tuple[int, int], **options: Any) -> FakeGraphs:
     """Draw graphs of a uniform number of nodes and a uniform class of those that the teacher knows."""
     sizes = torch.randint(nodes[0], nodes[1] + 1, (count,))
     with seeded(0), shown(teacher) as show:
         example = FakeGraphs(torch.ones(2, dtype=torch.long), torch.zeros(2, dtype=torch.long), features)
         classes = int(show(example())["logits"].size(1))
     targets = torch.randint(classes, (count,))
-    return FakeGraphs(sizes, targets, features, one_hot=one_hot, self_loops=self_loops)
+    return FakeGraphs(sizes, targets, features, **options)

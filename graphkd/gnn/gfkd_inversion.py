@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch_geometric.data import Data
 
 from graphkd.core.distiller import Step
+from graphkd.core.modes import evaluating
 from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Call, Viewer
@@ -27,7 +28,8 @@ class FakeGraphs(nn.Module):
     with ``one_hot`` their logits; ``structure`` (sum n_g^2) the logits of all ordered pairs of nodes of a graph, row
     by row from the source. Edges are directed; pairs of a node with itself are ignored, and ``self_loops`` gives every
     node an edge to itself, for teachers whose layers add none. Drawn from the global generator: features normal, edge
-    probabilities uniform.
+    probabilities uniform. bound: the largest magnitude of a feature that is no one-hot logit, in units of the data's,
+    by default of standardised ones: where the teacher's statistics say little of it, a feature would run away.
     """
 
     batch: Tensor
@@ -36,12 +38,21 @@ class FakeGraphs(nn.Module):
     owner: Tensor
 
     def __init__(
-        self, sizes: Tensor, targets: Tensor, width: int, *, one_hot: bool = True, self_loops: bool = False
+        self,
+        sizes: Tensor,
+        targets: Tensor,
+        width: int,
+        *,
+        one_hot: bool = True,
+        self_loops: bool = False,
+        bound: float = 3.0,
     ) -> None:
         super().__init__()
         if sizes.dim() != 1 or sizes.shape != targets.shape or sizes.numel() == 0 or int(sizes.min()) < 1:
             raise ValueError(f"'sizes' and 'targets' must name the nodes and the class of each graph, got {sizes}")
-        self.one_hot, self.self_loops = one_hot, self_loops
+        if not bound > 0:
+            raise ValueError(f"'bound' must be above 0, got {bound}")
+        self.one_hot, self.self_loops, self.bound = one_hot, self_loops, bound
         squares, starts = sizes**2, sizes.cumsum(0) - sizes
         owner = torch.arange(sizes.size(0)).repeat_interleave(squares)
         rank = torch.arange(owner.size(0)) - (squares.cumsum(0) - squares)[owner]
@@ -61,8 +72,14 @@ class FakeGraphs(nn.Module):
         if self.self_loops:
             nodes = torch.arange(self.batch.size(0), device=edges.device)
             edges = torch.cat([edges, nodes.expand(2, -1)], dim=1)
-        x = self.features.softmax(dim=1) if self.one_hot else self.features
+        x = self.features.softmax(dim=1) if self.one_hot else self.features.clamp(-self.bound, self.bound)
         return {"x": x, "edge_index": edges, "batch": self.batch, "y": self.y}
+
+    @torch.no_grad()
+    def keep_within(self) -> None:
+        """Bring features back within the bound, from where no gradient would."""
+        if not self.one_hot:
+            self.features.clamp_(-self.bound, self.bound)
 
     def likely(self) -> Tensor:
         """The pairs with sigmoid(structure) >= 1/2, a mask (sum n_g^2)."""
@@ -125,6 +142,7 @@ class Inversion(Trainable):
 
     def forward(self, _: Any = None) -> Step:
         """The features' loss, and a term of value 0 that has the structure's gradient."""
+        self.student.keep_within()
         loss, terms = self.feature_loss()
         structure = self.student.structure
         estimate = self.structure_gradient(torch.rand_like(structure))
@@ -157,8 +175,7 @@ class Inversion(Trainable):
 
     def look(self, graphs: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy of every graph (B,), and how far each BatchNorm layer's statistics are off (layers,)."""
-        self._teacher.model.eval()
-        with _constant(self._teacher.model):
+        with evaluating(self._teacher.model), _constant(self._teacher.model):
             view = self._viewer(graphs)
         gaps = [_gap(layer, view[f"bn{k}"]) for k, layer in enumerate(self._layers)]
         return F.cross_entropy(view["logits"], graphs["y"].long(), reduction="none"), torch.stack(gaps)

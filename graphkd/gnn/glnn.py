@@ -89,7 +89,7 @@ class Recorded(Frozen):
     def attach(self, taps: Mapping[str, str]) -> None:
         """Do nothing: hidden layers are recorded too."""
 
-    def __call__(self, batch: Batch) -> View:
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:  # noqa: ARG002 - all is recorded
         """Show what the batch holds."""
         found = fill(self.entries.values(), batch, "a recorded teacher")
         return {entry: found[name] for entry, name in self.entries.items()}

@@ -6,6 +6,8 @@ They have no class: the discriminator is trained against the student, by an opti
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphkd.kernels.operators import accumulation_dtype
+
 
 def discrimination(student: Tensor, teacher: Tensor) -> Tensor:
     """The discriminator's loss on its logits of both sides' rows: (N,), (M,) -> scalar. Wang et al., AAAI 2018.
@@ -13,7 +15,7 @@ def discrimination(student: Tensor, teacher: Tensor) -> Tensor:
     mean log(1 + exp(-d(t))) + mean log(1 + exp(d(s))): 1 for the teacher's features, 0 for the student's. Give it
     features without gradient: it is the discriminator that learns.
     """
-    return F.softplus(-teacher).sum() / max(teacher.numel(), 1) + F.softplus(student).sum() / max(student.numel(), 1)
+    return fooling(teacher) + fooling(-student)
 
 
 def fooling(student: Tensor) -> Tensor:
@@ -23,4 +25,4 @@ def fooling(student: Tensor) -> Tensor:
     ``InfoNCE`` it makes up the contrastive adversarial distillation for regression of Xu et al., Neurocomputing 2022
     (CAKD), whose formula and weights we do not know.
     """
-    return F.softplus(-student).sum() / max(student.numel(), 1)
+    return F.softplus(-student.to(accumulation_dtype(student))).sum() / max(student.numel(), 1)

@@ -5,14 +5,21 @@ from typing import Any, TypeVar, get_args
 import torch
 from torch import Tensor
 
+from graphkd.core.masks import read_labels
+
 Value = TypeVar("Value", bound=str)
+
+
+def check_matrix(name: str, x: Tensor) -> None:
+    """Rows must have a dimension of their own."""
+    if x.dim() < 2:
+        raise ValueError(f"'{name}' must have shape (N, width), got {tuple(x.shape)}")
 
 
 def check_rows(student: Tensor, teacher: Tensor) -> None:
     """Student and teacher must be matrices about the same nodes."""
     for name, tensor in (("student", student), ("teacher", teacher)):
-        if tensor.dim() < 2:
-            raise ValueError(f"'{name}' must have shape (N, width), got {tuple(tensor.shape)}")
+        check_matrix(name, tensor)
     if student.shape[:-1] != teacher.shape[:-1]:
         raise ValueError(
             f"'teacher' must have the rows of 'student', {tuple(student.shape[:-1])}, got {tuple(teacher.shape[:-1])}"
@@ -32,20 +39,34 @@ def check_widths(student_width: int | None, teacher_width: int | None) -> None:
         raise ValueError(f"give both widths or none, got {student_width} and {teacher_width}")
 
 
-def check_labels(y: Tensor, rows: int, classes: int | None = None) -> None:
-    """Labels must be one integer a row, inside ``range(classes)`` where that is given."""
-    if y.is_floating_point() or y.dim() != 1 or y.size(0) != rows:
-        raise ValueError(f"'y' must hold {rows} integer labels, got {y.dtype} of shape {tuple(y.shape)}")
-    if classes is None or y.numel() == 0 or torch.compiler.is_compiling():
-        return
-    low, high = (int(bound) for bound in y.aminmax())
-    if low < 0 or high >= classes:
-        raise ValueError(f"'y' must hold labels in [0, {classes}), got labels from {low} to {high}")
+def class_ids(y: Tensor, rows: int, classes: int | None = None, name: str = "y") -> Tensor:
+    """Read labels as class ids int64 (N,), see ``read_labels``; ValueError for other rows, unlabelled ones among them,
+    and for ids beyond ``range(classes)`` where that is given.
+    """
+    ids = read_labels(y, name)
+    if ids.size(0) != rows:
+        raise ValueError(f"{name!r} must hold {rows} integer labels, got {y.dtype} of shape {tuple(y.shape)}")
+    if not ids.numel() or torch.compiler.is_compiling():
+        return ids
+    low, high = (int(bound) for bound in ids.aminmax())
+    if low < 0 or (classes is not None and high >= classes):
+        unlabelled = int((ids < 0).sum())
+        advice = f": {unlabelled} of the {rows} rows that are read are unlabelled, -1 or NaN, give where= other rows"
+        raise ValueError(
+            f"{name!r} must hold labels in [0, {classes or '...'}), got labels from {low} to {high}"
+            f"{advice if unlabelled else ''}"
+        )
+    return ids
+
+
+def beside(y: Tensor, student: Tensor) -> Tensor:
+    """Targets as they stand beside outputs: (N,) is a column where those are (N, 1)."""
+    return y[:, None] if y.dim() == 1 and student.dim() == 2 and student.size(1) == 1 else y
 
 
 def check_positive(name: str, value: float) -> float:
     """``value`` if it is above 0."""
-    if value <= 0:
+    if not value > 0:  # nor NaN
         raise ValueError(f"{name!r} must be positive, got {value}")
     return value
 

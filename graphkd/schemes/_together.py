@@ -9,14 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.answers import check_logits
 from graphkd.schemes.teachers._combine import soft_target
 
 
 class Together(nn.Module):
     """Several models as one: the logarithm of their mean probabilities, (N, C).
 
-    models: each gives logits, or a mapping that has them. ``forward`` takes what any of theirs asks for, by name or in
-    the order in which it is first asked for, and hands each its own: a model of edges may stand beside one without.
+    models: each gives logits, or a mapping that has them; ValueError where one gives probabilities. ``forward`` takes
+    what any of theirs asks for, by name or in the order in which it is first asked for, and hands each its own: a model
+    of edges may stand beside one without.
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
@@ -24,11 +26,20 @@ class Together(nn.Module):
         if not models:
             raise ValueError("'models' must hold one at least, got none")
         self.models = nn.ModuleList(models)
+        self._looked = False
 
     @property
     def forward(self) -> Callable[..., Tensor]:  # type: ignore[override]
         """What the models' ``forward`` take, so that it can be filled by name -> (N, C)."""
-        return jointly(self.models, lambda ask: soft_target(torch.stack([logits_of(answer) for answer in ask()])))
+        return jointly(self.models, self._joined)
+
+    def _joined(self, ask: Callable[[], list[Any]]) -> Tensor:
+        found = [logits_of(answer) for answer in ask()]
+        if not self._looked:
+            for number, logits in enumerate(found):
+                check_logits(type(self).__name__, "classes", logits, f"models[{number}]")
+            self._looked = all(logits.numel() for logits in found)
+        return soft_target(torch.stack(found))
 
 
 def jointly(models: Iterable[nn.Module], found: Callable[[Callable[[], list[Any]]], Tensor]) -> Callable[..., Tensor]:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import Mapped, changed, with_ids
+from graphkd.core.cached import Cached
 from graphkd.core.ensemble import Ensemble
-from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, names
 
 Change = Callable[[Any], Any]
@@ -58,12 +59,12 @@ def noise_of(noise: Change | None, rate: float) -> Change:
 class Changed(Mapped):
     """``data`` (a batch, or an iterable of batches) for ``fit``, each batch changed anew when it is drawn.
 
-    A batch without ``n_id`` gets its row numbers, so that a ``Cached`` teacher answers about the unchanged graph while
-    the student sees the changed one. Over a loader, keep the teacher's answers as an entry of the batch, see ``told``.
+    A batch without ``n_id`` gets its row numbers, and ``augmented``, so that a ``Cached`` teacher answers about the
+    unchanged graph while the student sees the changed one. Over a loader, keep the teacher's answers as an entry of the batch, see ``told``.
     """
 
     def __init__(self, data: Batch | Iterable[Batch], change: Change) -> None:
-        super().__init__(data, lambda batch: with_ids(change(batch)))
+        super().__init__(data, lambda batch: changed(with_ids(change(batch)), augmented=True))
 
 
 def told(entry: str) -> Frozen:

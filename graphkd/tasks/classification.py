@@ -36,7 +36,8 @@ class NodeClassification(Classification):
 
     split: which column of masks (N, k). evaluate_on: the whole graph, or a loader, to judge models on, where training
     sees a part of it. new: a mask over its nodes that training did not see, whose score stands apart as "new".
-    Masks may be boolean (N,) or node ids; labels (N,) or (N, 1). With a neighbour-sampled batch its seeds are judged.
+    Masks may be boolean (N,) or node ids; labels (N,) or (N, 1). Of data without any mask all labelled nodes are learnt.
+    With a neighbour-sampled batch its seeds are judged.
 
     Example::
 
@@ -53,7 +54,8 @@ class NodeClassification(Classification):
     def prepare(self, data: Any) -> Any:
         """Give the data masks (N,) and labels (N,), in copies of the batches that have others."""
         first = first_batch(data)
-        missing = [name for name in ("y", self.labelled) if name not in first]
+        wanted = ("y", self.labelled) if any(name in first for name in MASKS.values()) else ("y",)
+        missing = [name for name in wanted if name not in first]
         if missing:
             raise ValueError(
                 f"node classification needs {missing} in the data, which have {names(first)}; for data of another kind "
@@ -106,8 +108,9 @@ class NodeClassification(Classification):
                     f"{name!r} selects nodes whose 'y' is negative or NaN, which stands for unlabelled: take them out, "
                     f"data.{name} &= data.y >= 0"
                 )
+        entries = entries or {self.labelled: labels >= 0}
         entries["y"] = labels
-        others = {name: entry for name, entry in entries.items() if entry is not batch[name]}
+        others = {name: entry for name, entry in entries.items() if name not in batch or entry is not batch[name]}
         return changed(batch, **others) if others else batch
 
 

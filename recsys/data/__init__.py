@@ -1,1 +1,8 @@
-"""What recommenders are trained on: interactions, ratings, rows of features, and batches of them."""
+"""What recommenders are trained on: interactions, ratings, rows of features, and batches of them.
+
+Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -30,11 +30,12 @@ class Source(Protocol):
 class RankingBatches:
     """An epoch: all training pairs in random order, each with a negative, and the lists of the sources.
 
-    A batch is a dict: ``users``, ``positives``, ``negatives`` (B,) int64; ``unique_users``, sorted; ``positive`` and
-    ``negative``, their ``Lists`` of one column; and the entries of every source. A negative is uniform outside the
-    user's training items, held-out items included, redrawn every epoch (Rendle et al., UAI 2009). All draws come from
-    torch's global generator at the beginning of the epoch or in the order of the batches, so a resumed ``fit`` repeats
-    them. O(nnz log nnz) an epoch besides the sources.
+    A pair that was taken several times comes as often. A batch is a dict: ``users``, ``positives``, ``negatives`` (B,)
+    int64; ``unique_users``, sorted; ``positive`` and ``negative``, their ``Lists`` of one column; and the entries of
+    every source. A negative is uniform outside the user's training items, held-out items included, redrawn every epoch
+    (Rendle et al., UAI 2009). All draws come from torch's global generator at the beginning of the epoch or in the
+    order of the batches, so a resumed ``fit`` repeats them. O(nnz log nnz) an epoch besides the sources. ValueError for
+    a user who has all items.
     """
 
     def __init__(
@@ -51,10 +52,11 @@ class RankingBatches:
         self.interactions, self.batch_size = interactions, batch_size
         self.sources = dict(sources or {})
         self._outside = Outside(interactions)
-        self._users, self._positives = interactions.pairs()
+        self._outside.check(interactions.degrees().nonzero().squeeze(1), 1)
+        self._users, self._positives = interactions.events()
 
     def __len__(self) -> int:
-        return -(-len(self.interactions) // self.batch_size)
+        return -(-self._users.size(0) // self.batch_size)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Tell the sources how far training is."""
@@ -67,7 +69,7 @@ class RankingBatches:
         for source in self.sources.values():
             source.resample()
         negatives = self._outside.one(self._users)
-        order = torch.randperm(len(self.interactions), device=negatives.device)
+        order = torch.randperm(self._users.size(0), device=negatives.device)
         for rows in order.split(self.batch_size):
             yield self._batch(self._users[rows], self._positives[rows], negatives[rows])
 

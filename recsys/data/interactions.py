@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from recsys.data.ids import check_ids, check_number, read_ids
+
+__all__ = ["Interactions", "Split", "check_ids", "check_same_ids", "check_sizes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,7 +20,8 @@ class Interactions:
     """A set of (user, item) pairs as compressed rows.
 
     ptr: (num_users + 1,) int64, items: (nnz,) int32, ascending within a user. ``padding``: id 0 of users and items
-    stands for nobody and nothing, as in RecBole; it is never sampled, listed or ranked.
+    stands for nobody and nothing, as in RecBole; it is never sampled, listed or ranked. repeats: (nnz,) int32, how
+    often each pair was taken, None where that is once.
     """
 
     ptr: Tensor
@@ -22,26 +29,45 @@ class Interactions:
     num_users: int
     num_items: int
     padding: bool = False
+    repeats: Tensor | None = None
 
     @classmethod
     def from_pairs(
-        cls, users: Tensor, items: Tensor, num_users: int, num_items: int, *, padding: bool = False
+        cls, users: Any, items: Any, num_users: int, num_items: int, *, padding: bool = False
     ) -> Interactions:
-        """Build from pairs in any order, (nnz,) and (nnz,); repeated pairs count once. O(nnz log nnz).
+        """Build from pairs in any order, (n,) and (n,) integers: tensors, arrays, series or lists. O(n log n).
 
+        A pair that comes several times is one pair, and ``repeats`` says how often. Pairs lie on the users' device.
         Raises ValueError for unequal lengths and for an id out of range, TypeError for ids that are no integers.
         """
+        num_users, num_items = check_number("num_users", num_users), check_number("num_items", num_items)
+        users = read_ids("users", users)
+        items = read_ids("items", items).to(users.device)
         if users.shape != items.shape or users.dim() != 1:
             raise ValueError(
                 f"'users' and 'items' must be vectors of one length, got {list(users.shape)} and {list(items.shape)}"
             )
         check_ids("users", users, num_users, padding)
         check_ids("items", items, num_items, padding)
-        keys = torch.unique(users.long() * num_items + items.long())  # sorted
+        keys, counts = torch.unique(users * num_items + items, return_counts=True)  # sorted; below 2**62
         rows = keys.div(max(num_items, 1), rounding_mode="floor")
         ptr = torch.zeros(num_users + 1, dtype=torch.long, device=users.device)
         torch.cumsum(torch.bincount(rows, minlength=num_users), 0, out=ptr[1:])
-        return cls(ptr, (keys - rows * num_items).int(), num_users, num_items, padding)
+        repeats = counts.int() if keys.size(0) < users.size(0) else None
+        return cls(ptr, (keys - rows * num_items).int(), num_users, num_items, padding, repeats)
+
+    @staticmethod
+    def load(path: str | Path) -> Interactions:
+        """Read what ``save`` wrote; ValueError for a file that is damaged or holds something else."""
+        from recsys.data import files
+
+        return files.load(path)
+
+    def save(self, path: str | Path) -> None:
+        """Write the pairs to a safetensors file, atomically."""
+        from recsys.data import files
+
+        files.save(self, path)
 
     def __len__(self) -> int:
         return self.items.size(0)
@@ -62,6 +88,13 @@ class Interactions:
         """Users and items of all pairs, (nnz,) and (nnz,) int64, by user, then by item."""
         return self.users(), self.items.long()
 
+    def events(self) -> tuple[Tensor, Tensor]:
+        """Users and items of all pairs, each as often as it was taken; otherwise as ``pairs``."""
+        users, items = self.pairs()
+        if self.repeats is None:
+            return users, items
+        return users.repeat_interleave(self.repeats), items.repeat_interleave(self.repeats)
+
     def degrees(self) -> Tensor:
         """How many items every user has, (num_users,) int64."""
         return self.ptr.diff()
@@ -72,11 +105,12 @@ class Interactions:
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether each pair is in the set, broadcast over both arguments; O(log nnz) a pair."""
-        wanted = users.long() * self.num_items + items.long()
+        users, items = users.long(), items.long()
+        wanted = users * self.num_items + items
         if not len(self):
             return torch.zeros_like(wanted, dtype=torch.bool)
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self) - 1)
-        return self.keys[place] == wanted
+        return (self.keys[place] == wanted) & (items >= 0) & (items < self.num_items)
 
     def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """The items of some users, (R,) -> row of each item in ``users`` (n,) int64, and the items (n,) int64."""
@@ -88,20 +122,21 @@ class Interactions:
 
     def transpose(self) -> Interactions:
         """The same pairs by item: its users are these items."""
-        users, items = self.pairs()
+        users, items = self.events()
         return Interactions.from_pairs(items, users, self.num_items, self.num_users, padding=self.padding)
 
     def union(self, *others: Interactions) -> Interactions:
-        """All pairs of several sets over the same users and items."""
+        """All pairs of several sets over the same users and items, on the first one's device; repeats add up."""
         for other in others:
             check_sizes("others", other, self)
-        parts = [each.pairs() for each in (self, *others)]
-        users, items = (torch.cat([part[side] for part in parts]) for side in (0, 1))
+        parts = [each.events() for each in (self, *others)]
+        users, items = (torch.cat([part[side].to(self.ptr.device) for part in parts]) for side in (0, 1))
         return Interactions.from_pairs(users, items, self.num_users, self.num_items, padding=self.padding)
 
     def to(self, device: torch.device | str) -> Interactions:
         """The same pairs on another device."""
-        return replace(self, ptr=self.ptr.to(device), items=self.items.to(device))
+        repeats = None if self.repeats is None else self.repeats.to(device)
+        return replace(self, ptr=self.ptr.to(device), items=self.items.to(device), repeats=repeats)
 
 
 @dataclass(frozen=True)
@@ -113,20 +148,6 @@ class Split:
     test: Interactions
     user_tokens: tuple[str, ...] | None = None
     item_tokens: tuple[str, ...] | None = None
-
-
-def check_ids(name: str, ids: Tensor, size: int, padding: bool = False) -> None:
-    """Raise an error that names the argument and its first id outside [0, size), or [1, size) where 0 is padding."""
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise TypeError(f"'{name}' must hold integer ids, got {ids.dtype}")
-    wrong = ((ids < int(padding)) | (ids >= size)).nonzero()
-    if wrong.numel():
-        place = tuple(wrong[0].tolist())
-        note = " (0 is padding)" if padding else ""
-        raise ValueError(
-            f"'{name}' must hold ids from {int(padding)} to {size - 1}{note}, got {int(ids[place])} at position "
-            f"{place[0] if len(place) == 1 else place}; {wrong.size(0)} ids are out of range"
-        )
 
 
 def check_sizes(name: str, got: Interactions, expected: Interactions) -> None:

@@ -78,12 +78,12 @@ class Outside:
 
     def one(self, users: Tensor) -> Tensor:
         """Draw one item for each user, independently: (…) -> (…) int64. ValueError for a user with no item left."""
-        self._check(users, 1)
+        self.check(users, 1)
         return self._items(users, _below(self.free[users]))
 
     def several(self, users: Tensor, k: int) -> Tensor:
         """Draw k distinct items for each user, uniform without replacement: (R,) -> (R, k) int64, ascending."""
-        self._check(users, k)
+        self.check(users, k)
         free = self.free[users]
         ranks = first_distinct(lambda rows: _below(free[rows]), users.size(0), k, users.device)
         return self._items(users[:, None], ranks)
@@ -92,11 +92,15 @@ class Outside:
         smaller = torch.searchsorted(self.keys, users * self.stride + ranks, right=True) - self.ptr[users]
         return ranks + smaller + self.first
 
-    def _check(self, users: Tensor, k: int) -> None:
+    def check(self, users: Tensor, k: int) -> None:
+        """Raise ValueError that names a user with fewer than k items left, and says how many such users there are."""
         short = self.free[users] < k
         if bool(short.any()):
-            user = int(users[short][0])
-            raise ValueError(f"{k} items must be left to draw for every user, user {user} has {int(self.free[user])}")
+            user, count = int(users[short][0]), users[short].unique().numel()
+            raise ValueError(
+                f"{k} items must be left to draw for every user, user {user} has {int(self.free[user])}; "
+                f"{count} {'users have' if count > 1 else 'user has'} too few: leave them out, or draw fewer"
+            )
 
 
 def _below(bounds: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 from .clicks import auc, expected_calibration_error, predicted, quality
-from .ranking import DEFAULT, METRICS, CappedRecall, draw_candidates, full_ranking, held_out, leave_one_out
+from .measures import METRICS
+from .ranking import DEFAULT, draw_candidates, full_ranking, held_out, leave_one_out
 
 __all__ = [
     "DEFAULT",
     "METRICS",
-    "CappedRecall",
     "auc",
     "draw_candidates",
     "expected_calibration_error",

@@ -14,13 +14,16 @@ from graphkd.core.view import Call, Viewer
 from recsys.data.rows import RowBatches
 from recsys.losses.clicks import click_loss
 from recsys.models.clicks import show
+from recsys.models.finite import check_finite
 
 
 def auc(scores: Tensor, y: Tensor) -> float:
     """The chance that a clicked row is scored above one that is not, ties counting half: (N,), (N,) -> float.
 
-    By mean ranks, O(N log N). ValueError where there are no clicks, or nothing else.
+    By mean ranks, O(N log N). ValueError where there are no clicks, or nothing else, for scores that are not finite,
+    and for clicks that are neither 0 nor 1.
     """
+    _check("scores", scores, y)
     clicked = y.bool()
     positives, negatives = int(clicked.sum()), int((~clicked).sum())
     if not positives or not negatives:
@@ -31,6 +34,15 @@ def auc(scores: Tensor, y: Tensor) -> float:
     return float(above / (positives * negatives))
 
 
+def _check(name: str, scores: Tensor, y: Tensor, *, halves: bool = False) -> None:
+    """Numbers of rows, and 0 or 1 for each, or with ``halves`` what is between; ValueError for anything else."""
+    if scores.dim() != 1 or scores.shape != y.shape:
+        raise ValueError(f"{name!r} and 'y' must be (N,), got {tuple(scores.shape)} and {tuple(y.shape)}")
+    check_finite(scores, f"{name!r} must be finite")
+    if not bool((((y >= 0) & (y <= 1)) if halves else ((y == 0) | (y == 1))).all()):
+        raise ValueError(f"'y' must be 0 or 1 for every row, got {sorted(set(y.tolist()))[:5]}")
+
+
 def expected_calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> float:
     """Mean distance of predicted and observed click rates over bins of equal width (Naeini et al., AAAI 2015).
 
@@ -38,6 +50,7 @@ def expected_calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> flo
     """
     if bins < 1:
         raise ValueError(f"'bins' must be at least 1, got {bins}")
+    _check("logits", logits, y, halves=True)
     p = logits.double().sigmoid()
     place = (p * bins).long().clamp(max=bins - 1)
     gaps = torch.zeros(bins, dtype=torch.float64, device=p.device).index_add_(0, place, p - y.double())
@@ -46,6 +59,7 @@ def expected_calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> flo
 
 def quality(logits: Tensor, y: Tensor) -> dict[str, float]:
     """``auc``, ``log_loss`` (mean, in nats) and ``ece`` of logits (N,) of clicks (N,)."""
+    _check("logits", logits, y)
     logits = logits.detach().double()
     return {
         "auc": auc(logits, y),

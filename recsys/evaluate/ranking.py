@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
-from torch_geometric.metrics import (
-    LinkPredHitRatio,
-    LinkPredMAP,
-    LinkPredMetric,
-    LinkPredMetricCollection,
-    LinkPredMRR,
-    LinkPredNDCG,
-    LinkPredPrecision,
-    LinkPredRecall,
-)
 
 from graphkd.core.rng import seeded
 from recsys.data.interactions import Interactions, check_sizes
+from recsys.data.lists import list_length
 from recsys.data.sampling import Outside
+from recsys.evaluate.measures import hits_of, read_names
 from recsys.models.base import Recommender, check_model
+from recsys.models.finite import check_finite
 from recsys.models.rankings import masked_scores
 from recsys.models.tables import frozen
 
-
-class CappedRecall(LinkPredMetric):
-    """Hits among the first k over min(k, relevant items); Kang et al.'s code (KDD 2021) calls it precision."""
-
-    weighted = False
-
-    def _compute(self, data: object) -> Tensor:
-        hits = data.pred_rel_mat[:, : self.k].sum(dim=-1)  # type: ignore[attr-defined]
-        return hits / data.label_count.clamp(min=1, max=self.k)  # type: ignore[attr-defined]
-
-
-METRICS: dict[str, Callable[[int], LinkPredMetric]] = {
-    "recall": LinkPredRecall,
-    "ndcg": LinkPredNDCG,
-    "hit": LinkPredHitRatio,
-    "mrr": LinkPredMRR,
-    "precision": LinkPredPrecision,
-    "map": LinkPredMAP,
-    "capped_recall": CappedRecall,
-}
 DEFAULT = ("recall@10", "ndcg@10", "hit@10", "mrr@10", "precision@10")
 
 
@@ -59,10 +31,13 @@ def full_ranking(
     """Rank all items but those ``seen`` for every user with relevant ones; the mean over these users of each metric.
 
     relevant: held-out pairs. seen: the training pairs, and for a test also the validation pairs; they and the padding
-    item are never ranked. metrics: RecBole's names, ``recall@10``; the values are RecBole's to all digits it prints,
-    in float64. Kang et al. (KDD 2021) report recall, ndcg and ``capped_recall`` at 10, 20, 50, and take the other
-    held-out pairs away for validation too. O(U I d) time, ``block_users`` · I scores at a time.
-    ValueError for a metric that is none of ``METRICS`` and for a set over other users or items.
+    item are not ranked, but a pair that is ``relevant`` too, as one that was bought again, is, as in RecBole. metrics:
+    RecBole's names, ``recall@10``; the values are RecBole's to all digits it prints, but for ties, which count against
+    the model (``hits_of``); RecBole leaves them to the sort. Scores are of the model's own type, the metrics count in
+    float64. Kang et al. (KDD 2021) report recall, ndcg and ``capped_recall`` at 10, 20, 50, and take the other held-out
+    pairs away for validation too. O(U I d) time, ``block_users`` · I scores at a time.
+    ValueError for a metric that is none of ``METRICS``, for a set over other users or items, and for scores that are
+    not finite.
     """
     seen = (seen,) if isinstance(seen, Interactions) else tuple(seen)
     check_model(model, relevant)
@@ -71,15 +46,17 @@ def full_ranking(
     users = relevant.degrees().nonzero().squeeze(1)
     if not users.numel():
         raise ValueError("'relevant' must hold at least one pair to find, got none")
-    with frozen(model) as fixed, _float64():
-        measures = _measures(metrics).to(users.device)
-        k = min(max(measure.k for measure in measures.values()), relevant.num_items)
+    measures = read_names(metrics)
+    longest = max(k for _, k in measures.values())
+    totals = dict.fromkeys(measures, 0.0)
+    with frozen(model) as fixed:
         for block in users.split(block_users):
-            best = masked_scores(fixed.score_items, block, *seen).topk(k, dim=1)
-            # What is seen may fill up a list when few items are left; number num_items is nobody's relevant item.
-            ranked = best.indices.masked_fill(best.values == -torch.inf, relevant.num_items)
-            measures.update(ranked.to(users.device), relevant.of(block))
-        return {name.replace("-", "@"): float(value) for name, value in measures.compute().items()}
+            scores = masked_scores(fixed.score_items, block, *seen, kept=relevant)
+            rows, items = (each.to(scores.device) for each in relevant.of(block))
+            hits, counts = hits_of(scores, rows, items, longest), torch.bincount(rows).double()
+            for name, (measure, k) in measures.items():
+                totals[name] += float(measure(hits[:, :k], counts).sum())
+    return {name: total / len(users) for name, total in totals.items()}
 
 
 def leave_one_out(
@@ -96,7 +73,9 @@ def leave_one_out(
     targets: (U,) int64, the held-out item of every user, negative for a user without one, who does not count.
     candidates: (U, C), 499 of ``draw_candidates`` as a rule. removed: (U,) the user's other held-out item, taken out of
     the candidates where it is among them. At position p from 0 below N: hit 1, ndcg 1 / log2(p + 2), mrr 1 / (p + 1).
-    A candidate with the target's score stands before it, so that a model of constant scores finds nothing.
+    A candidate with the target's score stands before it, so that a model of constant scores finds nothing. A target
+    that the user has had before, or that is ``removed`` too, is ranked as any other. ValueError for scores that are not
+    finite.
     """
     rows = (targets >= 0).nonzero().squeeze(1)
     if not rows.numel():
@@ -106,6 +85,7 @@ def leave_one_out(
         for users in rows.split(block_users):
             ids = torch.cat([targets[users, None].long(), candidates[users].long()], dim=1)
             scores = fixed.score(users[:, None], ids).to(ids.device)
+            check_finite(scores, "'model' must give finite scores")
             ahead = (scores[:, 1:] >= scores[:, :1]) & (ids[:, 1:] != ids[:, :1])
             if removed is not None:
                 ahead &= ids[:, 1:] != removed[users, None]
@@ -120,14 +100,19 @@ def leave_one_out(
     return values
 
 
-def draw_candidates(known: Interactions, count: int = 499, seed: int = 0) -> Tensor:
+def draw_candidates(known: Interactions, count: int | None = None, seed: int = 0) -> Tensor:
     """The fixed candidates of ``leave_one_out``: (U, count) int64, distinct, uniform outside all that a user has.
 
-    known: training, validation and test pairs together. The same seed gives the same candidates.
+    known: training, validation and test pairs together. count: 499, or what the user with most pairs has left, which
+    the log says. The same seed gives the same candidates. ValueError that names a user with fewer left than ``count``.
     """
+    outside = Outside(known)
+    if count is None:
+        most = int(outside.free.min())
+        count = list_length("count", None, 499, most, "what the user with most pairs has left")
     with seeded(seed):
         users = torch.arange(known.num_users, device=known.ptr.device)
-        return Outside(known).several(users, count)
+        return outside.several(users, count)
 
 
 def held_out(pairs: Interactions) -> Tensor:
@@ -136,26 +121,3 @@ def held_out(pairs: Interactions) -> Tensor:
         raise ValueError(f"'pairs' must hold one item a user, user {int(pairs.degrees().argmax())} has more")
     users, items = pairs.pairs()
     return torch.full((pairs.num_users,), -1, device=items.device).index_copy(0, users, items)
-
-
-def _measures(names: Iterable[str]) -> LinkPredMetricCollection:
-    measures: dict[str, LinkPredMetric] = {}
-    for name in names:
-        kind, at, number = name.partition("@")
-        if kind not in METRICS or not at or not number.isdigit() or int(number) < 1:
-            raise ValueError(f"'metrics' must be some of {list(METRICS)} at a cutoff, as 'recall@10', got {name!r}")
-        measures[f"{kind}-{number}"] = METRICS[kind](int(number))
-    if not measures:
-        raise ValueError("'metrics' must name at least one, got none")
-    return LinkPredMetricCollection(measures)
-
-
-@contextmanager
-def _float64() -> Iterator[None]:
-    """PyG's metrics count in the default type."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)

@@ -17,6 +17,7 @@ from .log_loss import LogLoss
 from .rating_error import LearnedConfidence, RatingError
 from .rcekd import RCEKD
 from .rd import RD, RDWeights
+from .recbole import RecBoleLoss
 from .refine import Refine
 from .rocket import Rocket
 from .rrd import RRD
@@ -48,6 +49,7 @@ __all__ = [
     "LogLoss",
     "RDWeights",
     "RatingError",
+    "RecBoleLoss",
     "Refine",
     "Rocket",
     "RoutedExperts",

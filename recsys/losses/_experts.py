@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
+from graphkd.kernels.operators import accumulation_dtype
 from recsys.losses._tables import Tables, Triplets, constant_tables
 
 Noise = Mapping[str, Tensor]
@@ -60,11 +61,12 @@ def route(gates: Tensor, temperature: float, noise: Tensor | None = None, eps: f
         raise ValueError(f"'temperature' must be positive, got {temperature}")
     if gates.size(1) == 1:
         return torch.ones_like(gates, requires_grad=False)
-    log_gates = gates.log_softmax(dim=1) if eps == 0 else torch.log(gates.softmax(dim=1) + eps)
-    noise = gumbel_like(gates) if noise is None else noise
+    wide = gates.to(accumulation_dtype(gates))  # a share of 1e-10 is 0 in half precision, 1 / 1e-10 infinite
+    log_gates = wide.log_softmax(dim=1) if eps == 0 else torch.log(wide.softmax(dim=1) + eps)
+    noise = gumbel_like(wide) if noise is None else noise
     if noise.shape != gates.shape:
         raise ValueError(f"'noise' must have shape {tuple(gates.shape)}, got {tuple(noise.shape)}")
-    return ((log_gates + noise) / temperature).softmax(dim=1)
+    return ((log_gates + noise) / temperature).softmax(dim=1).to(gates.dtype)
 
 
 def mixture(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
@@ -115,6 +117,8 @@ class RoutedExperts(nn.Module):
 
     def gates(self, teacher: Tensor) -> Tensor:
         """Gate logits: (n, d_t) -> (n, M)."""
+        if teacher.dim() != 2 or teacher.size(1) != self.widths[1]:
+            raise ValueError(f"'teacher' must have the width {self.widths[1]}, got shape {tuple(teacher.shape)}")
         return F.linear(teacher, self.gate_w, self.gate_b)
 
     @torch.no_grad()
@@ -141,6 +145,7 @@ class RoutedExperts(nn.Module):
     ) -> Tensor:
         """Sum over rows of the squared norm, or the norm, of what is not reconstructed: scalar."""
         missed = teacher - self(student, teacher, temperature, noise)
+        missed = missed.to(accumulation_dtype(missed))
         return missed.square().sum() if squared else torch.linalg.vector_norm(missed, dim=1).sum()
 
 

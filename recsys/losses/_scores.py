@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import choose
 
 Reduction = Literal["sum", "mean", "none"]
@@ -21,6 +22,11 @@ def check_scores(**scores: Tensor) -> None:
             raise ValueError(f"'{name}' must hold scores of shape (lists, length), got {tuple(matrix.shape)}")
         if matrix.size(0) != scores[first].size(0):
             raise ValueError(f"'{name}' must have the rows of '{first}', {scores[first].size(0)}, got shapes {rows}")
+
+
+def wide(*scores: Tensor) -> tuple[Tensor, ...]:
+    """Scores in float32 at least: logarithms, squares and sums of half precision overflow at ordinary sizes."""
+    return tuple(each.to(accumulation_dtype(each)) for each in scores)
 
 
 def reduce(values: Tensor, reduction: Reduction) -> Tensor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce
+from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce, wide
 
 
 def bpr(positive: Tensor, negative: Tensor, *, reduction: Reduction = "sum") -> Tensor:
     """-log sigma(positive - negative) of pairs: (R, P), (R, P) -> scalar, (R, P) for "none"; see ``BPR``."""
     check_scores(positive=positive, negative=negative)
+    positive, negative = wide(positive, negative)
     return reduce(-log_sigmoid(positive - negative), reduction)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from recsys.losses._ratings import check_shapes
+from recsys.losses._scores import wide
 
 
 class CausalPull(Loss):
@@ -22,6 +23,6 @@ class CausalPull(Loss):
 
     def forward(self, student: tuple[Tensor, Tensor]) -> Tensor:
         """See the class."""
-        item, copy = student
+        item, copy = wide(*student)
         check_shapes(item=item, copy=copy)
         return (item - copy.detach()).abs().sum() / max(item.size(0), 1)

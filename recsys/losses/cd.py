@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.losses._checks import check_same_shape
-from recsys.losses._scores import Reduction, log_sigmoid, reduce
+from recsys.losses._scores import Reduction, log_sigmoid, reduce, wide
 
 
 def cd(
@@ -25,6 +25,7 @@ def cd(
     check_same_shape(student, teacher)
     if temperature <= 0:
         raise ValueError(f"'temperature' must be positive, got {temperature}")
+    student, teacher = wide(student, teacher)
     target = torch.sigmoid((teacher + offset) / temperature)
     # 1 - sigma(x) = sigma(-x), so that both logarithms are exact at any score
     return reduce(-(target * log_sigmoid(student, eps) + (1 - target) * log_sigmoid(-student, eps)), reduction)

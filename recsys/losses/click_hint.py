@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphkd.core.loss import Loss
+from graphkd.losses._projector import projector
+from recsys.losses._scores import wide
 
 
 def click_hint(student: Tensor, teacher: Tensor) -> Tensor:
@@ -14,6 +16,7 @@ def click_hint(student: Tensor, teacher: Tensor) -> Tensor:
             f"'student' and 'teacher' must be matrices of one shape, got {tuple(student.shape)} and "
             f"{tuple(teacher.shape)}; ClickHint(student_width, teacher_width) projects the student"
         )
+    student, teacher = wide(student, teacher)
     return (student - teacher).square().sum() / max(student.size(0), 1)
 
 
@@ -30,7 +33,7 @@ class ClickHint(Loss):
         self, student_width: int, teacher_width: int, *, on: str | None = None, where: str | None = None
     ) -> None:
         super().__init__(on=on, where=where)
-        self.projector = nn.Linear(student_width, teacher_width, bias=False)
+        self.projector = projector(student_width, teacher_width, bias=False)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """See the class."""

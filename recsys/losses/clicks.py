@@ -11,12 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
+from recsys.losses._scores import wide
 
 
 def click_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy with targets in [0, 1], the mean over all entries: (...), (...) -> scalar."""
     if target.shape != logits.shape:
         raise ValueError(f"targets must have the shape of the logits, {tuple(logits.shape)}, got {tuple(target.shape)}")
+    (logits,) = wide(logits)
     total = F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="sum")
     return total / max(logits.numel(), 1)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.losses._checks import check_positive, choose
-from recsys.losses._scores import Reduction, log_sigmoid, reduce
+from recsys.losses._scores import Reduction, log_sigmoid, reduce, wide
 from recsys.losses.clicks import click_loss
 
 Convention = Literal["logit", "platt"]
@@ -30,6 +30,7 @@ def quadruplet_ranking(
     -beta1 log sigma(r_++ - r_+-) - log sigma(r_+- - r_-+) - beta2 log sigma(r_-+ - r_--): of rows with ``both`` labels,
     the task's ``own`` alone, the ``other`` task's alone, and ``neither``.
     """
+    both, own, other, neither = wide(both, own, other, neither)
     upper, middle, lower = (log_sigmoid(gap) for gap in (both - own, own - other, other - neither))
     return reduce(-(beta1 * upper + middle + beta2 * lower), reduction)
 
@@ -40,7 +41,7 @@ def sampled_ranking(scores: Tensor, own: Tensor, other: Tensor, *, beta1: float 
     Of each of the four classes N rows are drawn with replacement, by torch's global generator. A relation to a class
     without rows is left out.
     """
-    own, other = own.bool(), other.bool()
+    (scores,), own, other = wide(scores), own.bool(), other.bool()
     classes = [mask.nonzero().squeeze(1) for mask in (own & other, own & ~other, ~own & other, ~own & ~other)]
     drawn = [
         scores[rows[torch.randint(max(len(rows), 1), scores.shape, device=scores.device)]] if len(rows) else None
@@ -81,6 +82,7 @@ def crossdistil_kd(
     student: Tensor, teacher: Tensor, y: Tensor, *, alpha: float = 0.5, margin: float = 1.0, temperature: float = 1.0
 ) -> Tensor:
     """(1 - alpha) bce(y, s) + alpha bce(``corrected_clicks``, s / T): (N,), calibrated (N,), (N,) -> scalar."""
+    student, teacher = wide(student, teacher)
     soft = corrected_clicks(teacher, y, margin=margin, temperature=temperature)
     return (1 - alpha) * click_loss(student, y) + alpha * click_loss(student / temperature, soft)
 

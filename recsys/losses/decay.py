@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss
+from recsys.losses._scores import wide
 
 
 def half_squares(*weights: Tensor) -> Tensor:
     """R = 1/2 sum of squares, the authors' L2."""
-    return torch.stack([weight.square().sum() for weight in weights]).sum() / 2
+    return torch.stack([weight.square().sum() for weight in wide(*weights)]).sum() / 2
 
 
 class Decay(Loss):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels import gram, gram_distance, grams
+from graphkd.kernels.norms import unit_vectors
 from graphkd.losses._checks import check_rows
 from recsys.losses._tables import Tables, Triplets, constant_tables
 
@@ -15,7 +15,7 @@ from recsys.losses._tables import Tables, Triplets, constant_tables
 def ftd(student: Tensor, teacher: Tensor, *, teacher_term: bool = True) -> Tensor:
     """Sum over all pairs of rows of squared differences of cosines: (n, d_s), (n, d_t) -> scalar; see ``FTD``."""
     check_rows(student, teacher)
-    return cosine_distance(F.normalize(student, dim=1), F.normalize(teacher, dim=1), teacher_term)
+    return cosine_distance(unit_vectors(student), unit_vectors(teacher), teacher_term)
 
 
 def cosine_distance(s: Tensor, t: Tensor, teacher_term: bool = True) -> Tensor:

@@ -12,7 +12,7 @@ from graphkd.kernels import ranking_log_likelihood
 from graphkd.losses._checks import choose
 from recsys.data.interactions import Interactions
 from recsys.data.lists import Lists
-from recsys.losses._scores import check_scores
+from recsys.losses._scores import check_scores, wide
 
 Phase = Literal["overall", "rank"]
 _PHASES = ("overall", "rank")
@@ -27,7 +27,7 @@ def _clamped(scores: Tensor, positives: Tensor, tops: Tensor, observed: Tensor, 
     check_scores(scores=scores, positives=positives, tops=tops, observed=observed)
     if observed.shape != scores.shape:
         raise ValueError(f"'observed' must have the shape of 'scores', {tuple(scores.shape)}, got {observed.shape}")
-    return scores.clamp(-clamp, clamp)
+    return wide(scores)[0].clamp(-clamp, clamp)
 
 
 def hetcomp_overall(

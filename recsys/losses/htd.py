@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from graphkd.kernels.norms import unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, choose
 from recsys.losses._experts import FALLING, Annealing, Noise, RoutedExperts, RoutedLoss
 from recsys.losses._tables import Tables, Triplets
@@ -33,10 +34,10 @@ def htd(
         raise ValueError(f"'groups' must hold {student.size(0)} group ids, got shape {tuple(groups.shape)}")
     present, member = groups.unique(return_inverse=True)
     count = present.size(0)
-    s, t = F.normalize(student, dim=1), F.normalize(teacher, dim=1)
+    s, t = unit_vectors(student), unit_vectors(teacher)
     entities = entity_topology(s, t, member, positive_only=positive_only)
-    ps = F.normalize(prototypes(student if prototype_grad else student.detach(), member, count), dim=1)
-    pt = F.normalize(prototypes(teacher, member, count), dim=1)
+    ps = unit_vectors(prototypes(student if prototype_grad else student.detach(), member, count))
+    pt = unit_vectors(prototypes(teacher, member, count))
     if topology == "P,P":
         return entities + (ps @ ps.t() - pt @ pt.t()).square().sum()
     gaps = (ps @ s.t() - pt @ t.t()).square()
@@ -65,7 +66,7 @@ def _positive_distance(s: Tensor, t: Tensor) -> Tensor:
 
 def prototypes(x: Tensor, member: Tensor, count: int) -> Tensor:
     """Means of the rows of each group: (n, d), (n,) -> (count, d)."""
-    sizes = torch.bincount(member, minlength=count).clamp_min(1)
+    x, sizes = x.to(accumulation_dtype(x)), torch.bincount(member, minlength=count).clamp_min(1)
     return x.new_zeros(count, x.size(1)).index_add(0, member, x) / sizes[:, None]
 
 

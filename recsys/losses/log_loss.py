@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce
+from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce, wide
 
 
 def log_loss(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Binary cross-entropy summed over the columns of a row: (R, P), (R, N) -> scalar; see ``LogLoss``."""
     check_scores(positive=positive, negative=negative)
+    positive, negative = wide(positive, negative)
     return reduce(-log_sigmoid(positive).sum(dim=1) - log_sigmoid(-negative).sum(dim=1), reduction)
 
 

@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from recsys.losses._ratings import check_shapes, mean
+from recsys.losses._scores import wide
 
 
 def rating_error(output: Tensor, ratings: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean of w (x - f [x != 0])^2 over all entries, the unobserved too: (B, I) or (N,) each -> scalar."""
     check_shapes(output=output, ratings=ratings)
+    output, ratings = wide(output, ratings)
     errors = (ratings - output * (ratings != 0)).square()
     return mean(errors if weight is None else weight * errors)
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from graphkd.losses._checks import check_positive
+from graphkd.losses._checks import check_positive, check_same_shape
 from recsys.data.lists import Lists
-from recsys.losses._scores import Reduction, check_scores, reduce
+from recsys.losses._scores import Reduction, check_scores, reduce, wide
 
 Scores = tuple[Tensor, Tensor]  # of the two lists of a row
 
@@ -17,11 +17,20 @@ Scores = tuple[Tensor, Tensor]  # of the two lists of a row
 def list_cross_entropy(
     student: Tensor, teacher: Tensor, temperature: float = 1.0, kept: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy of two softened distributions over a list: (R, M), (R, M) -> (R,); ``kept`` (R, M) leaves out."""
+    """Cross-entropy of two softened distributions over a list: (R, M), (R, M) -> (R,).
+
+    ``kept`` (R, M) says which entries count; a row that keeps none gives 0, with gradient 0.
+    """
     check_scores(student=student, teacher=teacher)
-    s, t = (scores / check_positive("temperature", temperature) for scores in (student, teacher))
+    check_same_shape(student, teacher)
+    s, t = (scores / check_positive("temperature", temperature) for scores in wide(student, teacher))
     if kept is not None:
-        s, t = (scores.masked_fill(~kept, -torch.inf) for scores in (s, t))
+        if kept.shape != student.shape:
+            raise ValueError(
+                f"'kept' must have the shape of 'student', {tuple(student.shape)}, got {tuple(kept.shape)}"
+            )
+        hidden = ~kept & kept.any(dim=1, keepdim=True)
+        s, t = (scores.masked_fill(hidden, -torch.inf) for scores in (s, t))
     logs = F.log_softmax(s, dim=1)
     if kept is not None:
         logs = logs.masked_fill(~kept, 0)

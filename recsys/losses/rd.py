@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.losses._checks import choose
-from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce
+from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce, wide
 
 Weighting = Literal["static", "dynamic", "hybrid"]
 
@@ -62,6 +62,7 @@ def rd_weights(
 ) -> RDWeights:
     """RD's weights of the list whose student scores are ``top`` (R, K), by (R, Q) sampled scores; see ``RD``."""
     choose("weighting", weighting, ("static", "dynamic", "hybrid"))
+    (top,) = wide(top)
     static = position_weights(top.size(1), decay, top)
     dynamic = torch.ones_like(top, requires_grad=False)
     if weighting != "static":
@@ -76,6 +77,7 @@ def rd_weights(
 def rd(top: Tensor, weight: Tensor, *, average_items: bool = False, reduction: Reduction = "mean") -> Tensor:
     """Weighted log loss of a teacher's items as positives: (R, K), (R, K) or (K,) -> scalar; see ``RD``."""
     check_scores(top=top)
+    (top,) = wide(top)
     rows = -(weight * log_sigmoid(top)).sum(dim=1)
     return reduce(rows / max(top.size(1), 1) if average_items else rows, reduction)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from recsys.losses._ratings import check_shapes, mean
+from recsys.losses._scores import wide
 
 
 def refined_ratings(ratings: Tensor, teacher: Tensor, confidence: float = 0.2) -> Tensor:
@@ -16,6 +17,7 @@ def refined_ratings(ratings: Tensor, teacher: Tensor, confidence: float = 0.2) -
     equal outputs give z = 0, where the authors divide by 0.
     """
     check_shapes(ratings=ratings, teacher=teacher)
+    ratings, teacher = wide(ratings, teacher)
     masked = teacher.detach() * (ratings != 0)
     if not masked.numel():
         return ratings
@@ -39,4 +41,5 @@ class Refine(Loss):
     def forward(self, student: Tensor, teacher: Tensor, *, ratings: Tensor) -> Tensor:
         """See the class."""
         refined = refined_ratings(ratings, teacher, self.confidence)
+        (student,) = wide(student)
         return mean((refined - student * (ratings != 0)).square())

@@ -9,6 +9,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.losses import cross_entropy, kl
 from graphkd.losses._checks import check_positive
+from recsys.losses._scores import wide
 from recsys.losses.clicks import click_loss
 
 
@@ -21,6 +22,7 @@ def rocket(
             f"'light' and 'booster' must have one shape, (N,) or (N, C), got {tuple(light.shape)} and "
             f"{tuple(booster.shape)}"
         )
+    light, booster = wide(light, booster)
     labels = click_loss if light.dim() == 1 else cross_entropy
     hint = (light - (booster.detach() if block else booster)).square().sum() / (rows or max(light.size(0), 1))
     return labels(light, y) + labels(booster, y) + weight * hint

@@ -6,12 +6,13 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels import ranking_log_likelihood
-from recsys.losses._scores import Reduction, check_scores, reduce
+from recsys.losses._scores import Reduction, check_scores, reduce, wide
 
 
 def rrd(interesting: Tensor, uninteresting: Tensor, *, reduction: Reduction = "sum", squash: bool = False) -> Tensor:
     """Negative relaxed list likelihood: (R, K) best first, (R, L) -> scalar, (R,) for "none"; formula at ``RRD``."""
     check_scores(interesting=interesting, uninteresting=uninteresting)
+    interesting, uninteresting = wide(interesting, uninteresting)
     if squash:
         interesting, uninteresting = interesting.sigmoid(), uninteresting.sigmoid()
     return reduce(-ranking_log_likelihood(interesting, uninteresting.logsumexp(dim=1)), reduction)

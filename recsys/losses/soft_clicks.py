@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.losses._checks import check_positive
+from recsys.losses._scores import wide
 from recsys.losses.clicks import click_loss
 
 
@@ -15,6 +16,7 @@ def mixed_clicks(teacher: Tensor, gate: Tensor | None = None, temperature: float
 
     Cross-entropy is linear in its target, so the gated sum of M losses is one loss against the gated sum of targets.
     """
+    (teacher,) = wide(teacher)
     soft = torch.sigmoid(teacher / check_positive("temperature", temperature))
     if gate is None:
         return soft
@@ -27,6 +29,7 @@ def mixed_clicks(teacher: Tensor, gate: Tensor | None = None, temperature: float
 
 def soft_clicks(student: Tensor, teacher: Tensor, gate: Tensor | None = None, temperature: float = 1.0) -> Tensor:
     """Cross-entropy with soft clicks: (N,), (N,) or (N, M), None or (N, M) -> scalar; formula at ``SoftClicks``."""
+    (student,) = wide(student)
     return click_loss(student / temperature, mixed_clicks(teacher, gate, temperature))
 
 

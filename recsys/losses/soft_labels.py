@@ -7,12 +7,14 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.losses._checks import check_positive
 from recsys.losses._ratings import check_shapes, mean
+from recsys.losses._scores import wide
 
 
 def soft_label_error(student: Tensor, teacher: Tensor, temperature: float = 5.0) -> Tensor:
     """Mean squared difference of softened distributions over all items: (B, I), (B, I) -> scalar."""
     check_shapes(student=student, teacher=teacher)
     check_positive("temperature", temperature)
+    student, teacher = wide(student, teacher)
     return mean(((student / temperature).softmax(dim=-1) - (teacher / temperature).softmax(dim=-1)).square())
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce
+from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce, wide
 
 
 def unkd(better: Tensor, worse: Tensor, *, eps: float = 0.0, reduction: Reduction = "mean") -> Tensor:
     """-log(sigma(better - worse) + eps) of pairs: (R, P), (R, P) -> scalar, (R, P) for "none"; see ``UnKD``."""
     check_scores(better=better, worse=worse)
+    better, worse = wide(better, worse)
     return reduce(-log_sigmoid(better - worse, eps), reduction)
 
 

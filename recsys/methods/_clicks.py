@@ -11,10 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import on_device
+from graphkd.core.cached import Cached
+from graphkd.core.loss import Loss
 from graphkd.core.rng import seeded
-from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.teachers import Frozen
 from recsys.data.rows import RowBatches, Rows
+from recsys.losses.recbole import RecBoleLoss
 from recsys.methods._problem import RecommenderProblem
+from recsys.models.own_loss import regularises
 from recsys.tasks.clicks import Clicks
 
 _BLOCK = 8192  # rows that are gone through at once
@@ -25,6 +29,11 @@ class ClickProblem(RecommenderProblem):
 
     data: Rows
     task: Clicks
+
+    def supervised(self, where: str | None = None) -> Loss:
+        """Cross-entropy of the clicks; of a RecBole model that regularises itself, as DCN, its own loss."""
+        own = where is None and regularises(getattr(self.student, "model", self.student))
+        return 1.0 * RecBoleLoss() if own else super().supervised(where)
 
     def batches(self, **columns: Tensor) -> Any:
         """Make the training batches, with further columns or others in their place."""

@@ -6,20 +6,28 @@ import torch
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.models.products import inner_products
+from recsys.models.products import check_rows, inner_products
 
 
 class Recommender(nn.Module):
     """A model that scores items for users; the scores of most are inner products of two tables.
 
-    A subclass overrides ``tables``, or sets ``has_tables = False`` and overrides ``score``.
+    A subclass overrides ``tables``, or sets ``has_tables = False`` and overrides ``score``. Called with users, (B,), it
+    gives their scores of all items, (B, num_items), and so it is exported by ``torch.export``. ``padding``: whether id
+    0 of users and items stands for nobody and nothing.
     """
 
+    __constants__ = ("has_tables",)  # for torch.jit.script
     has_tables = True
+    padding = False
 
     def __init__(self, num_users: int, num_items: int) -> None:
         super().__init__()
         self.num_users, self.num_items = num_users, num_items
+
+    def forward(self, users: Tensor) -> Tensor:
+        """``score_items``."""
+        return self.score_items(users)
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """User table (num_users, d) and item table (num_items, d) whose inner products are the scores."""
@@ -34,15 +42,22 @@ class Recommender(nn.Module):
         """Scores of all items for some users, (B,) -> (B, num_items)."""
         if self.has_tables:
             user, item = self.tables()
-            return user[users] @ item.T
+            return _chosen("users", user, users) @ item.T
         return self.score(users[:, None], torch.arange(self.num_items, device=users.device)[None])
 
     def score_users(self, items: Tensor) -> Tensor:
         """Scores of some items for all users, (B,) -> (B, num_users)."""
         if self.has_tables:
             user, item = self.tables()
-            return item[items] @ user.T
+            return _chosen("items", item, items) @ user.T
         return self.score(torch.arange(self.num_users, device=items.device)[None], items[:, None])
+
+
+def _chosen(name: str, table: Tensor, ids: Tensor) -> Tensor:
+    """Rows of a table; IndexError for ids that it has not. A graph that is exported looks at none."""
+    if not torch.jit.is_scripting():
+        check_rows(name, ids, table.size(0))
+    return table.index_select(0, ids.to(table.device))
 
 
 def check_model(model: Recommender, interactions: Interactions, name: str = "model") -> None:

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from recsys import bridge
+from recsys._recbole_options import explicit
 from recsys.data.rows import Field, Rows
+from recsys.models.own_loss import kind_of, own_click_loss
 
-FEATURES: dict[str, list[str]] = {
+_WANTED = "a context-aware recommender, which scores rows of features"
+FEATURES: dict[str, list[str]] = {  # of "ml-100k"
     "inter": ["user_id", "item_id", "rating"],
     "user": ["user_id", "age", "gender", "occupation", "zip_code"],
     "item": ["item_id", "release_year", "class"],
@@ -28,7 +31,7 @@ class ContextData(NamedTuple):
 
 
 def load(
-    dataset: str = "ml-100k",
+    dataset: str | None = None,
     *,
     files: Sequence[str | Path] = (),
     options: Mapping[str, Any] | None = None,
@@ -36,12 +39,17 @@ def load(
 ) -> ContextData:
     """Read interactions with users' and items' features, split 8:1:1 at random, as RecBole does for such models.
 
-    Arguments as in ``bridge.load``; the split depends on ``seed`` alone. By default the columns of ``FEATURES`` are
-    read, which "ml-100k" has, titles left out, and ratings stay as they are: no threshold, no normalisation. Columns
-    are named as RecBole names them; ids and sequences of ids are ``fields``, numbers plain columns.
+    Arguments and errors as in ``bridge.load``; the split depends on ``seed`` alone. dataset: "ml-100k" unless it or the
+    options name another. By default the columns of ``FEATURES`` are read of "ml-100k", titles left out, and of other
+    datasets all columns that their files have; ratings stay as they are: no threshold, no normalisation. Columns are
+    named as RecBole names them; ids and sequences of ids are ``fields``, numbers plain columns. ``metrics``, ``topk``
+    and ``valid_metric`` have no effect and are refused: ``recsys.tasks.Clicks`` has its own.
     """
-    chosen = {"load_col": FEATURES, "threshold": None, "normalize_all": False, **(options or {})}
-    data = bridge.load(dataset, "FM", files=files, options=chosen, known=known)
+    named = dataset or explicit(files, options).get("dataset") or "ml-100k"
+    usual = {"load_col": FEATURES if named == "ml-100k" else None, "threshold": None, "normalize_all": False}
+    data = bridge.read(
+        named, "FM", usual, files=files, options=options, known=known, kinds=("CONTEXT",), wanted=_WANTED
+    )
     parts = [part.join(part.inter_feat).interaction for part in data.parts]
     columns = {name: _joined([part[name] for part in parts]) for name in parts[0]}
     starts = torch.tensor([0, *(len(part.inter_feat) for part in data.parts)]).cumsum(0)
@@ -73,14 +81,18 @@ def context_model(
     """Build a context-aware RecBole model, by name or by class, on data that was loaded before.
 
     options: go over those of ``load``. TypeError for a model of another kind. What a model's own ``calculate_loss``
-    adds to the log loss (DCN: ``reg_weight`` times a norm of its cross layers) is not added here.
+    adds to the log loss (DCN: ``reg_weight`` times a norm of its cross layers) is in ``recsys.losses.RecBoleLoss``, by
+    which ``recsys.distil`` trains such students; losses of two nets, as ``Rocket``, leave it out.
     """
-    wanted = "a context-aware recommender, which scores rows of features"
-    return ContextModel(bridge.build(data.recbole, model, options, known=known, kinds=("CONTEXT",), wanted=wanted))
+    if not isinstance(data, ContextData):
+        raise TypeError(f"'data' must be what recsys.models.context.load gives, got {type(data).__name__}")
+    return ContextModel(bridge.build(data.recbole, model, options, known=known, kinds=("CONTEXT",), wanted=_WANTED))
 
 
 class ContextModel(nn.Module):
     """A RecBole context-aware model: ``logits`` (B,); ``model`` is the plain RecBole module, for taps and state dicts.
+
+    In training it also shows ``own_loss``, RecBole's loss of rows with labels ``y``.
 
     The last hidden layer of those that have one is the tap "model.mlp_layers"; their embeddings, for ``RocketNet``, are
     "model.token_embedding_table" and "model.token_seq_embedding_table": ``embeddings`` names those that there are.
@@ -98,4 +110,7 @@ class ContextModel(nn.Module):
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """See the class."""
-        return {"logits": self.model(batch)}
+        logits = self.model(batch)
+        if not self.training or "y" not in batch or kind_of(self.model) == "KD_DAGFM":  # whose loss has phases
+            return {"logits": logits}
+        return {"logits": logits, "own_loss": own_click_loss(self.model, batch, logits)}

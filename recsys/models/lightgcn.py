@@ -52,6 +52,9 @@ def propagated(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int)
 
 def _normalised(interactions: Interactions) -> tuple[Tensor, Tensor, Tensor]:
     """Pointers, columns and values of D^-1/2 A D^-1/2 over users, then items."""
+    most = 2**30 - 1  # both directions of a pair are counted in int32
+    if len(interactions) > most:
+        raise ValueError(f"LightGCN takes at most {most} training pairs, got {len(interactions)}: give it fewer")
     flipped = interactions.transpose()
     size = interactions.num_users + interactions.num_items
     degree = torch.cat([interactions.degrees(), flipped.degrees()])

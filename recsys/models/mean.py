@@ -30,6 +30,7 @@ class MeanScores(Recommender):
         super().__init__(*sizes.pop())
         self.models = nn.ModuleList(models)
         self.has_tables = all(model.has_tables for model in models)
+        self.padding = any(model.padding for model in models)
         shares = torch.ones(len(models)) if weights is None else weights.clone()
         self.register_buffer("weights", shares / shares.sum(), persistent=False)
 

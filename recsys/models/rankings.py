@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from graphkd.core import checkpoint
 from graphkd.core.fingerprint import fingerprint, model_fingerprint
 from recsys.data.interactions import Interactions
 from recsys.models.base import Recommender, check_model
+from recsys.models.finite import check_finite
 from recsys.models.tables import frozen
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def top_items(
 
     def make() -> Tensor:
         with frozen(model) as fixed:
-            return _top(fixed.score_items, excluded, model.num_users, model.num_items, k, block_users)
+            return _top(fixed.score_items, excluded, model.num_users, model.num_items, k, block_users, "user")
 
     return kept_lists(cache, {"what": "top items", "k": k}, model, interactions, make)
 
@@ -56,7 +57,7 @@ def top_users(
 
     def make() -> Tensor:
         with frozen(model) as fixed:
-            return _top(fixed.score_users, excluded, model.num_items, model.num_users, k, block_items)
+            return _top(fixed.score_users, excluded, model.num_items, model.num_users, k, block_items, "item")
 
     return kept_lists(cache, {"what": "top users", "k": k}, model, interactions, make)
 
@@ -91,33 +92,78 @@ def kept_lists(
     return lists
 
 
-def masked_scores(scores: Callable[[Tensor], Tensor], users: Tensor, *excluded: Interactions) -> Tensor:
+def masked_scores(
+    scores: Callable[[Tensor], Tensor], users: Tensor, *excluded: Interactions, kept: Interactions | None = None
+) -> Tensor:
     """Scores of all items for some users, (B,) -> (B, I), minus infinity for the pairs and the padding of ``excluded``.
 
-    scores: a recommender's ``score_items``. With the roles exchanged, ``users`` are items and ``excluded`` transposed.
+    scores: a recommender's ``score_items``. kept: pairs that keep their scores though they are among ``excluded``. With
+    the roles exchanged, ``users`` are items and the sets transposed. ValueError for scores that are not finite.
     """
-    block = scores(users)
+    sets = excluded if kept is None else (*excluded, kept)
+    block = _block(scores(users), users, sets)
+    held = None if kept is None else kept.of(users)
+    values = None if held is None else block[held]
     for pairs in excluded:
         block[pairs.of(users)] = -torch.inf
-        if pairs.padding:
-            block[:, 0] = -torch.inf
+    if held is not None:
+        block[held] = values
+    if any(pairs.padding for pairs in sets):
+        block[:, 0] = -torch.inf
     return block
 
 
+def _block(found: Tensor, users: Tensor, sets: Sequence[Interactions]) -> Tensor:
+    """Finite scores in memory of their own; those of nobody and of nothing, id 0 of padded sets, are looked at by none.
+
+    A model may give a view of what it keeps, one row for all users, or integers.
+    """
+    size = sets[0].num_items if sets else found.size(-1)
+    if found.shape != (len(users), size):
+        raise ValueError(
+            f"'score_items' must give a score of every item, {(len(users), size)}, got {tuple(found.shape)}"
+        )
+    wider = (
+        found if found.is_floating_point() else found.to(torch.float32 if found.dtype.itemsize < 3 else torch.float64)
+    )
+
+    def nobody() -> Tensor:
+        first = (users == 0).to(found.device)[:, None], torch.arange(size, device=found.device) == 0
+        return (first[0] | first[1]) & any(pairs.padding for pairs in sets)
+
+    check_finite(wider, "'model' must give finite scores", nobody)
+    return wider.clone(memory_format=torch.contiguous_format)
+
+
 def _top(
-    scores: Callable[[Tensor], Tensor], excluded: tuple[Interactions, ...], rows: int, columns: int, k: int, block: int
+    scores: Callable[[Tensor], Tensor],
+    excluded: tuple[Interactions, ...],
+    rows: int,
+    columns: int,
+    k: int,
+    block: int,
+    one: str,
 ) -> Tensor:
     if not 1 <= k <= columns:
         raise ValueError(f"'k' must be from 1 to {columns}, got {k}")
     tables = []
     for ids in row_ids(rows, excluded).split(block):
         best = masked_scores(scores, ids, *excluded).topk(k, dim=1)
-        short = (best.values[:, -1] == -torch.inf).nonzero()
-        if short.numel():
-            row = int(ids[int(short[0, 0])])
-            raise ValueError(f"'k' must be at most what is not excluded, but row {row} has fewer than {k} left")
+        short = best.values[:, -1] == -torch.inf
+        if bool(short.any()):
+            rows_left = ids[short.to(ids.device)], (best.values[short] > -torch.inf).sum(dim=1)
+            raise ValueError(_too_few(k, one, *(each.tolist() for each in rows_left)))
         tables.append(best.indices.int().to(ids.device))
     return torch.cat(tables)
+
+
+def _too_few(k: int, one: str, rows: list[int], left: list[int]) -> str:
+    named = ", ".join(f"{one} {row} has {number} left" for row, number in list(zip(rows, left, strict=True))[:3])
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    return (
+        f"'k' must be at most what is not excluded, got {k}, but {named}{more}: give a smaller 'k', or leave "
+        f"out every {one} that has nearly everything"
+    )
 
 
 def row_ids(rows: int, excluded: tuple[Interactions, ...]) -> Tensor:

@@ -15,6 +15,7 @@ from recsys.data.ratings import Ratings
 from recsys.losses.decay import half_squares
 from recsys.models.clicks import show
 from recsys.models.embedding import Embedding
+from recsys.models.finite import check_finite
 
 View = dict[str, Tensor]
 
@@ -127,7 +128,11 @@ def rated(model: nn.Module, pairs: Ratings, logged: Tensor | None = None, *, cal
 
 
 def rating_logits(output: Tensor, least: float = 0.01) -> Tensor:
-    """Logits of liking: outputs estimate the mean of -1 and 1, so p = (1 + f) / 2, kept ``least`` away from 0 and 1."""
+    """Logits of liking: outputs estimate the mean of -1 and 1, so p = (1 + f) / 2, kept ``least`` away from 0 and 1.
+
+    ValueError for outputs that are not finite.
+    """
+    check_finite(output, "'output' must be finite")
     return ((1 + output) / 2).clamp(least, 1 - least).logit()
 
 

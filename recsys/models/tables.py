@@ -1,7 +1,5 @@
 """Two fixed tables: what is left of a trained model of inner products."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,20 +7,29 @@ import torch
 from torch import Tensor
 
 from recsys.models.base import Recommender
+from recsys.models.finite import check_finite
 
 
 class Tables(Recommender):
-    """Two fixed tables, kept as buffers: what is left of a trained model of inner products, and the usual teacher."""
+    """Two fixed tables, kept as buffers: what is left of a trained model of inner products, and the usual teacher.
 
-    user: Tensor
+    ``padding``: row 0 of both stands for nobody and nothing.
+    """
+
+    user: Tensor  # no annotation is a text in this file: torch.jit.script reads these
     item: Tensor
 
-    def __init__(self, user: Tensor, item: Tensor) -> None:
+    def __init__(self, user: Tensor, item: Tensor, *, padding: bool = False) -> None:
         if user.dim() != 2 or item.dim() != 2 or user.size(1) != item.size(1):
             raise ValueError(
                 f"'user' and 'item' must be tables of one width, got {list(user.shape)} and {list(item.shape)}"
             )
+        if user.dtype != item.dtype or not user.is_floating_point():
+            raise TypeError(
+                f"'user' and 'item' must be of one floating type, got {user.dtype} and {item.dtype}: use .float()"
+            )
         super().__init__(user.size(0), item.size(0))
+        self.padding = padding
         self.register_buffer("user", user)
         self.register_buffer("item", item)
 
@@ -38,7 +45,7 @@ def frozen(model: Recommender) -> Iterator[Recommender]:
     model.eval()
     try:
         with torch.no_grad():
-            yield Tables(*model.tables()) if model.has_tables else model
+            yield Tables(*model.tables(), padding=model.padding) if model.has_tables else model
     finally:
         model.train(training)
 
@@ -47,4 +54,13 @@ def tables_of(model: Recommender) -> Tables:
     """Copy a model's tables, computed in eval mode; TypeError for a model without any."""
     with frozen(model) as fixed:
         user, item = fixed.tables()
-        return Tables(user.detach().clone(), item.detach().clone())
+        return Tables(user.detach().clone(), item.detach().clone(), padding=model.padding)
+
+
+def finite_tables(tables: Tables) -> Tables:
+    """Give tables back; ValueError that counts what is NaN or infinite in them, the padding rows apart."""
+    if not isinstance(tables, Tables):
+        raise TypeError(f"'tables' must be recsys.models.Tables, got {type(tables).__name__}: give tables_of(model)")
+    for name, table in (("user", tables.user), ("item", tables.item)):
+        check_finite(table[int(tables.padding) :], f"'tables' must be finite, but of the {name} table")
+    return tables

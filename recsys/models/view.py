@@ -14,33 +14,38 @@ from recsys.models.products import inner_products
 
 __all__ = ["Lists", "RecommenderView", "show"]
 
+_OWN = ("own_loss", "own_loss_sum")
+
 
 class RecommenderView(Mapping[str, Tensor]):
     """What a recommender shows for a batch, each entry computed once, when it is first asked for.
 
     ``user``, ``item``: the tables of a model that has some. The name of every entry of the batch that is a ``Lists``:
-    its scores (R, M). Iterating gives the tables alone.
+    its scores (R, M). ``own_loss`` and ``own_loss_sum``: of a model that brings a loss, as ``RecBoleModel``, that loss
+    of the batch in its ``epoch``, and times the rows. Iterating gives the tables alone.
     """
 
     def __init__(self, model: Recommender, batch: Any) -> None:
-        self._model, self._batch = model, batch
+        self._model, self._batch, self.epoch = model, batch, 0
         self._with_grad = torch.is_grad_enabled()
         self._tables: tuple[Tensor, Tensor] | None = None
-        self._scores: dict[str, Tensor] = {}
+        self._shown: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
         if name in self:
             with torch.set_grad_enabled(self._with_grad and torch.is_grad_enabled()):
                 if name in ("user", "item"):
                     return self._both()[name == "item"]
-                if name not in self._scores:
-                    self._scores[name] = self._score(name)
-                return self._scores[name]
+                if name not in self._shown:
+                    self._shown[name] = self._own(name) if name in _OWN else self._score(name)
+                return self._shown[name]
         raise KeyError(f"the view has the tables {list(self)} and the lists {self.lists()}, not {name!r}")
 
     def __contains__(self, name: object) -> bool:
         if name in ("user", "item"):
             return self._model.has_tables
+        if name in _OWN:
+            return hasattr(self._model, "own_loss")
         return name in self._batch and isinstance(self._batch[name], Lists)
 
     def __iter__(self) -> Iterator[str]:
@@ -57,6 +62,11 @@ class RecommenderView(Mapping[str, Tensor]):
         if self._tables is None:
             self._tables = self._model.tables()
         return self._tables
+
+    def _own(self, name: str) -> Tensor:
+        summed = name == "own_loss_sum"
+        loss: Tensor = self._model.own_loss(self._batch, epoch=self.epoch, summed=summed)  # type: ignore[operator]
+        return loss
 
     def _score(self, name: str) -> Tensor:
         users, items = self._batch[name]

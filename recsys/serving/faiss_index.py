@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsys.models.tables import Tables
+import numpy as np
+
+from recsys.models.tables import Tables, finite_tables
 
 
 def faiss_index(tables: Tables) -> Any:
     """A FAISS index of exact inner products over the items; ``index.search(users.numpy(), k)`` as FAISS has it.
 
-    ImportError that names the package where FAISS is missing. Seen items are not left out.
+    The padding item of the tables is not in it. Seen items are: ask for as many more as a user has, and leave them out.
+    ImportError that names the package where FAISS is missing; ValueError for tables that are not finite.
     """
     try:
         import faiss
     except ImportError as error:
         raise ImportError("a FAISS index needs the package faiss-cpu (or faiss-gpu): pip install faiss-cpu") from error
-    index = faiss.IndexFlatIP(tables.item.size(1))
-    index.add(tables.item.detach().float().cpu().contiguous().numpy())
-    return index
+    items = finite_tables(tables).item.detach().float().cpu().contiguous().numpy()
+    index = faiss.IndexFlatIP(items.shape[1])
+    if not tables.padding:
+        index.add(items)
+        return index
+    named = faiss.IndexIDMap(index)
+    named.add_with_ids(items[1:], np.arange(1, len(items)))
+    return named

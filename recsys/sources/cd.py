@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.lists import Lists
+from recsys.data.lists import Lists, list_length
 from recsys.data.sampling import Outside, best_of_two_positions
 from recsys.models.base import Recommender
 from recsys.models.rankings import top_items
@@ -20,8 +20,8 @@ class CDLists:
 
     guide: the teacher (``rerank=None``: ranked once), or the student, ranked anew every ``rerank`` epochs in O(U I d).
     M is ``length``, or what the user with most training items has left. Weights exp(-(r+1) / (M · flatness)):
-    UnKD's code has 1 / lambda = 20, n = 50, drawn once; RCE-KD's T = 20, n = 2, M = 3000 both. ``distinct=False``
-    repeats their duplicates.
+    UnKD's code has 1 / lambda = 20, n = ``k`` = 50, drawn once; RCE-KD's T = 20, n = 2, M = 3000 both.
+    ``distinct=False`` repeats their duplicates.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class CDLists:
         guide: Recommender,
         interactions: Interactions,
         *,
-        k: int = 50,
+        k: int | None = None,
         length: int = 3000,
         flatness: float = 20.0,
         distinct: bool = True,
@@ -37,8 +37,10 @@ class CDLists:
         per: Per = "row",
         name: str = "drawn",
     ) -> None:
-        self.guide, self.interactions, self.k, self.distinct = guide, interactions, k, distinct
+        self.guide, self.interactions, self.distinct = guide, interactions, distinct
         self.length = min(length, int(Outside(interactions).free.min()))
+        most = self.length if distinct else k or 50  # independent draws may be any number
+        self.k = list_length("k", k, 50, most, "what the user with most training items has left, or 'length'")
         self.scale = length * flatness
         self.per, self.name = check_per(per), name
         self._clock = Clock(rerank)

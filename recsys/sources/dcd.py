@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recsys.data.lists import Lists
+from recsys.data.lists import Lists, list_length
 from recsys.data.sampling import weighted_positions
 from recsys.losses.dcd import rank_discrepancy
 from recsys.models.base import Recommender
@@ -31,7 +31,7 @@ class DCDLists:
         student: Recommender,
         top: Tensor,
         *,
-        k: int = 40,
+        k: int | None = None,
         sharpness: float = 0.1,
         floor: float = 1e-5,
         every: int = 3,
@@ -39,9 +39,8 @@ class DCDLists:
         of_items: bool = False,
         names: tuple[str, str] | None = None,
     ) -> None:
-        if not 1 <= k <= top.size(1):
-            raise ValueError(f"'k' must be from 1 to {top.size(1)}, the length of 'top', got {k}")
-        self.student, self.top, self.k = student, top, k
+        self.student, self.top = student, top
+        self.k = list_length("k", k, 40, top.size(1), "the length of 'top'")
         self.sharpness, self.floor, self.per_batch, self.of_items = sharpness, floor, per_batch, of_items
         suffix = "_users" if of_items else ""
         self.names = names or (f"underestimated{suffix}", f"overestimated{suffix}")

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
+from recsys.data.lists import list_length
+from recsys.data.sampling import Outside
 from recsys.losses.hetcomp import Phase, stage_discrepancy
 from recsys.models.base import Recommender
 from recsys.models.rankings import top_items
@@ -109,7 +111,7 @@ class HetCompLists:
         known: Tensor,
         interactions: Interactions,
         *,
-        k: int = 100,
+        k: int | None = None,
         every: int = 10,
         alpha: float = 1.05,
         decay: float = 10.0,
@@ -122,7 +124,8 @@ class HetCompLists:
             raise ValueError(f"'stages' must hold rankings of one shape, for {known.size(0)} users, got {shapes}")
         self.student, self.known, self.interactions = student, known, interactions
         self.rankings = [torch.stack(list(each)) for each in stages]
-        self.k, self.every, self.alpha, self.decay = k, every, alpha, decay
+        self.k = list_length("k", k, 100, next(iter(shapes))[1], "the length of the rankings")
+        self.every, self.alpha, self.decay = every, alpha, decay
         self.last = torch.tensor(counts, device=known.device)[:, None] - 1
         self.reached = torch.zeros(len(stages), known.size(0), dtype=torch.long, device=known.device)
         self._before: Tensor | None = None
@@ -137,11 +140,13 @@ class HetCompLists:
         teachers: Sequence[Sequence[Recommender]],
         interactions: Interactions,
         *,
-        k: int = 100,
+        k: int | None = None,
         decay: float = 10.0,
         **options: Any,
     ) -> HetCompLists:
-        """Rankings of length ``k`` from models at successive stages; p = max(k // 10, 1)."""
+        """Rankings of length ``k``, 100 or what a user has left, from models at stages; p = max(k // 10, 1)."""
+        room = int(Outside(interactions).free.min())
+        k = list_length("k", k, 100, room, "what the user with most training items has left")
         stages, known = stage_rankings(teachers, interactions, k, decay=decay)
         return cls(student, stages, known, interactions, k=k, decay=decay, **options)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.lists import Lists
+from recsys.data.lists import Lists, list_length
 from recsys.data.sampling import Outside, race
 from recsys.models.base import Recommender
 from recsys.models.rankings import top_items
@@ -44,8 +44,8 @@ class RCEKDLists:
         top: Tensor,
         interactions: Interactions,
         *,
-        k: int = 50,
-        l: int = 50,  # noqa: E741 - the paper's letter
+        k: int | None = None,
+        l: int | None = None,  # noqa: E741 - the paper's letter
         length: int = 200,
         scale: float = 10.0,
         rerank: int = 1,
@@ -53,10 +53,8 @@ class RCEKDLists:
         names: tuple[str, str] = ("own", "mixed"),
     ) -> None:
         length = min(length, int(Outside(interactions).free.min()))
-        if not (1 <= k <= min(top.size(1), length) and 1 <= l <= length):
-            raise ValueError(
-                f"'k' must be from 1 to {min(top.size(1), length)} and 'l' from 1 to {length}, got k = {k}, l = {l}"
-            )
+        k = list_length("k", k, 50, min(top.size(1), length), "what 'top' lists and a user has left")
+        l = list_length("l", l, 50, length, "'length', or what the user with most training items has left")  # noqa: E741
         self.student, self.interactions, self.top = student, interactions, top[:, :k]
         self.k, self.l, self.length, self.scale = k, l, length, scale
         self.per, self.names = check_per(per), names

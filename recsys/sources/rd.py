@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.lists import Lists
+from recsys.data.lists import Lists, list_length
 from recsys.data.sampling import Outside
 
 
@@ -18,7 +18,8 @@ class RDLists:
 
     top: ``top_items`` of the teacher, (U, K + 1) or wider; a row's own positive is left out, as the authors do; other
     training items are left out if ``top`` was made so. Dynamic samples are uniform with replacement outside the user's
-    training items, anew for every row (Q = 100, K = 10 in the code); 0 leaves them out. O(B Q log nnz) a batch.
+    training items, anew for every row (Q = 100, K = 10 in the code, or what ``top`` has); 0 leaves them out.
+    O(B Q log nnz) a batch.
     """
 
     def __init__(
@@ -26,12 +27,13 @@ class RDLists:
         top: Tensor,
         interactions: Interactions,
         *,
-        k: int = 10,
+        k: int | None = None,
         samples: int = 100,
         names: tuple[str, str] = ("top", "sampled"),
     ) -> None:
-        if top.size(1) <= k:
+        if k is not None and top.size(1) <= k:
             raise ValueError(f"'top' must list at least k + 1 = {k + 1} items, got {top.size(1)}")
+        k = list_length("k", k, 10, top.size(1) - 1, "one less than 'top' lists")
         self.top, self.k, self.samples, self.names = top[:, : k + 1], k, samples, names
         self._outside = Outside(interactions)
 

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.lists import Lists
+from recsys.data.lists import Lists, list_length
 from recsys.data.sampling import Outside, interesting_positions
 from recsys.sources._common import drawn
+
+_USUAL = 40  # items of either list, in the paper
 
 
 class RRDLists:
@@ -20,7 +22,9 @@ class RRDLists:
     top: ``top_items`` of the teacher without the training items, (U, 500) in the code. Interesting: K positions by
     successive sampling with exp(-(r+1) / T), in the teacher's order, or the first K (``sample=False``, which the
     authors later found better). Uninteresting: L uniform outside training items and ``top``. Both redrawn every epoch.
-    O(U (500 + L log nnz)) an epoch. With ``top_users`` and transposed interactions, ids are items: see ``IRRRDLists``.
+    k, l: 40 each by default; where the user with most training items has not so many left, L is half of these and
+    ``top`` is cut to the rest, which the log says. O(U (500 + L log nnz)) an epoch. With ``top_users`` and transposed
+    interactions, ids are items: see ``IRRRDLists``.
     """
 
     def __init__(
@@ -28,15 +32,15 @@ class RRDLists:
         top: Tensor,
         interactions: Interactions,
         *,
-        k: int = 40,
-        l: int = 40,  # noqa: E741 - the paper's L
+        k: int | None = None,
+        l: int | None = None,  # noqa: E741 - the paper's L
         scale: float = 10.0,
         sample: bool = True,
         names: tuple[str, str] = ("interesting", "uninteresting"),
     ) -> None:
-        if not 1 <= k <= top.size(1):
-            raise ValueError(f"'k' must be from 1 to {top.size(1)}, the length of 'top', got {k}")
-        self.top, self.k, self.l, self.scale, self.sample, self.names = top, k, l, scale, sample, names
+        top, self.l = _room_for(top, interactions, l)
+        self.k = list_length("k", k, _USUAL, top.size(1), "the length of 'top'")
+        self.top, self.scale, self.sample, self.names = top, scale, sample, names
         first = int(interactions.padding)  # the lists of padding are nobody's
         self._ids = torch.arange(first, top.size(0), device=top.device)
         listed = Interactions.from_pairs(
@@ -69,3 +73,16 @@ class RRDLists:
         """The lists of the batch's distinct users."""
         users = batch["unique_users"]
         return {name: Lists(users, items) for name, items in zip(self.names, self.of(users), strict=True)}
+
+
+def _room_for(top: Tensor, interactions: Interactions, asked: int | None) -> tuple[Tensor, int]:
+    """The teacher's lists and L, so that L items are left outside these and the training items for every user."""
+    room = int(Outside(interactions).free.min())
+    what = f"what a user has left of {room} items outside 'top'"
+    if asked is not None:
+        return top, list_length("l", asked, _USUAL, room - top.size(1), what)
+    length = min(_USUAL, max(room - top.size(1), room // 2))
+    if length + top.size(1) > room:
+        top = top[:, : room - length]
+        what = f"half of the {room} items that a user has left, the others being in 'top'"
+    return top, list_length("l", None, _USUAL, length, what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from recsys.evaluate.ranking import draw_candidates, full_ranking, held_out, lea
 from recsys.losses.bpr import BPR
 from recsys.losses.cd import CD
 from recsys.losses.log_loss import LogLoss
+from recsys.losses.recbole import RecBoleLoss
 from recsys.models.base import Recommender
+from recsys.models.own_loss import is_fitted, kind_of, why_not
 from recsys.tasks._base import RecommenderTask, refuse_rows
 
 Protocol = Literal["full", "leave_one_out"]
+_log = logging.getLogger(__name__)
 _USUAL: Mapping[str, tuple[str, ...]] = {
     "full": ("ndcg@10", "recall@10"),
     "leave_one_out": tuple(f"{kind}@{k}" for k in (5, 10, 20) for kind in ("hit", "ndcg", "mrr")),
@@ -123,9 +127,21 @@ class Ranking(RecommenderTask):
 
 
 def base_loss(model: nn.Module) -> Loss:
-    """What a model is trained by, summed over the batch: NeuMF by its authors' log loss, all others by BPR."""
-    kind = type(getattr(model, "model", model)).__name__
-    return 1.0 * (LogLoss(reduction="sum") if kind == "NeuMF" else BPR())
+    """What a model is trained by, summed over the batch: a RecBole model by its own loss, all others by BPR.
+
+    RecBole's BPR and NeuMF have BPR and the log loss for their own. Where a model's loss alone does not train it
+    (RaCT, RecVAE), BPR stands in for it, and a warning says so.
+    """
+    inner: Any = getattr(model, "model", None)
+    if not hasattr(model, "own_loss") or kind_of(inner) == "BPR":
+        return 1.0 * BPR()
+    if kind_of(inner) == "NeuMF":
+        return 1.0 * LogLoss(reduction="sum")
+    reason = why_not(inner)
+    if reason and not is_fitted(inner):
+        _log.warning("%s is trained by BPR here, not by its own loss: %s", kind_of(inner), reason)
+        return 1.0 * BPR()
+    return 1.0 * RecBoleLoss(reduction="sum")
 
 
 def _part(split: Split, part: str) -> Interactions:

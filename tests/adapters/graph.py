@@ -98,7 +98,7 @@ def gsp(params: dict) -> Loss:
 
 
 def gcrd(params: dict) -> Loss:
-    return GCRD(temperature=params["nce_T"], where=params["where"])
+    return GCRD(temperature=params["nce_T"], where=params["where"], eps=1e-12)
 
 
 def load(module: nn.Module, weights: dict[str, Tensor]) -> nn.Module:

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import functools
+from argparse import Namespace
+from dataclasses import dataclass
+from enum import Enum
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch_geometric import EdgeIndex
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import DataLoader, RandomNodeLoader
 
 from graphkd.core import fingerprint as module
-from graphkd.core.fingerprint import fingerprint, graph_fingerprint, model_fingerprint
+from graphkd.core.fingerprint import fingerprint, graph_fingerprint, model_fingerprint, settings_of, state_fingerprint
 from tests.core.models import graph
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3) | st.binary()
@@ -96,3 +103,89 @@ def test_a_loader_that_does_not_say_what_it_reads_is_refused():
         ValueError, match="'data' must be a batch, a sequence of batches, or a loader that has its graph"
     ):
         graph_fingerprint(iter([graph()]), None)
+
+
+class Layout(Enum):
+    ROWS = 1
+
+
+@dataclass
+class Options:
+    layers: int
+
+
+class Net(nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        torch.manual_seed(0)
+        self.lin = nn.Linear(2, 2)
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+
+def times(k):
+    return lambda x: k * x
+
+
+NUMBERS = [2, 3, 2.0, "2", True, (2, 3), [2, None], {"a": 2}, {2}, Layout.ROWS, torch.float32]
+FUNCTIONS = [torch.relu, torch.tanh, nn.Linear, times(2), times(3), lambda x: x.relu(), lambda x: x.tanh()]
+FUNCTIONS += [functools.partial(torch.add, alpha=2), functools.partial(torch.add, alpha=3)]
+OBJECTS = [SimpleNamespace(layers=2), Namespace(layers=3), Options(4), Options(5)]
+SETTINGS = [*NUMBERS, *FUNCTIONS, *OBJECTS]
+
+
+def test_a_model_is_its_plain_public_attributes_too():
+    found = [model_fingerprint(Net(k=value)) for value in SETTINGS]
+    assert len(set(found)) == len(SETTINGS)
+    assert found == [model_fingerprint(Net(k=value)) for value in SETTINGS]
+    assert model_fingerprint(Net(j=2)) not in found
+    assert model_fingerprint(Net(k=np.float32(2))) == found[2]
+
+
+def test_what_is_private_or_a_cache_or_no_setting_is_no_part_of_a_model():
+    want = model_fingerprint(Net())
+    for other in ({"_k": 2}, {"k": None}, {"k": torch.ones(3)}, {"k": object()}, {"k": [torch.ones(2)]}):
+        assert model_fingerprint(Net(**other)) == want
+    assert model_fingerprint(Net().eval()) == want
+
+
+def test_long_settings_are_kept_short():
+    found = settings_of(Net(words=[str(number) for number in range(1000)]))
+    other = settings_of(Net(words=[str(number) for number in range(1001)]))
+    assert found["words"][:8] == other["words"][:8]
+    assert found["words"] != other["words"]
+    assert len(found["words"]) < 60
+    assert found["lin.in_features"] == "2"
+
+
+def test_sparse_matrices_of_torch_sparse_arrays_and_lazy_weights_have_fingerprints():
+    class Matrix:
+        def __init__(self, scale):
+            self.parts = torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([1.0, scale])
+
+        def coo(self):
+            return self.parts
+
+        def sparse_sizes(self):
+            return 2, 2
+
+    assert fingerprint([Matrix(1.0)]) == fingerprint([Matrix(1.0)]) != fingerprint([Matrix(2.0)])
+    assert fingerprint(np.eye(2)) == fingerprint(np.eye(2)) != fingerprint(np.zeros((2, 2)))
+    assert state_fingerprint(nn.LazyLinear(3)) == state_fingerprint(nn.LazyLinear(4))
+    with pytest.warns(UserWarning, match="Sparse"):
+        rows = torch.eye(3).to_sparse_csr()
+    assert fingerprint(rows) == fingerprint(torch.eye(3).to_sparse())
+
+
+def test_a_graph_of_node_types_is_its_entries_and_stays_as_it_is():
+    def hetero(value):
+        data = HeteroData()
+        data["paper"].x = torch.full((2, 1), value)
+        data["paper", "cites", "paper"].edge_index = torch.tensor([[0], [1]])
+        return data
+
+    for wanted in (None, ("x_dict", "edge_index_dict")):
+        data = hetero(1.0)
+        assert graph_fingerprint(data, wanted) == graph_fingerprint(hetero(1.0), wanted)
+        assert graph_fingerprint(data, wanted) != graph_fingerprint(hetero(2.0), wanted)
+        assert data.node_types == ["paper"]

@@ -234,7 +234,7 @@ def test_a_loss_that_is_no_longer_finite_stops_the_run():
     data = graph()
     data.x[0, 0] = float("inf")
     with pytest.raises(ValueError, match=r"the loss must stay finite, got at epoch 1"):
-        fit(Distiller(gcn(1), losses=CE()), data, epochs=3)
+        fit(Distiller(gcn(1), losses=HARD), data, epochs=3)
 
 
 def test_set_epoch_is_announced_to_task_and_data():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch_geometric.nn import MLP
 
-from graphkd import Distiller, fit
+from graphkd import Distiller, distil, fit
 from graphkd.core.moving import EMA, Snapshot
 from graphkd.losses import CE, KL, Consistency
 from tests.core.models import CLASSES, FEATURES, NODES, gcn, graph
@@ -136,9 +136,36 @@ def test_mean_teacher_trains():
 def test_what_cannot_be_followed_is_refused():
     with pytest.raises(ValueError, match=r"'decay' must be in \[0, 1\], got 1.1"):
         EMA(gcn(), 1.1)
-    with pytest.raises(ValueError, match="'every' must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="'every' must be at least 1 and whole, got 0"):
         Snapshot(gcn(), 0)
+    with pytest.raises(ValueError, match="'decay' must be a finite number, got nan"):
+        EMA(gcn(), float("nan"))
+    with pytest.raises(TypeError, match="'decay' must be a number, got Parameter"):
+        EMA(gcn(), nn.Parameter(torch.tensor(0.9)))
+    with pytest.raises(ValueError, match=r"'every' must be at least 1 and whole, got 2.5"):
+        Snapshot(gcn(), 2.5)
     with pytest.raises(TypeError, match=r"'student' must be an nn.Module, got str"):
         EMA("student")
     with pytest.raises(ValueError, match="'student' must know its widths before it is followed"):
         EMA(nn.LazyLinear(3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_it_is_now_is_a_model_of_parameters(kind):
+    data, student = graph(), gcn(1).train()
+    follower = KINDS[kind](student)
+    follower(data)
+    moved(student, 1)
+    still = follower.still()
+    assert len(list(still.model.parameters())) == len(list(student.parameters()))
+    assert torch.equal(still(data)["logits"], logits(follower.model, data))
+    moved(student, 2)
+    assert torch.equal(still(data)["logits"], logits(follower.model, data))
+
+
+def test_a_run_refuses_a_teacher_that_follows_the_student_it_copies():
+    student = gcn(1)
+    for follower in (EMA(student), Snapshot(student)):
+        with pytest.raises(ValueError, match=r"'teacher' must not follow the 'student' .* 'mean_teacher' or"):
+            distil("kd", student, follower, graph(), epochs=1)
+    assert distil("kd", student, EMA(gcn(2)), graph(), epochs=1).scores

@@ -123,7 +123,7 @@ def test_processes_end_alike_and_the_mean_of_their_metrics_counts(found):
 
 
 def test_one_process_writes_the_checkpoints(found, folder):
-    assert sorted(file.name for file in (folder / "of_0").iterdir()) == ["best.pt", "last.pt"]
+    assert sorted(file.name for file in (folder / "of_0").iterdir()) == ["best.pt", "last.old.pt", "last.pt"]
     assert not (folder / "of_1").exists()
     assert same(load(folder / "of_0" / "best.pt"), found[1]["whole"]["weights"])
 
@@ -135,6 +135,10 @@ def test_resume_ends_with_the_same_bits(found):
 
 def test_a_loss_that_diverges_in_one_process_stops_all(found):
     assert all("the loss must stay finite, got at epoch 1" in found[rank]["not_finite"] for rank in (0, 1))
+
+
+def test_what_stops_the_first_process_stops_all(found):
+    assert all("'checkpoint' must be a folder that can be written" in found[rank]["in_the_way"] for rank in (0, 1))
 
 
 # ---------------------------------------------------------------- in one process

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import os
 import shutil
@@ -16,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphkd import Cached, Frozen
-from graphkd.core import store as module
-from graphkd.core.store import Store, write
+from graphkd.core import store, store_writer
+from graphkd.core.store import Store
+from graphkd.core.store_writer import write
 from tests.core.models import gcn, graph
 
 FILES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -53,18 +55,19 @@ def test_what_is_written_in_parts_is_read_by_row(tmp_path, view, dtype, step, bl
     order = torch.tensor(data.draw(st.permutations(range(count))), dtype=torch.long)
     shutil.rmtree(tmp_path / "store", ignore_errors=True)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "_BLOCK", block)
+        for module in (store, store_writer):
+            patched.setattr(module, "BLOCK", block)
         parts = [(ids, {name: tensor[ids] for name, tensor in view.items()}) for ids in order.split(step)]
         write(tmp_path / "store", parts or [(None, view)], KEY, dtype)
-    store, ids = Store(tmp_path / "store"), torch.tensor(data.draw(st.lists(st.integers(0, max(count - 1, 0)))))
+    found, ids = Store(tmp_path / "store"), torch.tensor(data.draw(st.lists(st.integers(0, max(count - 1, 0)))))
     ids = ids.long() if count else torch.zeros(0, dtype=torch.long)
-    assert store.key == KEY
+    assert found.key == KEY
     for name, tensor in view.items():
         floating = tensor.is_floating_point() and dtype is not None
         want = tensor.to(dtype).to(tensor.dtype) if floating else tensor
-        assert store.whole()[name].dtype == want.dtype
-        assert torch.equal(store.whole()[name], want)
-        assert torch.equal(store.rows(ids)[name], want[ids])
+        assert found.whole()[name].dtype == want.dtype
+        assert torch.equal(found.whole()[name], want)
+        assert torch.equal(found.rows(ids)[name], want[ids])
 
 
 def test_a_store_is_arrays_and_a_manifest_and_is_memory_mapped(tmp_path):
@@ -73,15 +76,9 @@ def test_a_store_is_arrays_and_a_manifest_and_is_memory_mapped(tmp_path):
     assert [file.name for file in folder.parent.iterdir()] == ["store"]
     assert np.load(folder / "0.npy", allow_pickle=False).dtype == np.float16
     assert json.loads((folder / "manifest.json").read_text())["key"] == KEY
-    store = Store(folder)
-    assert all(isinstance(array, np.memmap) for array in store._arrays.values())
-    assert copy.deepcopy(store) is store
-
-
-def test_of_a_row_that_comes_twice_the_latest_stays(tmp_path):
-    parts = [(torch.tensor([0, 1]), {"x": torch.zeros(2)}), (torch.tensor([1]), {"x": torch.ones(1)})]
-    write(tmp_path / "store", parts, KEY)
-    assert Store(tmp_path / "store").whole()["x"].tolist() == [0, 1]
+    opened = Store(folder)
+    assert all(isinstance(array, np.memmap) for array in opened._arrays.values())
+    assert copy.deepcopy(opened) is opened
 
 
 # ------------------------------------------------------------- what is damaged is refused
@@ -139,8 +136,8 @@ def test_a_manifest_of_another_form_is_refused(tmp_path):
     folder = small(tmp_path / "store")
     content = json.loads((folder / "manifest.json").read_text())
     del content["seal"]
-    (folder / "manifest.json").write_bytes(module._sealed({**content, "format": "graphkd store 9"}))
-    with pytest.raises(ValueError, match="must be a 'graphkd store 1', got 'graphkd store 9'"):
+    (folder / "manifest.json").write_bytes(store.sealed({**content, "format": "graphkd store 9"}))
+    with pytest.raises(ValueError, match="must be a 'graphkd store 2', got 'graphkd store 9'"):
         Store(folder)
     for other in (b"[]", b"null", b"\xff", b"[" * 100_000, b'{"seal": 1}'):
         (folder / "manifest.json").write_bytes(other)
@@ -148,13 +145,56 @@ def test_a_manifest_of_another_form_is_refused(tmp_path):
             Store(folder)
 
 
+def resealed(folder: Path, arrays: dict[int, np.ndarray]) -> None:
+    """Put other arrays into a store, and checksums of them."""
+    content = json.loads((folder / "manifest.json").read_text())
+    del content["seal"]
+    for number, array in arrays.items():
+        np.save(folder / f"{number}.npy", array)
+        content["entries"][number][-1] = store.file_checksum(folder / f"{number}.npy")
+    (folder / "manifest.json").write_bytes(store.sealed(content))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({0: np.full((6, 2), np.nan, np.float16)}, "'logits' must be finite, and is not"),
+        ({0: np.full((6, 2), np.inf, np.float16)}, "'logits' must be finite, and is not"),
+        ({0: np.zeros((6, 2), np.float32)}, r"'logits' must hold 6 rows as float16, got \(6, 2\) as float32"),
+        ({1: np.zeros(5, np.int64)}, r"'lists' must hold 6 rows as int64, got \(5,\) as int64"),
+        ({1: np.zeros((), np.int64)}, r"'lists' must hold 6 rows as int64, got \(\) as int64"),
+    ],
+)
+def test_arrays_that_no_teacher_showed_are_refused(tmp_path, arrays, message):
+    folder = small(tmp_path / "store")
+    resealed(folder, arrays)
+    with pytest.raises(ValueError, match=f"is damaged: {message}; remove the folder"):
+        Store(folder)
+
+
+def test_a_file_that_is_written_to_while_it_is_open_is_noticed_and_one_that_is_replaced_stays(tmp_path):
+    folder = small(tmp_path / "store")
+    opened, ids = Store(folder), torch.tensor([1, 2])
+    want = opened.rows(ids)["logits"]
+    shutil.move(folder, tmp_path / "old")
+    write(folder, [(None, {"logits": torch.zeros(6, 2), "lists": torch.arange(6)})], KEY)
+    assert torch.equal(opened.rows(ids)["logits"], want)
+    opened = Store(folder)
+    with (folder / "0.npy").open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\1\2\3\4")
+    for read in (lambda: opened.rows(ids), opened.whole):
+        with pytest.raises(ValueError, match=r"is damaged: 0.npy \('logits'\) was written to after it was opened"):
+            read()
+
+
 def test_rows_out_of_range_are_named(tmp_path):
-    store = Store(small(tmp_path / "store"))
+    opened = Store(small(tmp_path / "store"))
     for ids in ([0, 6], [-1, 2]):
         with pytest.raises(
             ValueError, match=rf"'n_id' must be from 0 to 5, the rows of 'logits'.*{ids[0]} to {ids[1]}"
         ):
-            store.rows(torch.tensor(ids))
+            opened.rows(torch.tensor(ids))
 
 
 # ------------------------------------------------------------- what cannot be stored is refused and leaves nothing
@@ -178,6 +218,60 @@ def test_what_cannot_be_stored_is_named_and_leaves_nothing(tmp_path, parts, mess
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "store", parts, KEY, torch.float16)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_that_comes_twice_is_named_and_leaves_nothing(tmp_path):
+    for parts in (
+        [(torch.tensor([0, 1]), {"x": torch.zeros(2)}), (torch.tensor([1]), {"x": torch.ones(1)})],
+        [(torch.tensor([0, 1, 1]), {"x": torch.zeros(3)})],
+    ):
+        with pytest.raises(ValueError, match="a store needs every row once, got id 1 twice: number nodes over all"):
+            write(tmp_path / "store", parts, KEY)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_entries_of_other_lengths_are_named_and_leave_nothing(tmp_path):
+    with pytest.raises(ValueError, match=r"equally many rows to be stored, got {'x': 2, 'y': 3}"):
+        write(tmp_path / "store", [(None, {"x": torch.zeros(2), "y": torch.zeros(3)})], KEY)
+    assert list(tmp_path.iterdir()) == []
+
+
+FULL = """
+import resource, sys, torch
+from graphkd.core.store_writer import write
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+try:
+    write(sys.argv[1], [(torch.arange(30000).flip(0), {"x": torch.zeros(30000)})], {})
+except OSError as error:
+    print("OSError", error.errno)
+"""
+
+
+def test_a_disk_without_room_is_an_error_and_leaves_nothing(tmp_path):
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", FULL, str(tmp_path / "store")]
+    found = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+    assert found.stdout == f"OSError {errno.EFBIG}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_left_of_killed_writers_goes_and_nothing_else(tmp_path):
+    left, other = tmp_path / ".store.0123456789abcdef", tmp_path / ".store.backup"
+    alive, another = tmp_path / ".store.00000000000000aa", tmp_path / ".storey.0123456789abcdef"
+    for folder in (left, other, alive, another):
+        folder.mkdir()
+        folder.with_name(f"{folder.name}.lock").touch()
+    holds = "import sys; from pathlib import Path; from graphkd.core.files import claim; claim(Path(sys.argv[1])); "
+    command = [sys.executable, "-c", holds + "print(1, flush=True); input()", f"{alive}.lock"]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
+        one.stdout.readline()
+        write(tmp_path / "store", [(None, {"x": torch.ones(2)})], KEY)
+        one.communicate(b"\n")
+    assert not left.exists()
+    assert not left.with_name(f"{left.name}.lock").exists()
+    assert all(folder.exists() for folder in (other, alive, another))
+    write(tmp_path / "store", [(None, {"x": torch.ones(2)})], KEY)
+    assert not alive.exists()
 
 
 def test_an_interruption_leaves_nothing(tmp_path):
@@ -211,11 +305,12 @@ def test_a_process_killed_while_it_writes_leaves_no_store(tmp_path):
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "store")]
     assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
-    left = list(tmp_path.iterdir())
-    assert [path.name.startswith(".store.") for path in left] == [True]  # half a store, hidden, without a manifest
-    assert not (left[0] / "manifest.json").exists()
+    lock, folder = sorted(tmp_path.iterdir(), key=lambda path: path.is_dir())  # half a store, without a manifest
+    assert lock.name == f"{folder.name}.lock"
+    assert not (folder / "manifest.json").exists()
     teacher, data = gcn(1), graph()
     assert torch.equal(Cached(teacher, data, path=tmp_path / "store")(data)["logits"], Frozen(teacher)(data)["logits"])
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
 def test_of_two_that_write_at_once_the_first_to_finish_stays(tmp_path):

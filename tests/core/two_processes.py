@@ -115,8 +115,6 @@ def from_a_loader(fabric: Fabric, epochs: int, folder: Path | None = None, **opt
     data.x, data.n_id = data.x.double(), torch.arange(30)
     logged: list[dict[str, float]] = []
     module = Seen(student(dropout=0.5, norm=True), teacher(), KL(), call=lambda model, batch: model(batch.x))
-    module.teacher.call = module._viewer.call  # type: ignore[union-attr]
-    module.teacher.attach({})  # type: ignore[union-attr]
     found = fit(
         module,
         RandomNodeLoader(data, 3, shuffle=True),
@@ -158,8 +156,25 @@ def not_finite(rank: int, fabric: Fabric) -> str:
     bad = batch(torch.arange(6) + 6 * rank)
     bad["input"] = bad["input"] * (float("inf") if rank else 1.0)
     try:
-        fit(Distiller(student(), losses=CE()), [bad, bad], epochs=1, fabric=fabric)
+        fit(Distiller(student(), losses=CE(where="all")), [bad, bad], epochs=1, fabric=fabric)
     except ValueError as error:
+        return str(error)
+    return ""
+
+
+def in_the_way(folder: Path, fabric: Fabric) -> str:
+    """A folder that the first process alone tries to make."""
+    place = folder / "file"
+    place.touch()
+    try:
+        fit(
+            Distiller(student(), losses=CE(where="all")),
+            [batch(torch.arange(6))],
+            epochs=1,
+            fabric=fabric,
+            checkpoint=place,
+        )
+    except OSError as error:
         return str(error)
     return ""
 
@@ -182,6 +197,7 @@ def main(folder: Path) -> None:
         "filled_up": fitted("kl", five, fabric),
         "whole": run(epochs=4),
         "not_finite": not_finite(rank, fabric),
+        "in_the_way": in_the_way(folder, fabric),
     }
     found["distilled"] = distilled(rank, folder / "run")
     shared = partial(from_a_loader, fabric, folder=folder / "shared")

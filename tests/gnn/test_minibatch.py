@@ -112,7 +112,7 @@ def kl_by_hand(student: torch.Tensor, teacher: torch.Tensor) -> float:
 def test_every_term_is_the_one_computed_by_hand_on_the_sampled_sub_graph(tmp_path, name, on_disk):
     data, student, teacher = exact(), gcn(1).double(), gcn(2, width=16).double()
     loader = LOADERS[name](data)
-    losses = {"ce": CE(where="train_mask"), "kd": KL(), "lsp": LSP(), "gsp": GSP()}
+    losses = {"ce": CE(where="train_mask"), "kd": KL(where="all"), "lsp": LSP(), "gsp": GSP(where="all")}
     cached = Cached(teacher, data, path=tmp_path / "store" if on_disk else None)
     task = Distiller(student, cached, losses, taps=TAPS)
     steps = [(batch, task(batch)) for batch in loader]
@@ -132,10 +132,11 @@ def test_every_term_is_the_one_computed_by_hand_on_the_sampled_sub_graph(tmp_pat
         assert {term: float(value) for term, value in step.terms.items()} == pytest.approx(want, rel=1e-9)
 
 
+@pytest.mark.parametrize("asked", [{}, {"where": "seed"}], ids=["by_default", "where_seed"])
 @pytest.mark.parametrize("name", SAMPLED)
-def test_seed_restricts_rows_to_the_seed_nodes(name):
+def test_rows_are_the_seed_nodes(name, asked):
     data, student, teacher = exact(), gcn(1).double(), gcn(2).double()
-    losses = {"ce": CE(where="seed"), "kd": KL(where="seed"), "gsp": GSP(where="seed"), "gcrd": GCRD(where="seed")}
+    losses = {"ce": CE(**asked), "kd": KL(**asked), "gsp": GSP(**asked), "gcrd": GCRD(**asked)}
     task = Distiller(student, Cached(teacher, data), losses, taps=TAPS)
     logits, hidden = shown(teacher, data)
     seen = []

@@ -48,7 +48,7 @@ def similarity_reference(
 ) -> Tensor:
     """``edge_similarity`` with both end points gathered."""
     if normalise or kernel == "cosine":
-        x = x / x.norm(dim=1, keepdim=True).clamp_min(1e-8)
+        x = x / x.norm(dim=1, keepdim=True).masked_fill((x == 0).all(dim=1, keepdim=True), torch.inf)
     one, other = x[edge_index[1]], x[edge_index[0]]
     squared = (one - other).square().sum(dim=1)
     l1 = (one - other).abs().sum(dim=1)

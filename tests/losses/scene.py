@@ -14,8 +14,8 @@ from graphkd.core.loss import Entry
 from tests.kernels.graphs import EXAMPLE, Graph, normal
 
 Distance = Callable[[Tensor, Tensor, dict[str, Any]], Tensor]
-# What refuses a teacher of another width: a layer of the loss, in torch's own words, and losses without layers.
-MATMUL = "mat1 and mat2 shapes cannot be multiplied"
+# What refuses a teacher of another width: a layer of the loss, and losses without layers.
+OTHER_WIDTH = "'(student|teacher)' must be as wide as this loss was made for"
 SAME_WIDTH = r"'teacher' must be as wide as 'student' \(3\), got 4"
 LABELS_REFUSED = r"'y' must hold 6 integer labels, got torch.int64 of shape \(5,\)"
 
@@ -36,7 +36,7 @@ class Case:
 
     make: keyword arguments -> the loss. widths: of student and teacher. facts: (graph, student's width) -> facts.
     at_teacher: what the loss is where student and teacher are equal: "zero", at its "least" (a gradient of 0), or None.
-    distance: an independent measure that falls as the loss does. masked: takes ``where``. least_nodes: it can work on.
+    distance: an independent measure that falls as the loss does. masked: takes ``where``.
     refused: the message for a teacher (or labels) of other rows; refused_width: for one of another width, if refused.
     """
 
@@ -46,7 +46,6 @@ class Case:
     at_teacher: Literal["zero", "least"] | None = None
     distance: Distance | None = None
     masked: bool = True
-    least_nodes: int = 1
     refused: str = r"'teacher' must have the rows of 'student', \(6,\), got \(5,\)"
     refused_width: str | None = None
 

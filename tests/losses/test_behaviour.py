@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 import torch
 
 import graphkd
-import tests
 from graphkd import Distiller, Loss
 from graphkd.core.loss import Sum
 from graphkd.losses import AT, CAKD, KL, RKD, FeatureAdversary
 from tests.core.models import gcn, graph
-from tests.losses.behaviour import Behaviour, subclasses
+from tests.losses.behaviour import every_case, load, subclasses
 
 GAMES = {
     FeatureAdversary,
@@ -21,19 +17,10 @@ GAMES = {
 }  # two sides' losses, each with the other held constant: its gradient is not its value's
 
 
-def load(package, prefix="", part=""):
-    """Import the modules of a package, so that the classes in them are known."""
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if module.name.startswith(prefix) and part in module.name:
-            importlib.import_module(module.name)
-
-
 def test_every_loss_has_a_case():
     """An entry of a ``Behaviour`` makes each public loss of the package."""
     load(graphkd)
-    for room in ("losses", "schemes"):
-        load(tests, f"tests.{room}.", ".test_")
-    covered = {type(case.make()) for kind in subclasses(Behaviour) for case in kind.cases.values()}
+    covered = {type(case.make()) for case in every_case().values()}
     losses = {kind for kind in subclasses(Loss) if kind.__module__.startswith("graphkd.")} - {Sum, *GAMES}
     assert len(losses) >= 10
     assert sorted(kind.__name__ for kind in losses - covered) == []

@@ -122,11 +122,11 @@ class TestData:
             check_same_ids(other.split, data.split)
 
     def test_yaml_files_and_options(self, tmp_path):
-        (tmp_path / "a.yaml").write_text("embedding_size: 8\nlearning_rate: 1e-3\n")
+        (tmp_path / "a.yaml").write_text("embedding_size: 8\nseed: 1e1\n")
         (tmp_path / "b.yaml").write_text("embedding_size: 4\neval_args: {split: {LS: valid_and_test}, order: TO}\n")
         data = bridge.load("ml-100k", files=[tmp_path / "a.yaml", tmp_path / "b.yaml"])
         assert data.config["embedding_size"] == 4
-        assert data.config["learning_rate"] == 1e-3
+        assert data.config["seed"] == 10
         assert int(data.split.test.degrees().max()) == 1
         assert bridge.recommender(data, "BPR").tables()[0].shape == (944, 4)
         assert bridge.recommender(data, "BPR", {"embedding_size": 6}).tables()[0].shape == (944, 6)
@@ -152,7 +152,9 @@ class TestData:
         assert bridge.load("ml-100k", options={"my_own_knob": 8}, known=["my_own_knob"]).config["my_own_knob"] == 8
 
     def test_unknown_metrics_are_named(self):
-        with pytest.raises(NotImplementedError, match="no metric named 'no_such_metric'"):
+        with pytest.raises(
+            ValueError, match=r"'metrics' must be some of \['recall', .*\], which are .* got 'no_such_metric'"
+        ):
             bridge.load("ml-100k", options={"metrics": ["no_such_metric"]})
 
     def test_missing_files_are_named(self, tmp_path):

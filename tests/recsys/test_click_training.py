@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from graphkd import Distiller
-from graphkd.core.teachers import Cached
+from graphkd.core.cached import Cached
 from recsys.data.rows import RowBatches, Rows
 from recsys.evaluate.clicks import auc, held_out, predicted
 from recsys.losses import ClickHint, Clicks, CrossDistil, Rocket, SoftClicks

@@ -6,12 +6,14 @@ import inspect
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from recsys import _repairs as repairs
-from recsys._repairs import dok_update, numpy_names, repaired
+from recsys._repairs import build_in_time, dok_update, numpy_names, repaired
 
 
 def names():
@@ -114,3 +116,27 @@ class TestDatasets:
                 if inspect.isfunction(method) and hasattr(method, "repaired_source"):
                     assert ".agg(len)" not in method.repaired_source
                     assert ".fillna(" not in method.repaired_source or "inplace" not in method.repaired_source
+        assert "keep_default_na=False" in Dataset._load_feat.repaired_source
+
+    def test_tokens_stay_and_numbers_may_be_missing(self, files, monkeypatch):
+        monkeypatch.setattr(sys, "argv", ["test"])
+        path = Path(files["data_path"]) / "holes" / "holes.item"
+        path.write_text(path.read_text().replace("1\tk\ta b", "1\tNA\tnull b"))
+        dataset = self.build(files)
+        item = dataset.token2id("item_id", "1")
+        assert dataset.field2id_token["kind"][int(dataset.item_feat["kind"][item])] == "NA"
+        assert "null" in dataset.field2id_token["tags"]
+
+    def test_times_are_exact_until_the_split(self, files, monkeypatch):
+        monkeypatch.setattr(sys, "argv", ["test"])
+        dataset = self.build(
+            {**files, "normalize_all": False, "eval_args": {"split": {"TS": [1, 1, 1]}, "order": "TO"}}
+        )
+        dataset.inter_feat["timestamp"] += 2.0**40  # of which float32 knows multiples of 2**17
+        with repaired(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            parts = build_in_time(dataset)
+        assert len(parts[2]) == 12
+        assert parts[2].inter_feat["user_id"].unique().tolist() == [5, 6]  # whose rows are the last
+        assert all(part.inter_feat["timestamp"].dtype == torch.float32 for part in parts)
+        assert "_change_feat_format" not in vars(parts[0])

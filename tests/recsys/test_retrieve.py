@@ -41,7 +41,7 @@ class TestRetriever:
             retriever.users(torch.tensor([0, 30]), 3)
         with pytest.raises(ValueError, match="'k' must be from 1 to 40, the number of items, got 41"):
             retriever.users(torch.tensor([0]), 41)
-        with pytest.raises(ValueError, match="must have k = 40 items that were not seen"):
+        with pytest.raises(ValueError, match="xx"):
             retriever.users(torch.tensor([0]), 40)
         with pytest.raises(ValueError, match="'model' must score 30 users × 41 items, got 30 × 40"):
             Retriever(tables_of(model), toy(num_items=41))

@@ -30,7 +30,7 @@ def logsumexp_kernel(
     anchor, candidate, partial, anchors, candidates, width, scale,
     PRECISION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """Row-wise logsumexp_j(scale a_i . b_j) over one part of the candidates, scaled anew as the peak rises."""
+    """The largest scale a_i . b_j of a part of the candidates, and log sum exp below it, scaled anew as it rises."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     part = tl.program_id(1)
     peak = tl.full((ROWS,), float("-inf"), tl.float32)
@@ -42,31 +42,40 @@ def logsumexp_kernel(
         above = tl.maximum(peak, tl.max(scores, 1))
         total = total * tl.exp(peak - above) + tl.sum(tl.exp(scores - above[:, None]), 1)
         peak = above
-    tl.store(partial + part.to(tl.int64) * anchors + row, peak + tl.log(total), mask=row < anchors)
+    to = partial + 2 * (part.to(tl.int64) * anchors + row)
+    tl.store(to, peak, mask=row < anchors)
+    tl.store(to + 1, tl.log(total), mask=row < anchors)
 
 
-def product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> Tensor:
+def product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """``graphkd::product_logsumexp``."""
     anchor, candidate = padded(anchor), padded(candidate)
     (rows, width), columns = anchor.shape, candidate.size(0)
     tiles = triton.cdiv(rows, _TILE["ROWS"])
     grid = tiles, parts(tiles, triton.cdiv(columns, _TILE["COLUMNS"]))
-    partial = anchor.new_empty(grid[1], rows, dtype=torch.float32)
+    partial = anchor.new_empty(grid[1], rows, 2, dtype=torch.float32)
     sizes, precision = (rows, columns, width, scale), dot_precision(anchor, candidate)
     launch(logsumexp_kernel, grid, anchor, candidate, partial, *sizes, PRECISION=precision, **_TILE, warps=_WARPS)
-    return partial[0] if grid[1] == 1 else partial.logsumexp(dim=0)
+    norm = partial[0] if grid[1] == 1 else _joined(partial)
+    return norm.sum(dim=1), norm
+
+
+def _joined(partial: Tensor) -> Tensor:
+    """Of all candidates from those of their parts: (parts, N, 2) -> (N, 2)."""
+    peak = partial[:, :, 0].amax(dim=0)
+    return torch.stack([peak, (partial[:, :, 0] - peak + partial[:, :, 1]).logsumexp(dim=0)], dim=1)
 
 
 # ---------------------------------------------------------------- backward
 @triton.jit
 def pull_kernel(
-    x, y, lse, grad, pull, rows, columns, width, scale,
+    x, y, norm, grad, pull, rows, columns, width, scale,
     OF_ANCHOR: tl.constexpr, SLICE: tl.constexpr,
     PRECISION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """A slice of scale sum_j g exp(scale x_i . y_j - lse) y_j, over one part of the rows of y.
+    """A slice of scale sum_j g exp(scale x_i . y_j - peak - total) y_j, over one part of the rows of y.
 
-    lse and g are the anchors': of x_i where x is the anchors, of y_j where it is the candidates.
+    ``norm`` (peak and total) and g are the anchors': of x_i where x is the anchors, of y_j where it is the candidates.
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     feature = tl.program_id(1) * SLICE + tl.arange(0, SLICE)
@@ -76,12 +85,15 @@ def pull_kernel(
         column = start + tl.arange(0, COLUMNS)
         scores = scale * product_tile(x, row, rows, y, column, columns, width, PRECISION, FEATURES)
         if OF_ANCHOR:
-            shift = tl.load(lse + row, mask=row < rows, other=float("inf"))[:, None]
+            peak = tl.load(norm + 2 * row.to(tl.int64), mask=row < rows, other=0.0)[:, None]
+            spread = tl.load(norm + 2 * row.to(tl.int64) + 1, mask=row < rows, other=0.0)[:, None]
             slope = tl.load(grad + row, mask=row < rows, other=0.0)[:, None]
         else:
-            shift = tl.load(lse + column, mask=column < columns, other=float("inf"))[None, :]
+            peak = tl.load(norm + 2 * column.to(tl.int64), mask=column < columns, other=0.0)[None, :]
+            spread = tl.load(norm + 2 * column.to(tl.int64) + 1, mask=column < columns, other=0.0)[None, :]
             slope = tl.load(grad + column, mask=column < columns, other=0.0)[None, :]
-        weight = tl.where((column < columns)[None, :], slope * tl.exp(scores - shift), 0.0)
+        share = tl.exp(tl.minimum(scores - peak, 0.0) - spread)  # rounding may lift a score above the peak
+        weight = tl.where((column < columns)[None, :], slope * share, 0.0)
         # Weights stay in float32: among many candidates they fall below the smallest number of float16.
         tile = load_tile(y, column, columns, feature, width).to(tl.float32)
         total = tl.dot(weight, tile, total, input_precision=PRECISION)
@@ -90,22 +102,22 @@ def pull_kernel(
 
 
 def product_logsumexp_backward(
-    grad: Tensor, anchor: Tensor, candidate: Tensor, lse: Tensor, scale: float
+    grad: Tensor, anchor: Tensor, candidate: Tensor, norm: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """``graphkd::product_logsumexp_backward``; scores are computed again for each side, and each slice of its width."""
-    a, b, of_anchors = padded(anchor), padded(candidate), (lse.contiguous(), grad.contiguous(), scale)
+    a, b, of_anchors = padded(anchor), padded(candidate), (norm.contiguous(), grad.contiguous(), scale)
     of_anchor = _pull(a, b, *of_anchors, of_anchor=True)
     return narrowed(of_anchor, anchor), narrowed(_pull(b, a, *of_anchors, of_anchor=False), candidate)
 
 
-def _pull(x: Tensor, y: Tensor, lse: Tensor, grad: Tensor, scale: float, *, of_anchor: bool) -> Tensor:
+def _pull(x: Tensor, y: Tensor, norm: Tensor, grad: Tensor, scale: float, *, of_anchor: bool) -> Tensor:
     (rows, width), columns = x.shape, y.size(0)
     size = block_size(width, SLICE)
     tiles, slices = triton.cdiv(rows, _PULL_TILE["ROWS"]), triton.cdiv(width, size)
     grid = tiles, slices, parts(tiles * slices, triton.cdiv(columns, _PULL_TILE["COLUMNS"]))
     pull = x.new_empty(grid[2], rows, width, dtype=torch.float32)
     launch(
-        pull_kernel, grid, x, y, lse, grad, pull, rows, columns, width, scale,
+        pull_kernel, grid, x, y, norm, grad, pull, rows, columns, width, scale,
         OF_ANCHOR=of_anchor, SLICE=size, PRECISION=dot_precision(x, y), **_PULL_TILE, warps=_WARPS, stages=_PULL_STAGES,
     )  # fmt: skip
     return pull

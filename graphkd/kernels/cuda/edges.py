@@ -123,8 +123,8 @@ def row_sums_kernel(
 ):  # fmt: skip
     """out_i (+)= sum_e v_e message(x_i, y[index_e]); a chunk of a row and a block of columns a program.
 
-    KIND, with n = 1 / norm: "product" y; "difference" 2 (x - y); "sign" sign(x - y); "cosine" n_x n_y y - z n_x^2 x,
-    the derivative of the cosine z by x (without the second term where n is the largest, 1e8: the norm is clamped).
+    KIND, with n = 1 / norm, 0 of a zero row: "product" y; "difference" 2 (x - y); "sign" sign(x - y); "cosine"
+    n_x n_y y - z n_x^2 x, the derivative of the cosine z by x.
     """
     chunk = tl.program_id(0)
     i = tl.load(row + chunk)
@@ -158,8 +158,7 @@ def row_sums_kernel(
             total += value * own_inverse * tl.load(inverse_norm + j, mask=live, other=0.0) * other
     sums = tl.sum(total, axis=0)[None, :]
     if KIND == "cosine":
-        slope = tl.where(own_inverse < 1e8, own_inverse * own_inverse, 0.0)
-        sums -= slope * tl.sum(along) * own
+        sums -= own_inverse * own_inverse * tl.sum(along) * own
     line = tl.load(slot + chunk)
     if line >= 0:
         tl.store(partial + line.to(tl.int64) * width + column, sums, mask=inside)

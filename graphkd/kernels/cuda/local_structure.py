@@ -16,8 +16,9 @@ from torch import Tensor
 
 from graphkd.kernels.cuda.common import Compiled, block_size, each_dtype, launch
 from graphkd.kernels.cuda.edges import EDGES, LARGEST_WIDTH, edge_block, pair_values_of, symmetric_pull, tile_warps
-from graphkd.kernels.cuda.segments import BLOCK, statistics
-from graphkd.kernels.edges.similarity import PAIR_VALUES, inverse_norms
+from graphkd.kernels.cuda.segments import BLOCK, normalised, statistics
+from graphkd.kernels.edges.similarity import PAIR_VALUES
+from graphkd.kernels.norms import inverse_norms
 
 
 @triton.jit
@@ -79,7 +80,7 @@ def weights_kernel(
     live = edge < edges
     i = tl.load(target + edge, mask=live, other=0)
     z = tl.load(pair_values + edge, mask=live, other=0.0)
-    log_p = similarity(z, sigma, offset, KERNEL, DEGREE) - tl.load(norm + i, mask=live, other=0.0)
+    log_p = normalised(similarity(z, sigma, offset, KERNEL, DEGREE), norm, i, live)
     log_t = tl.load(teacher + edge, mask=live, other=0.0).to(tl.float32)
     if REVERSE:
         of_score = tl.exp(log_p) * (log_p - log_t - tl.load(value + i, mask=live, other=0.0))

@@ -65,12 +65,13 @@ def absorb_edges(peak, s, q, w, u, teacher, edge, live, MODE: tl.constexpr):
 
 @triton.jit
 def store_row(norm, value, i, peak, s, q, w, live, MODE: tl.constexpr):
-    """Log-sum-exp or sum of the rows i, and the divergence where there is one: 0 for a row without edges."""
+    """``normaliser`` or sum of the rows i, and the divergence where there is one: 0 for a row without edges."""
     if MODE == "sum":
         tl.store(norm + i, peak, mask=live)
     else:
         log_s = tl.log(s)
-        tl.store(norm + i, peak + log_s, mask=live)
+        tl.store(norm + 2 * i.to(tl.int64), peak, mask=live)
+        tl.store(norm + 2 * i.to(tl.int64) + 1, log_s, mask=live)
         if MODE == "kl":
             tl.store(value + i, tl.where(s == 0.0, 0.0, w + q * log_s), mask=live)
         if MODE == "reverse":
@@ -130,12 +131,19 @@ def combine_statistics_kernel(norm, value, partial, long_row, long_ptr, MODE: tl
 
 
 @triton.jit
+def normalised(u, norm, i, live):
+    """``log_probabilities`` of edges that enter the rows i."""
+    at = norm + 2 * i.to(tl.int64)
+    return u - tl.load(at, mask=live, other=0.0) - tl.load(at + 1, mask=live, other=0.0)
+
+
+@triton.jit
 def normalise_kernel(scores, norm, target, out, edges, BLOCK: tl.constexpr):
-    """Log-probabilities u_e - logsumexp of its target's edges."""
+    """Log-probabilities: u_e less the ``normaliser`` of its target's edges."""
     edge = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = edge < edges
     u = tl.load(scores + edge, mask=live, other=0.0).to(tl.float32)
-    tl.store(out + edge, u - tl.load(norm + tl.load(target + edge, mask=live, other=0)), mask=live)
+    tl.store(out + edge, normalised(u, norm, tl.load(target + edge, mask=live, other=0), live), mask=live)
 
 
 def segment_log_softmax(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
@@ -170,10 +178,11 @@ def edge_kl(student: Tensor, teacher: Tensor, ptr: Tensor, target: Tensor, rever
 
 
 def statistics(mode: str, scores: Tensor, teacher: Tensor, ptr: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the scores between pointers: "logsumexp" (R,), or "sum"; then the divergence (R,) of "kl" and "reverse"."""
+    """Of the scores between pointers: ``normaliser`` (R, 2), or "sum" (R,); the divergence (R,) of "kl" and "reverse"."""
     chunks = row_chunks(ptr)
-    norm = torch.empty(ptr.size(0) - 1, dtype=torch.float32, device=ptr.device)
-    value, partial, total = torch.empty_like(norm), norm.new_empty(chunks.slots, 4), chunks.row.size(0)
+    value = torch.empty(ptr.size(0) - 1, dtype=torch.float32, device=ptr.device)
+    norm = torch.empty_like(value) if mode == "sum" else value.new_empty(value.size(0), 2)
+    partial, total = norm.new_empty(chunks.slots, 4), chunks.row.size(0)
     launch(
         statistics_kernel, (triton.cdiv(total, _ROWS),), norm, value, partial, scores, teacher, *chunks[:3], ptr, total,
         MODE=mode, LENGTH=chunks.length, ROWS=_ROWS, EDGES=_EDGES,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_nodes
 from graphkd.kernels.edges.layout import EdgeLayout
 from graphkd.kernels.edges.products import NO_GRADIENT, _edge_dot, _edge_spmm, save_inputs
 from graphkd.kernels.operators import CHUNK_ELEMENTS, CLOSE, accumulation_dtype, operator, row_blocks
@@ -17,11 +18,13 @@ def edge_squared_distance(x: Tensor, layout: EdgeLayout) -> Tensor:
 
     Edges between near-duplicate rows, where that form cancels, are computed again from the difference.
     """
+    check_nodes(layout, x=x)
     return _edge_squared_distance(x, *layout.rows)
 
 
 def edge_l1_distance(x: Tensor, layout: EdgeLayout) -> Tensor:
     """L1 distances over edges, (N, d) -> (E,); no product form exists, so edges are gathered in bounded chunks."""
+    check_nodes(layout, x=x)
     return _edge_l1_distance(x, *layout.rows)
 
 

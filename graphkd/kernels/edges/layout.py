@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import scipy.sparse
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric import EdgeIndex
 
+from graphkd.core.identity import Once
 from graphkd.kernels.operators import operator
 
 _INT32_MAX = 2**31 - 1
-_KNOWN = WeakIdKeyDictionary()  # edge_index -> its layout, as long as the tensor lives
+_once = Once()  # training reads one tensor at every step
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,7 @@ def edge_layout(edge_index: Tensor | EdgeLayout, num_nodes: int) -> EdgeLayout:
     """Sort a graph's edges for the kernels.
 
     edge_index: (2, E) integers, row 0 source, row 1 target; or a layout already made, which is returned.
-    The layout of a tensor is kept while the tensor lives and is not written to (by torch: a change behind its back,
-    through a numpy array that shares its memory, goes unnoticed). A sorted ``torch_geometric.EdgeIndex`` gives its
+    The layout of a tensor is kept while the tensor lives and is not written to. A sorted ``torch_geometric.EdgeIndex`` gives its
     cached pointers instead of being sorted again.
     Raises TypeError or ValueError for a wrong dtype, shape or an id outside ``range(num_nodes)``.
     """
@@ -73,12 +72,7 @@ def edge_layout(edge_index: Tensor | EdgeLayout, num_nodes: int) -> EdgeLayout:
         return edge_index
     if torch.compiler.is_compiling() or edge_index.is_inference():
         return _laid_out(edge_index, num_nodes)
-    # Training reads one tensor at every step; a write to it raises its version.
-    key = (num_nodes, edge_index._version, edge_index.data_ptr())
-    known = _KNOWN.get(edge_index)
-    if known is None or known[0] != key:
-        known = _KNOWN[edge_index] = (key, _laid_out(edge_index, num_nodes))
-    layout: EdgeLayout = known[1]
+    layout: EdgeLayout = _once(edge_index, num_nodes, lambda: _laid_out(edge_index, num_nodes))
     return layout
 
 

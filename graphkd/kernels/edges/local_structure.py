@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_nodes, check_vectors
 from graphkd.kernels.edges.distances import (
     _edge_l1_distance,
     _edge_l1_pull,
@@ -20,15 +21,14 @@ from graphkd.kernels.edges.distances import (
 )
 from graphkd.kernels.edges.layout import EdgeLayout
 from graphkd.kernels.edges.products import NO_GRADIENT, _edge_dot, _edge_spmm, edge_dot_reference
-from graphkd.kernels.edges.segments import _logsumexp, edge_kl_reference, segment_sum
+from graphkd.kernels.edges.segments import edge_kl_reference, log_probabilities, normaliser, segment_sum
 from graphkd.kernels.edges.similarity import (
     PAIR_VALUES,
     EdgeKernel,
     apply_kernel,
     check_kernel,
-    inverse_norms,
-    unit_rows,
 )
+from graphkd.kernels.norms import inverse_norms, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype, operator
 
 
@@ -51,9 +51,11 @@ def local_structure_kl(
     for that, and on a CPU, compose ``similarity_in_layout`` and ``edge_kl``.
     """
     check_kernel(kernel)
+    check_nodes(layout, x=x)
+    check_vectors(layout.num_edges, teacher_log_prob=teacher_log_prob)
     products = PAIR_VALUES[kernel] == "dot"
     if normalise and not products:
-        x = unit_rows(x)
+        x = unit_vectors(x)
     unit = products and (normalise or kernel == "cosine")
     knobs = (kernel, unit, float(sigma), degree, float(offset), reverse)
     value: Tensor = _local_structure(x, teacher_log_prob, *layout.rows, *knobs)[0]
@@ -74,7 +76,7 @@ def local_structure_kl_reference(
 ) -> Tensor:
     """``local_structure_kl`` with both end points gathered, a node at a time."""
     if normalise or kernel == "cosine":
-        x = unit_rows(x)
+        x = unit_vectors(x)
     values = {
         "dot": lambda: edge_dot_reference(x, x, layout),
         "squared": lambda: edge_squared_distance_reference(x, layout),
@@ -102,7 +104,7 @@ def _local_structure(
     offset: float,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Divergence (N,), and for the gradient the products or distances of edges (E,) and logsumexp (N,)."""
+    """Divergence (N,), and for the gradient the products or distances of edges (E,) and ``normaliser``."""
     rows = ptr, source, target, out_ptr, out_target, out_order
     if PAIR_VALUES[kernel] == "dot":
         values = _edge_dot(x, x, *rows)
@@ -112,8 +114,8 @@ def _local_structure(
     else:
         values = (_edge_l1_distance if PAIR_VALUES[kernel] == "l1" else _edge_squared_distance)(x, *rows)
     scores = apply_kernel(values, kernel, sigma, degree, offset)
-    norm = _logsumexp(scores, ptr, target)
-    p, q = scores - norm.index_select(0, target), teacher.to(scores.dtype)
+    norm = normaliser(scores, ptr, target)
+    p, q = log_probabilities(scores, norm, target), teacher.to(scores.dtype)
     return segment_sum(p.exp() * (p - q) if reverse else q.exp() * (q - p), ptr), values, norm
 
 
@@ -134,8 +136,8 @@ def _(
     offset: float,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    norm = x.new_empty(ptr.size(0) - 1, dtype=accumulation_dtype(x))
-    return torch.empty_like(norm), norm.new_empty(source.size(0)), norm
+    norm = x.new_empty(ptr.size(0) - 1, 2, dtype=accumulation_dtype(x))
+    return norm.new_empty(norm.size(0)), norm.new_empty(source.size(0)), norm
 
 
 @operator("local_structure_backward")
@@ -161,7 +163,7 @@ def _local_structure_pull(
 ) -> Tensor:
     """Gradient with respect to the features."""
     rows, wide = (ptr, source, target, out_ptr, out_target, out_order), x.to(values.dtype)
-    p = apply_kernel(values, kernel, sigma, degree, offset) - norm.index_select(0, target)
+    p = log_probabilities(apply_kernel(values, kernel, sigma, degree, offset), norm, target)
     q = teacher.to(p.dtype)
     of_score = p.exp() * (p - q - kl.index_select(0, target)) if reverse else p.exp() - q.exp()
     weight = of_score * grad.index_select(0, target) * _slope(values, kernel, sigma, degree, offset)
@@ -169,7 +171,7 @@ def _local_structure_pull(
         return _edge_l1_pull(weight, x, *rows)
     if unit:
         inverse = inverse_norms(x)
-        along = inverse.square().masked_fill(inverse >= 1e8, 0) * _edge_totals(weight * values, *rows)
+        along = inverse.square() * _edge_totals(weight * values, *rows)
         weight = weight * inverse.index_select(0, target) * inverse.index_select(0, source)
     pulled = _edge_spmm(weight, wide, *rows, False) + _edge_spmm(weight, wide, *rows, True)
     if unit:
@@ -215,7 +217,7 @@ def _backward(ctx: Any, grad: Tensor, _: Tensor, __: Tensor) -> tuple:
     if ctx.needs_input_grad[1]:
         kernel, _, sigma, degree, offset, reverse = ctx.knobs
         target = rows[2]
-        p = apply_kernel(values, kernel, sigma, degree, offset) - norm.index_select(0, target)
+        p = log_probabilities(apply_kernel(values, kernel, sigma, degree, offset), norm, target)
         share = -p.exp() if reverse else teacher.to(p.dtype).exp() * (teacher - p + 1)
         of_teacher = (grad.index_select(0, target) * share).to(teacher.dtype)
     return of_x, of_teacher, *NO_GRADIENT, *NO_GRADIENT

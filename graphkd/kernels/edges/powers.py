@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_vectors
+from graphkd.kernels.edges.layout import check_edge_index
 from graphkd.kernels.operators import accumulation_dtype, operator, register_symmetric
 
 
@@ -20,6 +22,8 @@ def power_divergence(student: Tensor, teacher: Tensor, edge_index: Tensor, num_n
     """
     if power < 1:
         raise ValueError(f"'power' must be 1 at least, got {power}")
+    check_edge_index(edge_index, num_nodes)
+    check_vectors(edge_index.size(1), student=student, teacher=teacher)
     divergence: Tensor = _power_divergence(student, teacher, edge_index, num_nodes, power)
     return divergence
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_matrices, check_vectors, check_widths
 from graphkd.kernels.edges.layout import EdgeLayout
 from graphkd.kernels.operators import accumulation_dtype, operator
 
@@ -23,12 +24,25 @@ NO_GRADIENT = (None,) * 6  # of a layout
 # ---------------------------------------------------------------- products: x_target . y_source
 def edge_dot(x: Tensor, y: Tensor, layout: EdgeLayout) -> Tensor:
     """Inner products over edges, u_e = x[target_e] . y[source_e]: (N, d), (N, d) -> (E,), O(E d) time, O(E) memory."""
+    check_widths(x=x, y=y)
+    _check_ends(layout, to=("x", x), start=("y", y))
     return _edge_dot(x, y, *layout.rows)
 
 
 def edge_spmm(values: Tensor, y: Tensor, layout: EdgeLayout, *, transpose: bool = False) -> Tensor:
     """Sum rows over edges, out[target_e] += values_e y[source_e] (transposed: from target to source), -> (N, d)."""
+    check_vectors(layout.num_edges, values=values)
+    check_matrices(y=y)
+    _check_ends(layout, **{"to" if transpose else "start": ("y", y)})
     return _edge_spmm(values, y, *layout.rows, transpose)
+
+
+def _check_ends(layout: EdgeLayout, **ends: tuple[str, Tensor]) -> None:
+    """Rows of targets and of sources must be as many as the layout has: sparse products would read beyond them."""
+    for end, (name, x) in ends.items():
+        ptr = layout.ptr if end == "to" else layout.out_ptr
+        if ptr.numel() and x.size(0) != ptr.size(0) - 1:  # layouts of lists that need no gradient have no ``out_ptr``
+            raise ValueError(f"{name!r} must have a row for each of the {ptr.size(0) - 1} nodes, got {x.size(0)}")
 
 
 def edge_dot_reference(x: Tensor, y: Tensor, layout: EdgeLayout) -> Tensor:

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_vectors
 from graphkd.kernels.edges.layout import EdgeLayout
 from graphkd.kernels.operators import accumulation_dtype, operator
 
 
 def segment_log_softmax(scores: Tensor, layout: EdgeLayout) -> Tensor:
     """Log-softmax over the edges entering each target, u_e - logsumexp: (E,) -> (E,), never log(0)."""
+    check_vectors(layout.num_edges, scores=scores)
     return _segment_log_softmax(scores, layout.ptr, layout.target)
 
 
@@ -29,6 +31,7 @@ def edge_kl(student: Tensor, teacher_log_prob: Tensor, layout: EdgeLayout, *, re
     student: similarities u, not yet normalised; teacher_log_prob: log-probabilities (``segment_log_softmax``).
     KL(teacher || student) = sum_j p_t (log p_t - u + logsumexp u); ``reverse``: KL(student || teacher).
     """
+    check_vectors(layout.num_edges, student=student, teacher_log_prob=teacher_log_prob)
     return _edge_kl(student, teacher_log_prob, layout.ptr, layout.target, reverse)
 
 
@@ -71,18 +74,28 @@ def _segment_sum_backward(ctx: Any, grad: Tensor) -> tuple:
 _segment_sum.register_autograd(_segment_sum_backward, setup_context=_segment_sum_setup)
 
 
-def _logsumexp(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
-    """(E,) -> (N,); minus infinity where no edge enters."""
+def normaliser(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
+    """The largest score of every node's in-edges, and log sum exp of what they are below it: (E,) -> (N, 2).
+
+    Both apart, since beside scores of 1e8 float32 has no room for the logarithm of a sum. Minus infinity where no edge
+    enters.
+    """
     if scores.numel() == 0:
-        return scores.new_full((ptr.size(0) - 1,), -torch.inf)
+        return scores.new_full((ptr.size(0) - 1, 2), -torch.inf)
     peak = torch.segment_reduce(scores, "max", offsets=ptr, initial=-torch.inf)
-    return segment_sum((scores - peak.index_select(0, target)).exp_(), ptr).log_().add_(peak)
+    total = segment_sum((scores - peak.index_select(0, target)).exp_(), ptr)
+    return torch.stack([peak, total.log_()], dim=1)
+
+
+def log_probabilities(scores: Tensor, norm: Tensor, target: Tensor) -> Tensor:
+    """Scores less their node's ``normaliser``: (E,), (N, 2) -> (E,)."""
+    return (scores - norm[:, 0].index_select(0, target)).sub_(norm[:, 1].index_select(0, target))
 
 
 @operator("segment_log_softmax")
 def _segment_log_softmax(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
     wide = scores.to(accumulation_dtype(scores))
-    return wide - _logsumexp(wide, ptr, target).index_select(0, target)
+    return log_probabilities(wide, normaliser(wide, ptr, target), target)
 
 
 @_segment_log_softmax.register_fake
@@ -106,8 +119,7 @@ _segment_log_softmax.register_autograd(_log_softmax_backward, setup_context=_log
 @operator("edge_kl")
 def _edge_kl(student: Tensor, teacher: Tensor, ptr: Tensor, target: Tensor, reverse: bool) -> Tensor:
     u, q = (t.to(accumulation_dtype(student)) for t in (student, teacher))
-    lse = _logsumexp(u, ptr, target).index_select(0, target)
-    p = u - lse
+    p = log_probabilities(u, normaliser(u, ptr, target), target)
     terms = p.exp() * (p - q) if reverse else q.exp() * (q - p)
     return segment_sum(terms, ptr)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from graphkd.kernels.edges.distances import edge_l1_distance, edge_squared_distance
 from graphkd.kernels.edges.layout import EdgeLayout, edge_layout
 from graphkd.kernels.edges.products import edge_dot
+from graphkd.kernels.norms import inverse_norms, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 
 EdgeKernel = Literal["cosine", "dot", "poly", "squared_euclidean", "euclidean", "rbf", "l1", "laplacian"]
@@ -36,7 +37,8 @@ def edge_similarity(
     ``cosine``; ``dot`` x.y; ``poly`` (x.y + offset)^degree; ``squared_euclidean`` |x - y|^2; ``euclidean`` |x - y|
     (gradient 0 at 0); ``rbf`` exp(-|x - y|^2 / (2 sigma)); ``l1`` |x - y|_1; ``laplacian`` exp(-|x - y|_1 / sigma).
     The plain distances grow as nodes differ, as in the codes that use them for matching. Half precision gives float32.
-    ``normalise`` divides rows by their L2 norm first (``cosine`` is ``dot`` with it). A zero row counts as norm 1e-8.
+    ``normalise`` divides rows by their L2 norm first (``cosine`` is ``dot`` with it). A zero row stays one: it is similar
+    to nothing, with gradient 0, where a norm held at 1e-8 gives it one of 1e8.
     O(E d) time, O(E + N) memory beside ``x`` (L1: one bounded chunk of edges more).
     Raises for an unknown kernel and for a wrong ``edge_index``.
     """
@@ -58,12 +60,14 @@ def similarity_in_layout(
 ) -> Tensor:
     """``edge_similarity`` in the target order of a layout, for callers that go on by target."""
     check_kernel(kernel)
+    if x.requires_grad:  # several gradients meet in x, and halves of them may be too large or cancel
+        x = x.to(accumulation_dtype(x))
     if PAIR_VALUES[kernel] == "dot":
         values = edge_dot(x, x, layout)
         if normalise or kernel == "cosine":
             values = values * _inverse_norm_products(x, layout)
     else:
-        x = unit_rows(x) if normalise else x
+        x = unit_vectors(x) if normalise else x
         values = (edge_l1_distance if PAIR_VALUES[kernel] == "l1" else edge_squared_distance)(x, layout)
     return apply_kernel(values, kernel, sigma, degree, offset)
 
@@ -83,16 +87,6 @@ def apply_kernel(values: Tensor, kernel: str, sigma: float, degree: int, offset:
         return torch.where(positive, values, 1).sqrt() * positive
     scale = {"rbf": 2 * sigma, "laplacian": sigma}.get(kernel)
     return values if scale is None else (-values / scale).exp()
-
-
-def unit_rows(x: Tensor) -> Tensor:
-    """Rows divided by their norms, in float32 at least."""
-    return torch.nn.functional.normalize(x.to(accumulation_dtype(x)), dim=1, eps=1e-8)
-
-
-def inverse_norms(x: Tensor) -> Tensor:
-    """1 / row norms, (N, d) -> (N,); 1e8 for a zero row."""
-    return torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x)).clamp_min(1e-8).reciprocal()
 
 
 def _inverse_norm_products(x: Tensor, layout: EdgeLayout) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_matrices, check_vectors
 from graphkd.kernels.operators import accumulation_dtype, operator
 from graphkd.kernels.pairs.similarity import squared_distances
 
@@ -37,6 +38,9 @@ def affinity_sums(
     O(N d) time, the others O(N^2 d). Not twice differentiable.
     """
     check_kernel(kernel)
+    check_matrices(x=x)
+    if labels is not None:
+        check_vectors(x.size(0), labels=labels)
     if kernel in ("dot", "cosine") and labels is None:
         wide = x.to(accumulation_dtype(x))
         dots, count = (wide * wide.sum(dim=0)).sum(dim=1), x.size(0)  # no product that autocast would narrow
@@ -117,21 +121,24 @@ class Affinity:
         return (distance / self.sigma).pow_(self.degree).add_(1).reciprocal_(), distance
 
     def slope(self, values: Tensor, distance: Tensor) -> Tensor | float:
-        """Derivative with respect to x.y, or to |x - y|^2."""
+        """Derivative with respect to x.y, or of the kernel's logarithm to |x - y|^2: a kernel underflows, it does not."""
         if self.kernel in ("dot", "cosine"):
             return 1.0 if self.kernel == "dot" else 0.5
         if self.kernel == "rbf":
-            return values / (-2 * self.sigma)
+            return -1 / (2 * self.sigma)
         if self.kernel == "exponential":
-            slope = values / distance.mul(-2 * self.sigma)
+            slope = distance.mul(-2 * self.sigma).reciprocal_()
         else:
             power = (distance / self.sigma).pow_(self.degree)
-            slope = power.mul_(-self.degree / 2).mul_(values.square()).div_(distance.square())
+            slope = power.mul_(-self.degree / 2).mul_(values).div_(distance.square())
         # Equal rows pull at nothing, however steep the kernel is there.
         return slope.masked_fill_(distance == distance.new_tensor(self.eps).sqrt(), 0)
 
     def pull(self, weights: Callable[[slice, slice, Tensor], Tensor]) -> Tensor:
-        """Gradient with respect to ``x`` from that with respect to the kernel, both directions of a tile added up."""
+        """Gradient with respect to ``x`` from ``weights`` of a tile, both directions added up.
+
+        They are derivatives with respect to the kernel, or for a kernel of a distance to its logarithm.
+        """
         pull, degree = torch.zeros_like(self.x), self.x.new_zeros(self.x.size(0))
         for rows, columns in tiles(self.x):
             values, distance = self.tile(rows, columns)
@@ -196,9 +203,10 @@ def _sums_pull(
 ) -> Tensor:
     def weights(rows: slice, columns: slice, values: Tensor) -> Tensor:
         both = grad[rows, None] + grad[columns] if rows != columns else grad[rows, None].expand_as(values).clone()
-        return _masked(both, labels, rows, columns)
+        return _masked(both.mul_(values) if affinity.of_distance else both, labels, rows, columns)
 
-    return Affinity(x, kernel, sigma, degree, eps, diagonal).pull(weights).to(x.dtype)
+    affinity = Affinity(x, kernel, sigma, degree, eps, diagonal)
+    return affinity.pull(weights).to(x.dtype)
 
 
 @_sums_pull.register_fake

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows, check_vectors
 from graphkd.kernels.operators import operator
 from graphkd.kernels.pairs.affinities import (
     Affinity,
@@ -19,6 +20,9 @@ from graphkd.kernels.pairs.affinities import (
 )
 
 AffinityDivergence = Literal["kl", "kl_ratio", "jeffreys", "product"]
+_FLOOR = torch.finfo(torch.float32).tiny  # of probabilities: 0 log(0 / 0) = 0
+_LEAST_SUM = 1e-30  # whose inverse float32 has room for, times a logarithm of a probability
+_ROUNDINGS = 4  # units in the last place by which the cosine of opposite rows may differ from -1
 
 
 def affinity_divergence(
@@ -43,12 +47,16 @@ def affinity_divergence(
     (q - p)(log q - log p); ``product`` (p q)^2. Kernels and knobs: ``affinity_sums``; ``teacher_kernel`` is
     ``kernel`` unless given, ``kernel_eps``, what is added to squared distances, ``eps``. O(N^2 d) time. Not twice
     differentiable.
+
+    Where ``eps`` is 0, and for ``jeffreys``, 1e-38 stands beside probabilities in a logarithm, in any dtype. A row whose
+    sum is below 1e-30, or of cosines no more than their rounding, has probabilities of 0. A kernel of exactly 0 has gradient 0, although log p has no bound there: it
+    is opposite unit rows, where a cosine is least and has slope 0, or a distance at which exp underflows.
     """
     check_kernel(kernel)
     if divergence not in get_args(AffinityDivergence):
         raise ValueError(f"'divergence' must be one of {get_args(AffinityDivergence)}, got {divergence!r}")
-    if student.size(0) != teacher.size(0):
-        raise ValueError(f"'teacher' must have as many rows as 'student' ({student.size(0)}), got {teacher.size(0)}")
+    check_rows(student=student, teacher=teacher)
+    check_vectors(student.size(0), student_sums=student_sums, teacher_sums=teacher_sums)
     kernels = kernel, teacher_kernel or kernel
     knobs = sigma, degree, eps, eps if kernel_eps is None else kernel_eps, diagonal
     return _divergence(student, teacher, student_sums, teacher_sums, *kernels, divergence, *knobs)
@@ -71,7 +79,7 @@ def affinity_divergence_reference(
     """``affinity_divergence`` with both N x N matrices."""
     p, q = (
         affinity_reference(x, kernel, sigma, degree, eps if kernel_eps is None else kernel_eps, diagonal)
-        / sums[:, None]
+        * _inverse(sums, kernel)[:, None]
         for x, sums in ((student, student_sums), (teacher, teacher_sums))
     )
     return _DIVERGENCES[divergence](p, q, eps).sum().double()
@@ -82,24 +90,27 @@ def _log_ratio(one: Tensor, other: Tensor, eps: float) -> Tensor:
     return ((one + eps) / (other + eps)).log_()
 
 
-def _tiny(p: Tensor) -> float:
-    return torch.finfo(p.dtype).tiny  # 0 log(0 / 0) = 0
+def _inverse(sums: Tensor, kernel: str) -> Tensor:
+    """1 over row sums; 0 for a row where no kernel is above 0, but for the rounding of N cosines that are all -1."""
+    least = _ROUNDINGS * torch.finfo(sums.dtype).eps * sums.size(0) if kernel == "cosine" else _LEAST_SUM
+    return torch.where(sums > least, sums, torch.inf).reciprocal()
 
 
 _DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "kl": lambda p, q, eps: q * _log_ratio(q, p, eps or _tiny(p)),
-    "kl_ratio": lambda p, q, eps: q * (eps + q / (p + eps)).log_(),
-    "jeffreys": lambda p, q, _: (q - p) * _log_ratio(q, p, _tiny(p)),
+    "kl": lambda p, q, eps: q * _log_ratio(q, p, eps or _FLOOR),
+    "kl_ratio": lambda p, q, eps: q * ((eps or _FLOOR) + q / (p + (eps or _FLOOR))).log_(),
+    "jeffreys": lambda p, q, _: (q - p) * _log_ratio(q, p, _FLOOR),
     "product": lambda p, q, _: (p * q).square_(),
 }
 
 
 def _kl_slope(p: Tensor, q: Tensor, eps: float, of_teacher: bool) -> Tensor:
-    eps = eps or _tiny(p)
+    eps = eps or _FLOOR
     return _log_ratio(q, p, eps) + q / (q + eps) if of_teacher else -q / (p + eps)
 
 
 def _kl_ratio_slope(p: Tensor, q: Tensor, eps: float, of_teacher: bool) -> Tensor:
+    eps = eps or _FLOOR
     ratio = q / (p + eps)
     share = ratio / (eps + ratio)
     return (eps + ratio).log_() + share if of_teacher else -q * share / (p + eps)
@@ -107,7 +118,7 @@ def _kl_ratio_slope(p: Tensor, q: Tensor, eps: float, of_teacher: bool) -> Tenso
 
 def _jeffreys_slope(p: Tensor, q: Tensor, _: float, of_teacher: bool) -> Tensor:
     own, other = (q, p) if of_teacher else (p, q)
-    return _log_ratio(own, other, _tiny(p)) + (own - other) / (own + _tiny(p))
+    return _log_ratio(own, other, _FLOOR) + (own - other) / (own + _FLOOR)
 
 
 def _product_slope(p: Tensor, q: Tensor, _: float, of_teacher: bool) -> Tensor:
@@ -141,11 +152,12 @@ def _divergence(
 ) -> Tensor:
     s = Affinity(student, kernel, sigma, degree, kernel_eps, diagonal)
     t = Affinity(teacher, teacher_kernel, sigma, degree, kernel_eps, diagonal)
+    by_s, by_t = _inverse(student_sums, kernel), _inverse(teacher_sums, teacher_kernel)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
     for rows, columns in tiles(student):
         ours, theirs = s.tile(rows, columns)[0], t.tile(rows, columns)[0]
         for owners, dim in directions(rows, columns):
-            p, q = ours / student_sums[owners].unsqueeze(dim), theirs / teacher_sums[owners].unsqueeze(dim)
+            p, q = ours * by_s[owners].unsqueeze(dim), theirs * by_t[owners].unsqueeze(dim)
             total += _DIVERGENCES[divergence](p, q, eps).sum()
     return total
 
@@ -174,21 +186,26 @@ def _pull(
     """Gradients with respect to one side's rows and their sums; ``x`` is the teacher with the flag."""
     beside = Affinity(other, other_kernel, sigma, degree, kernel_eps, diagonal)
     of_sums = torch.zeros_like(x_sums, memory_format=torch.contiguous_format)
+    by_own, by_other = _inverse(x_sums, kernel), _inverse(other_sums, other_kernel)
 
     def weights(rows: slice, columns: slice, values: Tensor) -> Tensor:
         total: Tensor | None = None
         others = beside.tile(rows, columns)[0]
         for owners, dim in directions(rows, columns):
-            own, norm = values / x_sums[owners].unsqueeze(dim), x_sums[owners].unsqueeze(dim)
-            pair = own, others / other_sums[owners].unsqueeze(dim)
-            weight = _SLOPES[divergence](*(pair[::-1] if of_teacher else pair), eps, of_teacher).div_(norm)
-            of_sums[owners] -= own.mul_(weight).sum(dim=dim)
+            inverse = by_own[owners].unsqueeze(dim)
+            own = values * inverse
+            pair = own, others * by_other[owners].unsqueeze(dim)
+            weight = _SLOPES[divergence](*(pair[::-1] if of_teacher else pair), eps, of_teacher)
+            weight = weight.masked_fill_(own == 0, 0)
+            relative = own.mul_(weight)
+            of_sums[owners] -= relative.sum(dim=dim) * by_own[owners]
+            weight = relative if affinity.of_distance else weight.mul_(inverse)
             total = weight if total is None else total.add_(weight)
         assert total is not None
         return total
 
-    of_x = Affinity(x, kernel, sigma, degree, kernel_eps, diagonal).pull(weights)
-    return of_x.to(x.dtype), of_sums
+    affinity = Affinity(x, kernel, sigma, degree, kernel_eps, diagonal)
+    return affinity.pull(weights).to(x.dtype), of_sums
 
 
 @_pull.register_fake

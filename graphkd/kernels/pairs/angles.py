@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows
 from graphkd.kernels.operators import accumulation_dtype, operator, register_symmetric, row_blocks
 from graphkd.kernels.pairs.similarity import _prepare, squared_distances
 
@@ -24,8 +25,7 @@ def angle_divergence(student: Tensor, teacher: Tensor, *, delta: float = 1.0) ->
     0 with all. O(N^3 + N^2 d) time, O(N^2) memory. Where one side of an angle is 10^k times the other, k digits are
     lost. Not twice differentiable.
     """
-    if student.size(0) != teacher.size(0):
-        raise ValueError(f"'teacher' must have as many rows as 'student' ({student.size(0)}), got {teacher.size(0)}")
+    check_rows(student=student, teacher=teacher)
     return _angle_divergence(student, teacher, delta)
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows, check_vectors, check_widths
 from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 _BLOCK_ELEMENTS = 1 << 24
@@ -20,9 +21,13 @@ LINEAR = 50.0  # softplus is linear to the last bit beyond
 
 
 def product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float = 1.0) -> Tensor:
-    """Row-wise logsumexp_j(scale a_i . b_j): (N, p), (M, p) -> (N,), O(N M p) time, O(N p + M p + block) memory."""
-    _check_widths(anchor, candidate)
-    return _product_logsumexp(anchor, candidate, scale)
+    """Row-wise logsumexp_j(scale a_i . b_j): (N, p), (M, p) -> (N,), O(N M p) time, O(N p + M p + block) memory.
+
+    Minus infinity, with gradient 0, where there are no candidates.
+    """
+    check_widths(anchor=anchor, candidate=candidate)
+    values: Tensor = _product_logsumexp(anchor, candidate, scale)[0]
+    return values
 
 
 def product_logsumexp_reference(anchor: Tensor, candidate: Tensor, scale: float = 1.0) -> Tensor:
@@ -35,13 +40,21 @@ def infonce(anchor: Tensor, candidate: Tensor, temperature: float) -> Tensor:
 
     -a_i . b_i / tau + log sum_j exp(a_i . b_j / tau); the positive is part of the sum.
     """
+    check_widths(anchor=anchor, candidate=candidate)
+    if candidate.size(0) < anchor.size(0):
+        raise ValueError(
+            f"'candidate' must begin with the positive of each of the {anchor.size(0)} anchors, got {candidate.size(0)}"
+        )
+    wide = accumulation_dtype(anchor)
+    anchor, candidate = anchor.to(wide), candidate.to(wide)  # both meet two gradients
     positive = (anchor * candidate[: anchor.size(0)]).sum(dim=1) / temperature
     return product_logsumexp(anchor, candidate, 1 / temperature) - positive
 
 
 def product_softplus(anchor: Tensor, candidate: Tensor, own: Tensor, scale: float = 1.0) -> Tensor:
     """Row-wise sum over j != own_i of log(1 + exp(scale a_i . b_j)): (N, p), (M, p), (N,) -> (N,)."""
-    _check_widths(anchor, candidate)
+    check_widths(anchor=anchor, candidate=candidate)
+    check_vectors(anchor.size(0), own=own)
     return _product_softplus(anchor, candidate, own, scale)
 
 
@@ -56,7 +69,9 @@ def label_divergence(anchor: Tensor, candidate: Tensor, y: Tensor, hit: Tensor, 
 
     anchor, candidate: (N, p), y: (N,) integers, hit: (N,) log-probabilities, constant -> (N,).
     """
-    _check_widths(anchor, candidate)
+    check_widths(anchor=anchor, candidate=candidate)
+    check_rows(anchor=anchor, candidate=candidate)
+    check_vectors(anchor.size(0), y=y, hit=hit)
     return _label_divergence(anchor, candidate, y, hit.detach(), miss)
 
 
@@ -65,11 +80,6 @@ def label_divergence_reference(anchor: Tensor, candidate: Tensor, y: Tensor, hit
     log_prob = (anchor @ candidate.t()).log_softmax(dim=1)
     target = torch.where(y[:, None] == y, hit.detach()[:, None], miss)
     return (log_prob.exp() * (log_prob - target)).sum(dim=1)
-
-
-def _check_widths(anchor: Tensor, candidate: Tensor) -> None:
-    if anchor.size(1) != candidate.size(1):
-        raise ValueError(f"'candidate' must be as wide as 'anchor' ({anchor.size(1)}), got {candidate.size(1)}")
 
 
 # ---------------------------------------------------------------- what all have in common
@@ -89,16 +99,13 @@ def _pull_blocks(
     candidate: Tensor,
     scale: float,
     slope: Callable[[Tensor, slice], Tensor],
-    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of both sides from the slope of the reduction, which gets scores plus a bias of the row."""
+    """Gradients of both sides from the slope of the reduction, which gets the very scores that ``_reduce`` had."""
     wide = accumulation_dtype(anchor)
     a, b, grad = anchor.to(wide), candidate.to(wide), grad.to(wide)
-    bias = a.new_zeros(a.size(0)) if bias is None else bias
     of_anchor, of_candidate = a.new_empty(a.shape), b.new_zeros(b.shape)
     for rows in row_blocks(a.size(0), b.size(0), _BLOCK_ELEMENTS, a.device):
-        scores = torch.addmm(bias[rows, None], a[rows], b.t(), alpha=scale)
-        weight = slope(scores, rows).mul_(scale * grad[rows, None])
+        weight = slope((scale * a[rows]) @ b.t(), rows).mul_(scale * grad[rows, None])
         of_anchor[rows] = weight @ b
         of_candidate.addmm_(weight.t(), a[rows])
     return of_anchor.to(anchor.dtype), of_candidate.to(candidate.dtype)
@@ -115,25 +122,47 @@ def _per_anchor(anchor: Tensor, *_: Any) -> Tensor:
 
 # ---------------------------------------------------------------- log-sum-exp
 @operator("product_logsumexp")
-def _product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> Tensor:
-    return _reduce(anchor, candidate, scale, lambda scores, _: scores.logsumexp(dim=1))
+def _product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """The values (N,), and as (N, 2) the largest score of a row and log sum exp of what all are below it.
+
+    The gradient needs both apart: beside scores of 1e8 float32 has no room for the logarithm of a sum.
+    """
+    norm = anchor.new_full((anchor.size(0), 2), -torch.inf, dtype=accumulation_dtype(anchor))
+
+    def reduction(scores: Tensor, rows: slice) -> Tensor:
+        if scores.size(1):
+            norm[rows, 0] = scores.amax(dim=1)
+            norm[rows, 1] = scores.sub_(norm[rows, :1]).exp_().sum(dim=1).log_()
+        return norm[rows].sum(dim=1)
+
+    return _reduce(anchor, candidate, scale, reduction), norm
+
+
+@_product_logsumexp.register_fake
+def _(anchor: Tensor, candidate: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    values = _per_anchor(anchor)
+    return values, values.new_empty(values.size(0), 2)
 
 
 @operator("product_logsumexp_backward")
-def _pull(grad: Tensor, anchor: Tensor, candidate: Tensor, lse: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    return _pull_blocks(grad, anchor, candidate, scale, lambda scores, _: scores.exp_(), -lse)
+def _pull(grad: Tensor, anchor: Tensor, candidate: Tensor, norm: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    def slope(scores: Tensor, rows: slice) -> Tensor:
+        # Rounding may lift a score above the largest one.
+        return scores.sub_(norm[rows, :1]).clamp_max_(0).sub_(norm[rows, 1:]).exp_()
+
+    return _pull_blocks(grad, anchor, candidate, scale, slope)
 
 
-def _setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+def _setup(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
     anchor, candidate, ctx.scale = inputs
-    ctx.save_for_backward(anchor, candidate, output)
+    ctx.save_for_backward(anchor, candidate, output[1])
+    ctx.mark_non_differentiable(output[1])
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple:
+def _backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple:
     return *_pull(grad, *ctx.saved_tensors, ctx.scale), None
 
 
-_product_logsumexp.register_fake(_per_anchor)
 _pull.register_fake(_fake_pull)
 _product_logsumexp.register_autograd(_backward, setup_context=_setup)
 

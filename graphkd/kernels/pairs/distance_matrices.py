@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows
 from graphkd.kernels.operators import operator, row_blocks
 
 _ELEMENTS = 1 << 18  # of a block of F: 2 MB, which stays in the processor's cache
@@ -23,14 +24,15 @@ def squared_distance_divergence(
     """Squared Frobenius distance between two scaled matrices of squared Euclidean distances; scalar, float64.
 
     |D_s / m_s - D_t / m_t|^2 with D_ij = |x_i - x_j|^2.
-    student: (N, d_s), teacher: (N, d_t), scales m: scalars. O(N d^2) time, O(N + d^2) memory. Not twice differentiable
+    student: (N, d_s), teacher: (N, d_t), scales m: scalars (0: that side's distances count as 0). O(N d^2) time, O(N + d^2) memory. Not twice differentiable
     in the rows.
     """
+    check_rows(student=student, teacher=teacher)
     # Distances do not see a shift, so the centres, which shrink cancellation, may count as constants.
     centres = (x.detach().mean(dim=0) for x in (student, teacher))
     ss, tt, st = (_inner_product(gram) for gram in _distance_grams(student, teacher, *centres))
-    distance = ss / student_scale**2 + tt / teacher_scale**2 - 2 * st / (student_scale * teacher_scale)
-    return distance.clamp_min(0)
+    by_s, by_t = (torch.where(scale == 0, torch.inf, scale).reciprocal() for scale in (student_scale, teacher_scale))
+    return (ss * by_s**2 + tt * by_t**2 - 2 * st * (by_s * by_t)).clamp_min(0)
 
 
 def squared_distance_divergence_reference(

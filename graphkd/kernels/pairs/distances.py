@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_matrices, check_rows
 from graphkd.kernels.operators import accumulation_dtype, operator
 from graphkd.kernels.pairs.affinities import tiles
 from graphkd.kernels.pairs.similarity import _prepare, squared_distances
@@ -23,6 +24,7 @@ def mean_distance(x: Tensor, *, squared: bool = False, floor: float = FLOOR) -> 
     Squared distances below ``floor`` count as ``floor`` and have no gradient. ``squared``: the mean of the squares.
     O(N^2 d) time, one tile of memory. Not twice differentiable.
     """
+    check_matrices(x=x)
     return _mean_distance(x, squared, floor)
 
 
@@ -47,8 +49,7 @@ def distance_divergence(
     side's distances count as 0). ``squared`` and ``floor`` as in ``mean_distance``; the diagonal is 0 and counted.
     O(N^2 d) time, one tile of memory. Not twice differentiable.
     """
-    if student.size(0) != teacher.size(0):
-        raise ValueError(f"'teacher' must have as many rows as 'student' ({student.size(0)}), got {teacher.size(0)}")
+    check_rows(student=student, teacher=teacher)
     return _distance_divergence(student, teacher, student_scale, teacher_scale, squared, floor, delta)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows, check_widths
 from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 _BLOCK_ELEMENTS = 1 << 22
@@ -27,6 +28,10 @@ def product_kl(
     candidates v: (M, p); teacher: (N, q), its candidates u: (M, q). The candidates are ``groups`` runs of equal length.
     O(N M (p + q)) time, O((N + M) (p + q) + block) memory. Not twice differentiable.
     """
+    check_rows(student=student, teacher=teacher)
+    check_rows(student_candidate=student_candidate, teacher_candidate=teacher_candidate)
+    check_widths(student=student, student_candidate=student_candidate)
+    check_widths(teacher=teacher, teacher_candidate=teacher_candidate)
     if student_candidate.size(0) % groups:
         raise ValueError(f"'groups' must divide the {student_candidate.size(0)} candidates, got {groups}")
     return _product_kl(student, student_candidate, teacher, teacher_candidate, scale, groups)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_matrices, check_rows, check_vectors
 from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 _ROWS = 1 << 12  # cast to float64 at a time; blocks beyond 32 MB would be mapped anew by the system each time
@@ -22,8 +23,10 @@ _DOUBT = 1e-2  # share of |A A'|^2 + |B B'|^2 below which a distance needs float
 
 def gram(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
     """Weighted inner products of columns, A' diag(weight) B: (N, p), (N, q), (N,) -> (p, q) in float64."""
+    check_rows(a=a, b=b)
     if weight is None:
         weight = a.new_ones(()).expand(a.size(0))
+    check_vectors(a.size(0), weight=weight)
     return _gram(a, b, weight)
 
 
@@ -48,9 +51,11 @@ def grams(a: Tensor, b: Tensor, a_scale: Tensor | None = None, b_scale: Tensor |
     |A A' - B B'| below a tenth of either norm, and so its digits in doubt, in float64 throughout.
     Not twice differentiable.
     """
-    scales = (
+    check_rows(a=a, b=b)
+    scales = [
         scale if scale is not None else x.new_ones(()).expand(x.size(0)) for x, scale in ((a, a_scale), (b, b_scale))
-    )
+    ]
+    check_vectors(a.size(0), a_scale=scales[0], b_scale=scales[1])
     return Grams(*_grams(a, b, *scales))
 
 
@@ -61,6 +66,9 @@ def gram_distance(aa: Tensor, bb: Tensor, ab: Tensor) -> Tensor:
 
 def row_forms(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
     """The bilinear form of every row, a_i' M b_i: (N, p), (p, q), (N, q) -> (N,) in float64; blocks of rows."""
+    check_rows(a=a, b=b)
+    if form.shape != (a.size(1), b.size(1)):
+        raise ValueError(f"'form' must have shape {(a.size(1), b.size(1))}, got {tuple(form.shape)}")
     return _row_forms(a, form, b)
 
 
@@ -70,7 +78,12 @@ def row_forms_reference(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
 
 
 def polynomial_features(x: Tensor, offset: float = 0.0) -> Tensor:
-    """Rows whose inner products are (x_i . x_j + offset)^2: (N, d) -> (N, d (d + 1) / 2); with an offset d + 1 more."""
+    """Rows whose inner products are (x_i . x_j + offset)^2: (N, d) -> (N, d (d + 1) / 2); with an offset d + 1 more.
+
+    In float32 at least: squares are too large for float16 from 256 on.
+    """
+    check_matrices(x=x)
+    x = x.to(accumulation_dtype(x))
     rows, columns = torch.triu_indices(x.size(1), x.size(1), device=x.device)
     factor = x.new_ones(rows.shape).masked_fill(rows != columns, 2**0.5)
     features = x[:, rows] * x[:, columns] * factor

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows, check_vectors
 from graphkd.kernels.operators import operator, register_symmetric
 from graphkd.kernels.pairs.gram import gram_distance
 
@@ -17,6 +18,8 @@ def grouped_gram_distance(student: Tensor, teacher: Tensor, labels: Tensor) -> T
     sum_c |S_c S_c' - T_c T_c'|^2 over the rows of each label c: O(N (p^2 + q^2 + p q)) time, O(N (p + q)) memory.
     Not twice differentiable.
     """
+    check_rows(student=student, teacher=teacher)
+    check_vectors(student.size(0), labels=labels)
     distance: Tensor = _grouped_gram_distance(student, teacher, labels)
     return distance
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_matrices, check_vectors
 from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 from graphkd.kernels.pairs.affinities import tiles
 from graphkd.kernels.pairs.similarity import _prepare, squared_distances
@@ -18,6 +19,7 @@ def nearest_rows(x: Tensor, count: int, queries: int | None = None) -> Tensor:
 
     (N, d) -> (queries, min(count, N - 1)) indices. O(queries N d) time, memory of the result and a block.
     """
+    check_matrices(x=x)
     indices: Tensor = _nearest_rows(x, min(count, max(x.size(0) - 1, 0)), x.size(0) if queries is None else queries)
     return indices
 
@@ -29,16 +31,21 @@ def similar_rows(x: Tensor, count: int, labels: Tensor | None = None, *, same: b
     positive, the row itself takes the places left. (N, d) -> (N, min(count, N - 1)) indices. O(N^2 d) time, memory of
     the result and a block.
     """
+    check_matrices(x=x)
+    if labels is not None:
+        check_vectors(x.size(0), labels=labels)
     indices: Tensor = _similar_rows(x, min(count, max(x.size(0) - 1, 0)), labels, same)
     return indices
 
 
 def farthest_rows(x: Tensor) -> Tensor:
-    """The two rows that are farthest from each other: (N, d) -> (2,) indices, twice the same where all are equal.
+    """The two rows that are farthest from each other: (N, d) -> (2,) indices, twice the same where all are equal,
+    and none, (0,), where there are no rows: ``x[farthest_rows(x)].diff(dim=0)`` is their difference in all cases.
 
     Rows are met from the longest (about their mean) on, and no pair is looked at that is too short to matter:
     O(N^2 d) time at worst, one tile of memory.
     """
+    check_matrices(x=x)
     indices: Tensor = _farthest_rows(x)
     return indices
 
@@ -84,7 +91,7 @@ def _farthest_rows(x: Tensor) -> Tensor:
     x, norm = _prepare(x, "euclidean")
     norm, order = norm.sort(descending=True)
     x, length = x[order], (norm.sqrt() * _SLACK).tolist()
-    best, pair = 0.0, torch.zeros(2, dtype=torch.int64, device=x.device)
+    best, pair = 0.0, torch.zeros(min(2, 2 * x.size(0)), dtype=torch.int64, device=x.device)
     for rows, columns in tiles(x):
         if (length[rows.start] + length[columns.start]) ** 2 <= best:  # |a - b| <= |a| + |b|
             continue
@@ -99,4 +106,4 @@ def _farthest_rows(x: Tensor) -> Tensor:
 
 @_farthest_rows.register_fake
 def _(x: Tensor) -> Tensor:
-    return x.new_empty(2, dtype=torch.int64)
+    return x.new_empty(min(2, 2 * x.size(0)), dtype=torch.int64)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows, check_widths
 from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 from graphkd.kernels.pairs.contrast import LINEAR
 
@@ -25,7 +26,7 @@ def sampled_logsumexp(anchor: Tensor, memory: Tensor, index: Tensor, scale: floa
     The memory is constant: it gets no gradient, and may change before backward. Where it has few rows beside the
     samples, all are scored once: O(N n p) time, else O(N K p); O(N p + block) memory.
     """
-    _check_widths(anchor, memory)
+    _check(anchor, memory, index)
     if index.size(1) == 0:
         raise ValueError("'index' must name one row of the memory at least, got 0 columns")
     values: Tensor = _sampled_logsumexp(anchor, memory.detach(), index, scale)[0]
@@ -43,7 +44,7 @@ def sampled_softplus(anchor: Tensor, memory: Tensor, index: Tensor, shift: Tenso
     Memory and shift are constants: they get no gradient, and the memory may change before backward. O(N K p) time, or
     O(N n p) where that is faster; O(N p + block) memory.
     """
-    _check_widths(anchor, memory)
+    _check(anchor, memory, index)
     return _sampled_softplus(anchor, memory.detach(), index, shift.detach(), scale)[0]
 
 
@@ -55,9 +56,9 @@ def sampled_softplus_reference(
     return F.softplus(scale * scores + shift.detach()).sum(dim=1)
 
 
-def _check_widths(anchor: Tensor, memory: Tensor) -> None:
-    if anchor.size(1) != memory.size(1):
-        raise ValueError(f"'memory' must be as wide as 'anchor' ({anchor.size(1)}), got {memory.size(1)}")
+def _check(anchor: Tensor, memory: Tensor, index: Tensor) -> None:
+    check_widths(anchor=anchor, memory=memory)
+    check_rows(anchor=anchor, index=index)
 
 
 # ---------------------------------------------------------------- what both have in common

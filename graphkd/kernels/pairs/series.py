@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows
 from graphkd.kernels.operators import accumulation_dtype, operator, register_symmetric
 from graphkd.kernels.pairs.affinities import tiles
 from graphkd.kernels.pairs.distances import times
@@ -22,8 +23,7 @@ def series_divergence(student: Tensor, teacher: Tensor, coefficients: Sequence[f
     matrices, O(N d^2) time. Quadratic: those of the d^2 / 2 products of columns where these cost less than all pairs.
     Else all pairs in tiles, O(N^2 d) time and one tile of memory. Not twice differentiable.
     """
-    if student.size(0) != teacher.size(0):
-        raise ValueError(f"'teacher' must have as many rows as 'student' ({student.size(0)}), got {teacher.size(0)}")
+    check_rows(student=student, teacher=teacher)
     _, linear, *higher = [*coefficients, 0.0, 0.0][: max(len(coefficients), 2)]
     if not any(higher):
         return _mean(gram_distance(*grams(student, teacher)), student) * linear**2
@@ -31,7 +31,7 @@ def series_divergence(student: Tensor, teacher: Tensor, coefficients: Sequence[f
     if any(higher[1:]) or offset < 0 or not _features_pay(student, teacher):
         return _series_divergence(student, teacher, [0.0, linear, *higher])
     # c_1 x + c_2 x^2 = c_2 (x + offset)^2 and a constant
-    s, t = (polynomial_features(x.to(accumulation_dtype(x)), offset) for x in (student, teacher))
+    s, t = (polynomial_features(x, offset) for x in (student, teacher))
     return _mean(gram_distance(*grams(s, t)), student) * square**2
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_rows
 from graphkd.kernels.operators import CHUNK_ELEMENTS, CLOSE, accumulation_dtype, operator, row_blocks
 
 PairKernel = Literal["dot", "poly", "squared_euclidean", "euclidean", "rbf"]
@@ -27,8 +28,7 @@ def pair_divergence(
     """
     if kernel not in get_args(PairKernel):
         raise ValueError(f"'kernel' must be one of {get_args(PairKernel)}, got {kernel!r}")
-    if student.size(0) != teacher.size(0):
-        raise ValueError(f"'teacher' must have as many rows as 'student' ({student.size(0)}), got {teacher.size(0)}")
+    check_rows(student=student, teacher=teacher)
     return _pair_divergence(student, teacher, kernel, sigma, degree, offset)
 
 

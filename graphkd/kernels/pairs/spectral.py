@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphkd.kernels.operators import operator
+from graphkd.kernels.operators import accumulation_dtype, operator
 
 _SMALL = 1e-3  # below it a series is the more exact
 
@@ -18,10 +18,15 @@ def log_quotient(gram: Tensor, ridge: float) -> Tensor:
 
     With K = X' X it gives the logarithm of the N x N matrix X X' + ridge I as log(ridge) I + X f(K) X'. The gradient
     is that of divided differences (Daleckii and Krein), finite for equal eigenvalues, where the gradient of
-    ``torch.linalg.eigh`` is not. O(d^3). Not twice differentiable.
+    ``torch.linalg.eigh`` is not. In float64, since 0 among eigenvalues of 1e8 is
+    1 in float32. O(d^3). Not twice differentiable.
     """
-    found: Tensor = _log_quotient(gram, ridge)[0]
-    return found
+    if gram.dim() != 2 or gram.size(0) != gram.size(1):
+        raise ValueError(f"'gram' must be a square matrix, got shape {tuple(gram.shape)}")
+    if ridge <= 0:
+        raise ValueError(f"'ridge' must be positive, got {ridge}")
+    found: Tensor = _log_quotient(gram.double(), ridge)[0]
+    return found.to(accumulation_dtype(gram))
 
 
 def log_quotient_reference(gram: Tensor, ridge: float) -> Tensor:

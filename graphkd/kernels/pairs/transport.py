@@ -19,18 +19,36 @@ def transport(marginals: Tensor, cost: Tensor) -> Tensor:
     """Least cost of a coupling of K distributions, for every row: (K, N, C), (C, ..., C) with K dimensions -> (N,).
 
     min <cost, g> over g >= 0 of the shape of ``cost`` with these marginals, which are divided by their sums; for K = 2
-    the earth mover's distance. The gradient is the dual solution, a subgradient where several are optimal. A linear
-    program of C^K unknowns for every row, on the CPU in float64 by HiGHS: milliseconds each for C^K of some hundreds.
-    Raises ValueError for a cost of another shape or of more than 65,536 cells.
+    the earth mover's distance. The gradient is the dual solution, a subgradient where several are optimal. A row with
+    a distribution of zeros moves nothing: it costs 0, with gradient 0. A linear program of C^K unknowns for every row,
+    on the CPU in float64 by HiGHS: milliseconds each for C^K of some hundreds. Raises ValueError for marginals that are
+    negative or not finite, and for a cost of another shape or of more than 65,536 cells.
     """
+    if marginals.dim() != 3 or marginals.size(2) == 0:
+        raise ValueError(f"'marginals' must have shape (K, N, C) with a class at least, got {tuple(marginals.shape)}")
     kinds, _, classes = marginals.shape
     if cost.shape != (classes,) * kinds:
         raise ValueError(f"'cost' must have shape {(classes,) * kinds}, got {tuple(cost.shape)}")
     if cost.numel() > _MOST_CELLS:
-        raise ValueError(f"a coupling must have at most {_MOST_CELLS} cells, got {classes}^{kinds}")
+        raise ValueError(f"'cost' must have at most {_MOST_CELLS} cells, got {classes}^{kinds}")
+    if not torch.compiler.is_compiling():
+        _check_entries(marginals, cost)
     wide = marginals.double()
-    values: Tensor = _transport(wide / wide.sum(dim=2, keepdim=True), cost.detach())[0]
+    total = wide.sum(dim=2, keepdim=True)
+    share = wide / torch.where((total > 0).all(dim=0), total, torch.inf)
+    values: Tensor = _transport(share, cost.detach())[0]
     return values.to(accumulation_dtype(marginals))
+
+
+def _check_entries(marginals: Tensor, cost: Tensor) -> None:
+    wrong = int((~((marginals >= 0) & marginals.isfinite())).sum())
+    if wrong:
+        raise ValueError(
+            f"'marginals' must be finite and at least 0, got {wrong} of {marginals.numel()} that are not: give "
+            "probabilities, not logits"
+        )
+    if not bool(cost.isfinite().all()):
+        raise ValueError(f"'cost' must be finite, {int((~cost.isfinite()).sum())} of {cost.numel()} entries are not")
 
 
 @operator("transport")
@@ -38,7 +56,7 @@ def _transport(marginals: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
     """The costs (N,), and their gradients with respect to the marginals (K, N, C)."""
     kinds, rows, classes = marginals.shape
     values, slope = np.zeros(rows), np.zeros((rows, kinds * classes))
-    wanted = marginals.detach().cpu().movedim(0, 1).reshape(rows, -1).numpy()
+    wanted = marginals.detach().cpu().movedim(0, 1).reshape(rows, kinds * classes).numpy()
     # Row k C + c of the constraints sums the cells whose k-th index is c; a sum that follows from the others is left
     # out for all but the first distribution.
     cells = np.indices((classes,) * kinds).reshape(kinds, -1)

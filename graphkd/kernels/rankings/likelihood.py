@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_matrices, check_vectors
 from graphkd.kernels.operators import accumulation_dtype, operator
 
 _REACH = {torch.float32: 60.0, torch.float64: 600.0}  # exp(-reach) is still far from the smallest number
@@ -19,6 +20,8 @@ def ranking_log_likelihood(scores: Tensor, rest: Tensor, floor: float = 0.0) -> 
     sum_k [s_k - log max(sum_{i >= k} exp s_i + exp rest, floor)]; scores: (R, K), rest: (R,) logarithms of the sums of
     exp over the further candidates, -inf for none -> (R,). All in log space: finite for any finite scores. O(R K).
     """
+    check_matrices(scores=scores)
+    check_vectors(scores.size(0), rest=rest)
     if scores.size(1) == 0:  # nothing is ranked: certain
         return scores.sum(dim=1, dtype=accumulation_dtype(scores))
     value: Tensor = _ranking_log_likelihood(scores, rest, floor)[0]

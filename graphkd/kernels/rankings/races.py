@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphkd.kernels.checks import check_matrices
 from graphkd.kernels.operators import accumulation_dtype, operator
 
 
@@ -16,6 +17,7 @@ def race_top_k(log_weights: Tensor, clock: Tensor, k: int) -> Tensor:
     fewer than k other positions is filled up with N, which is no position. No gradient. O(R N).
     ValueError for shapes that differ and for k outside 0 to N.
     """
+    check_matrices(log_weights=log_weights)
     if log_weights.shape != clock.shape:
         raise ValueError(f"'clock' must have the shape of 'log_weights', {_shape(log_weights)}, got {_shape(clock)}")
     if not 0 <= k <= log_weights.size(1):

@@ -9,14 +9,18 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss, Reads, Sum
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._batch_norm import BatchNorm
 from graphkd.losses._checks import check_same_shape, check_widths
+from graphkd.losses._projector import Linear
 
 
 def activation_boundaries(student: Tensor, teacher: Tensor, margin: float = 1.0) -> Tensor:
     """Squared hinge against the sign of the teacher's pre-activations: (N, d), (N, d) -> scalar; see ``AB``."""
     check_same_shape(student, teacher, "; AB(student_width, teacher_width) connects the student")
-    sign = torch.where(teacher > 0, 1.0, -1.0).to(student.dtype)
-    return (margin - sign * student).clamp_min(0).square().sum() / max(student[..., 0].numel(), 1)
+    wide = student.to(accumulation_dtype(student))
+    towards = torch.where(teacher > 0, wide, -wide)
+    return (margin - towards).clamp_min(0).square().sum() / max(wide[..., 0].numel(), 1)
 
 
 class AB(Loss):
@@ -42,7 +46,7 @@ class AB(Loss):
         check_widths(student_width, teacher_width)
         self.margin = margin
         self.connector = (
-            nn.Sequential(nn.Linear(student_width, teacher_width, bias=False), nn.BatchNorm1d(teacher_width))
+            nn.Sequential(Linear(student_width, teacher_width, bias=False), BatchNorm(teacher_width))
             if student_width is not None and teacher_width is not None
             else nn.Identity()
         )

@@ -3,12 +3,12 @@
 from typing import Literal, Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.norms import absolute_powers, rescaled, unit_vectors
 from graphkd.losses._checks import check_rows, choose
 
 
@@ -18,11 +18,16 @@ def attention_transfer(
     """Difference of unit-norm attention over nodes: (..., N, d_s), (..., N, d_t) -> scalar; see ``AT``."""
     check_rows(student, teacher)
     choose("form", form, ("code", "paper"))
-    s, t = (F.normalize(x.abs().pow(power).sum(dim=-1), dim=-1) for x in (student, teacher))
+    s, t = (_attention(x, power) for x in (student, teacher))
     if form == "code":
         return (s - t).square().sum() / max(s.numel(), 1)
     distances = torch.linalg.vector_norm(s - t, dim=-1)
     return distances.sum() / max(distances.numel(), 1)
+
+
+def _attention(x: Tensor, power: float) -> Tensor:
+    """How strongly each node is activated, as unit vectors over nodes: (..., N, d) -> (..., N)."""
+    return unit_vectors(absolute_powers(rescaled(x, (-2, -1)), power).sum(dim=-1))
 
 
 class AT(Loss):

@@ -10,7 +10,7 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._adversarial import discrimination, fooling
 from graphkd.losses._checks import check_rows
-from graphkd.losses._projector import projector
+from graphkd.losses._projector import Linear, projector
 
 
 class FeatureAdversary(Loss):
@@ -30,7 +30,9 @@ class FeatureAdversary(Loss):
     def __init__(self, student_width: int, teacher_width: int, *, inner: int = 64, **reads: Unpack[Reads]) -> None:
         super().__init__(**reads)
         self.projector = projector(student_width, teacher_width)
-        self.discriminator = nn.Sequential(nn.Linear(teacher_width, inner), nn.LeakyReLU(0.2), nn.Linear(inner, 1))
+        self.discriminator = nn.Sequential(
+            Linear(teacher_width, inner, side="teacher"), nn.LeakyReLU(0.2), Linear(inner, 1)
+        )
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         check_rows(student, teacher)

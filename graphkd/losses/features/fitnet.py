@@ -2,12 +2,13 @@
 
 from typing import Literal, Unpack
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.norms import unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape, choose
 from graphkd.losses._projector import projector
 
@@ -18,9 +19,8 @@ def fitnet(
     """Mean squared difference of features of one width: (N, d), (N, d) -> scalar; see ``FitNet``."""
     choose("reduction", reduction, ("mean", "sum"))
     check_same_shape(student, teacher, "; FitNet(student_width, teacher_width) projects the student")
-    if normalise:
-        student, teacher = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-    return (student - teacher).square().sum() / (max(student.numel(), 1) if reduction == "mean" else 1)
+    s, t = (unit_vectors(x) if normalise else x.to(accumulation_dtype(x)) for x in (student, teacher))
+    return (s - t).square().sum() / (max(student.numel(), 1) if reduction == "mean" else 1)
 
 
 class FitNet(Loss):

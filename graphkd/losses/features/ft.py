@@ -10,14 +10,17 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.norms import absolute_powers, unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows
+from graphkd.losses._projector import Linear
 
 _SLOPE = 0.1  # of the authors' leaky ReLUs
 
 
 def _layers(*widths: int) -> nn.Sequential:
     """Linear maps, each followed by a leaky ReLU."""
-    return nn.Sequential(*(layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.LeakyReLU(_SLOPE))))
+    return nn.Sequential(*(layer for a, b in pairwise(widths) for layer in (Linear(a, b), nn.LeakyReLU(_SLOPE))))
 
 
 class Paraphraser(nn.Module):
@@ -42,11 +45,13 @@ def factor_transfer(student: Tensor, teacher: Tensor, power: float = 1.0, *, col
     """
     check_rows(student, teacher)
     if collapse is not None:
-        student, teacher = (x.pow(collapse).mean(dim=-1) for x in (student, teacher))
-    s, t = (F.normalize(x.flatten(1), dim=1) for x in (student, teacher))
+        if student.dim() < 3:
+            raise ValueError(f"'student' must have shape (N, positions, d) to collapse, got {tuple(student.shape)}")
+        student, teacher = (x.to(accumulation_dtype(x)).pow(collapse).mean(dim=-1) for x in (student, teacher))
+    s, t = (unit_vectors(x.flatten(1)) for x in (student, teacher))
     if s.shape != t.shape:
         raise ValueError(f"'teacher' must have {s.size(1)} factors, as 'student', got {t.size(1)}")
-    return (s - t).abs().pow(power).sum() / max(s.numel(), 1)
+    return absolute_powers(s - t, power).sum() / max(s.numel(), 1)
 
 
 class FT(Loss):

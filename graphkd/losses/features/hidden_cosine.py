@@ -1,26 +1,26 @@
 """Directions of hidden states."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.norms import cosines
 from graphkd.losses._checks import check_same_shape
 
 
 def hidden_cosine(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean of one minus the cosine of features of one width: (N, d), (N, d) -> scalar; see ``HiddenCosine``."""
     check_same_shape(student, teacher)
-    return (1 - F.cosine_similarity(student, teacher, dim=-1)).sum() / max(student[..., 0].numel(), 1)
+    return (1 - cosines(student, teacher)).sum() / max(student[..., 0].numel(), 1)
 
 
 class HiddenCosine(Loss):
     """Match the directions of hidden states. Aguilar et al., AAAI 2020, arXiv:1910.03723; survey eq. 17 and 18.
 
-    mean_i (1 - cos(s_i, t_i)); student, teacher: (N, d). A row of zeros has cosine 0. Their second part, the divergence
-    of attention rows, averaged over heads and rows, is ``KL(on="attention")`` on scores (heads, N, N) before softmax.
-    They train layers from the bottom to the top, one after the other, then the classes.
+    mean_i (1 - cos(s_i, t_i)); student, teacher: (N, d). A row of zeros has cosine 0 and no gradient. Their second
+    part, the divergence of attention rows, averaged over heads and rows, is ``KL(on="attention")`` on scores
+    (heads, N, N) before softmax. They train layers from the bottom to the top, one after the other, then the classes.
     """
 
     on = "hidden"

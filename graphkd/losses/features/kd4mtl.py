@@ -2,6 +2,7 @@
 
 from typing import Unpack
 
+import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
@@ -15,9 +16,14 @@ from graphkd.losses._projector import projector
 def kd4mtl(student: Tensor, teacher: Tensor, *, eps: float = 1e-6) -> Tensor:
     """Squared difference of unit features, mean over rows: (N, d), (N, d) -> scalar; see ``KD4MTL``."""
     check_same_shape(student, teacher, "; KD4MTL(student_width, teacher_width) adapts the student")
-    wide = (x.to(accumulation_dtype(x)) for x in (student, teacher))
-    s, t = (x / (x.square().sum(dim=-1, keepdim=True) + eps).sqrt() for x in wide)
+    s, t = (_directed(x.to(accumulation_dtype(x)), eps) for x in (student, teacher))
     return (s - t).square().sum() / max(s[..., 0].numel(), 1)
+
+
+def _directed(x: Tensor, eps: float) -> Tensor:
+    """Divide rows by sqrt(|x|^2 + eps); zeros, whose slope would be the largest of all, have none."""
+    squared = x.square().sum(dim=-1, keepdim=True)
+    return x * torch.where(squared > 0, squared + eps, torch.inf).rsqrt()
 
 
 class KD4MTL(Loss):
@@ -25,7 +31,8 @@ class KD4MTL(Loss):
 
     mean_i |u(A s_i) - u(t_i)|^2, u(x) = x / sqrt(|x|^2 + eps); student: (N, d_s) features that tasks share, teacher:
     (N, d_t) those of a network trained on this task alone. A, d_s -> d_t, linear without bias, trains with the student;
-    without widths there is none. One such loss a task, weighted (1, 1, 2 in the paper), beside the tasks' own.
+    without widths there is none. A row of zeros stays one, without gradient. One such loss a task, weighted (1, 1, 2 in
+    the paper), beside the tasks' own.
     """
 
     on = "hidden"

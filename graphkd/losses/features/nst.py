@@ -2,13 +2,12 @@
 
 from typing import Unpack
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.kernels.operators import accumulation_dtype
+from graphkd.kernels.norms import unit_vectors
 from graphkd.losses._checks import check_rows
 from graphkd.losses.features._channels import channel_products
 
@@ -16,7 +15,7 @@ from graphkd.losses.features._channels import channel_products
 def neuron_selectivity(student: Tensor, teacher: Tensor, *, degree: int = 2, offset: float = 0.0) -> Tensor:
     """Squared maximum mean discrepancy of two sets of channels: (..., N, d_s), (..., N, d_t) -> scalar; see ``NST``."""
     check_rows(student, teacher)
-    s, t = (F.normalize(x.to(accumulation_dtype(x)), dim=-2) for x in (student, teacher))
+    s, t = (unit_vectors(x, dim=-2) for x in (student, teacher))
     one, two, both = ((channel_products(a, b) + offset) ** degree for a, b in ((s, s), (t, t), (s, t)))
     discrepancy = one.mean(dim=(-1, -2)) + two.mean(dim=(-1, -2)) - 2 * both.mean(dim=(-1, -2))
     return discrepancy.sum() / max(discrepancy.numel(), 1)

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_same_shape
+from graphkd.losses._checks import check_same_shape, class_ids
 
 
 def subclass_separation(student: Tensor, teacher: Tensor, y: Tensor, k: int = 5, *, margin: float = 1.0) -> Tensor:
     """Pull to the nearest k of a class, push from the others: (N, d), (N, d), (N,) -> scalar; see ``OSKD``."""
     check_same_shape(student, teacher)
-    check_labels(y, student.size(0))
+    y = class_ids(y, student.size(0))
     if k < 1:
         raise ValueError(f"'k' must be at least 1, got {k}")
     s, t = (features.to(accumulation_dtype(features)) for features in (student, teacher))

@@ -2,7 +2,10 @@
 
 from typing import Self, Unpack
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch_geometric.nn import GCNConv
 
 from graphkd.core.loss import Loss, Reads
@@ -10,22 +13,33 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.processes import place
 from graphkd.kernels import infonce
+from graphkd.kernels.norms import unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._batch_norm import BatchNorm
 from graphkd.losses._checks import check_positive, check_same_shape, check_widths
-from graphkd.losses._rows import normalised, sample_rows
+from graphkd.losses._projector import Linear, check_width
+from graphkd.losses._rows import sample_rows
 
 
 class Head(nn.Module):
     """Linear (or, with ``graph``, GCN convolution) - batch norm - ReLU into the space where two models are compared."""
 
-    def __init__(self, width: int, projection: int, *, graph: bool = False) -> None:
+    def __init__(self, width: int, projection: int, *, graph: bool = False, side: str = "student") -> None:
         super().__init__()
-        self.graph = graph
-        self.map = GCNConv(width, projection) if graph else nn.Linear(width, projection)
-        self.norm = nn.BatchNorm1d(projection)
+        self.graph, self.side = graph, side
+        self.map = GCNConv(width, projection) if graph else Linear(width, projection, side=side)
+        self.norm = BatchNorm(projection)
 
     def forward(self, x: Tensor, edge_index: Tensor | None = None) -> Tensor:
         """(N, width) -> (N, projection)."""
-        return self.norm(self.map(x, edge_index) if self.graph else self.map(x)).relu()
+        return self.norm(self._convolved(x, edge_index) if self.graph else self.map(x)).relu()
+
+    def _convolved(self, x: Tensor, edge_index: Tensor | None) -> Tensor:
+        """In float32 at least, as ``Linear``."""
+        check_width(self.side, x, self.map.in_channels)
+        x = x.to(torch.promote_types(accumulation_dtype(x), self.map.bias.dtype))
+        held = {name: parameter.to(x.dtype) for name, parameter in self.map.named_parameters()}
+        return functional_call(self.map, held, (x, edge_index))
 
 
 def gcrd(
@@ -35,6 +49,7 @@ def gcrd(
     *,
     max_samples: int | None = None,
     share: tuple[int, int] = (0, 1),
+    eps: float = 0.0,
 ) -> Tensor:
     """InfoNCE of two embeddings in one space, student anchors against all teacher rows: (N, p), (N, p) -> scalar.
 
@@ -43,11 +58,15 @@ def gcrd(
     check_same_shape(student, teacher, "; GCRD(student_width, teacher_width) projects both")
     check_positive("temperature", temperature)
     student, teacher = sample_rows(student, teacher, max_samples)
-    anchor, candidate = (normalised(x) for x in (student, teacher))
+    anchor, candidate = (_unit(x, eps) for x in (student, teacher))
     start, end = (student.size(0) * part // share[1] for part in (share[0], share[0] + 1))
     if start:
         candidate = candidate.roll(-start, 0)  # the positive of the first anchor comes first
     return infonce(anchor[start:end], candidate, temperature).sum() * share[1] / max(student.size(0), 1)
+
+
+def _unit(x: Tensor, eps: float) -> Tensor:
+    return F.normalize(x.to(accumulation_dtype(x)), eps=eps) if eps else unit_vectors(x)
 
 
 class GCRD(Loss):
@@ -56,10 +75,11 @@ class GCRD(Loss):
     a = P_s(s) / |.|, b = P_t(t) / |.|, (1/N) sum_i [-a_i . b_i / tau + log sum_j exp(a_i . b_j / tau)], the positive
     included. student: (N, d_s), teacher: (N, d_t). Heads P on both sides train with the student: linear - batch norm
     - ReLU, or with ``graph`` the authors' 'gcd' variant, whose GCN convolution reads ``edge_index``. Without widths
-    the features must share a space. All nodes are candidates (streamed: O(N^2 p) time, O(N p) memory);
-    ``max_samples`` draws a subset at each step, as the authors do. Their weights: 0.01 beside KD, 0.1 alone.
-    ``gathered()`` makes the rows of all processes candidates; each process takes its part of the anchors, so that only
-    the mean of their values is the loss.
+    the features must share a space. A row of zeros has no direction and no gradient; with ``eps`` lengths are at least
+    that, 1e-12 in the authors' code, where the gradient of such a row is of the size of 1 / eps. All nodes are
+    candidates (streamed: O(N^2 p) time, O(N p) memory); ``max_samples`` draws a subset at each step, as the authors do.
+    Their weights: 0.01 beside KD, 0.1 alone. ``gathered()`` makes the rows of all processes candidates; each process
+    takes its part of the anchors, so that only the mean of their values is the loss.
     """
 
     on = "hidden"
@@ -73,15 +93,18 @@ class GCRD(Loss):
         *,
         graph: bool = False,
         max_samples: int | None = None,
+        eps: float = 0.0,
         **reads: Unpack[Reads],
     ) -> None:
         super().__init__(**reads)
-        if graph and self.where is not None:
-            raise ValueError(f"GCRD(graph=True) convolves the whole graph, got where={self.where!r}")
+        if graph:
+            self._reads_whole("GCRD(graph=True) convolves the whole graph")
         check_widths(student_width, teacher_width)
-        self.graph, self.temperature, self.max_samples = graph, temperature, max_samples
+        self.graph, self.temperature, self.max_samples, self.eps = graph, temperature, max_samples, eps
         self.heads = nn.ModuleList(
-            Head(width, projection, graph=graph) for width in (student_width, teacher_width) if width is not None
+            Head(width, projection, graph=graph, side=side)
+            for side, width in (("student", student_width), ("teacher", teacher_width))
+            if width is not None
         )
 
     def gathered(self) -> Self:
@@ -96,7 +119,7 @@ class GCRD(Loss):
         if len(self.heads):
             student, teacher = self.heads[0](student, edge_index), self.heads[1](teacher, edge_index)
         share = place() if self.gathers else (0, 1)
-        return gcrd(student, teacher, self.temperature, max_samples=self.max_samples, share=share)
+        return gcrd(student, teacher, self.temperature, max_samples=self.max_samples, share=share, eps=self.eps)
 
 
 @method("gcrd", family="graphs", paper="Joshi et al., TNNLS 2022", arxiv="2111.04964", needs=("hidden",))

@@ -22,9 +22,10 @@ from graphkd.kernels import (
     row_forms,
     similar_rows,
 )
+from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.kernels.pairs.grouped_gram import groups
-from graphkd.losses._checks import check_labels, check_positive, check_rows, choose
+from graphkd.losses._checks import check_matrix, check_positive, check_rows, choose, class_ids
 
 Mask = Literal["intra", "inter"]
 
@@ -35,10 +36,10 @@ def normalised_rows(x: Tensor) -> Tensor:
     Features below 0 count as 0. A row of zeros, and one that is like no other, gives zeros.
     """
     rows = x.to(accumulation_dtype(x)).flatten(1).clamp_min(0)  # its gradient at 0 is 1
-    squared = rows.square().sum(dim=1, keepdim=True)
-    unit = rows * torch.where(squared > 0, squared, torch.inf).rsqrt()
+    unit = unit_vectors(rows)
     degree = (unit * (unit.sum(dim=0) - unit)).sum(dim=1, keepdim=True)
-    return unit * torch.where(degree > 0, degree, torch.inf).rsqrt()
+    rounding = torch.finfo(degree.dtype).eps
+    return unit * torch.where(degree > rounding, degree, torch.inf).rsqrt()
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def geometric_graph(
 
     To look at: the loss never builds it.
     """
-    _check(x.size(0), y, mask)
+    check_matrix("x", x)
+    y = _classes(x.size(0), y, mask)
     known = GeometricGraph.of(x if teacher is None else teacher, y, mask, neighbours).neighbours
     rows = normalised_rows(x)
     if known is not None:
@@ -112,13 +114,14 @@ def geometric_graph(
     return torch.linalg.matrix_power(graph, power)
 
 
-def _check(rows: int, y: Tensor | None, mask: Mask | None) -> None:
+def _classes(rows: int, y: Tensor | None, mask: Mask | None) -> Tensor | None:
+    """The classes of the nodes, where a mask is made of them."""
     if mask is None:
-        return
+        return y
     choose("mask", mask, Mask)
     if y is None:
         raise ValueError(f"mask={mask!r} needs the classes 'y' of the nodes, got None")
-    check_labels(y, rows)
+    return class_ids(y, rows)
 
 
 def gkd(
@@ -131,12 +134,16 @@ def gkd(
     neighbours: int | None = None,
 ) -> Tensor:
     """Squared Frobenius distance of powers of two graphs: (N, ..., d_s), (N, ..., d_t), (N,) -> scalar; see ``GKD``."""
-    _check(student.size(0), y, mask)
+    check_matrix("student", student)
+    y = _classes(student.size(0), y, mask)
     if isinstance(teacher, Tensor):
+        check_matrix("teacher", teacher)
         check_rows(student.flatten(1), teacher.flatten(1))
         teacher = GeometricGraph.of(teacher, y, mask, neighbours)
     s, t, near = normalised_rows(student), teacher.rows, teacher.neighbours
     check_rows(s, t)
+    if s.size(0) == 0:
+        return s.sum()
     if near is not None:
         found = power_divergence(near.entries(s), near.entries(t), near.edges, s.size(0), power)
     elif power == 1:
@@ -152,8 +159,8 @@ def gkd(
 def _distance(s: Tensor, t: Tensor, y: Tensor | None, mask: Mask | None) -> Tensor:
     """|W^s - W^t|_F^2 from Gram matrices: W = Y Y' but for the diagonal, which Y Y' has and W has not."""
     within = grouped_gram_distance(s, t, y) if mask is not None and y is not None else None
-    if mask == "inter" and within is not None:
-        return (gram_distance(*grams(s, t)) - within).clamp_min(0)
+    if mask == "inter" and within is not None:  # what is left of two large numbers: in float64 from the start
+        return (gram_distance(*grams(s.double(), t.double())) - within).clamp_min(0)
     diagonal = (s.double().square().sum(dim=1) - t.double().square().sum(dim=1)).square().sum()
     return ((gram_distance(*grams(s, t)) if within is None else within) - diagonal).clamp_min(0)
 
@@ -233,6 +240,7 @@ class GKD(Loss):
         super().__init__(**reads)
         self.power = int(check_positive("power", power))
         self.mask = None if mask is None else choose("mask", mask, Mask)
+        self.learns_labels = mask is not None
         self.neighbours = neighbours if neighbours is None else int(check_positive("neighbours", neighbours))
 
     @classmethod
@@ -242,7 +250,7 @@ class GKD(Loss):
 
     def digest(self, teacher: Tensor, *, y: Tensor | None = None) -> GeometricGraph:
         """The teacher's graph, with its neighbours."""
-        _check(teacher.size(0), y, self.mask)
+        y = _classes(teacher.size(0), y, self.mask)
         return GeometricGraph.of(teacher, y, self.mask, self.neighbours)
 
     def forward(self, student: Tensor, teacher: Tensor | GeometricGraph, *, y: Tensor | None = None) -> Tensor:

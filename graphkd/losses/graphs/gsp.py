@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal, Self, Unpack
 
-import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import gram, gram_distance, grams, pair_divergence, series_divergence
+from graphkd.kernels.norms import inverse_norms, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, choose
-from graphkd.losses._rows import normalised, sample_rows
+from graphkd.losses._rows import sample_rows
 
 GlobalKernel = Literal["cosine", "poly", "euclidean", "rbf"]
 
@@ -28,12 +28,8 @@ class GlobalStructure:
     @classmethod
     def of(cls, x: Tensor) -> Self:
         """(N, d) -> the structure of its cosine similarities."""
-        inverse = _inverse_norms(x)
+        inverse = inverse_norms(x)
         return cls(x, inverse, gram(x, x, inverse.square()))
-
-
-def _inverse_norms(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=1, dtype=accumulation_dtype(x)).clamp_min(1e-12).reciprocal()
 
 
 def gsp(
@@ -47,24 +43,27 @@ def gsp(
     choose("kernel", kernel, GlobalKernel)
     features = teacher.features if isinstance(teacher, GlobalStructure) else teacher
     check_rows(student, features)
+    student = student.to(accumulation_dtype(student))
+    if not isinstance(teacher, GlobalStructure):
+        teacher = features = features.to(accumulation_dtype(features))
     if max_samples is not None and student.size(0) > max_samples:
         student, features = sample_rows(student, features, max_samples)
         teacher = features
     if kernel == "cosine":
         return _cosine_gsp(student, teacher)
     if kernel == "poly":
-        s, t = (normalised(x) for x in (student, features))
+        s, t = (unit_vectors(x) for x in (student, features))
         return series_divergence(s, t, (0.0, 0.0, 1.0))
     return pair_divergence(student, features, kernel)
 
 
 def _cosine_gsp(student: Tensor, teacher: Tensor | GlobalStructure) -> Tensor:
-    inverse = _inverse_norms(student)
+    inverse = inverse_norms(student)
     if isinstance(teacher, GlobalStructure):
         cross = gram(student, teacher.features, inverse * teacher.inverse_norm)
         found = (gram(student, student, inverse.square()), teacher.gram, cross)
     else:
-        found = grams(student, teacher, inverse, _inverse_norms(teacher))
+        found = grams(student, teacher, inverse, inverse_norms(teacher))
     return (gram_distance(*found) / max(student.size(0), 1) ** 2).to(inverse.dtype)
 
 

@@ -45,6 +45,8 @@ class HighFrequency(Loss):
     O(E C) time, O(N C) memory: blocks of edges are computed again for the gradient.
     """
 
+    answers = "classes"
+
     def __init__(self, temperature: float = 1.5, *, on: str | None = None) -> None:
         super().__init__(on=on)
         self.temperature = check_positive("temperature", temperature)

@@ -10,9 +10,10 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, nearest_rows, sampled_logsumexp
+from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_positive, check_rows, choose, row_ids
-from graphkd.losses._rows import normalised
+from graphkd.losses._checks import check_positive, check_rows, choose, class_ids, row_ids
+from graphkd.losses._projector import Linear
 from graphkd.losses.information.crd import first_memory, remember
 
 Negatives = Literal["self", "other"]
@@ -26,7 +27,7 @@ def prediction_graph(logits: Tensor, neighbours: int = 8) -> Tensor:
     (N, C) -> (2, N k), by target and then by source; no gradient.
     """
     x = logits.detach().to(accumulation_dtype(logits))
-    nearest = nearest_rows(F.normalize(x.softmax(dim=1), dim=1), neighbours - 1)
+    nearest = nearest_rows(unit_vectors(x.softmax(dim=1)), neighbours - 1)
     target = torch.arange(x.size(0), device=x.device)[:, None]
     source = torch.cat([target, nearest], dim=1).sort(dim=1).values
     return torch.stack([source.flatten(), target.expand_as(source).flatten()])
@@ -46,6 +47,7 @@ def bank_contrast(
 
     mean_i -log[exp(a_i . b_i / tau) / (exp(a_i . b_i / tau) + sum_k exp(a_i . m_k / tau))]; the memory is constant.
     """
+    anchor, positive = (x.to(accumulation_dtype(x)) for x in (anchor, positive))
     others = sampled_logsumexp(anchor, memory, negatives, 1 / temperature)
     found = F.softplus(others - (anchor * positive).sum(dim=1) / temperature, threshold=50.0)
     return found.sum() / max(found.numel(), 1)
@@ -71,6 +73,8 @@ class HKD(Loss):
     once, and O(N K) memory.
     """
 
+    answers = "classes"
+    answers_at = (1,)
     on = ("hidden", "logits")
     rows = ("n_id", "negatives")
     student_memory: Tensor
@@ -96,22 +100,23 @@ class HKD(Loss):
         **reads: Unpack[Reads],
     ) -> None:
         super().__init__(**reads)
-        if neighbours is None and self.where is not None:
-            raise ValueError(f"HKD(neighbours=None) reads the edges of the whole graph, got where={self.where!r}")
+        if neighbours is None:
+            self._reads_whole("HKD(neighbours=None) reads the edges of the whole graph")
         self.neighbours = neighbours if neighbours is None else int(check_positive("neighbours", neighbours))
         self.samples = int(check_positive("negatives", negatives))
         self.negatives_of = choose("negatives_of", negatives_of, Negatives)
         self.temperature = check_positive("temperature", temperature)
         self.momentum, self.smooth = momentum, smooth
-        self.heads = nn.ModuleList(nn.Linear(width, projection) for width in (student_width, teacher_width))
-        self.graph_heads = nn.ModuleList(nn.Linear(2 * projection, projection) for _ in range(2))
+        widths = ("student", student_width), ("teacher", teacher_width)
+        self.heads = nn.ModuleList(Linear(width, projection, side=side) for side, width in widths)
+        self.graph_heads = nn.ModuleList(Linear(2 * projection, projection) for _ in range(2))
         for name in ("student_memory", "teacher_memory"):
             self.register_buffer(name, first_memory(num_nodes, projection))
         self._draw_by(torch.arange(num_nodes) if labels is None else labels, num_nodes)
 
     def _draw_by(self, labels: Tensor, num_nodes: int) -> None:
         """Nodes sorted by class; where the class of each node begins, and how many nodes it has."""
-        check_labels(labels, num_nodes)
+        labels = class_ids(labels, num_nodes, name="labels")
         _, places, sizes = labels.unique(return_inverse=True, return_counts=True)
         if sizes.numel() < 2:
             raise ValueError(f"negatives are nodes of other classes, got {sizes.numel()} class of {num_nodes} nodes")
@@ -139,7 +144,7 @@ class HKD(Loss):
         memories = self.student_memory, self.teacher_memory
         ids = row_ids(n_id, student[0].size(0), memories[0].size(0), student[0].device)
         index = self._others(ids) if negatives is None else negatives
-        embedded = [normalised(head(entry[0])) for head, entry in zip(self.heads, (student, teacher), strict=True)]
+        embedded = [unit_vectors(head(entry[0])) for head, entry in zip(self.heads, (student, teacher), strict=True)]
         held = [memory[ids].to(rows.dtype) for memory, rows in zip(memories, embedded, strict=True)]
         loss = self._both(embedded, held, index)
         if self.neighbours is not None and ids.numel() < self.neighbours:
@@ -147,8 +152,8 @@ class HKD(Loss):
         graphs = []
         for head, rows, entry in zip(self.graph_heads, embedded, (student, teacher), strict=True):
             wide = torch.cat([rows, neighbourhood(rows, self._edges(entry[1], edge_index))], dim=1)
-            graphs.append(normalised(head(wide.to(entry[0].dtype))))
-        smooth = [normalised(torch.lerp(g, m, self.smooth)).detach() for g, m in zip(graphs, held, strict=True)]
+            graphs.append(unit_vectors(head(wide)))
+        smooth = [unit_vectors(torch.lerp(g, m, self.smooth)).detach() for g, m in zip(graphs, held, strict=True)]
         loss = loss + self._both(graphs, smooth, index)
         if self.training:
             for memory, rows in zip(memories, embedded, strict=True):

@@ -1,5 +1,6 @@
 """Graph distillation, the logits graph: what several teachers predict, with earth mover's distances as edges."""
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Literal, Unpack
@@ -26,6 +27,12 @@ def earth_movers_distance(student: Tensor, teacher: Tensor, ground: Ground | Ten
     of absolute differences; "ordered" |i - j|, where it is the sum of absolute differences of the cumulated
     distributions; or a matrix (C, C), with a linear program a row (``graphkd.kernels.transport``).
     """
+    if student.shape[-2:] != teacher.shape[-2:]:
+        raise ValueError(
+            f"'teacher' must have the rows and classes of 'student' (..., N, C), {tuple(student.shape)}, got "
+            f"{tuple(teacher.shape)}"
+        )
+    student, teacher = (x.to(accumulation_dtype(x)) for x in (student, teacher))
     if isinstance(ground, Tensor):
         student, teacher = torch.broadcast_tensors(student, teacher)
         both = torch.stack([x.reshape(-1, x.size(-1)) for x in (student, teacher)])
@@ -109,6 +116,7 @@ class LogitsGraph(Loss):
     theirs. O(N K C) time for "discrete" and "ordered", else a linear program for every row.
     """
 
+    answers = "classes"
     ground_cost: Tensor | None
     weights: Tensor | None
 
@@ -134,11 +142,12 @@ class LogitsGraph(Loss):
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         check_rows(student, teacher.flatten(1))
         classes = student.size(1)
-        if teacher.flatten(1).size(1) % classes:
+        models, rest = divmod(math.prod(teacher.shape[1:]), classes)
+        if rest:
             raise ValueError(
                 f"'teacher' must hold logits of {classes} classes for each of its models, got {tuple(teacher.shape)}"
             )
-        teachers = teacher.reshape(teacher.size(0), -1, classes).movedim(1, 0)
+        teachers = teacher.reshape(teacher.size(0), models, classes).movedim(1, 0)
         ground = self.ground if self.ground_cost is None else self.ground_cost
         options: dict = {"temperature": self.temperature, "ground": ground}
         loss = logits_graph(student, teachers, self.weights, mode=self.mode, **options)

@@ -55,6 +55,8 @@ class LowFrequency(Loss):
     which a ``Cached`` teacher keeps: O(N C) a step, O(E C) once.
     """
 
+    answers = "classes"
+
     def __init__(self, *, self_loops: bool = False, on: str | None = None) -> None:
         super().__init__(on=on)
         self.self_loops = self_loops

@@ -5,13 +5,13 @@ from itertools import combinations
 from typing import Literal, Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.kernels import affinity_sums, gram
+from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_positive, check_rows, choose
+from graphkd.losses._checks import check_positive, check_rows, check_same_shape, choose
 
 DiscrepancyKernel = Literal["linear", "poly", "rbf"]
 
@@ -42,6 +42,8 @@ def compact_bilinear(first: Tensor, second: Tensor) -> Tensor:
     The count sketch of x y' by h(i) + h'(j) mod D and s_i s'_j, whose inner products are on average (x . u) (y . v);
     Gao et al., CVPR 2016, arXiv:1511.06062. By FFT, O(N D log D).
     """
+    check_same_shape(first, second)
+    first, second = (x.to(accumulation_dtype(x)) for x in (first, second))
     if first.size(0) == 0:
         return first * second  # the FFT refuses no rows
     return torch.fft.irfft(torch.fft.rfft(first) * torch.fft.rfft(second), n=first.size(1))
@@ -56,6 +58,8 @@ def mean_discrepancy(
     from means and D x D second moments; ``rbf`` exp(-gamma |x - y|^2), from all pairs in tiles, O(N^2 D) time.
     """
     choose("kernel", kernel, DiscrepancyKernel)
+    check_same_shape(student, teacher)
+    student, teacher = (x.to(accumulation_dtype(x)) for x in (student, teacher))
     if kernel == "rbf":
         side = torch.arange(2, device=student.device).repeat_interleave(student.size(0))
         rows = torch.cat([student, teacher])
@@ -106,10 +110,10 @@ class RepresentationGraph(Loss):
             raise ValueError(f"'teacher' must hold features of widths {self.widths}, got {teacher.size(1)} columns")
         parts = teacher.split(self.widths, dim=1)
         sketched = [sketch(part) for sketch, part in zip(self.teacher_sketches, parts, strict=True)]
-        return tuple(F.normalize(compact_bilinear(*pair), dim=1) for pair in combinations(sketched, 2))
+        return tuple(unit_vectors(compact_bilinear(*pair)) for pair in combinations(sketched, 2))
 
     def forward(self, student: Tensor, teacher: Tensor | tuple[Tensor, ...]) -> Tensor:
         vertices = self.digest(teacher) if isinstance(teacher, Tensor) else teacher
         check_rows(student, vertices[0])
-        own = F.normalize(compact_bilinear(*(sketch(student) for sketch in self.sketches)), dim=1)
+        own = unit_vectors(compact_bilinear(*(sketch(student) for sketch in self.sketches)))
         return torch.stack([mean_discrepancy(own, vertex, self.kernel, self.gamma) for vertex in vertices]).mean()

@@ -9,19 +9,23 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.losses._checks import check_labels, check_same_shape
+from graphkd.kernels.norms import unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape, class_ids
+from graphkd.losses._projector import check_width
 
 
 def cmpc(student: Tensor, teacher: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     """Cross-entropy of projections in both directions: (N, d), (N, d), (N,), (C, d) -> scalar; see ``CMPC``."""
     check_same_shape(student, teacher)
-    check_labels(y, student.size(0), weight.size(0))
-    unit = F.normalize(weight, dim=1)
-    total = student.new_zeros(())
-    for x, onto in ((student, teacher), (teacher, student)):
-        direction = F.normalize(onto, dim=1)
-        projected = (x * direction).sum(dim=1, keepdim=True) * direction
-        total = total + F.cross_entropy(projected @ unit.t(), y, reduction="sum")
+    check_width("student", student, weight.size(1))
+    y = class_ids(y, student.size(0), weight.size(0))
+    unit, (s, t) = unit_vectors(weight), (x.to(accumulation_dtype(x)) for x in (student, teacher))
+    total = s.new_zeros(())
+    for x, onto in ((s, t), (t, s)):
+        direction = unit_vectors(onto)
+        logits = (x * direction).sum(dim=1, keepdim=True) * (direction @ unit.t())
+        total = total + F.cross_entropy(logits, y, reduction="sum")
     return total / max(student.size(0), 1)
 
 

@@ -4,15 +4,15 @@ import math
 from typing import Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import label_divergence
+from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_same_shape
+from graphkd.losses._checks import check_same_shape, class_ids
 from graphkd.losses._rows import label_counts
 
 
@@ -20,11 +20,11 @@ def cmpm(student: Tensor, teacher: Tensor, y: Tensor | None = None, *, eps: floa
     """Projection matching in both directions: (N, d), (N, d), (N,) integers -> scalar; see ``CMPM``."""
     check_same_shape(student, teacher)
     y = torch.arange(student.size(0), device=student.device) if y is None else y
-    check_labels(y, student.size(0))
+    y = class_ids(y, student.size(0))
     one, other = (x.to(accumulation_dtype(x)) for x in (student, teacher))
     hit, miss = (1 / label_counts(y).to(one.dtype) + eps).log(), math.log(eps)
-    values = label_divergence(one, F.normalize(other, dim=1), y, hit, miss)
-    values = values + label_divergence(other, F.normalize(one, dim=1), y, hit, miss)
+    values = label_divergence(one, unit_vectors(other), y, hit, miss)
+    values = values + label_divergence(other, unit_vectors(one), y, hit, miss)
     return values.sum() / max(student.size(0), 1)
 
 
@@ -39,6 +39,7 @@ class CMPM(Loss):
 
     on = "hidden"
     rows = ("y",)
+    learns_labels = True
 
     def __init__(self, *, eps: float = 1e-8, **reads: Unpack[Reads]) -> None:
         super().__init__(**reads)

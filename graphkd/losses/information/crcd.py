@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.losses._checks import check_labels, check_positive, check_rows, check_same_shape
+from graphkd.kernels.norms import cosines, unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_positive, check_rows, check_same_shape, class_ids
 from graphkd.losses.information.crd import CRD, EPS, Noise
 
 _RELATION_EPS = 1e-6  # added to every component of a relation
@@ -24,13 +26,13 @@ def relation_cosines(student: Tensor, memory: Tensor, index: Tensor, eps: float 
     """
     anchors = memory[index[:, 0]].double() - eps
     keys = memory.index_select(0, index.flatten()).double().view(*index.shape, memory.size(1))
-    relation = F.normalize(student.double()[:, None] - anchors, dim=2)
+    relation = unit_vectors(student.double()[:, None] - anchors)
     dots = relation @ keys.mT - (relation * anchors).sum(dim=2, keepdim=True)
     squared = keys.square().sum(dim=2)[:, None] + anchors.square().sum(dim=1)[:, None] - 2 * (anchors @ keys.mT)
-    cosines = dots / squared.clamp_min(eps**2).sqrt()
+    found = dots / squared.clamp_min(eps**2).sqrt()
     # The relation of an anchor to itself is the eps in every component.
     itself = relation.sum(dim=2, keepdim=True) / memory.size(1) ** 0.5
-    return torch.where(index[:, None] == index[:, :1], itself, cosines).to(student.dtype)
+    return torch.where(index[:, None] == index[:, :1], itself, found).to(student.dtype)
 
 
 def crcd(
@@ -87,7 +89,7 @@ class CRCD(CRD):
         super().__init__(*sizes, negatives=negatives, temperature=temperature, max_samples=max_samples, **more)
         self.relation_eps = check_positive("relation_eps", relation_eps)
         for memory in (self.student_memory, self.teacher_memory):
-            memory.copy_(F.normalize(memory, dim=1))
+            memory.copy_(unit_vectors(memory))
 
     def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
         knobs = {"eps": self.eps, "relation_eps": self.relation_eps}
@@ -103,15 +105,16 @@ def cross_entropy_gradient(features: Tensor, y: Tensor, weight: Tensor | None, b
     weight: (C, d), bias: (C,); without ``weight`` the features are the logits.
     """
     logits = features if weight is None else F.linear(features, weight, bias)
-    check_labels(y, logits.size(0), logits.size(1))
-    error = logits.softmax(dim=1) - F.one_hot(y, logits.size(1)).to(logits.dtype)
-    return error if weight is None else error @ weight
+    y = class_ids(y, logits.size(0), logits.size(1))
+    chances = logits.to(accumulation_dtype(logits)).softmax(dim=1)
+    error = chances - F.one_hot(y, logits.size(1)).to(chances.dtype)
+    return error if weight is None else error @ weight.to(error.dtype)
 
 
 def crcd_gradient(student: Tensor, teacher: Tensor) -> Tensor:
     """1 minus the mean cosine of two sets of gradients: (N, d), (N, d) -> scalar; see ``CRCDGradient``."""
     check_same_shape(student, teacher)
-    return (1 - F.cosine_similarity(student, teacher, dim=1)).sum() / max(student.size(0), 1)
+    return (1 - cosines(student, teacher)).sum() / max(student.size(0), 1)
 
 
 class CRCDGradient(Loss):

@@ -4,15 +4,16 @@ import math
 from typing import Any, Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import sampled_softplus
+from graphkd.kernels.norms import unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, row_ids
-from graphkd.losses._rows import normalised
+from graphkd.losses._projector import Linear
 
 EPS = 1e-7  # the authors', in the denominators only
 
@@ -46,7 +47,7 @@ def crd(
 
     Anchors are unit vectors, ``index`` names the positive's row first and then K negatives', the memory is constant.
     """
-    noise = Noise(index, memory.size(0), eps)
+    anchor, noise = anchor.to(accumulation_dtype(anchor)), Noise(index, memory.size(0), eps)
     total = sampled_softplus(anchor, memory, index, -log_normaliser - noise.log, 1 / temperature)
     positive = (anchor * memory[index[:, 0]].to(anchor.dtype)).sum(dim=1) / temperature - log_normaliser
     return noise.contrast(total, positive).sum() / max(anchor.size(0), 1)
@@ -64,7 +65,7 @@ def crd_log_normaliser(anchor: Tensor, memory: Tensor, index: Tensor, temperatur
 def remember(memory: Tensor, ids: Tensor, rows: Tensor, momentum: float) -> None:
     """Mix rows into those of a memory, M_i <- (m M_i + (1 - m) u_i) / |.|, in place."""
     mixed = torch.lerp(rows, memory[ids].to(rows.dtype), momentum)
-    memory.index_copy_(0, ids, F.normalize(mixed, dim=1).to(memory.dtype))
+    memory.index_copy_(0, ids, unit_vectors(mixed).to(memory.dtype))
 
 
 def first_memory(num_nodes: int, width: int) -> Tensor:
@@ -113,7 +114,8 @@ class CRD(Loss):
         self.temperature = check_positive("temperature", temperature)
         self.samples = int(check_positive("negatives", negatives))
         self.momentum, self.eps, self.max_samples = momentum, eps, max_samples
-        self.heads = nn.ModuleList(nn.Linear(width, projection) for width in (student_width, teacher_width))
+        widths = ("student", student_width), ("teacher", teacher_width)
+        self.heads = nn.ModuleList(Linear(width, projection, side=side) for side, width in widths)
         for name in ("student_memory", "teacher_memory"):
             self.register_buffer(name, first_memory(num_nodes, projection))
         self.register_buffer("log_normaliser", torch.full((2,), torch.inf))  # infinite: not known yet
@@ -124,7 +126,7 @@ class CRD(Loss):
     ) -> Tensor:
         check_rows(student, teacher)
         ids = row_ids(n_id, student.size(0), self.student_memory.size(0), student.device)
-        s, t = (normalised(embedded) for embedded in (self.heads[0](student), self.heads[1](teacher)))
+        s, t = (unit_vectors(embedded) for embedded in (self.heads[0](student), self.heads[1](teacher)))
         if not self._normalised:  # looked up until it is known, not at every step
             self._normalised = bool(self.log_normaliser.isfinite().all())
         rows = self._sample(student)

@@ -8,8 +8,8 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import infonce
+from graphkd.kernels.norms import unit_vectors
 from graphkd.losses._checks import check_positive, check_same_shape
-from graphkd.losses._rows import normalised
 
 
 def info_nce(student: Tensor, teacher: Tensor, temperature: float = 0.5) -> Tensor:
@@ -19,7 +19,7 @@ def info_nce(student: Tensor, teacher: Tensor, temperature: float = 0.5) -> Tens
     """
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
-    anchor, candidate = (normalised(x) for x in (student, teacher))
+    anchor, candidate = (unit_vectors(x) for x in (student, teacher))
     return infonce(anchor, candidate, temperature).sum() / max(student.size(0), 1)
 
 

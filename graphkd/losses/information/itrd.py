@@ -2,33 +2,30 @@
 
 from typing import Unpack
 
-import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import affinity_divergence, gram
+from graphkd.kernels.norms import absolute_powers, deviations, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, check_same_shape
 from graphkd.losses._projector import projector
-from graphkd.losses._rows import normalised
 
 
 def itrd_correlation(student: Tensor, teacher: Tensor, alpha: float = 1.5) -> Tensor:
     """Logarithm of how far channels are from being correlated: (N, d), (N, d) -> scalar; see ``ITRDCorrelation``."""
     check_same_shape(student, teacher, "; ITRDCorrelation(student_width, teacher_width) projects the student")
     if student.size(0) < 2:  # no deviation, and nothing to correlate
-        return (student * 0).sum().to(accumulation_dtype(student))
-    s, t = (_standardised(x.to(accumulation_dtype(x))) for x in (student, teacher))
+        return (student.to(accumulation_dtype(student)) * 0).sum()
+    s, t = (_standardised(x) for x in (student, teacher))
     correlation = (s * t).sum(dim=0) / student.size(0)
-    return (correlation - 1).abs().pow(2 * alpha).sum().log2()
+    return absolute_powers(correlation - 1, 2 * alpha).sum().log2()
 
 
 def _standardised(x: Tensor) -> Tensor:
-    deviation = x.std(dim=0)  # unbiased, as in the authors' code
-    rounding = 8 * torch.finfo(x.dtype).eps * x.detach().abs().amax(dim=0)  # what a constant channel deviates by
-    return (x - x.mean(dim=0)) / torch.where(deviation > rounding, deviation, torch.inf)
+    return unit_vectors(deviations(x, 0), 0) * (x.size(0) - 1) ** 0.5  # unbiased deviations, as in the authors' code
 
 
 class ITRDCorrelation(Loss):
@@ -62,7 +59,7 @@ class ITRDCorrelation(Loss):
 def itrd_mutual(student: Tensor, teacher: Tensor) -> Tensor:
     """Purity of the student's similarities less the joint one's: (N, d_s), (N, d_t) -> scalar; see ``ITRDMutual``."""
     check_rows(student, teacher)
-    s, t = (normalised(x) for x in (student, teacher))
+    s, t = (unit_vectors(x) for x in (student, teacher))
     squares = [x.square().sum(dim=1).double() for x in (s, t)]
     # The traces count the rows that are not zero; without any, the sums are 0.
     alone, joint = (trace.sum().clamp_min(0.5) for trace in (squares[0], squares[0] * squares[1]))

@@ -12,7 +12,8 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import product_logsumexp, product_softplus
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_positive, check_rows, check_same_shape, choose
+from graphkd.losses._checks import check_matrix, check_positive, check_rows, check_same_shape, choose
+from graphkd.losses._projector import Linear
 
 Bound = Literal["jensen_shannon", "donsker_varadhan", "nce"]
 
@@ -38,6 +39,11 @@ def mutual_information(
     if own is None:
         check_same_shape(student, teacher)
         own = torch.arange(student.size(0), device=student.device)
+    elif own.shape != student.shape[:1] or student.shape[1:] != teacher.shape[1:]:
+        raise ValueError(
+            f"'own' must name a row of 'teacher', (M, p), for each of 'student', (N, p), got {tuple(own.shape)}, "
+            f"{tuple(teacher.shape)} and {tuple(student.shape)}"
+        )
     anchor, candidate = (x.to(accumulation_dtype(x)) for x in (student, teacher))
     positive = (anchor * candidate[own]).sum(dim=1) / temperature
     rows, others = max(anchor.size(0), 1), max(candidate.size(0) - 1, 1)
@@ -54,6 +60,8 @@ def mutual_information(
 
 def mimkd(student: Tensor, teacher: Tensor, bound: Bound = "jensen_shannon", *, own: Tensor | None = None) -> Tensor:
     """Minus a bound on mutual information, by the shapes global, local or of features; see ``MIMKD``."""
+    check_matrix("student", student)
+    check_matrix("teacher", teacher)
     if student.dim() == 2:
         return -mutual_information(student, teacher, bound, own=own)
     check_rows(student[:, 0], teacher if teacher.dim() == 2 else teacher[:, 0])
@@ -88,7 +96,8 @@ class MIMKD(Loss):
     ) -> None:
         super().__init__(**reads)
         self.bound = choose("bound", bound, Bound)
-        self.heads = nn.ModuleList(nn.Linear(width, projection, bias=False) for width in (student_width, teacher_width))
+        widths = ("student", student_width), ("teacher", teacher_width)
+        self.heads = nn.ModuleList(Linear(width, projection, bias=False, side=side) for side, width in widths)
 
     def forward(self, student: Entry, teacher: Entry, *, batch: Tensor | None = None) -> Tensor:
         one, other = (x if isinstance(x, Tensor) else x[place] for place, x in enumerate((student, teacher)))

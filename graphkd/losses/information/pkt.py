@@ -9,9 +9,10 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import affinity_divergence, affinity_sums
+from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_rows, choose
-from graphkd.losses._rows import label_counts, unit_rows
+from graphkd.losses._checks import check_matrix, check_rows, choose, class_ids
+from graphkd.losses._rows import label_counts
 
 DensityKernel = Literal["cosine", "exponential", "rbf", "student_t", "combined"]
 
@@ -27,9 +28,10 @@ class Density(NamedTuple):
 
 def densities(x: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7, **knobs: Any) -> tuple[Density, ...]:
     """What ``pkt`` needs of one side's embeddings (N, d): a ``Density`` for each kernel, two for "combined"."""
-    found = []
+    check_matrix("x", x)
+    x, found = x.to(accumulation_dtype(x)), []
     for name in _each(kernel):
-        rows = unit_rows(x, eps) if name == "cosine" else x
+        rows = unit_vectors(x, eps=eps) if name == "cosine" else x
         sums = affinity_sums(rows, name, eps=eps, **knobs)
         found.append(Density(rows, sums.clamp_min(torch.finfo(sums.dtype).tiny)))
     return tuple(found)
@@ -123,7 +125,7 @@ class PKT(Loss):
 
 def supervised_pkt(student: Tensor, y: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7) -> Tensor:
     """PKT from labels, q_ij = [y_i = y_j] / count: (N, d), (N,) integers -> scalar; see ``SupervisedPKT``."""
-    check_labels(y, student.size(0))
+    y = class_ids(y, student.size(0))
     total = student.new_zeros((), dtype=torch.float64)
     counts = label_counts(y).to(accumulation_dtype(student))
     for name, s in zip(_each(kernel), densities(student, kernel, eps=eps), strict=True):

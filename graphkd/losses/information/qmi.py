@@ -9,9 +9,10 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import affinity_sums
+from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_positive, check_rows, choose
-from graphkd.losses._rows import label_counts, unit_rows
+from graphkd.losses._checks import check_matrix, check_positive, check_rows, choose, class_ids
+from graphkd.losses._rows import label_counts
 
 PotentialKernel = Literal["cosine", "rbf"]
 
@@ -39,10 +40,12 @@ def information_potentials(
     """
     choose("kernel", kernel, PotentialKernel)
     check_positive("variance", variance)
-    check_labels(y, x.size(0))
+    check_matrix("x", x)
+    x = x.to(accumulation_dtype(x))
+    y = class_ids(y, x.size(0))
     count, rows = label_counts(y), max(x.size(0), 1)
     if kernel == "cosine":
-        unit = unit_rows(x)
+        unit = unit_vectors(x)
         everyone, alike = affinity_sums(unit, "cosine"), ((unit * _class_sums(unit, y)).sum(dim=1) + count) / 2
     else:
         everyone, alike = (affinity_sums(x, "rbf", labels=labels, sigma=variance) for labels in (None, y))

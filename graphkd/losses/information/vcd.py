@@ -29,6 +29,7 @@ class VCD(Loss):
     observations v, constant here.
     """
 
+    answers = "classes"
     on = ("first", "second")
 
     def __init__(self, temperature: float = 1.0, **reads: Unpack[Reads]) -> None:

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_same_shape
+from graphkd.losses._projector import Linear
 
 
 def vid(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
@@ -19,7 +21,8 @@ def vid(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
     The mean over entries of (t - mean)^2 / (2 variance) + 1/2 log variance; ``mean`` is what the student predicts.
     """
     check_same_shape(mean, teacher, "; VID(student_width, teacher_width) maps the student")
-    return 0.5 * ((mean - teacher).square() / variance + variance.log()).sum() / max(teacher.numel(), 1)
+    m, t, v = (x.to(accumulation_dtype(x)) for x in (mean, teacher, variance))
+    return 0.5 * ((m - t).square() / v + v.log()).sum() / max(t.numel(), 1)
 
 
 class VID(Loss):
@@ -49,16 +52,16 @@ class VID(Loss):
         start = math.log(math.expm1(check_positive("initial_variance - eps", initial_variance - eps)))
         self.eps = eps
         self.mean = nn.Sequential(
-            nn.Linear(student_width, middle, bias=False),
+            Linear(student_width, middle, bias=False),
             nn.ReLU(),
-            nn.Linear(middle, middle, bias=False),
+            Linear(middle, middle, bias=False),
             nn.ReLU(),
-            nn.Linear(middle, teacher_width, bias=False),
+            Linear(middle, teacher_width, bias=False),
         )
         self.scale = nn.Parameter(torch.full((teacher_width,), start))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        return vid(self.mean(student), teacher, F.softplus(self.scale) + self.eps)
+        return vid(self.mean(student), teacher, F.softplus(self.scale.to(accumulation_dtype(self.scale))) + self.eps)
 
 
 @method("vid", family="information", paper="Ahn et al., CVPR 2019", arxiv="1904.05835", needs=("hidden",))

@@ -9,13 +9,14 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 
 
 def vml(student: Tensor, teacher: Tensor) -> Tensor:
     """Jensen-Shannon divergence of two predictions, nats: (N, C), (N, C) logits -> scalar; see ``VML``."""
     check_same_shape(student, teacher)
-    p, q = (F.log_softmax(logits, dim=-1) for logits in (student, teacher))
+    p, q = (F.log_softmax(logits.to(accumulation_dtype(logits)), dim=-1) for logits in (student, teacher))
     middle = torch.logaddexp(p, q) - math.log(2)
     both = [F.kl_div(middle, x, reduction="sum", log_target=True) for x in (p, q)]
     return (both[0] + both[1]) / max(2 * (p.numel() // p.size(-1)), 1)
@@ -28,6 +29,8 @@ class VML(Loss):
     arXiv:2304.14800); student, teacher: (N, C) logits. Both sides get a gradient where the teacher has one. The
     authors' code has a Sinkhorn distance here.
     """
+
+    answers = "classes"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return vml(student, teacher)

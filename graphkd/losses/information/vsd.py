@@ -7,6 +7,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_same_shape, choose
 from graphkd.losses.response.kd import kl
 
@@ -19,8 +20,9 @@ def vsd(student: Tensor, teacher: Tensor, temperature: float = 1.0, *, form: For
     if form == "paper":
         return kl(student, teacher.detach(), temperature, rescale=False)
     check_same_shape(student, teacher)
-    code, observed = ((logits / temperature).softmax(dim=-1) for logits in (student, teacher.detach()))
-    return (code * (code.log() - observed)).sum() / max(code.numel(), 1)
+    s, t = (logits.to(accumulation_dtype(logits)) / temperature for logits in (student, teacher.detach()))
+    log_code = s.log_softmax(dim=-1)
+    return (log_code.exp() * (log_code - t.softmax(dim=-1))).sum() / max(log_code.numel(), 1)
 
 
 class VSD(Loss):
@@ -31,6 +33,8 @@ class VSD(Loss):
     here. ``form="code"`` is what the authors' code computes, for comparison alone: mean_ik p_z (log p_z - p_v).
     Both branches learn the labels beside it.
     """
+
+    answers = "classes"
 
     def __init__(self, temperature: float = 1.0, *, form: Form = "paper", **reads: Unpack[Reads]) -> None:
         super().__init__(**reads)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_same_shape
+from graphkd.losses._checks import beside, check_same_shape
 
 
 def check_outputs(student: Tensor, teacher: Tensor, y: Tensor) -> None:
@@ -14,14 +14,15 @@ def check_outputs(student: Tensor, teacher: Tensor, y: Tensor) -> None:
 
 def check_targets(student: Tensor, y: Tensor) -> None:
     """Check targets of the shape of the outputs."""
-    if y.shape != student.shape:
+    if beside(y, student).shape != student.shape:
         raise ValueError(f"'y' must have the shape of the outputs, {tuple(student.shape)}, got {tuple(y.shape)}")
 
 
 def squared_errors(output: Tensor, y: Tensor) -> Tensor:
     """Squared distance of every row from its target: (N, k), (N, k) -> (N,), in float32 at least."""
+    check_targets(output, y)
     wide = accumulation_dtype(output)
-    return (output.to(wide) - y.to(wide)).square().sum(dim=-1)
+    return (output.to(wide) - beside(y, output).to(wide)).square().sum(dim=-1)
 
 
 def row_mean(rows: Tensor) -> Tensor:

@@ -26,8 +26,16 @@ def imitation_weights(
         spread = errors.new_tensor(error_range[1] - error_range[0])
     else:
         spread = errors.amax() - errors.amin() if errors.numel() else errors.new_zeros(())
-    weights = 1 - errors / torch.where(spread > 0, spread, torch.inf)
+    rounding = _rounding(teacher, y, errors) if errors.numel() else 0.0
+    weights = 1 - errors / torch.where(spread > rounding, spread, torch.inf)
     return weights.clamp_min(0) if clamp else weights
+
+
+def _rounding(teacher: Tensor, y: Tensor, errors: Tensor) -> Tensor:
+    """By how much equal squared errors e may differ, of numbers that are known to some units in the last place."""
+    size = torch.maximum(teacher.detach().abs().amax(), y.abs().amax()).to(errors.dtype)
+    worst = errors.detach().amax()  # whose root grows by the rounding of the numbers, e by 2 sqrt(e) as much
+    return 8 * torch.finfo(errors.dtype).eps * (worst + 2 * worst.sqrt() * size)
 
 
 def attentive_imitation(

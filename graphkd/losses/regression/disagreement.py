@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, check_same_shape
 from graphkd.losses.regression._errors import row_mean
 
@@ -16,5 +17,6 @@ def disagreement(student: Tensor, teacher: Tensor, made: Tensor, *, size: float 
     """
     check_same_shape(student, teacher)
     check_rows(student, made)
-    answers = (output * student.square() - (teacher - student).square()).sum() / max(student.numel(), 1)
-    return answers + size * row_mean(made.square().sum(dim=-1))
+    s, t, x = (rows.to(accumulation_dtype(rows)) for rows in (student, teacher, made))
+    answers = (output * s.square() - (t - s).square()).sum() / max(s.numel(), 1)
+    return answers + size * row_mean(x.square().sum(dim=-1))

@@ -10,7 +10,8 @@ def squared_error(student: Tensor, y: Tensor) -> Tensor:
     """Squared distance of outputs from their targets, the mean over rows: (N, k), (N, k) -> scalar."""
     if student.dim() != 2:
         raise ValueError(
-            f"outputs of a regression must have shape (N, k), (N, 1) for one number, got {tuple(student.shape)}"
+            f"outputs of a regression must have shape (N, k), (N, 1) for one number, got {tuple(student.shape)}: "
+            "give 'student' a second dimension"
         )
     check_targets(student, y)
     return row_mean(squared_errors(student, y))

@@ -10,6 +10,7 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import beside
 from graphkd.losses.regression._errors import check_outputs, check_targets, row_mean, squared_errors
 
 
@@ -27,6 +28,7 @@ def bounded_error(student: Tensor, teacher: Tensor, y: Tensor, margin: float = 0
 def smooth_l1(student: Tensor, y: Tensor) -> Tensor:
     """Huber's loss with delta 1 of every output, summed over a row, mean over rows: (N, k), (N, k) -> scalar."""
     check_targets(student, y)
+    y = beside(y, student)
     wide = accumulation_dtype(student)
     return F.smooth_l1_loss(student.to(wide), y.to(wide), reduction="sum") / max(student[..., 0].numel(), 1)
 

@@ -10,8 +10,9 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import pair_divergence, series_divergence
+from graphkd.kernels.norms import unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, check_same_shape, choose
-from graphkd.losses._rows import normalised
 
 CongruenceKernel = Literal["gaussian", "bilinear"]
 
@@ -32,8 +33,7 @@ def correlation_congruence(
     check_rows(student, teacher)
     choose("kernel", kernel, CongruenceKernel)
     choose("reduction", reduction, CongruenceReduction)
-    if normalise:
-        student, teacher = (normalised(x) for x in (student, teacher))
+    student, teacher = (unit_vectors(x) if normalise else x.to(accumulation_dtype(x)) for x in (student, teacher))
     if kernel == "bilinear":
         value = series_divergence(student, teacher, (0.0, 1.0))
     elif order is None:
@@ -94,7 +94,8 @@ def adjacent_correlation(student: Tensor, teacher: Tensor) -> Tensor:
     on the order of rows, hence no class; use ``CC``.
     """
     check_same_shape(student, teacher)
-    error = (student - teacher).abs()
+    s, t = (x.to(accumulation_dtype(x)) for x in (student, teacher))
+    error = (s - t).abs()
     return (error[:-1] * error[1:]).sum() / max(student.size(0) - 1, 1)
 
 

@@ -3,22 +3,23 @@
 from typing import Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import product_kl
-from graphkd.losses._checks import check_rows, row_ids
-from graphkd.losses._rows import normalised
+from graphkd.kernels.norms import unit_vectors
+from graphkd.losses._batch_norm import BatchNorm
+from graphkd.losses._checks import check_rows, check_same_shape, row_ids
+from graphkd.losses._projector import Linear
 
 
 def cirkd(student: Tensor, teacher: Tensor, temperature: float = 0.1) -> Tensor:
     """KL of every node's cosines with the nodes of each graph: (B, P, d_s), (B, P, d_t) -> scalar; see ``CIRKD``."""
     check_rows(student, teacher)
     graphs, nodes = (1, student.size(0)) if student.dim() == 2 else student.shape[:2]
-    s, t = (normalised(x).reshape(graphs * nodes, -1) for x in (student, teacher))
+    s, t = (unit_vectors(x).reshape(graphs * nodes, x.size(-1)) for x in (student, teacher))
     return product_kl(s, s, t, t, 1 / temperature, max(graphs, 1)).sum() / max(graphs**2 * nodes, 1)
 
 
@@ -47,8 +48,10 @@ def cirkd_memory(
 
     T^2 mean_i KL(softmax_k(t_i . m_k / (tau T)) || softmax_k(s_i . m_k / (tau T))).
     """
-    check_rows(student, teacher)
-    s, t = normalised(student), normalised(teacher)
+    check_same_shape(student, teacher, "; CIRKDMemory(num_nodes, student_width, teacher_width) has a head")
+    if memory.size(1) != student.size(1):
+        raise ValueError(f"'memory' must be as wide as 'student' ({student.size(1)}), got {memory.size(1)}")
+    s, t = unit_vectors(student), unit_vectors(teacher)
     memory = memory.to(s.dtype)
     values = product_kl(s, memory, t, memory, 1 / (temperature * kd_temperature))
     return values.sum() * kd_temperature**2 / max(values.size(0), 1)
@@ -82,12 +85,12 @@ class CIRKDMemory(Loss):
         super().__init__(**reads)
         self.samples, self.temperature, self.kd_temperature = samples, temperature, kd_temperature
         self.head = nn.Sequential(
-            nn.Linear(student_width, teacher_width, bias=False),
-            nn.BatchNorm1d(teacher_width),
+            Linear(student_width, teacher_width, bias=False),
+            BatchNorm(teacher_width),
             nn.ReLU(),
-            nn.Linear(teacher_width, teacher_width, bias=False),
+            Linear(teacher_width, teacher_width, bias=False),
         )
-        self.register_buffer("memory", F.normalize(torch.randn(num_nodes, teacher_width), dim=1))
+        self.register_buffer("memory", unit_vectors(torch.randn(num_nodes, teacher_width)))
 
     def forward(self, student: Tensor, teacher: Tensor, *, n_id: Tensor | None = None) -> Tensor:
         check_rows(student, teacher)
@@ -97,7 +100,7 @@ class CIRKDMemory(Loss):
         ids = row_ids(n_id, teacher.size(0), nodes, teacher.device)
         if self.training:
             with torch.no_grad():
-                self.memory.index_copy_(0, ids, normalised(teacher).to(self.memory.dtype))
+                self.memory.index_copy_(0, ids, unit_vectors(teacher).to(self.memory.dtype))
         drawn = self.memory[torch.randperm(nodes, device=student.device)[: self.samples]]
         return cirkd_memory(self.head(student), teacher, drawn, self.temperature, self.kd_temperature)
 

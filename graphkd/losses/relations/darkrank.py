@@ -11,8 +11,9 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import EdgeLayout, edge_layout, edge_squared_distance, nearest_rows, ranking_log_likelihood
+from graphkd.kernels.norms import unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, choose
-from graphkd.losses._rows import normalised
 
 Transfer = Literal["hard", "soft", "cross_entropy"]
 
@@ -122,7 +123,8 @@ def darkrank(
     if teacher.pairs.num_nodes != student.size(0):
         raise ValueError(f"'teacher' must be about {student.size(0)} nodes, got lists of {teacher.pairs.num_nodes}")
     if official_gradient:
-        ends = student[teacher.nodes] - student.detach()[: teacher.nodes.size(0), None]
+        wide = student.to(accumulation_dtype(student))
+        ends = wide[teacher.nodes] - wide.detach()[: teacher.nodes.size(0), None]
         scores = proximity.of_squared(ends.square().sum(dim=2))
     else:
         scores = proximity.of_pairs(student, teacher.pairs).view(teacher.scores.shape)
@@ -208,7 +210,7 @@ class DarkRank(Loss):
         return darkrank(self._rows(student), teacher, self.transfer, self.proximity, **self.knobs)
 
     def _rows(self, x: Tensor) -> Tensor:
-        return normalised(x) if self.normalise else x
+        return unit_vectors(x) if self.normalise else x
 
 
 @method("darkrank", family="relations", paper="Chen et al., AAAI 2018", arxiv="1707.01220", needs=("hidden",))

@@ -9,14 +9,17 @@ from torch import Tensor
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.norms import rescaled, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_rows, choose
+from graphkd.losses._checks import check_rows, choose, class_ids
 
 Regions = Literal["labels", "teacher", "soft", "given"]
 
 _MEMBERS = 3  # two have a third central moment of 0, whose cosine is that of rounding noise, and one has none
 
 _SPREAD = 1e-6  # least second moment to divide by
+
+_ROUNDING = 8  # units in the last place of what is summed up by which a sum of 0 may differ from it
 
 
 def louvain_regions(edge_index: Tensor, num_nodes: int, *, resolution: float = 1.0, seed: int = 0) -> Tensor:
@@ -76,6 +79,11 @@ class Membership:
         """Sums over the members of each region: (E, ...) -> (G R, ...)."""
         return values.new_zeros(self.sizes.numel() * self.regions, *values.shape[1:]).index_add(0, self.region, values)
 
+    def rest(self, values: Tensor) -> Tensor:
+        """Sums, and 0 where what is left of the members' is rounding, whose direction would mean nothing."""
+        found, size = self.sum(values), self.sum(values.detach().abs())
+        return torch.where(found.abs() > _ROUNDING * torch.finfo(values.dtype).eps * size, found, 0)
+
     def counts(self) -> Tensor:
         """How many members each region has: (G R,) integers."""
         return self.sum((self.weight != 0).long())
@@ -96,23 +104,33 @@ def region_moments(x: Tensor, membership: Membership, *, literal: bool = False) 
     size = counts.clamp_min(1)
     member = values[membership.node] * weight
     present = (weight != 0).to(values.dtype)
-    mean = membership.sum(member) / size
+    mean = membership.rest(member) / size
     apart = (member - mean[membership.region]) * present
     nodes = membership.sizes.repeat_interleave(membership.regions)[:, None]
     others = nodes - counts if literal else torch.zeros_like(counts)  # of features 0, as printed
-    second = (membership.sum(apart.square()) + others * mean.square()) / size
+    within = membership.sum(apart.square())
+    # What a constant component deviates by is rounding too.
+    varies = within > size * (_ROUNDING * torch.finfo(values.dtype).eps * mean.detach()).square()
+    apart = torch.where(varies[membership.region], apart, 0)
+    second = (torch.where(varies, within, 0) + others * mean.square()) / size
     spread = second.clamp_min(_SPREAD)
-    scaled = membership.sum((apart / spread[membership.region]) ** 3)
-    third = (scaled - others * (mean / spread) ** 3) / size
+    scaled = membership.rest((apart / spread[membership.region]) ** 3)
+    outside = torch.where(others > 0, mean, 0) / spread
+    third = (scaled - others * outside**3) / size
     return torch.stack([mean, second, third]) * membership.valid(literal=literal)[:, None]
 
 
 def region_affinity(moments: Tensor) -> Tensor:
     """Cosines of the regions in each moment: (..., R, d) -> (..., R, R)."""
-    squared = moments.square().sum(dim=-1, keepdim=True)
-    unit = moments * torch.where(squared > 0, squared, torch.inf).rsqrt()
+    unit = unit_vectors(rescaled(moments, (-2, -1)))
     with torch.autocast(moments.device.type, enabled=False):
         return unit @ unit.mT
+
+
+def check_regions(regions: Tensor, rows: int) -> None:
+    """Check a region for each of the rows, (N,), or weights (N, R)."""
+    if regions.dim() not in (1, 2) or regions.size(0) != rows:
+        raise ValueError(f"'regions' must have shape ({rows},) or ({rows}, R), got {tuple(regions.shape)}")
 
 
 @dataclass(frozen=True)
@@ -126,7 +144,8 @@ class RegionGraph:
     @classmethod
     def of(cls, x: Tensor, membership: Membership, *, literal: bool = False) -> Self:
         """Of features (N, d)."""
-        moments = region_moments(x, membership, literal=literal).unflatten(1, (-1, membership.regions))
+        moments = region_moments(x, membership, literal=literal)
+        moments = moments.unflatten(1, (membership.sizes.numel(), membership.regions))
         return cls(region_affinity(moments), membership, x.size(0))
 
 
@@ -146,6 +165,7 @@ def inter_region_affinity(
         check_rows(student, teacher)
         if regions is None:
             raise ValueError("'regions' must say to which region each node belongs, got None")
+        check_regions(regions, teacher.size(0))
         teacher = RegionGraph.of(teacher, Membership.of(regions), literal=literal)
     if student.size(0) != teacher.nodes:
         raise ValueError(f"'teacher' must be about {student.size(0)} nodes, got a graph of {teacher.nodes}")
@@ -154,7 +174,8 @@ def inter_region_affinity(
     if not valid_only:
         counted = torch.ones_like(counted)
     count = counted.view(ours.affinity.shape[1:3]).sum(dim=1).clamp_min(1)
-    return ((ours.affinity - teacher.affinity).square().sum(dim=(0, 2, 3)) / (3 * count**2)).mean()
+    values = (ours.affinity - teacher.affinity).square().sum(dim=(0, 2, 3)) / (3 * count**2)
+    return values.sum() / max(values.numel(), 1)
 
 
 class InterRegionAffinity(Loss):
@@ -176,6 +197,7 @@ class InterRegionAffinity(Loss):
 
     on: str | tuple[str, ...] = "hidden"
     rows = ("y", "regions", "batch")
+    answers_at = (1,)
 
     def __init__(
         self,
@@ -190,6 +212,8 @@ class InterRegionAffinity(Loss):
             reads["on"] = reads.get("on") or ("hidden", "logits")
         super().__init__(**reads)
         self.regions = choose("regions", regions, Regions)
+        self.answers = "classes" if regions == "soft" else None
+        self.learns_labels = regions == "labels"
         self.num_regions, self.literal, self.valid_only = num_regions, literal, valid_only
 
     def digest(
@@ -227,15 +251,17 @@ class InterRegionAffinity(Loss):
         if self.regions == "labels":
             if y is None:
                 raise ValueError("regions='labels' needs 'y' from the batch, got None")
-            check_labels(y, rows, self.num_regions)
-            return y
+            return class_ids(y, rows, self.num_regions)
         if self.regions == "given":
             if given is None:
                 raise ValueError("regions='given' needs 'regions' from the batch, got None")
+            check_regions(given, rows)
             return given
         if logits is None:
             raise ValueError(f"regions={self.regions!r} reads the pair of entries (hidden, logits), got one entry")
-        return logits.detach().softmax(dim=1) if self.regions == "soft" else logits.argmax(dim=1)
+        if self.regions == "teacher":
+            return logits.argmax(dim=1)
+        return logits.detach().to(accumulation_dtype(logits)).softmax(dim=1)
 
 
 @method(

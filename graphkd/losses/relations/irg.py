@@ -40,8 +40,8 @@ def irg(
     features = teacher if isinstance(teacher, Tensor) else teacher.features
     check_rows(student, features)
     theirs = edge_scale(teacher, scale) if isinstance(teacher, Tensor) else teacher.scale
-    ours = edge_scale(student.detach() if constant else student, scale)
     s, t = (x.to(accumulation_dtype(x)) for x in (student, features))
+    ours = edge_scale(s.detach() if constant else s, scale)
     total = squared_distance_divergence(s, t, ours, theirs)
     rows = max(student.size(0), 1)
     return (total / {"mean": rows**2, "rows": 2 * rows, "sum": 1}[reduction]).to(ours.dtype)

@@ -12,7 +12,7 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import squared_distance_divergence
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_rows, choose
+from graphkd.losses._checks import check_matrix, check_rows, choose
 from graphkd.losses._layers import Layer, layer_taps
 from graphkd.losses.relations._instances import Layers, Reduction, Scale, edge_scale
 
@@ -26,16 +26,17 @@ class Change:
     @classmethod
     def of(cls, layers: Layers, scale: Scale = "max", constant: bool = True) -> Self:
         """Of two layers, (N, ..., d); where the second is twice as wide, its adjacent channels are averaged."""
-        first, second = layers
+        first, second = (x.to(accumulation_dtype(x)) for x in layers)
         if second.size(-1) == 2 * first.size(-1):
             second = second.unflatten(-1, (-1, 2)).mean(dim=-1)
         if first.shape != second.shape:
             raise ValueError(
-                f"the layers must be of one width, or the second twice as wide, got {first.size(-1)} and "
-                f"{second.size(-1)}"
+                f"'on' must name layers of one width, or the second twice as wide, got {first.size(-1)} and "
+                f"{second.size(-1)}, shapes {tuple(first.shape)} and {tuple(second.shape)}"
             )
-        squared = (first - second).to(accumulation_dtype(first)).square().flatten(1).sum(dim=1)
-        if scale == "none":
+        check_matrix("student", first)
+        squared = (first - second).square().flatten(1).sum(dim=1)
+        if scale == "none" or squared.size(0) == 0:
             return cls(squared)
         found = squared.max() if scale == "max" else squared.mean()
         return cls(squared / torch.where(found > 0, found.detach() if constant else found, 1))
@@ -88,8 +89,8 @@ class IRGTransform(Loss):
 def edge_change(layers: Layers, scale: Scale = "max", constant: bool = True) -> Tensor:
     """How far the edges moved between two layers, |A_2 - A_1|_F^2 of their scaled squared distances: scalar."""
     check_rows(*layers)
-    ours, theirs = (edge_scale(x.detach() if constant else x, scale) for x in layers)
     first, second = (x.to(accumulation_dtype(x)) for x in layers)
+    ours, theirs = (edge_scale(x.detach() if constant else x, scale) for x in (first, second))
     return squared_distance_divergence(first, second, ours, theirs).to(ours.dtype)
 
 

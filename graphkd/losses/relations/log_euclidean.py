@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Self, Unpack
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import gram, log_quotient
+from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows
 
@@ -25,7 +25,7 @@ class LogSimilarity:
     @classmethod
     def of(cls, x: Tensor, ridge: float) -> Self:
         """Of the rectified rows."""
-        rows = F.normalize(x.to(accumulation_dtype(x)).relu(), dim=1)
+        rows = unit_vectors(x.relu())
         inner = gram(rows, rows)
         factor = log_quotient(inner, ridge)
         logarithm = factor @ inner

@@ -9,6 +9,7 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import angle_divergence, distance_divergence, mean_distance
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.kernels.pairs.distances import FLOOR
 from graphkd.losses._checks import check_rows
 from graphkd.losses._rows import sample_rows
@@ -39,6 +40,7 @@ def rkd_distance(
     check_rows(student, teacher if isinstance(teacher, Tensor) else teacher.features)
     if isinstance(teacher, Tensor):
         teacher = Scaled(teacher, mean_distance(teacher, squared=squared, floor=floor))
+    student = student.to(accumulation_dtype(student))  # once, since two gradients of it are added
     scale = mean_distance(student, squared=squared, floor=floor)
     found = distance_divergence(
         student, teacher.features, scale, teacher.scale, squared=squared, floor=floor, delta=delta

@@ -3,11 +3,12 @@
 from typing import Unpack
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.losses._projector import Linear
 from graphkd.losses.relations.cc import correlation_congruence
 
 
@@ -29,7 +30,7 @@ class RSD(Loss):
 
     def __init__(self, width: int, *, dropout: float = 0.0, **reads: Unpack[Reads]) -> None:
         super().__init__(**reads)
-        self.head = nn.Linear(width, width)
+        self.head = Linear(width, width)
         self.dropout = dropout
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

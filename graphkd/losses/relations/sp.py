@@ -25,6 +25,7 @@ class NormalisedRows:
     @classmethod
     def of(cls, x: Tensor) -> Self:
         """|X x_i|^2 = x_i' (X' X) x_i."""
+        x = x.to(accumulation_dtype(x))
         length = row_forms(x, gram(x, x), x).clamp_min(0)
         inverse = torch.where(length > 0, length, torch.inf).rsqrt().clamp_max(1e12)
         return cls(x, inverse, (length * inverse.square()).sum())
@@ -35,7 +36,7 @@ def similarity_preserving(student: Tensor, teacher: Tensor | NormalisedRows) -> 
     t = NormalisedRows.of(teacher) if isinstance(teacher, Tensor) else teacher
     check_rows(student, t.features)
     s = NormalisedRows.of(student)
-    both = gram(student, t.features) * gram(student, t.features, s.inverse * t.inverse)
+    both = gram(s.features, t.features) * gram(s.features, t.features, s.inverse * t.inverse)
     total = (s.energy + t.energy - 2 * both.sum()).clamp_min(0)
     return (total / max(student.size(0), 1) ** 2).to(accumulation_dtype(student))
 

@@ -17,6 +17,7 @@ def triplet_hinge(anchor: Tensor, positive: Tensor, negative: Tensor, margin: fl
     """mean_i max(0, |a_i - p_i| - |a_i - n_i| + margin), distances unsquared (eq. 20): (N, d) each -> scalar."""
     for other in (positive, negative):
         check_same_shape(anchor, other)
+    anchor, positive, negative = (x.to(accumulation_dtype(x)) for x in (anchor, positive, negative))
     near, far = (torch.linalg.vector_norm(anchor - other, dim=-1) for other in (positive, negative))
     return (near - far + margin).clamp_min(0).sum() / max(near.numel(), 1)
 

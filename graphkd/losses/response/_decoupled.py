@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor
 
-from graphkd.losses._checks import check_labels, check_same_shape
+from graphkd.losses._checks import check_same_shape, class_ids
 
 
-def check_decoupled(student: Tensor, teacher: Tensor, y: Tensor) -> None:
-    """Check logits of one shape with a class besides the label's."""
+def decoupled_labels(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
+    """Class ids (N,) for logits of one shape with a class besides the label's."""
     check_same_shape(student, teacher)
-    check_labels(y, student.size(0), student.size(-1))
     if student.size(-1) < 2:
         raise ValueError(f"'student' must have a class besides the label's, got {student.size(-1)}")
+    return class_ids(y, student.size(0), student.size(-1))
 
 
 def other_logits(logits: Tensor, y: Tensor) -> Tensor:

@@ -4,13 +4,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import beside
 
 
 def binary_cross_entropy(student: Tensor, y: Tensor) -> Tensor:
     """Binary cross-entropy of logits with targets in [0, 1], the mean over all entries: (N, C), (N, C) -> scalar."""
+    y = beside(y, student)
     if y.shape != student.shape:
         raise ValueError(f"'y' must have the shape of the logits, {tuple(student.shape)}, got {tuple(y.shape)}")
-    return F.binary_cross_entropy_with_logits(student, y.to(student.dtype))
+    wide = accumulation_dtype(student)
+    total = F.binary_cross_entropy_with_logits(student.to(wide), y.to(wide), reduction="sum")
+    return total / max(student.numel(), 1)
 
 
 class BCE(Loss):
@@ -19,6 +24,7 @@ class BCE(Loss):
     student, y: (N, C), targets in [0, 1].
     """
 
+    answers = "labels"
     rows = ("y",)
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:

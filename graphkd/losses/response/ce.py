@@ -4,13 +4,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from graphkd.losses._checks import check_labels
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import class_ids
 
 
 def cross_entropy(student: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy with integer labels, the mean over rows: (N, C), (N,) -> scalar."""
-    check_labels(y, student.size(0), student.size(-1))
-    return F.cross_entropy(student, y.long(), reduction="sum") / max(student.size(0), 1)
+    y = class_ids(y, student.size(0), student.size(-1))
+    logits = student.to(accumulation_dtype(student))
+    return F.cross_entropy(logits, y.long(), reduction="sum") / max(student.size(0), 1)
 
 
 class CE(Loss):
@@ -19,6 +21,7 @@ class CE(Loss):
     student: (N, C), y: (N,) integers in [0, C), else ValueError.
     """
 
+    answers = "classes"
     rows = ("y",)
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows
 
 
@@ -18,7 +19,8 @@ def centred_logits(student: Tensor, teacher: Tensor, classes: int | None = None)
         raise ValueError(
             f"the old classes, {old}, must be among those of both sides, got {student.size(-1)} and {teacher.size(-1)}"
         )
-    s, t = (x[..., :old] - x[..., :old].mean(dim=-1, keepdim=True) for x in (student, teacher))
+    both = (x[..., :old].to(accumulation_dtype(x)) for x in (student, teacher))
+    s, t = (x - x.mean(dim=-1, keepdim=True) for x in both)
     return (s - t).square().sum() / max(s.numel(), 1)
 
 

@@ -9,12 +9,16 @@ from torch import Tensor
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.losses._checks import check_labels, check_positive, check_same_shape
+from graphkd.losses._checks import check_positive, check_same_shape, class_ids
 from graphkd.losses.response._entropies import soft_entropies
 
 
 def is_right(teacher: Tensor, y: Tensor) -> Tensor:
     """Where a teacher's, or each of several teachers', first class is the label: (..., N, C), (N,) -> (..., N)."""
+    if teacher.dim() < 2 or y.shape != teacher.shape[-2:-1]:
+        raise ValueError(
+            f"'y' must hold a class of each row of 'teacher', {tuple(teacher.shape)}, got {tuple(y.shape)}"
+        )
     return teacher.argmax(dim=-1) == y
 
 
@@ -24,7 +28,7 @@ def conditional_teacher_student(student: Tensor, teacher: Tensor, y: Tensor, tem
     ``is_right`` tells which rows get soft targets.
     """
     check_same_shape(student, teacher)
-    check_labels(y, student.size(0), student.size(-1))
+    y = class_ids(y, student.size(0), student.size(-1))
     soft = soft_entropies(student, teacher, temperature)
     hard = F.cross_entropy(student.to(soft.dtype), y, reduction="none")
     return torch.where(is_right(teacher, y), soft, hard).sum() / max(soft.numel(), 1)
@@ -38,6 +42,7 @@ class ConditionalTS(Loss):
     T^2. The paper knows no unlabelled rows: give those ``KL(where="~train_mask")``.
     """
 
+    answers = "classes"
     rows = ("y",)
 
     def __init__(self, temperature: float = 1.0, **reads: Unpack[Reads]) -> None:

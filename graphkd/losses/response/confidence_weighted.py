@@ -6,13 +6,13 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_same_shape
+from graphkd.losses._checks import check_same_shape, class_ids
 
 
 def confidence_weighted(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy weighted by confidence: (N, C), (N, C), (N,) -> scalar; see ``ConfidenceWeighted``."""
     check_same_shape(student, teacher)
-    check_labels(y, student.size(0), student.size(-1))
+    y = class_ids(y, student.size(0), student.size(-1))
     confidence = teacher.to(accumulation_dtype(teacher)).softmax(dim=-1).amax(dim=-1)
     entropies = F.cross_entropy(student.to(confidence.dtype), y, reduction="none")
     return (confidence * entropies).sum() / confidence.sum().clamp(min=torch.finfo(confidence.dtype).tiny)
@@ -25,6 +25,7 @@ class ConfidenceWeighted(Loss):
     The paper's control: what of born-again networks is due to importance weighting alone.
     """
 
+    answers = "classes"
     rows = ("y",)
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ class Consistency(Loss):
     The authors' code divides by N in the caller; their weight is 100 with 5 epochs of warm-up.
     """
 
+    answers = "classes"
     warmth: Tensor
 
     def __init__(self, warm_up: int = 0, **reads: Unpack[Reads]) -> None:

@@ -2,22 +2,14 @@
 
 from typing import Unpack
 
-import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.norms import correlations
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_same_shape
-
-
-def _pearson_distance(one: Tensor, other: Tensor, dim: int, eps: float) -> Tensor:
-    """One minus Pearson's correlation along ``dim``, the mean over the other dimension; eps beside the norms."""
-    a, b = (x - x.mean(dim=dim, keepdim=True) for x in (one, other))
-    norms = torch.linalg.vector_norm(a, dim=dim) * torch.linalg.vector_norm(b, dim=dim)
-    correlations = (a * b).sum(dim=dim) / (norms + eps)
-    return (1 - correlations).sum() / max(correlations.numel(), 1)
 
 
 def dist_relations(
@@ -27,7 +19,9 @@ def dist_relations(
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
     p, q = ((x.to(accumulation_dtype(x)) / temperature).softmax(dim=-1) for x in (student, teacher))
-    inter, intra = (temperature**2 * _pearson_distance(p, q, dim, eps) for dim in (-1, 0))
+    if p.size(0) == 0:
+        return p.sum(), p.sum()
+    inter, intra = (temperature**2 * (1 - correlations(p, q, dim, eps=eps)).mean() for dim in (-1, 0))
     return inter, intra
 
 
@@ -50,10 +44,13 @@ class DIST(Loss):
 
     T^2 (beta mean_i (1 - r(p_i, q_i)) + gamma mean_c (1 - r(p_c, q_c))), r Pearson's correlation of a row i (inter) or
     a column c (intra) of p = softmax(s / T), q = softmax(t / T); student, teacher: (N, C). eps is added to the product
-    of the norms, as in the authors' code. One row has no intra part, and two classes leave 0 or 2 to a row's inter
+    of the norms, as in the authors' code. A constant row or column correlates with nothing: r is 0, without gradient,
+    where eps alone would give one of 1 / eps. One row has no intra part, and two classes leave 0 or 2 to a row's inter
     part. T is 1 or 4 there, the weight 2 beside CE. In lists of items: inter over a user's candidates, intra over
     users, for items in all lists. O(N C).
     """
+
+    answers = "classes"
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive
-from graphkd.losses.response._decoupled import check_decoupled, other_logits
+from graphkd.losses.response._decoupled import decoupled_labels, other_logits
 from graphkd.losses.response.kd import kl
 from graphkd.losses.response.nckd import nckd
 
@@ -23,7 +23,7 @@ def _label_or_not(logits: Tensor, y: Tensor, temperature: float) -> Tensor:
 
 def tckd(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 4.0) -> Tensor:
     """T^2 KL of label's class against the others together: (N, C), (N, C), (N,) -> scalar; see ``DKD``."""
-    check_decoupled(student, teacher, y)
+    y = decoupled_labels(student, teacher, y)
     check_positive("temperature", temperature)
     return temperature**2 * kl(_label_or_not(student, y, temperature), _label_or_not(teacher, y, temperature))
 
@@ -45,6 +45,7 @@ class DKD(Loss):
     tells the epoch. They subtract 1000 from the label's logit and take log p unclamped; here 1 - p_y is a log-sum-exp.
     """
 
+    answers = "classes"
     rows = ("y",)
     warmth: Tensor
 

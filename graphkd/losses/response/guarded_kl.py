@@ -43,6 +43,8 @@ class GuardedKL(Loss):
     has any.
     """
 
+    answers = "classes"
+
     def __init__(
         self, temperature: float = 1.0, *, eps: float = 1e-7, guard: Guard = "target", **reads: Unpack[Reads]
     ) -> None:

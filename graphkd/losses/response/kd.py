@@ -42,8 +42,11 @@ class KL(Loss):
 
     T^2 mean_i KL(softmax(t_i / T) || softmax(s_i / T)); student, teacher: (N, C).
     ``reduction="batchmean"`` sums over classes and averages over rows. ``"elementmean"`` divides by N C, the default
-    of ``torch.nn.KLDivLoss`` that efficient-gnns and others run: C times smaller. ``rescale=False`` drops T^2.
+    of ``torch.nn.KLDivLoss`` that efficient-gnns and others run: C times smaller. ``rescale=False`` drops T^2: weight
+    decay in the gradient (Adam's) must then shrink with 1 / T^2, or be AdamW's.
     """
+
+    answers = "classes"
 
     def __init__(
         self,

@@ -5,13 +5,15 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 
 
 def logit_mse(student: Tensor, teacher: Tensor) -> Tensor:
     """Half the squared distance of logits, the mean over rows: (N, C), (N, C) -> scalar; see ``LogitMSE``."""
     check_same_shape(student, teacher)
-    return (student - teacher).square().sum() / max(2 * student.size(0), 1)
+    s, t = (x.to(accumulation_dtype(x)) for x in (student, teacher))
+    return (s - t).square().sum() / max(2 * s.size(0), 1)
 
 
 class LogitMSE(Loss):

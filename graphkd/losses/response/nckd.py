@@ -8,13 +8,13 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_positive
-from graphkd.losses.response._decoupled import check_decoupled, other_logits
+from graphkd.losses.response._decoupled import decoupled_labels, other_logits
 from graphkd.losses.response.kd import kl
 
 
 def nckd(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
     """T^2 KL of the probabilities among the other classes: (N, C), (N, C), (N,) -> scalar; see ``NCKD``."""
-    check_decoupled(student, teacher, y)
+    y = decoupled_labels(student, teacher, y)
     return kl(other_logits(student, y), other_logits(teacher, y), temperature)
 
 
@@ -25,6 +25,8 @@ class NCKD(Loss):
     y: (N,). FedNTD is ``CE() + NCKD()`` with the broadcast global model as the teacher; its code has T = 1.
     """
 
+    answers = "classes"
+    classes_from = 3
     rows = ("y",)
 
     def __init__(self, temperature: float = 1.0, **reads: Unpack[Reads]) -> None:

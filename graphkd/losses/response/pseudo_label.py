@@ -32,6 +32,8 @@ class PseudoLabel(Loss):
     student, teacher: (N, C). The student sees a perturbed graph, the teacher the clean one. Weight 2 in the paper.
     """
 
+    answers = "classes"
+
     def __init__(self, threshold: float = 0.9, **reads: Unpack[Reads]) -> None:
         super().__init__(**reads)
         self.threshold = threshold

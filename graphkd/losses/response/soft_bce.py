@@ -5,6 +5,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 from graphkd.losses.response.bce import binary_cross_entropy
 
@@ -12,7 +13,7 @@ from graphkd.losses.response.bce import binary_cross_entropy
 def soft_bce(student: Tensor, teacher: Tensor) -> Tensor:
     """Binary cross-entropy with the teacher's sigmoid as target, the mean over all entries; see ``SoftBCE``."""
     check_same_shape(student, teacher)
-    return binary_cross_entropy(student, teacher.sigmoid())
+    return binary_cross_entropy(student, teacher.to(accumulation_dtype(teacher)).sigmoid())
 
 
 class SoftBCE(Loss):
@@ -21,6 +22,8 @@ class SoftBCE(Loss):
     BCE(student, sigmoid(teacher)), the mean over rows and labels; student, teacher: (N, C) logits. The authors' code
     for PPI multiplies it by T^2 without softening anything: put such a factor into the weight.
     """
+
+    answers = "labels"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return soft_bce(student, teacher)

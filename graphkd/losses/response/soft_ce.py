@@ -27,11 +27,14 @@ class SoftCE(Loss):
 
     -mean_i sum_c w_c softmax(t_i / T)_c log softmax(s_i / T)_c, without T^2; student, teacher: (N, C), logits or
     log-probabilities. ``class_weights``: (C,), of 1 by default; the paper gives the background class 1.5, here that of
-    "no interaction". It is also what defensive distillation trains on, alone and at a high T (20 to 100), tested at
-    T = 1: Papernot et al., S&P 2016, arXiv:1511.04508, a baseline that masks gradients rather than a protection.
-    Without weights it is ``KL(T, rescale=False)`` plus the entropy of the teacher.
+    "no interaction". Its gradient is 1 / T^2 of ``KL(T)``'s: at a high T weight decay in the gradient (Adam's) is
+    larger, unless it shrinks alike, or is AdamW's, or the loss is multiplied by T^2, as in our methods. It is also what
+    defensive distillation trains on, alone and at a high T (20 to 100), tested at T = 1: Papernot et al., S&P 2016,
+    arXiv:1511.04508, a baseline that masks gradients rather than a protection. Without weights it is ``KL(T,
+    rescale=False)`` plus the entropy of the teacher.
     """
 
+    answers = "classes"
     class_weights: Tensor | None
 
     def __init__(

@@ -45,9 +45,21 @@ def soft_label_distance(
     if distance == "kl":
         total = (torch.xlogy(q, q) - q * log_p).sum()
     else:
-        log_others = (1 - p).clamp_min(torch.finfo(p.dtype).tiny).log()
-        total = -(q * log_p + (1 - q) * log_others).sum()
+        total = -(q * log_p + (1 - q) * _log_others(log_p)).sum()
     return total / max(q.numel(), 1)
+
+
+def _log_others(log_p: Tensor) -> Tensor:
+    """log(1 - p) of log-probabilities, class by class: (N, C) -> (N, C).
+
+    Of the likeliest class from the others' log-sum-exp, since 1 - p is rounding where p is near 1; no other class has
+    more than 1/2.
+    """
+    if log_p.size(-1) == 1:
+        return torch.zeros_like(log_p)  # there are no others
+    top = log_p.detach().argmax(dim=-1, keepdim=True)
+    rest = log_p.scatter(-1, top, -torch.inf).logsumexp(dim=-1, keepdim=True)
+    return torch.log1p(-log_p.exp().scatter(-1, top, 0)).scatter(-1, top, rest)
 
 
 class SoftLabelDistance(Loss):
@@ -59,6 +71,8 @@ class SoftLabelDistance(Loss):
     with q as target, and "kl", of KL(q || p). ``decimals`` rounds q: the code writes 4 to a file and reads them back.
     The gradient of a norm of 0 is 0. CPF compares unlabelled nodes: ``where="~train_mask"``.
     """
+
+    answers = "classes"
 
     def __init__(self, distance: Distance = "norm", *, decimals: int | None = None, **reads: Unpack[Reads]) -> None:
         super().__init__(**reads)

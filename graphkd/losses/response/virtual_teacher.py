@@ -9,7 +9,7 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_positive, choose
+from graphkd.losses._checks import check_positive, choose, class_ids
 from graphkd.losses.response.kd import KL, kl
 
 Form = Literal["code", "paper"]
@@ -20,7 +20,7 @@ def virtual_teacher(
 ) -> Tensor:
     """KL from a teacher made of labels: (N, C), (N,) -> scalar; see ``VirtualTeacher``."""
     choose("form", form, Form)
-    check_labels(y, student.size(0), student.size(-1))
+    y = class_ids(y, student.size(0), student.size(-1))
     if not 0 < correct < 1 or student.size(-1) < 2:
         raise ValueError(
             f"'correct' must leave something to other classes: above 0, below 1, of 2 classes at least; "
@@ -40,10 +40,12 @@ class VirtualTeacher(Loss):
     u = ``correct`` on the label, (1 - correct) / (C - 1) on each other class. ``form="paper"``: mean_i KL(u at T ||
     softmax(s_i / T)). ``"code"``, the authors': (1 / N C) sum_i KL(softmax(u / T) || softmax(s_i)), where probabilities
     are taken for logits, so that at T = 20 the target is nearly uniform, and the student is not softened. No T^2 in
-    either. student: (N, C), y: (N,) integers in [0, C). Their total is
+    either: for the paper's form, whose gradient shrinks with T, weight decay in the gradient must shrink too, or be
+    AdamW's. student: (N, C), y: (N,) integers in [0, C). Their total is
     ``(1 - alpha) * CE() + alpha * 100 * VirtualTeacher()`` with alpha = 0.1.
     """
 
+    answers = "classes"
     rows = ("y",)
 
     def __init__(

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import count_rows
+from graphkd.core.cached import Cached
 from graphkd.core.method import method
+from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
-from graphkd.core.teachers import Cached
 from graphkd.core.view import Call, Viewer
+from graphkd.losses._checks import check_positive
 
 
 @dataclass(frozen=True)
@@ -62,32 +65,38 @@ def reconstruct(
     seed: int = 0,
     edge_index: Tensor | None = None,
     call: Call | None = None,
+    mean: float | Tensor = 0.0,
+    deviation: float | Tensor = 1.0,
+    bound: float = 3.0,
 ) -> Tensor:
     """Make inputs ``x`` of a shape whose recorded layers look as the training data's did, by Adam from Gaussian noise.
 
     taps: name of a record -> path of the layer in the teacher; without "logits" among the records no tap is
     needed for it. edge_index: of the graph on the rows, by default none, for a teacher whose ``forward`` asks for it.
-    call: of the teacher, which is left as it was, in eval mode.
+    call: of the teacher, which is asked in eval mode and left as it was. mean, deviation: of the data's features, of
+    all or of each, (d,), by default those of standardised ones: rows begin there, and none gets further from the mean
+    than ``bound`` deviations, since what the records do not say of the inputs would run away.
     """
+    check_positive("bound", bound)
     generator = torch.Generator().manual_seed(seed)
     like = next(iter(records.values())).mean
+    middle, spread = (torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in (mean, deviation))
 
     def normal(*size: int) -> Tensor:
         return torch.randn(*size, generator=generator, dtype=like.dtype).to(like.device)
 
-    x = normal(*shape)
+    x = middle + spread * normal(*shape)
+    least, most = middle - bound * spread, middle + bound * spread
     targets = {name: record.sample(normal(shape[0], record.mean.numel())) for name, record in records.items()}
-    viewer = Viewer(teacher.eval(), taps=taps, call=call)
-    batch = _rows(x, edge_index)
+    viewer, batch = Viewer(teacher, taps=taps, call=call), _rows(x, edge_index)
     x.requires_grad_()
     optimizer = torch.optim.Adam([x], lr=lr)
-    try:
+    with evaluating(teacher):
         for _ in range(steps):
             loss = activation_loss(viewer(batch), targets)
             (x.grad,) = torch.autograd.grad(loss, [x])
             optimizer.step()
-    finally:
-        viewer.close()
+            x.data.clamp_(least, most)
     return x.detach()
 
 
@@ -111,8 +120,9 @@ def activation_records(
 ) -> nn.Module:
     """Learn a teacher's answers to inputs made from records of its activations; choose it where its data is to go.
 
-    Its owner keeps a ``Record`` of the logits and of the hidden layer, mean and covariance over the data, which is all
-    that is read of them. From these ``rows`` inputs without edges are made, by ``steps`` of Adam at ``step_size``
+    Its owner keeps a ``Record`` of the logits and of the hidden layer, mean and covariance over the data, and mean and
+    deviation of each feature, which is all that is read of them. From these ``rows`` inputs without edges are made, on
+    the scale of the features, by ``steps`` of Adam at ``step_size``, as a share of their mean deviation
     (``reconstruct``); the student learns the teacher's soft targets on them, to the last epoch. Labels play no part.
     Costs two passes over the data, ``steps`` through the teacher, and a training on ``rows`` rows.
     """
@@ -123,8 +133,11 @@ def activation_records(
         seen = problem.gather(lambda batch: torch.ones(count_rows(batch), dtype=torch.bool))
         views = {name: problem.view_of(teacher, name) for name in ("logits", "hidden")}
         records = {name: Record.of(view[seen.to(view.device)]) for name, view in views.items()}
+        x = problem.values_of("x")[seen]
         shape, taps = (rows, problem.features), {"hidden": str(path)}
-        return reconstruct(model, records, taps, shape, steps=steps, lr=step_size, seed=problem.seed, call=call)
+        scale: dict[str, Any] = {"mean": x.mean(dim=0), "deviation": x.std(dim=0, correction=0)}
+        scale["lr"] = step_size * float(scale["deviation"].mean())
+        return reconstruct(model, records, taps, shape, steps=steps, seed=problem.seed, call=call, **scale)
 
     made = _rows(problem.once("made", make))
     distiller = problem.distiller(problem.student, Cached(model, made, call=call), problem.soft(temperature))

@@ -10,17 +10,20 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from graphkd.core.batches import Mapped, changed
 from graphkd.core.distiller import Step
 from graphkd.core.method import method
+from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call
 from graphkd.losses.regression.disagreement import disagreement
 from graphkd.schemes._functional import constant_logits, logits_with
+
+_EPS = 1e-5  # as in batch norm
 
 
 class FakeTurn(NamedTuple):
@@ -50,11 +53,17 @@ class DataFreeRegression(Trainable):
     """A student of a regressing teacher whose inputs are gone; ``fit`` it on ``FakeTurns``. Kang and Kang, ESWA 2021.
 
     A generator of inputs, noise (N, ``noise``) -> (N, d), minimises ``disagreement`` of student and teacher, both
-    constant; the student f mean (t - s)^2 on such inputs, constant, plus 1 - f times that on standard normal ones, f
-    falling from 1 to 0 over the epochs. Of a graph the edges are still used, where the models ask for them; logits of a
-    classifier are numbers too. The teacher must be differentiable in ``x``; it is in eval mode. calls: of student and
-    teacher.
+    constant; the student f mean (t - s)^2 on such inputs, constant, plus 1 - f times that on normal ones, f falling
+    from 1 to 0 over the epochs. Both kinds have the ``mean`` and the ``deviation`` of the teacher's own inputs, of all
+    features or of each, (d,): by default 0 and 1, those of standardised features. Made inputs are brought to it batch
+    by batch (a row alone is the mean), since a generator is paid for disagreement, which grows without end away from
+    the data; ``standardise=False`` is the paper's, whose inputs run away. Of a graph the edges are still used, where
+    the models ask for them; logits of a classifier are numbers too. The teacher must be differentiable in ``x``; it is
+    in eval mode. calls: of student and teacher.
     """
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(
         self,
@@ -65,28 +74,45 @@ class DataFreeRegression(Trainable):
         noise: int = 50,
         size: float = 1e-5,
         output: float = 1e-5,
+        standardise: bool = True,
+        mean: float | Tensor = 0.0,
+        deviation: float | Tensor = 1.0,
         calls: tuple[Call | None, Call | None] = (None, None),
     ) -> None:
         super().__init__()
         self.student, self.generator, self.calls = student, generator, calls
         self.noise, self.size, self.output = noise, size, output
+        self.standardise = standardise
+        for name, value in (("mean", mean), ("deviation", deviation)):
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.get_default_dtype()))
+        if not bool((self.deviation > 0).all()):
+            raise ValueError(f"'deviation' must be above 0 for every feature, got {float(self.deviation.min())}")
         self._teacher, self.share = self.hold(Frozen(teacher, call=calls[1])), 1.0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Called by ``fit`` before every epoch."""
         self.share = 1 - epoch / epochs
 
+    def made(self, x: Tensor) -> Tensor:
+        """Inputs that the generator makes, as many as ``x`` has rows, on the scale of the teacher's."""
+        rows: Tensor = self.generator(x.new_empty(x.size(0), self.noise).normal_())
+        if not self.standardise:
+            return rows
+        apart = rows - rows.mean(dim=0)
+        return self.mean + self.deviation * apart / (apart.square().mean(dim=0) + _EPS).sqrt()
+
     def forward(self, turn: FakeTurn) -> Step:
         """The generator's loss, or the student's."""
         batch, x = turn.batch, turn.batch["x"]
-        made = self.generator(x.new_empty(x.size(0), self.noise).normal_())
+        made = self.made(x)
         if turn.for_generator:
-            pairs = zip((self.student, self._teacher.model.eval()), self.calls, strict=True)
-            s, t = (constant_logits(model, changed(batch, x=made), call=call) for model, call in pairs)
+            pairs, seen = zip((self.student, self._teacher.model), self.calls, strict=True), changed(batch, x=made)
+            with evaluating(self._teacher.model):
+                s, t = (constant_logits(model, seen, call=call) for model, call in pairs)
             loss = disagreement(s, t, made, size=self.size, output=self.output)
             return Step(loss, {"generator": loss.detach()})
         errors = []
-        for inputs in (made.detach(), torch.randn_like(x)):
+        for inputs in (made.detach(), self.mean + self.deviation * torch.randn_like(x)):
             seen = changed(batch, x=inputs)
             student = logits_with(self.student, seen, call=self.calls[0])
             errors.append((student - self._teacher(seen)["logits"]).square().mean())
@@ -109,24 +135,27 @@ def data_free_regression(
     steps: int = 10,
     size: float = 1e-5,
     output: float = 1e-5,
-    standardise: bool = False,
+    standardise: bool = True,
+    mean: Any = 0.0,
+    deviation: Any = 1.0,
 ) -> nn.Module:
     """Learn the teacher's numbers on inputs that a generator makes up, no real ones.
 
     Choose it where a teacher, but nothing that it was trained on, may be kept. Of the data only the number of rows and,
     where models ask for them, edges are read: ``x`` is not looked at. A generator of one hidden layer, ``noise`` to
     ``inner`` to features, looks for inputs on which student and teacher disagree, once in ``steps`` + 1 steps, see
-    ``DataFreeRegression``; size, output: weights of the generator's penalties. standardise: each feature of a batch of
-    made inputs, for a teacher whose inputs were; else they may run away from those that it was trained on. Costs
-    ``steps`` + 1 steps, of two passes of each model, where others take one.
+    ``DataFreeRegression``; size, output: weights of the generator's penalties. standardise, mean, deviation: made
+    inputs are kept on the scale of the teacher's own, numbers or (F,); say what is known of it where features were not
+    standardised. Without ``standardise`` they run away from it. Costs ``steps`` + 1 steps, of two passes of each model,
+    where others take one.
     """
     teacher, width = problem.teacher, problem.features
 
     def build() -> nn.Module:
-        last = [nn.BatchNorm1d(width, affine=False)] if standardise else []
-        return nn.Sequential(nn.Linear(noise, inner), nn.ReLU(), nn.Linear(inner, width), *last)
+        return nn.Sequential(nn.Linear(noise, inner), nn.ReLU(), nn.Linear(inner, width))
 
-    calls = problem.call_of(problem.student), problem.call_of(teacher)
-    options: dict[str, Any] = {"noise": noise, "size": size, "output": output, "calls": calls}
+    options: dict[str, Any] = {"noise": noise, "size": size, "output": output, "standardise": standardise}
+    options |= {"mean": mean, "deviation": deviation}
+    options["calls"] = problem.call_of(problem.student), problem.call_of(teacher)
     playing = DataFreeRegression(problem.student, teacher.model, problem.made(build), **options)
     return problem.train(playing, data=FakeTurns(problem.data, steps))

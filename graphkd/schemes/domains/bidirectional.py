@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from graphkd.core.cached import Cached
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.core.teachers import Cached, Frozen
+from graphkd.core.teachers import Frozen
 from graphkd.core.view import names
 from graphkd.losses.response.pseudo_label import PseudoLabel
 from graphkd.schemes.domains.adversarial import SOURCE, TARGET, aligning, discriminator, with_domains

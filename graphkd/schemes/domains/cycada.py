@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from graphkd.core.batches import changed, mapped
 from graphkd.core.distiller import Step
 from graphkd.core.method import method
+from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
@@ -70,7 +71,8 @@ class Translation(Trainable):
         source, target = batch[SOURCE], batch[TARGET]
         said = self._teacher(batch)["logits"][source].argmax(dim=1)
         seen = translated(batch, self.student)
-        logits = constant_logits(self._teacher.model.eval(), seen, call=self._teacher.call)[source]
+        with evaluating(self._teacher.model):
+            logits = constant_logits(self._teacher.model, seen, call=self._teacher.call)[source]
         shown = batch["x"][target], seen["x"][source]  # who is to be taken for whom: the second for the first
         translator, discriminator = adversarial_adaptation(logits, said, shown, self.discriminator, weight=self.weight)
         terms = {"translator": translator.detach(), "discriminator": discriminator.detach()}

@@ -18,9 +18,10 @@ from graphkd.schemes.teachers._combine import soft_target
 def domain_similarity(sources: Tensor, target: Tensor) -> Tensor:
     """Weights of source domains for a target domain: distributions (K, V), (V,) -> (K,), their sum is 1.
 
-    1 - JSD(source || target), JSD in bits, over its sum; after Ruder et al., 2017, arXiv:1702.02052, who compare term
-    distributions; here those of items or features. How they map divergence to similarity is our choice. They train on
-    ``soft_cross_entropy`` at T = 5 with the ``soft_target`` of these weights.
+    1 - JSD(source || target), JSD in bits, over its sum (equal where no source has anything in common with the target);
+    after Ruder et al., 2017, arXiv:1702.02052, who compare term distributions; here those of items or features. How
+    they map divergence to similarity is our choice. They train on ``soft_cross_entropy`` at T = 5 with the
+    ``soft_target`` of these weights: without T^2, so weight decay must shrink with it.
     """
     if sources.dim() != 2 or sources.shape[1:] != target.shape:
         raise ValueError(
@@ -28,8 +29,9 @@ def domain_similarity(sources: Tensor, target: Tensor) -> Tensor:
         )
     middle = (sources + target) / 2
     one, other = (torch.xlogy(p, p) - torch.xlogy(p, middle) for p in (sources, target.expand_as(sources)))
-    similarity = 1 - (one + other).sum(dim=1) / (2 * math.log(2))
-    return similarity / similarity.sum()
+    similarity = (1 - (one + other).sum(dim=1) / (2 * math.log(2))).clamp_min(0)
+    rounding = 8 * torch.finfo(similarity.dtype).eps * similarity.numel()
+    return torch.where(similarity.sum() > rounding, similarity / similarity.sum(), 1 / max(similarity.numel(), 1))
 
 
 @method(
@@ -42,11 +44,12 @@ def domain_weights(problem: Problem, *, sources: Tensor, temperature: float = 5.
     teachers; -1 for nodes of the target. Each teacher was trained on its domain. The student learns, on all nodes, the
     mean of their answers softened by ``temperature``, weighted by how alike the features of their domain are to the
     target's: ``domain_similarity`` of the sums of ``x`` over nodes, as shares; entries below 0 count as 0, since ``x``
-    is meant to hold counts of terms or items. Costs a pass over the data, and steps of plain distillation.
+    is meant to hold counts of terms or items. The cross-entropy is times the temperature squared, which the paper's is
+    not, so that weight decay does not outweigh it. Costs a pass over the data, and steps of plain distillation.
     """
     combine = partial(soft_target, temperature=temperature)
     several = Ensemble(problem.teachers, combine, weights=_weights(problem, sources))
-    return problem.train(problem.distiller(problem.student, several, SoftCE(temperature)))
+    return problem.train(problem.distiller(problem.student, several, temperature**2 * SoftCE(temperature)))
 
 
 def _weights(problem: Problem, sources: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from graphkd.core.batches import Mapped, batches, changed
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.norms import unit_vectors
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows
 from graphkd.losses.response.soft_ce import SoftCE
 from graphkd.schemes.augment import told
@@ -29,7 +31,7 @@ def cluster_difference(hidden: Tensor, teacher: Tensor) -> Tensor:
     if teacher.size(-1) < 2:
         raise ValueError(f"'teacher' must have 2 classes at least, got {teacher.size(-1)}")
     members = F.one_hot(teacher.argmax(dim=-1), teacher.size(-1)).to(hidden.dtype)
-    cosines = F.normalize(hidden, dim=-1) @ F.normalize(members.t() @ hidden, dim=-1).t()
+    cosines = unit_vectors(hidden) @ unit_vectors(members.t() @ hidden).t()
     first, second = cosines.topk(2, dim=-1).values.unbind(dim=-1)
     return first - second
 
@@ -39,8 +41,10 @@ def mixed_pseudo_labels(teacher: Tensor, temperature: float = 5.0, mix: float = 
 
     For ``soft_cross_entropy`` at T, on the rows of largest ``cluster_difference``, in turn with all rows at mix = 1.
     """
-    hard = F.one_hot(teacher.argmax(dim=-1), teacher.size(-1)).to(teacher.dtype)
-    return temperature * ((1 - mix) * hard + mix * (teacher / temperature).softmax(dim=-1)).log()
+    soft = (teacher.to(accumulation_dtype(teacher)) / temperature).log_softmax(dim=-1)
+    hard = F.one_hot(teacher.argmax(dim=-1), teacher.size(-1)).to(soft.dtype)
+    shares = soft.new_tensor([1 - mix, mix]).log()
+    return temperature * torch.logaddexp(shares[0] + hard.log(), shares[1] + soft)
 
 
 class _InTurn(Mapped):
@@ -61,7 +65,8 @@ def maximum_cluster_difference(
     In turn, steps on the soft labels of all target rows and on those of the ``share`` of largest
     ``cluster_difference`` in the teacher's hidden layer, of which the labels are ``mixed_pseudo_labels``. domains:
     (N,), of every node, 0 the source, others targets. How many rows the paper takes and how it mixes is unknown to us.
-    Costs two steps a batch; the teacher is asked once.
+    The cross-entropy is times T^2, so that weight decay does not outweigh it. Costs two steps a batch; the teacher is
+    asked once.
     """
     if not 0 < share <= 1:
         raise ValueError(f"'share' must be above 0 and at most 1, got {share}")
@@ -75,6 +80,5 @@ def maximum_cluster_difference(
     data = with_domains(problem, domains)
     entries = {"answers": answers, "mixed": mixed_pseudo_labels(answers, temperature, mix), "chosen": chosen}
     rows = _InTurn(problem.with_values(data, **entries), lambda batch: batch)
-    return problem.train(
-        problem.distiller(problem.student, told("told"), SoftCE(temperature, where="taught")), data=rows
-    )
+    loss = temperature**2 * SoftCE(temperature, where="taught")
+    return problem.train(problem.distiller(problem.student, told("told"), loss), data=rows)

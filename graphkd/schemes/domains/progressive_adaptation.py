@@ -40,7 +40,6 @@ class Progressive(nn.Module):
 
     def forward(self, batch: Batch) -> Step:
         """The weighted sum."""
-        self.adapting.train(self.training)  # as a teacher it was put into eval mode by the batch before
         first, second = self.adapting(batch), self.distilling(batch)
         terms = {f"adapting.{name}": term for name, term in first.terms.items()}
         terms |= {f"distilling.{name}": term for name, term in second.terms.items()}

@@ -1,4 +1,4 @@
-from ._average import average_states
+from .aggregate import average_states
 from .cfd import quantise
 from .client import Client
 from .fedaux import certainty, gaussian_noise_std

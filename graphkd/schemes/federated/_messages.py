@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -18,11 +19,12 @@ from graphkd.core.loss import Loss
 from graphkd.core.models import shown
 from graphkd.core.view import Batch, Call
 from graphkd.schemes.augment import told
+from graphkd.schemes.federated._checks import Entry, entries_of
 
 Message = dict[str, Tensor]  # what goes over the wire
 
 LEAST = 1e-12  # a probability of 0 over the wire
-_WEIGHTS = "weights."  # what a message's entries of a state begin with
+WEIGHTS = "weights."  # what a message's entries of a state begin with
 Role = Literal["learn", "digest", "serve", "draw"]
 
 
@@ -34,8 +36,14 @@ class Train(Protocol):
 
 
 def train_alone(trainable: nn.Module, name: str, data: Any, *, seed: int, lr: float = 0.01, **options: Any) -> None:
-    """Train by ``fit``, by Adam with the rate ``lr`` unless ``options`` have another optimiser."""
+    """Train by ``fit``, by Adam with the rate ``lr`` unless ``options`` have another optimiser.
+
+    In a folder given as ``checkpoint`` each training has one of its own, named as it is.
+    """
     options = {"optimizer": partial(torch.optim.Adam, lr=lr), "progress": False, **options}
+    if options.get("checkpoint") is not None:
+        options["checkpoint"] = Path(options["checkpoint"]) / name
+        options["resume"] = "auto" if options.get("resume") else False
     fit(trainable, data, seed=seed, title=name, **options)
 
 
@@ -46,28 +54,22 @@ def seed_of(seed: int, role: Role, number: int, who: int = 0) -> int:
 
 def pack_state(model: nn.Module) -> Message:
     """A model's weights as entries of a message: copies."""
-    return {_WEIGHTS + name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    return {WEIGHTS + name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def weights_entries(model: nn.Module, max_value: float) -> dict[str, Entry]:
+    """What a message of weights of this architecture must hold."""
+    return {WEIGHTS + name: entry for name, entry in entries_of(model.state_dict(), max_value).items()}
 
 
 def unpack_state(message: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights that a message holds."""
-    return {name.removeprefix(_WEIGHTS): tensor for name, tensor in message.items() if name.startswith(_WEIGHTS)}
+    return {name.removeprefix(WEIGHTS): tensor for name, tensor in message.items() if name.startswith(WEIGHTS)}
 
 
 def stack(messages: Sequence[Message], name: str) -> Tensor:
     """One entry of all messages: (K, ...)."""
     return torch.stack([message[name] for message in messages])
-
-
-def check_finite(messages: Sequence[Message]) -> None:
-    """Raise ValueError that names the client and the entry which is not finite: it would reach all others."""
-    for who, message in enumerate(messages, 1):
-        for name, tensor in message.items():
-            if not bool(tensor.isfinite().all()):
-                raise ValueError(
-                    f"what clients send must be finite, client {who} sent NaN or infinity in {name!r}: lower its "
-                    "learning rate or leave it out"
-                )
 
 
 def taught(model: nn.Module, target: Tensor, public: Any, loss: Loss, call: Call | None) -> tuple[Distiller, Any]:

@@ -18,10 +18,11 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.view import Batch
 from graphkd.losses.response.kd import KL
+from graphkd.schemes.federated._checks import Entry, Reference
 from graphkd.schemes.federated._messages import Message, stack
 from graphkd.schemes.federated._rounds import federated
 from graphkd.schemes.federated.client import Client
-from graphkd.schemes.federated.rule import Received, Rule
+from graphkd.schemes.federated.rule import Limits, Received, Rule
 from graphkd.schemes.teachers._combine import soft_target
 
 _EPS = 1e-8  # the authors', on every score
@@ -29,7 +30,7 @@ _EPS = 1e-8  # the authors', on every score
 
 def rule() -> Rule:
     """FedAUX's rule, see ``fedaux``."""
-    return Rule(fuse=_weighted, server=KL(), tell=_certainty)
+    return Rule(fuse=_weighted, server=KL(), tell=_certainty, tells=_tells)
 
 
 @method(
@@ -51,6 +52,10 @@ def fedaux(
 def _weighted(received: Received) -> Tensor:
     weights = stack(received.messages, "certainty").to(received.answers.device)
     return soft_target(received.answers, weights=weights, average="logits")
+
+
+def _tells(limits: Limits) -> Reference:
+    return {"certainty": Entry((limits.rows,), low=0.0, high=1 + 1e-6)}
 
 
 def _certainty(client: Client, public: Batch | None) -> Message:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses.response.kd import KL
-from graphkd.schemes.federated._average import State, check_states
 from graphkd.schemes.federated._rounds import federated
+from graphkd.schemes.federated.aggregate import State, check_states
 from graphkd.schemes.federated.rule import Rule
 from graphkd.schemes.teachers._combine import soft_target
 
@@ -80,5 +80,5 @@ def sample_state(
         variance = (directions.square().mean(dim=0) - mean.square()).clamp_min(least_variance)
         return first + step * norms.mean() * (mean + variance_scale * variance.sqrt() * noise[name])
 
-    check_states(states)
+    check_states(states, base)
     return {name: drawn(name, first) for name, first in base.items()}

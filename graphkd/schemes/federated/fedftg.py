@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.method import method
 from graphkd.core.models import reset_parameters
+from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
@@ -23,10 +24,11 @@ from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.schemes._functional import constant_logits
+from graphkd.schemes.federated._checks import Entry, Reference
 from graphkd.schemes.federated._messages import Message, stack
 from graphkd.schemes.federated._rounds import federated
 from graphkd.schemes.federated.client import Client
-from graphkd.schemes.federated.rule import Refinement, Rule
+from graphkd.schemes.federated.rule import Limits, Refinement, Rule
 from graphkd.schemes.teachers._combine import check_stack
 
 _GENERATOR, _STUDENT = {"learner": "generator"}, {"learner": "student"}  # batches: whose step it is
@@ -42,12 +44,12 @@ def rule(
     ) -> Refinement:
         like = next(student.parameters())
         counts = stack(messages, "counts").to(like.device)
-        generator = Generator(noise, counts.size(1), int(messages[0]["width"])).to(like)
+        generator = Generator(noise, counts.size(1), *_pooled(messages)).to(like)
         adversaries = Adversaries(student, teachers, generator, counts, rows, call)
         turns = [_GENERATOR] * generator_steps + [_STUDENT] * student_steps
         return Refinement(adversaries, turns, {"epochs": steps, "lr": lr})
 
-    return Rule(refine=refine, tell=_counts)
+    return Rule(refine=refine, tell=_counts, tells=_tells)
 
 
 @method("fedftg", family="federated", paper="Zhang et al., CVPR 2022", arxiv="2203.09249", needs=("clients",))
@@ -65,33 +67,59 @@ def fedftg(
 ) -> nn.Module:
     """Average clients' weights, and refine the average on rows that a generator makes to be hard.
 
-    Choose it for skewed labels and no public rows. Clients send how many rows of each class they have, besides weights.
-    In every round a new generator, from noise of width ``noise``, and the global model play ``steps`` times (that many
-    epochs): ``rows`` classes are drawn from the pooled counts, ``generator_steps`` steps lower the sum of
-    ``fedftg_generator`` over clients, ``student_steps`` steps lower ``fedftg_student``; all by Adam at ``lr``. On
-    graphs a fake row has no edges: a model that needs neighbours learns less from it. A turn costs a pass of every
-    client's model over ``rows`` rows. Gives the global model.
+    Choose it for skewed labels and no public rows. Clients send, besides weights, how many rows of each class they
+    have, and mean and deviation of each of their features, so that fake rows are on the scale of theirs (the paper's
+    images come normalised). In every round a new generator, from noise of width ``noise``, and the global model play
+    ``steps`` times (that many epochs): ``rows`` classes are drawn from the pooled counts, ``generator_steps`` steps
+    lower the sum of ``fedftg_generator`` over clients, ``student_steps`` steps lower ``fedftg_student``; all by Adam at
+    ``lr``. On graphs a fake row has no edges: a model that needs neighbours learns less from it. A turn costs a pass of
+    every client's model over ``rows`` rows. Gives the global model.
     """
     return federated(problem, rule(noise, rows, steps, generator_steps, student_steps, lr), rounds, local_epochs)
 
 
 def _counts(client: Client, _: Batch | None) -> Message:
-    width = client.rows(lambda batch: batch["x"]).size(1)
-    return {"counts": torch.bincount(client.labels, minlength=client.classes), "width": torch.tensor(width)}
+    x = client.rows(lambda batch: batch["x"])
+    own = {"mean": x.mean(dim=0), "deviation": x.std(dim=0, correction=0)}
+    return {"counts": torch.bincount(client.labels, minlength=client.classes), **own}
+
+
+def _tells(limits: Limits) -> Reference:
+    bound = limits.max_value
+    own = {"mean": Entry((None,), low=-bound, high=bound), "deviation": Entry((None,), low=0.0, high=bound)}
+    return {"counts": Entry((None,), torch.int64, 0, limits.max_size, "max_size"), **own}
+
+
+def _pooled(messages: Sequence[Message]) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each feature over the rows of all clients, (d,)."""
+    shares = stack(messages, "size").double()
+    means, deviations = (stack(messages, name).double() for name in ("mean", "deviation"))
+    shares = (shares / shares.sum())[:, None].to(means.device)
+    mean = (shares * means).sum(dim=0)
+    return mean, (shares * (deviations.square() + (means - mean).square())).sum(dim=0).sqrt()
 
 
 class Generator(nn.Module):
-    """Rows of features from noise and a class, by one hidden layer; the last is linear, its rows standardised."""
+    """Rows of features from noise and a class, by one hidden layer, standardised over a batch and put to a scale.
 
-    def __init__(self, noise: int, classes: int, features: int, hidden: int = 64) -> None:
+    mean, deviation: of each feature, (d,). No parameter can leave that scale.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, noise: int, classes: int, mean: Tensor, deviation: Tensor, hidden: int = 64) -> None:
         super().__init__()
-        self.noise, self.classes = noise, classes
+        self.noise, self.classes, features = noise, classes, mean.numel()
         self.layers = nn.Sequential(nn.Linear(noise + classes, hidden), nn.ReLU(), nn.Linear(hidden, features))
-        self.norm = nn.BatchNorm1d(features)
+        self.norm = nn.BatchNorm1d(features, affine=False)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
 
     def forward(self, noise: Tensor, y: Tensor) -> Tensor:
         """(N, m), (N,) -> (N, d)."""
-        return self.norm(self.layers(torch.cat([noise, F.one_hot(y, self.classes).to(noise.dtype)], dim=1)))
+        made = self.norm(self.layers(torch.cat([noise, F.one_hot(y, self.classes).to(noise.dtype)], dim=1)))
+        return self.mean + self.deviation * made
 
 
 class Adversaries(Trainable):
@@ -130,10 +158,9 @@ class Adversaries(Trainable):
     def forward(self, turn: Batch) -> Step:
         """The loss of whose turn it is."""
         if turn["learner"] == "generator":
-            self.student.eval()
-            loss, name = self._generator_loss(), "generator"
+            with evaluating(self.student):
+                loss, name = self._generator_loss(), "generator"
         else:
-            self.student.train()
             if self._target is None:
                 with torch.no_grad():
                     batch = self._batch()

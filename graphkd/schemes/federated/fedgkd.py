@@ -6,18 +6,26 @@ arXiv:2107.00051.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
+from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses.response.kd import KL
 from graphkd.schemes.federated._rounds import federated
+from graphkd.schemes.federated.client import Client
 from graphkd.schemes.federated.rule import Rule
 
 
 def rule(gamma: float = 0.2, history: int = 5) -> Rule:
     """FedGKD's rule, see ``fedgkd``."""
-    return Rule(local=lambda client, *_: client.task.supervised() + gamma / 2 * KL(), history=history)
+
+    def local(client: Client, *_: Any) -> Loss:
+        return client.task.supervised() + gamma / 2 * KL(where=client.task.labelled)
+
+    return Rule(local=local, history=history)
 
 
 @method("fedgkd", family="federated", paper="Yao et al., 2021", arxiv="2107.00051", needs=("clients",))
@@ -26,8 +34,9 @@ def fedgkd(
 ) -> nn.Module:
     """Train clients by CE + gamma / 2 KL from the mean of the last global models, and average their weights.
 
-    Choose it where FedAvg's clients drift apart and there are no public rows. ``history``: how many of the last global
-    models are averaged to the teacher. Costs a forward pass of the teacher a local step more than FedAvg. Gives the
-    global model.
+    Choose it where FedAvg's clients drift apart and there are no public rows. KL is on labelled rows, the only ones
+    that the paper's clients have: on others the global model, random at first, would be all that they learn.
+    ``history``: how many of the last global models are averaged to the teacher. Costs a forward pass of the teacher a
+    local step more than FedAvg. Gives the global model.
     """
     return federated(problem, rule(gamma, history), rounds, local_epochs)

@@ -15,7 +15,8 @@ from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.view import Batch
-from graphkd.losses._checks import check_labels, check_same_shape
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_same_shape, class_ids
 from graphkd.schemes.federated._messages import answer
 from graphkd.schemes.federated._rounds import federated, labelled_rows
 from graphkd.schemes.federated.client import Client
@@ -56,6 +57,7 @@ class SelectiveKD(Loss):
     ``confusion_shares`` on held-out rows. ``by_row=False`` trusts all rows of a class alike (FedCAD). Add CE.
     """
 
+    answers = "classes"
     rows: ClassVar[tuple[str, ...]] = ("y",)
     confusion: Tensor
 
@@ -76,7 +78,7 @@ class SelectiveKD(Loss):
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
         """See the class."""
         check_same_shape(student, teacher)
-        check_labels(y, student.size(0), student.size(-1))
+        y = class_ids(y, student.size(0), student.size(-1))
         known, confusion = y if self.by_row else None, self.confusion.to(teacher.dtype)
         weights = class_credibility(teacher, known, confusion, highest=self.highest, threshold=self.threshold)
         return selective_distillation(student, teacher, weights)
@@ -84,7 +86,7 @@ class SelectiveKD(Loss):
 
 def confusion_shares(logits: Tensor, y: Tensor) -> Tensor:
     """Count the share of class j that a model takes for c: (N, C), (N,) -> (C, C) of rows j; 0 where none is."""
-    check_labels(y, logits.size(0), logits.size(-1))
+    y = class_ids(y, logits.size(0), logits.size(-1))
     one_hot, taken = (F.one_hot(labels, logits.size(-1)).to(logits.dtype) for labels in (y, logits.argmax(dim=-1)))
     return one_hot.t() @ taken / one_hot.sum(dim=0).clamp_min(1)[:, None]
 
@@ -104,7 +106,7 @@ def class_credibility(
     mistaken = (confusion - hits.diag()).amax(dim=0)
     sure = teacher.new_ones(teacher.size(0), 1)
     if y is not None:
-        check_labels(y, teacher.size(0), teacher.size(-1))
+        y = class_ids(y, teacher.size(0), teacher.size(-1))
         sure = teacher.softmax(dim=-1).gather(1, y[:, None])
     return highest * (hits * (1 - mistaken) * sure - threshold).clamp_min(0)
 
@@ -113,4 +115,5 @@ def selective_distillation(student: Tensor, teacher: Tensor, weights: Tensor) ->
     """Compute mean_i |w_i (s_i - t_i)|^2, w of ``class_credibility``: (N, C) each -> scalar. FedSSD adds CE."""
     check_same_shape(student, teacher)
     check_same_shape(student, weights)
-    return (weights * (student - teacher)).square().sum() / max(student.size(0), 1)
+    w, s, t = (x.to(accumulation_dtype(x)) for x in (weights, student, teacher))
+    return (w * (s - t)).square().sum() / max(s.size(0), 1)

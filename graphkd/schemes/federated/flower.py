@@ -24,6 +24,7 @@ Needs Flower, ``pip install "graphkd[federated]"``. Its telemetry is off, unless
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from statistics import fmean
@@ -33,7 +34,9 @@ import torch
 
 from graphkd.core.batches import batches
 from graphkd.core.distiller import Distiller
+from graphkd.core.modes import evaluating
 from graphkd.core.rng import seeded
+from graphkd.schemes.federated._checks import named
 from graphkd.schemes.federated._messages import Message
 from graphkd.schemes.federated.client import Client
 from graphkd.schemes.federated.participant import Participant
@@ -49,10 +52,12 @@ try:
     from flwr.server.client_proxy import ClientProxy
     from flwr.server.strategy import Strategy
     from flwr.serverapp import ServerApp
+    from safetensors import SafetensorError
     from safetensors.torch import load, save
 except ModuleNotFoundError as error:
     raise ImportError('federated clients on Flower need flwr: pip install "graphkd[federated]"') from error
 
+_log = logging.getLogger(__name__)
 _FORMAT = "safetensors"
 _STATE = "graphkd"  # the entry of a client's context
 _OK = flwr_types.Status(flwr_types.Code.OK, "")
@@ -71,6 +76,13 @@ def unpack(parameters: flwr_types.Parameters) -> Message:
     return load(parameters.tensors[0])
 
 
+def _receipt(result: flwr_types.EvaluateRes) -> Message:
+    """A client's loss and how many examples it is of, as a message."""
+    if type(result.num_examples) is not int:
+        raise ValueError(f"'num_examples' must be an integer, got {result.num_examples!r}")
+    return {"loss": torch.tensor(result.loss, dtype=torch.float64), "size": torch.tensor(result.num_examples)}
+
+
 def _dump(message: Message) -> bytes:
     return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in message.items()})
 
@@ -78,12 +90,17 @@ def _dump(message: Message) -> bytes:
 class FlowerStrategy(Strategy):
     """A ``Server`` as a Flower strategy: ``rounds`` rounds among ``clients`` participants, numbered from 0.
 
-    It waits ``timeout`` seconds for them to come. All must answer in every round: what the method makes of fewer is
-    another method, so a client that fails or leaves ends the run with RuntimeError. The last receipt is Flower's
-    evaluation after the last round, whose history has the mean cross-entropy of own labelled rows.
+    It waits ``timeout`` seconds for them to come. All must answer in every round, what the method makes of fewer is
+    another method, unless the server was given ``min_clients``: then a round goes on without those that fail, leave or
+    send what is not to be believed (see ``Server``), which the log names; with fewer than that the run ends with
+    ValueError. The last receipt is Flower's evaluation after the last round, whose history has the mean cross-entropy
+    of own labelled rows. See docs/federated.md for TLS and for what a malicious client can still do.
     """
 
     def __init__(self, server: Server, clients: int, rounds: int, *, timeout: int = 600) -> None:
+        for name, value in (("clients", clients), ("rounds", rounds)):
+            if type(value) is not int:
+                raise ValueError(f"{name!r} must be an integer, got {value!r}")
         expected = len(server.kind_of) or clients
         if clients != expected or clients < 1 or rounds < 1:
             raise ValueError(f"'clients' must be {max(expected, 1)} and 'rounds' at least 1, got {clients}, {rounds}")
@@ -102,9 +119,12 @@ class FlowerStrategy(Strategy):
             raise RuntimeError(f"{self.clients} clients were waited for, {client_manager.num_available()} came")
         proxies = list(client_manager.all().values())
         ask = flwr_types.GetPropertiesIns({})
-        numbers = [int(p.get_properties(ask, self.timeout, 0).properties["who"]) for p in proxies]
-        if sorted(numbers) != list(range(self.clients)):
-            raise RuntimeError(f"clients must be numbered 0 to {self.clients - 1}, got {sorted(numbers)}")
+        numbers = [p.get_properties(ask, self.timeout, 0).properties.get("who") for p in proxies]
+        if any(type(number) is not int for number in numbers) or sorted(numbers) != list(range(self.clients)):
+            raise ValueError(
+                f"clients must be numbered 0 to {self.clients - 1} by integers, each once, got {numbers}: give each "
+                "Participant a 'who' of its own"
+            )
         self.order = [proxies[numbers.index(who)] for who in range(self.clients)]
         return pack({})
 
@@ -118,18 +138,27 @@ class FlowerStrategy(Strategy):
         told = {"number": number}
         return [(proxy, kind(pack(self.server.broadcast(who)), told)) for who, proxy in enumerate(self.order)]
 
-    def _sorted(self, results: list[tuple[ClientProxy, Any]], failures: list[Any]) -> list[Any]:
-        if failures or len(results) != self.clients:
-            raise RuntimeError(f"all {self.clients} clients must answer, {len(results)} did, others: {failures}")
+    def _by_client(
+        self, results: list[tuple[ClientProxy, Any]], failures: list[Any], read: Callable[[Any], Message]
+    ) -> list[Message | None]:
+        """What each client sent, read; None of those that did not answer, or whose answer cannot be read."""
+        for failure in failures:
+            _log.warning("a client did not answer: %s", failure)
         answers = {proxy.cid: result for proxy, result in results}
-        return [answers[proxy.cid] for proxy in self.order]
+        found: list[Message | None] = []
+        for who, proxy in enumerate(self.order):
+            try:
+                found.append(read(answers[proxy.cid]) if proxy.cid in answers else None)
+            except (ValueError, SafetensorError) as error:
+                _log.warning("%s sent what cannot be read: %s", named(who), error)
+                found.append(None)
+        return found
 
     def aggregate_fit(
         self, server_round: int, results: list[tuple[ClientProxy, flwr_types.FitRes]], failures: list[Any]
     ) -> tuple[flwr_types.Parameters, dict[str, Any]]:
-        """The server gets what all clients send."""
-        messages = [unpack(result.parameters) for result in self._sorted(results, failures)]
-        self.server.serve(server_round - 1, messages)
+        """The server gets what clients sent."""
+        self.server.serve(server_round - 1, self._by_client(results, failures, lambda got: unpack(got.parameters)))
         return pack({}), {}
 
     def configure_evaluate(
@@ -144,8 +173,7 @@ class FlowerStrategy(Strategy):
         """The mean loss, each client's by how many rows it has."""
         if server_round < self.rounds:
             return None, {}
-        found = self._sorted(results, failures)
-        return sum(res.loss * res.num_examples for res in found) / sum(res.num_examples for res in found), {}
+        return self.server.mean_loss(server_round, self._by_client(results, failures, _receipt)), {}
 
     def evaluate(self, server_round: int, parameters: flwr_types.Parameters) -> None:
         """The server has no data of its own to evaluate on."""
@@ -160,7 +188,9 @@ class FlowerClient(flwr_client.Client):
             participant.load_state_dict(load(state[_STATE]["state"]))
 
     def _receive(self, ins: flwr_types.FitIns | flwr_types.EvaluateIns, *, learn: bool) -> None:
-        number = int(ins.config["number"])
+        number = ins.config["number"]
+        if type(number) is not int:
+            raise ValueError(f"the server must send the number of the round as an integer, got {number!r}")
         self.participant.receive(number, unpack(ins.parameters))
         if learn:
             self.participant.learn(number)
@@ -184,8 +214,8 @@ class FlowerClient(flwr_client.Client):
 @torch.no_grad()
 def _loss(client: Client) -> float:
     """The mean loss of a client's labelled rows; of a loader that of its batches."""
-    distiller = Distiller(client.model, losses=client.task.supervised(), call=client.call).eval()
-    with seeded(0):
+    distiller = Distiller(client.model, losses=client.task.supervised(), call=client.call)
+    with seeded(0), evaluating(distiller):
         return fmean(float(distiller(batch).loss) for batch in batches(client.data))
 
 

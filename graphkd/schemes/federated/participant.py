@@ -13,8 +13,9 @@ from graphkd.core.distiller import Distiller
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
 from graphkd.schemes.federated import _messages as wire
-from graphkd.schemes.federated._average import average_states
+from graphkd.schemes.federated._checks import MAX_VALUE, Entry, check_message, named
 from graphkd.schemes.federated._messages import Message, Train
+from graphkd.schemes.federated.aggregate import mean_state
 from graphkd.schemes.federated.client import Client
 from graphkd.schemes.federated.rule import Rule
 
@@ -27,7 +28,8 @@ class Participant:
     public: a batch that all see. local, distil: options of ``fit`` on own and on public rows, "epochs" among them;
     every training has its seed from ``seed``, the round and who it is, so it does not depend on the others, and its
     optimiser starts anew. train: how it trains. What it sends are its weights or its answers, how many rows it learnt
-    from, and what else the rule tells.
+    from, and what else the rule tells. What the server sends is checked before it is believed: names, shapes, dtypes,
+    finite, and no value above ``max_value`` in magnitude.
     """
 
     def __init__(
@@ -42,17 +44,22 @@ class Participant:
         seed: int = 0,
         told: Message | None = None,
         train: Train = wire.train_alone,
+        max_value: float = MAX_VALUE,
     ) -> None:
         rule.check_public(public)
+        if type(who) is not int or who < 0:
+            raise ValueError(f"'who' must be the client's number, an integer from 0, got {who!r}: do not convert it")
         if not client.size:
-            raise ValueError(f"client {who + 1} must have labelled rows to learn from, it has none: leave it out")
+            raise ValueError(f"{named(who)} must have labelled rows to learn from, it has none: leave it out")
         self.who, self.client, self.rule, self.public = who, client, rule, public
         self.local, self.distil, self.seed, self.told, self.train = local, distil, seed, told, train
+        self.max_value = max_value
         self.past: list[dict[str, Tensor]] = []  # the global weights it got, the latest last
 
     def receive(self, number: int, message: Message) -> None:
         """Take the global weights, or learn what came about the public rows, if anything did."""
         rule, client = self.rule, self.client
+        self._check(message)
         if rule.sends == "weights":
             self.past = [*self.past, wire.unpack_state(message)][-max(rule.history, 1) :]
             client.model.load_state_dict(self.past[-1])
@@ -61,11 +68,20 @@ class Participant:
             seed = wire.seed_of(self.seed, "digest", number, self.who)
             self.train(digest, f"{self._stage(number)}-digest", public, seed=seed, **self.distil)
 
+    def _check(self, message: Message) -> None:
+        """Raise ValueError unless the server's message is what it must be."""
+        model, bound = self.client.model, self.max_value
+        if self.rule.sends == "weights":
+            check_message(message, wire.weights_entries(model, bound), "the server")
+        elif message:
+            width = self.client.classes
+            check_message(message, {"target": Entry((None, width), low=-bound, high=bound)}, "the server")
+
     def learn(self, number: int) -> None:
         """Learn on own data."""
         client, known = self.client, copy.deepcopy(self.client.model)
         if self.past:
-            known.load_state_dict(average_states(self.past))
+            known.load_state_dict(mean_state(self.past))
         loss = self.rule.local(client, known, self.public)
         needed = any(part.needs_teacher for _, part in loss.parts())
         teacher = Frozen(known, call=client.call) if needed else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkd.losses._checks import check_labels, check_positive
+from graphkd.losses._checks import check_positive, class_ids
 
 
 def _shuffled(y: Tensor, label: int, generator: torch.Generator) -> Tensor:
@@ -24,7 +24,7 @@ def dirichlet_parts(y: Tensor, clients: int, alpha: float = 0.1, *, seed: int = 
     The usual label skew (Hsu et al., 2019, arXiv:1909.06335, by class as in FedDF's and FedBE's codes): at alpha = 0.1
     a client has most of its rows in few classes, at 100 all clients are alike. A client may end with no row at all.
     """
-    check_labels(y, y.size(0))
+    y = class_ids(y, y.size(0))
     check_positive("clients", clients)
     check_positive("alpha", alpha)
     generator = torch.Generator().manual_seed(seed)
@@ -45,7 +45,7 @@ def class_parts(y: Tensor, clients: int, classes: int = 2, *, seed: int = 0) -> 
     shuffled list, which starts again at its end; who shares a class shares its rows evenly. Rows of a class that nobody
     has are in no part, which happens where ``clients`` times ``classes`` is below the number of classes.
     """
-    check_labels(y, y.size(0))
+    y = class_ids(y, y.size(0))
     check_positive("clients", clients)
     labels = y.unique()
     if not 1 <= classes <= labels.numel():

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.core.view import Batch, Call
-from graphkd.schemes.federated._average import State
+from graphkd.schemes.federated._checks import Reference
 from graphkd.schemes.federated._messages import Message
+from graphkd.schemes.federated.aggregate import State
 from graphkd.schemes.federated.client import Client
 
 
@@ -25,6 +26,14 @@ class Received(NamedTuple):
     answers: Tensor
     messages: Sequence[Message]
     own: Tensor | None
+
+
+class Limits(NamedTuple):
+    """What a server was told about messages: rows of the public batch, examples of a client, magnitude of a value."""
+
+    rows: int | None
+    max_size: float
+    max_value: float
 
 
 class Refinement(NamedTuple):
@@ -51,7 +60,8 @@ class Rule:
     public rows; ``returns_server``: it is the server's own answers, not the target. encode: what is done to answers on
     the wire. further: (weights before, clients' weights, generator) -> weights of further models that answer beside the
     clients' and their average (FedBE). refine: (global model, clients' models, messages, call) -> a training of the
-    global model, in place of ``fuse``. tell: (client, public) -> what else a client sends; asked once.
+    global model, in place of ``fuse``. tell: (client, public) -> what else a client sends; asked once. tells: limits
+    -> what that must be, for the server to believe it.
     """
 
     sends: Literal["weights", "answers"] = "weights"
@@ -65,6 +75,13 @@ class Rule:
     further: Callable[[State, Sequence[State], torch.Generator], Sequence[State]] | None = None
     refine: Callable[[nn.Module, Sequence[nn.Module], Sequence[Message], Call | None], Refinement] | None = None
     tell: Callable[[Client, Batch | None], Message] | None = None
+    tells: Callable[[Limits], Reference] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.tell is None) != (self.tells is None):
+            raise ValueError(
+                "'tell' says what else clients send and 'tells' what the server believes of it: give both or none"
+            )
 
     def check_public(self, public: Batch | None) -> None:
         """Raise ValueError where public rows are needed and there are none."""

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.batches import count_rows
 from graphkd.core.view import Batch, Call
 from graphkd.schemes.federated import _messages as wire
-from graphkd.schemes.federated._average import State, average_states
+from graphkd.schemes.federated._checks import (
+    MAX_SIZE,
+    MAX_VALUE,
+    Entry,
+    Reference,
+    believed,
+    size_entry,
+)
 from graphkd.schemes.federated._messages import Message, Train
-from graphkd.schemes.federated.rule import Received, Rule
+from graphkd.schemes.federated.aggregate import State, mean_state
+from graphkd.schemes.federated.rule import Limits, Received, Rule
 
 
 class Server:
@@ -22,7 +32,14 @@ class Server:
     models: one of each client's architecture, in their order, where they send weights: the first of each architecture
     is what its clients start with. model: the server's own, for rules that have one. public: a batch that all see.
     distil: options of ``fit`` on it. call: how all models are called, in place of the by-name call. train: how it
-    trains. ``messages`` are the latest of all clients, ``globals`` a model of each architecture.
+    trains. ``messages`` are the latest that were believed, of the clients ``present``; ``globals`` a model of each
+    architecture.
+
+    Every message is checked before anything changes: its names, shapes and dtypes, that it is finite, that no value is
+    above ``max_value`` in magnitude, and that it claims from 1 to ``max_size`` examples; what the server cannot know,
+    such as the number of classes where it has no model, must be as most clients have it. A message that fails is
+    refused with a ValueError that names the client, counted from 0, and the entry. min_clients: with so many believed
+    messages, by default all, a round goes on without the others, and says so in the log.
     """
 
     def __init__(
@@ -36,6 +53,9 @@ class Server:
         seed: int = 0,
         call: Call | None = None,
         train: Train = wire.train_alone,
+        min_clients: int | None = None,
+        max_size: float = MAX_SIZE,
+        max_value: float = MAX_VALUE,
     ) -> None:
         rule.check_public(public)
         if model is None and rule.sends == "answers" and rule.server is not None:
@@ -46,10 +66,15 @@ class Server:
             raise ValueError(
                 f"this method averages the weights of 'clients', who must have one architecture, got {kinds}"
             )
+        for name, value in (("min_clients", min_clients), ("max_size", max_size), ("max_value", max_value)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name!r} must be above 0, got {value}")
         self.globals = [copy.deepcopy(models[self.kind_of.index(kind)]) for kind in range(kinds)]
         self.rule, self.public, self.distil, self.seed = rule, public, distil, seed
         self.model = model if rule.sends == "answers" else None
-        self.call, self.train = call, train
+        self.call, self.train, self.min_clients = call, train, min_clients
+        self.limits = Limits(_rows_of(public), max_size, max_value)
+        self.present: list[int] = []
         self.messages: list[Message] = []
         self.target: Tensor | None = None
 
@@ -59,21 +84,53 @@ class Server:
             return wire.pack_state(self.globals[self.kind_of[who]])
         return {} if self.target is None else {"target": self.target}
 
-    def serve(self, number: int, messages: Sequence[Message]) -> None:
-        """Make something of what all clients sent, in their order."""
-        wire.check_finite(messages)
-        self.messages = list(messages)
+    def serve(self, number: int, messages: Sequence[Message | None]) -> None:
+        """Make something of what clients sent, in their order; None of one that did not answer."""
+        found = self.believed(number, messages)
+        self.present, self.messages = list(found), list(found.values())
         before: list[State] = [wire.unpack_state(wire.pack_state(model)) for model in self.globals]
         for kind, model in enumerate(self.globals):
-            own = [message for message, of in zip(messages, self.kind_of, strict=True) if of == kind]
-            states = [wire.unpack_state(message) for message in own]
-            model.load_state_dict(average_states(states, [int(message["size"]) for message in own]))
+            own = [message for who, message in found.items() if self.kind_of[who] == kind]
+            if own:
+                mean = mean_state([wire.unpack_state(message) for message in own], wire.stack(own, "size"))
+                model.load_state_dict(mean)
         if self.rule.refine is not None:
             self._train(number, 0, *self.rule.refine(self.globals[0], self.client_models(), self.messages, self.call))
         elif self.rule.fuse is not None:
             own_answers = None if self.model is None else self.answer(self.model)
             self._distil(number, self.rule.fuse(Received(self.answers(number, before), self.messages, own_answers)))
 
+    # ------------------------------------------------------------------ whom to believe
+    def reference(self, who: int) -> Reference:
+        """What a client's message must hold."""
+        told = {} if self.rule.tells is None else self.rule.tells(self.limits)
+        found: dict[str, Entry] = {"size": size_entry(self.limits.max_size), **told}
+        if self.rule.sends == "weights":
+            return found | wire.weights_entries(self.globals[self.kind_of[who]], self.limits.max_value)
+        if self.rule.fuse is not None:
+            bound = self.limits.max_value
+            found["answers"] = Entry(self._answers_shape, low=-bound, high=bound)
+        return found
+
+    @cached_property
+    def _answers_shape(self) -> tuple[int | None, ...]:
+        """Shape of answers on public rows; without a model of the server's it is not known of how many classes."""
+        return (self.limits.rows, None) if self.model is None else tuple(self.answer(self.model).shape)
+
+    def believed(self, number: int, messages: Sequence[Message | None]) -> dict[int, Message]:
+        """The messages of a round that are what they must be, by client; ValueError where they are too few."""
+        if self.kind_of and len(messages) != len(self.kind_of):
+            raise ValueError(f"'messages' must be one of each of {len(self.kind_of)} clients, got {len(messages)}")
+        return believed(messages, [self.reference(who) for who in range(len(messages))], number, self.min_clients)
+
+    def mean_loss(self, number: int, receipts: Sequence[Message | None]) -> float:
+        """The mean of clients' losses, each by its examples: messages of "loss" and "size", checked like others."""
+        bound = self.limits.max_value
+        told = {"loss": Entry((), torch.float64, -bound, bound), "size": size_entry(self.limits.max_size)}
+        found = list(believed(receipts, [told] * len(receipts), number, self.min_clients).values())
+        return float(mean_state(found, wire.stack(found, "size"))["loss"])
+
+    # ------------------------------------------------------------------ what to make of it
     def _distil(self, number: int, target: Tensor) -> None:
         for which, learner in enumerate(self.globals if self.model is None else [self.model]):
             if self.rule.server is not None:
@@ -104,8 +161,8 @@ class Server:
 
     def client_models(self) -> list[nn.Module]:
         """Models with the weights that clients sent, in eval mode."""
-        pairs = zip(self.messages, self.kind_of, strict=True)
-        return [_with(self.globals[kind], wire.unpack_state(message)).eval() for message, kind in pairs]
+        pairs = zip(self.messages, self.present, strict=True)
+        return [_with(self.globals[self.kind_of[who]], wire.unpack_state(sent)).eval() for sent, who in pairs]
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes from round to round."""
@@ -119,6 +176,12 @@ class Server:
         if self.model is not None:
             self.model.load_state_dict(state["model"])
         self.target = state["target"]
+
+
+def _rows_of(public: Batch | None) -> int | None:
+    """How many rows are answered about; None where that cannot be told before: of graphs, or rows without features."""
+    known = public is not None and "batch" not in public and any(name in public for name in ("n_id", "x", "y"))
+    return count_rows(public) if known and public is not None else None
 
 
 def _with(model: nn.Module, state: State) -> nn.Module:

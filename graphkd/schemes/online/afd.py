@@ -10,13 +10,14 @@ from torch.func import functional_call
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.schemes.online.dml import each_other
-from graphkd.schemes.online.peers import Others, PeerTargets, one_width, peers_of, train_peers
+from graphkd.schemes.online.peers import Others, PeerTargets, Where, one_width, peers_of, soft_of, train_peers
 
 
 def fooling_squares(own: Tensor) -> Tensor:
     """Measure how far a network's features are from fooling its discriminator, mean (1 - d)^2: (N,) -> scalar."""
-    return (1 - own).square().sum() / max(own.numel(), 1)
+    return (1 - own.to(accumulation_dtype(own))).square().sum() / max(own.numel(), 1)
 
 
 def discrimination_squares(own: Tensor, others: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def discrimination_squares(own: Tensor, others: Tensor) -> Tensor:
 
     mean (1 - d(other))^2 + mean d(own)^2, the least-squares form of Mao et al., ICCV 2017, arXiv:1611.04076.
     """
-    return fooling_squares(others) + own.square().sum() / max(own.numel(), 1)
+    return fooling_squares(others) + own.to(accumulation_dtype(own)).square().sum() / max(own.numel(), 1)
 
 
 class Adversaries(nn.Module):
@@ -54,16 +55,22 @@ class Adversaries(nn.Module):
 
 @method("afd", family="online", paper="Chung et al., ICML 2020", arxiv="2002.01775", needs=("hidden",), teacher=False)
 def afd(
-    problem: Problem, *, count: int = 3, temperature: float = 3.0, weight: float = 1.0, peers: Others = None
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 3.0,
+    weight: float = 1.0,
+    where: Where = "labelled",
+    peers: Others = None,
 ) -> nn.Module:
     """Train peers that learn each other's answers, and to fool discriminators of their hidden features.
 
     Choose it where hidden features are to be alike as a distribution and rows should keep theirs; hidden layers must be
     of one width. Where the paper ("Feature-map-level Online Adversarial Knowledge Distillation") takes steps in turn
     with optimisers of their own, both parts are here one loss, see ``Adversaries``. weight: of the fooling. count,
-    peers: as in ``dml``.
+    where, peers: as in ``dml``.
     """
     models = peers_of(problem, peers, count)
     width = one_width(problem, models)
     rule = problem.made(lambda: Adversaries(len(models), width, weight=weight))
-    return train_peers(problem, models, rule, soft=problem.soft(temperature))
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where))

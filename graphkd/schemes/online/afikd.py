@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.losses.features.fitnet import fitnet
 from graphkd.schemes.online.dml import each_other
-from graphkd.schemes.online.peers import Others, PeerTargets, one_width, peers_of, train_peers
+from graphkd.schemes.online.peers import Others, PeerTargets, Where, one_width, peers_of, soft_of, train_peers
 
 
 class AttendedFeatures(nn.Module):
@@ -34,7 +34,8 @@ class AttendedFeatures(nn.Module):
         itself = torch.eye(own.size(0), dtype=torch.bool, device=own.device)
         attention = scores.masked_fill(itself, -torch.inf).softmax(dim=-1)
         attended = torch.einsum("nij,jnd->ind", attention, fixed)
-        return PeerTargets(each_other(logits).targets, terms={"features": self.weight * F.mse_loss(own, attended)})
+        features = self.weight * fitnet(own, attended)
+        return PeerTargets(each_other(logits).targets, terms={"features": features})
 
 
 @method("afikd", family="online", paper="Su et al., ICDM 2021", needs=("hidden",), teacher=False)
@@ -45,6 +46,7 @@ def afikd(
     temperature: float = 3.0,
     weight: float = 1.0,
     inner: int | None = None,
+    where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train peers that learn each other's answers and hidden features, these weighted by attention.
@@ -52,9 +54,9 @@ def afikd(
     Choose it for peers of one width whose hidden layers will be used, for retrieval say. We know no formula or code of
     the paper ("Attention-based Feature Interaction for Efficient Online Knowledge Distillation"): this is what the
     survey says of it, see ``AttendedFeatures``. weight: of the features. inner: width of queries and keys, an eighth of
-    the hidden layer's by default. count, peers: as in ``dml``.
+    the hidden layer's by default. count, where, peers: as in ``dml``.
     """
     models = peers_of(problem, peers, count)
     width = one_width(problem, models)
     rule = problem.made(lambda: AttendedFeatures(width, inner, weight=weight))
-    return train_peers(problem, models, rule, soft=problem.soft(temperature))
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where))

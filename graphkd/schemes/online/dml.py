@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online.peers import Others, PeerTargets, peers_of, train_peers
+from graphkd.schemes.online.peers import Others, PeerTargets, Where, peers_of, soft_of, train_peers
 
 
 def each_other(logits: Tensor, *, weight: float | None = None) -> PeerTargets:
@@ -21,7 +21,13 @@ def each_other(logits: Tensor, *, weight: float | None = None) -> PeerTargets:
 
 @method("dml", family="online", paper="Zhang et al., CVPR 2018", arxiv="1706.00384", teacher=False)
 def dml(
-    problem: Problem, *, count: int = 3, temperature: float = 1.0, weight: float | None = None, peers: Others = None
+    problem: Problem,
+    *,
+    count: int = 3,
+    temperature: float = 1.0,
+    weight: float | None = None,
+    where: Where = "labelled",
+    peers: Others = None,
 ) -> nn.Module:
     """Train peers that learn the labels and each other's answers; choose it as the plainest of the online methods.
 
@@ -29,8 +35,10 @@ def dml(
     Its gradient is that of the KL to the others' mean probabilities (DML_e). The authors' code sums over peers
     (``weight=1``) and takes steps in turn, with answers anew; here at once. The student is kept, its peers are not.
 
-    count: M, the student among them. peers: models to learn beside the student in place of fresh ones of its kind,
-    called and tapped in its way. Costs M trainings.
+    count: M, the student among them. where: rows that learn from others' answers, "labelled" as in the paper, or "all":
+    at first peers know nothing, and then a good one loses on rows without labels what they do not know. peers: models
+    to learn beside the student in place of fresh ones of its kind, called and tapped in its way; one that is trained
+    already learns at first from those that are not, so train these on the labels before. Costs M trainings.
     """
     models = peers_of(problem, peers, count)
-    return train_peers(problem, models, partial(each_other, weight=weight), soft=problem.soft(temperature))
+    return train_peers(problem, models, partial(each_other, weight=weight), soft=soft_of(problem, temperature, where))

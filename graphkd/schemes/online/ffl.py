@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online.peers import Auxiliary, Others, PeerTargets, peers_of, train_peers
+from graphkd.schemes.online.peers import Auxiliary, Others, PeerTargets, Where, peers_of, soft_of, train_peers
 
 
 def mutual_fusion(logits: Tensor, fused: Tensor) -> PeerTargets:
@@ -38,6 +38,7 @@ def ffl(
     temperature: float = 3.0,
     weight: float = 1.0,
     warm_up: int = 80,
+    where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train peers and a classifier on all their features, which learn from each other.
@@ -46,9 +47,9 @@ def ffl(
     rising to ``weight`` over ``warm_up`` epochs; z_f from all peers' features, by two linear layers where the paper has
     a depthwise and a pointwise convolution. Choose it for peers whose features complement each other, of different
     architectures say. The fused classifier, the best and the dearest of them, is not kept (for that fit ``Peers`` with
-    the rule ``Fusion``). count, peers: as in ``dml``.
+    the rule ``Fusion``). count, where, peers: as in ``dml``.
     """
     models = peers_of(problem, peers, count)
     widths, classes = [problem.width_of(model) for model in models], problem.classes
     rule = problem.made(lambda: Fusion(widths, classes))
-    return train_peers(problem, models, rule, soft=problem.soft(temperature), weight=weight, warm_up=warm_up)
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, warm_up=warm_up)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, choose
+from graphkd.losses._checks import choose, class_ids
 from graphkd.schemes.augment import noise_of
-from graphkd.schemes.online.peers import Others, PeerTargets, peers_of, train_peers, with_known
+from graphkd.schemes.online.peers import Others, PeerTargets, Where, peers_of, soft_of, train_peers, with_known
 from graphkd.schemes.teachers._combine import check_stack
 
 Target = Literal["naive", "linear", "min_logit"]
@@ -26,7 +26,7 @@ Target = Literal["naive", "linear", "min_logit"]
 @torch.no_grad()
 def naive_target(logits: Tensor, y: Tensor) -> Tensor:
     """Take the logits of the peer with the least cross-entropy on each row."""
-    _check(logits, y)
+    y = _labels(logits, y)
     best = torch.stack([F.cross_entropy(peer, y, reduction="none") for peer in logits]).argmin(dim=0)
     return logits[best, torch.arange(y.size(0), device=y.device)]
 
@@ -34,7 +34,7 @@ def naive_target(logits: Tensor, y: Tensor) -> Tensor:
 @torch.no_grad()
 def min_logit_target(logits: Tensor, y: Tensor) -> Tensor:
     """Take min_k (z_kc - z_ky), class by class: no peer finds a wrong class less likely beside the label."""
-    _check(logits, y)
+    y = _labels(logits, y)
     return (logits - logits.gather(2, y.expand(logits.size(0), -1)[..., None])).amin(dim=0)
 
 
@@ -46,7 +46,7 @@ def linear_weights(logits: Tensor, y: Tensor, steps: int = 60) -> Tensor:
     once: O(steps N M^2 C). Exact to 1e-9 for logits that differ by tens; by hundreds it may stop early, at weights that
     are no worse than the best peer alone.
     """
-    _check(logits, y)
+    y = _labels(logits, y)
     peers = logits.double().transpose(0, 1)  # (N, M, C)
     peers = peers - peers.gather(2, y[:, None, None].expand(-1, peers.size(1), 1))  # CE = logsumexp of the mixture
     size = peers.abs().amax(dim=(1, 2), keepdim=True)[..., 0].clamp(min=torch.finfo(torch.float64).tiny)
@@ -146,7 +146,7 @@ def general_weights(logits: Tensor, y: Tensor) -> Tensor:
     peers get equal weights; a step of refinement takes back what that changes where C can be inverted. Without rows
     weights are equal.
     """
-    _check(logits, y)
+    y = _labels(logits, y)
     if not y.numel():  # a batch without such rows
         return torch.full((logits.size(0),), 1 / logits.size(0), dtype=torch.float64, device=logits.device)
     errors = (logits.double().softmax(dim=-1) - F.one_hot(y, logits.size(-1))).flatten(1)
@@ -166,9 +166,9 @@ def general_target(logits: Tensor, validation_logits: Tensor, validation_y: Tens
     return torch.einsum("m,mnc->nc", weights, logits.to(weights.dtype))
 
 
-def _check(logits: Tensor, y: Tensor) -> None:
+def _labels(logits: Tensor, y: Tensor) -> Tensor:
     check_stack(logits)
-    check_labels(y, logits.size(1), logits.size(2))
+    return class_ids(y, logits.size(1), logits.size(2))
 
 
 _TARGETS = {"naive": naive_target, "linear": linear_target, "min_logit": min_logit_target}
@@ -223,14 +223,16 @@ def kdcl_general(
     distortion: float = 0.2,
     share: float = 0.2,
     validation: Tensor | None = None,
+    where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train peers on differently distorted inputs, with one target for all that weighs them by their held-out errors.
 
-    As ``kdcl_min_logit``, with the target sum_k w_k z_k on all rows, see ``general_weights``. Choose it where labels
-    can be spared: ``share`` of the labelled nodes is held out to weigh the peers, in every batch, in training mode (the
-    paper's weights follow once an epoch). validation: a mask over the nodes, (N,), of those to weigh the peers by in
-    place of that share. Where they are the nodes that choose the epoch, its score is no fair measure any more.
+    As ``kdcl_min_logit``, with the target sum_k w_k z_k, see ``general_weights``. Choose it where labels can be spared:
+    ``share`` of the labelled nodes is held out to weigh the peers, in every batch, in training mode (the paper's
+    weights follow once an epoch). where: as in ``dml``. validation: a mask over the nodes, (N,), of those to weigh the
+    peers by in place of that share. Where they are the nodes that choose the epoch, its score is no fair measure any
+    more.
     """
     if validation is None:
         learnt, held = problem.split(share)
@@ -243,7 +245,8 @@ def kdcl_general(
         return PeerTargets([(1.0, general_target(logits, logits[:, held], known[held]))])
 
     data = with_known(problem, "held", data)
-    models, soft, views = peers_of(problem, peers, count), problem.soft(temperature), noise_of(None, distortion)
+    models, views = peers_of(problem, peers, count), noise_of(None, distortion)
+    soft = soft_of(problem, temperature, where)
     return train_peers(problem, models, rule, data=data, labels=labels, soft=soft, weight=weight, views=views)
 
 

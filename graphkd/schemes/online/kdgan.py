@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
@@ -15,9 +14,13 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer, fill
+from graphkd.losses.response.bce import binary_cross_entropy
 from graphkd.losses.response.logit_mse import logit_mse
 from graphkd.schemes._measured import measured
+from graphkd.schemes._rows import chosen_rows
 from graphkd.schemes.online.peers import with_known
+
+Term = tuple[float, Tensor]  # a weight and a value
 
 
 def _at(values: Tensor, samples: Tensor) -> Tensor:
@@ -27,7 +30,7 @@ def _at(values: Tensor, samples: Tensor) -> Tensor:
 
 def pair_discrimination(scores: Tensor, samples: Tensor, is_real: Tensor) -> Tensor:
     """Take the sigmoid cross-entropy of true and made-up pairs: scores (N, C), pairs (S, 2), (S,) -> scalar."""
-    return F.binary_cross_entropy_with_logits(_at(scores, samples), is_real.to(scores.dtype))
+    return binary_cross_entropy(_at(scores, samples), is_real)
 
 
 def pair_policy(logits: Tensor, scores: Tensor, samples: Tensor) -> Tensor:
@@ -35,7 +38,7 @@ def pair_policy(logits: Tensor, scores: Tensor, samples: Tensor) -> Tensor:
 
     mean over pairs of the sigmoid cross-entropy of z with sigmoid(score), the code's surrogate for policy gradients.
     """
-    return F.binary_cross_entropy_with_logits(_at(logits, samples), _at(scores.detach(), samples).sigmoid())
+    return binary_cross_entropy(_at(logits, samples), _at(scores.detach(), samples).sigmoid())
 
 
 class KDGAN(Trainable):
@@ -45,10 +48,16 @@ class KDGAN(Trainable):
     BCE on true pairs and the teacher's. Classifier C: CE + (1 - share) policy + distil (1 / 2N) |z_t - z_c|^2;
     teacher: the same with ``share``, distilled from C (both sides of a distance constant for the other).
 
+    The authors start with three trained players, each with an optimiser of its own, since a trained teacher that is
+    regressed on a random student unlearns. So in the first ``warm_up`` epochs the classifier learns labels and the
+    discriminator pairs, and the teacher, which is to come trained, stays; then it moves in one epoch of ``teacher_
+    every``, which under Adam, whose steps do not know how small a gradient is, stands for a rate of its own. Give 0 and
+    1 where all come trained and the optimiser has a group for each.
+
     classifier, teacher, discriminator: modules that show (N, C) for a batch, in ways of their own; ``calls`` one each.
     labels: the supervised loss of both makers. where, targets: names of the entries of a batch that select labelled
-    rows and hold their classes. Every step draws as many rows as have labels, at random with replacement, and a class
-    of each from softmax(z).
+    rows (None: all are) and hold their classes. Every step draws as many rows as have labels, at random with
+    replacement, and a class of each from softmax(z).
     """
 
     def __init__(
@@ -58,55 +67,98 @@ class KDGAN(Trainable):
         discriminator: nn.Module,
         *,
         labels: Loss,
-        where: str,
+        where: str | None,
         targets: str,
         distil: float = 1.0,
         share: float = 0.3,
         adversarial: float = 1.0,
+        warm_up: int = 20,
+        teacher_every: int = 10,
         calls: Sequence[Call | None] = (None, None, None),
     ) -> None:
         super().__init__()
         if not 0 <= share <= 1:
             raise ValueError(f"'share' must be in [0, 1], got {share}")
+        if warm_up < 0 or teacher_every < 1:
+            raise ValueError(
+                f"'warm_up' must be at least 0 and 'teacher_every' at least 1, got {warm_up} and {teacher_every}"
+            )
         self.student, self.teacher, self.discriminator = classifier, teacher, discriminator
         models = zip((classifier, teacher, discriminator), calls, strict=True)
-        self._viewers = [self.hold(Viewer(model, call=call)) for model, call in models]
+        self.viewers = [self.hold(Viewer(model, call=call)) for model, call in models]
         self.labels, self.where, self.targets = labels, where, targets
         self.distil, self.share, self.adversarial = distil, share, adversarial
+        self.warm_up, self.teacher_every, self._epoch = warm_up, teacher_every, 0
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - as ``fit`` calls it
+        """Called by ``fit`` before every epoch: who plays in it."""
+        self._epoch = epoch
 
     def forward(self, batch: Batch) -> Step:
         """All three losses; terms ``label_``, ``policy_`` and ``discrimination_`` of both makers, and ``distil``."""
-        true = self._true_pairs(batch)
-        student, teacher, scores = (viewer(batch)["logits"] for viewer in self._viewers)
+        true = self.true_pairs(batch)
+        student, teacher, scores = (viewer(batch)["logits"] for viewer in self.viewers)
+        played = self._epoch - self.warm_up
+        moves = {"classifier": True, "teacher": played >= 0 and played % self.teacher_every == 0}
         terms: dict[str, Tensor] = {}
         total: Any = 0.0 * scores.sum()
         sides = ("classifier", student, teacher, 1 - self.share), ("teacher", teacher, student, self.share)
         for name, logits, other, weight in sides:
-            found = self._game(name, logits, scores, true, weight) if len(true) else {}
-            found[f"distil_{name}"] = self.distil, logit_mse(logits, other.detach())
-            label = measured(self.labels, {"logits": logits}, {}, batch)
-            if label is not None:
-                found[f"label_{name}"] = 1.0, label
+            drawn = _draw(logits.detach(), len(true))
+            found = self.judged(name, scores, true, drawn, weight)
+            if moves[name]:
+                found |= self._learnt(name, logits, batch)
+                if played >= 0:
+                    found |= self._game(name, (logits, other, scores), drawn, weight)
             terms |= {term: value.detach() for term, (_, value) in found.items()}
             total = total + sum(factor * value for factor, value in found.values())
         return Step(total, terms)
 
-    def _true_pairs(self, batch: Batch) -> Tensor:
+    def true_pairs(self, batch: Batch) -> Tensor:
         """Labelled rows and their classes, (S, 2)."""
-        labelled, y = (fill((self.where, self.targets), batch, "KDGAN")[name] for name in (self.where, self.targets))
-        rows = labelled.nonzero()[:, 0] if labelled.dtype == torch.bool else labelled
+        y = fill((self.targets,), batch, "targets of KDGAN")[self.targets]
+        rows = chosen_rows(batch, self.where, y.size(0), y.device).nonzero()[:, 0]
         return torch.stack([rows, y[rows]], dim=1)
 
-    def _game(
-        self, name: str, logits: Tensor, scores: Tensor, true: Tensor, weight: float
-    ) -> dict[str, tuple[float, Tensor]]:
-        """What a maker's pairs come to, for the discriminator and for itself."""
-        drawn = _draw(logits.detach(), len(true))
+    @staticmethod
+    def judged(name: str, scores: Tensor, true: Tensor, drawn: Tensor, weight: float) -> dict[str, Term]:
+        """What the discriminator makes of true pairs and a maker's; nothing where there is no labelled row."""
         is_real = torch.arange(2 * len(true), device=true.device) < len(true)
-        return {
-            f"discrimination_{name}": (weight, pair_discrimination(scores, torch.cat([true, drawn]), is_real)),
-            f"policy_{name}": (self.adversarial * weight, pair_policy(logits, scores, drawn)),
-        }
+        found = weight, pair_discrimination(scores, torch.cat([true, drawn]), is_real)
+        return {f"discrimination_{name}": found} if len(true) else {}
+
+    def _learnt(self, name: str, logits: Tensor, batch: Batch) -> dict[str, Term]:
+        """What a maker learns from labels."""
+        label = measured(self.labels, {"logits": logits}, {}, batch)
+        return {} if label is None else {f"label_{name}": (1.0, label)}
+
+    def _game(self, name: str, shown: tuple[Tensor, Tensor, Tensor], drawn: Tensor, weight: float) -> dict[str, Term]:
+        """What a maker learns from the verdict on its pairs and the other's logits; ``shown``: its, others."""
+        logits, other, scores = shown
+        found: dict[str, Term] = {f"distil_{name}": (self.distil, logit_mse(logits, other.detach()))}
+        if len(drawn):
+            found[f"policy_{name}"] = self.adversarial * weight, pair_policy(logits, scores, drawn)
+        return found
+
+
+class Judging(Trainable):
+    """Train the discriminator of a game alone, against makers that stay; ``fit`` gives it back."""
+
+    def __init__(self, game: KDGAN) -> None:
+        super().__init__()
+        self.student, self._game = game.discriminator, (game,)  # whose other parameters are nobody's here
+
+    def forward(self, batch: Batch) -> Step:
+        """The discriminator's loss on both makers' pairs."""
+        (game,) = self._game
+        true, (*makers, judge) = game.true_pairs(batch), game.viewers
+        scores, terms = judge(batch)["logits"], {}
+        for name, maker, weight in zip(("classifier", "teacher"), makers, (1 - game.share, game.share), strict=True):
+            with torch.no_grad():
+                drawn = _draw(maker(batch)["logits"], len(true))
+            terms |= game.judged(name, scores, true, drawn, weight)
+        total = 0.0 * scores.sum() + sum(weight * value for weight, value in terms.values())
+        return Step(total, {name: value.detach() for name, (_, value) in terms.items()})
 
 
 def _draw(logits: Tensor, count: int) -> Tensor:
@@ -128,23 +180,35 @@ def kdgan(
     distil: float = 1.0,
     share: float = 0.3,
     adversarial: float = 1.0,
+    teacher_every: int = 10,
     discriminator: nn.Module | None = None,
 ) -> nn.Module:
     """Train the student and a copy of the teacher to make up labels that a discriminator cannot tell from true ones.
 
     Choose it where a teacher has more to see (privileged features, the graph) but labels are few, and made-up ones may
-    help; both learn the labels and each other's logits besides, see ``KDGAN``. What the survey says of it (student for
-    generator, teacher for discriminator) is not the paper's ("KDGAN: Knowledge Distillation with Generative Adversarial
-    Networks"). Ours: classes drawn outright where the paper has Gumbel-softmax with a falling temperature, all three
-    steps at once, CE throughout instead of before, no common factor (training size over batch size).
+    help; both learn the labels and each other's logits besides, see ``KDGAN``. As the authors do, all three are trained
+    before the game: the teacher comes so, the student learns the labels first, then the discriminator the pairs of
+    both, each with an optimiser of its own. What the survey says of it (student for generator, teacher for
+    discriminator) is not the paper's ("KDGAN: Knowledge Distillation with Generative Adversarial Networks"). Ours:
+    classes drawn outright where the paper has Gumbel-softmax with a falling temperature, the game's steps at once, CE
+    throughout too, no common factor (training size over batch size), distances on all rows.
 
     distil: weight of the logits' distance. share: of the teacher in the game. adversarial: weight of the verdict.
-    discriminator: a model of as many answers as there are classes, called as the student is; by default a fresh one of
-    the student's kind. Costs the trainings of student, teacher and discriminator.
+    teacher_every: the teacher moves in one of so many epochs, in place of a lower rate. discriminator: a model of as
+    many answers as there are classes, called as the student is; by default a fresh one of the student's kind. Costs
+    three trainings, the last that of student, teacher and discriminator.
     """
     judge = problem.fresh_student(1) if discriminator is None else discriminator.to(problem.device)
     models, labels, where = (problem.student, problem.teacher_to_train(), judge), problem.supervised(), problem.labelled
-    game: dict[str, Any] = {"distil": distil, "share": share, "adversarial": adversarial}
+    game: dict[str, Any] = {
+        "distil": distil,
+        "share": share,
+        "adversarial": adversarial,
+        "teacher_every": teacher_every,
+    }
     game["calls"] = [problem.call_of(model) for model in models]
-    trainable = KDGAN(*models, labels=labels, where=where, targets="known", **game)
-    return problem.train(trainable, "game", with_known(problem, where))
+    trainable = KDGAN(*models, labels=labels, where=where, targets="known", warm_up=0, **game)
+    data = with_known(problem, where)
+    problem.train(problem.distiller(problem.student, None, problem.supervised()), "classifier")
+    problem.train(Judging(trainable), "discriminator", data, choose=False)
+    return problem.train(trainable, "game", data)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.kernels.operators import accumulation_dtype
+from graphkd.kernels.norms import unit_vectors
 from graphkd.losses._checks import check_positive, row_ids
+from graphkd.losses._projector import Linear
 from graphkd.losses.information.crd import EPS, crd, crd_log_normaliser, first_memory, remember
-from graphkd.schemes.online.peers import Others, PeerTargets, leader_last, peers_of, train_peers
+from graphkd.schemes.online.peers import Others, PeerTargets, Where, leader_last, peers_of, soft_of, train_peers
 
 
 class PeerContrast(nn.Module):
@@ -43,7 +43,7 @@ class PeerContrast(nn.Module):
         super().__init__()
         if num_nodes < 2:
             raise ValueError(f"'num_nodes' must be 2 at least, for negatives, got {num_nodes}")
-        self.heads = nn.ModuleList(nn.Linear(width, projection) for width in widths)
+        self.heads = nn.ModuleList(Linear(width, projection) for width in widths)
         self.register_buffer("memories", torch.stack([first_memory(num_nodes, projection) for _ in widths]))
         self.samples = int(check_positive("negatives", negatives))
         self.temperature, self.momentum = check_positive("temperature", temperature), momentum
@@ -67,7 +67,7 @@ class PeerContrast(nn.Module):
             negatives = drawn + (drawn >= ids[:, None])
         index = torch.cat([ids[:, None], negatives], dim=1)
         heads = zip(self.heads, hidden, strict=True)
-        rows = [F.normalize(head(h).to(accumulation_dtype(h)), dim=1) for head, h in heads]
+        rows = [unit_vectors(head(h)) for head, h in heads]
         total: Any = 0.0
         for i, memory in enumerate(self.memories):
             for j, anchor in enumerate(rows):
@@ -99,18 +99,19 @@ def mcl_okd(
     projection: int = 128,
     negatives: int = 1024,
     momentum: float = 0.5,
+    where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train peers that contrast each other's rows with memories of all nodes; choose it for embeddings to search in.
 
     "Multi-view Contrastive Learning for Online Knowledge Distillation", see ``PeerContrast``. The student leads: it
     alone learns the mean of all logits. weight: of the contrast. negatives: drawn for each row at every step (the
-    paper's 16,384 where there are many nodes). count, peers: as in ``dml``, 3 models at least. Costs M memories of all
-    nodes, (N, ``projection``), besides.
+    paper's 16,384 where there are many nodes). count, where, peers: as in ``dml``, 3 models at least. Costs M memories
+    of all nodes, (N, ``projection``), besides.
     """
     models = leader_last(peers_of(problem, peers, count))
     widths = [problem.width_of(model) for model in models]
     options: dict[str, Any] = {"negatives": negatives, "momentum": momentum, "weight": weight}
     options["temperature"] = contrast_temperature
     rule = problem.made(lambda: PeerContrast(problem.nodes, widths, projection, **options))
-    return train_peers(problem, models, rule, soft=problem.soft(temperature))
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where))

@@ -9,7 +9,16 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online.peers import Others, PeerTargets, leader_last, one_width, peers_of, train_peers
+from graphkd.schemes.online.peers import (
+    Others,
+    PeerTargets,
+    Where,
+    leader_last,
+    one_width,
+    peers_of,
+    soft_of,
+    train_peers,
+)
 
 
 class PeerAttention(nn.Module):
@@ -45,6 +54,7 @@ def okddip(
     weight: float = 1.0,
     warm_up: int = 80,
     inner: int | None = None,
+    where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train peers that each weigh all answers by attention, and the student, their leader, on the mean of them.
@@ -52,10 +62,10 @@ def okddip(
     L = sum_k CE_k + w T^2 [sum_{k < leader} KL(t_k -> z_k) + KL(mean z -> z_leader)], see ``PeerAttention``; w rises to
     ``weight`` over ``warm_up`` epochs. Choose it where peers grow too alike under ``dml``. Hidden layers must be of one
     width. Whether the paper weighs logits or probabilities we do not know; the code weighs logits, and adds 1e-7 to the
-    target (``GuardedKL``). inner: width of queries and keys, an eighth of the hidden layer's by default. count, peers:
-    as in ``dml``, 3 models at least.
+    target (``GuardedKL``). inner: width of queries and keys, an eighth of the hidden layer's by default. count, where,
+    peers: as in ``dml``, 3 models at least.
     """
     models = leader_last(peers_of(problem, peers, count))
     width = one_width(problem, models)
     rule = problem.made(lambda: PeerAttention(width, inner))
-    return train_peers(problem, models, rule, soft=problem.soft(temperature), weight=weight, warm_up=warm_up)
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, warm_up=warm_up)

@@ -9,7 +9,17 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online.peers import Auxiliary, Others, PeerTargets, peers_of, shared_trunk, train_peers
+from graphkd.losses._batch_norm import BatchNorm
+from graphkd.schemes.online.peers import (
+    Auxiliary,
+    Others,
+    PeerTargets,
+    Where,
+    peers_of,
+    shared_trunk,
+    soft_of,
+    train_peers,
+)
 
 
 def gated_ensemble(logits: Tensor, scores: Tensor) -> PeerTargets:
@@ -27,7 +37,7 @@ class Gate(nn.Module):
 
     def __init__(self, width: int, peers: int) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(width, peers), nn.BatchNorm1d(peers))
+        self.score = nn.Sequential(nn.Linear(width, peers), BatchNorm(peers))
 
     def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
         """(M, N, C), M of (N, d)."""
@@ -42,6 +52,7 @@ def one(
     temperature: float = 3.0,
     weight: float = 1.0,
     warm_up: int = 80,
+    where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train branches on one trunk that learn from an ensemble of them, which a gate weighs row by row.
@@ -49,10 +60,10 @@ def one(
     L = sum_k CE(z_k) + CE(z_e) + w sum_k T^2 KL(p(z_e) || p(z_k)), z_e constant in the KL, w rising to ``weight`` over
     ``warm_up`` epochs as the authors' code has it (they add 1e-7 to the target: ``GuardedKL``). Choose it where one
     network's training is to be bettered at little cost. The trunk is the hidden layer, which all share; the student is
-    kept with it. count, peers: as in ``dml``, of the student's architecture up to the hidden layer.
+    kept with it. count, where, peers: as in ``dml``, of the student's architecture up to the hidden layer.
     """
     models = peers_of(problem, peers, count)
     shared_trunk(models, str(problem.path_of(problem.student)))
     width = problem.width_of(problem.student)
     rule = problem.made(lambda: Gate(width, len(models)))
-    return train_peers(problem, models, rule, soft=problem.soft(temperature), weight=weight, warm_up=warm_up)
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, warm_up=warm_up)

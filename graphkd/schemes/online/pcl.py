@@ -9,7 +9,16 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.schemes.online.peers import Auxiliary, Others, PeerTargets, peers_of, shared_trunk, train_peers
+from graphkd.schemes.online.peers import (
+    Auxiliary,
+    Others,
+    PeerTargets,
+    Where,
+    peers_of,
+    shared_trunk,
+    soft_of,
+    train_peers,
+)
 
 
 def collaboration(logits: Tensor, ensemble: Tensor, averaged: Tensor) -> PeerTargets:
@@ -48,18 +57,19 @@ def pcl(
     weight: float = 1.0,
     warm_up: int = 80,
     decay: float = 0.999,
+    where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train branches on one trunk that learn from an ensemble of them and from each other's moving averages.
 
     L = sum_k CE(z_k) + CE(z_e) + w T^2 [sum_k KL(z_e -> z_k) + sum_k mean_{j != k} KL(z~_j -> z_k)]; z_e a classifier
     on all branches' features, z~_j the moving average of branch j (``decay``), w rising to ``weight`` over ``warm_up``
-    epochs. Choose it where few rows have labels: averages are steadier teachers than peers of the moment. Trunk, count
-    and peers are as in ``one``. Costs M trainings, with twice the forward passes.
+    epochs. Choose it where few rows have labels: averages are steadier teachers than peers of the moment. Trunk, count,
+    where and peers are as in ``one``. Costs M trainings, with twice the forward passes.
     """
     models = peers_of(problem, peers, count)
     shared_trunk(models, str(problem.path_of(problem.student)))
     widths, classes = [problem.width_of(model) for model in models], problem.classes
     rule = problem.made(lambda: Collaboration(widths, classes))
-    soft = problem.soft(temperature)
+    soft = soft_of(problem, temperature, where)
     return train_peers(problem, models, rule, soft=soft, weight=weight, warm_up=warm_up, decay=decay)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
 from graphkd.core.moving import EMA, kept_by
 from graphkd.core.problem import Problem
+from graphkd.core.taps import module_path
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer, fill, required
+from graphkd.losses._checks import choose
 from graphkd.losses.response.kd import KL
 from graphkd.schemes._measured import measured
 from graphkd.schemes._ramps import sigmoid_rampup
@@ -83,11 +86,13 @@ class Peers(Trainable):
     models: two at least, of the same classes. rule: what their targets are, see ``PeerTargets``; a function or a
     module, which trains with them. It asks for what it needs by name: ``logits`` (M, N, C); ``hidden``, the list of the
     tapped (N, d_k); ``averaged``, the logits of the peers' moving averages (``decay``); any other entry of the batch.
-    labels: the supervised loss of each peer. soft: that between a peer and its target (by default KL at T = 3),
-    weighted by ``weight``, which rises over ``warm_up`` epochs as exp(-5 (1 - epoch / warm_up)^2). hidden: tap path of
-    the representation, one or one a peer. call: as in ``Distiller``, one or one a peer. views: batch -> batch, called
-    once for each peer, so that each sees its own (augmented) graph of the same nodes. Peers take their steps at once,
-    on answers from before the step. A step costs M forward and backward passes.
+    labels: the supervised loss of each peer. soft: that between a peer and its target (by default KL at T = 3), on the
+    rows of ``labels`` as in the papers unless its own ``where`` says otherwise, as "all" does: on rows without labels
+    each peer learns from the first step what the others do not know yet. weight: of it, which rises over ``warm_up``
+    epochs as exp(-5 (1 - epoch / warm_up)^2). hidden: tap path of the representation, one or one a peer. call: as in
+    ``Distiller``, one or one a peer. views: batch -> batch, called once for each peer, so that each sees its own
+    (augmented) graph of the same nodes. Peers take their steps at once, on answers from before the step. A step costs M
+    forward and backward passes.
     """
 
     def __init__(
@@ -108,7 +113,8 @@ class Peers(Trainable):
         if len(models) < 2:
             raise ValueError(f"'models' must hold two peers at least, got {len(models)}")
         self.student = nn.ModuleList(models)
-        self.rule, self.labels, self.soft = rule, labels, KL(3.0) if soft is None else soft
+        self.rule, self.labels = rule, labels
+        self.soft = _on_rows_of(labels, KL(3.0) if soft is None else soft)
         self.weight, self.warm_up, self.ramp, self.views = weight, warm_up, 1.0, views
         self._wanted, self._welcome = _asks(rule)
         calls, paths = _each("call", call, len(models)), _each("hidden", hidden, len(models))
@@ -151,6 +157,16 @@ class Peers(Trainable):
                 part.set_epoch(epoch, epochs)
 
 
+def _on_rows_of(labels: Loss, soft: Loss) -> Loss:
+    """A loss of soft targets, its parts that were told of no rows on those of the labels."""
+    where = next(part.where for _, part in labels.parts())
+    soft = copy.deepcopy(soft)
+    for _, part in soft.parts() if where is not None else ():
+        if part.where is None:
+            part.where = where
+    return soft
+
+
 def _asks(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names that a rule needs, and those of keyword-only arguments that it takes where a batch has them."""
     function = rule.forward if isinstance(rule, nn.Module) else rule
@@ -178,7 +194,7 @@ def shared_trunk(models: Sequence[nn.Module], *paths: str) -> Sequence[nn.Module
     Branches on one trunk, as ONE, PCL and OKDDip have them: fewer weights, and peers that are more alike. Each model
     still runs its trunk, with a dropout mask of its own. Paths may be tap paths: a port or a number is left out.
     """
-    for path in (each.partition(":")[0].partition("#")[0] for each in paths):
+    for path in map(module_path, paths):
         owner, _, name = path.rpartition(".")
         trunk = models[0].get_submodule(path)
         for model in models[1:]:
@@ -188,6 +204,7 @@ def shared_trunk(models: Sequence[nn.Module], *paths: str) -> Sequence[nn.Module
 
 
 Others = Sequence[nn.Module] | None  # peers of one's own, or None for fresh ones
+Where = Literal["labelled", "all"]  # rows that learn from peers
 
 
 def peers_of(problem: Problem, peers: Others, count: int) -> list[nn.Module]:
@@ -195,6 +212,12 @@ def peers_of(problem: Problem, peers: Others, count: int) -> list[nn.Module]:
     if peers is None:
         return [problem.student, *(problem.fresh_student(number) for number in range(1, count))]
     return [problem.student, *(peer.to(problem.device) for peer in peers)]
+
+
+def soft_of(problem: Problem, temperature: float, where: Where) -> Loss:
+    """Make the loss between a peer and its target, on labelled rows or on all."""
+    choose("where", where, get_args(Where))
+    return problem.soft(temperature, where=problem.labelled if where == "labelled" else "all")
 
 
 def leader_last(models: list[nn.Module]) -> list[nn.Module]:

@@ -85,7 +85,7 @@ def pate(
     answers = partial(_answers, problem, models, asked, public)
     votes = problem.once("votes", lambda: noisy_votes(answers(), gamma, generator=generator)._asdict())
     target = torch.zeros(problem.nodes, problem.classes)
-    target[asked] = F.one_hot(votes["labels"], target.size(1)).to(target)
+    target[asked] = F.one_hot(votes["labels"], target.size(1)).to(target) - 0.5  # logits, of which the largest counts
     is_asked = torch.zeros(problem.nodes, dtype=torch.bool).index_fill(0, asked, True)
     data = problem.with_values(part_of(problem.data, public), votes=target, asked=is_asked)
     learning = problem.distiller(problem.student, told("votes"), PseudoLabel(0.0, where="asked"))

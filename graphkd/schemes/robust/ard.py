@@ -77,7 +77,7 @@ class RobustDistiller(Distiller):
         budget: dict[str, Any] = {"epsilon": self.epsilon, "steps": self.steps, "step_size": self.step_size}
         if taught is None:
             return attacked(self._viewer, batch, self.labels, **budget)
-        rows = self.labels._choose(torch.arange(taught.size(0), device=taught.device), batch)
+        rows = self.labels.rows_in(batch).of(torch.arange(taught.size(0), device=taught.device))
         classes = taught.argmax(dim=-1).index_copy(0, rows, self.targets(batch)[rows])
         return _changed(self._viewer, batch, lambda view, _: cross_entropy(view["logits"], classes), **budget)
 

@@ -32,7 +32,8 @@ def defensive(problem: Problem, *, temperature: float = 20.0) -> nn.Module:
     A new model of the teacher's kind (in the paper, and here without a teacher, of the student's) learns CE of
     softmax(t / T) on labelled rows, the student ``SoftCE(T)`` on all rows; both answer at T = 1, where their gradients
     are small. It is no protection: an attack on the logits before softmax is not deceived (Carlini and Wagner, IEEE S&P
-    2017, arXiv:1608.04644). T is 20 on MNIST and 100 on CIFAR there. Costs two trainings.
+    2017, arXiv:1608.04644). T is 20 on MNIST and 100 on CIFAR there. Both losses are times T^2, which the paper's are
+    not: Adam does not see it, but else weight decay in the gradient outweighs them at a high T. Costs two trainings.
     """
     check_positive("temperature", temperature)
     model = problem.fresh_student(0) if problem.teacher is None else problem.fresh(problem.teacher.model, 0)
@@ -41,5 +42,6 @@ def defensive(problem: Problem, *, temperature: float = 20.0) -> nn.Module:
     def divided(model: nn.Module, batch: Any) -> Tensor:
         return Viewer(model, call=way)(batch)["logits"] / temperature
 
-    model = problem.train(Distiller(model, losses=problem.supervised(), call=divided), "teacher")
-    return problem.train(problem.distiller(problem.student, model, SoftCE(temperature)), "student")
+    scale = temperature**2
+    model = problem.train(Distiller(model, losses=scale * problem.supervised(), call=divided), "teacher")
+    return problem.train(problem.distiller(problem.student, model, scale * SoftCE(temperature)), "student")

@@ -5,6 +5,7 @@ Furlanello, Lipton, Tschannen, Itti and Anandkumar, "Born-Again Neural Networks"
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
@@ -74,7 +75,7 @@ class Shuffled(Ensemble):
         super().__init__([teacher])
         self._stays = False
 
-    def __call__(self, batch: Batch) -> View:
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
         """Show the teacher's view, its logits shuffled."""
-        view = super().__call__(batch)
+        view = super().__call__(batch, taps)
         return {**view, "logits": shuffle_others(view["logits"])}

@@ -12,6 +12,7 @@ from graphkd.core.batches import on_device
 from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
+from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer
@@ -70,8 +71,8 @@ class Exits(Trainable):
         self.labels, self.soft = labels, KL(3.0) if soft is None else soft
         self._names = [f"exit_{k}" for k in range(len(taps))]
         paths: Mapping[str, str] = dict(zip(self._names, taps, strict=True))
-        self._taps, self._call = (paths if deepest is None else {**paths, "deepest": deepest}), call
-        self._viewer = self.hold(Viewer(model, taps=self._taps, call=call))
+        watched = paths if deepest is None else {**paths, "deepest": deepest}
+        self._viewer = self.hold(Viewer(model, taps=watched, call=call))
         view = self._shown(example)
         classes, widths = view["logits"].size(1), [view[name].size(1) for name in self._names]
         last = widths[-1] if deepest is None else view["deepest"].size(1)
@@ -101,16 +102,9 @@ class Exits(Trainable):
 
     @torch.no_grad()
     def _shown(self, batch: Batch) -> View:
-        """The model's view in eval mode, with taps of its own; modes are restored."""
-        viewer = Viewer(self.student, taps=self._taps, call=self._call)
-        modes = {module: module.training for module in self.student.modules()}
-        self.student.eval()
-        try:
-            return viewer(batch)
-        finally:
-            viewer.close()
-            for module, mode in modes.items():
-                module.training = mode
+        """The model's view in eval mode; modes are restored."""
+        with evaluating(self.student):
+            return self._viewer(batch)
 
 
 @method(

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.response.soft_ce import SoftCE
 from graphkd.schemes.semi._pseudo_labels import unlabelled_nodes
 
 
 def relative_entropy(logits: Tensor) -> Tensor:
     """Divide the entropy of every row's softmax by its largest value, log C: (N, C) -> (N,), in [0, 1]."""
-    logs = logits.log_softmax(dim=-1)
+    logs = logits.to(accumulation_dtype(logits)).log_softmax(dim=-1)
     return -(logs.exp() * logs).sum(dim=-1) / math.log(logits.size(-1))
 
 

@@ -93,13 +93,9 @@ class Uninformed(nn.Module):
         return jointly([*self.students, self.teacher], self._score)
 
     def _score(self, ask: Callable[[], list[Any]]) -> Tensor:
-        taps = Taps(self.teacher, {"hidden": self.hidden})
-        try:
-            taps.open()
+        with Taps(self.teacher, {"hidden": self.hidden}).watch() as seen:
             answers = [logits_of(answer) for answer in ask()[:-1]]
-            features = taps.take()["hidden"]
-        finally:
-            taps.close()
+        features = seen.take()["hidden"]
         target = (features - self.mean) / self.deviation
         return anomaly_score(torch.stack(answers), target, tuple(self.error), tuple(self.uncertainty))
 

@@ -11,8 +11,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from graphkd.core.answers import check_width
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_labels, check_positive, choose
+from graphkd.losses._checks import check_positive, choose, class_ids
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.conditional_ts import is_right
 from graphkd.losses.response.kd import kl
@@ -51,6 +52,7 @@ def soft_target(
     2020, arXiv:2006.07242; so does FedAUX, by each client's ``certainty`` about each row.
     """
     check_stack(teachers)
+    check_width("soft_target", teachers, "teachers")
     choose("average", average, get_args(Average))
     check_positive("temperature", temperature)
     teachers = teachers.to(accumulation_dtype(teachers))
@@ -58,7 +60,8 @@ def soft_target(
     if average == "logits":
         return (shares * teachers).sum(dim=0)
     logs = (teachers / temperature).log_softmax(dim=-1)
-    return temperature * (logs + shares.log()).logsumexp(dim=0)
+    some = shares > 0  # the others count with a logarithm of minus infinity, which has no slope
+    return temperature * (logs + torch.where(some, torch.where(some, shares, 1).log(), -torch.inf)).logsumexp(dim=0)
 
 
 def entropy_reduction(teachers: Tensor, temperature: float = 0.1) -> Tensor:
@@ -69,7 +72,8 @@ def entropy_reduction(teachers: Tensor, temperature: float = 0.1) -> Tensor:
     """
     check_stack(teachers)
     check_positive("temperature", temperature)
-    return teachers.to(accumulation_dtype(teachers)).softmax(dim=-1).mean(dim=0) / temperature
+    means = teachers.to(accumulation_dtype(teachers)).softmax(dim=-1).mean(dim=0)
+    return (means - 1) / temperature  # below 0, as no probabilities are: the softmax is the same
 
 
 def trimmed_mean(teachers: Tensor, trim: int = 1) -> Tensor:
@@ -87,7 +91,7 @@ def trimmed_mean(teachers: Tensor, trim: int = 1) -> Tensor:
 def oracle_weights(teachers: Tensor, y: Tensor) -> Tensor:
     """1 where a teacher is right, else 0: (K, N, C), (N,) -> (K, N)."""
     check_stack(teachers)
-    check_labels(y, teachers.size(1), teachers.size(2))
+    y = class_ids(y, teachers.size(1), teachers.size(2))
     return is_right(teachers, y).to(teachers.dtype)
 
 

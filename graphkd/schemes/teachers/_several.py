@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from graphkd.core.batches import Mapped
 from graphkd.core.ensemble import Combine, Ensemble
 from graphkd.core.loss import Loss
 from graphkd.core.problem import Problem
-from graphkd.core.teachers import Frozen
+from graphkd.core.teachers import Frozen, ask
 from graphkd.core.view import Batch, View
 
 
@@ -36,9 +36,14 @@ def tapped(problem: Problem, combine: Combine) -> Ensemble:
     return Ensemble(problem.teachers, combine, taps=[{} if path is None else {"hidden": path} for path in paths])
 
 
-def compared(loss: Loss, view: View, batch: Batch, teacher: Frozen | None = None) -> Tensor:
-    """Evaluate a loss, or a weighted sum of losses, against a teacher if it needs one; 0 where no row was chosen."""
-    shown = None if teacher is None else teacher(batch)
+def compared(
+    loss: Loss, view: View, batch: Batch, teacher: Frozen | None = None, taps: Mapping[str, str] | None = None
+) -> Tensor:
+    """Evaluate a loss, or a weighted sum of losses, against a teacher if it needs one; 0 where no row was chosen.
+
+    taps: of the teacher.
+    """
+    shown = None if teacher is None else ask(teacher, batch, taps)
     total = 0.0 * view["logits"].sum()
     for weight, part in loss.parts():
         digest = None if teacher is None or shown is None else teacher.digest(part, shown, batch)

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.core.teachers import Frozen, frozen
+from graphkd.core.teachers import Frozen, ask, frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.features.fitnet import FitNet
 from graphkd.losses.relations.rkd import rkd_angle, rkd_distance
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
+from graphkd.schemes._rows import chosen_rows
 from graphkd.schemes.teachers._combine import check_stack, soft_target
 
 
@@ -53,7 +55,7 @@ def amtml(
     ``AdaptiveWeights.penalty`` and ``FitNet`` for the rest.
     """
     check_stack(teachers)
-    softened = (student / temperature).log_softmax(dim=-1)
+    softened = (student.to(accumulation_dtype(student)) / temperature).log_softmax(dim=-1)
     target = soft_target(teachers, temperature, weights=weights) / temperature
     soft = 2 * alpha * temperature**2 * kl(softened, target, reduction="elementmean")
     probabilities = target.exp().detach()
@@ -72,12 +74,12 @@ class Hint(NamedTuple):
 class AMTML(Trainable):
     """A student of several teachers whose weights are learnt row by row with it; ``fit`` it. Liu et al., 2020.
 
-    On the rows of ``where``, whose labels are those of ``targets(batch)``, (N,): ``amtml``, with ``AdaptiveWeights`` of
-    the student's features at ``pooled``, a tap path of width ``width``; on all rows each teacher's ``FitNet`` at its
-    ``Hint`` (teacher k guides its own layer of the student), weighted by ``beta``; and ``penalty`` times that of the
-    weights. Rows outside ``where``, of which the paper has none, learn from the weighted soft target alone. The weights
-    take the student's optimiser; the authors have SGD of their own for them. O(n^3) time and memory in the n rows of
-    ``where``, by the angles.
+    On the rows of ``where`` (None: all), whose labels are those of ``targets(batch)``, (N,): ``amtml``, with
+    ``AdaptiveWeights`` of the student's features at ``pooled``, a tap path of width ``width``; on all rows each
+    teacher's ``FitNet`` at its ``Hint`` (teacher k guides its own layer of the student), weighted by ``beta``; and
+    ``penalty`` times that of the weights. Rows outside ``where``, of which the paper has none, learn from the weighted
+    soft target alone. The weights take the student's optimiser; the authors have SGD of their own for them. O(n^3) time
+    and memory in the n rows of ``where``, by the angles.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class AMTML(Trainable):
         pooled: str,
         width: int,
         *,
-        where: str,
+        where: str | None,
         targets: Callable[[Any], Tensor],
         hints: Sequence[Hint] = (),
         temperature: float = 5.0,
@@ -106,13 +108,15 @@ class AMTML(Trainable):
         taps = {"pooled": pooled} | {f"hint_{k}": hint.student for k, hint in enumerate(hints)}
         self._viewer = self.hold(Viewer(student, taps=taps, call=call))
         self._teachers = [self.hold(frozen(teacher)) for teacher in teachers]
-        for teacher, hint in zip(self._teachers, hints, strict=False):
-            teacher.attach({"hidden": hint.teacher})
+        self._layers = [{"hidden": hint.teacher} for hint in hints] or [{}] * len(teachers)
+        for teacher, layers in zip(self._teachers, self._layers, strict=True):
+            teacher.attach(layers)
 
     def forward(self, batch: Batch) -> Step:
         """The sum, and terms ``labelled``, ``others``, ``hints``, ``penalty``."""
-        view, rows = self._viewer(batch), batch[self.where]
-        views = [teacher(batch) for teacher in self._teachers]
+        view = self._viewer(batch)
+        rows = chosen_rows(batch, self.where, view["logits"].size(0), view["logits"].device)
+        views = [ask(teacher, batch, layers) for teacher, layers in zip(self._teachers, self._layers, strict=True)]
         answers, weights = torch.stack([shown["logits"] for shown in views]), self.weights(view["pooled"])
         s, y, temperature = view["logits"], self.targets(batch)[rows], self.temperature
         labelled = amtml(s[rows], answers[:, rows], y, weights[:, rows], temperature, alpha=self.alpha)

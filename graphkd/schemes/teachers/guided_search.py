@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.models import shown
 from graphkd.core.problem import Problem
+from graphkd.kernels.norms import correlations, deviations, unit_vectors
 from graphkd.losses._checks import check_rows
 
 
@@ -26,13 +26,13 @@ def dissimilarity_correlation(student: Tensor, teacher: Tensor) -> Tensor:
     """
     check_rows(student, teacher)
     s, t = (_correlations(x) for x in (student, teacher))
-    return F.normalize(s - s.mean(), dim=0) @ F.normalize(t - t.mean(), dim=0)
+    return correlations(s, t, 0)
 
 
 def _correlations(x: Tensor) -> Tensor:
     if x.size(0) < 3:
         raise ValueError(f"dissimilarities need 3 rows at least, got {x.size(0)}")
-    unit = F.normalize(x - x.mean(dim=1, keepdim=True), dim=1)
+    unit = unit_vectors(deviations(x, 1))
     one, other = torch.triu_indices(x.size(0), x.size(0), 1, device=x.device)
     return (unit @ unit.t())[one, other]
 

@@ -16,10 +16,12 @@ from graphkd.core.distiller import Step
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.view import Batch, Call
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape, choose
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
 from graphkd.schemes._functional import logits_with
+from graphkd.schemes._rows import chosen_rows
 from graphkd.schemes.teachers._several import Expanded
 
 Soft = Literal["kl", "mse"]
@@ -37,7 +39,8 @@ def metadistil_loss(
     if choose("soft", soft, get_args(Soft)) == "kl":
         match = kl(student, teacher, temperature)
     else:
-        s, t = ((logits / temperature).softmax(dim=-1) for logits in (student, teacher))
+        wide = (logits.to(accumulation_dtype(logits)) / temperature for logits in (student, teacher))
+        s, t = (logits.softmax(dim=-1) for logits in wide)
         match = temperature**2 * (s - t).square().sum() / max(s.numel(), 1)
     return alpha * match + (1 - alpha) * cross_entropy(student, y)
 
@@ -71,8 +74,10 @@ class MetaDistil(nn.Module):
     which are forgotten again; the cross-entropy of that pilot on the rows of ``quiz`` goes back through them to the
     teacher, by second derivatives. For the student: a step on ``metadistil_loss`` with the new teacher, constant.
     steps: of the pilot; one keeps the memory of the inner graph to one more forward. calls: how the two are called.
-    loss: settings of ``metadistil_loss``. The teacher is in eval mode throughout, the student is not. The models'
-    operations must have second derivatives.
+    loss: settings of ``metadistil_loss``. where, quiz: names of the entries of a batch that select rows. The teacher is
+    in eval mode throughout, the student is not. Give the optimiser a group of its own for the teacher, at a tenth of
+    the student's rate or less: at the same rate a trained teacher unlearns from the quizzes of a student that knows
+    nothing yet. The models' operations must have second derivatives.
     """
 
     def __init__(
@@ -106,11 +111,13 @@ class MetaDistil(nn.Module):
         pilot: dict[str, Tensor] = {n: value.detach().requires_grad_() for n, value in self.student.named_parameters()}
         for _ in range(self.steps):
             pilot = pilot_step(self._distil(batch, teacher, pilot), pilot, self.rate)
-        rows = batch[self.quiz]
-        return cross_entropy(logits_with(self.student, batch, pilot, call=self.calls[0])[rows], batch["y"][rows])
+        logits = logits_with(self.student, batch, pilot, call=self.calls[0])
+        rows = chosen_rows(batch, self.quiz, logits.size(0), logits.device)
+        return cross_entropy(logits[rows], batch["y"][rows])
 
     def _distil(self, batch: Batch, teacher: Tensor, pilot: Mapping[str, Tensor] | None = None) -> Tensor:
-        student, rows = logits_with(self.student, batch, pilot, call=self.calls[0]), batch[self.where]
+        student = logits_with(self.student, batch, pilot, call=self.calls[0])
+        rows = chosen_rows(batch, self.where, student.size(0), student.device)
         return metadistil_loss(student[rows], teacher[rows], batch["y"][rows], **self.loss)
 
 
@@ -137,9 +144,10 @@ def metadistil(
     """Teach a student by a copy of the teacher that learns to teach it, from a quiz of a pilot of the student.
 
     Choose it where the teacher's best answers are not what the student can learn, and ``share`` of the labelled rows
-    can be spared for the quiz. lr: of Adam, the student's; teacher_lr: the teacher's; an ``optimizer`` that is asked
-    for takes the place of both. temperature, alpha and soft: of ``metadistil_loss``; rate and steps: of the pilot.
-    Costs about six forward passes of the student a step, and second derivatives; soft targets reach labelled rows only.
+    can be spared for the quiz. lr: of Adam, the student's; teacher_lr: the teacher's, lower, so that it keeps what it
+    knows; an ``optimizer`` that is asked for takes the place of both. temperature, alpha and soft: of
+    ``metadistil_loss``; rate and steps: of the pilot. Costs about six forward passes of the student a step, and second
+    derivatives; soft targets reach labelled rows only.
     """
     learnt, quiz = problem.split(share)
     teacher = problem.teacher_to_train()

@@ -28,7 +28,7 @@ class Specialists(Ensemble):
         super().__init__(list(teachers.values()))
         self.tasks = list(teachers)
 
-    def __call__(self, batch: Batch) -> View:
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:  # noqa: ARG002 - logits alone
         """Show every teacher's logits under the name of its task."""
         return {task: member(batch)["logits"] for task, member in zip(self.tasks, self.members, strict=True)}
 
@@ -36,8 +36,8 @@ class Specialists(Ensemble):
 class TaskHeads(nn.Module):
     """A model with heads for further tasks on one of its hidden layers; shows ``logits`` and one entry a head.
 
-    hidden: a tap path; its layer's rows go to each head through a ReLU. ``close`` takes the tap away: without its
-    heads, ``model`` is then as it came. A model of your own that shows a mapping does as well.
+    hidden: a tap path; its layer's rows go to each head through a ReLU. ``model`` itself is as it came. A model of your
+    own that shows a mapping does as well.
     """
 
     def __init__(self, model: nn.Module, hidden: str, heads: Mapping[str, nn.Module]) -> None:
@@ -49,9 +49,9 @@ class TaskHeads(nn.Module):
 
     def with_heads(self, ask: Callable[[], Any]) -> dict[str, Tensor]:
         """Add each head's rows to what ``ask`` gets from the model."""
-        self._taps.open()
-        shown = ask()
-        hidden = self._taps.take()["hidden"].relu()
+        with self._taps.watch() as seen:
+            shown = ask()
+        hidden = seen.take()["hidden"].relu()
         view = {"logits": shown} if isinstance(shown, Tensor) else dict(shown)
         return {**view, **{task: head(hidden) for task, head in self.heads.items()}}
 
@@ -64,10 +64,6 @@ class TaskHeads(nn.Module):
             return self.with_heads(lambda: self.model(*inputs, **named))
 
         return answer
-
-    def close(self) -> None:
-        """Remove the tap."""
-        self._taps.close()
 
 
 @method(
@@ -99,9 +95,7 @@ def must(problem: Problem, *, other_teacher: nn.Module | Frozen, threshold: floa
     whole = TaskHeads(student, path, heads)
     losses = {"labels": problem.supervised(), **{task: PseudoLabel(threshold, on=task) for task in specialists}}
     distiller = Distiller(whole, Specialists(specialists), losses, call=_called(problem.call_of(student)))
-    served = problem.train(distiller, serve=lambda model: model.model)
-    whole.close()
-    return served
+    return problem.train(distiller, serve=lambda model: model.model)
 
 
 def _classes(problem: Problem, teacher: Frozen) -> int:

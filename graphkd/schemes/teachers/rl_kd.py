@@ -21,8 +21,10 @@ from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
+from graphkd.schemes._rows import chosen_rows
 from graphkd.schemes.teachers._combine import check_stack, soft_target
 
 
@@ -42,7 +44,7 @@ class TeacherPolicy(nn.Module):
 def teacher_states(features: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
     """Build what the policy sees, [x_i, softmax(t_ki), CE(t_ki, y_i)]: (N, d), (K, N, C), (N,) -> (N, K, d + C + 1)."""
     check_stack(teachers)
-    logs = teachers.log_softmax(dim=-1).transpose(0, 1)
+    logs = teachers.to(accumulation_dtype(teachers)).log_softmax(dim=-1).transpose(0, 1)
     wrong = -logs.gather(2, y[:, None, None].expand(-1, logs.size(1), 1))
     return torch.cat([features[:, None].expand(-1, logs.size(1), -1), logs.exp(), wrong], dim=2)
 
@@ -61,9 +63,9 @@ class TeacherChoice(Trainable):
     again, at the next step where data are one graph, the student's -CE of it is the reward of what was drawn, and the
     policy learns by ``policy_loss`` from the rewards less their mean. That difference, the one loop over both and the
     reward (the first of the paper's three) are ours; the paper states no baseline and updates after an epoch. In the
-    first ``warm`` epochs all teachers are chosen. Rows outside ``where`` learn from the mean of all teachers.
-    A row is, in the policy's state, the student's logits, constant. nodes: that there are; what the policy saw and did
-    about each stands in buffers, O(nodes (K + C)). The policy is not needed afterwards.
+    first ``warm`` epochs all teachers are chosen. Rows outside ``where`` (None: there are none) learn from the mean of
+    all teachers. A row is, in the policy's state, the student's logits, constant. nodes: that there are; what the
+    policy saw and did about each stands in buffers, O(nodes (K + C)). The policy is not needed afterwards.
     """
 
     seen: Tensor
@@ -77,7 +79,7 @@ class TeacherChoice(Trainable):
         classes: int,
         nodes: int,
         *,
-        where: str,
+        where: str | None,
         weight: float = 0.5,
         temperature: float = 4.0,
         warm: int = 20,
@@ -99,7 +101,8 @@ class TeacherChoice(Trainable):
 
     def forward(self, batch: Batch) -> Step:
         """The student's loss, and the policy's for what it did when it saw these rows before."""
-        logits, mask = self._viewer(batch)["logits"], batch[self.where]
+        logits = self._viewer(batch)["logits"]
+        mask = chosen_rows(batch, self.where, logits.size(0), logits.device)
         teachers = self._teachers(batch)["logits"].transpose(0, 1)
         s, t, y = logits[mask], teachers[:, mask], batch["y"][mask]
         chosen, loss, terms = torch.ones_like(t[:, :, 0].t()), s.new_zeros(()), {}

@@ -12,14 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.by_name import Inputs
 from graphkd.core.distiller import Step
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
-from graphkd.core.view import Batch, Call, Viewer, fill, required
-from graphkd.losses._checks import check_labels
+from graphkd.core.view import Batch, Call, Viewer
+from graphkd.losses._checks import class_ids
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
+from graphkd.schemes._rows import chosen_rows
 from graphkd.schemes.teachers._combine import check_stack
 
 WEIGHTS = (1.0, 3.0, 1.0)
@@ -39,7 +41,7 @@ def sftn_loss(
     and direction as remembered from the paper: we have seen no code of the authors.
     """
     check_stack(branches)
-    check_labels(y, teacher.size(0), teacher.size(-1))
+    y = class_ids(y, teacher.size(0), teacher.size(-1))
     loss = weights[0] * cross_entropy(teacher, y)
     for branch in branches:
         loss = loss + weights[1] * kl(teacher, branch, temperature, rescale=False)
@@ -52,7 +54,8 @@ class StudentFriendly(Trainable):
 
     branches: name -> (tap path in the teacher, a module hidden -> logits): a transform to the student's width, then
     what the student has from there on (the tap may be before a ReLU); what its ``forward`` takes besides is filled from
-    the batch by name. The loss is ``sftn_loss`` on the rows of ``where``. The branches are thrown away afterwards.
+    the batch by name. The loss is ``sftn_loss`` on the rows of ``where`` (None: all). The branches are thrown away
+    afterwards.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class StudentFriendly(Trainable):
         teacher: nn.Module,
         branches: Mapping[str, tuple[str, nn.Module]],
         *,
-        where: str,
+        where: str | None,
         temperature: float = 1.0,
         weights: tuple[float, float, float] = WEIGHTS,
         call: Call | None = None,
@@ -76,10 +79,11 @@ class StudentFriendly(Trainable):
 
     def forward(self, batch: Batch) -> Step:
         """The loss of teacher and branches."""
-        view, rows = self._viewer(batch), batch[self.where]
+        view = self._viewer(batch)
+        rows = chosen_rows(batch, self.where, view["logits"].size(0), view["logits"].device)
         answers = []
         for name, branch in self.branches.items():
-            facts = fill(required(branch.forward)[1:], batch, f"branch {name!r}")
+            facts = Inputs(branch.forward, skip=1).of(batch, f"branch {name!r}")[0]
             answers.append(branch(view[name], **facts)[rows])
         y = batch["y"][rows]
         loss = sftn_loss(view["logits"][rows], torch.stack(answers), y, self.temperature, weights=self.weights)

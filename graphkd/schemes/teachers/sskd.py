@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.distiller import Step
@@ -19,9 +18,11 @@ from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen, frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer
+from graphkd.kernels.norms import unit_vectors
 from graphkd.losses._checks import check_same_shape
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
+from graphkd.schemes._rows import chosen_rows
 from graphkd.schemes.augment import Change, asked_anew, drop_edges, drop_edges_and_features, mask_features
 
 WEIGHTS = (1.0, 0.9, 10.0, 2.7)
@@ -41,7 +42,7 @@ def reliable_rows(scores: Tensor, answers: Tensor, ratio: float) -> Tensor:
 
 def relations(features: Tensor, views: int = 4) -> Tensor:
     """Cosines of changed objects with unchanged ones: (n views, d) -> (n (views - 1), n). Rows as in ``sskd``."""
-    unit = F.normalize(features, dim=1).unflatten(0, (-1, views))
+    unit = unit_vectors(features).unflatten(0, (-1, views))
     return unit[:, 1:].flatten(0, 1) @ unit[:, 0].t()
 
 
@@ -101,7 +102,7 @@ CHANGES: tuple[Callable[..., Any], ...] = (drop_edges, mask_features, drop_edges
 
 
 class _Views(Trainable):
-    """Changed views of some of the rows of ``where``, drawn anew at every step, and what a teacher shows of them.
+    """Changed views of some rows of ``where`` (None: all), drawn anew at every step, and what a teacher shows of them.
 
     A step takes up to ``max_samples`` rows; ``changes`` make the views: for graphs lost edges, lost features and both,
     where images are turned.
@@ -115,23 +116,25 @@ class _Views(Trainable):
         path: str,
         head: nn.Module,
         *,
-        where: str,
+        where: str | None,
         changes: Sequence[Change] = CHANGES,
         max_samples: int = 256,
     ) -> None:
         super().__init__()
         self.where, self.changes, self.max_samples, self.teacher_head = where, tuple(changes), max_samples, head
         self._teacher = self.hold(asked_anew(frozen(teacher)))
-        self._teacher.attach({"hidden": path})
+        self._layer = {"hidden": path}
+        self._teacher.attach(self._layer)
 
     def forward(self, batch: Batch) -> Step:
         """The loss of some rows; 0, differentiable, where there are none."""
-        rows = batch[self.where].nonzero()[:, 0]
+        y: Tensor = batch["y"]
+        rows = chosen_rows(batch, self.where, y.size(0), y.device).nonzero()[:, 0]
         rows = rows[torch.randperm(rows.numel(), device=rows.device)[: self.max_samples]]
         views = [batch, *(change(batch) for change in self.changes)]
         if not rows.numel():
             return Step(0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum(), {})
-        logits, hidden = _shown([self._teacher(view) for view in views], rows)
+        logits, hidden = _shown([self._teacher(view, self._layer) for view in views], rows)
         loss = self.compare((logits, self.teacher_head(hidden)), views, rows)
         return Step(loss, {self.term: loss.detach()})
 
@@ -174,7 +177,7 @@ class SSKD(_Views):
         paths: tuple[str, str],
         heads: tuple[nn.Module, nn.Module],
         *,
-        where: str,
+        where: str | None,
         changes: Sequence[Change] = CHANGES,
         max_samples: int = 256,
         call: Call | None = None,

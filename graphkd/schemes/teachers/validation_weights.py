@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
+from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen, frozen
 from graphkd.core.trainable import Trainable
@@ -60,8 +61,9 @@ class ValidationWeights(Trainable):
         self._teachers = [self.hold(frozen(teacher)) for teacher in teachers]
         paths = taps or {}
         self._viewer = self.hold(Viewer(student, taps={name: path for name, (path, _) in paths.items()}, call=call))
-        for k, teacher in enumerate(self._teachers):
-            teacher.attach({name: path[k] for name, (_, path) in paths.items()})
+        self._layers = [{name: path[k] for name, (_, path) in paths.items()} for k in range(len(teachers))]
+        for teacher, layers in zip(self._teachers, self._layers, strict=True):
+            teacher.attach(layers)
 
     def weights(self) -> Tensor:
         """Of each teacher, (K,); their sum is 1."""
@@ -71,8 +73,8 @@ class ValidationWeights(Trainable):
         """The student's loss, and the weights' own; terms ``labels``, ``risk``, and ``taught_k``, ``weight_k``."""
         view, weights = self._viewer(batch), self.weights()
         labels = compared(self.labels, view, batch)
-        pairs: Any = zip(self.losses, self._teachers, strict=True)
-        taught = torch.stack([compared(loss, view, batch, teacher) for loss, teacher in pairs])
+        sides: Any = zip(self.losses, self._teachers, self._layers, strict=True)
+        taught = torch.stack([compared(loss, view, batch, *side) for loss, *side in sides])
         risk, worth = self._try(labels, taught, weights.detach(), batch)
         total = labels + (weights.detach() * taught).sum() + (weights * worth).sum() - (weights * worth).sum().detach()
         terms = {"labels": labels, "risk": risk}
@@ -89,12 +91,8 @@ class ValidationWeights(Trainable):
         for place, (name, value) in enumerate(named.items()):
             step = first[place] + sum(w * slope[place] for w, slope in zip(weights, slopes, strict=True))
             pilot[name] = (value.detach() - self.rate * step).requires_grad_()
-        training = self.student.training
-        self.student.eval()
-        try:
+        with evaluating(self.student):
             view = {"logits": logits_with(self.student, batch, pilot, call=self.call)}
-        finally:
-            self.student.train(training)
         risk = compared(self.risk, view, batch)
         uphill = gradient(risk, list(pilot.values()))
         worth = [-self.rate * sum((u * s).sum() for u, s in zip(uphill, slope, strict=True)) for slope in slopes]

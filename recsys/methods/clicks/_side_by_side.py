@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from graphkd.core.ensemble import Ensemble
+from graphkd.core.teachers import ask
 from graphkd.core.view import Batch, View
 
 
@@ -14,11 +15,12 @@ class SideBySide(Ensemble):
     """Several teachers as one: ``logits`` (N, M) of all; hidden layers and other entries are the first one's."""
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Tap hidden layers of the first."""
+        """Announce hidden layers of the first."""
         self.members[0].attach(taps)
 
     @torch.no_grad()
-    def __call__(self, batch: Batch) -> View:
+    def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
         """Show what each says."""
-        views = [member(batch) for member in self.members]
+        first, *others = self.members
+        views = [ask(first, batch, taps), *(member(batch) for member in others)]
         return {**views[0], "logits": torch.stack([view["logits"] for view in views], dim=1)}

@@ -8,7 +8,8 @@ from recsys.sources.rrd import RRDLists
 
 def lists_of_items(problem: RankingProblem, k: int, l: int, length: int, scale: float) -> RRDLists:  # noqa: E741 - the paper's L
     """RRD's lists of items for users; ``length`` is a quarter of the items at most, ``k`` and ``l`` what is there."""
-    length, room = min(length, problem.pairs.num_items // 4), problem.room()
+    room = problem.room()
+    length = problem.at_most("length", min(length, problem.pairs.num_items // 4), max(room // 2, 1))
     top = problem.top_items(length)
     k, l = problem.at_most("k", k, length), problem.at_most("l", l, max(room - length, 1))  # noqa: E741
     return RRDLists(top, problem.pairs, k=k, l=l, scale=scale)
@@ -17,7 +18,8 @@ def lists_of_items(problem: RankingProblem, k: int, l: int, length: int, scale: 
 def lists_of_users(problem: RankingProblem, k: int, l: int, length: int, scale: float) -> RRDLists:  # noqa: E741 - the paper's L
     """IR-RRD's lists of users for items, likewise."""
     pairs = problem.pairs.transpose()
-    length, room = min(length, problem.pairs.num_users // 4), problem.room(pairs)
+    room = problem.room(pairs)
+    length = problem.at_most("length", min(length, problem.pairs.num_users // 4), max(room // 2, 1))
     top = problem.top_users(length)
     k, l = problem.at_most("user_k", k, length), problem.at_most("user_l", l, max(room - length, 1))  # noqa: E741
     return RRDLists(top, pairs, k=k, l=l, scale=scale)

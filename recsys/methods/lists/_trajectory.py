@@ -66,10 +66,6 @@ class Trajectory(nn.Module):
         """Put them back."""
         self.states = dict(state)
 
-    def close(self) -> None:
-        """Remove the distiller's taps."""
-        self.distiller.close()
-
 
 def _with_state(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     stage = copy.deepcopy(model)

@@ -37,5 +37,6 @@ def collaborative_distillation(
     choose("guide", guide, get_args(Guide))
     own = guide == "student"
     model = problem.student if own else problem.teacher.model
+    k = problem.at_most("k", k, min(length, problem.room()))
     lists = CDLists(model, problem.pairs, k=k, length=length, flatness=flatness, rerank=rerank if own else None)
     return problem.learn(problem.supervised() + weight * problem.batch_size * CD(temperature), cd=lists)

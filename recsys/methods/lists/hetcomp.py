@@ -48,7 +48,7 @@ def heterogeneous_compression(
     trainings of the teachers, O(U I d) every ``every`` epochs, and O(U_batch I d) a step.
     """
     found = _stages(problem, teachers, stages)
-    k = min(k, problem.pairs.num_items // 4)
+    k = problem.at_most("k", min(k, problem.pairs.num_items // 4), problem.room())
     rankings, known = problem.once("rankings", lambda: stage_rankings(found, problem.pairs, k, decay=decay))
     lists = HetCompLists(problem.student, rankings, known, problem.pairs, k=k, every=every, alpha=alpha, decay=decay)
     return problem.learn(weight * HetComp(problem.pairs, rank_weight=rank_weight), hetcomp=lists)

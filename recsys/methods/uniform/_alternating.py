@@ -25,21 +25,22 @@ class Alternating(nn.Module):
         if passes < 1:
             raise ValueError(f"'passes' must be at least 1, got {passes}")
         self.distiller, self.first, self.passes = distiller, first, passes
-        self.student = distiller.student
+        self.student, self.at_first = distiller.student, True
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Choose the side."""
         self.distiller.set_epoch(epoch, epochs)
-        at_first = epoch % (self.passes + 1) < self.passes
-        for side, modules in self.student.sides().items():  # type: ignore[operator]
-            for module in modules:
-                module.requires_grad_((side == self.first) == at_first)
+        self.at_first = epoch % (self.passes + 1) < self.passes
 
     def forward(self, batch: Any) -> Step:
-        """The distiller's."""
-        return self.distiller(batch)
-
-    def close(self) -> None:
-        """Both sides train again."""
-        self.student.requires_grad_(True)
-        self.distiller.close()
+        """The distiller's, of which the parameters at rest get no gradient."""
+        sides = self.student.sides()  # type: ignore[operator]
+        modules = [module for side in sides for module in sides[side] if (side == self.first) != self.at_first]
+        resting = [p for module in modules for p in module.parameters() if p.requires_grad]
+        for parameter in resting:
+            parameter.requires_grad_(False)
+        try:
+            return self.distiller(batch)
+        finally:
+            for parameter in resting:
+                parameter.requires_grad_(True)

@@ -24,7 +24,8 @@ def check_both(anchor, candidate, dtype):
     grad = torch.linspace(0.5, 1.5, anchor.size(0), device=anchor.device)
     pulls = torch.autograd.grad(lse, (a, b), grad.double())
     check(contrast._product_logsumexp, (anchor, candidate, SCALE), lse, dtype=torch.float32)
-    check(contrast._pull, (grad, anchor, candidate, lse.detach().float(), SCALE), *pulls, dtype=dtype)
+    _, norm = contrast._product_logsumexp.aten(anchor, candidate, SCALE)
+    check(contrast._pull, (grad, anchor, candidate, norm, SCALE), *pulls, dtype=dtype)
 
 
 @pytest.mark.parametrize(("rows", "columns", "width"), [(1, 1, 1), (5, 200, 33), (130, 3, 64), (131, 150, 7)])
@@ -54,8 +55,8 @@ def test_one_program_takes_several_tiles(device, monkeypatch):
 def test_small_weights_are_not_lost(device):
     """Each of many candidates pulls with less than the smallest number of float16."""
     anchor, candidate = torch.zeros(1, 16, device=device).half(), torch.ones(100, 16, device=device).half()
-    lse, grad = torch.full((1,), 20.0, device=device), torch.ones(1, device=device)
-    of_anchor, of_candidate = launches.product_logsumexp_backward(grad, anchor, candidate, lse, 1.0)
+    norm, grad = torch.tensor([[0.0, 20.0]], device=device), torch.ones(1, device=device)
+    of_anchor, of_candidate = launches.product_logsumexp_backward(grad, anchor, candidate, norm, 1.0)
     assert_close(of_anchor, torch.full((1, 16), 100 * math.exp(-20), device=device))
     assert not of_candidate.any()
 
@@ -63,18 +64,27 @@ def test_small_weights_are_not_lost(device):
 def test_large_scores_stay_finite(device):
     anchor = torch.full((3, 2), 100.0, device=device)
     candidate = anchor * torch.tensor([[1.0], [-1.0], [2.0]], device=device)
-    lse = launches.product_logsumexp(anchor, candidate, 10.0)
+    lse, norm = launches.product_logsumexp(anchor, candidate, 10.0)
     assert_close(lse, torch.full((3,), 4e5, device=device))
-    pulls = launches.product_logsumexp_backward(torch.ones_like(lse), anchor, candidate, lse, 10.0)
+    pulls = launches.product_logsumexp_backward(torch.ones_like(lse), anchor, candidate, norm, 10.0)
     assert all(pull.isfinite().all() for pull in pulls)
+
+
+def test_equal_candidates_share_however_large_their_scores(device):
+    """Beside 1e9 float32 has no room for log 3."""
+    anchor, candidate = torch.full((2, 4), 1e4, device=device), torch.full((3, 4), 1e4, device=device)
+    lse, norm = launches.product_logsumexp(anchor, candidate, 2.5)
+    pulls = launches.product_logsumexp_backward(torch.ones_like(lse), anchor, candidate, norm, 2.5)
+    for pull, want in zip(pulls, (2.5e4, 2.5e4 * 2 / 3), strict=True):
+        assert_close(pull, torch.full_like(pull, want))
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(0, 3), (2, 0)])
 def test_nothing(rows, columns, device):
     """Without candidates the sum of exp is empty, and nothing pulls."""
     anchor, candidate = torch.ones(rows, 3, device=device), torch.ones(columns, 3, device=device)
-    lse = launches.product_logsumexp(anchor, candidate, 1.0)
+    lse, norm = launches.product_logsumexp(anchor, candidate, 1.0)
     assert lse.tolist() == [-math.inf] * rows
-    pulls = launches.product_logsumexp_backward(torch.ones_like(lse), anchor, candidate, lse, 1.0)
+    pulls = launches.product_logsumexp_backward(torch.ones_like(lse), anchor, candidate, norm, 1.0)
     assert [pull.shape for pull in pulls] == [anchor.shape, candidate.shape]
     assert not any(pull.any() for pull in pulls)

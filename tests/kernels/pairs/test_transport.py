@@ -56,7 +56,34 @@ def test_what_transport_refuses():
     parts = torch.ones(2, 1, 3)
     with pytest.raises(ValueError, match=r"'cost' must have shape \(3, 3\), got \(3, 2\)"):
         transport(parts, torch.ones(3, 2))
-    with pytest.raises(ValueError, match=r"a coupling must have at most 65536 cells, got 257\^2"):
+    with pytest.raises(ValueError, match=r"'cost' must have at most 65536 cells, got 257\^2"):
         transport(torch.ones(2, 1, 257), torch.ones(257, 257))
-    with pytest.raises(RuntimeError, match="the transport of row 0 was not solved"):
+    with pytest.raises(ValueError, match="'marginals' must be finite and at least 0, got 1 of 4 that are not: give prob"):
         transport(torch.tensor([[[2.0, -1.0]], [[0.5, 0.5]]]), torch.ones(2, 2))
+    with pytest.raises(ValueError, match="'cost' must be finite, 1 of 4 entries are not"):
+        transport(torch.ones(2, 1, 2), torch.tensor([[0, 1], [torch.nan, 0]]))
+    with pytest.raises(ValueError, match=r"'marginals' must have shape \(K, N, C\) with a class at least, got \(2, 3\)"):
+        transport(torch.ones(2, 3), torch.ones(3, 3))
+
+
+@pytest.mark.parametrize("zero", [0, 1])
+def test_a_distribution_of_zeros_moves_nothing(zero):
+    """It costs 0, with gradient 0; the rows beside it are as they were."""
+    parts = torch.stack([matrix(3, 3, 0).softmax(dim=1), matrix(3, 3, 1).softmax(dim=1)])
+    cost = 1 - torch.eye(3, dtype=torch.float64)
+    want = transport(parts, cost)[1:]
+    parts[zero, 0] = 0
+    found = transport(parts.requires_grad_(), cost)
+    assert found[0] == 0
+    assert_close(found[1:], want)
+    (gradient,) = torch.autograd.grad(found.sum(), parts)
+    assert not gradient[:, 0].any()
+    assert gradient.abs().max() <= 2 / parts.detach()[:, 1:].sum(dim=2).min()
+
+
+def test_no_rows_cost_nothing():
+    parts = torch.zeros(2, 0, 3, requires_grad=True)
+    value = transport(parts, torch.ones(3, 3)).sum()
+    value.backward()
+    assert value == 0
+    assert parts.grad.shape == (2, 0, 3)

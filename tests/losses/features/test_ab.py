@@ -71,7 +71,6 @@ class TestAB(Behaviour):
         "AB_connector": Case(
             partial(AB, 3, 5),
             (3, 5),
-            least_nodes=2,
             refused_width=r"'teacher' must be as wide as 'student' \(5\), got 6",
         ),
     }

@@ -20,7 +20,7 @@ def both(**settings) -> tuple[float, float]:
         loss = CATALOGUE.find("hint")(problem, **settings)
         distiller = problem.distiller(problem.student, problem.teacher, loss)
         found.append(float(distiller(data).loss))
-        student, teacher = distiller._viewer(data), problem.teacher(data)
+        student, teacher = distiller._viewer(data), problem.teacher(data, {"hidden": "convs.0"})
         (projector,) = (part.projector for _, part in loss.parts() if hasattr(part, "projector"))
         labels = F.cross_entropy(student["logits"][data.train_mask], data.y[data.train_mask])
         weights = torch.ones(3)

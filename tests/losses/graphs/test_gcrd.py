@@ -13,7 +13,7 @@ from graphkd.losses import GCRD, gcrd
 from graphkd.losses.graphs.gcrd import Head
 from tests.losses.behaviour import Behaviour, Case
 from tests.losses.example import EDGE_INDEX, EDGES, NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value, dot, norm
-from tests.losses.scene import MATMUL
+from tests.losses.scene import OTHER_WIDTH
 
 TAU = 0.2
 
@@ -144,7 +144,7 @@ def told_apart(student, teacher, batch):
     return -(cosine.diagonal().mean() - cosine.mean())
 
 
-projected = partial(Case, widths=(3, 5), least_nodes=2, refused_width=MATMUL)
+projected = partial(Case, widths=(3, 5), refused_width=OTHER_WIDTH)
 
 
 class TestGCRD(Behaviour):

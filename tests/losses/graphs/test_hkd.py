@@ -15,7 +15,7 @@ from graphkd.losses.graphs.hkd import neighbourhood
 from tests.kernels.graphs import normal
 from tests.losses.behaviour import Behaviour, Case
 from tests.losses.example import EDGE_INDEX, EDGES, NODES, STUDENT, WIDE_TEACHER, approx, assert_value, dot, unit
-from tests.losses.scene import MATMUL
+from tests.losses.scene import OTHER_WIDTH
 
 HELD, TAU = 8, 0.3
 IDS = torch.tensor([2, 7, 1, 4, 0])
@@ -211,7 +211,7 @@ def test_negatives_are_of_other_classes():
     ("options", "message"),
     [
         ({"labels": torch.zeros(8, dtype=torch.int64)}, "negatives are nodes of other classes, got 1 class of 8 nodes"),
-        ({"labels": torch.zeros(7, dtype=torch.int64)}, "'y' must hold 8 integer labels"),
+        ({"labels": torch.zeros(7, dtype=torch.int64)}, "'labels' must hold 8 integer labels"),
         ({"neighbours": 0}, "'neighbours' must be positive, got 0"),
         ({"negatives_of": "both"}, r"'negatives_of' must be one of \('self', 'other'\), got 'both'"),
         ({"neighbours": None, "where": "train_mask"}, r"HKD\(neighbours=None\) reads the edges of the whole graph"),
@@ -241,12 +241,12 @@ def facts(graph, width):
 
 class TestHKD(Behaviour):
     cases: ClassVar = {
-        "HKD": Case(remembering, (3, 5), facts=facts, refused_width=MATMUL),
+        "HKD": Case(remembering, (3, 5), facts=facts, refused_width=OTHER_WIDTH),
         "HKD_given_graph": Case(
             partial(remembering, neighbours=None, negatives_of="other"),
             (3, 5),
             facts=facts,
             masked=False,
-            refused_width=MATMUL,
+            refused_width=OTHER_WIDTH,
         ),
     }

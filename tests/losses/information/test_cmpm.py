@@ -41,9 +41,9 @@ def test_both_views_get_a_gradient():
     assert all(gradient.any() for gradient in torch.autograd.grad(cmpm(*views, LABELS), views))
 
 
-def test_labels_must_be_integers():
-    with pytest.raises(ValueError, match=r"'y' must hold 5 integer labels, got torch\.float32 of shape \(5,\)"):
-        cmpm(STUDENT, TEACHER, LABELS.float())
+def test_labels_must_be_class_ids():
+    with pytest.raises(ValueError, match=r"'y' must hold class ids, got torch\.float32 numbers that are not whole"):
+        cmpm(STUDENT, TEACHER, LABELS + 0.5)
 
 
 class TestCMPM(Behaviour):

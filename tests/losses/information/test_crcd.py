@@ -19,7 +19,7 @@ from graphkd.losses import (
 from tests.losses.behaviour import Behaviour, Case
 from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, WIDE_TEACHER, approx, assert_value, dot, norm
 from tests.losses.information.memories import INDEX, TAU, estimation, facts, memory, relations, remembering
-from tests.losses.scene import MATMUL, SAME_WIDTH
+from tests.losses.scene import OTHER_WIDTH, SAME_WIDTH
 
 
 def test_relations_of_equal_memories():
@@ -76,6 +76,6 @@ def test_labels_must_be_classes():
 
 class TestCRCD(Behaviour):
     cases: ClassVar = {
-        "CRCD": Case(partial(remembering, CRCD), widths=(3, 5), facts=facts, refused_width=MATMUL),
+        "CRCD": Case(partial(remembering, CRCD), widths=(3, 5), facts=facts, refused_width=OTHER_WIDTH),
         "CRCDGradient": Case(CRCDGradient, at_teacher="zero", refused_width=SAME_WIDTH),
     }

@@ -26,7 +26,7 @@ from tests.losses.information.memories import (
     memory,
     remembering,
 )
-from tests.losses.scene import MATMUL
+from tests.losses.scene import OTHER_WIDTH
 
 FLOATS = (torch.float64, torch.float32)
 
@@ -199,5 +199,5 @@ def test_rows_must_be_known():
 
 class TestCRD(Behaviour):
     cases: ClassVar = {
-        "CRD": Case(partial(remembering, CRD), widths=(3, 5), facts=facts, refused_width=MATMUL),
+        "CRD": Case(partial(remembering, CRD), widths=(3, 5), facts=facts, refused_width=OTHER_WIDTH),
     }

@@ -13,7 +13,7 @@ from graphkd import Distiller, Frozen
 from graphkd.losses import MIMKD, mutual_information
 from tests.losses.behaviour import Behaviour, Case, Show
 from tests.losses.example import NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value, dot
-from tests.losses.scene import MATMUL
+from tests.losses.scene import OTHER_WIDTH
 
 
 def softplus(value):
@@ -147,5 +147,6 @@ def test_refusals(heads):
 
 class TestMIMKD(Behaviour):
     cases: ClassVar = {
-        f"MIMKD_{bound}": Case(partial(MIMKD, 3, 5, 4, bound), widths=(3, 5), refused_width=MATMUL) for bound in BOUNDS
+        f"MIMKD_{bound}": Case(partial(MIMKD, 3, 5, 4, bound), widths=(3, 5), refused_width=OTHER_WIDTH)
+        for bound in BOUNDS
     }

@@ -131,7 +131,6 @@ class TestCIRKD(Behaviour):
             partial(CIRKDMemory, 11, 3, 5, samples=4),
             (3, 5),
             facts=ids,
-            least_nodes=2,
             refused_width=r"'teacher' must be as wide as the memory \(5\), got 6",
         ),
     }

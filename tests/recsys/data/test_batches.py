@@ -1,4 +1,4 @@
-"""Batches: every pair once an epoch, negatives outside, lists from sources, runs that resume."""
+"""Batches: every pair as often as it was taken, negatives outside, lists from sources, runs that resume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recsys.sources import CDLists, DCDLists, RRDLists, TopLists
 from tests.recsys.laws import as_sets, assert_law, toy
 
 
-def test_an_epoch_is_all_pairs_once():
+def test_an_epoch_is_all_pairs():
     torch.manual_seed(0)
     pairs, epochs = toy(), []
     batches = RankingBatches(pairs, batch_size=32)
@@ -27,7 +27,7 @@ def test_an_epoch_is_all_pairs_once():
             torch.cat([batch[name] for batch in found]) for name in ("users", "positives", "negatives")
         )
         rows = sorted(zip(users.tolist(), positives.tolist(), strict=True))
-        assert rows == list(zip(*(each.tolist() for each in pairs.pairs()), strict=True))
+        assert rows == list(zip(*(each.tolist() for each in pairs.events()), strict=True))
         assert not pairs.contains(users, negatives).any()
         epochs.append((users, negatives))
     assert not torch.equal(epochs[0][0], epochs[1][0])

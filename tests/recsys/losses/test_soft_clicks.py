@@ -80,11 +80,8 @@ def test_in_a_distiller_the_gate_is_the_losses_and_the_teachers_stay() -> None:
         student,
         teacher,
         Clicks() + 0.5 * SoftClicks(teachers=3),
-        call=lambda model, batch: model(batch["x"]).squeeze(1),
+        call=(lambda model, batch: model(batch["x"]).squeeze(1), lambda model, batch: model(batch["x"])),
     )
-    assert task.teacher is not None
-    task.teacher.call = lambda model, batch: model(batch["x"])
-    task.teacher.attach({})
     step = task({"x": torch.randn(6, 4), "y": torch.ones(6)})
     step.loss.backward()
     assert set(step.terms) == {"clicks", "softclicks"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graphkd import Distiller, fit
-from graphkd.core.teachers import Cached
+from graphkd.core.cached import Cached
 from recsys import bridge
 from recsys.data.rows import Field, RowBatches, Rows
 from recsys.losses import ClickHint, Clicks, Rocket, SoftClicks

@@ -87,7 +87,9 @@ class TestLists:
 
     def test_bad_arguments(self) -> None:
         pairs, top = toy(), torch.zeros(30, 6)
-        with pytest.raises(ValueError, match="'k' must be from 1 to 6 and 'l' from 1 to 12, got k = 7, l = 4"):
+        with pytest.raises(ValueError, match="'k' must be from 1 to 6, what 'top' lists and a user has left, got 7"):
             RCEKDLists(MF(30, 40, 3), top, pairs, k=7, l=4, length=12)
+        with pytest.raises(ValueError, match=r"'l' must be from 1 to 12, 'length', or what .* has left, got 13"):
+            RCEKDLists(MF(30, 40, 3), top, pairs, k=6, l=13, length=12)
         with pytest.raises(RuntimeError, match="the lists were not drawn yet"):
             RCEKDLists(MF(30, 40, 3), top, pairs, k=5, l=4, length=12).lists({"users": torch.tensor([1])})

@@ -39,8 +39,7 @@ def test_full_ranking_leaves_out_what_was_seen(split):
 def test_leave_one_out_takes_the_other_item_away(split):
     split = Split(split.train, one_each(split.valid), one_each(split.test))
     task = Ranking(protocol="leave_one_out")
-    with pytest.raises(ValueError, match="499 items must be left to draw"):
-        task.score(recommenders.mf(0, 4), split)
+    assert 0 < task.score(recommenders.mf(0, 4), split)["hit@20"] < 1  # among what the user with most pairs has left
     big = Split(*(wider(part) for part in (split.train, split.valid, split.test)))
     model = MF(USERS, 900, 4)
     found = task.score(model, big, "val")

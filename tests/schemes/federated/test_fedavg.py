@@ -39,7 +39,7 @@ def test_weights_of_different_models_cannot_be_averaged(name):
 def test_a_client_without_labels_is_to_be_left_out():
     nothing = part(PARTS[1])
     nothing.train_mask[:] = False
-    with pytest.raises(ValueError, match="client 2 must have labelled rows to learn from, it has none: leave it out"):
+    with pytest.raises(ValueError, match=r"client 1 \(counted from 0\)"):
         graphkd.distil("fedavg", gcn(0), None, Clients([part(PARTS[0]), nothing]), progress=False)
 
 
@@ -49,5 +49,5 @@ def test_a_message_that_is_not_finite_is_refused():
     server = Server(Rule(), [gcn(0), gcn(0)], distil={})
     messages = [{"size": torch.tensor(1), **server.broadcast(who)} for who in range(2)]
     next(iter(value for name, value in messages[1].items() if name != "size")).fill_(float("nan"))
-    with pytest.raises(ValueError, match=r"client 2 sent NaN or infinity in 'weights.convs.0.bias'"):
+    with pytest.raises(ValueError, match=r"client 1 .*'weights.convs.0.bias' must be finite, got NaN"):
         server.serve(0, messages)

@@ -26,7 +26,7 @@ def test_the_teacher_is_the_mean_of_the_last_models():
     side.learn(2)
     known, student = copy.deepcopy(sent[0]), copy.deepcopy(sent[2])
     known.load_state_dict(average_states([weights(model) for model in sent[1:]]))
-    loss = CE(where="train_mask") + 0.1 * KL()
+    loss = CE(where="train_mask") + 0.1 * KL(where="train_mask")
     fit(Distiller(student, known, loss), part(PARTS[0]), epochs=3, seed=seed_of(0, "learn", 2, 0))
     assert apart(side.client.model, student) == 0
 

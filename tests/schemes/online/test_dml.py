@@ -21,7 +21,7 @@ LABEL = CE(where="train_mask")
 
 def test_dml():
     """L_k - CE_k, by loops; with two peers what one learns, the other is constant in."""
-    task = Peers([gcn(1), gcn(2), gcn(3)], each_other, labels=LABEL, soft=KL(1.0))
+    task = Peers([gcn(1), gcn(2), gcn(3)], each_other, labels=LABEL, soft=KL(1.0, where="all"))
     data = graph()
     _, terms = task(data)
     answers = [model(data.x, data.edge_index).double().tolist() for model in task.student]
@@ -56,7 +56,7 @@ def test_the_method_keeps_the_student():
     data, peer = graph(), gcn(2, width=5)
     given = copy.deepcopy(peer.state_dict())
     got = graphkd.distil("dml", gcn(1), None, data, peers=[peer], epochs=5, progress=False).model
-    task = Peers([gcn(1), gcn(2, width=5)], each_other, labels=LABEL, soft=KL(1.0))
+    task = Peers([gcn(1), gcn(2, width=5)], each_other, labels=LABEL, soft=KL(1.0, where="train_mask"))
     accuracy = graphkd.tasks.NodeClassification().score
     options = {"metric": lambda model: accuracy(model, data, "val"), "serve": lambda models: models[0]}
     adam = lambda parameters: torch.optim.Adam(parameters, lr=0.01, weight_decay=5e-4)  # noqa: E731

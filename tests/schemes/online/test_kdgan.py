@@ -19,6 +19,8 @@ REAL = torch.tensor([1, 0, 1, 0])
 
 
 def game(*models, **options):
+    """A game in which all play from the first step."""
+    options = {"warm_up": 0, "teacher_every": 1, **options}
     return KDGAN(*models, labels=CE(where="train_mask"), where="train_mask", targets="y", **options)
 
 
@@ -87,3 +89,30 @@ def test_a_discriminator_of_ones_own():
 def test_share():
     with pytest.raises(ValueError, match=r"'share' must be in \[0, 1\], got 2"):
         game(gcn(), gcn(), gcn(), share=2)
+
+
+def test_in_turn_the_teacher_stays_while_the_others_warm_up():
+    task, data = game(gcn(1), gcn(2), gcn(3), warm_up=2, teacher_every=3), graph()
+    found = []
+    for epoch in range(6):
+        task.set_epoch(epoch, 6)
+        task.zero_grad()
+        terms = task(data).terms
+        task(data).loss.backward()
+        moved = {name for name in ("student", "teacher", "discriminator") if _has_gradient(getattr(task, name))}
+        found.append(("policy_classifier" in terms, "policy_teacher" in terms, "teacher" in moved))
+        assert moved >= {"student", "discriminator"}
+    assert found == [(False, False, False)] * 2 + [(True, True, True), *[(True, False, False)] * 2, (True, True, True)]
+    with pytest.raises(ValueError, match="'warm_up' must be at least 0 and 'teacher_every' at least 1, got 1 and 0"):
+        game(gcn(), gcn(), gcn(), warm_up=1, teacher_every=0)
+
+
+def _has_gradient(model):
+    return any(p.grad is not None for p in model.parameters())
+
+
+def test_the_method_trains_student_and_discriminator_before_the_game():
+    seen = []
+    graphkd.distil("kdgan", gcn(1), gcn(2), graph(), epochs=2, progress=False, log=seen.append)
+    assert list(dict.fromkeys(report["stage"] for report in seen)) == ["classifier", "discriminator", "game"]
+    assert {"discrimination_classifier", "discrimination_teacher"} < set(seen[2])

@@ -88,7 +88,7 @@ def test_a_teacher_that_lies_loses_its_weight():
 
 
 def fit_on_all(data):
-    return fit(Distiller(gcn(5, width=32), losses=CE()), data, epochs=100)
+    return fit(Distiller(gcn(5, width=32), losses=CE(where="all")), data, epochs=100)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""Filling what a function takes from a batch, by name: one rule for models, for facts of losses and for rules."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+# What a model is given only where its parameter has no default: labels, splits, how many rows a sampler meant.
+_NOT_INPUTS = re.compile(
+    r"y|labels?|targets?|edge_label|batch_size|.*_mask"
+    r"|(train|val|valid|test)_(idx|index|indices|ids?|nodes|rows)|(idx|index)_(train|val|valid|test)|split(_idx)?"
+)
+
+_MISSING = object()
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """Anything with ``batch["x"]`` and ``"x" in batch``: a dict, PyG ``Data``, RecBole ``Interaction``."""
+
+    def __getitem__(self, name: str) -> Any: ...
+
+    def __contains__(self, name: object) -> bool: ...
+
+
+def names(batch: Any) -> list[str] | None:
+    """The names a batch holds, or None where ``batch`` is no batch (a list or a loader of batches, say)."""
+    if isinstance(batch, Mapping) or callable(getattr(batch, "keys", None)):
+        return [str(name) for name in batch.keys()]  # noqa: SIM118 - iterating PyG Data gives pairs
+    columns = getattr(batch, "columns", None)  # RecBole's Interaction
+    return None if columns is None else [str(name) for name in columns]
+
+
+def node_types(batch: Any) -> list[str]:
+    """Kinds of nodes of PyG's ``HeteroData``; none of any other batch."""
+    known = isinstance(getattr(type(batch), "node_types", None), property)
+    return list(batch.node_types) if known else []
+
+
+def lookup(batch: Batch, wanted: Iterable[str]) -> dict[str, Any]:
+    """Those of the wanted entries that a batch has.
+
+    Of ``HeteroData`` what stands at its top level, and ``x_dict`` where nodes of a type have ``x``. What PyG knows of a
+    batch without storing it counts too: ``num_nodes``, and of a batch of graphs how many they are, as ``num_graphs`` or
+    ``batch_size``. ``adj_t`` is PyG's other form of ``edge_index`` and stands in for it.
+    """
+    of_types = bool(node_types(batch))
+    found = {}
+    for name in wanted:
+        value = _of_types(batch, name) if of_types else entry(batch, name, _MISSING)
+        if value is _MISSING and name == "edge_index":
+            value = entry(batch, "adj_t", _MISSING)
+        if value is _MISSING:
+            value = _computed(batch, name)
+        if value is not _MISSING:
+            found[name] = value
+    return found
+
+
+def entry(batch: Any, name: str, default: Any = None) -> Any:
+    """One entry of a batch, or the default; PyG's ``in`` would list all entries first."""
+    store = batch if isinstance(batch, Mapping) else getattr(batch, "_store", None)
+    if isinstance(store, Mapping):
+        return store.get(name, default)
+    if name not in batch:
+        return default
+    return batch[name]
+
+
+def _of_types(batch: Any, name: str) -> Any:
+    if name in batch._global_store:
+        return batch._global_store[name]
+    if name.endswith("_dict"):
+        return batch.collect(name.removesuffix("_dict"), allow_empty=True) or _MISSING
+    return _MISSING
+
+
+def _computed(batch: Any, name: str) -> Any:
+    """What a batch of PyG's knows without storing it."""
+    if name not in ("num_nodes", "num_graphs", "batch_size"):
+        return _MISSING
+    value = getattr(batch, "num_graphs" if name == "batch_size" else name, None)
+    return _MISSING if value is None else value
+
+
+def fill(wanted: Iterable[str], batch: Batch, asker: str, remedy: str = "") -> dict[str, Any]:
+    """Look the wanted names up in a batch; KeyError that lists what the batch has where one is missing."""
+    wanted = list(wanted)
+    found = lookup(batch, wanted)
+    if len(found) < len(wanted):
+        raise _missing([name for name in wanted if name not in found], batch, asker, remedy)
+    return found
+
+
+def _missing(missing: list[str], batch: Any, asker: str, remedy: str) -> Exception:
+    types = [kind for kind in node_types(batch) if any(name in batch[kind] for name in missing)]
+    if not types:
+        return KeyError(f"{asker} needs {missing} from the batch, which has {names(batch)}{remedy}")
+    kind, name = types[0], next(name for name in missing if name in batch[types[0]])
+    return ValueError(
+        f"{asker} needs {missing} from the batch, which has it for each node type, {types}: name the type, by a copy "
+        f"at the top level, data[{name!r}] = data[{kind!r}].{name}, or by task=NodeClassification(node_type={kind!r})"
+    )
+
+
+def required(function: Callable) -> tuple[str, ...]:
+    """The names of a function's parameters without a default."""
+    return tuple(p.name for p in _named(function) if p.default is p.empty)
+
+
+def _named(function: Callable) -> list[inspect.Parameter]:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+
+
+class Inputs:
+    """What a model's ``forward`` takes: what it needs, and what it is given besides where the batch has it.
+
+    A parameter with a default is given too, except labels, splits and a sampler's ``batch_size``.
+    """
+
+    def __init__(self, function: Callable, *, skip: int = 0) -> None:
+        """Of a function whose first ``skip`` parameters are given otherwise."""
+        parameters = _named(function)[skip:]
+        self.required = tuple(p.name for p in parameters if p.default is p.empty)
+        others = [p.name for p in parameters if p.default is not p.empty]
+        self._nameless = not parameters and bool(inspect.signature(function).parameters)
+        self.optional = tuple(name for name in others if not _NOT_INPUTS.fullmatch(name))
+        self._count = "batch_size" in others  # of graphs, which only a batch of graphs has
+
+    def of(self, batch: Batch, asker: str) -> tuple[dict[str, Any], list[str]]:
+        """What a batch gives, and the names among it that could have been left out; KeyError for a missing one."""
+        if self._nameless:
+            raise TypeError(f"{asker} takes no named inputs that a batch could give: give call=lambda model, batch: ...")
+        remedy = "; give call=lambda model, batch: ... where it is called in another way"
+        given, besides = fill(self.required, batch, asker, remedy), lookup(batch, self.optional)
+        if self._count and entry(batch, "batch_size") is None:
+            besides |= lookup(batch, ("batch_size",))
+        return {**given, **besides}, list(besides)

@@ -1,0 +1,74 @@
+"""What losses need of a teacher that stays, kept for as long as nothing changes that it was made from."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor
+
+from graphkd.core.by_name import Batch
+from graphkd.core.identity import Mark, same_content
+from graphkd.core.loss import Loss
+from graphkd.core.view import View
+
+
+class Digests:
+    """Digests by loss, each for one view and for the facts of the batch that the loss read; see ``Loss.reads``."""
+
+    def __init__(self) -> None:
+        self._kept: weakref.WeakKeyDictionary[Loss, _Kept] = weakref.WeakKeyDictionary()
+
+    def __call__(self, loss: Loss, view: View, batch: Batch, compute: Callable[[], Any]) -> Any:
+        """The digest kept for a loss, computed anew where the view or a fact is another one or was written to."""
+        entries, facts, kept = _read(loss, view), loss.reads(batch), self._kept.get(loss)
+        if kept is None or not kept.is_of(entries, facts):
+            kept = self._kept[loss] = _Kept(entries, facts, compute())
+        return kept.digest
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._kept.clear()
+
+    def __deepcopy__(self, memo: dict) -> Digests:
+        return Digests()
+
+    def __reduce__(self) -> tuple:
+        return Digests, ()
+
+
+def is_kept(loss: Loss, view: View, kept: Iterable[Tensor]) -> bool:
+    """Whether all that a loss reads of a view is among the tensors that a teacher keeps."""
+    known, read = {id(tensor) for tensor in kept}, _read(loss, view)
+    return bool(read) and all(id(tensor) in known for tensor in read)
+
+
+def _read(loss: Loss, view: View) -> list[Tensor]:
+    """Entries of a view that a loss reads; none where one is not there."""
+    on = (loss.on,) if isinstance(loss.on, str) else loss.on
+    return [view[name] for name in on] if all(name in view for name in on) else []
+
+
+class _Kept:
+    def __init__(self, entries: list[Tensor], facts: list[Tensor], digest: Any) -> None:
+        self.entries, self.digest = entries, digest
+        self._note(facts)
+
+    def is_of(self, entries: list[Tensor], facts: list[Tensor]) -> bool:
+        """Whether the digest is that of this view and these facts; copies of facts count as the facts."""
+        if len(entries) != len(self.entries) or any(a is not b for a, b in zip(entries, self.entries, strict=True)):
+            return False
+        if len(facts) != len(self.facts):
+            return False
+        seen = [mark.holds(fact) for mark, fact in zip(self.marks, facts, strict=True)]
+        if all(seen):
+            return True
+        for old, mark, fact, is_old in zip(self.facts, self.marks, facts, seen, strict=True):
+            if not is_old and not (mark.holds(old) and same_content(old, fact)):
+                return False
+        self._note(facts)
+        return True
+
+    def _note(self, facts: list[Tensor]) -> None:
+        self.facts, self.marks = facts, [Mark(fact) for fact in facts]

@@ -1,0 +1,100 @@
+"""Files: written whole or not at all, and claimed by one process at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+if sys.platform != "win32":
+    import fcntl
+
+_claimed: set[tuple[int, Path]] = set()  # by process and path: the system's lock does not keep out its own process
+_guard = threading.Lock()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside ``path`` that takes its place at the end; an exception leaves ``path`` as it was, and no more.
+
+    Its permissions are those of any new file. What writers that were killed left beside ``path`` is removed.
+    """
+    sweep(path)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = claim(new)
+    assert handle is not None  # a name that nobody else has
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if sys.platform == "win32":  # where an open file keeps its name
+                file.close()
+            new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    finally:
+        _forget(new)
+
+
+def sweep(path: Path) -> None:
+    """Remove what ``replacing`` left beside ``path`` where its process was killed; not what one that lives writes."""
+    for left in path.parent.iterdir():
+        ours = left.name.startswith(f".{path.name}.") and is_left_over(left.name)
+        if ours and (handle := claim(left)) is not None:
+            release(left, handle)
+
+
+def is_left_over(name: str) -> bool:
+    """Whether a file is named as one that a killed writer leaves."""
+    return re.fullmatch(r"\..+\.[A-Za-z0-9_]+", name) is not None
+
+
+def claim(path: Path) -> int | None:
+    """Open a file, which is made, for this process alone: its descriptor, None where someone alive has it.
+
+    The claim ends with ``release``, with the descriptor, or with the process, however it dies. Processes that were
+    forked meanwhile, such as a loader's workers, do not have it.
+    """
+    key = os.getpid(), path.absolute()
+    with _guard:
+        while key not in _claimed:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            if not _locked(handle):
+                os.close(handle)
+                return None
+            if os.fstat(handle).st_nlink:
+                _claimed.add(key)
+                return handle
+            os.close(handle)  # whoever had it removed it
+    return None
+
+
+def release(path: Path, handle: int) -> None:
+    """Remove a claimed file."""
+    path.unlink(missing_ok=True)
+    os.close(handle)
+    _forget(path)
+
+
+def _forget(path: Path) -> None:
+    _claimed.discard((os.getpid(), path.absolute()))
+
+
+def _locked(handle: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a file system without locks keeps nobody out
+        return True
+    return True

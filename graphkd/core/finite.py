@@ -1,0 +1,76 @@
+"""Finite or not: one check of all weights and buffers an epoch, so that nothing else is kept, chosen or served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_SHOWN = 5  # names in an error
+
+
+class Finite:
+    """Checks that what a run changes stays finite: parameters and buffers of some modules, of losses and averages too.
+
+    Buffers that hold NaN or infinity at the start, such as masks of attention, may go on so. ValueError for a parameter
+    that is to be trained and is not finite at the start.
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        parts = [named for module in modules for named in module.named_modules()]  # looked for once, not every epoch
+        self._held = [
+            (f"{path}." if path else "", tensors)
+            for path, part in parts
+            for tensors in (part._parameters, part._buffers)
+        ]
+        self._given: frozenset[str] = frozenset()
+        given = self.wrong()
+        learnt = {name for name, tensor in self._named() if isinstance(tensor, nn.Parameter) and tensor.requires_grad}
+        wrong = [name for name in given if name in learnt]
+        if wrong:
+            raise ValueError(
+                f"the weights must be finite when training begins, got NaN or infinity in {shown(wrong)}: load others"
+            )
+        self._given = frozenset(given)
+
+    @torch.no_grad()
+    def wrong(self) -> list[str]:
+        """Names of what is no longer finite. Costs a pass over the numbers, and waits for the device once."""
+        if all_finite([tensor for _, tensor in self._named()]):
+            return []
+        return [name for name, tensor in self._named() if not all_finite([tensor])]
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        for path, tensors in self._held:
+            for name, tensor in tensors.items():
+                if tensor is not None and path + name not in self._given:
+                    yield path + name, tensor
+
+
+@torch.no_grad()
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether all entries of all floating-point tensors are finite."""
+    floats = [_dense(tensor) for tensor in tensors if tensor.dtype.is_floating_point or tensor.dtype.is_complex]
+    alike: dict[Any, list[Tensor]] = {}
+    for tensor in floats:
+        alike.setdefault((tensor.device, tensor.dtype), []).append(tensor)
+    # A norm is finite only where all entries are; large ones may have none, and are looked at one by one.
+    norms = (torch.stack(torch._foreach_norm(own)) for own in alike.values())
+    return all(bool(each.isfinite().all()) for each in norms) or all(bool(each.isfinite().all()) for each in floats)
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The entries of a tensor in a form that has a norm: none of one without a shape yet."""
+    if nn.parameter.is_lazy(tensor):
+        return torch.zeros(1)
+    if tensor.layout != torch.strided:
+        return tensor.to_sparse_coo().coalesce().values()
+    return tensor.float() if tensor.itemsize == 1 else tensor
+
+
+def shown(names: list[str]) -> str:
+    """The first few of some names."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{names[:_SHOWN]}{more}"

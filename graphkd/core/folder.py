@@ -1,0 +1,95 @@
+"""The folder of a run: made and tried before the first epoch, and one run's at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from graphkd.core.files import claim, is_left_over, release
+from graphkd.core.processes import from_first
+
+_RUNNING = ".running"  # there while a run is, with the number of its process
+
+
+@contextmanager
+def held(folder: Path, needed: int = 0) -> Iterator[None]:
+    """Make a folder and keep it for one run.
+
+    OSError where it cannot be written or has less than ``needed`` bytes free, ValueError where another run has it.
+    """
+    lock = folder / _RUNNING
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = claim(lock)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if handle is None:
+        raise ValueError(
+            f"'checkpoint' must be the folder of one run, {str(folder)!r} is another's that runs now"
+            f"{_process_of(lock)}: give another folder, or wait for its end"
+        )
+    try:
+        _try(folder, handle, needed)
+        yield
+    finally:
+        release(lock, handle)
+
+
+def hold(folder: Path, needed: int, fabric: Fabric, stack: ExitStack) -> None:
+    """``held`` until the stack ends, by the first of all processes; what it raises all do."""
+    from_first(fabric, lambda: stack.enter_context(held(folder, needed)))
+
+
+def contents(folder: Path) -> list[str]:
+    """Names of what is in a folder, if it is there, but for what tells that a run has it or was killed."""
+    found = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(name for name in found if name != _RUNNING and not is_left_over(name))
+
+
+def empty(folder: Path) -> None:
+    """Remove all that is in a folder that this process holds."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _RUNNING:
+            path.unlink(missing_ok=True)
+
+
+def size_of(module: nn.Module) -> int:
+    """Bytes of a module's state."""
+    tensors = (value for value in module.state_dict().values() if isinstance(value, Tensor))
+    return sum(tensor.nbytes for tensor in tensors if not nn.parameter.is_lazy(tensor))
+
+
+def _try(folder: Path, handle: int, needed: int) -> None:
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode())
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"'checkpoint' needs {needed / 1e6:.1f} MB, {str(folder)!r} has {free / 1e6:.1f} MB free: make room there, "
+            "or give a folder on another disk",
+        )
+
+
+def _unwritable(folder: Path, error: OSError) -> OSError:
+    why = error.strerror or str(error)
+    return OSError(
+        error.errno, f"'checkpoint' must be a folder that can be written, {str(folder)!r} cannot ({why}): give another"
+    )
+
+
+def _process_of(lock: Path) -> str:
+    number = lock.read_text() if lock.is_file() else ""
+    return f" in process {number}" if number else ""

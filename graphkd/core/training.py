@@ -1,0 +1,262 @@
+"""One training: epochs, the metric, and what is kept of them."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from graphkd.core.asked import asked_of, groups_of, schedule_of
+from graphkd.core.finite import Finite, shown
+from graphkd.core.processes import copy_buffers, gather_objects, share
+from graphkd.core.progress import Progress, Shown
+from graphkd.core.resume import Kept, Resume
+from graphkd.core.rng import seeded
+from graphkd.core.view import names
+from graphkd.core.wrappers import load_plain_state, plain_state
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+SchedulerFactory = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
+Metric = Callable[[nn.Module], float | Mapping[str, float]]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a training is asked for, see ``fit``."""
+
+    epochs: int
+    optimizer: OptimizerFactory
+    scheduler: SchedulerFactory | None
+    clip: float | None
+    metric: Metric | None
+    metric_every: int
+    serve: Callable[[Any], nn.Module]
+    patience: int | None
+    folder: Path | None
+    save_every: int
+    log: Callable[[dict[str, float]], None] | None
+    progress: bool | None
+    title: str | None
+
+
+class Training:
+    """One call of ``fit``: the trainable set up by Fabric, its optimiser, and how far they have come."""
+
+    def __init__(
+        self, trainable: nn.Module, student: nn.Module, data: Any, options: Options, fabric: Fabric, seed: int
+    ) -> None:
+        self.plain, self.student, self.data, self.fabric, self.options = trainable, student, data, fabric, options
+        self.progress, self.kept = Progress(seed), None
+        parameters = [p for p in trainable.parameters() if p.requires_grad]
+        if not parameters:
+            raise ValueError(f"'trainable' must have parameters to train, {type(trainable).__name__} has none")
+        served = options.serve(student)
+        self.finite = Finite(trainable) if served is student else Finite(trainable, served)
+        plain = _over(options.optimizer(parameters), parameters)
+        groups = groups_of(plain)
+        self.scheduler = None if options.scheduler is None else options.scheduler(plain)
+        if options.folder is not None:
+            asked = asked_of(trainable, data, plain, groups) | schedule_of(self.scheduler) | self._asked()
+            given = {"data": data, "metric": options.metric, "log": options.log}
+            self.kept = Kept(options.folder, fabric, trainable, plain, self.scheduler, given, groups, asked)
+        self.trainable, self.optimizer = fabric.setup(trainable, plain)
+
+    def _asked(self) -> dict[str, Any]:
+        """What else makes a run what it is."""
+        options, fabric = self.options, self.fabric
+        return {
+            "clip": options.clip,
+            "metric": None if options.metric is None else "given",
+            "metric_every": options.metric_every,
+            "patience": options.patience,
+            "precision": str(fabric._precision.precision),
+            "device": fabric.device.type,
+            "processes": fabric.world_size,
+            "threads": torch.get_num_threads(),
+            "torch": str(torch.__version__),
+        }
+
+    def begin(self, resume: Resume) -> None:
+        """Go on with the run in the folder, or write there what this one begins with."""
+        if self.kept is None:
+            return
+        known = self.kept.load(self.progress, resume) if resume else None
+        if known is not None:
+            self.progress = known
+            self._go_on(self.kept.differing)
+            return
+        self.kept.begin(self.progress, self._best())
+
+    def _go_on(self, differing: list[str]) -> None:
+        """See to it that what is asked for now can follow what the run has come to."""
+        progress, options = self.progress, self.options
+        if options.metric is None:
+            progress.forget_bests()
+        elif progress.epoch < options.epochs and progress.stale(options.patience):
+            with seeded(progress.seed):  # the run's stream is not touched
+                self._ask(options.metric)
+        ended = progress.epoch < options.epochs and progress.stale(options.patience)
+        if progress.epoch > options.epochs or (ended and differing):
+            warnings.warn(
+                f"nothing is trained: the run has come to epoch {progress.epoch}, 'epochs' is {options.epochs} and "
+                f"'patience' {options.patience}: give more to go on",
+                stacklevel=2,
+            )
+
+    def train(self) -> None:
+        """Train to the last epoch, or until patience ends."""
+        progress, options = self.progress, self.options
+        batches = self._batches()
+        show = options.progress if self.fabric.is_global_zero else False
+        with Shown(options.epochs, progress.epoch, show, options.title) as shown:
+            while progress.epoch < options.epochs and not progress.stale(options.patience):
+                report = self._epoch(batches)
+                progress.epoch += 1
+                if options.metric is not None and self._measures():
+                    report |= self._measure(options.metric)
+                shown.update(report)
+                if options.log is not None and self.fabric.is_global_zero:
+                    options.log({"epoch": progress.epoch, **report})
+                if progress.epoch % options.save_every == 0:
+                    self._save()
+        self._agree()
+        self._save()
+
+    def end(self) -> None:
+        """Give the student, and what serves, the state of the best epoch so far."""
+        if self.progress.best_state:
+            load_plain_state(self.student, self.progress.best_state)
+        if self.progress.best_served:
+            load_plain_state(self.options.serve(self.student), self.progress.best_served)
+
+    def _batches(self) -> Callable[[int], Iterable[Any]]:
+        """What epoch goes through: the one batch, moved once, or this process's batches, moved as they come."""
+        data, fabric = self.data, self.fabric
+        if names(data) is None:
+            own = share(data, fabric.global_rank, fabric.world_size, self.progress.seed)
+            return lambda epoch: map(fabric.to_device, own(epoch))
+        if fabric.world_size > 1:
+            _log.warning("every one of %d processes trains on the same single batch", fabric.world_size)
+        batch = fabric.to_device(copy.copy(data))  # PyG's Data.to() works in place
+        return lambda _: (batch,)
+
+    def _epoch(self, batches: Callable[[int], Iterable[Any]]) -> dict[str, float]:
+        """One pass; means of loss and terms over the batches that had them. Waits for the device only at the end."""
+        for part in (self.plain, self.data):
+            announce: Any = getattr(part, "set_epoch", None)
+            if announce is not None:
+                announce(self.progress.epoch, self.options.epochs)
+        self.plain.train()
+        sums: dict[str, list[Tensor]] = {}
+        for batch in batches(self.progress.epoch):
+            loss, terms = self.trainable(batch)
+            self._step(loss)
+            for name, value in (("loss", loss.detach()), *terms.items()):
+                sums.setdefault(name, []).append(value)
+        if self.scheduler is not None:
+            self.scheduler.step()
+        if not sums:
+            raise ValueError("'data' must give at least one batch an epoch, got none; a generator ends after one epoch")
+        found = {name: torch.stack(values).double().flatten().tolist() for name, values in sums.items()}
+        report = _means(self._of_all(found))
+        if not math.isfinite(report["loss"]):
+            raise ValueError(f"the loss must stay finite, got at epoch {self.progress.epoch + 1}: {report}")
+        self._check()
+        return report
+
+    def _step(self, loss: Tensor) -> None:
+        """One step of the optimiser."""
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if self.options.clip is not None:
+            self.fabric.clip_gradients(self.trainable, self.optimizer, max_norm=self.options.clip)
+        self.optimizer.step()
+
+    def _check(self) -> None:
+        """ValueError where a step made anything infinite or NaN, before it is measured, kept or served."""
+        wrong = [name for own in self._of_all(self.finite.wrong()) for name in own]
+        if wrong:
+            raise ValueError(
+                f"the weights must stay finite, got NaN or infinity at epoch {self.progress.epoch + 1} in "
+                f"{shown(list(dict.fromkeys(wrong)))}: lower the learning rate, give 'clip', or look at the gradients "
+                "of the losses; with 'checkpoint' the state before it is kept, and resume=True goes on from there"
+            )
+
+    def _measures(self) -> bool:
+        """Whether this epoch has a metric."""
+        return self.progress.epoch % self.options.metric_every == 0 or self.progress.epoch == self.options.epochs
+
+    def _measure(self, metric: Metric) -> dict[str, float]:
+        values, served = self._ask(metric)
+        self.progress.note(values, self.student, served)
+        return values
+
+    @torch.no_grad()
+    def _ask(self, metric: Metric) -> tuple[dict[str, float], nn.Module]:
+        """What the metric is now, and what was measured; a run's bests are no longer such under another name."""
+        self._agree()
+        self.plain.eval()
+        served = self.options.serve(self.student)
+        found = metric(served.eval())
+        named = found if isinstance(found, Mapping) else {"metric": found}
+        values = _means(self._of_all({name: [float(value)] for name, value in named.items()}))
+        if not values or any(math.isnan(value) for value in values.values()):
+            raise ValueError(f"'metric' must return numbers, got {found} at epoch {self.progress.epoch}")
+        known = list(self.progress.bests)
+        if known and next(iter(values)) not in known:
+            warnings.warn(
+                f"the metric of this run was {known}, is {list(values)}: the best epoch is looked for anew",
+                stacklevel=2,
+            )
+            self.progress.forget_bests()
+        return values, served
+
+    def _of_all(self, value: Any) -> list[Any]:
+        """One value of every process."""
+        return gather_objects(value) if self.fabric.world_size > 1 else [value]
+
+    def _agree(self) -> None:
+        """Give all processes the buffers of the first; each fills its own from its batches."""
+        if self.fabric.world_size > 1:
+            copy_buffers(self.plain)
+
+    def _save(self) -> None:
+        """Keep the state, and that of what serves at the best epoch so far."""
+        if self.kept is not None:
+            self.kept.save(self.progress, self._best())
+
+    def _best(self) -> dict[str, Tensor]:
+        best = self.progress.best_served or self.progress.best_state
+        return best or plain_state(self.options.serve(self.student))
+
+
+def _over(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser, if all that it changes is to be trained."""
+    known = {id(parameter) for parameter in parameters}
+    others = sum(id(p) not in known for group in optimizer.param_groups for p in group["params"])
+    if others:
+        raise ValueError(
+            f"'optimizer' must be over the parameters that are trained, {others} of its own are others: give a "
+            "function of them, for example partial(torch.optim.Adam, lr=0.01)"
+        )
+    return optimizer
+
+
+def _means(reports: list[dict[str, list[float]]]) -> dict[str, float]:
+    """Means over all values of all processes; a name may be missing in some."""
+    found: dict[str, list[float]] = {}
+    for report in reports:
+        for name, values in report.items():
+            found.setdefault(name, []).extend(values)
+    return {name: fmean(values) for name, values in found.items()}

@@ -1,0 +1,136 @@
+"""Which rows of a batch a loss reads: named masks and ids, seeds of a sampled batch, and what these have in common."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkd.core.by_name import Batch, fill, lookup
+from graphkd.core.identity import Once
+from graphkd.core.masks import check_rows
+
+Where = str | tuple[str, ...]
+
+_NAME = re.compile(r"~?[^\W\d][\w.-]*")
+_once = Once()
+
+
+def read_where(where: Any) -> Where:
+    """Check which rows are asked for; ValueError that says what ``where`` may be."""
+    found = tuple(where) if isinstance(where, (tuple, list)) else (where,)
+    fits = [isinstance(name, str) and _NAME.fullmatch(name) and name not in ("~seed", "~all") for name in found]
+    if not found or not all(fits):
+        raise ValueError(
+            "'where' must be the name of a mask or of row ids in the batch, '~name' for the other rows of a mask, "
+            "'seed' for the seeds of a sampled batch, 'all', or a tuple of such for the rows that all of them select, "
+            f"as ('seed', 'train_mask'), got {where!r}"
+        )
+    return found if len(found) > 1 else found[0]
+
+
+class Rows:
+    """The rows of one batch that ``where`` selects; None selects the seeds of a sampled batch, and all of any other.
+
+    Seeds are the first ``batch_size`` rows of PyG's ``NeighborLoader``, the only ones whose neighbourhood is whole, and
+    the roots of its ``ShaDowKHopSampler``; how many graphs a batch has says nothing of rows.
+    """
+
+    def __init__(self, where: Where | None, batch: Batch) -> None:
+        asked = (where,) if isinstance(where, str) else where or ()
+        self._where, self._batch = where, batch
+        self._names = [name for name in asked if name not in ("all", "seed")]
+        self._roots, self._seeds = _sampled(batch)
+        sampled = self._roots is not None or self._seeds is not None
+        if "seed" in asked and not sampled:
+            _refuse_seeds(batch)
+        self._by_seed = "seed" in asked or (where is None and sampled)
+        self._found: dict[int, Tensor | slice] = {}
+
+    @property
+    def all(self) -> bool:
+        """Whether every row is read."""
+        return not self._names and not self._by_seed
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """Those rows of a tensor that has one a row."""
+        if self.all:
+            return tensor
+        count = tensor.size(0) if tensor.dim() else 0
+        if count not in self._found:
+            self._found[count] = self._select(count)
+        return tensor[self._found[count]]
+
+    def reads(self) -> list[Tensor]:
+        """What of the batch decides on the rows."""
+        found = [self._entry(name)[1] for name in self._names]
+        if self._by_seed:
+            found.append(torch.tensor(self._seeds) if self._roots is None else self._roots)
+        return found
+
+    def _select(self, count: int) -> Tensor | slice:
+        """The rows among ``count``: in the order of the roots or ids where there are some, repeats kept."""
+        if self._by_seed and self._roots is None and not self._names:
+            return slice(self._seeds)
+        nodes = 0 if self._roots is None else _nodes(self._batch)
+        own = self._roots is not None and count == self._roots.numel() != nodes  # an entry with a row a root alone
+        chosen = [self._chosen(name, nodes if own else count) for name in self._names]
+        found = self._begin(chosen, count, own)
+        kept = [other[found] if other.dtype == torch.bool else torch.isin(found, other) for other in chosen]
+        if self._by_seed and self._seeds is not None:
+            kept.append(found < self._seeds)
+        if not kept:
+            return slice(None) if own else found
+        both = kept[0] if len(kept) == 1 else torch.stack(kept).all(dim=0)
+        return both if own else found[both]
+
+    def _begin(self, chosen: list[Tensor], count: int, own: bool) -> Tensor:
+        """Nodes that the rows are among; what is taken from ``chosen`` is done with."""
+        if self._roots is not None and (own or self._by_seed):
+            return self._roots
+        ids = [place for place, each in enumerate(chosen) if each.dtype != torch.bool]
+        if not ids and self._by_seed and self._seeds is not None:
+            return torch.arange(min(self._seeds, count), device=chosen[0].device)
+        return _ids(chosen.pop(ids[0] if ids else 0))
+
+    def _chosen(self, name: str, rows: int) -> Tensor:
+        """A mask, or ids, of ``rows`` nodes."""
+        named, chosen = self._entry(name)
+        known = check_rows(chosen, rows, named)
+        if name == named:
+            return known
+        if known.dtype != torch.bool:
+            raise TypeError(f"where={name!r} must negate a boolean mask, got ids as {chosen.dtype}: give a mask")
+        return ~known if torch.compiler.is_compiling() else _once(known, "others", lambda: ~known)
+
+    def _entry(self, name: str) -> tuple[str, Tensor]:
+        named = name.removeprefix("~")
+        return named, fill([named], self._batch, f"where={self._where!r}")[named]
+
+
+def _ids(chosen: Tensor) -> Tensor:
+    if chosen.dtype != torch.bool or torch.compiler.is_compiling():
+        return chosen
+    return _once(chosen, "ids", lambda: chosen.nonzero()[:, 0])
+
+
+def _sampled(batch: Any) -> tuple[Tensor | None, int | None]:
+    """The roots of a batch, or how many rows at its head are seeds; neither where it is not sampled."""
+    found = lookup(batch, ("root_n_id", "batch_size"))
+    roots, count = found.get("root_n_id"), found.get("batch_size")
+    if roots is not None or count is None or hasattr(batch, "num_graphs"):
+        return roots, None
+    return None, int(count) if not isinstance(count, Tensor) or count.numel() == 1 else None
+
+
+def _nodes(batch: Batch) -> int:
+    return int(fill(["batch"], batch, "a batch with 'root_n_id'")["batch"].numel())
+
+
+def _refuse_seeds(batch: Any) -> None:
+    if hasattr(batch, "num_graphs"):
+        raise ValueError("where='seed' is for sampled batches, got a batch of graphs, whose rows are all its own")
+    fill(["batch_size"], batch, "where='seed'")
+    raise ValueError(f"where='seed' needs one 'batch_size', got {batch['batch_size']}")

@@ -1,0 +1,79 @@
+"""Lengths, directions and correlations of vectors, whose gradients are bounded where there is nothing to compare.
+
+A vector of zeros has no direction and a constant correlates with nothing. Both count as zeros here, with a gradient
+of 0, where x / max(|x|, 1e-12) has one of 1e12. Of all other vectors value and gradient are those of the formulas.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels.operators import accumulation_dtype
+
+LEAST = 1e-12  # a length up to it, by which torch's normalize does not divide either, is 0
+_ROUNDINGS = 8  # units in the last place by which the entries of a constant may differ
+
+
+def inverse_norms(x: Tensor, dim: int = -1, *, keepdim: bool = False) -> Tensor:
+    """1 / |x| along a dimension, in float32 at least: (..., d) -> (...); 0 with gradient 0 for a vector of zeros.
+
+    d(1 / |x|) = -x dx / |x|^3 has no limit at 0; 0, as SP takes it, is the mean of the slopes on both sides.
+    """
+    norm = torch.linalg.vector_norm(x.to(accumulation_dtype(x)), dim=dim, keepdim=keepdim)
+    return torch.where(norm > LEAST, norm, torch.inf).reciprocal()
+
+
+def unit_vectors(x: Tensor, dim: int = -1, *, eps: float = 0.0) -> Tensor:
+    """Vectors along a dimension over their length plus eps, in float32 at least; zeros stay, with gradient 0."""
+    x = x.to(accumulation_dtype(x))
+    inverse = inverse_norms(x, dim, keepdim=True)
+    return x * (inverse / (1 + eps * inverse) if eps else inverse)
+
+
+def rescaled(x: Tensor, dim: tuple[int, ...]) -> Tensor:
+    """Numbers over the largest of them along some dimensions, which counts as a constant, in float32 at least.
+
+    For what does not see a scale, so that its powers neither overflow nor vanish: the gradient is then the same.
+    """
+    x = x.to(accumulation_dtype(x))
+    if x.numel() == 0:
+        return x
+    largest = x.detach().abs().amax(dim=dim, keepdim=True)
+    return x / torch.where(largest > 0, largest, 1)
+
+
+def cosines(one: Tensor, other: Tensor, dim: int = -1) -> Tensor:
+    """Cosines of pairs of vectors along a dimension: (..., d), (..., d) -> (...); 0 with gradient 0 beside zeros."""
+    return (unit_vectors(one, dim) * unit_vectors(other, dim)).sum(dim=dim)
+
+
+def deviations(x: Tensor, dim: int) -> Tensor:
+    """What vectors along a dimension differ by from their mean; zeros with gradient 0 where that is rounding alone.
+
+    A mean of n equal numbers may be off by some units in the last place, whose direction would mean nothing: a
+    root mean square of 8 of the largest entry's counts as 0.
+    """
+    x = x.to(accumulation_dtype(x))
+    apart = x - x.mean(dim=dim, keepdim=True)
+    if x.size(dim) == 0:
+        return apart
+    known = apart.detach()
+    rounding = _ROUNDINGS * torch.finfo(x.dtype).eps * x.detach().abs().amax(dim=dim, keepdim=True)
+    return torch.where(known.square().mean(dim=dim, keepdim=True).sqrt() > rounding, apart, 0)
+
+
+def correlations(one: Tensor, other: Tensor, dim: int, *, eps: float = 0.0) -> Tensor:
+    """Pearson's correlations along a dimension, ``eps`` beside the product of both lengths: (..., n) -> (...).
+
+    0 with gradient 0 where either is constant, see ``deviations``.
+    """
+    a, b = deviations(one, dim), deviations(other, dim)
+    lengths = torch.linalg.vector_norm(a, dim=dim) * torch.linalg.vector_norm(b, dim=dim)
+    return (a * b).sum(dim=dim) / torch.where(lengths > 0, lengths + eps, torch.inf)
+
+
+def absolute_powers(x: Tensor, power: float) -> Tensor:
+    """|x|^power entry by entry; its slope at 0 is 0, where that of a power below 1 has no bound."""
+    some = x != 0
+    return torch.where(some, x, 1).abs().pow(power) * some

@@ -1,0 +1,35 @@
+"""Batch norm for layers of losses, whose batches may hold one row, or equal ones."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.kernels.norms import deviations
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """``nn.BatchNorm1d`` of rows (N, d) that takes any of them, in float32 at least.
+
+    A batch of one row or none has no statistics: while training too it is normalised by the running ones, which stay.
+    A channel that is constant over the batch gives its bias, without gradient for the rows, where torch would divide
+    the rounding of the mean by sqrt(eps).
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        mean, variance, weight, bias = (
+            held.to(wide) for held in (self.running_mean, self.running_var, self.weight, self.bias)
+        )
+        learns = self.training and x.size(0) > 1
+        found = F.batch_norm(x.to(wide), mean, variance, weight, bias, learns, self.momentum or 0.0, self.eps)
+        if not learns:
+            return found
+        if mean is not self.running_mean:  # they are narrower
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(variance)
+        self.num_batches_tracked.add_(1)
+        return torch.where(deviations(x.detach(), 0).any(dim=0), found, bias)

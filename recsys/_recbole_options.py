@@ -1,0 +1,257 @@
+"""RecBole's options as data: read from YAML and dicts, never run, and each followed or refused by name."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import difflib
+import inspect
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# Options that RecBole reads but names in none of its lists.
+_UNLISTED = {"convert_token_to_onehot", "discretization", "encoding", "numerical_features", "token_num_threshold"}
+_OF_THE_CALL = {"model", "dataset", "gpu_id"}
+_WIDTH = re.compile(r"embedding_size|hidden_size|hidden_dimension|latent_dimension|hidden_size_list|rank|dims_dnn")
+_OPTIMIZER = "give 'optimizer' to fit or recsys.distil, for example partial(torch.optim.Adam, lr=1e-3)"
+_NEGATIVES = "recsys.data.batches.RankingBatches draws one negative a pair, uniformly"
+_NO_FILES = "nothing is written: torch.save keeps a split"
+
+# What has no effect here, and where the same is said; for a value that is what happens here, see ``_AS_HERE``.
+_ELSEWHERE: Mapping[str, str] = {
+    "epochs": "give 'epochs' to fit or recsys.distil",
+    "train_batch_size": "give RankingBatches 'batch_size', or recsys.distil task=recsys.tasks.Ranking(batch_size=...)",
+    "learner": _OPTIMIZER,
+    "learning_rate": _OPTIMIZER,
+    "weight_decay": _OPTIMIZER,
+    "clip_grad_norm": "give 'clip' to fit",
+    "eval_step": "give 'metric_every' to fit or recsys.distil",
+    "stopping_step": "give 'patience' to fit or recsys.distil, in epochs",
+    "train_neg_sample_args": _NEGATIVES,
+    "neg_sampling": _NEGATIVES,
+    "training_neg_sample_num": _NEGATIVES,
+    "shuffle": "RankingBatches are always in random order",
+    "transform": "batches are as recsys.data.batches makes them",
+    "loss_decimal_place": "values are not rounded",
+    "valid_metric_bigger": "it follows from the metric",
+    "repeatable": "give full_ranking seen=() to rank again what a user has",
+    "enable_amp": "give fit or recsys.distil fabric=Fabric(precision=...)",
+    "enable_scaler": "give fit or recsys.distil fabric=Fabric(precision=...)",
+    "use_gpu": "give 'device' to recsys.distil",
+    "nproc": "give 'fabric' to fit or recsys.distil",
+    "worker": "batches are made in this process",
+    "reproducibility": "call torch.use_deterministic_algorithms",
+    "state": "set the level of Python's logging",
+    "show_progress": "give 'progress' to fit or recsys.distil",
+    "log_wandb": "give 'log' to fit or recsys.distil",
+    "wandb_project": "give 'log' to fit or recsys.distil",
+    "checkpoint_dir": "give 'checkpoint' to fit or recsys.distil",
+    "save_dataset": _NO_FILES,
+    "dataset_save_path": _NO_FILES,
+    "save_dataloaders": _NO_FILES,
+    "dataloaders_save_path": _NO_FILES,
+    "config_file": "give 'files'",
+    "metrics": "recsys.tasks.Clicks has its own",
+    "topk": "clicks are no rankings",
+    "valid_metric": "recsys.tasks.Clicks has its own",
+}
+MEASURES = ("metrics", "topk", "valid_metric")  # of rankings, which recsys.distil takes
+UNFELT = ("eval_batch_size", "metric_decimal_place")  # change no value; RecBole's own evaluation of ``config`` has them
+_OFF = ("repeatable", "enable_amp", "enable_scaler", "log_wandb", "save_dataset", "save_dataloaders")
+_AS_HERE: Mapping[str, Sequence[Any]] = {
+    **dict.fromkeys(_OFF, (False, None)),
+    "shuffle": (True,),
+    "clip_grad_norm": (None,),
+    "transform": (None,),
+    "valid_metric_bigger": (True,),
+}
+_UNIFORM = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
+
+
+def explicit(files: str | Path | Sequence[str | Path], options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What YAML files and a dict say, the last word on each key; texts of the dict are read as literals, never run."""
+    said: dict[str, Any] = {}
+    for path in [files] if isinstance(files, (str, Path)) else files:
+        said |= _read_yaml(Path(path))
+    return said | {key: _literal(value) for key, value in (options or {}).items()}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml  # type: ignore[import-untyped]
+
+    class Loader(yaml.SafeLoader):
+        """With RecBole's numbers: 1e-3 is one."""
+
+    number = re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - it derives from the safe one
+    except yaml.YAMLError as error:
+        raise ValueError(f"{str(path)!r} must be YAML of plain values: {error}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise TypeError(f"{str(path)!r} must be YAML that maps options to values, got a {type(found).__name__}")
+    return found
+
+
+def _literal(value: Any) -> Any:
+    """A text that is a number, a list, a dict, a boolean or None as that; all else as it is."""
+    if not isinstance(value, str):
+        return value
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    try:
+        found = ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return value
+    plain = found is None or isinstance(found, (bool, int, float, str, list, tuple, dict))
+    return found if plain else value
+
+
+def configured(model: str | type, dataset: str, said: Mapping[str, Any], known: Collection[str]) -> Any:
+    """RecBole's Config of these options, with the defaults of the models that a class derives from.
+
+    Raises ValueError for an option that RecBole does not have, with the nearest.
+    """
+    from recbole.config import Config
+
+    folder = _models_folder()
+    lines = [] if isinstance(model, str) else [folder / f"{each.__name__}.yaml" for each in inspect.getmro(model)]
+    inherited = explicit([path for path in reversed(lines) if path.is_file()], None)
+    config = Config.__new__(Config)
+    # RecBole's own run every text as Python, and take this process' command line for its options.
+    own = {"_convert_config_dict": lambda options: options, "_load_cmd_line": dict}
+    vars(config).update(own)
+    Config.__init__(config, model, dataset, None, copy.deepcopy({"gpu_id": "", **inherited, **said}))
+    for name in own:
+        del vars(config)[name]
+    allowed = {*listed(config), *config.internal_config_dict, *inherited, *_UNLISTED, *known, *_OF_THE_CALL}
+    for key in said:
+        if key not in allowed:
+            raise ValueError(_unknown(key, config["model"], allowed, own_options(config)))
+    return config
+
+
+def own_options(config: Any) -> list[str]:
+    """Names of the options that are the model's own, or those of the models it derives from."""
+    folder = _models_folder()
+    lines = [folder / f"{each.__name__}.yaml" for each in inspect.getmro(config.model_class)]
+    return [*explicit([path for path in lines if path.is_file()], None)]
+
+
+def _models_folder() -> Path:
+    import recbole
+
+    return Path(recbole.__file__).parent / "properties" / "model"
+
+
+def listed(config: Any) -> set[str]:
+    """Names of RecBole's options that are no model's."""
+    return {name for names in config.parameters.values() for name in names}
+
+
+def _unknown(key: str, model: str, allowed: Collection[str], own: Sequence[str]) -> str:
+    widths = [name for name in own if _WIDTH.search(name)]
+    near = difflib.get_close_matches(key, sorted(allowed), n=1)
+    if _WIDTH.fullmatch(key):
+        hint = f", whose widths are {widths}" if widths else ", which has no width: leave it out"
+    else:
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"RecBole has no option {key!r} for {model}{hint} (keys of your own: 'known')"
+
+
+def idle_here(said: Mapping[str, Any], known: Collection[str], *, rows: bool = False) -> list[str]:
+    """Options that have no effect here, whatever the model; ``rows``: on rows of features, which are no rankings."""
+    names = {*_ELSEWHERE} - {*known, *(() if rows else MEASURES)}
+    return [key for key in said if key in names and not _is_so_here(key, said[key], rows)]
+
+
+def refuse(idle: Sequence[str], said: Collection[str], why: str = "") -> None:
+    """Raise ValueError that names options without effect, if there are any, and says where the same is said here."""
+    if not idle:
+        return
+    lines = [f"  {key!r}: {_ELSEWHERE.get(key, why)}" for key in idle]
+    lines += [f"  {key!r} is followed by recsys.distil" for key in MEASURES if key in said and key not in idle]
+    raise ValueError(
+        f"{list(idle)} of RecBole's options have no effect here: leave them out, or list in 'known' what code of your "
+        "own reads\n" + "\n".join(lines)
+    )
+
+
+def _is_so_here(key: str, value: Any, rows: bool) -> bool:
+    """Whether an option says what is done here anyway."""
+    if key == "train_neg_sample_args":
+        return value is None if rows else isinstance(value, dict) and {**_UNIFORM, **value} == _UNIFORM
+    return any(value is each for each in _AS_HERE.get(key, ()))
+
+
+def unread(config: Any, said: Collection[str], read: Collection[str]) -> list[str]:
+    """Options of the data that were not ``read`` with them, and that no class of the model names in its source."""
+    lines = [each for each in inspect.getmro(config.model_class) if each.__module__.partition(".")[0] != "torch"]
+    source = "\n".join(map(_source, lines))
+    judged = {*read, *_ELSEWHERE, *UNFELT, *own_options(config)}
+    return [key for key in said if key not in judged and f'["{key}"]' not in source]
+
+
+def _source(owner: type) -> str:
+    try:
+        return inspect.getsource(owner)
+    except (OSError, TypeError):  # written at a prompt
+        return ""
+
+
+class Asked(dict[str, Any]):
+    """Options that note which of them were asked for; copies note it with them."""
+
+    def __init__(self, options: Mapping[str, Any], asked: set[str]) -> None:
+        super().__init__(options)
+        self.asked = asked
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """An option, or the default."""
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self.asked.add(str(key))
+        return super().__contains__(key)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Asked:
+        return Asked(copy.deepcopy(dict(self), memo), self.asked)
+
+
+@contextmanager
+def noted(config: Any) -> Iterator[set[str]]:
+    """Note in a set what a config is asked for inside the block."""
+    asked: set[str] = set()
+    config.final_config_dict = Asked(config.final_config_dict, asked)
+    try:
+        yield asked
+    finally:
+        config.final_config_dict = dict(config.final_config_dict)
+
+
+def check_numbers(config: Any, said: Mapping[str, Any]) -> None:
+    """Raise ValueError that names an option that is a number by default and came as a text."""
+    for key, value in said.items():
+        usual = config.internal_config_dict.get(key)
+        if isinstance(usual, (bool, int, float)) and isinstance(value, str):
+            raise ValueError(  # noqa: TRY004 - of a value, in a text
+                f"{key!r} must be of type {type(usual).__name__}, as {usual!r}, got the text {value!r}"
+            )
+
+
+def check_code(config: Any) -> None:
+    """Raise ValueError unless what RecBole's KD_DAGFM evaluates as Python is the name of a network that it has."""
+    known = ("CrossNet", "CINComp", "CIN")
+    runs = any(each.__name__ == "KD_DAGFM" for each in inspect.getmro(config.model_class))
+    if runs and config["teacher"] not in known:
+        raise ValueError(f"'teacher' must be one of {list(known)}, got {config['teacher']!r}")

@@ -1,0 +1,127 @@
+"""The loss that a RecBole model brings itself, on batches of pairs or of users."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recsys.models.ncl import losses_of
+
+# Models that RecBole trains on users, whose rows of items they read themselves.
+_OF_USERS = {"MultiVAE", "MultiDAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec", "LDiffRec"}
+_SUMS = {"ENMF"}  # all others are means over the rows of a batch
+
+# Models that their loss alone does not train: what RecBole's trainer does besides.
+_MORE: Mapping[str, str] = {
+    "RaCT": "goes through three stages",
+    "RecVAE": "trains encoder and decoder in turns and renews the prior every epoch",
+}
+_FITTED = {"NCEPLRec", "Random"}  # when they are built, though RecBole counts them among those that are trained
+_REGULARISED = {"AFM", "DCN", "DCNV2", "EulerNet", "PNN", "xDeepFM"}
+# What a loss changes besides weights, and a resumed run needs.
+_COUNTERS: Mapping[str, tuple[str, ...]] = {
+    "MultiVAE": ("update",),
+    "MacridVAE": ("update",),
+    "DiffRec": ("Lt_history", "Lt_count"),
+    "LDiffRec": ("Lt_history", "Lt_count", "update_count", "update_count_vae"),
+}
+
+
+def kind_of(model: nn.Module) -> str:
+    """Name the RecBole model that a module is or derives from, else its own class."""
+    kinds = (base.__name__ for base in inspect.getmro(type(model)) if base.__module__.startswith("recbole.model."))
+    return next(kinds, type(model).__name__)
+
+
+def is_fitted(model: nn.Module) -> bool:
+    """Whether a model is fitted when it is built, as EASE and ItemKNN are, so that there is nothing to train."""
+    return getattr(getattr(model, "type", None), "name", "") == "TRADITIONAL" or kind_of(model) in _FITTED
+
+
+def why_not(model: nn.Module) -> str:
+    """Say why a model cannot be trained by its own loss; empty where it can."""
+    kind = kind_of(model)
+    if is_fitted(model):
+        return f"{kind} is fitted when it is built, so that there is nothing to train: give it as teacher as it is"
+    if kind in _MORE:
+        return f"RecBole's trainer of {kind} {_MORE[kind]}, which is not done here: train it by BPR, or in RecBole"
+    return ""
+
+
+def counters(model: nn.Module) -> dict[str, Tensor]:
+    """Give the numbers that a model counts while it is trained, apart from its weights."""
+    return {name: torch.as_tensor(getattr(model, name)).clone() for name in _COUNTERS.get(kind_of(model), ())}
+
+
+def reads_users(model: nn.Module) -> bool:
+    """Whether a model learns from users alone, whose items it knows, as autoencoders do."""
+    return kind_of(model) in _OF_USERS
+
+
+def own_loss(model: Any, batch: Mapping[str, Any], *, epoch: int = 0, summed: bool = False) -> Tensor:
+    """What a RecBole module's ``calculate_loss`` gives for a batch, its parts added; ``summed``: times the rows.
+
+    batch: of ``RankingBatches``; models that read users take its distinct users. epoch: from 0, for NCL. Raises
+    ValueError for a model that its loss alone does not train, and for one that reads more of a row than user, item and
+    label.
+    """
+    if reason := why_not(model):
+        raise ValueError(reason)
+    rows = _interaction(model, batch)
+    try:
+        found = losses_of(model, rows, epoch) if kind_of(model) == "NCL" else model.calculate_loss(rows)
+    except KeyError as error:
+        raise ValueError(
+            f"the loss of {kind_of(model)} reads {error} of a row, batches have {sorted(rows.columns)}: choose another "
+            "form of the model by its options, or train it by recsys.losses.BPR"
+        ) from error
+    loss = torch.stack([part.reshape(()) for part in found]).sum() if isinstance(found, tuple) else found.reshape(())
+    return loss * len(rows) if summed and kind_of(model) not in _SUMS else loss
+
+
+def _interaction(model: Any, batch: Mapping[str, Any]) -> Any:
+    """The rows of a batch as RecBole's loaders give them: users, or pairs and their negatives in one of two forms."""
+    from recbole.data.interaction import Interaction
+
+    of_users = reads_users(model)
+    wanted = ("users",) if of_users else ("users", "positives", "negatives")
+    missing = [name for name in wanted if name not in batch]
+    if missing:
+        raise ValueError(
+            f"the loss of {kind_of(model)} reads {missing} of a batch, which has {sorted(batch)}: train on "
+            "recsys.data.batches.RankingBatches"
+        )
+    if getattr(model, "neg_seq_len", 1) != 1:
+        raise ValueError(
+            f"{kind_of(model)} was built for {model.neg_seq_len} negatives a pair, batches have one: leave out "
+            "'train_neg_sample_args'"
+        )
+    device = next(model.parameters()).device
+    users, *items = (batch[name].to(device) for name in wanted)
+    if of_users:
+        return Interaction({model.USER_ID: users.unique()})
+    if model.input_type.name == "PAIRWISE":
+        return Interaction({model.USER_ID: users, model.ITEM_ID: items[0], model.NEG_ITEM_ID: items[1]})
+    label = torch.cat([torch.ones_like(users), torch.zeros_like(users)]).float()
+    return Interaction(
+        {model.USER_ID: users.repeat(2), model.ITEM_ID: torch.cat(items), getattr(model, "LABEL", "label"): label}
+    )
+
+
+def own_click_loss(model: Any, batch: Mapping[str, Any], logits: Tensor) -> Tensor:
+    """What a context-aware RecBole module's ``calculate_loss`` gives for rows whose ``logits`` are known already."""
+    model.forward = lambda _: logits
+    try:
+        loss: Tensor = model.calculate_loss({**batch, model.LABEL: batch["y"].to(logits.dtype)})
+    finally:
+        del model.forward
+    return loss.reshape(())
+
+
+def regularises(model: nn.Module) -> bool:
+    """Whether the own loss of a context-aware model adds something to the log loss, as DCN's ``reg_weight``."""
+    return kind_of(model) in _REGULARISED
