@@ -35,11 +35,12 @@ def tune(
 ) -> Tuned:
     """Search the settings of a method and of its training on validation pairs; see ``graphkd.tune``.
 
-    Searched are the method's hyper-parameters (``recsys.methods()`` tells their ranges), Adam's learning rate and weight
-    decay, and ``dropout`` where ``student`` is a function of it; what is given among ``options`` is not searched. The
-    published setting is the first trial. trials: settings that are tried, by successive halving over epochs; finalists,
-    seeds: so many of the best are trained again under so many seeds. space: other ranges. epochs: of a stage (default:
-    the method's, else the task's). checkpoint: a folder for the trials, in which a search that was broken off goes on.
+    Searched are the method's hyper-parameters (``recsys.methods()`` tells their ranges), Adam's learning rate and
+    weight decay, and ``dropout`` where ``student`` is a function of it; what is given among ``options`` is not
+    searched. The published setting is the first trial. trials: settings that are tried, by successive halving over
+    epochs; finalists, seeds: so many of the best are trained again under so many seeds. space: other ranges. epochs: of
+    a stage (default: the method's, else the task's). checkpoint: a folder for the trials, in which a search that was
+    broken off goes on.
 
     Raises ImportError without optuna (``pip install 'graphkd[tune]'``), ValueError for a split without validation pairs
     and for ranges of what is not searched. Costs about trials x 0.5 + finalists x seeds trainings.

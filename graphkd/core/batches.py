@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphkd.core.by_name import Batch, names, node_types
+from graphkd.core.by_name import Batch, lookup, names, node_types
 
 
 def batches(data: Batch | Iterable[Batch]) -> Iterator[Any]:
@@ -56,9 +56,8 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 def count_rows(batch: Batch) -> int:
     """Count the rows of a batch: those of ``n_id``, ``x`` or ``y``, whichever it has first."""
-    for name in ("n_id", "x", "y"):
-        if name in batch:
-            return int(batch[name].size(0))
+    for entry in lookup(batch, ("n_id", "x", "y")).values():
+        return int(entry.size(0))
     raise ValueError(f"a batch must have 'n_id', 'x' or 'y', for its rows to be counted; it has {names(batch)}")
 
 
@@ -78,7 +77,28 @@ def with_ids(batch: Batch) -> Any:
 
 def own_rows(batch: Batch) -> int:
     """Count the rows that a batch answers for: the seeds of a neighbour-sampled one, else all."""
-    return int(batch["batch_size"]) if "batch_size" in batch else count_rows(batch)
+    _, seeds = sampled(batch)
+    return count_rows(batch) if seeds is None else seeds
+
+
+def sampled(batch: Any) -> tuple[Tensor | None, int | None]:
+    """The roots of a batch of PyG's ``ShaDowKHopSampler``, or how many rows at a sampled one's head are its seeds.
+
+    Neither where a batch is not sampled; how many graphs a batch has says nothing of rows.
+    """
+    found = lookup(batch, ("root_n_id", "batch_size"))
+    roots, count = found.get("root_n_id"), found.get("batch_size")
+    if roots is not None or count is None or hasattr(batch, "num_graphs"):
+        return roots, None
+    return None, int(count) if not isinstance(count, Tensor) or count.numel() == 1 else None
+
+
+def rows_of(values: Tensor, ids: Tensor) -> Tensor:
+    """Take rows of values, (N, ...); those of a sparse matrix come dense."""
+    ids = ids.to(values.device)
+    if values.layout == torch.strided:
+        return values[ids]
+    return (values if values.layout == torch.sparse_coo else values.to_sparse_coo()).index_select(0, ids).to_dense()
 
 
 class Mapped:

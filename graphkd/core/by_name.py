@@ -101,7 +101,7 @@ def _missing(missing: list[str], batch: Any, asker: str, remedy: str) -> Excepti
     kind, name = types[0], next(name for name in missing if name in batch[types[0]])
     return ValueError(
         f"{asker} needs {missing} from the batch, which has it for each node type, {types}: name the type, by a copy "
-        f"at the top level, data[{name!r}] = data[{kind!r}].{name}, or by task=NodeClassification(node_type={kind!r})"
+        f"at the top level, data[{name!r}] = data[{kind!r}].{name}{remedy}"
     )
 
 
@@ -126,14 +126,16 @@ class Inputs:
         parameters = _named(function)[skip:]
         self.required = tuple(p.name for p in parameters if p.default is p.empty)
         others = [p.name for p in parameters if p.default is not p.empty]
-        self._nameless = not parameters and bool(inspect.signature(function).parameters)
+        self._nameless = not parameters and len(inspect.signature(function).parameters) > skip
         self.optional = tuple(name for name in others if not _NOT_INPUTS.fullmatch(name))
         self._count = "batch_size" in others  # of graphs, which only a batch of graphs has
 
     def of(self, batch: Batch, asker: str) -> tuple[dict[str, Any], list[str]]:
         """What a batch gives, and the names among it that could have been left out; KeyError for a missing one."""
         if self._nameless:
-            raise TypeError(f"{asker} takes no named inputs that a batch could give: give call=lambda model, batch: ...")
+            raise TypeError(
+                f"{asker} takes no named inputs that a batch could give: give call=lambda model, batch: ..."
+            )
         remedy = "; give call=lambda model, batch: ... where it is called in another way"
         given, besides = fill(self.required, batch, asker, remedy), lookup(batch, self.optional)
         if self._count and entry(batch, "batch_size") is None:

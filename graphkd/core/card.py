@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -89,16 +89,27 @@ def glimpse(data: Any) -> str:
     """
     if names(data) is not None:
         return described_data(data)
-    about = {name: getattr(data, name, None) for name in ("batch_size", "drop_last")}
-    found: list[Any] = [{name: value for name, value in about.items() if is_setting(value)}]
-    for source in (data, *(getattr(data, name, None) for name in ("cluster_data", "dataset", "data", "interactions"))):
-        for look in (len, _few):
-            try:
-                with seeded(0):
-                    found.append(look(source))
-            except Exception:  # noqa: S112 - whatever the data of others raise
-                continue
+    found: list[Any] = []
+    inside = [partial(_inside, name) for name in ("cluster_data", "dataset", "data", "interactions")]
+    looks: list[Callable[[Any], Any]] = [_sizes, len, _few, *inside]
+    for look in looks:
+        try:
+            with seeded(0):
+                found.append(look(data))
+        except Exception:  # noqa: S112 - whatever the data of others raise
+            continue
     return f"{type(data).__name__} {fingerprint(found)[:12]}"
+
+
+def _sizes(data: Any) -> dict[str, Any]:
+    about = {name: getattr(data, name, None) for name in ("batch_size", "drop_last")}
+    return {name: value for name, value in about.items() if is_setting(value)}
+
+
+def _inside(name: str, data: Any) -> list[Any]:
+    """Length and items of what a loader has under a name."""
+    source = getattr(data, name)
+    return [len(source), _few(source)]
 
 
 def _few(source: Any) -> str:

@@ -53,8 +53,8 @@ def sweep(path: Path) -> None:
 
 
 def is_left_over(name: str) -> bool:
-    """Whether a file is named as one that a killed writer leaves."""
-    return re.fullmatch(r"\..+\.[A-Za-z0-9_]+", name) is not None
+    """Whether a file is named as one that a killed writer leaves, of a checkpoint also by what wrote them once."""
+    return re.fullmatch(r"\..+\.pt\.\w+|\..+\.[0-9a-f]{16}", name) is not None
 
 
 def claim(path: Path) -> int | None:
@@ -66,7 +66,7 @@ def claim(path: Path) -> int | None:
     key = os.getpid(), path.absolute()
     with _guard:
         while key not in _claimed:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
             if not _locked(handle):
                 os.close(handle)
                 return None

@@ -54,7 +54,7 @@ def contents(folder: Path) -> list[str]:
 
 
 def empty(folder: Path) -> None:
-    """Remove all that is in a folder that this process holds."""
+    """Remove all that is in a folder of a run of ours that this process holds."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -108,7 +108,8 @@ class Run:
             return
         if self.resume is True and self._is_first():
             warn_of_no_run(folder)
-        self._shared(lambda: empty(folder))
+        if inside:
+            self._shared(lambda: empty(folder))
         self._write({"card": dict(card), "parts": {name: plain_state(part) for name, part in parts.items()}}, path)
 
     def _go_on(self, known: Any, folder: Path, parts: Mapping[str, nn.Module], card: Mapping[str, Any]) -> None:

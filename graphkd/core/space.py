@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,9 +25,10 @@ class Setting:
     student: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def optimizer(self) -> partial[torch.optim.Optimizer]:
+    def optimizer(self) -> Callable[..., torch.optim.Optimizer]:
         """Adam with the learning rate and weight decay of this setting."""
-        return partial(torch.optim.Adam, **self.training)
+        adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+        return partial(adam, **self.training)
 
     def values(self) -> dict[str, Any]:
         """All of it by name."""

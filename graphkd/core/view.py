@@ -34,6 +34,7 @@ class Viewer:
         self.model = model
         self.call = call
         plain = unwrapped(model)
+        self._asker = f"{type(model).__name__}.forward"
         self._inputs = None if call else Inputs(plain.forward)
         self._taps = Taps(plain, taps or {})
         self._further: dict[tuple[tuple[str, str], ...], Taps] = {}
@@ -58,10 +59,6 @@ class Viewer:
         used = {"adj_t" if name == "edge_index" and name not in held else name for name in given}
         return tuple(name for name in held if name in used)
 
-    @property
-    def _asker(self) -> str:
-        return f"{type(self.model).__name__}.forward"
-
     def _resolved(self, taps: Mapping[str, str]) -> Taps:
         """Own taps and further ones, searched for once: a step has the same as the step before."""
         key = tuple(taps.items())
@@ -70,14 +67,16 @@ class Viewer:
         return self._further[key]
 
     def _ask(self, batch: Batch) -> Any:
-        if self.call is not None:
-            return self.call(self.model, batch)
-        assert self._inputs is not None
-        given, besides = self._inputs.of(batch, self._asker)
+        besides: list[str] = []
         try:
+            if self._inputs is None:
+                return self.call(self.model, batch)  # type: ignore[misc]
+            given, besides = self._inputs.of(batch, self._asker)
             return self.model(**given)
         except Exception as error:
-            if besides:
+            if self.call is not None:
+                error.add_note(f"raised in call= of {type(self.model).__name__}; of a pair the teacher's is the second")
+            elif besides:
                 error.add_note(
                     f"{self._asker} was given {besides}, which it takes and the batch has: "
                     "give call=lambda model, batch: ... where it should be called without"

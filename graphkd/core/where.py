@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkd.core.batches import sampled
 from graphkd.core.by_name import Batch, fill, lookup
 from graphkd.core.identity import Once
 from graphkd.core.masks import check_rows
@@ -42,11 +43,11 @@ class Rows:
         asked = (where,) if isinstance(where, str) else where or ()
         self._where, self._batch = where, batch
         self._names = [name for name in asked if name not in ("all", "seed")]
-        self._roots, self._seeds = _sampled(batch)
-        sampled = self._roots is not None or self._seeds is not None
-        if "seed" in asked and not sampled:
+        self._roots, self._seeds = sampled(batch)
+        known = self._roots is not None or self._seeds is not None
+        if "seed" in asked and not known:
             _refuse_seeds(batch)
-        self._by_seed = "seed" in asked or (where is None and sampled)
+        self._by_seed = "seed" in asked or (where is None and known)
         self._found: dict[int, Tensor | slice] = {}
 
     @property
@@ -72,12 +73,15 @@ class Rows:
 
     def _select(self, count: int) -> Tensor | slice:
         """The rows among ``count``: in the order of the roots or ids where there are some, repeats kept."""
+        nodes = _nodes(self._batch, count) if self._by_seed or self._roots is not None else count
+        number = self._seeds if self._roots is None else self._roots.numel()
+        own = count == number != nodes and (self._by_seed or self._roots is not None)  # has a row a seed alone
+        if self._by_seed and not own and count != nodes:
+            return self._of_other_things(count, nodes)
         if self._by_seed and self._roots is None and not self._names:
             return slice(self._seeds)
-        nodes = 0 if self._roots is None else _nodes(self._batch)
-        own = self._roots is not None and count == self._roots.numel() != nodes  # an entry with a row a root alone
         chosen = [self._chosen(name, nodes if own else count) for name in self._names]
-        found = self._begin(chosen, count, own)
+        found = self._begin(chosen, own)
         kept = [other[found] if other.dtype == torch.bool else torch.isin(found, other) for other in chosen]
         if self._by_seed and self._seeds is not None:
             kept.append(found < self._seeds)
@@ -86,13 +90,19 @@ class Rows:
         both = kept[0] if len(kept) == 1 else torch.stack(kept).all(dim=0)
         return both if own else found[both]
 
-    def _begin(self, chosen: list[Tensor], count: int, own: bool) -> Tensor:
+    def _of_other_things(self, count: int, nodes: int) -> slice:
+        """All rows of what has none a node, as scores of edges have; ValueError where seeds are asked for."""
+        if self._where is None:
+            return slice(None)
+        raise ValueError(f"where={self._where!r} selects seeds among {nodes} nodes, got an entry of {count} rows")
+
+    def _begin(self, chosen: list[Tensor], own: bool) -> Tensor:
         """Nodes that the rows are among; what is taken from ``chosen`` is done with."""
         if self._roots is not None and (own or self._by_seed):
             return self._roots
         ids = [place for place, each in enumerate(chosen) if each.dtype != torch.bool]
-        if not ids and self._by_seed and self._seeds is not None:
-            return torch.arange(min(self._seeds, count), device=chosen[0].device)
+        if self._seeds is not None and (own or (self._by_seed and not ids)):
+            return torch.arange(self._seeds, device=chosen[0].device)
         return _ids(chosen.pop(ids[0] if ids else 0))
 
     def _chosen(self, name: str, rows: int) -> Tensor:
@@ -111,22 +121,16 @@ class Rows:
 
 
 def _ids(chosen: Tensor) -> Tensor:
-    if chosen.dtype != torch.bool or torch.compiler.is_compiling():
+    if chosen.dtype != torch.bool:
         return chosen
+    if torch.compiler.is_compiling():
+        return chosen.nonzero()[:, 0]
     return _once(chosen, "ids", lambda: chosen.nonzero()[:, 0])
 
 
-def _sampled(batch: Any) -> tuple[Tensor | None, int | None]:
-    """The roots of a batch, or how many rows at its head are seeds; neither where it is not sampled."""
-    found = lookup(batch, ("root_n_id", "batch_size"))
-    roots, count = found.get("root_n_id"), found.get("batch_size")
-    if roots is not None or count is None or hasattr(batch, "num_graphs"):
-        return roots, None
-    return None, int(count) if not isinstance(count, Tensor) or count.numel() == 1 else None
-
-
-def _nodes(batch: Batch) -> int:
-    return int(fill(["batch"], batch, "a batch with 'root_n_id'")["batch"].numel())
+def _nodes(batch: Batch, otherwise: int) -> int:
+    """Count the nodes of a batch, where it has something of each."""
+    return next((int(found.size(0)) for found in lookup(batch, ("n_id", "x", "batch")).values()), otherwise)
 
 
 def _refuse_seeds(batch: Any) -> None:

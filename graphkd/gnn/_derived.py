@@ -8,28 +8,27 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
+
+from graphkd.core.identity import Once
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def kept(make: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tensor, P], R]:
-    """Keep what a function makes of its first argument while that tensor lives and is not written to (by torch).
+    """Keep what a function makes of its first argument while that tensor lives and is not written to.
 
-    The last other arguments only are remembered. The result must not hold the tensor itself, which it would keep alive.
+    The other arguments must be hashable. The result must not hold the tensor itself, which it would keep alive.
     """
-    known = WeakIdKeyDictionary()
+    once = Once()
 
     @functools.wraps(make)
     def look_up(tensor: Tensor, /, *rest: P.args, **named: P.kwargs) -> R:
         if torch.compiler.is_compiling() or tensor.is_inference():
             return make(tensor, *rest, **named)
-        key = (tensor._version, tensor.data_ptr(), rest, named)
-        found = known.get(tensor)
-        if found is None or found[0] != key:
-            found = known[tensor] = (key, make(tensor, *rest, **named))
-        return found[1]
+        key = (rest, tuple(sorted(named.items())))
+        found: R = once(tensor, key, lambda: make(tensor, *rest, **named))
+        return found
 
     return look_up
 

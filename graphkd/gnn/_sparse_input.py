@@ -27,15 +27,21 @@ class SparseRows:
 
 @kept
 def sparse_rows(x: Tensor) -> SparseRows | None:
-    """The entries of a matrix other than 0, or None where they are a tenth or more of all."""
-    if torch.count_nonzero(x) >= _DENSE * x.numel():
+    """The entries of a matrix other than 0, or None where they are a tenth or more of all in one that is not sparse."""
+    if x.layout != torch.strided:
+        x = x.to_sparse_coo().coalesce()
+        places, values = x.indices().t(), x.values()
+    elif torch.count_nonzero(x) >= _DENSE * x.numel():
         return None
-    row, column = x.nonzero().int().t()
+    else:
+        places = x.nonzero()
+        values = x[places[:, 0], places[:, 1]]
+    row, column = places.int().t()
     by_column = column.argsort(stable=True)
     ptr, out_ptr = (_pointers(ids, size) for ids, size in zip((row, column), x.shape, strict=True))
     order = torch.arange(row.size(0), device=x.device)
     layout = EdgeLayout(ptr, column, row, order, out_ptr, row[by_column], by_column)
-    return SparseRows(x[row.long(), column.long()], layout)
+    return SparseRows(values, layout)
 
 
 def _pointers(ids: Tensor, size: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MLP
 
-from graphkd.core.batches import count_rows
+from graphkd.core.batches import count_rows, rows_of
 from graphkd.core.distiller import Distiller
 from graphkd.core.masks import read_ids
 from graphkd.core.method import method
@@ -114,8 +114,8 @@ class GLNNBatches:
     """The authors' epoch: shuffled batches of labelled rows, then of all rows; a last partial batch is left out.
 
     x: (N, F), y: (N,), labelled: row ids or a mask; batches hold x, y, ``n_id`` and the masks ``labelled`` and
-    ``taught``. rows: ids of those that count as all. entries: further values a node, (N, ...), that batches hold. Fewer rows than
-    ``batch_size`` make one batch.
+    ``taught``. rows: ids of those that count as all. entries: further values a node, (N, ...), that batches hold. Fewer
+    rows than ``batch_size`` make one batch.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class GLNNBatches:
         whole = rows[order[: max(rows.size(0) // self.batch_size, 1) * self.batch_size]]
         for n_id in whole.split(self.batch_size):
             mask = torch.full(n_id.shape, is_labelled, device=n_id.device)
-            entries = {name: values[n_id.to(values.device)] for name, values in self.entries.items()}
+            entries = {name: rows_of(values, n_id) for name, values in self.entries.items()}
             yield {**entries, "n_id": n_id, "labelled": mask, "taught": ~mask}
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from graphkd.kernels.operators import accumulation_dtype
 
 LEAST = 1e-12  # a length up to it, by which torch's normalize does not divide either, is 0
-_ROUNDINGS = 8  # units in the last place by which the entries of a constant may differ
+_ROUNDINGS = 16  # units in the last place by which the entries of a constant may differ
 
 
 def inverse_norms(x: Tensor, dim: int = -1, *, keepdim: bool = False) -> Tensor:
@@ -27,6 +27,8 @@ def inverse_norms(x: Tensor, dim: int = -1, *, keepdim: bool = False) -> Tensor:
 def unit_vectors(x: Tensor, dim: int = -1, *, eps: float = 0.0) -> Tensor:
     """Vectors along a dimension over their length plus eps, in float32 at least; zeros stay, with gradient 0."""
     x = x.to(accumulation_dtype(x))
+    if x.size(dim) == 1 and not eps:  # a sign, of slope 0: the two terms of the slope cancel up to rounding over |x|
+        return x.sign() * (x.abs() > LEAST)
     inverse = inverse_norms(x, dim, keepdim=True)
     return x * (inverse / (1 + eps * inverse) if eps else inverse)
 
@@ -48,32 +50,44 @@ def cosines(one: Tensor, other: Tensor, dim: int = -1) -> Tensor:
     return (unit_vectors(one, dim) * unit_vectors(other, dim)).sum(dim=dim)
 
 
+def constants(x: Tensor, dim: int) -> Tensor:
+    """Which vectors along a dimension hold one number, up to rounding: (..., d) -> (..., 1)."""
+    low, high = x.detach().aminmax(dim=dim, keepdim=True)
+    rounding = _ROUNDINGS * torch.finfo(x.dtype).eps * torch.maximum(low.abs(), high.abs())
+    return (high - low <= rounding) & rounding.isfinite()
+
+
 def deviations(x: Tensor, dim: int) -> Tensor:
     """What vectors along a dimension differ by from their mean; zeros with gradient 0 where that is rounding alone.
 
-    A mean of n equal numbers may be off by some units in the last place, whose direction would mean nothing: a
-    root mean square of 8 of the largest entry's counts as 0.
+    A mean of n equal numbers may be off by some units in the last place, whose direction would mean nothing.
     """
     x = x.to(accumulation_dtype(x))
     apart = x - x.mean(dim=dim, keepdim=True)
-    if x.size(dim) == 0:
-        return apart
-    known = apart.detach()
-    rounding = _ROUNDINGS * torch.finfo(x.dtype).eps * x.detach().abs().amax(dim=dim, keepdim=True)
-    return torch.where(known.square().mean(dim=dim, keepdim=True).sqrt() > rounding, apart, 0)
+    return apart if x.size(dim) == 0 else torch.where(constants(x, dim), 0, apart)
 
 
 def correlations(one: Tensor, other: Tensor, dim: int, *, eps: float = 0.0) -> Tensor:
     """Pearson's correlations along a dimension, ``eps`` beside the product of both lengths: (..., n) -> (...).
 
-    0 with gradient 0 where either is constant, see ``deviations``.
+    0 with gradient 0 where either is constant, up to rounding.
     """
-    a, b = deviations(one, dim), deviations(other, dim)
-    lengths = torch.linalg.vector_norm(a, dim=dim) * torch.linalg.vector_norm(b, dim=dim)
-    return (a * b).sum(dim=dim) / torch.where(lengths > 0, lengths + eps, torch.inf)
+    (a, long), (b, far) = (_apart(x.to(accumulation_dtype(x)), dim) for x in (one, other))
+    return (a * b).sum(dim=dim) / (long * far + eps)
+
+
+def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Deviations from the mean, and their length, infinite for a constant, by which what it gives is 0."""
+    apart = x - x.mean(dim=dim, keepdim=True)
+    length = torch.linalg.vector_norm(apart, dim=dim)
+    if x.size(dim) == 0:
+        return apart, length + 1
+    return apart, torch.where(constants(x, dim).squeeze(dim) | (length == 0), torch.inf, length)
 
 
 def absolute_powers(x: Tensor, power: float) -> Tensor:
     """|x|^power entry by entry; its slope at 0 is 0, where that of a power below 1 has no bound."""
+    if power >= 1:
+        return x.abs().pow(power)
     some = x != 0
     return torch.where(some, x, 1).abs().pow(power) * some

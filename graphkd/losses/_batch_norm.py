@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkd.kernels.norms import deviations
+from graphkd.kernels.norms import constants
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -24,12 +24,13 @@ class BatchNorm(nn.BatchNorm1d):
         mean, variance, weight, bias = (
             held.to(wide) for held in (self.running_mean, self.running_var, self.weight, self.bias)
         )
-        learns = self.training and x.size(0) > 1
-        found = F.batch_norm(x.to(wide), mean, variance, weight, bias, learns, self.momentum or 0.0, self.eps)
-        if not learns:
-            return found
-        if mean is not self.running_mean:  # they are narrower
+        x, learns = x.to(wide), self.training and x.size(0) > 1
+        if learns:
+            weight = weight * ~constants(x, 0).squeeze(0)
+        found = F.batch_norm(x, mean, variance, weight, bias, learns, self.momentum or 0.0, self.eps)
+        if learns:
+            self.num_batches_tracked.add_(1)
+        if learns and mean is not self.running_mean:  # they are narrower
             self.running_mean.copy_(mean)
             self.running_var.copy_(variance)
-        self.num_batches_tracked.add_(1)
-        return torch.where(deviations(x.detach(), 0).any(dim=0), found, bias)
+        return found

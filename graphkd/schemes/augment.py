@@ -42,8 +42,15 @@ def drop_edges(batch: Batch, rate: float = 0.2) -> Any:
 def mask_features(batch: Batch, rate: float = 0.2) -> Any:
     """Set a share of the columns of ``x`` to 0, each drawn by itself. Zhu et al., 2020, arXiv:2006.04131."""
     x: Tensor = batch["x"]
-    kept = torch.rand(x.size(1), device=x.device) >= _check_rate(rate)
-    return changed(batch, x=x * kept.to(x.dtype))
+    kept = (torch.rand(x.size(1), device=x.device) >= _check_rate(rate)).to(x.dtype)
+    return changed(batch, x=x * kept if x.layout == torch.strided else _masked(x, kept))
+
+
+def _masked(x: Tensor, kept: Tensor) -> Tensor:
+    """A sparse matrix with its columns weighted, in its own layout."""
+    entries = x.to_sparse_coo().coalesce()
+    values = entries.values() * kept[entries.indices()[1]]
+    return torch.sparse_coo_tensor(entries.indices(), values, x.shape, is_coalesced=True).to_sparse(layout=x.layout)
 
 
 def drop_edges_and_features(batch: Batch, rate: float = 0.2) -> Any:
@@ -60,7 +67,8 @@ class Changed(Mapped):
     """``data`` (a batch, or an iterable of batches) for ``fit``, each batch changed anew when it is drawn.
 
     A batch without ``n_id`` gets its row numbers, and ``augmented``, so that a ``Cached`` teacher answers about the
-    unchanged graph while the student sees the changed one. Over a loader, keep the teacher's answers as an entry of the batch, see ``told``.
+    unchanged graph while the student sees the changed one. Over a loader, keep the teacher's answers as an entry of the
+    batch, see ``told``.
     """
 
     def __init__(self, data: Batch | Iterable[Batch], change: Change) -> None:

@@ -36,8 +36,8 @@ class NodeClassification(Classification):
 
     split: which column of masks (N, k). evaluate_on: the whole graph, or a loader, to judge models on, where training
     sees a part of it. new: a mask over its nodes that training did not see, whose score stands apart as "new".
-    Masks may be boolean (N,) or node ids; labels (N,) or (N, 1). Of data without any mask all labelled nodes are learnt.
-    With a neighbour-sampled batch its seeds are judged.
+    Masks may be boolean (N,) or node ids; labels (N,) or (N, 1). Of data without any mask all labelled nodes are
+    learnt. With a neighbour-sampled batch its seeds are judged.
 
     Example::
 

@@ -102,12 +102,11 @@ def masked_scores(
     """
     sets = excluded if kept is None else (*excluded, kept)
     block = _block(scores(users), users, sets)
-    held = None if kept is None else kept.of(users)
-    values = None if held is None else block[held]
+    held = (users.new_empty(0), users.new_empty(0)) if kept is None else kept.of(users)
+    values = block[held]
     for pairs in excluded:
         block[pairs.of(users)] = -torch.inf
-    if held is not None:
-        block[held] = values
+    block[held] = values
     if any(pairs.padding for pairs in sets):
         block[:, 0] = -torch.inf
     return block

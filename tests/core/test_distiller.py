@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from graphkd import Cached, Distiller, Step
+from graphkd import Cached, Distiller, Frozen, Step
 from graphkd.losses import AT, CE, KL, LSP
 from tests.core.models import Labels, Match, gcn, graph
 
@@ -53,11 +53,31 @@ def test_both_sides_may_be_tapped_at_different_places():
     assert step.terms["a"] > 0
 
 
-def test_close_leaves_the_models_as_they_came():
-    student, teacher = gcn(1), gcn(2)
-    Distiller(student, teacher, AT(), taps=TAPS).close()
-    assert not student.convs[0]._forward_hooks
-    assert not teacher.convs[0]._forward_hooks
+def test_the_models_stay_as_they_came():
+    student, teacher, data = gcn(1), gcn(2), graph()
+    task = Distiller(student, teacher, AT(), taps=TAPS)
+    for _ in range(2):
+        assert task(data).loss.isfinite()
+        assert not student.convs[0]._forward_hooks
+        assert not teacher.convs[0]._forward_hooks
+        task.close()  # which does nothing
+
+
+def test_a_teacher_without_layers_is_asked_without_taps():
+    class Fixed(Frozen):
+        def __call__(self, batch):
+            return {"logits": torch.zeros(30, 3)}
+
+    assert Distiller(gcn(1), Fixed(gcn(2)), KL())(graph()).loss > 0
+
+
+def test_student_and_teacher_may_be_one_model():
+    data, model = graph(), gcn(1)
+    task = Distiller(model, model, KL() + AT(), taps=TAPS)
+    assert task(data).loss == 0
+    with torch.no_grad():
+        model.convs[1].lin.weight.mul_(2)
+    assert task(data).loss > 0
 
 
 def test_wrong_arguments_are_named():

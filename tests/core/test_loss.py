@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 
 from graphkd import Loss
-from graphkd.losses import AT, CE, KL, LSP
+from graphkd.losses import AT, CE, KL, LSP, FitNet
 from tests.core.models import Labels, Match, graph
 
 
@@ -49,7 +52,7 @@ def test_a_missing_entry_asks_for_a_tap():
 )
 def test_where_restricts_entries_and_row_facts(where, rows):
     logits, y = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
-    batch = {
+    batch: dict = {
         "y": y,
         "train_mask": torch.tensor([True, False, False, True, False]),
         "batch_size": 2,
@@ -68,9 +71,9 @@ def test_an_empty_selection_is_no_term():
 
 def test_where_must_fit():
     view = {"logits": torch.zeros(3, 2)}
-    with pytest.raises(ValueError, match=r"where='m' has 2 rows, the entry has 3"):
+    with pytest.raises(ValueError, match="'m' must be a mask of 3 rows, got 2"):
         KL(where="m").digest_view(view, {"m": torch.ones(2, dtype=torch.bool)})
-    with pytest.raises(TypeError, match=r"where='~m' must negate a boolean mask, got torch.int64"):
+    with pytest.raises(TypeError, match=r"where='~m' must negate a boolean mask, got ids as torch\.int64"):
         KL(where="~m").digest_view(view, {"m": torch.tensor([0])})
 
 
@@ -99,3 +102,63 @@ def test_supervised_losses_need_no_teacher():
     assert not Labels().needs_teacher
     assert Match().needs_teacher
     assert graph().y is not None
+
+
+def test_the_tensors_that_a_digest_depends_on():
+    class Reads(Loss):
+        rows = ("y",)
+
+        def digest(self, teacher, *, y, extra=None, adj=None):
+            return teacher
+
+        def forward(self, student, teacher, *, y):
+            raise NotImplementedError
+
+    sparse = torch.eye(3).to_sparse_csr()
+    batch = {"y": torch.arange(3), "m": torch.ones(3, dtype=torch.bool), "adj": sparse, "extra": 7, "batch_size": 2}
+    assert Reads(where="m").reads(batch)[0] is batch["m"]
+    assert [entry is batch["y"] for entry in Reads(where="m").reads(batch)] == [False, True, False]
+    assert Reads(where="m").reads(batch)[2] is sparse
+    assert [int(entry) for entry in Reads().reads({"y": batch["y"], "batch_size": 2})[:1]] == [2]
+    assert Reads(where="all").reads({"y": batch["y"], "batch_size": 2}) == [batch["y"]]
+
+
+def test_rows_that_a_loss_reads():
+    data = graph()
+    assert torch.equal(KL(where="train_mask").rows_in(data).of(torch.arange(30)), data.train_mask.nonzero()[:, 0])
+    data.batch_size = 4
+    assert torch.equal(KL().rows_in(data).of(torch.arange(30)), torch.arange(4))
+    assert LSP().rows_in(data).all
+    assert KL(where="all").rows_in(data).all
+
+
+def test_a_default_that_a_constructor_hands_on_is_no_purpose():
+    class HandsOn(Labels):
+        def __init__(self, *, on=None, where=None):
+            super().__init__(on=on, where=where)
+
+    view, data = {"logits": torch.zeros(30, 3)}, graph()
+    with pytest.raises(ValueError, match="HandsOn reads the labels of 20 rows outside of 'train_mask'"):
+        HandsOn().measure(view, None, data)
+    assert HandsOn(where=None).measure(view, None, data).isfinite()
+    assert HandsOn(where="train_mask").where == "train_mask"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss))])
+def test_copies_are_as_they_were(copied):
+    loss = copied(0.5 * KL(4.0, where=("seed", "m")) + CE(where=None))
+    assert loss.weights == [0.5, 1.0]
+    assert loss.losses[0].where == ("seed", "m")
+    assert CE(where=None).measure({"logits": torch.zeros(30, 3)}, None, graph()) == copied(CE(where=None)).measure(
+        {"logits": torch.zeros(30, 3)}, None, graph()
+    )
+
+
+def test_entries_may_be_given_by_name():
+    student, teacher = torch.randn(5, 1), torch.randn(5, 1)
+    assert FitNet()(student=student[:, 0], teacher=teacher[:, 0]) == FitNet()(student, teacher)
+
+
+def test_unknown_arguments_are_refused():
+    with pytest.raises(TypeError, match="temprature"):
+        KL(temprature=3.0)

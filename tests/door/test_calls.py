@@ -181,7 +181,7 @@ def test_a_model_without_named_inputs_asks_for_call():
         def forward(self, *inputs, **named):
             return super().forward(*inputs, **named)
 
-    with pytest.raises(TypeError, match="Passes.forward takes no named inputs that a batch could give: give call="):
+    with pytest.raises(TypeError, match=r"Passes\.forward takes no named inputs that a batch could give: give call="):
         Viewer(Passes(6, 3))(graph())
 
 
@@ -227,6 +227,18 @@ def test_readouts_of_exits_and_heads_are_of_each_graph():
     batch = graphs()
     exits = Exits(GCN(6, 8, 2, 3, norm="graph_norm"), ["convs.0"], batch, labels=CE())
     assert exits._shown(batch)["logits"].shape == (80, 3)
+
+    class Reads(nn.Linear):
+        def forward(self, hidden, batch=None):
+            return global_mean_pool(super().forward(hidden), batch)
+
+    inner = TaskHeads(Pooled(), "hidden", {"other": Reads(4, 2)})
+    assert Viewer(inner)(batch)["other"].shape == (4, 2)
+    assert inner(batch.x, batch.edge_index, batch.batch)["other"].shape == (4, 2)
+    assert (
+        Viewer(inner, call=lambda m, b: m.with_heads(lambda: m.model(b.x, None, b.batch), b))(batch)["other"].size(0)
+        == 4
+    )
     heads = TaskHeads(Pooled(), "lin", {"other": nn.Linear(3, 2)})
     assert {name: tuple(rows.shape) for name, rows in Viewer(heads)(batch).items()} == {
         "logits": (4, 3),

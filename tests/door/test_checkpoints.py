@@ -360,14 +360,18 @@ def test_a_disk_that_fills_up_during_the_run_leaves_the_best_weights_and_the_goo
     assert same(load(tmp_path / "best.pt"), kept[0])
 
 
-def test_what_killed_writers_left_is_removed_and_what_living_ones_write_is_not(tmp_path):
-    for name in (".last.pt.0123456789abcdef", ".last.pt.x_7", ".best.pt.a1", ".other.a1"):
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    for name in (".last.pt.0123456789abcdef", ".last.pt.x_7", ".best.pt.a1", ".last.pt.backup.old", ".other"):
         (tmp_path / name).write_bytes(b"half")
     living = tmp_path / ".last.pt.fedcba9876543210"
     handle = claim(living)
     save({}, tmp_path / "last.pt")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".best.pt.a1", living.name, ".other.a1", "last.pt"]
+    left = [".best.pt.a1", ".last.pt.backup.old", living.name, ".other", "last.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
     release(living, handle)
+    (tmp_path / ".env.local").write_text("dear")
+    save({}, tmp_path / "env")
+    assert (tmp_path / ".env.local").read_text() == "dear"
 
 
 WRITER = """

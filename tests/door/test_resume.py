@@ -512,11 +512,14 @@ def test_a_finished_stage_that_is_asked_for_otherwise_is_said(tmp_path):
 
 @pytest.mark.parametrize("resume", [False, True, "auto"])
 def test_a_folder_of_others_is_not_taken_for_a_run(tmp_path, resume):
-    (tmp_path / "thesis.tex").write_text("dear")
+    for name in ("thesis.tex", ".env.local"):
+        (tmp_path / name).write_text("dear")
     run = partial(graphkd.distil, "kd", gcn(2), gcn(1), graph(), progress=False, checkpoint=tmp_path, resume=resume)
-    with pytest.raises(ValueError, match=r"must be an empty folder or that of a run, .* holds \['thesis.tex'\]: give"):
+    with pytest.raises(
+        ValueError, match=r"must be an empty folder or that of a run, .* holds \['.env.local', 'thesis.tex'\]"
+    ):
         run(epochs=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".env.local", "thesis.tex"]
 
 
 def test_another_loss_of_the_whole_objective_is_refused(tmp_path):

@@ -122,6 +122,25 @@ def test_masks_of_nodes_select_among_roots(pooled):
     assert got == CE()(student["logits"][[1]], y=torch.tensor([2]))
 
 
+def test_scores_of_edges_are_no_rows_of_seeds():
+    batch = sampled()
+    batch.y = (torch.arange(8) % 2).float()
+    scores = {"logits": torch.randn(8)}
+    assert measured(BCE(), batch, (scores, {})) == BCE()(scores["logits"], y=batch.y)
+    with pytest.raises(ValueError, match="where='seed' selects seeds among 10 nodes, got an entry of 8 rows"):
+        measured(BCE(where="seed"), batch, (scores, {}))
+
+
+def test_a_model_may_answer_for_seeds_alone():
+    batch = sampled()
+    batch.y = batch.y[:2]
+    alone = {"logits": views()[0]["logits"][:2]}
+    assert measured(CE(), batch, (alone, {})) == CE()(alone["logits"], y=batch.y)
+    batch.y, batch.train_mask = torch.arange(ROWS) % 3, torch.tensor([False, True] * 5)
+    got = measured(CE(where=("seed", "train_mask")), batch, (alone, {}))
+    assert got == CE()(alone["logits"][1:], y=torch.tensor([1]))
+
+
 def test_graphs_of_a_batch_are_no_seeds():
     batch = Batch.from_data_list([Data(x=torch.randn(5, 6), y=torch.tensor([i % 3])) for i in range(ROWS)])
     assert measured(CE(), batch) == CE()(views()[0]["logits"], y=batch.y)

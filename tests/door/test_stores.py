@@ -11,6 +11,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader, RandomNodeLoader
 from torch_geometric.nn import APPNP, MLP
 
+import graphkd
 from graphkd import Cached, Distiller, Frozen, fit
 from graphkd.losses import KL
 from tests.core.models import gcn, graph
@@ -306,6 +307,37 @@ def test_sparse_features_are_features(layout, tmp_path):
         torch.testing.assert_close(logits(cached, {"x": x.to_sparse(layout=layout)}), x @ model.weight.detach().T)
         with pytest.raises(ValueError, match="was computed on another batch"):
             cached({"x": (2 * x).to_sparse(layout=layout)})
+
+
+class _Product(nn.Module):
+    """A linear map that takes sparse rows, of any layout."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(6, 3))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        nn.init.normal_(self.weight)
+
+    def forward(self, x):
+        return x @ self.weight
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("method", ["kd", "glnn", "cpf_ind", "noisy_student"])
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_methods_take_sparse_features(method, layout):
+    data, found = graph(), []
+    data.x = data.x.relu()
+    sparse = data.clone()
+    sparse.x, sparse.num_nodes = data.x.to_sparse(layout=layout), 30
+    for each in (data, sparse):
+        torch.manual_seed(0)
+        student = None if method == "cpf_ind" else _Product()
+        found.append(graphkd.distil(method, student, Cached(_Product(), each), each, epochs=2).model)
+    if method != "cpf_ind":  # its dropout draws for the stored entries alone
+        torch.testing.assert_close(*(model.weight for model in found))
 
 
 def test_an_edge_index_of_pyg_is_an_edge_index(tmp_path):

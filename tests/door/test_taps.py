@@ -327,7 +327,9 @@ def _labels():
     return CE(where="train_mask")
 
 
-@pytest.mark.parametrize("wrap", [Frozen, Cached, lambda model: Ensemble([model, gcn(3)])], ids=str)
+@pytest.mark.parametrize(
+    "wrap", [Frozen, Cached, lambda model: Ensemble([model, gcn(3)])], ids=["Frozen", "Cached", "Ensemble"]
+)
 def test_distillers_share_a_teacher(wrap):
     data, model = graph(), gcn(2)
     teacher = wrap(model)

@@ -115,7 +115,9 @@ def test_other_arithmetic_is_refused(write, error, words):
 def numbers(function) -> list[str]:
     """Names of a function's parameters that are numbers, and not whole ones."""
     parameters = inspect.signature(function).parameters.values()
-    return [p.name for p in parameters if inspect.formatannotation(p.annotation).strip("'") in ("float", "float | None")]
+    return [
+        p.name for p in parameters if inspect.formatannotation(p.annotation).strip("'") in ("float", "float | None")
+    ]
 
 
 def classes(room, base) -> list[type]:

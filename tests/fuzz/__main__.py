@@ -15,6 +15,7 @@ import torch
 from tests.fuzz.judge import Failure, judge
 from tests.fuzz.subjects import LEFT_OUT, Subject, find
 
+
 def chosen(pattern: str) -> list[Subject]:
     """The subjects of a pattern with * and ?, or of several between commas."""
     patterns = pattern.split(",")

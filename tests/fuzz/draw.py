@@ -44,7 +44,7 @@ class Draw:
     reach: tuple[float, float] = (1.0, 1.0)  # the smallest and the largest thing in the given example
 
     def __post_init__(self) -> None:
-        chance = random.Random(self.key)  # noqa: S311
+        chance = random.Random(self.key)
         self.narrow = chance.choice(DTYPES)
         self.scale = chance.choice(SCALES)
         self.wrong = chance.choice(WRONG) if chance.random() < 1 / 16 else None

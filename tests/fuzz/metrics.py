@@ -11,8 +11,8 @@ from torch import Tensor, nn
 import graphkd.tasks as tasks
 import recsys.evaluate as evaluate
 from recsys.models import MF
-from tests.fuzz.arguments import ITEMS, USERS, interactions, labels, student, teacher
 from tests.fuzz.draw import Draw
+from tests.fuzz.given import ITEMS, USERS, interactions, labels, student, teacher
 
 
 class Shown(nn.Module):

@@ -11,7 +11,7 @@ from types import ModuleType, NoneType
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import graphkd.kernels
 import graphkd.losses
@@ -19,8 +19,9 @@ import graphkd.tasks
 import recsys.evaluate
 import recsys.losses
 from graphkd import Loss
-from tests.fuzz.arguments import ENTRIES, NAMES, OMIT, SUBJECT, numbers
+from tests.fuzz.arguments import ENTRIES, NAMES, OMIT, SUBJECT
 from tests.fuzz.draw import Draw
+from tests.fuzz.given import numbers
 from tests.fuzz.metrics import METRICS
 
 SHELVES: dict[str, ModuleType] = {
@@ -44,9 +45,9 @@ LEFT_OUT: dict[str, str] = {
     "recsys.RDWeights": "a record",
     "recsys.RoutedExperts": "experts that DE and HTD train",
     "recsys.Decay": "shows what a model has summed",
+    "recsys.RecBoleLoss": "asks a model of RecBole for its own loss",
     "tasks.Fidelity": "a record",
     "tasks.hold_out": "cuts a graph, no numbers",
-    "evaluate.CappedRecall": "a metric of PyG, judged by full_ranking",
     "evaluate.DEFAULT": "names",
     "evaluate.METRICS": "names",
     "evaluate.draw_candidates": "draws ids",
@@ -54,7 +55,13 @@ LEFT_OUT: dict[str, str] = {
     "evaluate.predicted": "what a model shows, as it is",
 }
 # Results that may be infinite by definition, and results of which rows without entries give no 0.
-INFINITE = ("kernels.product_logsumexp", "kernels.infonce", "kernels.ranking_log_likelihood")
+INFINITE = (
+    "kernels.product_logsumexp",  # without candidates
+    "kernels.infonce",
+    "kernels.ranking_log_likelihood",
+    "losses.crd_log_normaliser",  # the logarithm of a mean over nothing
+    "losses.crcd_log_normaliser",
+)
 SIZES = {"recsys.CrossDistil": {"width": 2}}
 _REGRESSION = "graphkd.losses.regression"
 
@@ -100,6 +107,7 @@ def _parameters(target: Any) -> tuple[tuple[str, Any, bool], ...]:
         (name, hints.get(name), parameter.default is parameter.empty)
         for name, parameter in inspect.signature(target).parameters.items()
         if parameter.kind is not parameter.VAR_KEYWORD
+        and (parameter.kind is not parameter.VAR_POSITIONAL or name in NAMES)
     )
 
 
@@ -186,7 +194,7 @@ def _entry(name: str, side: str, entry: str, draw: Draw) -> Tensor:
     if name in ENTRIES:
         own = ENTRIES[name](draw, f"{side}:{entry}")
         return own.detach() if side == "teacher" else own
-    first = entry in ("hidden", "hidden_0", "first", "logits", "output") 
+    first = entry in ("hidden", "hidden_0", "first", "logits", "output")
     made = NAMES[side](draw) if first else None
     if made is not None:
         return made

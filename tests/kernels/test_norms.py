@@ -80,6 +80,20 @@ def test_what_varies_a_little_is_no_constant():
     torch.testing.assert_close(correlations(x, x, 0), torch.ones(1))
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_what_is_no_number_stays_seen(bad):
+    x = ROWS.clone()
+    x[1, 0] = bad
+    for found in (
+        unit_vectors(x),
+        deviations(x, 0),
+        correlations(x, OTHERS, 0),
+        cosines(x, OTHERS),
+        rescaled(x, (0, 1)),
+    ):
+        assert not found.isfinite().all()
+
+
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 3e4])
 def test_half_precision_is_summed_in_float32(dtype, scale):

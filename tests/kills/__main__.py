@@ -45,7 +45,8 @@ def child(name: str, folder: Path, notes: Path) -> None:
     os.dup2(log, 2)
 
     def tell(report: dict) -> None:
-        (notes / "stage").write_text(f"{report.get('stage', 'training')} epoch {report['epoch']}")
+        (notes / "stage.new").write_text(f"{report.get('stage', 'training')} epoch {report['epoch']}")
+        (notes / "stage.new").replace(notes / "stage")
 
     try:
         result = SCENARIOS[name](folder, tell)

@@ -178,7 +178,7 @@ def edge_kl(student: Tensor, teacher: Tensor, ptr: Tensor, target: Tensor, rever
 
 
 def statistics(mode: str, scores: Tensor, teacher: Tensor, ptr: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the scores between pointers: ``normaliser`` (R, 2), or "sum" (R,); the divergence (R,) of "kl" and "reverse"."""
+    """Of the scores between pointers: ``normaliser`` (R, 2), or "sum" (R,); divergences (R,) of "kl" and "reverse"."""
     chunks = row_chunks(ptr)
     value = torch.empty(ptr.size(0) - 1, dtype=torch.float32, device=ptr.device)
     norm = torch.empty_like(value) if mode == "sum" else value.new_empty(value.size(0), 2)

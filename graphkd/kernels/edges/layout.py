@@ -62,8 +62,8 @@ def edge_layout(edge_index: Tensor | EdgeLayout, num_nodes: int) -> EdgeLayout:
     """Sort a graph's edges for the kernels.
 
     edge_index: (2, E) integers, row 0 source, row 1 target; or a layout already made, which is returned.
-    The layout of a tensor is kept while the tensor lives and is not written to. A sorted ``torch_geometric.EdgeIndex`` gives its
-    cached pointers instead of being sorted again.
+    The layout of a tensor is kept while the tensor lives and is not written to. A sorted ``torch_geometric.EdgeIndex``
+    gives its cached pointers instead of being sorted again.
     Raises TypeError or ValueError for a wrong dtype, shape or an id outside ``range(num_nodes)``.
     """
     if isinstance(edge_index, EdgeLayout):

@@ -37,8 +37,8 @@ def edge_similarity(
     ``cosine``; ``dot`` x.y; ``poly`` (x.y + offset)^degree; ``squared_euclidean`` |x - y|^2; ``euclidean`` |x - y|
     (gradient 0 at 0); ``rbf`` exp(-|x - y|^2 / (2 sigma)); ``l1`` |x - y|_1; ``laplacian`` exp(-|x - y|_1 / sigma).
     The plain distances grow as nodes differ, as in the codes that use them for matching. Half precision gives float32.
-    ``normalise`` divides rows by their L2 norm first (``cosine`` is ``dot`` with it). A zero row stays one: it is similar
-    to nothing, with gradient 0, where a norm held at 1e-8 gives it one of 1e8.
+    ``normalise`` divides rows by their L2 norm first (``cosine`` is ``dot`` with it). A zero row stays one and is
+    similar to nothing, with gradient 0 as in ``norms``; a norm held at 1e-8 would give it one of 1e8.
     O(E d) time, O(E + N) memory beside ``x`` (L1: one bounded chunk of edges more).
     Raises for an unknown kernel and for a wrong ``edge_index``.
     """

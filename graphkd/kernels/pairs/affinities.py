@@ -121,7 +121,7 @@ class Affinity:
         return (distance / self.sigma).pow_(self.degree).add_(1).reciprocal_(), distance
 
     def slope(self, values: Tensor, distance: Tensor) -> Tensor | float:
-        """Derivative with respect to x.y, or of the kernel's logarithm to |x - y|^2: a kernel underflows, it does not."""
+        """Derivative with respect to x.y, or of the kernel's logarithm, which does not underflow, to |x - y|^2."""
         if self.kernel in ("dot", "cosine"):
             return 1.0 if self.kernel == "dot" else 0.5
         if self.kernel == "rbf":

@@ -48,9 +48,10 @@ def affinity_divergence(
     ``kernel`` unless given, ``kernel_eps``, what is added to squared distances, ``eps``. O(N^2 d) time. Not twice
     differentiable.
 
-    Where ``eps`` is 0, and for ``jeffreys``, 1e-38 stands beside probabilities in a logarithm, in any dtype. A row whose
-    sum is below 1e-30, or of cosines no more than their rounding, has probabilities of 0. A kernel of exactly 0 has gradient 0, although log p has no bound there: it
-    is opposite unit rows, where a cosine is least and has slope 0, or a distance at which exp underflows.
+    Where ``eps`` is 0, and for ``jeffreys``, 1e-38 stands beside probabilities in logarithms, in any dtype. A row whose
+    sum is below 1e-30, or of cosines no more than their rounding, has probabilities of 0. A kernel of exactly 0 has
+    gradient 0, although log p has no bound there: it is opposite unit rows, where a cosine is least and has slope 0, or
+    a distance at which exp underflows.
     """
     check_kernel(kernel)
     if divergence not in get_args(AffinityDivergence):

@@ -24,8 +24,8 @@ def squared_distance_divergence(
     """Squared Frobenius distance between two scaled matrices of squared Euclidean distances; scalar, float64.
 
     |D_s / m_s - D_t / m_t|^2 with D_ij = |x_i - x_j|^2.
-    student: (N, d_s), teacher: (N, d_t), scales m: scalars (0: that side's distances count as 0). O(N d^2) time, O(N + d^2) memory. Not twice differentiable
-    in the rows.
+    student: (N, d_s), teacher: (N, d_t), scales m: scalars (0: that side's distances count as 0). O(N d^2) time,
+    O(N + d^2) memory. Not twice differentiable in the rows.
     """
     check_rows(student=student, teacher=teacher)
     # Distances do not see a shift, so the centres, which shrink cancellation, may count as constants.

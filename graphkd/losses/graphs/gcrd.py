@@ -26,7 +26,7 @@ class Head(nn.Module):
 
     def __init__(self, width: int, projection: int, *, graph: bool = False, side: str = "student") -> None:
         super().__init__()
-        self.graph, self.side = graph, side
+        self.graph, self.side, self.width = graph, side, width
         self.map = GCNConv(width, projection) if graph else Linear(width, projection, side=side)
         self.norm = BatchNorm(projection)
 
@@ -36,7 +36,7 @@ class Head(nn.Module):
 
     def _convolved(self, x: Tensor, edge_index: Tensor | None) -> Tensor:
         """In float32 at least, as ``Linear``."""
-        check_width(self.side, x, self.map.in_channels)
+        check_width(self.side, x, self.width)
         x = x.to(torch.promote_types(accumulation_dtype(x), self.map.bias.dtype))
         held = {name: parameter.to(x.dtype) for name, parameter in self.map.named_parameters()}
         return functional_call(self.map, held, (x, edge_index))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from graphkd.core.method import method
 from graphkd.core.models import shown
 from graphkd.core.problem import Problem
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 
 
@@ -38,7 +39,7 @@ def cross_distillation(
     check_same_shape(student_input, teacher_input)
     check_same_shape(student, teacher)
     change = student - teacher
-    correction, imitation = (F.linear(rows, change).square().mean() for rows in (teacher_input, student_input))
+    correction, imitation = (_mean_square(F.linear(rows, change)) for rows in (teacher_input, student_input))
     return CrossTerms(mu * correction + (1 - mu) * imitation, correction, imitation)
 
 
@@ -59,7 +60,12 @@ def soft_cross_distillation(
     check_same_shape(student, teacher)
     mixed = alpha * student_input + (1 - alpha) * teacher_input
     wanted = beta * teacher_input + (1 - beta) * student_input
-    return (F.linear(mixed, student) - F.linear(wanted, teacher)).square().mean()
+    return _mean_square(F.linear(mixed, student) - F.linear(wanted, teacher))
+
+
+def _mean_square(x: Tensor) -> Tensor:
+    """Over all entries; 0 where there are none."""
+    return x.to(accumulation_dtype(x)).square().sum() / max(x.numel(), 1)
 
 
 def fit_masked(student_input: Tensor, teacher_input: Tensor, teacher: Tensor, mask: Tensor, mu: float = 0.6) -> Tensor:

@@ -21,8 +21,8 @@ class Entry(NamedTuple):
     """What a message must hold under a name.
 
     shape: None stands for a width that the server was not told. dtype: None for any floating one. low, high: the least
-    and the greatest value, named in errors as ``bound``, the argument that says otherwise. Of what is not said here,
-    and of numbers that are to be ``alike``, most clients must agree.
+    and the greatest value; ``bound`` is the argument of the server that says otherwise. Of what is not said here most
+    clients must agree.
     """
 
     shape: tuple[int | None, ...]
@@ -30,12 +30,11 @@ class Entry(NamedTuple):
     low: float = -MAX_VALUE
     high: float = MAX_VALUE
     bound: str = "max_value"
-    alike: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether clients must agree about it."""
-        return self.alike or self.dtype is None or None in self.shape
+        return self.dtype is None or None in self.shape
 
 
 Reference = Mapping[str, Entry]
@@ -52,10 +51,11 @@ def entries_of(state: Mapping[str, Tensor], max_value: float = MAX_VALUE) -> dic
 
 
 def _entry_of(tensor: Tensor, max_value: float) -> Entry:
-    low, high = -max_value, max_value
-    if not tensor.is_floating_point() and not tensor.is_complex():  # a counter, most likely
-        low, high = 0 if not tensor.numel() or int(tensor.min()) >= 0 else -_MAX_COUNTER, _MAX_COUNTER
-    return Entry(tuple(tensor.shape), tensor.dtype, low, high)
+    shape, dtype = tuple(tensor.shape), tensor.dtype
+    if tensor.is_floating_point() or tensor.is_complex():
+        return Entry(shape, dtype, -max_value, max_value)
+    least = 0 if not tensor.numel() or int(tensor.min()) >= 0 else -_MAX_COUNTER
+    return Entry(shape, dtype, least, _MAX_COUNTER)
 
 
 def named(who: int) -> str:
@@ -88,7 +88,7 @@ def check_tensors(message: Any, sender: str) -> None:
         raise ValueError(f"{sender}: a message must map names to tensors, got {kind}: leave it out")  # noqa: TRY004
     for name, value in message.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided:
-            kind = value.layout if isinstance(value, Tensor) else type(value).__name__
+            kind = str(value.layout) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"{sender}: {name!r} must be a dense tensor, got {kind}: send what torch.tensor makes")
 
 
@@ -164,23 +164,16 @@ def odd_ones(messages: Mapping[int, Mapping[str, Tensor]], reference: Reference)
     """Find those clients that differ from most in what the reference leaves open; all where there is no most."""
     found: dict[int, ValueError] = {}
     for name in (name for name, entry in reference.items() if entry.is_open):
-        forms = {who: _form(message[name], reference[name]) for who, message in messages.items()}
-        (usual, count), *others = Counter(forms.values()).most_common() or [(None, 0)]
-        for who, form in forms.items() if others else ():
+        forms = {who: (message[name].dtype, tuple(message[name].shape)) for who, message in messages.items()}
+        usual, count = Counter(forms.values()).most_common(1)[0]
+        for who, form in forms.items():
             if form != usual or 2 * count <= len(forms):
                 found[who] = ValueError(
-                    f"{named(who)}: {name!r} must be alike for all, got {_said(form)}, {count} of {len(forms)} sent "
-                    f"{_said(usual)}: all must have the same classes, features and precision"
+                    f"{named(who)}: {name!r} must be alike for all, got {form[0]} of shape {form[1]}, {count} of "
+                    f"{len(forms)} sent {usual[0]} of shape {usual[1]}: all must have the same classes, features and "
+                    "precision"
                 )
     return found
-
-
-def _form(value: Tensor, entry: Entry) -> tuple[Any, ...]:
-    return (value.dtype, tuple(value.shape), *([value.tolist()] if entry.alike else []))
-
-
-def _said(form: tuple[Any, ...]) -> str:
-    return f"{form[0]} of shape {form[1]}" + (f", {form[2]}" if len(form) > 2 else "")
 
 
 def check_sizes(sizes: Sequence[float] | Tensor, clients: int, max_size: float = MAX_SIZE) -> Tensor:

@@ -71,8 +71,8 @@ def _sides(
     if rule.returns_server and server is None:
         server = problem.fresh_student(1) if problem.student is not None else problem.fresh(models[0], 1)
     shared: dict[str, Any] = {"distil": {"epochs": distil_epochs}, "seed": problem.seed, "train": train}
-    limits = {"max_size": max(client.size for client in clients)}
-    serving = Server(rule, models, public, server, call=clients[0].call, **limits, **shared)
+    largest = max(client.size for client in clients)
+    serving = Server(rule, models, public, server, call=clients[0].call, max_size=largest, **shared)
     tell, told = rule.tell, [None] * len(clients)
     if tell is not None:
         told = problem.once("told", lambda: [tell(client, public) for client in clients])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses.features.fitnet import fitnet
+from graphkd.schemes.online._attention import peer_scores
 from graphkd.schemes.online.dml import each_other
 from graphkd.schemes.online.peers import Others, PeerTargets, Where, one_width, peers_of, soft_of, train_peers
 
@@ -30,10 +31,10 @@ class AttendedFeatures(nn.Module):
         """(M, N, C), M of (N, d)."""
         own = torch.stack(list(hidden))
         fixed = own.detach()
-        scores = torch.einsum("ind,jnd->nij", self.query(fixed), self.key(fixed)) / self.inner**0.5
+        scores = peer_scores(self.query(fixed), self.key(fixed)) / self.inner**0.5
         itself = torch.eye(own.size(0), dtype=torch.bool, device=own.device)
         attention = scores.masked_fill(itself, -torch.inf).softmax(dim=-1)
-        attended = torch.einsum("nij,jnd->ind", attention, fixed)
+        attended = torch.einsum("nij,jnd->ind", attention, fixed.to(attention.dtype))
         features = self.weight * fitnet(own, attended)
         return PeerTargets(each_other(logits).targets, terms={"features": features})
 

@@ -152,7 +152,8 @@ class Judging(Trainable):
         """The discriminator's loss on both makers' pairs."""
         (game,) = self._game
         true, (*makers, judge) = game.true_pairs(batch), game.viewers
-        scores, terms = judge(batch)["logits"], {}
+        scores = judge(batch)["logits"]
+        terms: dict[str, Term] = {}
         for name, maker, weight in zip(("classifier", "teacher"), makers, (1 - game.share, game.share), strict=True):
             with torch.no_grad():
                 drawn = _draw(maker(batch)["logits"], len(true))

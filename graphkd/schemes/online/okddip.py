@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.schemes.online._attention import peer_scores
 from graphkd.schemes.online.peers import (
     Others,
     PeerTargets,
@@ -41,8 +42,8 @@ class PeerAttention(nn.Module):
 
     def attend(self, logits: Tensor, hidden: Tensor) -> Tensor:
         """Make the peers' targets: (M, N, C), (M, N, d) -> (M, N, C)."""
-        scores = torch.einsum("ind,jnd->nij", self.query(hidden), self.key(hidden))
-        return torch.einsum("nij,jnc->inc", scores.softmax(dim=-1), logits)
+        scores = peer_scores(self.query(hidden), self.key(hidden))
+        return torch.einsum("nij,jnc->inc", scores.softmax(dim=-1), logits.to(scores.dtype)).to(logits.dtype)
 
 
 @method("okddip", family="online", paper="Chen et al., AAAI 2020", arxiv="1912.00350", needs=("hidden",), teacher=False)

@@ -16,6 +16,7 @@ from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, View, Viewer
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 from graphkd.losses.response.kd import KL
 from graphkd.schemes._measured import measured
@@ -24,7 +25,8 @@ from graphkd.schemes._measured import measured
 def exit_hint(student: Tensor, teacher: Tensor) -> Tensor:
     """Sum squared differences where either side is positive, over rows and units: (N, d), (N, d) -> scalar."""
     check_same_shape(student, teacher)
-    return ((student - teacher).square() * ((student > 0) | (teacher > 0))).sum()
+    s, t = (x.to(accumulation_dtype(x)) for x in (student, teacher))
+    return ((s - t).square() * ((s > 0) | (t > 0))).sum()
 
 
 class Exit(nn.Module):

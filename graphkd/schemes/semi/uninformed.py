@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.view import Taps
+from graphkd.kernels.norms import deviations
+from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses.features.feature_distance import FeatureDistance
 from graphkd.schemes._together import jointly, logits_of
 from graphkd.schemes.augment import told
@@ -25,7 +27,7 @@ def _gaps(students: Tensor, teacher: Tensor) -> Tensor:
     check_stack(students)
     if teacher.shape != students.shape[1:]:
         raise ValueError(f"'teacher' must have shape {tuple(students.shape[1:])}, got {tuple(teacher.shape)}")
-    return students - teacher
+    return students.to(accumulation_dtype(students)) - teacher.to(accumulation_dtype(teacher))
 
 
 def uninformed_students(students: Tensor, teacher: Tensor) -> Tensor:
@@ -45,6 +47,7 @@ def regression_error(students: Tensor, teacher: Tensor) -> Tensor:
 def predictive_uncertainty(students: Tensor) -> Tensor:
     """Measure how far the students are from each other, mean_m |s_mi|^2 - |mean_m s_mi|^2: (M, N, d) -> (N,)."""
     check_stack(students)
+    students = students.to(accumulation_dtype(students))
     return (students - students.mean(dim=0)).square().sum(dim=-1).mean(dim=0)
 
 
@@ -101,8 +104,9 @@ class Uninformed(nn.Module):
 
 
 def standardisation(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute mean and standard deviation over rows, the latter above 0."""
-    return rows.mean(dim=0), rows.std(dim=0, correction=0).clamp_min(torch.finfo(rows.dtype).eps)
+    """Compute mean and standard deviation over rows, the latter 1 where all rows are equal, up to rounding."""
+    found = deviations(rows, 0).square().mean(dim=0).sqrt()
+    return rows.mean(dim=0), torch.where(found > 0, found, 1).to(rows.dtype)
 
 
 @method(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
+from graphkd.core.by_name import Inputs
 from graphkd.core.distiller import Distiller
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.method import method
@@ -36,8 +38,9 @@ class Specialists(Ensemble):
 class TaskHeads(nn.Module):
     """A model with heads for further tasks on one of its hidden layers; shows ``logits`` and one entry a head.
 
-    hidden: a tap path; its layer's rows go to each head through a ReLU. ``model`` itself is as it came. A model of your
-    own that shows a mapping does as well.
+    hidden: a tap path; its layer's rows go to each head through a ReLU, and by name what else the head takes of the
+    model's inputs, as a readout does ``batch``. ``model`` itself is as it came. A model of your own that shows a
+    mapping does as well.
     """
 
     def __init__(self, model: nn.Module, hidden: str, heads: Mapping[str, nn.Module]) -> None:
@@ -46,14 +49,17 @@ class TaskHeads(nn.Module):
             raise ValueError(f"'heads' must not be named 'logits', which are the model's, got {sorted(heads)}")
         self.model, self.heads = model, nn.ModuleDict(heads)
         self._taps = Taps(model, {"hidden": hidden})
+        self._inputs = {task: Inputs(head.forward, skip=1) for task, head in heads.items()}
 
-    def with_heads(self, ask: Callable[[], Any]) -> dict[str, Tensor]:
-        """Add each head's rows to what ``ask`` gets from the model."""
+    def with_heads(self, ask: Callable[[], Any], given: Batch | None = None) -> dict[str, Tensor]:
+        """Add each head's rows to what ``ask`` gets from the model; ``given`` has what a head takes besides."""
         with self._taps.watch() as seen:
             shown = ask()
         hidden = seen.take()["hidden"].relu()
         view = {"logits": shown} if isinstance(shown, Tensor) else dict(shown)
-        return {**view, **{task: head(hidden) for task, head in self.heads.items()}}
+        known: Batch = {} if given is None else given
+        besides = {task: inputs.of(known, f"the head {task!r}")[0] for task, inputs in self._inputs.items()}
+        return {**view, **{task: head(hidden, **besides[task]) for task, head in self.heads.items()}}
 
     @property
     def forward(self) -> Callable[..., dict[str, Tensor]]:  # type: ignore[override]
@@ -61,7 +67,8 @@ class TaskHeads(nn.Module):
 
         @functools.wraps(self.model.forward)
         def answer(*inputs: Any, **named: Any) -> dict[str, Tensor]:
-            return self.with_heads(lambda: self.model(*inputs, **named))
+            given = inspect.signature(self.model.forward).bind(*inputs, **named).arguments
+            return self.with_heads(lambda: self.model(*inputs, **named), given)
 
         return answer
 
@@ -108,6 +115,6 @@ def _called(call: Call | None) -> Call | None:
     """How the student with heads is called, where the student has a way of its own."""
 
     def called(whole: Any, batch: Any) -> Any:
-        return whole.with_heads(lambda: call and call(whole.model, batch))
+        return whole.with_heads(lambda: call and call(whole.model, batch), batch)
 
     return called if call else None

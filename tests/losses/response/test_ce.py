@@ -35,7 +35,10 @@ def test_labels_as_a_column_and_as_whole_floats(labels):
     [
         (torch.tensor([0, 1, 2, 3, 0]), r"'y' must hold labels in \[0, 3\), got labels from 0 to 3"),
         (torch.tensor([0, 1, -1, 2, 0]), r"'y' must hold labels in \[0, 3\), got labels from -1 to 2"),
-        (torch.tensor([0, 1, torch.nan, 2, 0]), r"1 of the 5 rows that are read are unlabelled, -1 or NaN, give where="),
+        (
+            torch.tensor([0, 1, torch.nan, 2, 0]),
+            r"1 of the 5 rows that are read are unlabelled, -1 or NaN, give where=",
+        ),
         (torch.zeros(4), r"'y' must hold 5 integer labels, got torch.float32 of shape \(4,\)"),
         (torch.full((5,), 0.5), "'y' must hold class ids, got torch.float32 numbers that are not whole"),
         (torch.eye(5)[:, :3], r"'y' must hold one class id a row.*for one-hot labels use y.argmax\(1\).*BCE"),

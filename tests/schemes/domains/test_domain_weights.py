@@ -43,7 +43,7 @@ def test_a_step_is_that_of_weighted_teachers():
     graphkd.distil("domain_weights", student, teachers, data, sources=SOURCES, epochs=1, log=seen.append)
     answers = torch.stack([Frozen(teacher)(data)["logits"] for teacher in teachers])
     target = soft_target(answers, 5.0, weights=torch.tensor([1.0, 0.0]))
-    want = soft_cross_entropy(Frozen(student)(data)["logits"], target, 5.0)
+    want = 25 * soft_cross_entropy(Frozen(student)(data)["logits"], target, 5.0)
     assert seen[0]["loss"] == pytest.approx(float(want), rel=1e-5)
     assert target.shape == (NODES, CLASSES)
 

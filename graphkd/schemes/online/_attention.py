@@ -1,0 +1,16 @@
+"""How peers attend to each other's hidden features."""
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels.operators import accumulation_dtype
+
+
+def peer_scores(query: Tensor, key: Tensor) -> Tensor:
+    """Inner products of every peer's query with every peer's key, row by row: (M, N, d), (M, N, d) -> (N, M, M).
+
+    In float32 at least: of hidden features of some tens they are beyond half precision.
+    """
+    wide = accumulation_dtype(query)
+    with torch.autocast(query.device.type, enabled=False):
+        return torch.einsum("ind,jnd->nij", query.to(wide), key.to(wide))
