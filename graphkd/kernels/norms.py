@@ -72,17 +72,17 @@ def correlations(one: Tensor, other: Tensor, dim: int, *, eps: float = 0.0) -> T
 
     0 with gradient 0 where either is constant, up to rounding.
     """
-    (a, long), (b, far) = (_apart(x.to(accumulation_dtype(x)), dim) for x in (one, other))
-    return (a * b).sum(dim=dim) / (long * far + eps)
+    (a, long, flat), (b, far, level) = (_apart(x.to(accumulation_dtype(x)), dim) for x in (one, other))
+    products = torch.where(flat | level, 0, (a * b).sum(dim=dim))
+    return products / (long * far + eps)
 
 
-def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Deviations from the mean, and their length, infinite for a constant, by which what it gives is 0."""
+def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Deviations from the mean, their length, 1 for a constant, and which are constants."""
     apart = x - x.mean(dim=dim, keepdim=True)
     length = torch.linalg.vector_norm(apart, dim=dim)
-    if x.size(dim) == 0:
-        return apart, length + 1
-    return apart, torch.where(constants(x, dim).squeeze(dim) | (length == 0), torch.inf, length)
+    flat = length == 0 if x.size(dim) == 0 else constants(x, dim).squeeze(dim) | (length == 0)
+    return apart, torch.where(flat, 1, length), flat
 
 
 def absolute_powers(x: Tensor, power: float) -> Tensor:

@@ -74,6 +74,7 @@ class Regression(Task):
             own = own_rows(batch)
             rows = batch[mask][:own]
             found, y = answers(model, batch, call)[:own], batch["y"][:own]
+            found = found[:, None] if found.dim() == 1 else found
             if found.shape != y.shape:
                 wanted, shape = tuple(y.shape), tuple(found.shape)
                 raise ValueError(f"a model must answer {wanted} to {y.size(0)} rows, a number each, got {shape}")

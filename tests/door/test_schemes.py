@@ -202,7 +202,7 @@ def test_made_inputs_stay_on_the_scale_of_the_data(last):
     student = fit(task, FakeTurns(data, 4), epochs=80, progress=False)
     made = task.made(data["x"]).detach()
     assert 0.9 < float(made.std()) < 1.1
-    assert float((student(data["x"]) - teacher(data["x"])).detach().square().mean()) < 0.002
+    assert float((student(data["x"]) - teacher(data["x"])).detach().square().mean()) < 0.003
 
 
 def test_made_inputs_may_be_put_on_another_scale():

@@ -136,7 +136,7 @@ def test_every_term_is_the_one_computed_by_hand_on_the_sampled_sub_graph(tmp_pat
 @pytest.mark.parametrize("name", SAMPLED)
 def test_rows_are_the_seed_nodes(name, asked):
     data, student, teacher = exact(), gcn(1).double(), gcn(2).double()
-    losses = {"ce": CE(**asked), "kd": KL(**asked), "gsp": GSP(**asked), "gcrd": GCRD(**asked)}
+    losses = {"ce": CE(**{"where": None, **asked}), "kd": KL(**asked), "gsp": GSP(**asked), "gcrd": GCRD(**asked)}
     task = Distiller(student, Cached(teacher, data), losses, taps=TAPS)
     logits, hidden = shown(teacher, data)
     seen = []

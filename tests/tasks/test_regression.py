@@ -87,11 +87,15 @@ def test_wrong_data(change, message):
         run("none", {"x": rows()["x"]})
 
 
-def test_outputs_without_a_column_are_refused():
-    flat = Net()
+def test_outputs_without_a_column_are_the_same():
+    flat, wide = Net(), Net()
+    flat.load_state_dict(wide.state_dict())
     flat.forward = lambda x: flat.last(flat.first(x))[:, 0]
-    with pytest.raises(ValueError, match=r"outputs of a regression must have shape \(N, k\).* got \(40,\)"):
-        graphkd.distil("none", flat, None, rows(), task=Regression(), epochs=1)
+    wide.forward = lambda x: wide.last(wide.first(x))
+    data = {**rows(), "val_mask": torch.arange(40) < 9}
+    one, two = (graphkd.distil("none", each, None, data, task=Regression(), epochs=3) for each in (flat, wide))
+    assert one.scores == two.scores
+    assert torch.equal(one.model.last.weight, two.model.last.weight)
 
 
 # ------------------------------------------------------------- scores
