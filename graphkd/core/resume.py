@@ -229,7 +229,3 @@ def _misfits(trainable: nn.Module, state: Mapping[str, Any]) -> list[str]:
     except Exception:
         return wrong
     return []
-
-
-def _shapes(state: Mapping[str, Any], but: set[str]) -> dict[str, list[int]]:
-    return {name: list(each.shape) for name, each in state.items() if isinstance(each, Tensor) and name not in but}

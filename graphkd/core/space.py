@@ -100,9 +100,3 @@ def _drawn(trial: Any, name: str, known: Any) -> Any:
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=low > 0)
     return trial.suggest_float(name, low, high, log=low > 0)
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.6g}" if isinstance(value, float) else repr(value)
