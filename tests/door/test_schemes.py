@@ -199,10 +199,10 @@ def test_made_inputs_stay_on_the_scale_of_the_data(last):
     data, teacher = {"x": torch.randn(200, 8)}, MLP([8, 32, 3], norm=None).eval()
     generator = nn.Sequential(nn.Linear(50, 64), nn.ReLU(), nn.Linear(64, 8), copy.deepcopy(last))
     task = DataFreeRegression(MLP([8, 16, 3], norm=None), teacher, generator)
-    student = fit(task, FakeTurns(data, 4), epochs=80, progress=False)
+    student = fit(task, FakeTurns(data, 4), epochs=120, progress=False)
     made = task.made(data["x"]).detach()
     assert 0.9 < float(made.std()) < 1.1
-    assert float((student(data["x"]) - teacher(data["x"])).detach().square().mean()) < 0.003
+    assert float((student(data["x"]) - teacher(data["x"])).detach().square().mean()) < 0.002
 
 
 def test_made_inputs_may_be_put_on_another_scale():
