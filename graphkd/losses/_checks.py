@@ -59,6 +59,12 @@ def class_ids(y: Tensor, rows: int, classes: int | None = None, name: str = "y")
     return ids
 
 
+def class_ids_of(student: Tensor, y: Tensor) -> Tensor:
+    """Read labels as class ids of logits: (N, C), (N,) -> int64 (N,) in range(C)."""
+    check_matrix("student", student)
+    return class_ids(y, student.size(0), student.size(-1))
+
+
 def beside(y: Tensor, student: Tensor) -> Tensor:
     """Targets as they stand beside outputs: (N,) is a column where those are (N, 1)."""
     return y[:, None] if y.dim() == 1 and student.dim() == 2 and student.size(1) == 1 else y

@@ -21,18 +21,17 @@ rows (see below), nor is an entry that is infinite by definition (``INFINITE`` i
 ``value``: beside the largest of its tensor, a value is that of float64 to 5 % in float16, 10 % in bfloat16, 1 % in
 float32; or to 1e-5, or to a hundred roundings of the largest square, since products cancel; or to a thousandth of the
 largest value on ordinary rows, since what sums up to 0 leaves rounding of that size; or to ten times what the float64
-value moves when the inputs are moved by four roundings of the dtype, since some problems are ill-posed.
+value moves when the inputs are moved by four roundings of the dtype, and what layers of the loss give by four of
+theirs, since some problems are ill-posed.
 
 ``bound``: no entry of a gradient, in either precision, is above 1e4 times the usual. The usual is the largest entry of
 the same gradient on ordinary rows (normal, independent, without flaws) in the same places, with the same graph, labels
 and settings. Ordinary rows have the example's scale, or 1, or that of its largest row, or of the smallest thing in it
 that is not zero (a row, a difference of two rows, the spread of a row or of a column), or a mixture of these and of one
 over the largest, tensor by tensor or row by row. So a gradient may grow as 1 / |x| does where rows are small, and as
-|x|^p where they are huge, but not where a row is 0 or rows are equal. What a value, or 1, that changes by itself over
-the smallest thing has for a gradient is never too much, nor is it times the largest row: where the usual is 0 by
-construction, as of one row alone, rounding may leave that.
-
-``empty``: without rows the value is 0, and can be differentiated.
+|x|^p where they are huge, but not where a row is 0 or rows are equal. What a value, or 1, that changes by four times
+itself over the smallest thing has for a gradient is never too much, nor is it times the largest row: where the usual is
+0 by construction, as of one row alone, rounding may leave that.
 
 Layers that a loss brings along overflow in float16 as any layer does: losses with parameters are shown float16 rows of
 at most 100.

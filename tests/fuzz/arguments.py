@@ -128,7 +128,10 @@ SUBJECT: dict[str, Callable[[Draw], Any]] = {
     "kernels.gram_distance.aa": lambda draw: grams(draw)[0],
     "kernels.gram_distance.bb": lambda draw: grams(draw)[1],
     "kernels.gram_distance.ab": lambda draw: grams(draw)[2],
-    **{f"{name}.kernel": edge_kernel for name in ("kernels.local_structure_kl", "losses.LSP", "losses.lsp")},
+    **{
+        f"{name}.kernel": edge_kernel
+        for name in ("kernels.local_structure_kl", "losses.LSP", "losses.lsp", "losses.local_structure")
+    },
     "kernels.row_forms.form": lambda draw: draw.rows("form", draw.sizes["width"], draw.sizes["teacher_width"]),
     "kernels.infonce.temperature": some(0.07, 0.5),
     "kernels.label_divergence.candidate": rows("candidate"),
@@ -137,6 +140,13 @@ SUBJECT: dict[str, Callable[[Draw], Any]] = {
     "kernels.product_softplus.own": lambda draw: draw.integers("own", (draw.sizes["rows"],), draw.sizes["rows"]),
     "kernels.product_kl.student_candidate": rows("student_candidate", more=2),
     "kernels.product_kl.teacher_candidate": rows("teacher_candidate", "teacher_width", more=2),
+    **{
+        f"kernels.counted_{name}.counts": lambda draw: draw.integers(
+            "counts", (draw.sizes["rows"], max(draw.sizes["rows"], 1)), 3
+        )
+        for name in ("logsumexp", "softplus")
+    },
+    "kernels.counted_softplus.shift": lambda draw: torch.zeros((), dtype=draw.dtype),
     "kernels.sampled_softplus.shift": lambda draw: torch.zeros((), dtype=draw.dtype),
     "kernels.log_quotient.gram": spread,
     "kernels.log_quotient.ridge": some(0.1, 1.0),
@@ -162,7 +172,10 @@ SUBJECT: dict[str, Callable[[Draw], Any]] = {
     "losses.cmpc.weight": lambda draw: draw.rows("weight", draw.sizes["width"], draw.sizes["width"]),
     "losses.cross_entropy_gradient.features": rows("features"),
     "losses.cross_entropy_gradient.weight": some(None),
-    "losses.irg_transform.teacher": lambda draw: (teacher(draw), teacher(draw) * 2),
+    **{
+        f"losses.{name}.teacher": lambda draw: (teacher(draw), teacher(draw) * 2)
+        for name in ("fsp", "irg_transform", "irg_edge_transform")
+    },
     "losses.CRD.negatives": number(3),
     "losses.CRCD.negatives": number(3),
     "losses.HKD.negatives": number(3),

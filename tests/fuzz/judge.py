@@ -32,6 +32,7 @@ ORDINARY: tuple[tuple[Kind, int], ...] = (
 MOST = 1e4  # times the usual gradient
 # Beyond, a dtype may have no number for a result: half of the largest, or its root where squares are summed in it.
 LARGE = {torch.float16: 3e4, torch.bfloat16: 1e18, torch.float32: 1e18, torch.float64: 1e150}
+_POWER = 4  # of a square of squares, whose slope has it as a factor
 _ROUNDING = 1e-5  # a difference of values
 # Relative difference of a value from float64's.
 CLOSE = {torch.float16: 0.05, torch.bfloat16: 0.1, torch.float32: 1e-2, torch.float64: 1e-6}
@@ -207,7 +208,7 @@ def _natural(draw: Draw, found: Result) -> float:
     """The gradient of a value that changes by itself over the smallest thing, or as much as the largest row."""
     small, large = reach(draw.extent)
     value = max((_largest(value[value.isfinite()]) for value in found.values), default=0.0)
-    return max(value, 1.0) * max(1 / small, large)
+    return _POWER * max(value, 1.0) * max(1 / small, large)
 
 
 def _eps(dtype: torch.dtype) -> float:

@@ -11,7 +11,7 @@ from types import ModuleType, NoneType
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import graphkd.kernels
 import graphkd.losses
@@ -57,6 +57,7 @@ LEFT_OUT: dict[str, str] = {
 # Results that may be infinite by definition, and results of which rows without entries give no 0.
 INFINITE = (
     "kernels.product_logsumexp",  # without candidates
+    "kernels.counted_logsumexp",
     "kernels.infonce",
     "kernels.ranking_log_likelihood",
     "losses.crd_log_normaliser",  # the logarithm of a mean over nothing
@@ -169,7 +170,17 @@ def _made(name: str, target: type[Loss], draw: Draw) -> Loss:
     torch.manual_seed(0)
     keywords = _keywords(name, target, draw, skip=("on", "where"))
     shape = keywords.pop("shape", ())
-    return target(*shape, **keywords).to(draw.narrow).to(draw.dtype)
+    loss = target(*shape, **keywords).to(draw.narrow).to(draw.dtype)
+    for layer in loss.modules() if draw.shake else ():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(functools.partial(_rounded, draw))
+    return loss
+
+
+def _rounded(draw: Draw, _layer: nn.Module, _rows: Any, out: Tensor) -> Tensor:
+    """A layer's output moved as far as its own rounding may move it."""
+    noise = torch.randn(out.shape, generator=draw.generator(f"layer:shake{draw.shake}"), dtype=out.dtype)
+    return out * (1 + 4 * torch.finfo(torch.promote_types(draw.narrow, torch.float32)).eps * noise)
 
 
 def _run_loss(name: str, target: type[Loss], draw: Draw) -> Tensor:

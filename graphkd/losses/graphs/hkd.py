@@ -10,6 +10,7 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, nearest_rows, sampled_logsumexp
+from graphkd.kernels.checks import check_matrices
 from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, choose, class_ids, row_ids
@@ -26,7 +27,8 @@ def prediction_graph(logits: Tensor, neighbours: int = 8) -> Tensor:
 
     (N, C) -> (2, N k), by target and then by source; no gradient.
     """
-    x = logits.detach().to(accumulation_dtype(logits))
+    check_matrices(logits=logits)
+    x = logits.detach().double()  # sure rows differ by less than float32 resolves beside 1
     nearest = nearest_rows(unit_vectors(x.softmax(dim=1)), neighbours - 1)
     target = torch.arange(x.size(0), device=x.device)[:, None]
     source = torch.cat([target, nearest], dim=1).sort(dim=1).values

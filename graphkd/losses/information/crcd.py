@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.kernels.checks import check_matrices, check_widths
 from graphkd.kernels.norms import cosines, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, check_same_shape, class_ids
@@ -22,11 +23,14 @@ def relation_cosines(student: Tensor, memory: Tensor, index: Tensor, eps: float 
     """Cosines of the relations of rows and of memories to anchors: (N, p), (n, p), (N, 1 + K) -> (N, N, 1 + K).
 
     Entry (i, a, k): of s_i - m_a + eps and m_k - m_a + eps, a a positive, k in ``index`` i. From inner products, in
-    float64, since they cancel where a memory comes near an anchor. O(N^2 K p) time, O(N^2 K + N K p) memory.
+    float64, since they cancel where a memory comes near an anchor. The gradient of a row equal to one is 0, not 1 / eps.
+    O(N^2 K p) time, O(N^2 K + N K p) memory.
     """
     anchors = memory[index[:, 0]].double() - eps
     keys = memory.index_select(0, index.flatten()).double().view(*index.shape, memory.size(1))
     relation = unit_vectors(student.double()[:, None] - anchors)
+    same = (student[:, None] == memory[index[:, 0]]).all(dim=2, keepdim=True)
+    relation = torch.where(same, relation.detach(), relation)  # eps alone is no direction to turn
     dots = relation @ keys.mT - (relation * anchors).sum(dim=2, keepdim=True)
     squared = keys.square().sum(dim=2)[:, None] + anchors.square().sum(dim=1)[:, None] - 2 * (anchors @ keys.mT)
     found = dots / squared.clamp_min(eps**2).sqrt()
@@ -104,11 +108,18 @@ def cross_entropy_gradient(features: Tensor, y: Tensor, weight: Tensor | None, b
 
     weight: (C, d), bias: (C,); without ``weight`` the features are the logits.
     """
-    logits = features if weight is None else F.linear(features, weight, bias)
+    check_matrices(features=features)
+    features = features.to(accumulation_dtype(features))
+    logits = features
+    if weight is not None:
+        check_widths(features=features, weight=weight)
+        weight = weight.to(features.dtype)
+        logits = F.linear(features, weight, None if bias is None else bias.to(features.dtype))
     y = class_ids(y, logits.size(0), logits.size(1))
-    chances = logits.to(accumulation_dtype(logits)).softmax(dim=1)
-    error = chances - F.one_hot(y, logits.size(1)).to(chances.dtype)
-    return error if weight is None else error @ weight.to(error.dtype)
+    own = F.one_hot(y, logits.size(1)).bool()
+    others = logits.softmax(dim=1).masked_fill(own, 0)
+    error = torch.where(own, -others.sum(dim=1, keepdim=True), others)  # p - 1 of a sure row is rounding alone
+    return error if weight is None else error @ weight
 
 
 def crcd_gradient(student: Tensor, teacher: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from graphkd.kernels import farthest_rows
+from graphkd.kernels.norms import rescaled
 from graphkd.kernels.operators import accumulation_dtype
 
 Scale = Literal["max", "mean", "none"]
@@ -13,6 +14,11 @@ Scale = Literal["max", "mean", "none"]
 Reduction = Literal["mean", "rows", "sum"]
 
 Layers = tuple[Tensor, ...]
+
+
+def scale_free(x: Tensor, scale: Scale) -> Tensor:
+    """Rows whose squared distances are divided by a scale of their own, made small so that powers do not overflow."""
+    return x.to(accumulation_dtype(x)) if scale == "none" else rescaled(x, (0, 1))
 
 
 def edge_scale(x: Tensor, scale: Scale = "max") -> Tensor:

@@ -9,11 +9,10 @@ from graphkd.core.loss import Loss, Reads, Sum
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import squared_distance_divergence
-from graphkd.kernels.operators import accumulation_dtype
 from graphkd.kernels.pairs.similarity import squared_distances
-from graphkd.losses._checks import check_rows, choose
+from graphkd.losses._checks import check_matrix, check_rows, choose
 from graphkd.losses.features.fitnet import FitNet
-from graphkd.losses.relations._instances import Reduction, Scale, edge_scale
+from graphkd.losses.relations._instances import Reduction, Scale, edge_scale, scale_free
 from graphkd.losses.relations.irg_transform import IRGEdgeTransform, IRGTransform
 from graphkd.losses.relations.rkd import Scaled
 
@@ -21,9 +20,16 @@ from graphkd.losses.relations.rkd import Scaled
 def edge_map(x: Tensor, scale: Scale = "max") -> Tensor:
     """The edges of a graph of instances, |x_i - x_j|^2 / scale: (N, d) -> (N, N). To look at: ``IRG`` builds none."""
     choose("scale", scale, Scale)
-    centred = x.to(accumulation_dtype(x))
-    centred = centred - centred.mean(dim=0)  # distances do not change, cancellation shrinks
+    check_matrix("x", x)
+    x = scale_free(x, scale)
+    centred = x - x.mean(dim=0)  # distances do not change, cancellation shrinks
     return squared_distances(centred, centred.square().sum(dim=1), slice(None)) / edge_scale(x, scale)
+
+
+def scaled_rows(teacher: Tensor, scale: Scale = "max") -> Scaled:
+    """Rows and the scale of their squared distances."""
+    rows = scale_free(teacher, scale)
+    return Scaled(rows, edge_scale(rows, scale))
 
 
 def irg(
@@ -37,12 +43,11 @@ def irg(
     """Squared difference of two matrices of scaled squared distances: (N, d_s), (N, d_t) -> scalar; see ``IRG``."""
     choose("scale", scale, Scale)
     choose("reduction", reduction, Reduction)
-    features = teacher if isinstance(teacher, Tensor) else teacher.features
-    check_rows(student, features)
-    theirs = edge_scale(teacher, scale) if isinstance(teacher, Tensor) else teacher.scale
-    s, t = (x.to(accumulation_dtype(x)) for x in (student, features))
+    check_rows(student, teacher if isinstance(teacher, Tensor) else teacher.features)
+    theirs = scaled_rows(teacher, scale) if isinstance(teacher, Tensor) else teacher
+    s = scale_free(student, scale)
     ours = edge_scale(s.detach() if constant else s, scale)
-    total = squared_distance_divergence(s, t, ours, theirs)
+    total = squared_distance_divergence(s, theirs.features.to(s.dtype), ours, theirs.scale)
     rows = max(student.size(0), 1)
     return (total / {"mean": rows**2, "rows": 2 * rows, "sum": 1}[reduction]).to(ours.dtype)
 
@@ -112,8 +117,8 @@ class IRG(Loss):
         return Sum(parts + [(edge_change, IRGEdgeTransform("none", on=pair, where=where)) for pair in changes])
 
     def digest(self, teacher: Tensor) -> Scaled:
-        """The teacher's scale."""
-        return Scaled(teacher, edge_scale(teacher, self.scale))
+        """The teacher's rows and their scale."""
+        return scaled_rows(teacher, self.scale)
 
     def forward(self, student: Tensor, teacher: Tensor | Scaled) -> Tensor:
         return irg(student, teacher, scale=self.scale, constant=self.constant, reduction=self.reduction)

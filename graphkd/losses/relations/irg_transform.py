@@ -14,7 +14,7 @@ from graphkd.kernels import squared_distance_divergence
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_matrix, check_rows, choose
 from graphkd.losses._layers import Layer, layer_taps
-from graphkd.losses.relations._instances import Layers, Reduction, Scale, edge_scale
+from graphkd.losses.relations._instances import Layers, Reduction, Scale, edge_scale, scale_free
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class IRGTransform(Loss):
 def edge_change(layers: Layers, scale: Scale = "max", constant: bool = True) -> Tensor:
     """How far the edges moved between two layers, |A_2 - A_1|_F^2 of their scaled squared distances: scalar."""
     check_rows(*layers)
-    first, second = (x.to(accumulation_dtype(x)) for x in layers)
+    first, second = (scale_free(x, scale) for x in layers)
     ours, theirs = (edge_scale(x.detach() if constant else x, scale) for x in (first, second))
     return squared_distance_divergence(first, second, ours, theirs).to(ours.dtype)
 
@@ -102,6 +102,8 @@ def irg_edge_transform(
     if not isinstance(teacher, Tensor):
         check_rows(student[0], teacher[0])
         teacher = edge_change(teacher, scale)
+    elif teacher.dim():
+        raise ValueError(f"'teacher' must be two layers or their edge_change, a scalar, got {tuple(teacher.shape)}")
     return (edge_change(student, scale, constant) - teacher).square()
 
 

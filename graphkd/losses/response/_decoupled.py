@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from graphkd.losses._checks import check_same_shape, class_ids
+from graphkd.losses._checks import check_same_shape, class_ids_of
 
 
 def decoupled_labels(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
@@ -11,7 +11,7 @@ def decoupled_labels(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
     check_same_shape(student, teacher)
     if student.size(-1) < 2:
         raise ValueError(f"'student' must have a class besides the label's, got {student.size(-1)}")
-    return class_ids(y, student.size(0), student.size(-1))
+    return class_ids_of(student, y)
 
 
 def other_logits(logits: Tensor, y: Tensor) -> Tensor:

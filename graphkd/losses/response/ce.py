@@ -5,12 +5,12 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import class_ids
+from graphkd.losses._checks import class_ids_of
 
 
 def cross_entropy(student: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy with integer labels, the mean over rows: (N, C), (N,) -> scalar."""
-    y = class_ids(y, student.size(0), student.size(-1))
+    y = class_ids_of(student, y)
     logits = student.to(accumulation_dtype(student))
     return F.cross_entropy(logits, y.long(), reduction="sum") / max(student.size(0), 1)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.losses._checks import check_positive, check_same_shape, class_ids
+from graphkd.losses._checks import check_positive, check_same_shape, class_ids_of
 from graphkd.losses.response._entropies import soft_entropies
 
 
@@ -28,7 +28,7 @@ def conditional_teacher_student(student: Tensor, teacher: Tensor, y: Tensor, tem
     ``is_right`` tells which rows get soft targets.
     """
     check_same_shape(student, teacher)
-    y = class_ids(y, student.size(0), student.size(-1))
+    y = class_ids_of(student, y)
     soft = soft_entropies(student, teacher, temperature)
     hard = F.cross_entropy(student.to(soft.dtype), y, reduction="none")
     return torch.where(is_right(teacher, y), soft, hard).sum() / max(soft.numel(), 1)

@@ -6,13 +6,13 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_same_shape, class_ids
+from graphkd.losses._checks import check_same_shape, class_ids_of
 
 
 def confidence_weighted(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy weighted by confidence: (N, C), (N, C), (N,) -> scalar; see ``ConfidenceWeighted``."""
     check_same_shape(student, teacher)
-    y = class_ids(y, student.size(0), student.size(-1))
+    y = class_ids_of(student, y)
     confidence = teacher.to(accumulation_dtype(teacher)).softmax(dim=-1).amax(dim=-1)
     entropies = F.cross_entropy(student.to(confidence.dtype), y, reduction="none")
     return (confidence * entropies).sum() / confidence.sum().clamp(min=torch.finfo(confidence.dtype).tiny)

@@ -18,10 +18,12 @@ def dist_relations(
     """The parts of ``dist``, T^2 in each, over classes (inter) and over rows (intra): (N, C), (N, C) -> two scalars."""
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
-    p, q = ((x.to(accumulation_dtype(x)) / temperature).softmax(dim=-1) for x in (student, teacher))
+    # In float64: rows at a high temperature differ by less than float32 resolves beside 1 / C.
+    p, q = ((x.double() / temperature).softmax(dim=-1) for x in (student, teacher))
     if p.size(0) == 0:
         return p.sum(), p.sum()
-    inter, intra = (temperature**2 * (1 - correlations(p, q, dim, eps=eps)).mean() for dim in (-1, 0))
+    wide = accumulation_dtype(student)
+    inter, intra = (temperature**2 * (1 - correlations(p, q, dim, eps=eps)).mean().to(wide) for dim in (-1, 0))
     return inter, intra
 
 

@@ -9,7 +9,7 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import choose, class_ids
+from graphkd.losses._checks import choose, class_ids_of
 
 Spread = Literal["all", "others"]
 
@@ -17,7 +17,7 @@ Spread = Literal["all", "others"]
 def label_smoothing(student: Tensor, y: Tensor, alpha: float = 0.1, *, spread: Spread = "all") -> Tensor:
     """Cross-entropy with labels of which a share is spread: (N, C), (N,) -> scalar; see ``LabelSmoothing``."""
     choose("spread", spread, Spread)
-    y = class_ids(y, student.size(0), student.size(-1))
+    y = class_ids_of(student, y)
     logs = F.log_softmax(student.to(accumulation_dtype(student)), dim=-1)
     hit, classes = logs.gather(1, y[:, None])[:, 0], student.size(-1)
     misses = logs.mean(dim=1) if spread == "all" else (logs.sum(dim=1) - hit) / max(classes - 1, 1)

@@ -9,7 +9,7 @@ from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_positive, choose, class_ids
+from graphkd.losses._checks import check_positive, choose, class_ids_of
 from graphkd.losses.response.kd import KL, kl
 
 Form = Literal["code", "paper"]
@@ -20,7 +20,7 @@ def virtual_teacher(
 ) -> Tensor:
     """KL from a teacher made of labels: (N, C), (N,) -> scalar; see ``VirtualTeacher``."""
     choose("form", form, Form)
-    y = class_ids(y, student.size(0), student.size(-1))
+    y = class_ids_of(student, y)
     if not 0 < correct < 1 or student.size(-1) < 2:
         raise ValueError(
             f"'correct' must leave something to other classes: above 0, below 1, of 2 classes at least; "

@@ -16,7 +16,7 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.view import Batch
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_same_shape, class_ids
+from graphkd.losses._checks import check_same_shape, class_ids, class_ids_of
 from graphkd.schemes.federated._messages import answer
 from graphkd.schemes.federated._rounds import federated, labelled_rows
 from graphkd.schemes.federated.client import Client
@@ -78,7 +78,7 @@ class SelectiveKD(Loss):
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
         """See the class."""
         check_same_shape(student, teacher)
-        y = class_ids(y, student.size(0), student.size(-1))
+        y = class_ids_of(student, y)
         known, confusion = y if self.by_row else None, self.confusion.to(teacher.dtype)
         weights = class_credibility(teacher, known, confusion, highest=self.highest, threshold=self.threshold)
         return selective_distillation(student, teacher, weights)
