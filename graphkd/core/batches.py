@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphkd.core.by_name import Batch, lookup, names, node_types
+from graphkd.core.by_name import Batch, entry, lookup, names, node_types
 
 
 def batches(data: Batch | Iterable[Batch]) -> Iterator[Any]:
@@ -30,8 +30,8 @@ def first_batch(data: Batch | Iterable[Batch]) -> Any:
 def changed(batch: Batch, /, **entries: Any) -> Any:
     """Copy a batch, shallowly, with other entries; the batch itself stays."""
     other: Any = copy.copy(batch)
-    for name, entry in entries.items():
-        other[name] = entry
+    for name, value in entries.items():
+        other[name] = value
     return other
 
 
@@ -56,8 +56,8 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 def count_rows(batch: Batch) -> int:
     """Count the rows of a batch: those of ``n_id``, ``x`` or ``y``, whichever it has first."""
-    for entry in lookup(batch, ("n_id", "x", "y")).values():
-        return int(entry.size(0))
+    for found in lookup(batch, ("n_id", "x", "y")).values():
+        return int(found.size(0))
     raise ValueError(f"a batch must have 'n_id', 'x' or 'y', for its rows to be counted; it has {names(batch)}")
 
 
@@ -86,8 +86,8 @@ def sampled(batch: Any) -> tuple[Tensor | None, int | None]:
 
     Neither where a batch is not sampled; how many graphs a batch has says nothing of rows.
     """
-    found = lookup(batch, ("root_n_id", "batch_size"))
-    roots, count = found.get("root_n_id"), found.get("batch_size")
+    known = lookup(batch, ("root_n_id", "batch_size")) if node_types(batch) else None
+    roots, count = (entry(batch, n) if known is None else known.get(n) for n in ("root_n_id", "batch_size"))
     if roots is not None or count is None or hasattr(batch, "num_graphs"):
         return roots, None
     return None, int(count) if not isinstance(count, Tensor) or count.numel() == 1 else None

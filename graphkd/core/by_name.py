@@ -35,8 +35,23 @@ def names(batch: Any) -> list[str] | None:
 
 def node_types(batch: Any) -> list[str]:
     """Kinds of nodes of PyG's ``HeteroData``; none of any other batch."""
-    known = isinstance(getattr(type(batch), "node_types", None), property)
-    return list(batch.node_types) if known else []
+    return list(batch.node_types) if _knows(type(batch), "node_types") else []
+
+
+_MAPPINGS: dict[type, bool] = {}  # kinds of batches, and whether they are mappings
+_COMPUTED: dict[tuple[type, str], bool] = {}  # kinds of batches and names, and whether they compute what is named so
+
+
+def _is_mapping(kind: type) -> bool:
+    if kind not in _MAPPINGS:
+        _MAPPINGS[kind] = issubclass(kind, Mapping)
+    return _MAPPINGS[kind]
+
+
+def _knows(kind: type, name: str) -> bool:
+    if (kind, name) not in _COMPUTED:
+        _COMPUTED[kind, name] = isinstance(inspect.getattr_static(kind, name, None), property)
+    return _COMPUTED[kind, name]
 
 
 def lookup(batch: Batch, wanted: Iterable[str]) -> dict[str, Any]:
@@ -61,8 +76,8 @@ def lookup(batch: Batch, wanted: Iterable[str]) -> dict[str, Any]:
 
 def entry(batch: Any, name: str, default: Any = None) -> Any:
     """One entry of a batch, or the default; PyG's ``in`` would list all entries first."""
-    store = batch if isinstance(batch, Mapping) else getattr(batch, "_store", None)
-    if isinstance(store, Mapping):
+    store: Any = batch if _is_mapping(type(batch)) else getattr(batch, "_store", None)
+    if _is_mapping(type(store)):
         return store.get(name, default)
     if name not in batch:
         return default
@@ -81,7 +96,8 @@ def _computed(batch: Any, name: str) -> Any:
     """What a batch of PyG's knows without storing it."""
     if name not in ("num_nodes", "num_graphs", "batch_size"):
         return _MISSING
-    value = getattr(batch, "num_graphs" if name == "batch_size" else name, None)
+    stored = "num_graphs" if name == "batch_size" else name
+    value = getattr(batch, stored, None) if _knows(type(batch), stored) else entry(batch, stored)
     return _MISSING if value is None else value
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import first_batch, on_device
-from graphkd.core.by_name import Batch, Inputs, names, node_types
+from graphkd.core.by_name import Batch, Inputs, entry, names, node_types
 from graphkd.core.digests import Digests, is_kept
 from graphkd.core.identity import ModelMark
 from graphkd.core.ids import IDS, ids_of, read_ids
@@ -106,7 +106,7 @@ class Cached(Frozen):
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
         """Show the stored view, or its rows by ``n_id`` or ``graph_id``."""
-        ids = [name for name in IDS if name in batch]
+        ids = [name for name in IDS if entry(batch, name) is not None]
         _check_types(batch, ids)
         if self.data is None and ids:
             raise ValueError(f"a batch with {ids[0]!r} is a part of a graph: give the whole, Cached(model, data)")
@@ -248,11 +248,11 @@ def _stored(batch: Any, view: View, name: str) -> tuple[Tensor, View]:
             "a store needs every node once, the batches of a LinkNeighborLoader share nodes: fill it from a "
             "NeighborLoader over all nodes, NeighborLoader(data, input_nodes=None, ...), or from the whole graph"
         )
-    for entry, rows in view.items():
+    for shown, rows in view.items():
         if rows.dim() == 0 or rows.size(0) != ids.size(0):
             raise ValueError(
-                f"to be stored by row, the teacher's {entry!r} must have a row for each of the {ids.size(0)} {name!r} "
+                f"to be stored by row, the teacher's {shown!r} must have a row for each of the {ids.size(0)} {name!r} "
                 f"of a batch, got {tuple(rows.shape)}"
             )
     kept = slice(int(batch["batch_size"]) if name == "n_id" and "batch_size" in batch else None)
-    return ids[kept], {entry: rows[kept] for entry, rows in view.items()}
+    return ids[kept], {shown: rows[kept] for shown, rows in view.items()}

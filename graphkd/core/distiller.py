@@ -66,7 +66,7 @@ class Distiller(Trainable):
         view = self._viewer(batch)
         taught = None if self.teacher is None else ask(self.teacher, batch, self._paths)
         terms: dict[str, Tensor] = {}
-        total: Any = 0.0
+        total: Any = None
         for name, weight, loss in zip(self.names, self.weights, self.losses, strict=True):
             assert isinstance(loss, Loss)
             digest = None
@@ -76,7 +76,8 @@ class Distiller(Trainable):
             value = loss.measure(view, digest, batch)
             if value is not None:
                 terms[name] = value.detach()
-            total = total + (_zero(loss, view) if value is None else weight * value)
+            part = _zero(loss, view) if value is None else value if weight == 1 else weight * value
+            total = part if total is None else total + part
         return Step(total, terms)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:

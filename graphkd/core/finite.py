@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -38,7 +39,8 @@ class Finite:
     @torch.no_grad()
     def wrong(self) -> list[str]:
         """Names of what is no longer finite. Costs a pass over the numbers, and waits for the device once."""
-        if all_finite([tensor for _, tensor in self._named()]):
+        held = (tensor for _, tensors in self._held for tensor in tensors.values() if tensor is not None)
+        if all_finite(held if not self._given else (tensor for _, tensor in self._named())):
             return []
         return [name for name, tensor in self._named() if not all_finite([tensor])]
 
@@ -57,8 +59,8 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
     for tensor in floats:
         alike.setdefault((tensor.device, tensor.dtype), []).append(tensor)
     # A norm is finite only where all entries are; large ones may have none, and are looked at one by one.
-    norms = (torch.stack(torch._foreach_norm(own)) for own in alike.values())
-    return all(bool(each.isfinite().all()) for each in norms) or all(bool(each.isfinite().all()) for each in floats)
+    norms = (torch.stack(torch._foreach_norm(own)).sum() for own in alike.values())
+    return all(math.isfinite(total.item()) for total in norms) or all(bool(each.isfinite().all()) for each in floats)
 
 
 def _dense(tensor: Tensor) -> Tensor:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from graphkd.core.denormals import flushed_denormals
@@ -19,6 +18,9 @@ from graphkd.core.resume import Resume, check_resume
 from graphkd.core.rng import seeded
 from graphkd.core.training import Metric, OptimizerFactory, Options, SchedulerFactory, Training
 from graphkd.core.view import Batch
+
+if TYPE_CHECKING:
+    from graphkd.core.processes import Processes
 
 __all__ = ["Metric", "OptimizerFactory", "SchedulerFactory", "fit"]
 
@@ -38,7 +40,7 @@ def fit(
     serve: Callable[[Any], nn.Module] | None = None,
     patience: int | None = None,
     seed: int = 0,
-    fabric: Fabric | None = None,
+    fabric: Processes | None = None,
     checkpoint: str | Path | None = None,
     save_every: int = 10,
     resume: Resume = False,
@@ -85,8 +87,8 @@ def fit(
     check_resume(resume, checkpoint)
     folder = Path(checkpoint) if checkpoint is not None else None
     student: nn.Module = getattr(trainable, "student", trainable)
-    fabric = fabric or default_fabric(next((p.device for p in student.parameters()), torch.device("cpu")))
-    fabric.launch()
+    processes = fabric or default_fabric(next((p.device for p in student.parameters()), torch.device("cpu")))
+    processes.launch()
     options = Options(
         epochs,
         optimizer,
@@ -104,11 +106,11 @@ def fit(
     )
     with ExitStack() as stack:
         if folder is not None:
-            hold(folder, 3 * size_of(trainable), fabric, stack)  # last.pt, best.pt, and one that is being written
+            hold(folder, 3 * size_of(trainable), processes, stack)  # last.pt, best.pt, and one that is being written
         # No two processes drop out the same units.
-        stack.enter_context(seeded(seed + fabric.global_rank))
+        stack.enter_context(seeded(seed + processes.global_rank))
         stack.enter_context(flushed_denormals())
-        run = Training(trainable, student, data, options, fabric, seed)
+        run = Training(trainable, student, data, options, processes, seed)
         stack.callback(student.eval)
         stack.callback(run.end)
         run.begin(resume)

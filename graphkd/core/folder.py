@@ -8,12 +8,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from graphkd.core.files import claim, is_left_over, release
 from graphkd.core.processes import from_first
+
+if TYPE_CHECKING:
+    from graphkd.core.processes import Processes
 
 _RUNNING = ".running"  # there while a run is, with the number of its process
 
@@ -42,7 +45,7 @@ def held(folder: Path, needed: int = 0) -> Iterator[None]:
         release(lock, handle)
 
 
-def hold(folder: Path, needed: int, fabric: Fabric, stack: ExitStack) -> None:
+def hold(folder: Path, needed: int, fabric: Processes, stack: ExitStack) -> None:
     """``held`` until the stack ends, by the first of all processes; what it raises all do."""
     from_first(fabric, lambda: stack.enter_context(held(folder, needed)))
 

@@ -96,12 +96,10 @@ class _Part:
         module = self._module
         if tuple(module._modules.values()) != self._inner or len(vars(module)) != self._size:
             return False
-        now = self._tensors()
-        return (
-            len(now) == len(self._marks)
-            and all(mark.holds(tensor) for mark, tensor in zip(self._marks, now, strict=True))
-            and self._values() == self._known
-        )
+        now = self._tensors() if module._parameters or module._buffers else []
+        if len(now) != len(self._marks) or self._values() != self._known:
+            return False
+        return all(mark.holds(tensor) for mark, tensor in zip(self._marks, now, strict=True))
 
     def _tensors(self) -> list[Tensor]:
         held = (*self._module._parameters.values(), *self._module._buffers.values())

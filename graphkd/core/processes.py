@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import torch
 import torch.distributed as dist
-from lightning_fabric import Fabric, is_wrapped
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 
+from graphkd.core.alone import Alone
 from graphkd.core.loaders import steady
 from graphkd.core.rng import seeded
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    Processes: TypeAlias = Fabric | Alone
 
 
 def place() -> tuple[int, int]:
@@ -55,7 +61,7 @@ def copy_buffers(module: nn.Module) -> None:
         dist.broadcast(buffer, 0)
 
 
-def from_first(fabric: Fabric, make: Callable[[], Any]) -> Any:
+def from_first(fabric: Processes, make: Callable[[], Any]) -> Any:
     """Give all processes what the first one makes, or raise in all what it raised."""
     if fabric.world_size == 1:
         return make()
@@ -65,7 +71,7 @@ def from_first(fabric: Fabric, make: Callable[[], Any]) -> Any:
             found = make(), None
         except Exception as error:  # the others would wait for it
             found = None, error
-    value, wrong = fabric.broadcast(found)
+    value, wrong = cast("Fabric", fabric).broadcast(found)
     if wrong is not None:
         raise wrong
     return value
@@ -111,7 +117,7 @@ def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[in
     Workers that persist draw the same as new ones would (``loaders.steady``).
     """
     loader: Any = steady(data, seed + rank)
-    divided = is_wrapped(data) or isinstance(getattr(data, "sampler", None), DistributedSampler)
+    divided = _is_wrapped(data) or isinstance(getattr(data, "sampler", None), DistributedSampler)
     if world > 1 and not divided:
         if not isinstance(data, DataLoader) or data.batch_sampler is None:
             return lambda _: _every(data, rank, world)
@@ -128,6 +134,12 @@ def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[in
         return loader
 
     return batches
+
+
+def _is_wrapped(data: Any) -> bool:
+    """Whether ``fabric.setup_dataloaders`` made this; then Fabric is loaded."""
+    fabric = sys.modules.get("lightning_fabric")
+    return fabric is not None and bool(fabric.is_wrapped(data))
 
 
 def _every(batches: Iterable[Any], rank: int, world: int) -> Iterator[Any]:
@@ -155,11 +167,12 @@ class _Share:
         return -(-len(self.sampler) // self.world)  # type: ignore[arg-type]
 
 
-def default_fabric(device: torch.device) -> Fabric:
-    """Make the Fabric of a device, under ``torchrun`` that of all its processes."""
+def default_fabric(device: torch.device) -> Processes:
+    """Make the Fabric of all processes under ``torchrun``; elsewhere this process is alone."""
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
         if world > 1:
+            from lightning_fabric import Fabric
+
             return Fabric(devices=local, num_nodes=world // local)
-    devices: Any = [device.index or 0] if device.type == "cuda" else 1
-    return Fabric(accelerator=device.type, devices=devices)
+    return Alone(device)

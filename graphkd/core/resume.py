@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from graphkd.core import checkpoint as files
@@ -24,6 +23,9 @@ from graphkd.core.processes import from_first, gather_objects
 from graphkd.core.progress import Progress
 from graphkd.core.rng import rng_state, set_rng_state
 from graphkd.core.wrappers import load_plain_state, plain_state
+
+if TYPE_CHECKING:
+    from graphkd.core.processes import Processes
 
 Resume = bool | Literal["auto"]
 LAST, BEST = "last.pt", "best.pt"
@@ -58,7 +60,7 @@ class Kept:
     def __init__(
         self,
         folder: Path,
-        fabric: Fabric,
+        fabric: Processes,
         trainable: nn.Module,
         optimizer: torch.optim.Optimizer,
         scheduler: Any,

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from graphkd.core.alone import precision_of
 from graphkd.core.asked import asked_of, groups_of, schedule_of
 from graphkd.core.finite import Finite, shown
 from graphkd.core.processes import copy_buffers, gather_objects, share
@@ -24,6 +24,9 @@ from graphkd.core.resume import Kept, Resume
 from graphkd.core.rng import seeded
 from graphkd.core.view import names
 from graphkd.core.wrappers import load_plain_state, plain_state
+
+if TYPE_CHECKING:
+    from graphkd.core.processes import Processes
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SchedulerFactory = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
@@ -54,10 +57,10 @@ class Training:
     """One call of ``fit``: the trainable set up by Fabric, its optimiser, and how far they have come."""
 
     def __init__(
-        self, trainable: nn.Module, student: nn.Module, data: Any, options: Options, fabric: Fabric, seed: int
+        self, trainable: nn.Module, student: nn.Module, data: Any, options: Options, fabric: Processes, seed: int
     ) -> None:
         self.plain, self.student, self.data, self.fabric, self.options = trainable, student, data, fabric, options
-        self.progress, self.kept = Progress(seed), None
+        self.progress, self.kept, self._parts = Progress(seed), None, list(trainable.modules())
         parameters = [p for p in trainable.parameters() if p.requires_grad]
         if not parameters:
             raise ValueError(f"'trainable' must have parameters to train, {type(trainable).__name__} has none")
@@ -70,6 +73,8 @@ class Training:
             asked = asked_of(trainable, data, plain, groups) | schedule_of(self.scheduler) | self._asked()
             given = {"data": data, "metric": options.metric, "log": options.log}
             self.kept = Kept(options.folder, fabric, trainable, plain, self.scheduler, given, groups, asked)
+        self.trainable: nn.Module
+        self.optimizer: Any
         self.trainable, self.optimizer = fabric.setup(trainable, plain)
 
     def _asked(self) -> dict[str, Any]:
@@ -80,7 +85,7 @@ class Training:
             "metric": None if options.metric is None else "given",
             "metric_every": options.metric_every,
             "patience": options.patience,
-            "precision": str(fabric._precision.precision),
+            "precision": precision_of(fabric),
             "device": fabric.device.type,
             "processes": fabric.world_size,
             "threads": torch.get_num_threads(),
@@ -153,11 +158,7 @@ class Training:
 
     def _epoch(self, batches: Callable[[int], Iterable[Any]]) -> dict[str, float]:
         """One pass; means of loss and terms over the batches that had them. Waits for the device only at the end."""
-        for part in (self.plain, self.data):
-            announce: Any = getattr(part, "set_epoch", None)
-            if announce is not None:
-                announce(self.progress.epoch, self.options.epochs)
-        self.plain.train()
+        self._announce()
         sums: dict[str, list[Tensor]] = {}
         for batch in batches(self.progress.epoch):
             loss, terms = self.trainable(batch)
@@ -168,12 +169,21 @@ class Training:
             self.scheduler.step()
         if not sums:
             raise ValueError("'data' must give at least one batch an epoch, got none; a generator ends after one epoch")
-        found = {name: torch.stack(values).double().flatten().tolist() for name, values in sums.items()}
+        found = {name: _numbers(values) for name, values in sums.items()}
         report = _means(self._of_all(found))
         if not math.isfinite(report["loss"]):
             raise ValueError(f"the loss must stay finite, got at epoch {self.progress.epoch + 1}: {report}")
         self._check()
         return report
+
+    def _announce(self) -> None:
+        """Say that an epoch begins."""
+        for part in (self.plain, self.data):
+            announce: Any = getattr(part, "set_epoch", None)
+            if announce is not None:
+                announce(self.progress.epoch, self.options.epochs)
+        if not all(part.training for part in self._parts):  # a metric, or whoever logs, put some into eval mode
+            self.plain.train()
 
     def _step(self, loss: Tensor) -> None:
         """One step of the optimiser."""
@@ -251,6 +261,13 @@ def _over(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> t
             "function of them, for example partial(torch.optim.Adam, lr=0.01)"
         )
     return optimizer
+
+
+def _numbers(values: list[Tensor]) -> list[float]:
+    """Scalars as numbers; a device is waited for once."""
+    if values[0].device.type == "cpu":
+        return [value.item() for value in values]
+    return torch.stack(values).double().flatten().tolist()
 
 
 def _means(reports: list[dict[str, list[float]]]) -> dict[str, float]:

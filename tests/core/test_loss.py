@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from graphkd import Loss
-from graphkd.losses import AT, CE, KL, LSP, FitNet
+from graphkd.losses import AT, CE, KL, LSP, FitNet, LogitMSE
 from tests.core.models import Labels, Match, graph
 
 
@@ -61,7 +61,7 @@ def test_where_restricts_entries_and_row_facts(where, rows):
     got = Labels(where=where).measure({"logits": logits}, None, batch)
     assert got == Labels()(logits[rows], y=y[rows])
     teacher = torch.randn(5, 3)
-    assert torch.equal(KL(where=where).digest_view({"logits": teacher}, batch), teacher[rows])
+    assert torch.equal(LogitMSE(where=where).digest_view({"logits": teacher}, batch), teacher[rows])
 
 
 def test_an_empty_selection_is_no_term():

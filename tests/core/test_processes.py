@@ -218,7 +218,7 @@ def test_under_torchrun_all_processes_are_the_default(monkeypatch):
         seen.update(options)
         raise Told
 
-    monkeypatch.setattr("graphkd.core.processes.Fabric", fabric)
+    monkeypatch.setattr("lightning_fabric.Fabric", fabric)
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(Told):

@@ -14,6 +14,7 @@ from graphkd.kernels.checks import check_matrices, check_widths
 from graphkd.kernels.norms import cosines, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, check_same_shape, class_ids
+from graphkd.losses._negatives import Drawn
 from graphkd.losses.information.crd import CRD, EPS, Noise
 
 _RELATION_EPS = 1e-6  # added to every component of a relation
@@ -23,7 +24,7 @@ def relation_cosines(student: Tensor, memory: Tensor, index: Tensor, eps: float 
     """Cosines of the relations of rows and of memories to anchors: (N, p), (n, p), (N, 1 + K) -> (N, N, 1 + K).
 
     Entry (i, a, k): of s_i - m_a + eps and m_k - m_a + eps, a a positive, k in ``index`` i. From inner products, in
-    float64, since they cancel where a memory comes near an anchor. The gradient of a row equal to one is 0, not 1 / eps.
+    float64, since they cancel where a memory comes near an anchor. A row equal to one has gradient 0, not 1 / eps.
     O(N^2 K p) time, O(N^2 K + N K p) memory.
     """
     anchors = memory[index[:, 0]].double() - eps
@@ -94,6 +95,9 @@ class CRCD(CRD):
         self.relation_eps = check_positive("relation_eps", relation_eps)
         for memory in (self.student_memory, self.teacher_memory):
             memory.copy_(unit_vectors(memory))
+
+    def _draw(self, ids: Tensor, negatives: Tensor | None) -> Drawn:
+        return super()._draw(ids, self.draws.index(ids) if negatives is None else negatives)
 
     def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
         knobs = {"eps": self.eps, "relation_eps": self.relation_eps}

@@ -1,6 +1,7 @@
 """Soft targets: the teacher's softened class probabilities (KD)."""
 
-from typing import Literal, Unpack
+from dataclasses import dataclass
+from typing import Literal, Self, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,9 +15,24 @@ from graphkd.losses._checks import check_positive, check_same_shape, choose
 Reduction = Literal["batchmean", "elementmean"]
 
 
+_KEPT = 1 << 24  # numbers of a teacher that are kept softened: 64 MB in float32
+
+
+@dataclass(frozen=True)
+class Softened:
+    """A teacher's log-probabilities at a temperature, (N, C)."""
+
+    log_prob: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor, temperature: float) -> Self:
+        """Soften in float32 at least: log-probabilities in half precision do not sum to 1, and KL may be below 0."""
+        return cls(F.log_softmax(logits.to(accumulation_dtype(logits)) / temperature, dim=-1))
+
+
 def kl(
     student: Tensor,
-    teacher: Tensor,
+    teacher: Tensor | Softened,
     temperature: float = 1.0,
     *,
     reduction: Reduction = "batchmean",
@@ -24,15 +40,14 @@ def kl(
 ) -> Tensor:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)): (N, C), (N, C) -> scalar; see ``KL``.
 
-    Log-probabilities are as good as logits at T = 1.
+    Log-probabilities are as good as logits at T = 1. ``teacher`` may be ``Softened`` at the same temperature.
     """
-    check_same_shape(student, teacher)
+    check_same_shape(student, teacher if isinstance(teacher, Tensor) else teacher.log_prob)
     choose("reduction", reduction, Reduction)
     check_positive("temperature", temperature)
-    # In float32 at least: log-probabilities rounded to half precision no longer sum to 1, and KL may turn negative.
-    wide = (logits.to(accumulation_dtype(logits)) for logits in (teacher, student))
-    p, q = (F.log_softmax(logits / temperature, dim=-1) for logits in wide)
-    total = F.kl_div(q, p, reduction="sum", log_target=True)
+    target = Softened.of(teacher, temperature) if isinstance(teacher, Tensor) else teacher
+    log_prob = Softened.of(student, temperature).log_prob
+    total = F.kl_div(log_prob, target.log_prob, reduction="sum", log_target=True)
     count = student.numel() // student.size(-1) if reduction == "batchmean" else student.numel()
     return total / max(count, 1) * (temperature**2 if rescale else 1.0)
 
@@ -60,7 +75,11 @@ class KL(Loss):
         self.temperature, self.rescale = temperature, rescale
         self.reduction = choose("reduction", reduction, Reduction)
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def digest(self, teacher: Tensor) -> Tensor | Softened:
+        """The teacher's log-probabilities, where they are few enough to be kept beside its logits."""
+        return teacher if teacher.numel() > _KEPT else Softened.of(teacher, self.temperature)
+
+    def forward(self, student: Tensor, teacher: Tensor | Softened) -> Tensor:
         return kl(student, teacher, self.temperature, reduction=self.reduction, rescale=self.rescale)
 
 

@@ -78,3 +78,15 @@ class TestKL(Behaviour):
             refused_width=SAME_WIDTH,
         ),
     }
+
+
+def test_a_kept_teacher_is_softened_once():
+    """The digest is the teacher's log-probabilities; above the budget its logits stay."""
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 6, 4, dtype=torch.float64)
+    loss = KL(3.0)
+    digest = loss.digest(teacher)
+    torch.testing.assert_close(digest.log_prob, (teacher / 3).log_softmax(dim=1))
+    assert loss(student, digest) == loss(student, teacher)
+    huge = teacher[:1, :1].expand(1 << 13, (1 << 11) + 1)
+    assert loss.digest(huge) is huge
