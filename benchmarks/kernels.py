@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from benchmarks.cases import edges, geometric, information, pairs, relations, sweep
+from benchmarks.cases import contrast, edges, geometric, information, pairs, relations, sweep
 from benchmarks.cases.common import Ops, Size, ours
 from benchmarks.cases.costs import MODES, Cost, measure
 from benchmarks.cases.sweep import SWEEPS, SWEPT
 from benchmarks.measure import CLOCKS, bandwidth, default_device, machine
 
-OPS: Ops = {**edges.OPS, **pairs.OPS, **relations.OPS, **geometric.OPS, **information.OPS}
+OPS: Ops = {**edges.OPS, **pairs.OPS, **relations.OPS, **geometric.OPS, **information.OPS, **contrast.OPS}
 
 
 # ---------------------------------------------------------------- reporting

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from graphkd.core.fit import OptimizerFactory, SchedulerFactory
     from graphkd.core.resume import Resume
+    from graphkd.core.sparse_features import Features
 
 CATALOGUE = Catalogue("graphkd.losses", "graphkd.schemes", "graphkd.gnn")
 
@@ -61,6 +62,7 @@ def distil(
     fabric: Fabric | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
     progress: bool | None = None,
+    features: Features = "auto",
     **settings: Any,
 ) -> Distilled:
     """Train a student by a method; what is given stays as it is, ``result.model`` is what serves.
@@ -75,8 +77,10 @@ def distil(
     epochs, optimizer, scheduler, clip, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every
     stage; by default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4). The epoch is the
     best on validation rows, where the data have some. checkpoint: a folder that keeps finished stages and states;
-    ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. settings: the method's
-    hyper-parameters and its needs.
+    ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. features: "auto" multiplies in
+    the first layer of each model, called by name, only what is not 0 of an ``x`` that is mostly zeros, on a CPU, and
+    logs that it does; "dense" never does, "sparse" in any case, also of an ``x`` in a sparse layout. settings: the
+    method's hyper-parameters and its needs.
 
     Raises ValueError where something that the method needs is missing, and says how to give it; TypeError for a setting
     that it does not have. Costs what the method's stages cost; scores one pass over the data.
@@ -110,6 +114,7 @@ def distil(
         fabric=fabric,
         log=log,
         progress=progress,
+        features=features,
         settings=settings,
     )
 

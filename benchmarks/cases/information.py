@@ -58,7 +58,7 @@ def entropies(size: Size, device: torch.device) -> Case:
 
 
 # ---------------------------------------------------------------- memories
-def _estimation(a: Tensor, held: int) -> Tensor:
+def estimation(a: Tensor, held: int) -> Tensor:
     """NCE of a = exp(score) / Z, the positive first in the last dimension."""
     noise = (a.size(-1) - 1) / held
     positive = (a[..., 0] / (a[..., 0] + noise + _EPS)).log()
@@ -73,7 +73,7 @@ def contrast(size: Size, device: torch.device) -> Case:
     def plain() -> Tensor:
         chosen = memory.index_select(0, index.flatten()).view(*index.shape, -1)
         scores = (chosen @ anchor[:, :, None]).squeeze(2) / _TEMPERATURE
-        return _estimation((scores - log_z).exp(), size.nodes)
+        return estimation((scores - log_z).exp(), size.nodes)
 
     reference = Provider(plain, gb(index.numel() * size.student))
     own = library(lambda: crd(anchor, memory, index, log_z, _TEMPERATURE), device)
@@ -89,7 +89,7 @@ def relations(size: Size, device: torch.device) -> Case:
         ours = F.normalize(anchor[:, None] - anchors + 1e-6, dim=2)
         theirs = F.normalize(keys[:, None] - anchors[:, None] + 1e-6, dim=3)
         scores = (theirs @ ours[..., None]).squeeze(3) / _TEMPERATURE
-        return _estimation((scores - log_z).exp(), size.nodes)
+        return estimation((scores - log_z).exp(), size.nodes)
 
     reference = Provider(plain, gb(3 * _BATCH * index.numel() * size.student))
     own = library(lambda: crcd(anchor, memory, index, log_z, _TEMPERATURE), device)

@@ -23,6 +23,7 @@ from graphkd.core.problem import Problem
 from graphkd.core.resume import Resume, check_resume
 from graphkd.core.rng import seeded
 from graphkd.core.run import Run
+from graphkd.core.sparse_features import Features, features_as
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, names
 
@@ -42,6 +43,7 @@ def distilled(
     resume: Resume = False,
     device: torch.device | str | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
+    features: Features = "auto",
     settings: Mapping[str, Any] | None = None,
     problem_type: Callable[..., Problem] = Problem,
     **options: Any,
@@ -78,9 +80,10 @@ def distilled(
     about |= {"teachers": teachers}
     card = {name: _settings(value) if name == "settings" else described(value) for name, value in about.items()}
     card["student"] = architecture(given.student)
-    model = run(own, card)
-    with seeded(seed):
-        scores = _scores(task, model, given)
+    with features_as(features):
+        model = run(own, card)
+        with seeded(seed):
+            scores = _scores(task, model, given)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     card |= {"model": type(model).__name__, "parameters": parameters, "task": task.kind, "options": _settings(asked)}
     return Distilled(model, scores, chosen.name, run.history, {**card, "versions": versions(), "scores": scores})

@@ -22,6 +22,7 @@ from graphkd.core.processes import copy_buffers, gather_objects, share
 from graphkd.core.progress import Progress, Shown
 from graphkd.core.resume import Kept, Resume
 from graphkd.core.rng import seeded
+from graphkd.core.sparse_features import features_mode
 from graphkd.core.view import names
 from graphkd.core.wrappers import load_plain_state, plain_state
 
@@ -88,6 +89,7 @@ class Training:
             "precision": precision_of(fabric),
             "device": fabric.device.type,
             "processes": fabric.world_size,
+            "features": features_mode(),
             "threads": torch.get_num_threads(),
             "torch": str(torch.__version__),
         }

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from graphkd.core.by_name import Batch, Inputs, fill, names, required
+from graphkd.core.sparse_features import sparse_features, whole
 from graphkd.core.taps import Taps
 from graphkd.core.wrappers import unwrapped
 
@@ -47,7 +48,7 @@ class Viewer:
         eager = _is_compiled(self.model) and not torch.compiler.is_compiling()
         with torch.compiler.set_stance("force_eager") if eager else nullcontext(), watched.watch() as seen:
             view = self._named(self._ask(batch))
-        tapped = seen.take()
+        tapped = {name: whole(value) for name, value in seen.take().items()}
         return {**view, **tapped} if isinstance(view, dict) else ChainMap(tapped, view)  # type: ignore[arg-type]
 
     def taken(self, batch: Batch) -> tuple[str, ...]:
@@ -72,6 +73,8 @@ class Viewer:
             if self._inputs is None:
                 return self.call(self.model, batch)  # type: ignore[misc]
             given, besides = self._inputs.of(batch, self._asker)
+            if "x" in given:
+                given["x"] = self._features(given["x"])
             return self.model(**given)
         except Exception as error:
             if self.call is not None:
@@ -83,11 +86,16 @@ class Viewer:
                 )
             raise
 
+    def _features(self, x: Any) -> Any:
+        """Features as the model's first layer multiplies them fastest; a compiled model has them as they are."""
+        found = sparse_features(x)
+        return x if found is not x and _is_compiled(self.model) else found
+
     def _named(self, output: Any) -> View:
         if isinstance(output, Tensor):
-            return {"logits": output}
+            return {"logits": whole(output)}
         if type(output) is dict:
-            return _without_buffers(output, self.model)
+            return _without_buffers({name: whole(value) for name, value in output.items()}, self.model)
         if isinstance(output, Mapping):
             return output  # it may compute its entries when they are asked for
         raise TypeError(

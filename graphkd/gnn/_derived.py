@@ -1,4 +1,4 @@
-"""What is made of a tensor once: graphs with self loops, peers, the stored entries of sparse features."""
+"""What is made of a tensor once: graphs with self loops, and peers."""
 
 from __future__ import annotations
 

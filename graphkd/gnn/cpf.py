@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from graphkd.core.masks import read_mask
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
+from graphkd.core.sparse_features import sparse_features
 from graphkd.gnn._derived import with_self_loops
-from graphkd.gnn._sparse_input import dropout_linear
 from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, segment_log_softmax
 from graphkd.losses._checks import choose, class_ids
 from graphkd.losses.response.soft_label_distance import SoftLabelDistance
@@ -123,7 +123,7 @@ class PLP(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """(N, F), (2, E) -> (N, C) logits; a loop is added to nodes without one."""
-        layout = self._layout(x, edge_index)
+        x, layout = sparse_features(x), self._layout(x, edge_index)
         gate, rest = self.alpha.sigmoid(), (-self.alpha).sigmoid()
         state = prior = self.label.masked_fill(~self.known[:, None], 1 / self.label.size(1))
         for step in range(self.steps):
@@ -149,7 +149,7 @@ class PLP(nn.Module):
     def _weight(self, x: Tensor, layout: EdgeLayout) -> Tensor:
         """Weights w in the layout's order."""
         if self.mode == "inductive":
-            score = dropout_linear(x, self.score, self.dropout, self.training)
+            score = F.linear(F.dropout(x, self.dropout, self.training), self.score)
         else:
             score = F.dropout(self.score, self.dropout, self.training)
         weight = segment_log_softmax(score[:, 0].index_select(0, layout.source), layout).exp()
@@ -160,8 +160,7 @@ class PLP(nn.Module):
         if not self.lins:
             return None
         first, *others = self.lins
-        assert isinstance(first, nn.Linear)
-        hidden = dropout_linear(x, first.weight, self.dropout, self.training) + first.bias
+        hidden = first(F.dropout(x, self.dropout, self.training))
         for linear in others:
             hidden = linear(F.dropout(hidden.relu(), self.dropout, self.training))
         return hidden if self.form == "code" else hidden.softmax(dim=1)

@@ -11,6 +11,7 @@ from graphkd.kernels.pairs.affinities import affinity_sums
 from graphkd.kernels.pairs.affinity_divergence import affinity_divergence
 from graphkd.kernels.pairs.angles import angle_divergence
 from graphkd.kernels.pairs.contrast import infonce, label_divergence, product_logsumexp, product_softplus
+from graphkd.kernels.pairs.counted import counted_logsumexp, counted_softplus
 from graphkd.kernels.pairs.distance_matrices import squared_distance_divergence
 from graphkd.kernels.pairs.distances import distance_divergence, mean_distance
 from graphkd.kernels.pairs.distributions import product_kl
@@ -30,6 +31,8 @@ __all__ = [
     "affinity_divergence",
     "affinity_sums",
     "angle_divergence",
+    "counted_logsumexp",
+    "counted_softplus",
     "distance_divergence",
     "edge_dot",
     "edge_kl",

@@ -48,13 +48,13 @@ def accumulation_dtype(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def row_blocks(rows: int, width: int, elements: int, device: torch.device) -> Iterator[slice]:
-    """Slices that cover ``rows`` rows, each of about ``elements`` entries at ``width`` entries a row.
+def row_blocks(rows: int, width: int, elements: int, device: torch.device, least: int = 1) -> Iterator[slice]:
+    """Slices that cover ``rows`` rows, each of about ``elements`` entries at ``width`` entries a row; ``least`` rows.
 
     At least ``GPU_ELEMENTS`` entries on a GPU, which is done with smaller blocks before the next ones are launched.
     """
     elements = elements if device.type == "cpu" else max(elements, GPU_ELEMENTS)
-    step = max(1, min(rows, elements // max(width, 1)))
+    step = max(1, min(rows, max(elements // max(width, 1), least)))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
@@ -78,3 +78,34 @@ def register_symmetric(value: Any, pull: Any) -> None:
         return *pulls, *(None for _ in ctx.knobs)
 
     value.register_autograd(backward, setup_context=setup)
+
+
+def wants_gradient(x: Tensor) -> bool:
+    """Whether somebody may ask for the gradient of a tensor."""
+    return torch.is_grad_enabled() and x.requires_grad
+
+
+@operator("known_gradient_backward")
+def _known_gradient(grad: Tensor, pull: Tensor, x: Tensor) -> Tensor:
+    """An operator, of the input too, so that a second derivative is refused and not taken for 0."""
+    return (grad * pull).to(x.dtype)
+
+
+@_known_gradient.register_fake
+def _(grad: Tensor, pull: Tensor, x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def register_known_gradient(operator: Any) -> None:
+    """Autograd of an operator of (x, *others) -> (scalar, its gradient with respect to x); others are constants."""
+
+    def setup(ctx: Any, inputs: tuple, output: tuple) -> None:
+        ctx.save_for_backward(inputs[0], output[1])
+        ctx.others = [[None] * len(other) if isinstance(other, list | tuple) else None for other in inputs[1:]]
+        ctx.mark_non_differentiable(output[1])
+
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple:
+        x, pull = ctx.saved_tensors
+        return _known_gradient(grad, pull, x), *ctx.others
+
+    operator.register_autograd(backward, setup_context=setup)

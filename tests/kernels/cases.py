@@ -16,10 +16,12 @@ from graphkd.kernels.pairs import (
     affinities,
     angles,
     contrast,
+    counted,
     distance_matrices,
     distances,
     distributions,
     grouped_gram,
+    relative_distances,
     sampled,
     series,
     similarity,
@@ -117,6 +119,13 @@ CASES: dict[str, Case] = {
         ("node", "wider", "row", "row"),
         wide_result=True,
     ),
+    "cosine_distance": Case(all_pairs.cosines, all_pairs.cosines_reference, ("node", "wider"), wide_result=True),
+    **{
+        f"cosine_distance{suffix}": Case(
+            all_pairs.beside(kernel), all_pairs.beside(all_pairs.cosines_reference), ("node",), wide_result=True
+        )
+        for suffix, kernel in (("_of_a_constant", all_pairs.cosines), ("_known", all_pairs.cosines_beside_known))
+    },
     "squared_distance_divergence": Case(
         _scaled(kernels.squared_distance_divergence),
         _scaled(distance_matrices.squared_distance_divergence_reference),
@@ -151,6 +160,15 @@ CASES: dict[str, Case] = {
             ("node", "wider", "row", "row"),
         )
         for squared in (False, True)
+    },
+    **{
+        f"relative_distance_divergence{'_squared' * squared}{suffix}": Case(
+            all_pairs.beside(kernel, squared=squared, delta=0.3),
+            all_pairs.beside(relative_distances.relative_distance_divergence_reference, squared=squared, delta=0.3),
+            ("node",),
+        )
+        for squared in (False, True)
+        for suffix, kernel in (("", relative_distances.relative_distance_divergence), ("_known", all_pairs.with_known))
     },
     "angle_divergence": Case(
         _dense(kernels.angle_divergence, delta=0.4),
@@ -214,6 +232,15 @@ CASES: dict[str, Case] = {
         for held in (4, 100)  # memories small and large beside the sample
     },
     **{
+        f"counted_{name}{'_apart' * bool(apart)}": Case(
+            graph_relations.counted(getattr(kernels, f"counted_{name}"), *shift, apart=apart),
+            graph_relations.counted(getattr(counted, f"counted_{name}_reference"), *shift, apart=apart),
+            ("node",),
+        )
+        for name, shift in (("logsumexp", ()), ("softplus", (0.5,)))
+        for apart in (0, 60)  # a row of the memory that far from all others
+    },
+    **{
         f"affinity_sums_{kernel}{suffix}": Case(
             on(kernels.affinity_sums, kernel=kernel, **knobs),
             on(affinities.affinity_sums_reference, kernel=kernel, **knobs),
@@ -245,6 +272,22 @@ CASES: dict[str, Case] = {
             ("student_t", "jeffreys", {"degree": 3.0, "eps": 0.1}),
             ("rbf", "kl", {"sigma": 1.5}),
             ("dot", "product", {}),
+        )
+    },
+    **{
+        f"density_divergence_{knobs['kernel']}_{knobs['divergence']}": Case(
+            all_pairs.beside(all_pairs.dense, **knobs),
+            all_pairs.beside(all_pairs.dense_reference, **knobs),
+            ("node",),
+            wide_result=True,
+        )
+        for knobs in (
+            {"kernel": "cosine", "divergence": "jeffreys"},
+            {"kernel": "cosine", "divergence": "kl"},
+            {"kernel": "student_t", "divergence": "jeffreys", "kernel_eps": 0.1},
+            {"kernel": "student_t", "divergence": "kl", "sigma": 1.5, "degree": 3.0, "kernel_eps": 0.1},
+            {"kernel": "exponential", "divergence": "jeffreys", "kernel_eps": 0.1, "sigma": 1.5},
+            {"kernel": "rbf", "divergence": "kl", "sigma": 1.5},
         )
     },
     **{

@@ -30,6 +30,19 @@ def from_bank(function: Kernel, held: int) -> Kernel:
     return kernel
 
 
+def counted(function: Kernel, *shift: float, apart: float) -> Kernel:
+    """A contrast with all rows of a memory, of which some count for nobody; one that counts has length ``apart``."""
+
+    def kernel(anchor: Tensor, graph: Graph) -> Tensor:
+        width = anchor.size(1)
+        memory = (torch.arange(7 * width).reshape(7, width) % 5 - 2).to(anchor.dtype) / 4  # exact in any dtype
+        memory[3, 0] += apart
+        counts = (torch.arange(graph.num_nodes)[:, None] + torch.arange(7)) % 4 * torch.tensor([0, 1, 1, 1, 2, 3, 1])
+        return function(anchor, memory, counts, *(anchor.new_tensor(value) for value in shift), 2.0)
+
+    return kernel
+
+
 def similar(x: Tensor, graph: Graph) -> Tensor:
     """Inner products with the two most similar rows of other labels, summed."""
     wide = x.to(torch.promote_types(x.dtype, torch.float32))

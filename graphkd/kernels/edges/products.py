@@ -7,13 +7,12 @@ tests and benchmarks compare with. Operators take the tensors ``EdgeLayout.rows`
 
 from __future__ import annotations
 
-import functools
-import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from graphkd.core.csr import csr
 from graphkd.kernels.checks import check_matrices, check_vectors, check_widths
 from graphkd.kernels.edges.layout import EdgeLayout
 from graphkd.kernels.operators import accumulation_dtype, operator
@@ -73,7 +72,7 @@ def _edge_dot(
     if source.numel() > x.size(0) * y.size(0):  # so many duplicates no CSR matrix holds; N x N is less
         rows = torch.arange(x.size(0), device=x.device).repeat_interleave(ptr.diff(), output_size=source.size(0))
         return (x.to(wide) @ y.to(wide).t())[rows, source]  # ``target`` is not there in the layouts of lists
-    pattern = _csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), y.size(0))
+    pattern = csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), (ptr.size(0) - 1, y.size(0)))
     dots = torch.sparse.sampled_addmm(pattern, x.to(wide).contiguous(), y.to(wide).contiguous().t(), beta=0.0)
     return dots.values()
 
@@ -123,10 +122,12 @@ def _edge_spmm(
         return y.new_zeros((out_ptr if transpose else ptr).size(0) - 1, y.size(1))
     wide = accumulation_dtype(y)
     if transpose:
-        matrix = _csr(out_ptr, out_target, values.index_select(0, out_order).to(wide), y.size(0))
+        matrix = csr(out_ptr, out_target, values.index_select(0, out_order).to(wide), (out_ptr.size(0) - 1, y.size(0)))
     else:
-        matrix = _csr(ptr, source, values.to(wide).contiguous(), y.size(0))
-    return (matrix @ y.to(wide).contiguous()).to(y.dtype)
+        matrix = csr(ptr, source, values.to(wide).contiguous(), (ptr.size(0) - 1, y.size(0)))
+    found = torch.empty(matrix.size(0), y.size(1), dtype=wide, device=y.device)
+    torch.addmm(found, matrix, y.to(wide).contiguous(), beta=0, out=found)  # ``@`` makes a copy of its zeros first
+    return found.to(y.dtype)
 
 
 @_edge_spmm.register_fake
@@ -158,15 +159,3 @@ def _edge_spmm_backward(ctx: Any, grad: Tensor) -> tuple:
 
 
 _edge_spmm.register_autograd(_edge_spmm_backward, setup_context=_edge_spmm_setup)
-
-
-@functools.cache
-def _no_beta_warning() -> None:
-    with warnings.catch_warnings():  # torch says once a process that CSR is in beta
-        warnings.simplefilter("ignore")
-        torch.sparse_csr_tensor([0, 0], [], [], (1, 1), dtype=torch.float32)
-
-
-def _csr(ptr: Tensor, index: Tensor, values: Tensor, columns: int) -> Tensor:
-    _no_beta_warning()
-    return torch.sparse_csr_tensor(ptr, index, values, (ptr.size(0) - 1, columns), check_invariants=False)

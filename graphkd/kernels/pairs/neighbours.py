@@ -7,10 +7,10 @@ from torch import Tensor
 
 from graphkd.kernels.checks import check_matrices, check_vectors
 from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
-from graphkd.kernels.pairs.affinities import tiles
 from graphkd.kernels.pairs.similarity import _prepare, squared_distances
+from graphkd.kernels.pairs.tiles import tiles
 
-_BLOCK_ELEMENTS = 1 << 22
+_BLOCK_ELEMENTS, _ROWS = 1 << 18, 64  # of products at a time, which stay in cache; rows at least
 _SLACK = 1 + 1e-5  # of a bound against rounding
 
 
@@ -54,7 +54,7 @@ def farthest_rows(x: Tensor) -> Tensor:
 def _nearest_rows(x: Tensor, count: int, queries: int) -> Tensor:
     side = _prepare(x, "euclidean")
     found = torch.empty(queries, count, dtype=torch.int64, device=x.device)
-    for rows in row_blocks(queries, x.size(0), _BLOCK_ELEMENTS, x.device):
+    for rows in row_blocks(queries, x.size(0), _BLOCK_ELEMENTS, x.device, _ROWS):
         squared = squared_distances(*side, rows)
         squared.diagonal(rows.start).fill_(torch.inf)
         found[rows] = squared.topk(count, dim=1, largest=False).indices
@@ -70,7 +70,7 @@ def _(x: Tensor, count: int, queries: int) -> Tensor:
 def _similar_rows(x: Tensor, count: int, labels: Tensor | None, same: bool) -> Tensor:
     x = x.to(accumulation_dtype(x))
     found = torch.empty(x.size(0), count, dtype=torch.int64, device=x.device)
-    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS, x.device):
+    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS, x.device, _ROWS):
         products = x[rows] @ x.t()
         if labels is not None:
             products.masked_fill_((labels[rows, None] == labels) != same, 0)

@@ -92,11 +92,12 @@ def _reduce(
 
 
 @operator("sampled_backward")
-def _pull(grad: Tensor, slope: Tensor, anchor: Tensor) -> Tensor:
+def sampled_pull(grad: Tensor, slope: Tensor, anchor: Tensor) -> Tensor:
+    """The gradient of the anchors from that of a number for each, whose slope is known."""
     return (grad[:, None] * slope).to(anchor.dtype)
 
 
-@_pull.register_fake
+@sampled_pull.register_fake
 def _(grad: Tensor, slope: Tensor, anchor: Tensor) -> Tensor:
     return torch.empty_like(anchor, memory_format=torch.contiguous_format)
 
@@ -126,7 +127,7 @@ def _sampled_softplus(
 
 
 def _softplus_backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple:
-    return _pull(grad, *ctx.saved_tensors), None, None, None, None
+    return sampled_pull(grad, *ctx.saved_tensors), None, None, None, None
 
 
 _sampled_softplus.register_fake(_fake_values)
@@ -146,7 +147,7 @@ def _sampled_logsumexp(anchor: Tensor, memory: Tensor, index: Tensor, scale: flo
 
 
 def _logsumexp_backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple:
-    return _pull(grad, *ctx.saved_tensors), None, None, None
+    return sampled_pull(grad, *ctx.saved_tensors), None, None, None
 
 
 _sampled_logsumexp.register_fake(_fake_values)

@@ -1,5 +1,6 @@
 """Holistic distillation (HKD): nodes and their neighbourhoods, contrasted with memories of all nodes."""
 
+import itertools
 from typing import Literal, Unpack
 
 import torch
@@ -9,11 +10,12 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm, nearest_rows, sampled_logsumexp
+from graphkd.kernels import EdgeLayout, counted_logsumexp, edge_layout, edge_spmm, nearest_rows, sampled_logsumexp
 from graphkd.kernels.checks import check_matrices
 from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_rows, choose, class_ids, row_ids
+from graphkd.losses._negatives import Counts, Drawn, NegativeDraws, Part
 from graphkd.losses._projector import Linear
 from graphkd.losses.information.crd import first_memory, remember
 
@@ -43,14 +45,18 @@ def neighbourhood(x: Tensor, edge_index: Tensor | EdgeLayout) -> Tensor:
 
 
 def bank_contrast(
-    anchor: Tensor, positive: Tensor, memory: Tensor, negatives: Tensor, temperature: float = 0.07
+    anchor: Tensor, positive: Tensor, memory: Tensor, negatives: Part, temperature: float = 0.07
 ) -> Tensor:
     """InfoNCE of anchors with a positive and rows of a memory each: (N, p), (N, p), (n, p), (N, K) -> scalar.
 
-    mean_i -log[exp(a_i . b_i / tau) / (exp(a_i . b_i / tau) + sum_k exp(a_i . m_k / tau))]; the memory is constant.
+    mean_i -log[exp(a_i . b_i / tau) / (exp(a_i . b_i / tau) + sum_k exp(a_i . m_k / tau))]; the memory is constant,
+    ``negatives`` are ids or ``Counts``.
     """
     anchor, positive = (x.to(accumulation_dtype(x)) for x in (anchor, positive))
-    others = sampled_logsumexp(anchor, memory, negatives, 1 / temperature)
+    if isinstance(negatives, Counts):
+        others = counted_logsumexp(anchor, memory, negatives.often, 1 / temperature)
+    else:
+        others = sampled_logsumexp(anchor, memory, negatives, 1 / temperature)
     found = F.softplus(others - (anchor * positive).sum(dim=1) / temperature, threshold=50.0)
     return found.sum() / max(found.numel(), 1)
 
@@ -71,8 +77,7 @@ class HKD(Loss):
     Entries are the pair (hidden, logits): (N, d) and (N, C). ``n_id``: (N,) ids of the rows (without it all nodes in
     order); ``negatives``: (N, K) ids instead of drawn ones. ``labels``: (num_nodes,) classes, from the other of which
     negatives are drawn, with replacement (the authors': without, where possible); without it from all other nodes.
-    The authors' weight is 3, beside KL(4) with weight 1 and labels. O(N n p) time for n nodes in memory, each scored
-    once, and O(N K) memory.
+    The authors' weight is 3, beside KL(4) with weight 1 and labels. Time and memory as of ``CRD``.
     """
 
     answers = "classes"
@@ -81,9 +86,6 @@ class HKD(Loss):
     rows = ("n_id", "negatives")
     student_memory: Tensor
     teacher_memory: Tensor
-    _order: Tensor
-    _begin: Tensor
-    _size: Tensor
 
     def __init__(
         self,
@@ -105,7 +107,8 @@ class HKD(Loss):
         if neighbours is None:
             self._reads_whole("HKD(neighbours=None) reads the edges of the whole graph")
         self.neighbours = neighbours if neighbours is None else int(check_positive("neighbours", neighbours))
-        self.samples = int(check_positive("negatives", negatives))
+        labels = labels if labels is None else class_ids(labels, num_nodes, name="labels")
+        self.draws = NegativeDraws(negatives, num_nodes, labels)
         self.negatives_of = choose("negatives_of", negatives_of, Negatives)
         self.temperature = check_positive("temperature", temperature)
         self.momentum, self.smooth = momentum, smooth
@@ -114,17 +117,6 @@ class HKD(Loss):
         self.graph_heads = nn.ModuleList(Linear(2 * projection, projection) for _ in range(2))
         for name in ("student_memory", "teacher_memory"):
             self.register_buffer(name, first_memory(num_nodes, projection))
-        self._draw_by(torch.arange(num_nodes) if labels is None else labels, num_nodes)
-
-    def _draw_by(self, labels: Tensor, num_nodes: int) -> None:
-        """Nodes sorted by class; where the class of each node begins, and how many nodes it has."""
-        labels = class_ids(labels, num_nodes, name="labels")
-        _, places, sizes = labels.unique(return_inverse=True, return_counts=True)
-        if sizes.numel() < 2:
-            raise ValueError(f"negatives are nodes of other classes, got {sizes.numel()} class of {num_nodes} nodes")
-        self.register_buffer("_order", places.argsort(stable=True), persistent=False)
-        self.register_buffer("_begin", (sizes.cumsum(0) - sizes)[places], persistent=False)
-        self.register_buffer("_size", sizes[places], persistent=False)
 
     def digest(self, teacher: tuple[Tensor, Tensor]) -> Entries:
         """The teacher's features, and the graph of its predictions."""
@@ -145,30 +137,33 @@ class HKD(Loss):
         check_rows(student[0], teacher[0])
         memories = self.student_memory, self.teacher_memory
         ids = row_ids(n_id, student[0].size(0), memories[0].size(0), student[0].device)
-        index = self._others(ids) if negatives is None else negatives
+        drawn: Drawn = self.draws(ids, negatives)
         embedded = [unit_vectors(head(entry[0])) for head, entry in zip(self.heads, (student, teacher), strict=True)]
         held = [memory[ids].to(rows.dtype) for memory, rows in zip(memories, embedded, strict=True)]
-        loss = self._both(embedded, held, index)
         if self.neighbours is not None and ids.numel() < self.neighbours:
-            return loss
+            return self._contrasts(drawn, embedded, held[::-1])
         graphs = []
         for head, rows, entry in zip(self.graph_heads, embedded, (student, teacher), strict=True):
             wide = torch.cat([rows, neighbourhood(rows, self._edges(entry[1], edge_index))], dim=1)
             graphs.append(unit_vectors(head(wide)))
         smooth = [unit_vectors(torch.lerp(g, m, self.smooth)).detach() for g, m in zip(graphs, held, strict=True)]
-        loss = loss + self._both(graphs, smooth, index)
+        loss = self._contrasts(drawn, embedded + graphs, held[::-1] + smooth[::-1])
         if self.training:
             for memory, rows in zip(memories, embedded, strict=True):
                 remember(memory, ids, rows.detach(), self.momentum)
         return loss
 
-    def _both(self, anchors: list[Tensor], positives: list[Tensor], index: Tensor) -> Tensor:
-        """Each side's anchors with the other's positives."""
+    def _contrasts(self, drawn: Drawn, anchors: list[Tensor], positives: list[Tensor]) -> Tensor:
+        """The anchors, of the student and the teacher in turn, with the positive of each."""
         banks = [self.student_memory, self.teacher_memory]
         if self.negatives_of == "other":
             banks.reverse()
-        sides = zip(anchors, reversed(positives), banks, strict=True)
-        return sum((bank_contrast(*side, index, self.temperature) for side in sides), anchors[0].new_zeros(()))
+
+        def contrasts(negatives: Part, *rows: Tensor) -> Tensor:
+            sides = zip(rows[: len(anchors)], rows[len(anchors) :], itertools.cycle(banks), strict=False)
+            return torch.stack([bank_contrast(*side, negatives, self.temperature) for side in sides]).sum()
+
+        return drawn.mean(contrasts, *anchors, *positives)
 
     def _edges(self, logits: Tensor | EdgeLayout, edge_index: Tensor | None) -> Tensor | EdgeLayout:
         if isinstance(logits, EdgeLayout):
@@ -178,13 +173,6 @@ class HKD(Loss):
         if edge_index is None:
             raise ValueError("HKD(neighbours=None) needs 'edge_index' from the batch, got None")
         return edge_index
-
-    def _others(self, ids: Tensor) -> Tensor:
-        """Nodes of other classes: places in the order by class, beyond the own class's where they reach it."""
-        size, begin = self._size[ids, None], self._begin[ids, None]
-        room = self._order.numel() - size
-        drawn = (torch.rand(ids.numel(), self.samples, dtype=torch.float64, device=ids.device) * room).long()
-        return self._order[drawn + (drawn >= begin) * size]
 
 
 @method("hkd", family="graphs", paper="Zhou et al., ICCV 2021", arxiv="2108.05507", needs=("hidden",))

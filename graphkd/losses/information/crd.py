@@ -4,15 +4,18 @@ import math
 from typing import Any, Unpack
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.kernels import sampled_softplus
+from graphkd.kernels import counted_logsumexp, counted_softplus, sampled_softplus
 from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
+from graphkd.kernels.pairs.contrast import LINEAR
 from graphkd.losses._checks import check_positive, check_rows, row_ids
+from graphkd.losses._negatives import Counts, Drawn, NegativeDraws, Part
 from graphkd.losses._projector import Linear
 
 EPS = 1e-7  # the authors', in the denominators only
@@ -21,10 +24,10 @@ EPS = 1e-7  # the authors', in the denominators only
 class Noise:
     """The noise of K negatives, uniform over n nodes: its mass c = K / n, shifted by the authors' eps."""
 
-    def __init__(self, index: Tensor, held: int, eps: float = EPS) -> None:
-        negatives = index.size(1) - 1
+    def __init__(self, index: Part, held: int, eps: float = EPS) -> None:
+        negatives = index.negatives if isinstance(index, Counts) else index.size(1) - 1
         if negatives < 1:
-            raise ValueError(f"'index' must hold a positive and one negative at least, got {index.size(1)} columns")
+            raise ValueError(f"'index' must hold a positive and one negative at least, got {1 + negatives} columns")
         mass = negatives / held
         self.log = math.log(mass + eps)
         self.rest = self.log + negatives * math.log1p(eps / mass)
@@ -37,7 +40,7 @@ class Noise:
 def crd(
     anchor: Tensor,
     memory: Tensor,
-    index: Tensor,
+    index: Part,
     log_normaliser: Tensor,
     temperature: float = 0.07,
     *,
@@ -45,20 +48,41 @@ def crd(
 ) -> Tensor:
     """Noise-contrastive estimation of anchors against a memory: (N, p), (n, p), (N, 1 + K), () -> scalar; see ``CRD``.
 
-    Anchors are unit vectors, ``index`` names the positive's row first and then K negatives', the memory is constant.
+    Anchors are unit vectors, ``index`` names the positive's row first and then K negatives', or holds their ``Counts``;
+    the memory is constant.
     """
     anchor, noise = anchor.to(accumulation_dtype(anchor)), Noise(index, memory.size(0), eps)
-    total = sampled_softplus(anchor, memory, index, -log_normaliser - noise.log, 1 / temperature)
-    positive = (anchor * memory[index[:, 0]].to(anchor.dtype)).sum(dim=1) / temperature - log_normaliser
+    own, shift, scale = _own(index), -log_normaliser - noise.log, 1 / temperature
+    positive = (anchor * memory[own].to(anchor.dtype)).sum(dim=1) / temperature - log_normaliser
+    if isinstance(index, Counts):
+        total = counted_softplus(anchor, memory, index.often, shift, scale)
+        total = total + F.softplus(positive - noise.log, threshold=LINEAR)
+    else:
+        total = sampled_softplus(anchor, memory, index, shift, scale)
     return noise.contrast(total, positive).sum() / max(anchor.size(0), 1)
 
 
-def crd_log_normaliser(anchor: Tensor, memory: Tensor, index: Tensor, temperature: float = 0.07) -> Tensor:
+def crd_log_normaliser(anchor: Tensor, memory: Tensor, index: Part, temperature: float = 0.07) -> Tensor:
     """Logarithm of Z of ``crd``: the mean of exp(a . m / tau) over a batch, times n; scalar, constant."""
-    wide = anchor.detach().double()
-    shift = wide.new_tensor(-1 / temperature - 36)  # so far down, softplus is exp to the last bit
-    total = sampled_softplus(wide, memory, index, shift, 1 / temperature).sum()
-    return (total.log() - shift + math.log(memory.size(0) / max(index.numel(), 1))).to(anchor.dtype)
+    if isinstance(index, Counts):
+        log_total, candidates = _log_total(anchor.detach(), memory, index, temperature), 1 + index.negatives
+    else:
+        wide, candidates = anchor.detach().double(), index.size(1)
+        shift = wide.new_tensor(-1 / temperature - 36)  # so far down, softplus is exp to the last bit
+        log_total = sampled_softplus(wide, memory, index, shift, 1 / temperature).sum().log() - shift
+    return (log_total + math.log(memory.size(0) / max(anchor.size(0) * candidates, 1))).to(anchor.dtype)
+
+
+def _log_total(anchor: Tensor, memory: Tensor, index: Counts, temperature: float) -> Tensor:
+    """Logarithm of the sum of exp(a . m / tau) over positives and negatives."""
+    anchor = anchor.to(accumulation_dtype(anchor))
+    negatives = counted_logsumexp(anchor, memory, index.often, 1 / temperature)
+    positives = (anchor * memory[index.own].to(anchor.dtype)).sum(dim=1) / temperature
+    return torch.cat([negatives, positives]).double().logsumexp(dim=0)
+
+
+def _own(index: Part) -> Tensor:
+    return index.own if isinstance(index, Counts) else index[:, 0]
 
 
 @torch.no_grad()
@@ -84,8 +108,9 @@ class CRD(Loss):
     training, the rows seen become M_i <- (m M_i + (1 - m) u_i) / |.| after each step. student: (N, d_s), teacher: (N,
     d_t); ``n_id``: (N,) the ids of the rows, of users or items too (without it all nodes in order); ``negatives``: (N,
     K) ids to use instead of drawn ones. ``max_samples`` contrasts that many of the rows, drawn at each step. Memories
-    and log Z are buffers. The authors' weight is 0.8; their alias sampler may draw i itself, ours does not. O(N K p)
-    time, or O(N n p) where that is faster, O(N (K + p)) memory.
+    and log Z are buffers. The authors' weight is 0.8; their alias sampler may draw i itself, ours does not. Up to 16
+    nodes for each negative it is only drawn how often each node is one, in O(N n p) time and O(N n) memory, 64 MB at
+    most; beyond, O(N K p) time and O(N (K + p)) memory.
     """
 
     on = "hidden"
@@ -112,7 +137,7 @@ class CRD(Loss):
         if num_nodes < 2:
             raise ValueError(f"'num_nodes' must be 2 at least, for negatives, got {num_nodes}")
         self.temperature = check_positive("temperature", temperature)
-        self.samples = int(check_positive("negatives", negatives))
+        self.draws = NegativeDraws(negatives, num_nodes, own_first=True)
         self.momentum, self.eps, self.max_samples = momentum, eps, max_samples
         widths = ("student", student_width), ("teacher", teacher_width)
         self.heads = nn.ModuleList(Linear(width, projection, side=side) for side, width in widths)
@@ -130,10 +155,8 @@ class CRD(Loss):
         if not self._normalised:  # looked up until it is known, not at every step
             self._normalised = bool(self.log_normaliser.isfinite().all())
         rows = self._sample(student)
-        others = self._others(ids[rows]) if negatives is None else negatives[rows]
-        index = torch.cat([ids[rows, None], others], dim=1)
-        loss = self._one_side(0, s[rows], self.teacher_memory, index)
-        loss = loss + self._one_side(1, t[rows], self.student_memory, index)
+        drawn = self._draw(ids[rows], None if negatives is None else negatives[rows])
+        loss = self._both(drawn, s[rows], t[rows])
         if self.training:
             remember(self.student_memory, ids, s, self.momentum)
             remember(self.teacher_memory, ids, t, self.momentum)
@@ -144,22 +167,32 @@ class CRD(Loss):
             return slice(None)
         return torch.randperm(student.size(0), device=student.device)[: self.max_samples]
 
-    def _others(self, ids: Tensor) -> Tensor:
-        drawn = torch.randint(self.student_memory.size(0) - 1, (ids.size(0), self.samples), device=ids.device)
-        return drawn + (drawn >= ids[:, None])
+    def _draw(self, ids: Tensor, negatives: Tensor | None) -> Drawn:
+        drawn: Drawn = self.draws(ids, negatives)
+        return drawn
 
-    def _one_side(self, side: int, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
-        log_z = self.log_normaliser[side].to(anchor.dtype)
+    def _both(self, drawn: Drawn, *anchors: Tensor) -> Tensor:
+        """The student's rows against the teacher's memory and the teacher's against the student's, of one draw."""
+        memories = self.teacher_memory, self.student_memory
+        log_z = self.log_normaliser.to(anchors[0].dtype)
+
+        def normalisers(index: Part, *rows: Tensor) -> Tensor:
+            return torch.stack([self._log_normaliser(*side, index) for side in zip(rows, memories, strict=True)])
+
+        def contrasts(index: Part, *rows: Tensor) -> Tensor:
+            sides = zip(rows, memories, log_z, strict=True)
+            return torch.stack([self._contrast(a, memory, index, z) for a, memory, z in sides]).sum()
+
         if not self._normalised:
-            log_z = torch.where(log_z.isfinite(), log_z, self._log_normaliser(anchor, memory, index))
+            log_z = torch.where(log_z.isfinite(), log_z, drawn.log_mean(normalisers, *anchors))
             if self.training:
-                self.log_normaliser[side] = log_z
-        return self._contrast(anchor, memory, index, log_z)
+                self.log_normaliser.copy_(log_z)
+        return drawn.mean(contrasts, *anchors)
 
-    def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
+    def _contrast(self, anchor: Tensor, memory: Tensor, index: Any, log_z: Tensor) -> Tensor:
         return crd(anchor, memory, index, log_z, self.temperature, eps=self.eps)
 
-    def _log_normaliser(self, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
+    def _log_normaliser(self, anchor: Tensor, memory: Tensor, index: Any) -> Tensor:
         return crd_log_normaliser(anchor, memory, index, self.temperature)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.norms import unit_vectors
 from graphkd.losses._checks import check_positive, row_ids
+from graphkd.losses._negatives import Drawn, NegativeDraws, Part
 from graphkd.losses._projector import Linear
 from graphkd.losses.information.crd import EPS, crd, crd_log_normaliser, first_memory, remember
 from graphkd.schemes.online.peers import Others, PeerTargets, Where, leader_last, peers_of, soft_of, train_peers
@@ -23,7 +25,7 @@ class PeerContrast(nn.Module):
     u_k = P_k(h_k), a linear map to unit vectors; the sum over ordered pairs (i, j) of ``crd`` with anchors of j and the
     memory of i, Z anew for every batch, times ``weight``. Only the last peer has soft targets: the mean of all logits.
     While training, the memories' rows become M_i <- (m M_i + (1 - m) u_i) / |.|. ``n_id``, ``negatives``, ``eps``: as
-    in ``CRD``. O(M (M - 1) N K p) a step.
+    in ``CRD``, time and memory too, for M (M - 1) contrasts a step.
     """
 
     memories: Tensor
@@ -45,7 +47,7 @@ class PeerContrast(nn.Module):
             raise ValueError(f"'num_nodes' must be 2 at least, for negatives, got {num_nodes}")
         self.heads = nn.ModuleList(Linear(width, projection) for width in widths)
         self.register_buffer("memories", torch.stack([first_memory(num_nodes, projection) for _ in widths]))
-        self.samples = int(check_positive("negatives", negatives))
+        self.draws = NegativeDraws(negatives, num_nodes, own_first=True)
         self.temperature, self.momentum = check_positive("temperature", temperature), momentum
         self.eps, self.weight = eps, weight
 
@@ -60,20 +62,22 @@ class PeerContrast(nn.Module):
 
     def contrast(self, hidden: Sequence[Tensor], n_id: Tensor | None = None, negatives: Tensor | None = None) -> Tensor:
         """Sum over ordered pairs; scalar."""
-        held, device = self.memories.size(1), hidden[0].device
-        ids = row_ids(n_id, hidden[0].size(0), held, device)
-        if negatives is None:
-            drawn = torch.randint(held - 1, (ids.size(0), self.samples), device=device)
-            negatives = drawn + (drawn >= ids[:, None])
-        index = torch.cat([ids[:, None], negatives], dim=1)
-        heads = zip(self.heads, hidden, strict=True)
-        rows = [unit_vectors(head(h)) for head, h in heads]
-        total: Any = 0.0
-        for i, memory in enumerate(self.memories):
-            for j, anchor in enumerate(rows):
-                if i != j:
-                    log_z = crd_log_normaliser(anchor, memory, index, self.temperature)
-                    total = total + crd(anchor, memory, index, log_z, self.temperature, eps=self.eps)
+        ids = row_ids(n_id, hidden[0].size(0), self.memories.size(1), hidden[0].device)
+        drawn: Drawn = self.draws(ids, negatives)
+        rows = [unit_vectors(head(h)) for head, h in zip(self.heads, hidden, strict=True)]
+        pairs = list(permutations(range(len(rows)), 2))
+
+        def normalisers(index: Part, *anchors: Tensor) -> Tensor:
+            sides = ((anchors[j], self.memories[i]) for i, j in pairs)
+            return torch.stack([crd_log_normaliser(*side, index, self.temperature) for side in sides])
+
+        def contrasts(index: Part, *anchors: Tensor) -> Tensor:
+            known = zip(pairs, log_z, strict=True)
+            sides = ((anchors[j], self.memories[i], index, z) for (i, j), z in known)
+            return torch.stack([crd(*side, self.temperature, eps=self.eps) for side in sides]).sum()
+
+        log_z = drawn.log_mean(normalisers, *rows)
+        total = drawn.mean(contrasts, *rows)
         if self.training:
             for memory, anchor in zip(self.memories, rows, strict=True):
                 remember(memory, ids, anchor, self.momentum)

@@ -209,6 +209,10 @@ Where = Literal["labelled", "all"]  # rows that learn from peers
 
 def peers_of(problem: Problem, peers: Others, count: int) -> list[nn.Module]:
     """Put the student first and its peers after it: those that were given, else fresh ones of its kind, M in all."""
+    if peers is not None and not (
+        isinstance(peers, (list, tuple, nn.ModuleList)) and all(isinstance(peer, nn.Module) for peer in peers)
+    ):
+        raise TypeError(f"'peers' must be a list of modules, got {peers!r:.60}: 'count' says how many fresh ones")
     if peers is None:
         return [problem.student, *(problem.fresh_student(number) for number in range(1, count))]
     return [problem.student, *(peer.to(problem.device) for peer in peers)]

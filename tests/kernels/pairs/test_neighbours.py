@@ -14,7 +14,7 @@ from graphkd.kernels import (
     nearest_rows,
     similar_rows,
 )
-from graphkd.kernels.pairs import affinities, neighbours
+from graphkd.kernels.pairs import neighbours, tiles
 from tests.kernels.graphs import QUICK, normal
 
 
@@ -35,7 +35,7 @@ def test_farthest_rows(rows, width, seed, tile, tail):
     x = matrix(rows, width, seed)
     x = x**5 if tail else x
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(affinities._TILE, "cpu", tile)
+        patch.setitem(tiles._EDGE, "cpu", tile)
         one, other = farthest_rows(x).tolist()
     assert math.dist(x[one], x[other]) == pytest.approx(max(math.dist(a, b) for a in x for b in x), rel=1e-12)
 
@@ -51,6 +51,7 @@ def test_nearest_rows(rows, count, seed, queries):
     queries = None if queries is None else min(queries, rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "_BLOCK_ELEMENTS", 2 * rows)
+        patch.setattr(neighbours, "_ROWS", 1)
         got = nearest_rows(x, count, queries)
     others = [[node for node in range(rows) if node != query] for query in range(rows if queries is None else queries)]
     want = [sorted(nodes, key=lambda node: math.dist(x[query], x[node]))[:count] for query, nodes in enumerate(others)]
@@ -72,6 +73,7 @@ def test_similar_rows(rows, count, seed, same):
     labels = [(i * 7 + seed) % 3 for i in range(rows)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "_BLOCK_ELEMENTS", 2 * rows)
+        patch.setattr(neighbours, "_ROWS", 1)
         got = similar_rows(x, count, None if same is None else torch.tensor(labels), same=same is not False)
     count = min(count, rows - 1)
     for i in range(rows):

@@ -15,6 +15,7 @@ from graphkd.losses.graphs.hkd import neighbourhood
 from tests.kernels.graphs import normal
 from tests.losses.behaviour import Behaviour, Case
 from tests.losses.example import EDGE_INDEX, EDGES, NODES, STUDENT, WIDE_TEACHER, approx, assert_value, dot, unit
+from tests.losses.negatives import check_counts_are_ids
 from tests.losses.scene import OTHER_WIDTH
 
 HELD, TAU = 8, 0.3
@@ -193,18 +194,17 @@ def test_a_checkpoint_keeps_the_memories():
 
 
 # ---------------------------------------------------------------- negatives
-def test_negatives_are_of_other_classes():
-    """Uniform over the nodes of other classes; without labels over all other nodes."""
-    labels = torch.tensor([3, 1, 3, 0, 1, 3])
+@pytest.mark.parametrize("kept", [1 << 24, 16])
+@pytest.mark.parametrize("options", [{}, {"negatives_of": "other"}, {"neighbours": 8}, {"labels": torch.arange(8) % 3}])
+def test_drawn_negatives_are_given_ones(kept, options, monkeypatch):
+    """By counts, in one part or several, what the same ids give: the value, gradients and memories."""
     torch.manual_seed(0)
-    for known in (labels, None):
-        drawn = HKD(6, 2, 2, 2, negatives=4000, labels=known)._others(torch.arange(6))
-        for node in range(6):
-            counts = torch.bincount(drawn[node], minlength=6)
-            fit = torch.arange(6) != node if known is None else labels != labels[node]
-            assert not counts[~fit].any()
-            mean = 4000 / int(fit.sum())
-            assert (counts[fit] - mean).abs().max() < 5 * mean**0.5
+    loss = HKD(HELD, 3, 5, 4, negatives=20, temperature=TAU, **{"neighbours": 3} | options).double()
+
+    def run(one, negatives):
+        return one(*ENTRIES, n_id=IDS, negatives=negatives)
+
+    check_counts_are_ids(loss, IDS, run, monkeypatch, kept)
 
 
 @pytest.mark.parametrize(

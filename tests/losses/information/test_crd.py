@@ -26,6 +26,7 @@ from tests.losses.information.memories import (
     memory,
     remembering,
 )
+from tests.losses.negatives import check_counts_are_ids
 from tests.losses.scene import OTHER_WIDTH
 
 FLOATS = (torch.float64, torch.float32)
@@ -142,15 +143,27 @@ def test_gradients_survive_the_memory_s_update(kind):
     assert not torch.equal(loss.student_memory, still.student_memory)
 
 
-def test_negatives_are_others():
-    """Uniform over all nodes but the row's own."""
-    loss = CRD(5, 3, 3, 2, negatives=4000)
+@pytest.mark.parametrize("kept", [1 << 24, 16])
+@pytest.mark.parametrize("known", [False, True])
+def test_drawn_negatives_are_given_ones(kept, known, monkeypatch):
+    """By counts, in one part or several, what the same ids give: the value, gradients, Z and memories."""
     torch.manual_seed(0)
-    drawn = loss._others(torch.arange(5))
-    for node in range(5):
-        counts = torch.bincount(drawn[node], minlength=5)
-        assert counts[node] == 0
-        assert (counts[counts > 0] - 1000).abs().max() < 150  # 5 deviations
+    loss = CRD(HELD, 3, 5, 4, negatives=20, temperature=TAU, eps=0.01).double()
+    if known:
+        loss.log_normaliser.fill_(1.5)
+    ids = INDEX[:, 0]
+
+    def run(one, negatives):
+        return one(STUDENT, WIDE_TEACHER, n_id=ids, negatives=negatives)
+
+    check_counts_are_ids(loss, ids, run, monkeypatch, kept)
+
+
+def test_few_negatives_of_many_nodes_are_gathered():
+    loss = CRD(200, 3, 5, 4, negatives=3)
+    torch.manual_seed(0)
+    value = loss.eval()(torch.ones(5, 3), torch.ones(5, 5), n_id=torch.arange(5))
+    assert value.isfinite()
 
 
 @torch.no_grad()

@@ -104,6 +104,17 @@ def test_rows_that_are_equal_or_zero():
             assert torch.autograd.grad(value, student)[0].isfinite().all()
 
 
+@pytest.mark.parametrize("diagonal", [True, False])
+@pytest.mark.parametrize("of_student", [True, False])
+def test_opposite_rows_have_the_probability_that_eps_leaves_them(of_student, diagonal):
+    """In float32 as in float64: 1 + cos is a difference there, whose logarithm counts."""
+    opposite, rows = torch.tensor([[1.5, -1.0], [-1.5, 1.0], [0.3, 0.4]]), torch.tensor([[1.0, 0.1], [0.5, 1], [1, 1]])
+    sides = (opposite, rows) if of_student else (rows, opposite)
+    loss = PKT(divergence="jeffreys", eps=1e-6, diagonal=diagonal)
+    got, want = (loss(*(side.to(dtype) for side in sides)) for dtype in (torch.float32, torch.float64))
+    torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=0)
+
+
 def test_opposite_rows_have_probability_0():
     student = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]).requires_grad_()
     value = PKT(divergence="jeffreys")(student, torch.eye(3))

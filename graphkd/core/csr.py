@@ -1,0 +1,23 @@
+"""Matrices in torch's CSR layout."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def csr(ptr: Tensor, index: Tensor, values: Tensor, shape: Sequence[int]) -> Tensor:
+    """A matrix of which row i has the entries from ``ptr[i]`` on, in the columns ``index``; nothing is checked."""
+    _no_beta_warning()
+    return torch.sparse_csr_tensor(ptr, index, values, tuple(shape), check_invariants=False)
+
+
+@functools.cache
+def _no_beta_warning() -> None:
+    with warnings.catch_warnings():  # torch says once a process that CSR is in beta
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor([0, 0], [], [], (1, 1), dtype=torch.float32)

@@ -1,0 +1,234 @@
+"""Features that are mostly zeros: the first layer of any model multiplies what is not zero alone.
+
+Bags of words, one-hot codes and the like leave 90 to 99 % of a first layer's products to zeros. A model that is called
+by name is given them as ``SparseFeatures``, which any operation sees as the tensor that they are, but for dropout and
+products with a weight: these run over the entries that are not 0, O(d times their number) instead of O(N F d).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+from graphkd.core.csr import csr
+from graphkd.core.identity import Once
+
+Features = Literal["auto", "dense", "sparse"]
+_log = logging.getLogger(__name__)
+_once = Once()
+_mode: ContextVar[Features] = ContextVar("features", default="auto")
+_SHARE = 0.1  # of entries other than 0, from which dense products are as fast
+_LEAST = 1 << 16  # entries of a matrix for which it is worth a look
+_PROBED = 64  # rows that are looked at first
+
+
+def features_mode() -> Features:
+    """How first layers multiply now."""
+    return _mode.get()
+
+
+@contextmanager
+def features_as(mode: Features) -> Iterator[None]:
+    """Say how first layers multiply until the end: see ``sparse_features``; ValueError for another mode."""
+    if mode not in get_args(Features):
+        raise ValueError(f"'features' must be one of {get_args(Features)}, got {mode!r}")
+    token = _mode.set(mode)
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
+def sparse_features(x: Any) -> Any:
+    """Give back features (N, F) as ``SparseFeatures`` where that helps, else as they are.
+
+    "auto": on a CPU, where fewer than a tenth of the entries are not 0, in float32 and float64, outside autocast; a
+    line is logged when it begins. "sparse": on any device and whatever the share, torch's sparse layouts too. "dense":
+    never. Features that are trained, and what is traced or compiled, stay as they are in any case.
+    """
+    mode = _mode.get()
+    if type(x) is not Tensor or x.dim() != 2 or not _may(x, mode):
+        return x
+    entries = _once(x, ("entries", mode), lambda: _entries(x, always=mode == "sparse"))
+    return x if entries is None else SparseFeatures(entries, entries.values, x)
+
+
+def _may(x: Tensor, mode: Features) -> bool:
+    """Whether features are to be looked at."""
+    if mode == "dense" or x.requires_grad or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    if x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(x.device.type):
+        return False
+    return mode == "sparse" or (x.device.type == "cpu" and x.layout == torch.strided and x.numel() >= _LEAST)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The entries of a matrix (N, F) that are not 0, by rows and by columns."""
+
+    values: Tensor  # by rows
+    ptr: Tensor  # where a row begins
+    column: Tensor
+    out_ptr: Tensor  # where a column begins
+    row: Tensor  # by columns
+    order: Tensor  # by columns: which entry of those by rows
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, x: Tensor) -> Self:
+        """All of a matrix of any layout."""
+        stored = x.to_sparse_coo().coalesce()
+        row, column = stored.indices().int()
+        order = column.argsort(stable=True)
+        ptr, out_ptr = (_pointers(ids, size) for ids, size in zip((row, column), x.shape, strict=True))
+        return cls(stored.values(), ptr, column, out_ptr, row[order], order, (x.size(0), x.size(1)))
+
+    def times(self, values: Tensor, dense: Tensor) -> Tensor:
+        """X W with other values in the place of those that are not 0: (F, d) -> (N, d)."""
+        return csr(self.ptr, self.column, values, self.shape) @ dense
+
+    def transposed_times(self, values: Tensor, dense: Tensor) -> Tensor:
+        """X' G: (N, d) -> (F, d)."""
+        return csr(self.out_ptr, self.row, values[self.order], self.shape[::-1]) @ dense
+
+    def matrix(self, values: Tensor) -> Tensor:
+        """The whole matrix, (N, F)."""
+        return csr(self.ptr, self.column, values, self.shape).to_dense()
+
+
+def _entries(x: Tensor, *, always: bool) -> Entries | None:
+    if not always:
+        probe = x[:: max(x.size(0) // _PROBED, 1)]
+        if _share(probe) >= _SHARE or _share(x) >= _SHARE:
+            return None
+    found = Entries.of(x)
+    _log.info(
+        "%.1f %% of %d x %d features are not 0, and first layers multiply these alone; features='dense' of distil, or "
+        "call=lambda model, batch: ..., leaves them as they are",
+        100 * found.values.numel() / max(x.numel(), 1),
+        *x.shape,
+    )
+    return found
+
+
+def _share(x: Tensor) -> float:
+    return int(torch.count_nonzero(x)) / max(x.numel(), 1)
+
+
+def _pointers(ids: Tensor, size: int) -> Tensor:
+    return F.pad(torch.bincount(ids, minlength=size).cumsum(0), (1, 0)).int()
+
+
+class _Product(torch.autograd.Function):
+    """X W or X' W, linear in W; of any order differentiable."""
+
+    @staticmethod
+    def forward(dense: Tensor, entries: Entries, values: Tensor, transposed: bool) -> Tensor:
+        return (entries.transposed_times if transposed else entries.times)(values, dense.contiguous())
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        _, ctx.entries, ctx.values, ctx.transposed = inputs
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _Product.apply(grad, ctx.entries, ctx.values, not ctx.transposed), None, None, None
+
+
+class SparseFeatures(Tensor):
+    """A matrix (N, F) that knows its entries other than 0; to all operations but a few it is the matrix itself."""
+
+    entries: Entries
+    values: Tensor
+    plain: Tensor | None  # the matrix; None until somebody needs it
+    forms: ClassVar[Mapping[Any, Callable[..., Tensor | None]]]
+
+    def __new__(cls, entries: Entries, values: Tensor, plain: Tensor | None) -> Self:
+        """Of one matrix's entries, with other values perhaps."""
+        about = values if plain is None else plain
+        made: Any = Tensor._make_wrapper_subclass(cls, entries.shape, dtype=about.dtype, device=about.device)
+        made.entries, made.values, made.plain = entries, values, plain
+        return made
+
+    def whole(self) -> Tensor:
+        """The matrix."""
+        if self.plain is None:
+            self.plain = self.entries.matrix(self.values)
+        return self.plain
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunctionSubclass():
+            if func in _ABOUT:
+                return func(*args, **kwargs)
+            form = cls.forms.get(func)
+            found = form(*args, **kwargs) if form is not None and isinstance(args[0], cls) else None
+            if found is not None:
+                return found
+            args, kwargs = tree_map_only(cls, cls.whole, (args, kwargs))
+            return func(*args, **kwargs)
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        args, kwargs = tree_map_only(cls, cls.whole, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+def whole(value: Any) -> Any:
+    """The matrix of ``SparseFeatures``, and anything else as it is."""
+    return value.whole() if isinstance(value, SparseFeatures) else value
+
+
+# What a tensor says of itself without its numbers.
+_ABOUT = {
+    Tensor.size,
+    Tensor.dim,
+    Tensor.numel,
+    Tensor.is_floating_point,
+    Tensor.__len__,
+    *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "requires_grad")),
+}
+
+
+def _product(x: SparseFeatures, weight: Tensor) -> Tensor | None:
+    """X W, or None where the weight is no plain matrix of that kind, or the features came to be trained."""
+    fits = type(weight) in (Tensor, torch.nn.Parameter) and weight.dim() == 2 and weight.dtype == x.dtype
+    if not fits or weight.layout != torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(weight):
+        return None
+    if weight.size(0) != x.entries.shape[1] or (x.plain is not None and x.plain.requires_grad):
+        return None
+    return _Product.apply(weight, x.entries, x.values, False)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _linear(x: SparseFeatures, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
+    product = _product(x, weight.t()) if isinstance(weight, Tensor) and weight.dim() == 2 else None
+    return product if product is None or bias is None else product + bias
+
+
+def _dropout(x: SparseFeatures, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor | None:
+    """Dropout of a zero is a zero: the others are drawn alone, by the same law but not from the same numbers."""
+    if inplace:
+        return None
+    return SparseFeatures(x.entries, F.dropout(x.values, p), None) if training and p else x
+
+
+SparseFeatures.forms = {
+    F.linear: _linear,
+    F.dropout: _dropout,
+    **dict.fromkeys((torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__), _product),
+    torch.sparse.mm: _product,
+}

@@ -1,0 +1,148 @@
+"""How often each item is drawn, where more are drawn than there are: multinomial counts without the draws.
+
+Independent Poisson counts are multinomial once their sum is known. So each row takes Poisson counts of a mean a little
+below the wanted one, again where they sum to more than was asked for, and the few draws that are missing one by one.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from graphkd.kernels.operators import row_blocks
+
+_CELLS = 1 << 19  # counts made at a time, so that what they are made of stays in cache
+_SLACK = 2.0  # standard deviations by which the mean of a row's sum is below its draws: one row in 44 is drawn again
+_UPPER, _LOWER = 14, 34  # a table of the upper of 48 random bits settles nearly every count
+_LEVELS = 16  # tables at most
+_FEW = 2  # where there are more items than this for each draw, drawing and adding is faster
+_EXACT = 1 << 24  # float32 holds all whole numbers up to here
+
+
+class Others(NamedTuple):
+    """For every item those of other groups than its own: all but a stretch of the items in order of their groups."""
+
+    order: Tensor  # (n,)
+    begin: Tensor  # (n,) where the group of an item begins in the order
+    size: Tensor  # (n,) how many it has
+    rooms: tuple[int, ...]  # how many others an item may have, in increasing order
+
+    @classmethod
+    def of(cls, groups: Tensor) -> Others:
+        """From the group of every item, (n,) integers."""
+        _, places, sizes = groups.unique(return_inverse=True, return_counts=True)
+        rooms = (groups.numel() - sizes).unique().tolist()
+        return cls(places.argsort(stable=True), (sizes.cumsum(0) - sizes)[places], sizes[places], tuple(rooms))
+
+    @property
+    def alone(self) -> bool:
+        """Whether every item is a group of its own."""
+        return self.rooms == (self.order.numel() - 1,)
+
+
+def draw_others(others: Others, ids: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
+    """Items of other groups than those of ``ids``, uniform with replacement: (N,) -> (N, samples)."""
+    return _place(others, ids[:, None], (ids.numel(), samples), generator)
+
+
+def count_others(others: Others, ids: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
+    """How often each item is among ``samples`` of other groups than those of ``ids``: (N,) -> (N, n) whole floats.
+
+    The law is that of counting ``draw_others``, to 2^-48; rows are independent and sum to ``samples``. O(N n) time.
+    """
+    dtype = torch.float32 if samples < _EXACT else torch.float64
+    if _FEW * samples < others.order.numel() or torch.compiler.is_compiling():  # the loop below looks at numbers
+        index = draw_others(others, ids, samples, generator)
+        return _add(torch.zeros(ids.numel(), others.order.numel(), dtype=dtype, device=ids.device), index)
+    counts = _poisson(others, ids, samples, dtype, generator)
+    while True:
+        missing = samples - counts.sum(dim=1)
+        again = (missing < 0).nonzero()[:, 0]
+        if not again.numel():
+            break
+        counts[again] = _poisson(others, ids[again], samples, dtype, generator)
+    rows = torch.repeat_interleave(missing.long())
+    flat = rows * counts.size(1) + _place(others, ids[rows], rows.shape, generator)
+    return _add(counts.view(1, -1), flat[None]).view_as(counts)
+
+
+def _add(counts: Tensor, index: Tensor) -> Tensor:
+    return counts.scatter_add_(1, index, counts.new_ones(()).expand_as(index))
+
+
+def _place(others: Others, ids: Tensor, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    """A draw for each entry of ``shape``: a place in the order, beyond the own group's where it reaches that."""
+    held = others.order.numel()
+    if others.alone:
+        drawn = torch.randint(max(held - 1, 1), shape, generator=generator, device=ids.device)
+        return drawn.add_(drawn >= ids)
+    size = others.size[ids]
+    share = torch.rand(shape, dtype=torch.float64, generator=generator, device=ids.device)
+    drawn = share.mul_(held - size).long()
+    return others.order[drawn.add_((drawn >= others.begin[ids]) * size)]
+
+
+def _poisson(
+    others: Others, ids: Tensor, samples: int, dtype: torch.dtype, generator: torch.Generator | None
+) -> Tensor:
+    """Counts that sum to a little less than ``samples``, 0 in the own group; (N, n)."""
+    held = others.order.numel()
+    rooms = _levels(others.rooms)
+    table, bounds = _tables(tuple(_mean(samples, room) for room in rooms), dtype, ids.device)
+    # where its room has no table a row takes that of the next larger one, whose mean is smaller
+    level = torch.searchsorted(torch.tensor(rooms, device=ids.device), held - others.size[ids])
+    counts = torch.empty(ids.numel(), held, dtype=dtype, device=ids.device)
+    for rows in row_blocks(ids.numel(), held, _CELLS, ids.device):
+        _fill(counts[rows].view(-1), level[rows], table, bounds, generator)
+        if others.alone:
+            counts[rows].scatter_(1, ids[rows, None], 0)
+        else:
+            counts[rows].masked_fill_(others.begin[ids[rows], None] == others.begin, 0)
+    return counts
+
+
+def _levels(rooms: tuple[int, ...]) -> tuple[int, ...]:
+    """Some of the rooms, the largest among them."""
+    last, number = len(rooms) - 1, min(len(rooms), _LEVELS)
+    return tuple(rooms[last - last * k // max(number - 1, 1)] for k in reversed(range(number)))
+
+
+def _mean(samples: int, room: int) -> float:
+    return max(samples - _SLACK * math.sqrt(samples), 0.0) / max(room, 1)
+
+
+def _fill(counts: Tensor, level: Tensor, table: Tensor, bounds: Tensor, generator: torch.Generator | None) -> None:
+    """Poisson counts into rows of one length, laid end to end."""
+    bits = torch.empty((counts.numel() + 3) // 4, dtype=torch.int64, device=counts.device)
+    bits.random_(-(1 << 63), None, generator=generator)
+    upper = bits.view(torch.int16)[: counts.numel()].int().bitwise_and_((1 << _UPPER) - 1)
+    if bounds.size(0) > 1:
+        upper.view(level.numel(), -1).add_((level.int() << _UPPER)[:, None])
+    torch.index_select(table, 0, upper, out=counts)
+    unsure = (counts < 0).nonzero()[:, 0]
+    upper = upper[unsure].long()
+    value = (upper << _LOWER) + torch.randint(1 << _LOWER, upper.shape, generator=generator, device=counts.device)
+    below = torch.searchsorted(bounds.view(-1), value, right=True) - (upper >> _UPPER) * bounds.size(1)
+    counts[unsure] = below.to(counts.dtype)
+
+
+@functools.lru_cache(maxsize=8)
+def _tables(means: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For each mean, and the upper of 48 bits, the Poisson count or -1 where the lower ones decide: flat.
+
+    And the bounds between counts in 48 bits, (means, counts), those of the k-th mean above k 2^48.
+    """
+    largest = max(means)
+    k = torch.arange(int(largest + 12 * math.sqrt(largest) + 24), dtype=torch.float64)
+    mean = torch.tensor(means, dtype=torch.float64)[:, None]
+    share = (torch.xlogy(k, mean) - mean - torch.lgamma(k + 1)).exp().cumsum(dim=1).clamp_max(1)
+    start = torch.arange(len(means))[:, None] << (_UPPER + _LOWER)
+    bounds = (share * 2.0 ** (_UPPER + _LOWER)).round().long() + start
+    cells = torch.arange(len(means) << _UPPER) << _LOWER
+    first, last = (torch.searchsorted(bounds.view(-1), cells + end, right=True) for end in (0, (1 << _LOWER) - 1))
+    counts = first - (cells >> (_UPPER + _LOWER)) * k.numel()
+    return torch.where(first == last, counts, -1).to(device, dtype), bounds.to(device)
