@@ -14,7 +14,7 @@ from graphkd.core.batches import first_batch, on_device
 from graphkd.core.by_name import Batch, Inputs, entry, names, node_types
 from graphkd.core.digests import Digests, is_kept
 from graphkd.core.identity import ModelMark
-from graphkd.core.ids import IDS, ids_of, read_ids
+from graphkd.core.ids import IDS, ids_of, row_ids
 from graphkd.core.lazy import give_shapes
 from graphkd.core.loss import Loss
 from graphkd.core.rng import seeded
@@ -242,7 +242,7 @@ def _stored(batch: Any, view: View, name: str) -> tuple[Tensor, View]:
     """Row ids and rows of a loader's batch that are to be stored, of a sampled one those of its seeds."""
     if name not in batch:
         raise ValueError(f"a store needs to know whose rows a batch has, which has {names(batch)}; {_NO_IDS}")
-    ids = read_ids(batch, name)
+    ids = row_ids(batch, name)
     if name == "n_id" and "edge_label_index" in batch and "input_id" in batch:
         raise ValueError(
             "a store needs every node once, the batches of a LinkNeighborLoader share nodes: fill it from a "

@@ -37,8 +37,8 @@ def fingerprint(value: Any) -> str:
 
 
 def model_fingerprint(model: nn.Module) -> str:
-    """``fingerprint`` of a model's ``state_fingerprint`` and ``settings_of``, compiled or not."""
-    return fingerprint((state_fingerprint(model), settings_of(model)))
+    """``fingerprint`` of a model's ``state_fingerprint`` and ``attributes_of``, compiled or not."""
+    return fingerprint((state_fingerprint(model), attributes_of(model)))
 
 
 def state_fingerprint(model: nn.Module) -> str:
@@ -47,7 +47,7 @@ def state_fingerprint(model: nn.Module) -> str:
     return fingerprint((classes, plain_state(model)))
 
 
-def settings_of(model: nn.Module) -> dict[str, str]:
+def attributes_of(model: nn.Module) -> dict[str, str]:
     """What a model computes with besides its state: plain public attributes of every sub-module, as short text.
 
     Numbers, text, flags, dtypes, lists and mappings of such, functions and classes by their names. None and what is not

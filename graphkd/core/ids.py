@@ -29,7 +29,7 @@ def ids_of(view_rows: int, batch: Batch) -> str:
     return "graph_id" if counts.get("graph_id") == view_rows and counts.get("n_id") != view_rows else "n_id"
 
 
-def read_ids(batch: Batch, name: str) -> Tensor:
+def row_ids(batch: Batch, name: str) -> Tensor:
     """Read a batch's ids as int64, (n,); TypeError or ValueError where they are no ids, or not one a row."""
     ids: Any = batch[name]
     if not isinstance(ids, Tensor) or ids.dtype not in _INTEGERS:

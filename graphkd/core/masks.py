@@ -49,7 +49,7 @@ def check_rows(chosen: Tensor, rows: int, name: str, *, parts: bool = False) -> 
     return chosen.long()
 
 
-def read_ids(chosen: Tensor, rows: int, name: str) -> Tensor:
+def read_split(chosen: Tensor, rows: int, name: str) -> Tensor:
     """Read a split as node ids, from those or from a mask."""
     checked = check_rows(chosen, rows, name)
     return checked.nonzero()[:, 0] if checked.dtype == torch.bool else checked

@@ -133,7 +133,7 @@ def method(
             published=published or {},
             student=student,
             teacher=teacher,
-            settings=settings_of(function),
+            settings=defaults_of(function),
             ranges=space or {},
             summary=first_paragraph(inspect.getdoc(function)),
             module=function.__module__,
@@ -162,7 +162,7 @@ def _documented(made: Method, text: str | None) -> Method:
     return made
 
 
-def settings_of(function: Callable[..., Any]) -> dict[str, Any]:
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Hyper-parameters of a method's function and their defaults: its keyword-only parameters that have one."""
     found = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
@@ -180,7 +180,7 @@ def as_method(given: Any) -> Method:
     if not callable(given):
         raise TypeError(f"'method' must be a name, a loss or a function of a Problem, got {type(given).__name__}")
     name = getattr(given, "__name__", type(given).__name__)
-    return Method(name=name, settings=settings_of(given), teacher=False, module=__name__, function=given)
+    return Method(name=name, settings=defaults_of(given), teacher=False, module=__name__, function=given)
 
 
 def check_settings(chosen: Method, given: Collection[str] | Mapping[str, Any]) -> None:

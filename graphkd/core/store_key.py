@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from graphkd.core.by_name import Batch
-from graphkd.core.fingerprint import graph_fingerprint, settings_of, state_fingerprint
+from graphkd.core.fingerprint import attributes_of, graph_fingerprint, state_fingerprint
 from graphkd.core.ids import ids_of
 from graphkd.core.store import Store
 from graphkd.core.view import View
@@ -25,7 +25,7 @@ class StoreKey:
         self._model = model
         self.described: dict[str, Any] = {
             "teacher": state_fingerprint(model),
-            "settings": settings_of(model),
+            "settings": attributes_of(model),
             "moving": [],  # attributes that change as the model runs: counters, caches
             "called": "by 'call'" if wanted is None else "by name",
             "graph": graph_fingerprint(data, wanted),
@@ -43,7 +43,7 @@ class StoreKey:
         if self.described["rows"] is None:
             count = next((rows.size(0) for rows in view.values() if rows.dim()), 0)
             self.described["rows"] = ids_of(count, batch)
-        before, now = self.described["settings"], settings_of(self._model)
+        before, now = self.described["settings"], attributes_of(self._model)
         moving = {name for name in (*before, *now) if before.get(name) != now.get(name)}
         self.described["moving"] = sorted({*self.described["moving"], *moving})
         self.described["settings"] = {name: text for name, text in before.items() if name not in moving}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphkd.core.by_name import Batch, names
 from graphkd.core.identity import Marks, same_content
-from graphkd.core.ids import IDS, check_range, inputs, read_ids
+from graphkd.core.ids import IDS, check_range, inputs, row_ids
 from graphkd.core.masks import read_labels, read_mask
 
 _HANDFUL = 8  # rows of a later batch that are compared
@@ -60,7 +60,7 @@ class StoredGraph:
 
     def rows(self, batch: Batch, name: str, count: int) -> Tensor:
         """Which of ``count`` rows that are kept a batch has, by its ids; ValueError where its inputs are of others."""
-        ids, own = read_ids(batch, name), self._own_ids(name)
+        ids, own = row_ids(batch, name), self._own_ids(name)
         if own is None or names(self.data) is None:  # a loader's rows are kept by their ids
             check_range(ids, count, name, "the rows of the Cached teacher's graph")
         places = ids if own is None else _found(ids, *own, name)
@@ -73,7 +73,7 @@ class StoredGraph:
         if self._ids is None:
             self._ids = ()
             if self.graph is not None and name in self.graph:
-                ids, rows = read_ids(self.graph, name).sort()
+                ids, rows = row_ids(self.graph, name).sort()
                 if bool((ids.diff() == 0).any()):
                     raise ValueError(f"{name!r} of the Cached teacher's graph must be one for each row, got some twice")
                 if not torch.equal(rows, ids):

@@ -14,7 +14,7 @@ from torch_geometric.nn import MLP
 
 from graphkd.core.batches import count_rows, rows_of
 from graphkd.core.distiller import Distiller
-from graphkd.core.masks import read_ids
+from graphkd.core.masks import read_split
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
@@ -131,8 +131,8 @@ class GLNNBatches:
         if batch_size < 1:
             raise ValueError(f"'batch_size' must be at least 1, got {batch_size}")
         self.entries = {"x": x, "y": y, **entries}
-        self.labelled, self.batch_size = read_ids(labelled, x.size(0), "labelled"), batch_size
-        self.rows = torch.arange(x.size(0), device=x.device) if rows is None else read_ids(rows, x.size(0), "rows")
+        self.labelled, self.batch_size = read_split(labelled, x.size(0), "labelled"), batch_size
+        self.rows = torch.arange(x.size(0), device=x.device) if rows is None else read_split(rows, x.size(0), "rows")
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         yield from self._shuffled(self.labelled, is_labelled=True)

@@ -17,7 +17,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import DataLoader, RandomNodeLoader
 
 from graphkd.core import fingerprint as module
-from graphkd.core.fingerprint import fingerprint, graph_fingerprint, model_fingerprint, settings_of, state_fingerprint
+from graphkd.core.fingerprint import attributes_of, fingerprint, graph_fingerprint, model_fingerprint, state_fingerprint
 from tests.core.models import graph
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3) | st.binary()
@@ -150,8 +150,8 @@ def test_what_is_private_or_a_cache_or_no_setting_is_no_part_of_a_model():
 
 
 def test_long_settings_are_kept_short():
-    found = settings_of(Net(words=[str(number) for number in range(1000)]))
-    other = settings_of(Net(words=[str(number) for number in range(1001)]))
+    found = attributes_of(Net(words=[str(number) for number in range(1000)]))
+    other = attributes_of(Net(words=[str(number) for number in range(1001)]))
     assert found["words"][:8] == other["words"][:8]
     assert found["words"] != other["words"]
     assert len(found["words"]) < 60

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from graphkd.core.masks import check_rows, read_ids, read_labels, read_mask
+from graphkd.core.masks import check_rows, read_labels, read_mask, read_split
 
 
 @given(st.integers(3, 40), st.data())
@@ -18,7 +18,7 @@ def test_a_mask_and_its_ids_are_the_same_split(rows, draw):
         assert torch.equal(read_mask(ids, rows, "m"), mask)
     for form in (mask, ids, ids.int(), ids.short(), ids.flip(0)):
         assert torch.equal(read_mask(form, rows, "m"), mask)
-    assert torch.equal(read_ids(mask, rows, "m"), ids)
+    assert torch.equal(read_split(mask, rows, "m"), ids)
     assert torch.equal(read_mask(torch.stack([~mask, mask], 1), rows, "m", split=1), mask)
 
 
