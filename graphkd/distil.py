@@ -79,8 +79,8 @@ def distil(
     best on validation rows, where the data have some. checkpoint: a folder that keeps finished stages and states;
     ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. features: "auto" multiplies in
     the first layer of each model, called by name, only what is not 0 of an ``x`` that is mostly zeros, on a CPU, and
-    logs that it does; "dense" never does, "sparse" in any case, also of an ``x`` in a sparse layout. settings: the
-    method's hyper-parameters and its needs.
+    logs that it does, and of an ``x`` in a sparse layout anywhere; "dense" never does, "sparse" in any case. settings:
+    the method's hyper-parameters and its needs.
 
     Raises ValueError where something that the method needs is missing, and says how to give it; TypeError for a setting
     that it does not have. Costs what the method's stages cost; scores one pass over the data.

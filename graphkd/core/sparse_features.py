@@ -51,14 +51,15 @@ def features_as(mode: Features) -> Iterator[None]:
 def sparse_features(x: Any) -> Any:
     """Give back features (N, F) as ``SparseFeatures`` where that helps, else as they are.
 
-    "auto": on a CPU, where fewer than a tenth of the entries are not 0, in float32 and float64, outside autocast; a
-    line is logged when it begins. "sparse": on any device and whatever the share, torch's sparse layouts too. "dense":
-    never. Features that are trained, and what is traced or compiled, stay as they are in any case.
+    "auto": those in a sparse layout of torch's, and on a CPU those of which fewer than a tenth are not 0, in float32
+    and float64, outside autocast; a line is logged when it begins. "sparse": all, on any device. "dense": never.
+    Features that are trained, and what is traced or compiled, stay as they are in any case.
     """
     mode = _mode.get()
     if type(x) is not Tensor or x.dim() != 2 or not _may(x, mode):
         return x
-    entries = _once(x, ("entries", mode), lambda: _entries(x, always=mode == "sparse"))
+    always = mode == "sparse" or x.layout != torch.strided
+    entries = _once(x, ("entries", mode), lambda: _entries(x, always=always))
     return x if entries is None else SparseFeatures(entries, entries.values, x)
 
 
@@ -68,7 +69,7 @@ def _may(x: Tensor, mode: Features) -> bool:
         return False
     if x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(x.device.type):
         return False
-    return mode == "sparse" or (x.device.type == "cpu" and x.layout == torch.strided and x.numel() >= _LEAST)
+    return mode == "sparse" or x.layout != torch.strided or (x.device.type == "cpu" and x.numel() >= _LEAST)
 
 
 @dataclass(frozen=True)
