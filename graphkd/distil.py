@@ -54,6 +54,7 @@ def distil(
     clip: float | None = None,
     patience: int | None = None,
     metric_every: int | None = None,
+    shares_every: int | None = None,
     seed: int = 0,
     checkpoint: str | Path | None = None,
     save_every: int | None = None,
@@ -74,9 +75,10 @@ def distil(
     what is predicted, by default ``NodeClassification()``. hidden: path of the hidden layer that losses read, one for
     all, a pair (student, teacher), or with several teachers one more each. call: ``call(model, batch)`` in place of the
     call by name, likewise.
-    epochs, optimizer, scheduler, clip, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every
-    stage; by default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4). The epoch is the
-    best on validation rows, where the data have some. checkpoint: a folder that keeps finished stages and states;
+    epochs, optimizer, scheduler, clip, patience, metric_every, shares_every, save_every, fabric, log, progress: of
+    ``fit``, for every stage; by default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4).
+    The epoch is the best on validation rows, where the data have some. checkpoint: a folder that keeps finished stages
+    and states;
     ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. features: "auto" multiplies in
     the first layer of each model, called by name, only what is not 0 of an ``x`` that is mostly zeros, on a CPU, and
     logs that it does, and of an ``x`` in a sparse layout anywhere; "dense" never does, "sparse" in any case. settings:
@@ -106,6 +108,7 @@ def distil(
         clip=clip,
         patience=patience,
         metric_every=metric_every,
+        shares_every=shares_every,
         seed=seed,
         checkpoint=checkpoint,
         save_every=save_every,

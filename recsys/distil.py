@@ -51,6 +51,7 @@ def distil(
     optimizer: OptimizerFactory | None = None,
     patience: int | None = None,
     metric_every: int | None = None,
+    shares_every: int | None = None,
     seed: int = 0,
     checkpoint: str | Path | None = None,
     save_every: int | None = None,
@@ -69,9 +70,10 @@ def distil(
     ``recsys.bridge.load`` gives, for clicks ``recsys.data.rows.Rows``, for ratings with a uniform sample
     ``recsys.data.ratings.UniformSplit``. task: of ``recsys.tasks``, by default that of such data, with its usual
     metrics and batch size. hidden, call: of models of clicks, as for ``graphkd.distil``; by default a model is given
-    the whole batch. epochs, optimizer, patience, metric_every, save_every, fabric, log, progress: of ``fit``, for every
-    stage; by default those of the method, else of the task, for rankings 500 epochs of Adam(1e-3, weight decay 1e-3),
-    validated every fifth epoch, with patience 50. checkpoint: a folder that keeps finished stages and states;
+    the whole batch. epochs, optimizer, patience, metric_every, shares_every, save_every, fabric, log, progress: of
+    ``fit``, for every stage; by default those of the method, else of the task, for rankings 500 epochs of Adam(1e-3,
+    weight decay 1e-3), validated every fifth epoch, with patience 50. checkpoint: a folder that keeps finished stages
+    and states;
     ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. settings: the method's
     hyper-parameters and its needs.
 
@@ -99,6 +101,7 @@ def distil(
         optimizer=optimizer,
         patience=patience,
         metric_every=metric_every,
+        shares_every=shares_every,
         seed=seed,
         checkpoint=checkpoint,
         save_every=save_every,

@@ -74,9 +74,10 @@ class Distiller(Trainable):
                 _check_rows(name, loss, view, taught)
                 digest = self.teacher.digest(loss, taught, batch)
             value = loss.measure(view, digest, batch)
+            part = _zero(loss, view) if value is None else value if weight == 1 else weight * value
             if value is not None:
                 terms[name] = value.detach()
-            part = _zero(loss, view) if value is None else value if weight == 1 else weight * value
+                self.note({name: part})
             total = part if total is None else total + part
         return Step(total, terms)
 

@@ -47,6 +47,7 @@ def fit(
     log: Callable[[dict[str, float]], None] | None = None,
     progress: bool | None = None,
     title: str | None = None,
+    shares_every: int | None = None,
 ) -> nn.Module:
     """Train a module whose ``forward(batch)`` returns a ``Step``; give back its student, best epoch, eval mode.
 
@@ -77,11 +78,13 @@ def fit(
     log: called after every epoch with the means of loss and terms, and the metric.
     progress: a bar over epochs (default: on a terminal, elsewhere a line a tenth of a run of more than ten seconds).
     title: what the bar or the line is called.
+    shares_every: adds to the report of every so-manieth epoch, from the first on, how much each weighted term moves the
+    student, ``"share of kl"``: the norm of its gradient on the epoch's first batch over the sum of all terms' norms.
     Raises ValueError when the loss, a weight or a buffer is no longer finite, before anything of it is kept, and where
     another run has the folder; OSError where that cannot be written.
     """
     _check(epochs=(epochs, 0), metric_every=(metric_every, 1), save_every=(save_every, 1))
-    _check(patience=(patience, 1), clip=(clip, 0))
+    _check(patience=(patience, 1), clip=(clip, 0), shares_every=(shares_every, 1))
     if patience is not None and metric is None:
         raise ValueError("'patience' counts epochs without a better 'metric': give 'metric', got None")
     check_resume(resume, checkpoint)
@@ -103,6 +106,7 @@ def fit(
         log,
         progress,
         title,
+        shares_every,
     )
     with ExitStack() as stack:
         if folder is not None:

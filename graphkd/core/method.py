@@ -33,6 +33,11 @@ NEEDS: Mapping[str, tuple[str, str]] = {
         "the source domain of every node",
         "sources=tensor of shape (N,): the place of its teacher in the list of teachers, -1 for nodes of the target",
     ),
+    "sequence": (
+        "the tasks in their order",
+        "sequence=tensor of shape (N,): 0 for nodes of the first task, 1, 2 ... for later ones, -1 for none; or a list "
+        "of names of masks, or of graphs",
+    ),
     "other_teacher": ("a teacher of another task", "other_teacher=model"),
     "booster": ("a larger net to be trained beside the student", "booster=model"),
     "second": ("labels of a second task on the same rows", "second=tensor of shape (N,), or the name of a column"),

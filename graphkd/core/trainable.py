@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
 from torch import Tensor, nn
@@ -29,11 +29,26 @@ class Trainable(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._held: list[Frozen | Viewer] = []
+        self._noted: dict[str, Tensor] | None = None  # weighted terms of a step, where they were asked for
 
     def hold(self, held: _Held) -> _Held:
         """Keep a teacher or a viewer, and give it back."""
         self._held.append(held)
         return held
+
+    def note(self, parts: Mapping[str, Tensor]) -> None:
+        """Show weighted terms of a step to whoever asked for them, to be differentiated one by one: see ``Shares``."""
+        if self._noted is not None:
+            self._noted.update(parts)
+
+    def ask_parts(self) -> None:
+        """Have the weighted terms of the next step kept."""
+        self._noted = {}
+
+    def take_parts(self) -> dict[str, Tensor]:
+        """Give the terms that were kept, and keep no more."""
+        noted, self._noted = self._noted, None
+        return noted or {}
 
     def close(self) -> None:
         """Do nothing: taps are on models while these are called, and at no other time."""

@@ -22,6 +22,7 @@ from graphkd.core.processes import copy_buffers, gather_objects, share
 from graphkd.core.progress import Progress, Shown
 from graphkd.core.resume import Kept, Resume
 from graphkd.core.rng import seeded
+from graphkd.core.shares import Shares
 from graphkd.core.sparse_features import features_mode
 from graphkd.core.view import names
 from graphkd.core.wrappers import load_plain_state, plain_state
@@ -52,6 +53,7 @@ class Options:
     log: Callable[[dict[str, float]], None] | None
     progress: bool | None
     title: str | None
+    shares_every: int | None
 
 
 class Training:
@@ -66,6 +68,7 @@ class Training:
         if not parameters:
             raise ValueError(f"'trainable' must have parameters to train, {type(trainable).__name__} has none")
         served = options.serve(student)
+        self.shares = Shares(trainable, student, options.shares_every)
         self.finite = Finite(trainable) if served is student else Finite(trainable, served)
         plain = _over(options.optimizer(parameters), parameters)
         groups = groups_of(plain)
@@ -162,8 +165,11 @@ class Training:
         """One pass; means of loss and terms over the batches that had them. Waits for the device only at the end."""
         self._announce()
         sums: dict[str, list[Tensor]] = {}
+        shares: dict[str, float] = {}
+        self.shares.begin(self.progress.epoch)
         for batch in batches(self.progress.epoch):
             loss, terms = self.trainable(batch)
+            shares |= self.shares.take()
             self._step(loss)
             for name, value in (("loss", loss.detach()), *terms.items()):
                 sums.setdefault(name, []).append(value)
@@ -176,7 +182,7 @@ class Training:
         if not math.isfinite(report["loss"]):
             raise ValueError(f"the loss must stay finite, got at epoch {self.progress.epoch + 1}: {report}")
         self._check()
-        return report
+        return report | shares
 
     def _announce(self) -> None:
         """Say that an epoch begins."""

@@ -49,9 +49,16 @@ Rule = Callable[..., PeerTargets]
 
 
 def peer_losses(
-    views: Sequence[View], made: PeerTargets, batch: Batch, labels: Loss, soft: Loss, *, weight: float = 1.0
+    views: Sequence[View],
+    made: PeerTargets,
+    batch: Batch,
+    labels: Loss,
+    soft: Loss,
+    *,
+    weight: float = 1.0,
+    note: Callable[[Mapping[str, Tensor]], None] | None = None,
 ) -> Step:
-    """Sum the losses of all peers and of what is trained beside them.
+    """Sum the losses of all peers and of what is trained beside them; ``note`` is shown the weighted terms.
 
     sum_k [labels(view_k) + weight sum_r w_r soft(view_k, target_rk)] + the same for each auxiliary classifier + the
     rule's terms. Terms, before ``weight``: ``label_0``, ``soft_0``, ``label_1``..., ``label_<auxiliary>``,
@@ -63,6 +70,7 @@ def peer_losses(
     for name, other in made.auxiliary.items():
         shown[name] = {"logits": other.logits}, [] if other.target is None else [(1.0, other.target)]
     terms: dict[str, Tensor] = {}
+    weighed: dict[str, Tensor] = {}
     total: Any = 0.0
     for name, (view, targets) in shown.items():
         soft_losses = [(share, measured(soft, view, {"logits": target}, batch)) for share, target in targets]
@@ -71,9 +79,12 @@ def peer_losses(
             found = [share * value for share, value in parts[part] if value is not None]
             if found:
                 terms[f"{part}_{name}"] = sum(value.detach() for value in found)  # type: ignore[assignment]
-                total = total + scale * sum(found)
+                weighed[f"{part}_{name}"] = scale * sum(found)  # type: ignore[assignment]
+                total = total + weighed[f"{part}_{name}"]
         total = total + 0.0 * view["logits"].sum()  # where no row was chosen there is still something to differentiate
     total = total + sum(made.terms.values())
+    if note is not None:
+        note(weighed | dict(made.terms))
     return Step(total, terms | {name: term.detach() for name, term in made.terms.items()})
 
 
@@ -134,7 +145,7 @@ class Peers(Trainable):
         if len(set(shapes)) > 1:
             raise ValueError(f"peers must answer in one shape, got {shapes}")
         made = self.rule(**self._entries(views, batches, batch))
-        return peer_losses(views, made, batch, self.labels, self.soft, weight=self.weight * self.ramp)
+        return peer_losses(views, made, batch, self.labels, self.soft, weight=self.weight * self.ramp, note=self.note)
 
     def _entries(self, views: Sequence[View], batches: Sequence[Any], batch: Any) -> dict[str, Any]:
         """What the rule asked for."""

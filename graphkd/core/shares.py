@@ -1,0 +1,57 @@
+"""How much each term of an objective moves the student."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.trainable import Trainable
+
+SHARE = "share of "  # before a term's name in a report
+
+
+class Shares:
+    """The shares of a run's terms in every so-manieth epoch, on its first batch; None: in no epoch.
+
+    Of a trainable that shows its weighted terms, as ``Distiller`` and ``Peers`` do; of others there are none.
+    """
+
+    def __init__(self, trainable: nn.Module, student: nn.Module, every: int | None) -> None:
+        self._trainable = trainable if every is not None and isinstance(trainable, Trainable) else None
+        self._student, self._every, self._waiting = student, every or 1, False
+
+    def begin(self, epoch: int) -> None:
+        """Say that an epoch begins."""
+        if self._trainable is not None and epoch % self._every == 0:
+            self._trainable.ask_parts()
+            self._waiting = True
+
+    def take(self) -> dict[str, float]:
+        """Shares of the terms of the step that was evaluated, where they were asked for."""
+        if not self._waiting or self._trainable is None:
+            return {}
+        self._waiting = False
+        return shares_of(self._trainable.take_parts(), self._student.parameters())
+
+
+def shares_of(parts: Mapping[str, Tensor], parameters: Iterable[nn.Parameter]) -> dict[str, float]:
+    """Each weighted term's share of the gradient: its norm over all parameters, over the sum of these norms.
+
+    {"kl": term} -> {"share of kl": a number in [0, 1]}; they sum to 1 unless no term has a gradient. Terms that point
+    against each other count in full. The graph of the terms stays. Costs a backward pass a term.
+    """
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    norms = {name: _norm(part, trained) for name, part in parts.items()}
+    total = sum(norms.values()) or 1.0
+    return {f"{SHARE}{name}": norm / total for name, norm in norms.items()}
+
+
+def _norm(part: Tensor, trained: list[nn.Parameter]) -> float:
+    """Length of a term's gradient over all parameters."""
+    if not part.requires_grad:
+        return 0.0
+    slopes = torch.autograd.grad(part, trained, retain_graph=True, allow_unused=True)
+    squares = [slope.double().square().sum() for slope in slopes if slope is not None]
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
