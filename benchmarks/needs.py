@@ -22,7 +22,7 @@ from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
 from graphkd.gnn import deepwalk
 
-TEACHERS, TARGETS, POSITIONS = 3, 2, 64
+TEACHERS, TARGETS, TASKS, POSITIONS = 3, 2, 2, 64
 OWN_STUDENT = ("ffg2m",)  # which make their published MLP where no student is given
 
 
@@ -78,6 +78,11 @@ def _modality(scene: Scene, place: Place) -> dict[str, Any]:
     return {"student": TwoInputs(student), "teacher": teacher, "modality": positions}
 
 
+def _sequence(scene: Scene, _: Place) -> dict[str, Any]:
+    """Labelled nodes of fewer neighbours first, then those of more."""
+    return {"sequence": scene.part_by_degree(TASKS)}
+
+
 def _layers(scene: Scene, _: Place) -> dict[str, Any]:
     """The hidden layer and the last; methods refuse those of unlike widths."""
     pairs = [(path, path.replace("0", "1")) for path in scene.hidden]
@@ -95,6 +100,7 @@ NEEDS: Mapping[str, Callable[[Scene, Place], dict[str, Any]]] = {
     "other_teacher": _other_teacher,
     "candidates": _candidates,
     "modality": _modality,
+    "sequence": _sequence,
     "layers": _layers,
 }
 
@@ -104,8 +110,15 @@ def makes_own_student(row: Metadata) -> bool:
     return row.name in OWN_STUDENT or ("student" in row.cannot and "candidates" not in row.needs)
 
 
+def has_dropout(row: Metadata) -> bool:
+    """Whether a method's student is the benchmark's, as it is, and its dropout may be another."""
+    return row.name not in OWN_STUDENT and "student" not in row.cannot and "modality" not in row.needs
+
+
 def lacking(row: Metadata, student: str) -> str:
     """What a method needs and this benchmark does not give, or ''."""
+    if row.name == "white_to_black":
+        return "a model to deceive, and gives no student"
     if "layers" in row.needs:
         return "layers of one width in both models"
     if "feature student" in row.needs and student != "mlp":
@@ -113,10 +126,10 @@ def lacking(row: Metadata, student: str) -> str:
     return next((f"{need!r}, which is not of this benchmark" for need in row.needs if need not in NEEDS), "")
 
 
-def given(row: Metadata, scene: Scene, place: Place) -> dict[str, Any]:
-    """Student, teacher and further arguments of ``distil`` for a method."""
+def given(row: Metadata, scene: Scene, place: Place, dropout: float | None = None) -> dict[str, Any]:
+    """Student, teacher and further arguments of ``distil`` for a method; ``dropout``: of the student, or None."""
     found: dict[str, Any] = {"hidden": scene.hidden}
-    found["student"] = None if row.name in OWN_STUDENT or "student" in row.cannot else scene.student()
+    found["student"] = None if row.name in OWN_STUDENT or "student" in row.cannot else scene.student(dropout)
     found["teacher"] = None if row.family == "self" else scene.teacher(place).model
     for need in row.needs:
         if need in NEEDS:

@@ -1,6 +1,7 @@
 from ._ramps import cosine_rampdown, linear_rampup, sigmoid_rampup
 from ._together import Together
 from .augment import Changed, drop_edges, drop_edges_and_features, mask_features, told
+from .continual.ewc import ElasticDistiller, WeightMemory, ewc_penalty, fisher_diagonal, trained_weights
 from .data_free.activation_records import Record, activation_loss, reconstruct
 from .data_free.cross_distillation import cross_distillation, fit_masked, soft_cross_distillation
 from .data_free.data_free_regression import DataFreeRegression, FakeTurn, FakeTurns
@@ -14,6 +15,7 @@ from .domains.progressive_adaptation import Progressive
 from .federated.fedaux import certainty, gaussian_noise_std
 from .federated.fedgems import selective_fusion
 from .federated.fedssd import class_credibility, selective_distillation
+from .knowledge_points import Knowledge, KnowledgePoints, input_entropies, quantify_knowledge
 from .online.afd import Adversaries, discrimination_squares, fooling_squares
 from .online.afikd import AttendedFeatures
 from .online.dml import each_other
@@ -35,6 +37,7 @@ from .online.peers import Auxiliary, Peers, PeerTargets, peer_losses, shared_tru
 from .privacy._accountant import log_moments, privacy_spent, wrong_vote_bound
 from .privacy.pate import noisy_votes
 from .robust.ard import RobustDistiller, ard, attacked
+from .robust.white_to_black import AttackDirection, AttackNet, OnePassAttack, white_box_directions
 from .self.ban import shuffle_others
 from .self.byot import Exits, exit_hint
 from .semi._pseudo_labels import select_pseudo_labels
@@ -74,6 +77,8 @@ __all__ = [
     "AdaptiveWeights",
     "Adversarial",
     "Adversaries",
+    "AttackDirection",
+    "AttackNet",
     "AttendedFeatures",
     "Auxiliary",
     "Changed",
@@ -81,6 +86,7 @@ __all__ = [
     "CollaborativeExperts",
     "Curriculum",
     "DataFreeRegression",
+    "ElasticDistiller",
     "Exits",
     "FakeTurn",
     "FakeTurns",
@@ -88,8 +94,11 @@ __all__ = [
     "Gate",
     "GroupBatches",
     "Hint",
+    "Knowledge",
+    "KnowledgePoints",
     "MetaDistil",
     "NaiveProgress",
+    "OnePassAttack",
     "OnlineProgress",
     "PeerAttention",
     "PeerContrast",
@@ -114,6 +123,7 @@ __all__ = [
     "Uninformed",
     "ValidationWeights",
     "VotedTriplets",
+    "WeightMemory",
     "WindowProgress",
     "activation_loss",
     "adversarial_adaptation",
@@ -139,13 +149,16 @@ __all__ = [
     "ends",
     "entropy_reduction",
     "epsilon_greedy",
+    "ewc_penalty",
     "exit_hint",
+    "fisher_diagonal",
     "fit_masked",
     "fooling_squares",
     "gated_ensemble",
     "gaussian_noise_std",
     "general_target",
     "general_weights",
+    "input_entropies",
     "is_discrete",
     "linear_rampup",
     "linear_target",
@@ -170,6 +183,7 @@ __all__ = [
     "policy_loss",
     "predictive_uncertainty",
     "privacy_spent",
+    "quantify_knowledge",
     "reconstruct",
     "regression_error",
     "relative_entropy",
@@ -186,9 +200,11 @@ __all__ = [
     "sskd",
     "teacher_states",
     "told",
+    "trained_weights",
     "translated",
     "trimmed_mean",
     "uninformed_students",
     "vote_triplets",
+    "white_box_directions",
     "wrong_vote_bound",
 ]

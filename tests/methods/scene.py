@@ -166,6 +166,7 @@ GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
         "layers": ("convs.0", "convs.1"),  # of one width
     },
     "sources": lambda: {"sources": torch.arange(NODES) % 4 - 1},
+    "sequence": lambda: {"sequence": torch.arange(NODES) % 2},
     "feature student": lambda: {"student": mlp(5, 12)},
     "other_teacher": lambda: {"other_teacher": trained(4)},
 }

@@ -56,7 +56,14 @@ class _InTurn(Mapped):
             yield changed(batch, told=batch["mixed"], taught=batch["chosen"])
 
 
-@method("mcd", family="domains", paper="Ruder et al., 2017", arxiv="1702.02052", needs=("hidden", "domains"))
+@method(
+    "mcd",
+    family="domains",
+    paper="Ruder et al., 2017",
+    arxiv="1702.02052",
+    needs=("hidden", "domains"),
+    space={"share": (0.02, 1.0), "mix": (0.02, 0.98)},
+)
 def maximum_cluster_difference(
     problem: Problem, *, domains: Tensor, share: float = 0.5, mix: float = 0.5, temperature: float = 5.0
 ) -> nn.Module:

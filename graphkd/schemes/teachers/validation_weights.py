@@ -99,7 +99,13 @@ class ValidationWeights(Trainable):
         return risk, torch.stack(worth)  # type: ignore[arg-type]
 
 
-@method("validation_weights", family="teachers", paper="Wu et al., CVPR 2019", needs=("teachers",))
+@method(
+    "validation_weights",
+    family="teachers",
+    paper="Wu et al., CVPR 2019",
+    needs=("teachers",),
+    space={"share": (0.05, 0.5)},
+)
 def validation_weights(
     problem: Problem, *, share: float = 0.2, rate: float = 0.1, temperature: float = 4.0, weight: float = 1.0
 ) -> nn.Module:
@@ -114,7 +120,13 @@ def validation_weights(
     return _validated(problem, weight * problem.soft(temperature), share, rate)
 
 
-@method("validation_weights_log", family="teachers", paper="Wu et al., CVPR 2019", needs=("teachers", "hidden"))
+@method(
+    "validation_weights_log",
+    family="teachers",
+    paper="Wu et al., CVPR 2019",
+    needs=("teachers", "hidden"),
+    space={"share": (0.05, 0.5)},
+)
 def validation_weights_log(
     problem: Problem, *, share: float = 0.2, rate: float = 0.1, weight: float = 1.0
 ) -> nn.Module:

@@ -9,6 +9,7 @@ from graphkd.losses import crd
 from graphkd.losses.information.crd import crd_log_normaliser
 from graphkd.schemes import PeerContrast
 from tests.losses.example import STUDENT, TEACHER
+from tests.losses.negatives import check_counts_are_ids
 from tests.schemes.online.scene import peers_trained
 
 LOGITS = torch.stack([STUDENT, TEACHER, STUDENT - TEACHER])
@@ -30,6 +31,19 @@ def test_contrast_of_pairs():
     mixed = 0.5 * memories[1][7] + 0.5 * rows[1][1].detach()
     torch.testing.assert_close(rule.memories[1][7], mixed / mixed.norm())
     assert torch.equal(rule.memories[:, 3], memories[:, 3])
+
+
+@pytest.mark.parametrize("kept", [1 << 24, 16])
+def test_drawn_negatives_are_given_ones(kept, monkeypatch):
+    """By counts, in one part or several, what the same ids give: the value, gradients and memories."""
+    torch.manual_seed(0)
+    rule = PeerContrast(8, [3, 3, 3], 4, negatives=20, eps=1e-3).double()
+    ids = torch.tensor([2, 7, 1, 4, 0])
+
+    def run(one, negatives):
+        return one.contrast(HIDDEN, ids, negatives)
+
+    check_counts_are_ids(rule, ids, run, monkeypatch, kept)
 
 
 def test_memories_stay_in_evaluation():

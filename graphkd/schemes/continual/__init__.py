@@ -1,0 +1,1 @@
+"""Students of tasks that come one after another."""

@@ -1,0 +1,244 @@
+"""EWC: a student of tasks one after another, whose weights are held by what they meant to the earlier ones.
+
+Kirkpatrick et al., "Overcoming Catastrophic Forgetting in Neural Networks", PNAS 2017, arXiv:1612.00796.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.batches import batches, on_device
+from graphkd.core.distiller import Distiller, Step
+from graphkd.core.loss import Loss
+from graphkd.core.method import method
+from graphkd.core.modes import evaluating
+from graphkd.core.problem import Problem
+from graphkd.core.teachers import Frozen
+from graphkd.core.view import Batch, Call, Viewer, names
+from graphkd.core.where import Rows, Where
+from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import check_positive, choose
+
+Fisher = Literal["empirical", "exact"]
+Sequenced = Tensor | Sequence[Any]
+
+
+class WeightMemory(NamedTuple):
+    """What the weights meant to the tasks so far: where they were, and the diagonal of Fisher's information, (P,)."""
+
+    anchor: Tensor
+    fisher: Tensor
+
+    def joined(self, other: WeightMemory) -> WeightMemory:
+        """Add a later task's: one quadratic has the gradient of the sum of both, and its value but for a constant.
+
+        Where no task cares for a weight the later anchor stands.
+        """
+        total = self.fisher + other.fisher
+        share = torch.where(total > 0, other.fisher / total, 1.0)
+        return WeightMemory(torch.lerp(self.anchor, other.anchor, share), total)
+
+
+def ewc_penalty(student: Tensor, anchor: Tensor, fisher: Tensor) -> Tensor:
+    """Measure how far weights have moved that mattered, 1/2 sum_i F_i (theta_i - a_i)^2: (P,) three times -> scalar."""
+    if not student.shape == anchor.shape == fisher.shape:
+        shapes = [tuple(each.shape) for each in (student, anchor, fisher)]
+        raise ValueError(f"'anchor' and 'fisher' must hold a number for each of the student's weights, got {shapes}")
+    return 0.5 * (fisher * (student - anchor).square()).sum()
+
+
+def trained_weights(model: nn.Module) -> Tensor:
+    """Give the weights of a model that are trained as one vector, in the order of ``parameters()``: (P,)."""
+    found = [parameter.flatten() for parameter in model.parameters() if parameter.requires_grad]
+    if not found:
+        raise ValueError(f"'student' must have parameters to train, {type(model).__name__} has none")
+    return torch.cat([each.to(accumulation_dtype(each)) for each in found])
+
+
+def fisher_diagonal(
+    student: nn.Module,
+    data: Batch | Iterable[Batch],
+    *,
+    fisher: Fisher = "exact",
+    where: Where | None = None,
+    targets: Callable[[Any], Tensor] = lambda batch: batch["y"],
+    samples: int | None = None,
+    call: Call | None = None,
+) -> Tensor:
+    """Measure how much a classifier's answers depend on each weight that is trained: the mean over rows, (P,).
+
+    "empirical": F_i = mean_n (d log p(y_n | x_n) / d theta_i)^2, of the labels; near 0 on rows that are known by heart.
+    "exact": the expectation of that over the model's own answers, mean_n sum_c p(c | x_n) (d log p(c | x_n) /
+    d theta_i)^2, which needs no labels and is Fisher's information, as in the paper. In eval mode.
+
+    where: the rows, as of a ``Loss``. targets: batch -> labels, (n,). samples: at most so many rows, random ones of the
+    first batches. Rows of a graph depend on each other, so each has a backward pass of its own, for "exact" one a
+    class. O(P) memory beside that of one batch. ValueError without any row.
+    """
+    choose("fisher", fisher, Fisher)
+    viewer = Viewer(student, call=call)
+    total, count = torch.zeros_like(trained_weights(student)), 0
+    with evaluating(student), torch.enable_grad():
+        for batch in batches(data):
+            here = on_device(batch, total.device)
+            logs = _log_probabilities(viewer(here)["logits"])
+            rows = Rows(where, here).of(torch.arange(logs.size(0), device=logs.device))
+            left = None if samples is None else samples - count
+            rows = rows[torch.randperm(rows.numel()).to(rows.device)][:left]
+            total += _squares(student, logs[rows], None if fisher == "exact" else targets(here)[rows])
+            count += rows.numel()
+            if count == samples:
+                break
+    if not count:
+        raise ValueError(f"Fisher's information is a mean over rows: where={where!r} must select some, got none")
+    return total / count
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    return logits.to(accumulation_dtype(logits)).log_softmax(dim=-1)
+
+
+def _squares(student: nn.Module, logs: Tensor, y: Tensor | None) -> Tensor:
+    """The sum over rows of squared gradients of log-probabilities, of labels or of all classes as they are likely."""
+    parameters = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    total = torch.zeros_like(trained_weights(student))
+    chances = logs.detach().exp() if y is None else F.one_hot(y, logs.size(1))
+    for row, place in chances.nonzero().tolist():
+        slopes = torch.autograd.grad(logs[row, place], parameters, retain_graph=True, materialize_grads=True)
+        total += chances[row, place] * torch.cat([each.flatten().to(total.dtype) for each in slopes]).square()
+    return total
+
+
+class ElasticDistiller(Distiller):
+    """Distil with weights that are held by what they meant to earlier tasks; ``fit`` it.
+
+    ``weight`` times ``ewc_penalty`` of the student's weights from ``memory`` is added, as the term "ewc"; the memory
+    moves with it and is in its state. Costs O(P) a step; buffers, as those of batch norm, are not held.
+    """
+
+    anchor: Tensor
+    fisher: Tensor
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | Frozen | None = None,
+        losses: Any = None,
+        *,
+        memory: WeightMemory,
+        weight: float = 400.0,
+        call: Call | None = None,
+    ) -> None:
+        super().__init__(student, teacher, losses, call=call)
+        self.weight = weight
+        self.register_buffer("anchor", memory.anchor)
+        self.register_buffer("fisher", memory.fisher)
+
+    def forward(self, batch: Batch) -> Step:
+        """The losses of the batch and the penalty."""
+        step = super().forward(batch)
+        penalty = ewc_penalty(trained_weights(self.student), self.anchor, self.fisher)
+        return Step(step.loss + self.weight * penalty, {**step.terms, "ewc": penalty.detach()})
+
+
+@method(
+    "ewc",
+    family="continual",
+    paper="Kirkpatrick et al., PNAS 2017",
+    arxiv="1612.00796",
+    needs=("sequence",),
+    teacher=False,
+)
+def ewc(
+    problem: Problem, *, sequence: Sequenced, weight: float = 400.0, fisher: Fisher = "exact", samples: int = 200
+) -> nn.Module:
+    """Learn tasks one after another, and hold what the earlier ones need; choose it where labels come in turns.
+
+    Earlier labels need not be kept: the student that has learnt the last task should still know the first. A task's
+    loss is that of its labels plus ``weight`` times sum_k 1/2 sum_i F_ki (theta_i - a_ki)^2 over the tasks k before it,
+    a_k being the weights and F_k the ``fisher_diagonal`` at their end, on ``samples`` of their rows; the sum is kept as
+    one quadratic (``WeightMemory``), in O(P) memory however many tasks there are. 400 is the paper's weight for Atari
+    games, for numbers of its own scale: look for yours.
+
+    sequence: the tasks in their order, as a tensor (N,) of each node's, 0, 1 ... or -1 for none, whose labelled nodes
+    are learnt; or a list, each either the name of an entry of ``data`` that selects the nodes to learn (a mask or node
+    ids) or a graph or loader of its own. fisher: "exact", by the expectation where the paper draws answers, or
+    "empirical", by the labels, which is near 0 where the student knows its rows by heart, so that nothing is held.
+    Every task is trained to its last epoch, since validation rows would ask about tasks that are gone or still to come;
+    ``result.scores`` are of ``data``, all tasks that it holds together. Costs a training a task and, but for the last,
+    ``samples`` backward passes, times the classes for "exact".
+
+    Raises ValueError for a sequence of other length or values, for names that the data do not have, and for a task
+    without labelled rows; TypeError for what is no sequence.
+
+    Example::
+
+        graphkd.distil("ewc", student, None, data, sequence=["train_mask_1", "train_mask_2"], weight=1000.0)
+    """
+    check_positive("samples", samples)
+    student, memory = problem.student, None
+    tasks = _tasks(problem, sequence)
+    for number, (data, where) in enumerate(tasks, 1):
+        losses, call = problem.supervised(where), problem.call_of(student)
+        trainable = problem.distiller(student, None, losses)
+        if memory is not None:
+            trainable = ElasticDistiller(student, None, losses, memory=memory, weight=weight, call=call)
+        problem.train(trainable, f"task-{number}", data, choose=False)
+        if number < len(tasks):
+            found = _learnt(problem, data, losses, f"fisher-{number}", fisher, samples)
+            memory = found if memory is None else memory.joined(found)
+    return student
+
+
+def _learnt(problem: Problem, data: Any, losses: Loss, name: str, fisher: Fisher, samples: int) -> WeightMemory:
+    """The memory of the task that the student has just learnt."""
+    student, targets, call = problem.student, problem.task.targets, problem.call_of(problem.student)
+
+    def made() -> Tensor:
+        where = losses.where
+        return fisher_diagonal(student, data, fisher=fisher, where=where, targets=targets, samples=samples, call=call)
+
+    anchor = trained_weights(student).detach().clone()
+    found: Tensor = problem.once(name, made)
+    return WeightMemory(anchor, found.to(anchor.device))
+
+
+def _tasks(problem: Problem, sequence: Sequenced) -> list[tuple[Any, str]]:
+    """What each task is trained on, and the entry of it that selects the rows whose labels are learnt."""
+    if isinstance(sequence, Tensor):
+        return [(problem.with_values(learnt=mask), "learnt") for mask in _masks(problem, sequence)]
+    if not isinstance(sequence, (list, tuple)) or any(isinstance(each, Tensor) for each in sequence):
+        kind = "a list of tensors" if isinstance(sequence, (list, tuple)) else type(sequence).__name__
+        raise TypeError(f"'sequence' must be a tensor (N,), or a list of names of masks, graphs or loaders, got {kind}")
+    found: list[tuple[Any, str]] = []
+    for each in sequence:
+        if not isinstance(each, str):
+            found.append((problem.task.prepare(each), problem.labelled))
+        elif each in problem.first:
+            found.append((problem.data, each))
+        else:
+            raise ValueError(f"'sequence' must name entries of the data, {names(problem.first)}, got {each!r}")
+    if not found:
+        raise ValueError("'sequence' must hold one task at least, got none")
+    return found
+
+
+def _masks(problem: Problem, sequence: Tensor) -> list[Tensor]:
+    """The labelled nodes of each task, (N,)."""
+    if sequence.dim() != 1 or sequence.is_floating_point() or sequence.size(0) < problem.nodes:
+        raise ValueError(
+            f"'sequence' must hold an integer for each of {problem.nodes} nodes, 0 for the first task, 1, 2 ... for "
+            f"those after it and -1 for none, got {sequence.dtype} of shape {tuple(sequence.shape)}"
+        )
+    labelled = problem.values_of(problem.labelled)
+    place = sequence[: problem.nodes].to(labelled.device)
+    masks = [labelled & (place == number) for number in range(int(place.max()) + 1 if place.numel() else 0)]
+    counts = [int(mask.sum()) for mask in masks]
+    if not counts or min(counts) == 0:
+        raise ValueError(f"'sequence' must give each task from 0 on labelled nodes, got {counts} of them")
+    return masks
