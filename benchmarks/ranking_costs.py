@@ -1,6 +1,7 @@
 """Time of the ranking methods against the forms in their authors' codes, and memory on a large set.
 
-``python -m benchmarks.ranking_costs`` (CiteULike), ``python -m benchmarks.ranking_costs --gowalla`` (memory).
+``python -m benchmarks.ranking_costs`` (CiteULike), ``python -m benchmarks.ranking_costs --gowalla`` (memory),
+``python -m benchmarks.ranking_costs --epochs`` (whole epochs on MovieLens-100k, in epochs of the student alone).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from benchmarks.measure import CLOCKS, machine
+from benchmarks.ranking import epochs, models
 from benchmarks.ranking.cases import (
     OPS,
     STUDENT,
@@ -166,9 +168,21 @@ def ratio_table(rows: list[Row]) -> Table:
     return table
 
 
-def _facts(dataset: str, train: Interactions, teacher: int, seed: int) -> Row:
+# ---------------------------------------------------------------- epochs
+def whole_epochs(arguments: argparse.Namespace) -> Iterator[Row]:
+    """The rows of whole epochs, on one thread and in CPU time: the machine may be busy."""
+    torch.set_num_threads(1)
+    torch.manual_seed(arguments.seed)
+    dataset = arguments.dataset or "ml-100k"
+    train = models.load(dataset, "ratio", arguments.seed).train
+    facts = {**_facts(dataset, train, epochs.TEACHER, arguments.seed, epochs.STUDENT), "clock": "cpu", **machine("cpu")}
+    bar = tqdm(arguments.epochs, unit="epoch", disable=None)
+    yield from ({**row, **facts} for row in epochs.epoch_rows(train, bar, arguments.repeats))
+
+
+def _facts(dataset: str, train: Interactions, teacher: int, seed: int, student: int = STUDENT) -> Row:
     sizes = {"users": train.num_users, "items": train.num_items, "pairs": len(train)}
-    return {"dataset": dataset, **sizes, "teacher": f"mf:{teacher}", "student": f"mf:{STUDENT}", "seed": seed}
+    return {"dataset": dataset, **sizes, "teacher": f"mf:{teacher}", "student": f"mf:{student}", "seed": seed}
 
 
 # ---------------------------------------------------------------- command line
@@ -180,19 +194,25 @@ def _names(table: dict[str, Any], text: str) -> list[str]:
     return names
 
 
-def main(argv: list[str] | None = None) -> list[Row]:
-    """Measure, print the table, write the file; returns the rows."""
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ranking_costs", description=__doc__)
     add = parser.add_argument
     add("--only", type=partial(_names, OPS), default="all", help=f"'all' or, with commas: {', '.join(OPS)}")
     add("--gowalla", action="store_true", help="instead, the peak memory of every method on Gowalla")
+    add(
+        "--epochs",
+        nargs="?",
+        const="all",
+        type=partial(_names, epochs.CASES),
+        help=f"instead, whole epochs, one thread, CPU time: 'all' or, with commas: {', '.join(epochs.CASES)}",
+    )
     add(
         "--methods",
         type=partial(_names, dict(METHODS)),
         default="all",
         help="with --gowalla: 'all' or some, with commas",
     )
-    add("--dataset", choices=sorted(RECOMMENDERS), help="another dataset than CiteULike or Gowalla")
+    add("--dataset", choices=sorted(RECOMMENDERS), help="another dataset than CiteULike, Gowalla or MovieLens-100k")
     add("--batches", type=int, default=8, help="batches of an epoch that are trained (default: %(default)s)")
     add("--repeats", type=int, default=5, help="timed rounds; the median counts (default: %(default)s)")
     add("--limit-gb", type=float, default=12.0, help="leave out what needs more (default: %(default)s)")
@@ -204,14 +224,23 @@ def main(argv: list[str] | None = None) -> list[Row]:
     for name in ("batches", "repeats", "threads"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(arguments, name)}")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> list[Row]:
+    """Measure, print the table, write the file; returns the rows."""
+    arguments = _arguments(argv)
+    if arguments.epochs:
+        rows, table = whole_epochs, epochs.epoch_table
+    else:
+        rows, table = (memory_rows, memory_table) if arguments.gowalla else (ratio_rows, ratio_table)
     measured: list[Row] = []
-    for row in memory_rows(arguments) if arguments.gowalla else ratio_rows(arguments):
+    for row in rows(arguments):
         measured.append(row)
         if arguments.out:
             write([row], arguments.out)
     console = Console()
-    table = (memory_table if arguments.gowalla else ratio_table)(measured)
-    (console if console.is_terminal else Console(width=160)).print(table)
+    (console if console.is_terminal else Console(width=160)).print(table(measured))
     return measured
 
 

@@ -172,11 +172,11 @@ class _Untrained:
         yield from range(count)
 
 
-def problem(train: Interactions, teacher: Any) -> RankingProblem:
+def problem(train: Interactions, teacher: Any, width: int = STUDENT) -> RankingProblem:
     """A new student on training pairs alone; what is asked for once is made, nothing is trained."""
     none = torch.zeros(0, dtype=torch.long)
-    nobody = Interactions.from_pairs(none, none, train.num_users, train.num_items)
-    student = MF(train.num_users, train.num_items, STUDENT)
+    nobody = Interactions.from_pairs(none, none, train.num_users, train.num_items, padding=train.padding)
+    student = MF(train.num_users, train.num_items, width)
     task = replace(Ranking(), batch_size=BATCH_SIZE)
     made = RankingProblem(student, [teacher], Split(train, nobody, nobody), task, calls=(view, view))
     made.run = _Untrained()
@@ -221,9 +221,9 @@ class BriefTraining:
         return sampling + batch * len(self.batches)
 
 
-def briefly_trained(train: Interactions) -> Tables:
+def briefly_trained(train: Interactions, width: int = TEACHER) -> Tables:
     """A BPR teacher: three epochs at ten times the usual rate give the norms, and so the gates' groups, of 200."""
-    model = MF(train.num_users, train.num_items, TEACHER)
+    model = MF(train.num_users, train.num_items, width)
     batches = RankingBatches(train, batch_size=BATCH_SIZE)
     adam = partial(torch.optim.Adam, lr=1e-2, weight_decay=1e-3, fused=True)
     fit(Distiller(model, None, 1.0 * BPR(), call=view), batches, epochs=3, optimizer=adam)

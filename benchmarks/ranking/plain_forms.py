@@ -162,6 +162,6 @@ class PlainHTD(HTD):
         ours, theirs = ([table[ids] for table, ids in zip(side, chosen, strict=True)] for side in (student, teacher))
         return HTDTerms(
             htd_all_pairs(torch.cat(ours), torch.cat(theirs), torch.cat(self.assign(*theirs))),
-            self.users.error(ours[0], theirs[0], self.temperature, noise.get("users")),
-            self.items.error(ours[1], theirs[1], self.temperature, noise.get("items")),
+            self.users.errors(ours[0], theirs[0], self.temperature, noise.get("users")).sum(),
+            self.items.errors(ours[1], theirs[1], self.temperature, noise.get("items")).sum(),
         )

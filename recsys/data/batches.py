@@ -71,7 +71,8 @@ class RankingBatches:
         negatives = self._outside.one(self._users)
         order = torch.randperm(self._users.size(0), device=negatives.device)
         for rows in order.split(self.batch_size):
-            yield self._batch(self._users[rows], self._positives[rows], negatives[rows])
+            columns = self._users, self._positives, negatives
+            yield self._batch(*(column.index_select(0, rows) for column in columns))
 
     def _batch(self, users: Tensor, positives: Tensor, negatives: Tensor) -> dict[str, Any]:
         batch: dict[str, Any] = {

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 _log = logging.getLogger(__name__)
+_MARKS = 2**22  # bytes of marks at a time, a byte for every item of a row
 
 
 class Lists(NamedTuple):
@@ -28,3 +30,22 @@ def list_length(name: str, asked: int | None, usual: int, most: int, what: str) 
     if asked is None and usual > most:
         _log.warning("%r is %d here, %s, not %d", name, most, what, usual)
     return min(usual, most) if asked is None else asked
+
+
+def among(items: Tensor, *lists: Tensor) -> tuple[Tensor, ...]:
+    """Whether each item is in lists of its row: ids (R, M), each list (R, N) -> (R, M) bool for each list.
+
+    O(R (M + N)) by a byte for every row and id, some rows at a time; ids must not be negative.
+    """
+    size = 1 + max((int(ids.max()) for ids in (items, *lists) if ids.numel()), default=0)
+    step = max(1, min(items.size(0), _MARKS // size))
+    marks = torch.zeros(step, size, dtype=torch.bool, device=items.device)
+    found = tuple(torch.empty_like(items, dtype=torch.bool) for _ in lists)
+    for begin in range(0, items.size(0), step):
+        rows = slice(begin, begin + step)
+        wanted = items[rows].long()
+        for ids, answers in zip(lists, found, strict=True):
+            listed = ids[rows].long()
+            torch.gather(marks.scatter_(1, listed, True), 1, wanted, out=answers[rows])
+            marks.scatter_(1, listed, False)  # clean for the next, in the time of this one
+    return found

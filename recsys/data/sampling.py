@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +10,10 @@ from torch import Tensor
 from graphkd.kernels import race_top_k
 from graphkd.kernels.operators import accumulation_dtype
 from recsys.data.interactions import Interactions
+
+_MOST_BYTES = 2**28  # of lists of what is outside
+_BLOCK = 2**20  # entries of such lists that are made at once
+_SEARCH = 4  # a binary search costs as much as listing so many items, or more
 
 
 def race(log_weights: Tensor, k: int, *, rows: int | None = None, chunk: int = 2**21) -> Tensor:
@@ -64,33 +68,71 @@ class Outside:
     """Uniform draws of items outside each user's set, without rejection of the set's members.
 
     The r-th item outside a sorted set e_0 < e_1 < … is r + #{j : e_j - j <= r}, one binary search in the
-    concatenated e_j - j. O(nnz) once, O(log nnz) a draw, exact. A padding item counts as a member of every set.
+    concatenated e_j - j. O(nnz) once, O(log nnz) a draw, exact. Where all that is outside, listed user by user, is no
+    more than 256 MB, the lists are made once they are worth it, and a draw is one look. A padding item counts as a
+    member of every set.
     """
 
     def __init__(self, excluded: Interactions) -> None:
-        self.first = int(excluded.padding)
+        self.excluded, self.first = excluded, int(excluded.padding)
         self.stride = excluded.num_items + 1
         self.ptr, sizes = excluded.ptr, excluded.degrees()
         self.free = excluded.num_items - self.first - sizes
         users = excluded.users()
         place = torch.arange(len(excluded), device=users.device) - excluded.ptr[users]
         self.keys = users * self.stride + (excluded.items - self.first - place)
+        self._size, self._asked = int(self.free.sum()), 0  # of lists of all that is outside, and draws so far
+        self._listed: tuple[Tensor, Tensor] | None = None
 
     def one(self, users: Tensor) -> Tensor:
         """Draw one item for each user, independently: (…) -> (…) int64. ValueError for a user with no item left."""
         self.check(users, 1)
-        return self._items(users, _below(self.free[users]))
+        return self._items(users, _below(self.free[users], users.shape)).long()
+
+    def each(self, users: Tensor, count: int) -> Tensor:
+        """Draw ``count`` items for each user, independently: (R,) -> (R, count) int32; otherwise as ``one``."""
+        self.check(users, 1)
+        users = users[:, None]
+        return self._items(users, _below(self.free[users], (users.size(0), count))).int()
 
     def several(self, users: Tensor, k: int) -> Tensor:
         """Draw k distinct items for each user, uniform without replacement: (R,) -> (R, k) int64, ascending."""
         self.check(users, k)
         free = self.free[users]
-        ranks = first_distinct(lambda rows: _below(free[rows]), users.size(0), k, users.device)
-        return self._items(users[:, None], ranks)
+        ranks = first_distinct(lambda rows: _below(free[rows], rows.shape), users.size(0), k, users.device)
+        return self._items(users[:, None], ranks).long()
 
     def _items(self, users: Tensor, ranks: Tensor) -> Tensor:
+        """The items of some ranks outside users' sets, (…), (…) -> (…) int32, or int64 of a search."""
+        self._asked += ranks.numel()
+        if self._listed is None and self._pays():
+            self._listed = self._lists()
+        if self._listed is None:
+            return self._searched(users, ranks)
+        starts, items = self._listed
+        return items.index_select(0, (starts[users] + ranks).flatten()).view(ranks.shape)
+
+    def _searched(self, users: Tensor, ranks: Tensor) -> Tensor:
         smaller = torch.searchsorted(self.keys, users * self.stride + ranks, right=True) - self.ptr[users]
         return ranks + smaller + self.first
+
+    def _pays(self) -> bool:
+        """Whether lists of all that is outside are small, and worth the searches so far."""
+        return 4 * self._size <= _MOST_BYTES and _SEARCH * self._asked >= self._size
+
+    def _lists(self) -> tuple[Tensor, Tensor]:
+        """Where each user's list of all items outside begins, (U,), and these lists, one after the other, int32."""
+        starts = self.free.cumsum(0) - self.free
+        everything = torch.arange(self.excluded.num_items, dtype=torch.int32, device=starts.device)
+        listed = everything.new_empty(self._size)
+        for users in torch.arange(len(starts), device=starts.device).split(max(1, _BLOCK // self.stride)):
+            outside = torch.ones(len(users), len(everything), dtype=torch.bool, device=starts.device)
+            outside[self.excluded.of(users)] = False
+            outside[:, : self.first] = False
+            part = everything.expand(len(users), -1)[outside]
+            first = int(starts[users[0]])
+            listed[first : first + len(part)] = part
+        return starts, listed
 
     def check(self, users: Tensor, k: int) -> None:
         """Raise ValueError that names a user with fewer than k items left, and says how many such users there are."""
@@ -103,9 +145,13 @@ class Outside:
             )
 
 
-def _below(bounds: Tensor) -> Tensor:
-    """A uniform integer in [0, bound) for each bound; the bias of the remainder is below bound / 2**62."""
-    return torch.randint(1 << 62, bounds.shape, device=bounds.device) % bounds
+def _below(bounds: Tensor, shape: Sequence[int]) -> Tensor:
+    """Uniform integers in [0, bound), bounds broadcast to ``shape``; the bias of 53 random bits is below bound / 2**53.
+
+    No product is rounded up to its bound: the largest uniform number is 1 - 2**-53.
+    """
+    uniform = torch.rand(shape, dtype=torch.float64, device=bounds.device)
+    return uniform.mul_(bounds.double()).long()
 
 
 def geometric_positions(lengths: Tensor, scale: float) -> Tensor:

@@ -12,18 +12,17 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
+from recsys.losses._routed import routed
 from recsys.losses._tables import Tables, Triplets, constant_tables
 
 Noise = Mapping[str, Tensor]
 
 
-_MOST = 0.55  # share of the pairs of row and expert above which they are all computed
-
-
 def gumbel_like(x: Tensor) -> Tensor:
     """Independent standard Gumbel noise of the shape of ``x``."""
-    race = torch.empty_like(x, requires_grad=False).exponential_()
-    return -race.clamp_min_(torch.finfo(race.dtype).tiny).log()  # a draw may be 0, and infinite noise is NaN later
+    # Uniform numbers in float64: those of float32 are too coarse for the smallest draws. Twice as fast as exponential_.
+    race = torch.rand(x.shape, dtype=torch.float64, device=x.device).log_().neg_().to(x.dtype)
+    return race.clamp_min_(torch.finfo(race.dtype).tiny).log_().neg_()  # infinite noise is NaN later
 
 
 @dataclass(frozen=True)
@@ -62,40 +61,13 @@ def route(gates: Tensor, temperature: float, noise: Tensor | None = None, eps: f
     if gates.size(1) == 1:
         return torch.ones_like(gates, requires_grad=False)
     wide = gates.to(accumulation_dtype(gates))  # a share of 1e-10 is 0 in half precision, 1 / 1e-10 infinite
-    log_gates = wide.log_softmax(dim=1) if eps == 0 else torch.log(wide.softmax(dim=1) + eps)
+    # Without eps the logarithm is the gate less a number for each row; the outer softmax does not see which.
+    largest = wide.detach().amax(dim=1, keepdim=True)
+    log_gates = wide - largest if eps == 0 else torch.log(wide.softmax(dim=1) + eps)
     noise = gumbel_like(wide) if noise is None else noise
     if noise.shape != gates.shape:
         raise ValueError(f"'noise' must have shape {tuple(gates.shape)}, got {tuple(noise.shape)}")
     return ((log_gates + noise) / temperature).softmax(dim=1).to(gates.dtype)
-
-
-def mixture(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    """sum_m z_m (W2_m relu(W1_m x + b1_m) + b2_m) as two products; shapes and cost at ``routed``."""
-    hidden = F.linear(x, w1.flatten(0, 1), b1.flatten()).relu().unflatten(1, b1.shape)
-    return (hidden * z[:, :, None]).flatten(1) @ w2.transpose(1, 2).flatten(0, 1) + z @ b2
-
-
-def routed(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    """sum_m z_m (W2_m relu(W1_m x + b1_m) + b2_m): (n, d_s), routing (n, M) -> (n, d_t).
-
-    w1: (M, h, d_s), b1: (M, h), w2: (M, d_t, h), b2: (M, d_t). Each expert sees the rows whose share z_m is above the
-    rounding of a float, P pairs of row and expert in all: O(P h (d_s + d_t)), P = n M for soft routing, n for one-hot.
-    Smaller shares add nothing and get no gradient. Where most pairs count, one (n, M h) x (M h, d_t) product is faster.
-    """
-    share = z.detach() > torch.finfo(z.dtype).eps
-    counts = share.sum(dim=0).tolist()
-    if sum(counts) >= _MOST * share.numel():
-        return mixture(x, z, w1, b1, w2, b2)
-    expert, row = share.t().nonzero(as_tuple=True)  # the pairs, expert by expert
-    outputs = [
-        F.linear(F.linear(part, *first).relu(), *second)
-        for part, first, second in zip(
-            x.index_select(0, row).split(counts), zip(w1, b1, strict=True), zip(w2, b2, strict=True), strict=True
-        )
-        if len(part)
-    ]
-    weighted = torch.cat(outputs) * z[row, expert, None]
-    return weighted.new_zeros(x.size(0), weighted.size(1)).index_add(0, row, weighted)
 
 
 class RoutedExperts(nn.Module):
@@ -134,7 +106,7 @@ class RoutedExperts(nn.Module):
         z = route(self.gates(teacher), temperature, noise, self.gate_eps)
         return routed(student, z, self.w1, self.b1, self.w2, self.b2)
 
-    def error(
+    def errors(
         self,
         student: Tensor,
         teacher: Tensor,
@@ -143,10 +115,14 @@ class RoutedExperts(nn.Module):
         *,
         squared: bool = True,
     ) -> Tensor:
-        """Sum over rows of the squared norm, or the norm, of what is not reconstructed: scalar."""
+        """The squared norm, or the norm, of what is not reconstructed of each row: (n,)."""
         missed = teacher - self(student, teacher, temperature, noise)
         missed = missed.to(accumulation_dtype(missed))
-        return missed.square().sum() if squared else torch.linalg.vector_norm(missed, dim=1).sum()
+        return missed.square().sum(dim=1) if squared else torch.linalg.vector_norm(missed, dim=1)
+
+    def noise(self, rows: int) -> Tensor:
+        """Fresh Gumbel noise: (rows, M)."""
+        return gumbel_like(self.gate_b.new_empty(rows, len(self.gate_b), dtype=accumulation_dtype(self.gate_b)))
 
 
 def _linear(count: int, rows: int, columns: int) -> tuple[nn.Parameter, nn.Parameter]:

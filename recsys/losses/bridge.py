@@ -11,7 +11,7 @@ from recsys.losses._scores import wide
 
 def bridge(student: Tensor, teacher: Tensor, sampled: Tensor | None = None) -> Tensor:
     """Mean of (f - f_t)^2 over all entries, those not ``sampled`` being 0: (B, I) or (N,) each -> scalar."""
-    check_shapes(student=student, teacher=teacher)
+    check_shapes(student=student, teacher=teacher, **({} if sampled is None else {"sampled": sampled}))
     student, teacher = wide(student, teacher)
     errors = (student - teacher).square()
     return mean(errors if sampled is None else sampled * errors)

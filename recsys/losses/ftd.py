@@ -57,4 +57,4 @@ class FTD(Loss):
 
 def _rows(tables: Tables, chosen: tuple[Tensor, Tensor]) -> Tensor:
     """The chosen users, then the chosen items."""
-    return torch.cat([table[ids] for table, ids in zip(tables, chosen, strict=True)])
+    return torch.cat([table.index_select(0, ids) for table, ids in zip(tables, chosen, strict=True)])

@@ -6,15 +6,18 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_rows, choose
 from recsys.losses._experts import FALLING, Annealing, Noise, RoutedExperts, RoutedLoss
+from recsys.losses._pair_distance import pair_distance
 from recsys.losses._tables import Tables, Triplets
 from recsys.losses.ftd import cosine_distance
 
 Topology = Literal["P,P", "P,e"]
+_FEW = 48  # rows of a group from which on padding it to another's costs more than a product of its own
 
 
 def htd(
@@ -50,18 +53,22 @@ def entity_topology(s: Tensor, t: Tensor, member: Tensor, *, positive_only: bool
     """Sum over ordered pairs of one group of squared differences of inner products: (n, d_s), (n, d_t), (n,) -> scalar.
 
     ``positive_only``: only pairs whose product is positive in ``t``; then O(sum n_g^2 d), else by Gram matrices where
-    these cost less, O(sum n_g d^2).
+    these cost less, O(sum n_g d^2). Groups of few rows are padded to the longest of them and take one product.
     """
     order = member.argsort(stable=True)
-    sizes = torch.bincount(member).tolist()
-    blocks = zip(s[order].split(sizes), t[order].split(sizes), strict=True)
-    between = _positive_distance if positive_only else cosine_distance
-    return torch.stack([between(sg, tg) for sg, tg in blocks] or [s.sum() * 0]).sum()
-
-
-def _positive_distance(s: Tensor, t: Tensor) -> Tensor:
-    wanted = t @ t.t()
-    return ((s @ s.t() - wanted) * (wanted > 0)).square().sum()
+    s, t = s.index_select(0, order), t.index_select(0, order)
+    counts = torch.bincount(member).tolist()
+    groups = [pair for pair in zip(s.split(counts), t.split(counts), strict=True) if len(pair[0])]
+    parts = [
+        pair_distance(sg, tg, positive_only=True) if positive_only else cosine_distance(sg, tg)
+        for sg, tg in groups
+        if len(sg) >= _FEW
+    ]
+    few = [pair for pair in groups if len(pair[0]) < _FEW]
+    if few:
+        padded = (pad_sequence(list(side), batch_first=True) for side in zip(*few, strict=True))
+        parts.append(pair_distance(*padded, positive_only=positive_only))
+    return torch.stack(parts or [s.sum() * 0]).sum()
 
 
 def prototypes(x: Tensor, member: Tensor, count: int) -> Tensor:
@@ -132,11 +139,13 @@ class HTD(RoutedLoss):
     def terms(self, student: Tables, teacher: Tables, batch: Triplets, noise: Noise) -> HTDTerms:
         """The three sums."""
         chosen = batch.entities()
-        ours, theirs = ([table[ids] for table, ids in zip(side, chosen, strict=True)] for side in (student, teacher))
+        ours, theirs = (
+            [table.index_select(0, ids) for table, ids in zip(side, chosen, strict=True)] for side in (student, teacher)
+        )
         return HTDTerms(
             htd(torch.cat(ours), torch.cat(theirs), torch.cat(self.assign(*theirs)), **self.knobs),
-            self.users.error(ours[0], theirs[0], self.temperature, noise.get("users")),
-            self.items.error(ours[1], theirs[1], self.temperature, noise.get("items")),
+            self.users.errors(ours[0], theirs[0], self.temperature, noise.get("users")).sum(),
+            self.items.errors(ours[1], theirs[1], self.temperature, noise.get("items")).sum(),
         )
 
     def total(self, terms: tuple[Tensor, ...]) -> Tensor:

@@ -36,6 +36,8 @@ class RatingError(Loss):
 
     def forward(self, student: Tensor, *, ratings: Tensor, logged: Tensor | None = None) -> Tensor:
         """See the class."""
+        if logged is not None:
+            check_shapes(student=student, ratings=ratings, logged=logged)
         one = student.new_ones(())
         weight = None if logged is None else torch.where(logged.bool(), self.confidence * one, one)
         return rating_error(student, ratings, weight)
@@ -58,5 +60,7 @@ class LearnedConfidence(Loss):
 
     def forward(self, student: Tensor, *, ratings: Tensor, logged: Tensor, entries: Tensor) -> Tensor:
         """See the class."""
-        weight = torch.where(logged.bool(), self.table[entries].clamp(0, 1), 1.0)
+        confidence = self.table[entries]
+        check_shapes(student=student, ratings=ratings, logged=logged, confidence=confidence)
+        weight = torch.where(logged.bool(), confidence.clamp(0, 1), 1.0)
         return rating_error(student, ratings, weight)

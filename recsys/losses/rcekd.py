@@ -8,7 +8,7 @@ from torch import Tensor
 
 from graphkd.core.loss import Loss
 from graphkd.losses._checks import check_positive, check_same_shape
-from recsys.data.lists import Lists
+from recsys.data.lists import Lists, among
 from recsys.losses._scores import Reduction, check_scores, reduce, wide
 
 Scores = tuple[Tensor, Tensor]  # of the two lists of a row
@@ -37,15 +37,18 @@ def list_cross_entropy(
     return -(t.softmax(dim=1) * logs).sum(dim=1)
 
 
-def rcekd_overlap(own: Tensor, sampled: Tensor, top: Tensor, sharpness: float = 3.0) -> tuple[Tensor, Tensor]:
-    """Which teacher's items the second list adds, and its weight: ids (R, K), (R, L), (R, K) -> (R, K) bool, (R,).
+def rcekd_meeting(own: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
+    """What of the mixed lists counts, and how far they meet: ids (R, K), (R, L + K) -> (R, L + K) bool, (R,) float64.
 
-    The teacher's ``top`` items are added where they are neither among the student's ``own`` nor ``sampled``; the weight
-    is exp(-beta |top in sampled| / K), beta being ``sharpness``.
+    ``mixed`` are L drawn items, then the teacher's K, which count where they are neither among the student's ``own``
+    nor drawn; they meet in |teacher's among drawn| / K. O(R (K + L)).
     """
-    among_own, among_sampled = ((top[:, :, None] == ids[:, None, :]).any(dim=2) for ids in (own, sampled))
-    met = among_sampled.sum(dim=1).double() / max(top.size(1), 1)
-    return ~(among_own | among_sampled), torch.exp(-sharpness * met)
+    k = own.size(1)
+    sampled, top = mixed[:, : mixed.size(1) - k], mixed[:, mixed.size(1) - k :]
+    among_own, among_sampled = among(top, own, sampled)
+    added = ~(among_own | among_sampled)
+    met = among_sampled.sum(dim=1).double() / max(k, 1)
+    return torch.cat([torch.ones_like(sampled, dtype=torch.bool), added], dim=1), met
 
 
 def rcekd(
@@ -56,15 +59,18 @@ def rcekd(
     *,
     temperature: float = 1.0,
     reduction: Reduction = "sum",
+    rows: Tensor | None = None,
 ) -> Tensor:
     """(1 - w) CE on the student's own list + w CE on the mixed one: scores (R, K) and (R, M) of both sides -> scalar.
 
-    kept: (R, M) bool, which of the mixed list count; weight: (R,). Formula at ``RCEKD``.
+    kept: (R, M) bool, which of the mixed list count; weight: (R,). rows: (B,), which of the R lists each row of a batch
+    has, where lists are given once for several rows. Formula at ``RCEKD``.
     """
     first = list_cross_entropy(student[0], teacher[0], temperature)
     second = list_cross_entropy(student[1], teacher[1], temperature, kept)
     weight = weight.to(first.dtype)
-    return reduce((1 - weight) * first + weight * second, reduction)
+    values = (1 - weight) * first + weight * second
+    return reduce(values if rows is None else values.index_select(0, rows), reduction)
 
 
 class RCEKD(Loss):
@@ -74,8 +80,10 @@ class RCEKD(Loss):
     with p, q the softmax over X of the teacher's and the student's scores, both over T. A: the student's top K; B: the
     teacher's; Q: L items of the student's, drawn where the teacher's are near (``RCEKDLists``).
     student, teacher: scores of ``own`` (R, K) and ``mixed`` (R, L + K); own, mixed: these ``Lists``, A, and Q followed
-    by B. The sum counts a user once for each row, as the authors' code does. Their settings on CiteULike: T 1, K 50,
-    L 50, beta 3. O(R (K + L) K).
+    by B. ``RCEKDLists`` gives them for distinct users, and own_rows (B,), whose lists a row of the batch has;
+    mixed_kept (R, L + K), what of the mixed list counts, and mixed_met (R,), |B in Q| / K, are found here where they
+    are not given. The sum counts a user once for each row, as the authors' code does. Their settings on CiteULike:
+    T 1, K 50, L 50, beta 3. O(R (K + L)).
     """
 
     on = ("own", "mixed")
@@ -92,12 +100,28 @@ class RCEKD(Loss):
         self.temperature, self.sharpness = check_positive("temperature", temperature), sharpness
         self.reduction: Reduction = reduction
 
-    def forward(self, student: Scores, teacher: Scores, *, own: Lists, mixed: Lists) -> Tensor:
+    def forward(
+        self,
+        student: Scores,
+        teacher: Scores,
+        *,
+        own: Lists,
+        mixed: Lists,
+        own_rows: Tensor | None = None,
+        mixed_kept: Tensor | None = None,
+        mixed_met: Tensor | None = None,
+    ) -> Tensor:
         """See the class."""
         if not torch.equal(own.users, mixed.users):
             raise ValueError("'mixed' must be about the users of 'own', row by row, got other users")
-        k = own.items.size(1)
-        sampled, top = mixed.items[:, :-k], mixed.items[:, -k:]
-        added, weight = rcekd_overlap(own.items, sampled, top, self.sharpness)
-        kept = torch.cat([torch.ones_like(sampled, dtype=torch.bool), added], dim=1)
-        return rcekd(student, teacher, kept, weight, temperature=self.temperature, reduction=self.reduction)
+        if mixed_kept is None or mixed_met is None:
+            mixed_kept, mixed_met = rcekd_meeting(own.items, mixed.items)
+        return rcekd(
+            student,
+            teacher,
+            mixed_kept,
+            torch.exp(-self.sharpness * mixed_met),
+            temperature=self.temperature,
+            reduction=self.reduction,
+            rows=own_rows,
+        )

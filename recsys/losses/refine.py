@@ -40,6 +40,7 @@ class Refine(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor, *, ratings: Tensor) -> Tensor:
         """See the class."""
+        check_shapes(student=student, ratings=ratings)
         refined = refined_ratings(ratings, teacher, self.confidence)
         (student,) = wide(student)
         return mean((refined - student * (ratings != 0)).square())

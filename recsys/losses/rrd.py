@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from graphkd.core.loss import Loss
-from graphkd.kernels import ranking_log_likelihood
+from graphkd.kernels.rankings.relaxed import relaxed_log_likelihood
 from recsys.losses._scores import Reduction, check_scores, reduce, wide
 
 
@@ -15,7 +15,7 @@ def rrd(interesting: Tensor, uninteresting: Tensor, *, reduction: Reduction = "s
     interesting, uninteresting = wide(interesting, uninteresting)
     if squash:
         interesting, uninteresting = interesting.sigmoid(), uninteresting.sigmoid()
-    return reduce(-ranking_log_likelihood(interesting, uninteresting.logsumexp(dim=1)), reduction)
+    return reduce(-relaxed_log_likelihood(interesting, uninteresting), reduction)
 
 
 class RRD(Loss):

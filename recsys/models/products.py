@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkd.kernels.edges.layout import EdgeLayout, by_column
-from graphkd.kernels.edges.products import edge_dot
+from graphkd.kernels.edges.lists import list_dot
 
 
 def inner_products(user: Tensor, item: Tensor, users: Tensor, items: Tensor) -> Tensor:
@@ -21,34 +20,15 @@ def inner_products(user: Tensor, item: Tensor, users: Tensor, items: Tensor) -> 
     users, items = users.to(user.device), items.to(item.device)
     if users.dim() == items.dim() == 2 and users.size(0) == items.size(0) > 0:
         if users.size(1) == 1 and items.size(1) > 1:
-            return _list_products(user, item, users, items)
+            return list_dot(_rows(user, users.squeeze(1)), item, items)
         if items.size(1) == 1 and users.size(1) > 1:
-            return _list_products(item, user, items, users)
+            return list_dot(_rows(item, items.squeeze(1)), user, users)
     return (_rows(user, users) * _rows(item, items)).sum(dim=-1)
 
 
 def _rows(table: Tensor, ids: Tensor) -> Tensor:
     """``table[ids]``, whose gradient, unlike that of indexing, is summed in one order: runs resume bit by bit."""
     return table.index_select(0, ids.flatten()).view(*ids.shape, table.size(1))
-
-
-def _list_products(one: Tensor, many: Tensor, rows: Tensor, lists: Tensor) -> Tensor:
-    """<one_r, many_j> for the lists (R, M) of rows (R, 1)."""
-    keep = torch.is_grad_enabled() and (one.requires_grad or many.requires_grad)
-    layout = _layout(lists, many.size(0), backward=keep)
-    return edge_dot(one.index_select(0, rows.squeeze(1)), many, layout).view(lists.shape)
-
-
-def _layout(lists: Tensor, size: int, *, backward: bool) -> EdgeLayout:
-    """Lists as the compressed rows of a bipartite graph; the other direction serves the gradient alone."""
-    count, length = lists.shape
-    source = lists.reshape(-1).int()
-    ptr = torch.arange(count + 1, dtype=torch.int32, device=lists.device) * length
-    nothing = source.new_empty(0)
-    if not backward:
-        return EdgeLayout(ptr, source, nothing, nothing, nothing, nothing, nothing)
-    out_ptr, rows, order = by_column(ptr, source, size)
-    return EdgeLayout(ptr, source, nothing, nothing, out_ptr, rows, order)
 
 
 def check_rows(name: str, ids: Tensor, size: int) -> None:

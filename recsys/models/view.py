@@ -69,14 +69,38 @@ class RecommenderView(Mapping[str, Tensor]):
         return loss
 
     def _score(self, name: str) -> Tensor:
+        """Scores of a list, and with it of those of the same rows and about its length: a product each costs more."""
+        users, items = self._pairs(name)
+        if not self._model.has_tables:
+            return self._model.score(users, items)
+        side = int(items.size(1) != 1 or users.size(1) == 1)  # of the ids that are listed
+        names = [name, *self._alike(name, side)]
+        lists = [self._pairs(each)[side] for each in names]
+        joined = torch.cat(lists, dim=1) if len(lists) > 1 else lists[0]
+        scores = inner_products(*self._both(), *((users, joined) if side else (joined, items)))
+        self._shown |= dict(zip(names, scores.split([ids.size(1) for ids in lists], dim=1), strict=True))
+        return self._shown[name]
+
+    def _pairs(self, name: str) -> tuple[Tensor, Tensor]:
+        """Users and items of a list, one of them as a column."""
         users, items = self._batch[name]
         if users.dim() + items.dim() != 3 or users.size(0) != items.size(0):
             raise ValueError(
                 f"{name!r} must be Lists of users (R,) and items (R, M), or (R, M) and (R,), got {list(users.shape)} "
                 f"and {list(items.shape)}"
             )
-        pairs = (users[:, None], items) if users.dim() == 1 else (users, items[:, None])
-        return inner_products(*self._both(), *pairs) if self._model.has_tables else self._model.score(*pairs)
+        return (users[:, None], items) if users.dim() == 1 else (users, items[:, None])
+
+    def _alike(self, name: str, side: int) -> list[str]:
+        """The other lists of its very rows that are neither more than twice as long nor less than half; none of one."""
+        rows, length = self._batch[name][1 - side], self._pairs(name)[side].size(1)
+
+        def fits(other: str) -> bool:
+            ids = self._batch[other][side]
+            same = self._batch[other][1 - side] is rows and ids.dim() == 2 and other not in (name, *self._shown)
+            return same and length <= 2 * ids.size(1) <= 4 * length
+
+        return [] if length == 1 else [other for other in self.lists() if fits(other)]
 
 
 def show(model: nn.Module, batch: Any) -> RecommenderView:

@@ -38,7 +38,10 @@ class IRRRDLists:
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         """The lists of the batch's distinct users, and of the items in them."""
         found = self.users.lists(batch)
-        items = torch.cat([each.items.flatten() for each in found.values()]).unique()
+        listed = torch.zeros(self.items.top.size(0), dtype=torch.bool, device=self.items.top.device)
+        for each in found.values():
+            listed[each.items.flatten().long()] = True
+        items = listed.nonzero().squeeze(1)
         if self.max_items is not None and items.size(0) > self.max_items:
             items = items[torch.randperm(items.size(0), device=items.device)[: self.max_items]]
         for name, users in zip(self.names, self.items.of(items), strict=True):

@@ -9,28 +9,34 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.lists import Lists, list_length
+from recsys.data.lists import among, list_length
 from recsys.data.sampling import Outside, race
+from recsys.losses.rcekd import rcekd_meeting
 from recsys.models.base import Recommender
 from recsys.models.rankings import top_items
-from recsys.sources._common import Clock, Per, check_per, drawn, look_up, rows_of
+from recsys.sources._common import Clock, Per, check_per, drawn, look_up
 
 _MOST = 50  # teacher's items that count
+_MOST_BYTES = 2**28  # of what is kept beside the lists, one for every item in them
 
 
 def agreement_log_weights(student: Tensor, teacher: Tensor, scale: float = 10.0) -> Tensor:
     """Logarithms of the weights of a student's positions: top lists (U, N), (U, K) -> (U, N) float64.
 
     (min(n_r, 50) + 1) / T, n_r being how many of the teacher's items are at position r of the student's list or after
-    it (Zhu and Zhang, 2025, arXiv:2509.20989). O(U N K).
+    it (Zhu and Zhang, 2025, arXiv:2509.20989). O(U (N + K)).
     """
-    hits = torch.stack([(student == column[:, None]) for column in teacher.unbind(1)]).any(dim=0)
+    (hits,) = among(student, teacher)
     after = hits.flip(1).cumsum(dim=1).flip(1)
     return (after.clamp(max=_MOST) + 1).double() / scale
 
 
 class RCEKDLists:
     """RCE-KD's lists: ``own`` (R, K), the student's top, and ``mixed`` (R, L + K), drawn, then the teacher's.
+
+    They are those of a batch's distinct users, whose scores are the same in all their rows. per: "row" adds
+    ``own_rows``, (B,), whose lists a row of the batch has; for "user" the loss counts each user once. ``mixed_kept``
+    and ``mixed_met``, which ``RCEKD`` reads, are made with the lists, where they take at most 256 MB.
 
     top: the teacher's ``top_items`` (U, K) or wider. L = ``l`` items are drawn of the student's top ``length``, or of
     as many as the user with most training items has left, by successive sampling with ``agreement_log_weights``. The
@@ -61,6 +67,7 @@ class RCEKDLists:
         self._clock = Clock(rerank)
         self._own: Tensor | None = None
         self._mixed: Tensor | None = None
+        self._meeting: tuple[Tensor, Tensor] | None = None
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
         """Which epoch is to come."""
@@ -71,14 +78,24 @@ class RCEKDLists:
         if self._clock.due() or self._own is None:
             ranked = top_items(self.student, self.interactions, self.length)
             places = race(agreement_log_weights(ranked, self.top.to(ranked), self.scale), self.l)
-            self._own = ranked[:, : self.k]
-            self._mixed = torch.cat([ranked.gather(1, places), self.top.to(ranked)], dim=1)
+            self._keep(ranked[:, : self.k], torch.cat([ranked.gather(1, places), self.top.to(ranked)], dim=1))
 
-    def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
+    def _keep(self, own: Tensor, mixed: Tensor) -> None:
+        self._own, self._mixed = own, mixed
+        self._meeting = rcekd_meeting(own, mixed) if mixed.numel() <= _MOST_BYTES else None
+
+    def lists(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The lists of the batch's users."""
-        users = rows_of(batch, self.per)
-        tables = drawn(self._own), drawn(self._mixed)
-        return {name: look_up(table, users) for name, table in zip(self.names, tables, strict=True)}
+        users, tables = batch["unique_users"], (drawn(self._own), drawn(self._mixed))
+        found: dict[str, Any] = {name: look_up(table, users) for name, table in zip(self.names, tables, strict=True)}
+        if self.per == "row":
+            found["own_rows"] = torch.searchsorted(users, batch["users"])
+        if self._meeting is not None:
+            found |= {
+                name: table.index_select(0, users)
+                for name, table in zip(("mixed_kept", "mixed_met"), self._meeting, strict=True)
+            }
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """What was drawn, which may serve for several epochs."""
@@ -86,4 +103,5 @@ class RCEKDLists:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with it."""
-        self._own, self._mixed = state["own"], state["mixed"]
+        if state["own"] is not None:
+            self._keep(state["own"], state["mixed"])

@@ -48,6 +48,5 @@ class RDLists:
         columns = torch.arange(self.k, device=top.device) + target
         found = {self.names[0]: Lists(users, top.gather(1, columns))}
         if self.samples:
-            drawn = self._outside.one(users[:, None].expand(-1, self.samples))
-            found[self.names[1]] = Lists(users, drawn)
+            found[self.names[1]] = Lists(users, self._outside.each(users, self.samples))
         return found

@@ -10,7 +10,9 @@ import torch
 
 from benchmarks import ranking_costs
 from benchmarks.measure import CLOCKS
+from benchmarks.ranking import epochs
 from benchmarks.ranking.cases import OPS, BriefTraining, Case, Setup, planned
+from benchmarks.ranking.models import Data
 from benchmarks.ranking.plain_forms import (
     PlainDE,
     PlainHTD,
@@ -21,6 +23,7 @@ from benchmarks.ranking.plain_forms import (
     unkd_pairs,
 )
 from datasets.recommenders import skewed
+from recsys import Split
 from recsys.data.sampling import rank_log_weights
 from recsys.losses import DE, HTD
 from recsys.losses.ftd import ftd
@@ -235,3 +238,18 @@ def test_unknown_names_list_the_known(option, capsys):
     message = capsys.readouterr().err
     assert "foo" in message
     assert "expected 'all' or some of" in message
+
+
+def test_epochs_are_told_in_those_of_the_student_alone(small, capsys, monkeypatch):
+    monkeypatch.setattr(ranking_costs.models, "load", lambda *_: Data(Split(small, small, small)))
+    rows = ranking_costs.main(["--epochs", "rd,de-one-hot", "--repeats", "2"])
+    assert [(row["case"], row["method"], row["epoch"]) for row in rows] == [("rd", "rd", 15), ("de-one-hot", "de", 60)]
+    for row in rows:
+        assert row["seconds"] == pytest.approx(sum(row[f"{phase}_seconds"] for phase in epochs.PHASES), rel=0.5)
+        assert row["lowest"] <= row["ratio"] <= row["highest"]
+        assert (row["threads"], row["clock"], row["teacher"], row["student"]) == (1, "cpu", "mf:64", "mf:8")
+    printed = capsys.readouterr().out
+    assert "de-one-hot" in printed
+    assert "4.5x" in printed
+    slow, quick = ({**rows[0], "ratio": ratio} for ratio in (4.6, 4.4))
+    assert [line.style for line in epochs.epoch_table([slow, quick]).rows] == ["red", None]

@@ -101,6 +101,38 @@ class TestOutside:
         for user, items in zip(users.tolist(), many.tolist(), strict=True):
             assert set(items) == set(range(int(padding), 40)) - taken[user]
 
+    @pytest.mark.parametrize("padding", [False, True])
+    @pytest.mark.parametrize("block", [1, 2**20])
+    def test_lists_of_what_is_left_give_the_items_of_a_search(self, padding, block, monkeypatch):
+        monkeypatch.setattr(sampling, "_BLOCK", block)
+        outside = sampling.Outside(toy(padding=padding))
+        users = torch.arange(30).repeat_interleave(outside.free)
+        ranks = torch.cat([torch.arange(int(free)) for free in outside.free])
+        searched = outside._searched(users, ranks)
+        _, listed = outside._lists()
+        assert listed.dtype == torch.int32
+        assert torch.equal(listed.long(), searched)
+        assert outside._listed is None
+        assert torch.equal(outside._items(users, ranks).long(), searched)  # as many as there are: listed from now on
+        assert outside._listed is not None
+
+    def test_what_would_take_too_much_memory_is_searched(self, monkeypatch):
+        monkeypatch.setattr(sampling, "_MOST_BYTES", 100)
+        outside, users = sampling.Outside(toy()), torch.arange(30)
+        torch.manual_seed(3)
+        searched = outside.each(users, 1000)
+        assert outside._listed is None
+        monkeypatch.setattr(sampling, "_MOST_BYTES", 2**28)
+        torch.manual_seed(3)
+        assert torch.equal(outside.each(users, 1000), searched)
+        assert outside._listed is not None
+
+    def test_several_draws_each(self):
+        case, train, _ = self.case()
+        drawn = sampling.Outside(train).each(torch.arange(4), DRAWS)
+        for user in range(4):
+            assert_law(torch.bincount(drawn[user], minlength=12), case["negative_prob"][user])
+
     def test_all_that_is_left(self):
         pairs = Interactions.from_pairs(torch.tensor([0, 0, 1]), torch.tensor([0, 3, 1]), 3, 4)
         outside = sampling.Outside(pairs)

@@ -11,6 +11,7 @@ import torch
 from graphkd import Distiller, Frozen
 from recsys.losses import BPR, DE, Annealing
 from recsys.losses._experts import route
+from recsys.losses._tables import Triplets
 from recsys.models import MF, Lists, show
 from tests.recsys.losses.test_experts import naive
 
@@ -107,3 +108,20 @@ def test_errors() -> None:
         Annealing(end=0)
     with pytest.raises(ValueError, match="'experts' must be positive, got 3, 5, 0"):
         DE(3, 5, 0)
+
+
+def test_noise_that_is_not_given_is_drawn() -> None:
+    loss, arguments = example(temperature=0.8)
+    given = {name: torch.randn(3, 3).double() for name in ("users", "negatives")}
+    values = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        values.append(loss.terms(arguments["student"], arguments["teacher"], batch(arguments), given))
+    assert values[0] == values[1]
+    for name in ("users", "negatives"):
+        assert getattr(values[0], name) == getattr(values[2], name)
+    assert values[0].positives != values[2].positives
+
+
+def batch(arguments: dict[str, Any]) -> Triplets:
+    return Triplets(*(arguments[name] for name in Triplets._fields))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from recsys.losses import Annealing, RoutedExperts
-from recsys.losses._experts import gumbel_like, mixture, route, routed
+from recsys.losses._experts import gumbel_like, route
+from recsys.losses._routed import mixture, routed
 
 WEIGHTS = ("w1", "b1", "w2", "b2")
 

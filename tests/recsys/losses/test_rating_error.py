@@ -47,3 +47,14 @@ def test_pairs_have_the_same_formulas() -> None:
     confidence = LearnedConfidence(9)
     got = confidence(student, ratings=ratings, logged=torch.ones(5), entries=torch.arange(5))
     assert float(got.detach()) == pytest.approx(0.3 * want)
+
+
+def test_other_shapes_are_named() -> None:
+    student, _, ratings = example()
+    logged = torch.ones(B, ITEMS + 1, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"\['logged', 'ratings', 'student'\] must have one shape"):
+        RatingError(0.3)(student, ratings=ratings, logged=logged)
+    with pytest.raises(ValueError, match=r"\['confidence', 'logged', 'ratings', 'student'\] must have one shape"):
+        LearnedConfidence(7, ITEMS)(student, ratings=ratings, logged=logged, entries=torch.zeros(B, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"\['sampled', 'student', 'teacher'\] must have one shape"):
+        bridge(student, student, logged)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recsys.losses import RCEKD
-from recsys.losses.rcekd import list_cross_entropy, rcekd_overlap
+from recsys.losses.rcekd import list_cross_entropy, rcekd_meeting
 from recsys.models import Lists, RecommenderView, Tables
 
 
@@ -59,11 +59,39 @@ def test_gradients_and_large_scores() -> None:
     assert not large.grad[~kept].any()
 
 
-def test_overlap() -> None:
-    own, sampled, top = torch.tensor([[1, 2]]), torch.tensor([[3, 4, 5]]), torch.tensor([[4, 6]])
-    added, weight = rcekd_overlap(own, sampled, top, 3.0)
-    assert added.tolist() == [[False, True]]
-    assert weight.tolist() == pytest.approx([math.exp(-1.5)])
+def test_where_lists_meet() -> None:
+    own, mixed = torch.tensor([[1, 2]]), torch.tensor([[3, 4, 5, 4, 6]])
+    kept, met = rcekd_meeting(own, mixed)
+    assert kept.tolist() == [[True, True, True, False, True]]
+    assert met.tolist() == [0.5]
+
+
+def test_lists_may_be_given_once_for_several_rows() -> None:
+    torch.manual_seed(0)
+    student, teacher = (Tables(torch.randn(5, d).double(), torch.randn(20, d).double()) for d in (3, 4))
+    student.user.requires_grad_()
+    users, own, mixed = torch.tensor([0, 2, 4]), *(torch.rand(3, 20).topk(k).indices for k in (4, 7))
+    rows = torch.tensor([1, 0, 1, 2, 2, 2])
+    kept, met = rcekd_meeting(own, mixed)
+    found = {}
+    for name, batch in (
+        ("each", {"own": Lists(users[rows], own[rows]), "mixed": Lists(users[rows], mixed[rows])}),
+        ("once", {"own": Lists(users, own), "mixed": Lists(users, mixed), "own_rows": rows}),
+        ("made", {"own": Lists(users, own), "mixed": Lists(users, mixed), "own_rows": rows, "mixed_kept": kept}),
+    ):
+        whole = {**batch, "mixed_met": met} if name == "made" else batch
+        values = []
+        for reduction in ("sum", "mean", "none"):
+            loss = RCEKD(reduction=reduction)  # type: ignore[arg-type]
+            value = loss.measure(
+                RecommenderView(student, whole), loss.digest_view(RecommenderView(teacher, whole), whole), whole
+            )
+            assert value is not None
+            values.append(value)
+        found[name] = [*values, *torch.autograd.grad(values[0], student.user)]
+    for name in ("once", "made"):
+        for one, other in zip(found[name], found["each"], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_lists_of_other_users_are_an_error() -> None:

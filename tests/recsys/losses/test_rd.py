@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recsys.losses import RD
-from recsys.losses.rd import discrepancy_weights, position_weights, rd, rd_weights
+from recsys.losses.rd import _counted, _sorted, discrepancy_weights, position_weights, rd, rd_weights
 from tests.recsys.losses.examples import log_sigma, scores
 
 
@@ -29,6 +29,17 @@ def test_discrepancy_weights(first_rank: int) -> None:
             rank = math.floor(99 * (above / 7)) + first_rank
             want[u, r] = math.tanh(max(0.1 * (rank - r), 0.0))
     torch.testing.assert_close(discrepancy_weights(top, sampled, 100, 0.1, first_rank), want)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("length", "samples"), [(3, 7), (3, 300), (0, 7), (3, 0), (200, 7)])
+def test_ranks_are_counted_as_they_are_sorted(dtype: torch.dtype, length: int, samples: int) -> None:
+    torch.manual_seed(0)
+    top, sampled = (torch.randn(5, width).mul(2).round().to(dtype) for width in (length, samples))  # with ties
+    want = (sampled[:, None] > top[:, :, None]).sum(dim=2)
+    assert torch.equal(_counted(top, sampled), want)
+    assert torch.equal(_sorted(top, sampled), want)
+    assert discrepancy_weights(top, sampled, 100).dtype == dtype
 
 
 @pytest.mark.parametrize("weighting", ["static", "dynamic", "hybrid"])

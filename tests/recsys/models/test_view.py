@@ -44,6 +44,39 @@ class TestView:
         assert list(view) == (["user", "item"] if model.has_tables else [])
         assert len(view) == len(list(view))
 
+    @pytest.mark.parametrize("of_items", [True, False])
+    def test_lists_of_the_same_rows_are_scored_together(self, of_items):
+        torch.manual_seed(0)
+        model, rows = MF(9, 9, 3, std=1.0).double(), torch.tensor([1, 3])
+
+        def lists(*shape):
+            ids = torch.randint(9, shape)
+            return Lists(rows, ids) if of_items else Lists(ids, rows)
+
+        widths = {"one": 4, "other": 7, "long": 9, "single": 1}
+        batch = {name: lists(2, width) for name, width in widths.items()}
+        found = {}
+        for name in widths:  # each first
+            view = show(model, batch)
+            scores = view[name]
+            together = {other for other in widths if other in view._shown}
+            assert together == {"one": {"one", "other"}, "long": {"long", "other"}}.get(name, together)
+            found[name] = (
+                scores,
+                *torch.autograd.grad(view["one"].sum() + view["other"].square().sum(), model.parameters()),
+            )
+        every = model.score(torch.arange(9)[:, None], torch.arange(9)[None])
+        for name, (users, items) in batch.items():
+            pairs = (users[:, None], items) if of_items else (users, items[:, None])
+            torch.testing.assert_close(found[name][0], every[pairs])
+        one, other = (
+            every[(rows[:, None], batch[name].items) if of_items else (batch[name].users, rows[:, None])]
+            for name in ("one", "other")
+        )
+        want = torch.autograd.grad(one.sum() + other.square().sum(), model.parameters())
+        for _, *slopes in found.values():
+            torch.testing.assert_close(slopes, [*want])
+
     def test_the_tables_are_computed_once(self):
         calls = []
 

@@ -30,13 +30,33 @@ class TestLists:
         source, top = self.source(pairs, student)
         torch.manual_seed(1)
         batch = next(iter(RankingBatches(pairs, batch_size=50, sources={"rcekd": source})))
-        ranked, users, taken = top_items(student, pairs, 12), batch["users"], as_sets(pairs)
+        ranked, users, taken = top_items(student, pairs, 12), batch["unique_users"], as_sets(pairs)
+        assert torch.equal(users[batch["own_rows"]], batch["users"])
         assert torch.equal(batch["own"].items, ranked[users, :5].long())
         assert torch.equal(batch["mixed"].items[:, 4:], top[users, :5].long())
         for user, drawn in zip(users.tolist(), batch["mixed"].items[:, :4].tolist(), strict=True):
             assert len(set(drawn)) == 4
             assert set(drawn) <= set(ranked[user].tolist())
             assert not set(drawn) & taken[user]
+        for row, (own, mixed) in enumerate(
+            zip(batch["own"].items.tolist(), batch["mixed"].items.tolist(), strict=True)
+        ):
+            kept = [True] * 4 + [item not in own + mixed[:4] for item in mixed[4:]]
+            assert batch["mixed_kept"][row].tolist() == kept
+            assert float(batch["mixed_met"][row]) == len(set(mixed[4:]) & set(mixed[:4])) / 5
+
+    def test_a_user_may_count_once(self) -> None:
+        pairs, student = toy(), MF(30, 40, 3, std=1.0)
+        source, _ = self.source(pairs, student, per="user")
+        batch = next(iter(RankingBatches(pairs, batch_size=50, sources={"rcekd": source})))
+        assert "own_rows" not in batch
+
+    def test_what_would_take_too_much_memory_is_left_to_the_loss(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("recsys.sources.rcekd._MOST_BYTES", 30 * 9 - 1)
+        pairs, student = toy(), MF(30, 40, 3, std=1.0)
+        source, _ = self.source(pairs, student)
+        batch = next(iter(RankingBatches(pairs, batch_size=50, sources={"rcekd": source})))
+        assert "mixed_kept" not in batch
 
     def test_they_are_renewed_when_it_is_time_and_kept_in_a_checkpoint(self) -> None:
         pairs, student = toy(), MF(30, 40, 3, std=1.0)
@@ -79,7 +99,8 @@ class TestLists:
         source = RCEKDLists(student, teacher.repeat_interleave(draws // 5, dim=0), pairs, k=6, l=4, length=12)
         torch.manual_seed(3)
         source.resample()
-        mixed = source.lists({"users": torch.arange(draws)})["mixed"].items[:, :4].view(5, draws // 5, 4)
+        everyone = torch.arange(draws)
+        mixed = source.lists({"users": everyone, "unique_users": everyone})["mixed"].items[:, :4].view(5, draws // 5, 4)
         for row in range(5):
             places = (mixed[row][:, :, None] == case["student_topk_items"][row]).long().argmax(dim=2)
             law = subset_law(case["weights"][row], 4)
@@ -92,4 +113,4 @@ class TestLists:
         with pytest.raises(ValueError, match=r"'l' must be from 1 to 12, 'length', or what .* has left, got 13"):
             RCEKDLists(MF(30, 40, 3), top, pairs, k=6, l=13, length=12)
         with pytest.raises(RuntimeError, match="the lists were not drawn yet"):
-            RCEKDLists(MF(30, 40, 3), top, pairs, k=5, l=4, length=12).lists({"users": torch.tensor([1])})
+            RCEKDLists(MF(30, 40, 3), top, pairs, k=5, l=4, length=12).lists({"unique_users": torch.tensor([1])})

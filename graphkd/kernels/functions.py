@@ -1,0 +1,42 @@
+"""What autograd functions that are no custom operators share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def differentiable_once(backward: Callable[..., tuple]) -> Callable[..., tuple]:
+    """Decorate the ``backward`` of an autograd function: it runs without a graph, and a second derivative is refused.
+
+    torch's ``once_differentiable`` looks at the gradients that come in alone; gradients that go out depend on the saved
+    tensors too, the function's inputs, which must be among these.
+    """
+
+    @functools.wraps(backward)
+    def once(ctx: Any, *grads: Tensor) -> tuple:
+        with torch.no_grad():
+            found = backward(ctx, *grads)
+        if not torch.is_grad_enabled():
+            return found
+        origins = [each for each in (*ctx.saved_tensors, *grads) if each is not None and each.requires_grad]
+        refused: Callable[..., Tensor] = _Refusal.apply
+        return tuple(each if each is None else refused(each, *origins) for each in found)
+
+    return once
+
+
+class _Refusal(torch.autograd.Function):
+    """A gradient as it is, that depends on some tensors in a way that is not known."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *origins: Tensor) -> Tensor:  # noqa: ARG004 - torch gives both
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple:  # noqa: ARG004
+        raise RuntimeError("this function has no second derivative: compute its gradient without create_graph=True")
