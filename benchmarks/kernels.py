@@ -20,43 +20,44 @@ from benchmarks.cases import contrast, edges, geometric, information, pairs, rel
 from benchmarks.cases.common import Ops, Size, ours
 from benchmarks.cases.costs import MODES, Cost, measure
 from benchmarks.cases.sweep import SWEEPS, SWEPT
-from benchmarks.measure import CLOCKS, bandwidth, default_device, machine
+from benchmarks.measure import CLOCKS, bandwidth, default_device, machine, product_rate
 
 OPS: Ops = {**edges.OPS, **pairs.OPS, **relations.OPS, **geometric.OPS, **information.OPS, **contrast.OPS}
 
 
 # ---------------------------------------------------------------- reporting
 def records(
-    op: str, size: Size, costs: dict[str, Cost], facts: dict[str, Any], moved: int = 0
+    op: str, size: Size, costs: dict[str, Cost], facts: dict[str, Any], limit: float = 0.0
 ) -> Iterator[dict[str, Any]]:
-    """One object per provider and mode that was measured; the bytes moved where both passes were."""
+    """One object per provider and mode that was measured; the machine's limit where both passes were."""
     shape = {"N": size.nodes, "E": size.edges or None}
     shape |= {"d_student": size.student or None, "d_teacher": size.teacher or None}
     for provider, cost in costs.items():
         for mode, seconds in cost.seconds.items():
             measured = {"seconds": seconds, "peak_memory_mb": cost.megabytes[mode]}
-            traffic = {"moved_bytes": moved} if moved and mode == "full" else {}
-            yield {"op": op, "provider": provider, "mode": mode, **shape, **measured, **traffic, **facts}
+            least = {"limit_seconds": limit} if limit and mode == "full" else {}
+            yield {"op": op, "provider": provider, "mode": mode, **shape, **measured, **least, **facts}
 
 
 def new_table(facts: dict[str, Any]) -> Table:
     """The empty table."""
-    about = "speed-up and memory share: ours against that provider, forward and backward together; bandwidth: the least"
-    about += f" that must be moved, in that time, as a share of a copy's {facts['copy_gb_per_second']:,.0f} GB a second"
+    about = "speed-up and memory share: ours against that provider, forward and backward together; limit: what must be "
+    about += f"moved at a copy's {facts['copy_gb_per_second']:,.0f} GB a second or multiplied at a matrix product's "
+    about += f"{facts['product_gflops_per_second']:,.0f} GFLOP a second, whichever is longer, as a share of that time"
     table = Table(
         title=f"{facts['device']}, {facts['threads']} threads, {facts['clock']} time, torch {facts['torch']}",
         caption=about,
     )
     for name in ("op", "N", "E", "d", "provider"):
         table.add_column(name, justify="right" if name in ("N", "E") else "left", no_wrap=True)
-    for name in ("forward s", "backward s", "full s", "peak MB", "speed-up", "memory", "bandwidth"):
+    for name in ("forward s", "backward s", "full s", "peak MB", "speed-up", "memory", "limit"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("note", min_width=20)
     return table
 
 
 def add_rows(table: Table, op: str, size: Size, costs: dict[str, Cost], own: str, share: str = "") -> None:
-    """A row per provider, ``own`` is the library's with its share of the bandwidth; one that was not run says why."""
+    """A row per provider, ``own`` is the library's with the limit's share of it; one that was not run says why."""
     width = "/".join(str(width) for width in (size.student, size.teacher) if width)
     head = [op, f"{size.nodes:,}", f"{size.edges:,}" if size.edges else "", width]
     best = costs[own]
@@ -114,7 +115,8 @@ def _sizes(op: str, args: argparse.Namespace) -> list[Size]:
 
 def compare(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     """Measure every provider of every op; after each, the table so far and its objects for the file."""
-    facts = {"copy_gb_per_second": bandwidth(args.device) / 1e9, **facts}
+    copied, multiplied = bandwidth(args.device), product_rate(args.device)
+    facts = {"copy_gb_per_second": copied / 1e9, "product_gflops_per_second": multiplied / 1e9, **facts}
     table = new_table(facts)
     runs = [(op, size) for op in args.ops for size in _sizes(op, args)]
     bar = tqdm(runs, disable=None)
@@ -124,9 +126,9 @@ def compare(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[T
         case = OPS[op][0](size, args.device)
         costs = measure(case, args.repeats, args.limit_gb, args.device, clock=CLOCKS[args.clock])
         own = ours(args.device)
-        used = case.moved / costs[own].seconds["full"] / 1e9 / facts["copy_gb_per_second"]
-        add_rows(table, op, size, costs, own, f"{used:.0%}" if used else "")
-        yield table, list(records(op, size, costs, facts, case.moved))
+        limit = max(case.moved / copied, case.flops / multiplied)
+        add_rows(table, op, size, costs, own, f"{limit / costs[own].seconds['full']:.0%}" if limit else "")
+        yield table, list(records(op, size, costs, facts, limit))
 
 
 def grow(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:

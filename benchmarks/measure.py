@@ -85,6 +85,14 @@ def bandwidth(device: torch.device) -> float:
     return 2 * source.nbytes / min(timed(lambda: target.copy_(source), 5))
 
 
+def product_rate(device: torch.device) -> float:
+    """Floating-point operations a second of a product of square float32 matrices, the best of five."""
+    size = 2048 if device.type == "cpu" else 8192
+    one = torch.ones(size, size, device=device)
+    one @ one
+    return 2 * size**3 / min(timed(lambda: one @ one, 5))
+
+
 def default_device() -> str:
     """``cuda`` where there is a GPU, else ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"

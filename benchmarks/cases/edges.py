@@ -139,7 +139,7 @@ def _plain_structure(x: Tensor, edge_index: Tensor) -> Tensor:
     return softmax(F.cosine_similarity(x[source], x[target]), target, num_nodes=x.size(0))
 
 
-def local(*, cached: bool) -> Builder:
+def local(*, cached: bool, undirected: bool = False) -> Builder:
     """LSP with the cosine, KL(teacher || student) over edges, from raw features; ``cached``: teacher done before.
 
     The plain form is PyG's: gathered ends and its ``softmax``.
@@ -147,6 +147,9 @@ def local(*, cached: bool) -> Builder:
 
     def build(size: Size, device: torch.device) -> Case:
         (student, teacher), edge_index = sides(size, device), random_edges(size, device)
+        if undirected:
+            half = edge_index[:, : size.edges // 2]
+            edge_index = torch.cat([half, half.flip(0)], dim=1)
 
         def plain(probabilities: Tensor | None = None) -> Tensor:
             p = _plain_structure(teacher, edge_index) if probabilities is None else probabilities
@@ -191,4 +194,5 @@ OPS: Ops = {
     "edge_kl": (kl, *_SCORES),
     "lsp": (local(cached=False), *_LOCAL),
     "lsp_cached": (local(cached=True), *_LOCAL),
+    "lsp_cached_undirected": (local(cached=True, undirected=True), *_LOCAL),
 }

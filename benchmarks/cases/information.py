@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.cases.common import Builder, Case, Ops, Provider, Size, features, gb, library, sides
-from graphkd.losses import crcd, crd, itrd_mutual, pkt
+from graphkd.losses import InformationFlow, crcd, crd, itrd_mutual, pkt
 from graphkd.losses.information.pkt import DensityKernel
 
 _BATCH = 64  # anchors of a step, the authors' batch size
@@ -17,13 +17,13 @@ _EPS = 1e-7
 
 
 # ---------------------------------------------------------------- all pairs
-def _plain_probabilities(x: Tensor, kernel: DensityKernel) -> Tensor:
+def _plain_probabilities(x: Tensor, kernel: DensityKernel, eps: float = _EPS) -> Tensor:
     if kernel == "cosine":
-        unit = x / (x.norm(dim=1, keepdim=True) + _EPS)
+        unit = x / (x.norm(dim=1, keepdim=True) + eps)
         values = (unit @ unit.t() + 1) / 2
     else:
         norm = x.square().sum(dim=1)
-        values = 1 / (1 + ((norm[:, None] + norm - 2 * x @ x.t()).clamp_min(0) + _EPS).sqrt())
+        values = 1 / (1 + ((norm[:, None] + norm - 2 * x @ x.t()).clamp_min(0) + eps).sqrt())
     return values / values.sum(dim=1, keepdim=True)
 
 
@@ -41,6 +41,26 @@ def probabilities(kernel: DensityKernel) -> Builder:
         return Case([student], {"reference": reference} | library(lambda: pkt(student, teacher, kernel), device))
 
     return build
+
+
+def flow(size: Size, device: torch.device) -> Case:
+    """Information flow through a hidden layer and 7 logits, the teacher seen before; the plain form holds N x N."""
+    student, teacher = sides(size, device)
+    logits, known_logits = sides(size._replace(student=7, teacher=7), device)
+    layers, taught = (student, logits), (teacher, known_logits)
+    loss = InformationFlow(initial=1.0)
+    digest = loss.digest(taught)
+
+    def plain() -> Tensor:
+        total = torch.zeros((), device=device)
+        for kernel in ("cosine", "student_t"):
+            for s, t in zip(layers, taught, strict=True):
+                p, q = (_plain_probabilities(x, kernel, loss.layer.eps) for x in (s, t))
+                total = total + ((q - p) * (q / p).log()).mean()
+        return total
+
+    reference = Provider(plain, gb(40 * size.nodes**2))
+    return Case([student, logits], {"reference": reference} | library(lambda: loss(layers, digest), device))
 
 
 def entropies(size: Size, device: torch.device) -> Case:
@@ -107,6 +127,7 @@ def _memories(size: Size, op: str, device: torch.device) -> tuple[Tensor, Tensor
 OPS: Ops = {
     "pkt_cosine": (probabilities("cosine"), [Size(8_192, 0, 128, 128)], [Size(100_000, 0, 128, 128)]),
     "pkt_student_t": (probabilities("student_t"), [Size(4_096, 0, 128, 128)], []),
+    "information_flow_cached": (flow, [Size(2_485, 0, 128, 64)], []),  # Cora
     "itrd_mutual": (entropies, [Size(8_192, 0, 128, 128)], [Size(100_000, 0, 128, 128)]),
     "crd": (contrast, [Size(10_000, 0, 128, 0), Size(1_000_000, 0, 128, 0)], []),
     "crcd": (relations, [Size(10_000, 0, 128, 0)], []),

@@ -10,7 +10,7 @@ from benchmarks.cases.common import Builder, Case, Ops, Provider, Size, gb, libr
 from graphkd.kernels import infonce, squared_distance_divergence
 from graphkd.kernels.pairs.similarity import pair_divergence_reference
 from graphkd.losses.graphs.gcrd import gcrd
-from graphkd.losses.graphs.gsp import GlobalKernel, gsp
+from graphkd.losses.graphs.gsp import GSP, GlobalKernel, gsp
 
 _TEMPERATURE = 0.075
 
@@ -37,6 +37,24 @@ def all_similarities(kernel: GlobalKernel) -> Builder:
         return Case([student], {"reference": reference} | library(lambda: gsp(student, teacher, kernel), device))
 
     return build
+
+
+def kept_similarities(size: Size, device: torch.device) -> Case:
+    """GSP with the cosine beside a teacher seen before; "reference_cached" keeps the teacher's N x N."""
+    student, teacher = sides(size, device)
+    unit, loss = F.normalize(teacher, dim=1), GSP()
+    matrix, known = unit @ unit.t(), loss.digest(teacher)
+
+    def plain() -> Tensor:
+        s = F.normalize(student, dim=1)
+        return F.mse_loss(s @ s.t(), matrix)
+
+    needed = _all_pairs(size, differences=False)
+    providers = {
+        "reference": Provider(lambda: _plain_gsp(student, teacher, "cosine"), needed),
+        "reference_cached": Provider(plain, needed),
+    }
+    return Case([student], providers | library(lambda: loss(student, known), device))
 
 
 def all_distances(size: Size, device: torch.device) -> Case:
@@ -84,6 +102,7 @@ def contrast(*, normalised: bool) -> Builder:
 
 OPS: Ops = {
     "gsp_cosine": (all_similarities("cosine"), [Size(8_192), Size(1_000_000)], []),
+    "gsp_cosine_cached": (kept_similarities, [Size(8_192)], []),
     "gsp_poly": (all_similarities("poly"), [Size(2_048)], [Size(8_192)]),
     "gsp_euclidean": (all_similarities("euclidean"), [Size(2_048)], [Size(8_192)]),
     "gsp_rbf": (all_similarities("rbf"), [Size(2_048)], [Size(8_192)]),

@@ -26,6 +26,18 @@ def relation(loss: Loss, plain: Plain, matrices: float, power: int = 2) -> Build
     return build
 
 
+def kept_distances(size: Size, device: torch.device) -> Case:
+    """RKD's distances beside a teacher seen before; "reference_cached" keeps the teacher's N x N."""
+    student, teacher = sides(size, device)
+    loss, matrix, needed = RKDDistance(), _distances(teacher), gb(16 * size.nodes**2)
+    known = loss.digest(teacher)
+    providers = {
+        "reference": Provider(lambda: F.smooth_l1_loss(_distances(student), _distances(teacher)), needed),
+        "reference_cached": Provider(lambda: F.smooth_l1_loss(_distances(student), matrix), needed),
+    }
+    return Case([student], providers | library(lambda: loss(student, known), device))
+
+
 # ---------------------------------------------------------------- plain forms
 def _products(x: Tensor) -> Tensor:
     return x @ x.t()
@@ -94,6 +106,7 @@ OPS: Ops = {
         [],
     ),
     "rkd_distance": (relation(RKDDistance(), matched(_distances, F.smooth_l1_loss), 16), *_STREAMED),
+    "rkd_distance_cached": (kept_distances, [Size(2_485, 0, 128, 64)], []),  # Cora
     "rkd_angle": (
         relation(RKDAngle(max_samples=None), matched(_angles, F.smooth_l1_loss), 6 + 128 * 6 / 256, power=3),
         [Size(256, 0, *_WIDE)],

@@ -96,12 +96,16 @@ def _(grad: Tensor, pull: Tensor, x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
+def _are_tensors(argument: Any) -> bool:
+    return isinstance(argument, list | tuple) and all(isinstance(part, Tensor) for part in argument)
+
+
 def register_known_gradient(operator: Any) -> None:
     """Autograd of an operator of (x, *others) -> (scalar, its gradient with respect to x); others are constants."""
 
     def setup(ctx: Any, inputs: tuple, output: tuple) -> None:
         ctx.save_for_backward(inputs[0], output[1])
-        ctx.others = [[None] * len(other) if isinstance(other, list | tuple) else None for other in inputs[1:]]
+        ctx.others = [[None] * len(other) if _are_tensors(other) else None for other in inputs[1:]]
         ctx.mark_non_differentiable(output[1])
 
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple:

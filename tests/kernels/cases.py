@@ -16,12 +16,12 @@ from graphkd.kernels.pairs import (
     affinities,
     angles,
     contrast,
+    cosine_distance,
     counted,
     distance_matrices,
     distances,
     distributions,
     grouped_gram,
-    relative_distances,
     sampled,
     series,
     similarity,
@@ -30,7 +30,7 @@ from graphkd.kernels.pairs import (
 from graphkd.kernels.pairs.affinity_divergence import affinity_divergence_reference
 from graphkd.kernels.pairs.gram import gram_reference, row_forms_reference
 from graphkd.kernels.rankings import likelihood
-from tests.kernels import all_pairs, edge_cases, graph_relations
+from tests.kernels import all_pairs, at_once, edge_cases, graph_relations
 from tests.kernels.case import Case
 from tests.kernels.graphs import Graph
 
@@ -95,6 +95,7 @@ def _grams_reference(a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor) -> 
 
 CASES: dict[str, Case] = {
     **edge_cases.CASES,
+    **at_once.CASES,
     **{
         f"ranking_log_likelihood{'_floor' * bool(floor)}": Case(
             _dense(likelihood.ranking_log_likelihood, floor=floor),
@@ -119,13 +120,12 @@ CASES: dict[str, Case] = {
         ("node", "wider", "row", "row"),
         wide_result=True,
     ),
-    "cosine_distance": Case(all_pairs.cosines, all_pairs.cosines_reference, ("node", "wider"), wide_result=True),
-    **{
-        f"cosine_distance{suffix}": Case(
-            all_pairs.beside(kernel), all_pairs.beside(all_pairs.cosines_reference), ("node",), wide_result=True
-        )
-        for suffix, kernel in (("_of_a_constant", all_pairs.cosines), ("_known", all_pairs.cosines_beside_known))
-    },
+    "cosine_distance": Case(
+        _dense(cosine_distance.cosine_distance),
+        _dense(cosine_distance.cosine_distance_reference),
+        ("node", "wider"),
+        wide_result=True,
+    ),
     "squared_distance_divergence": Case(
         _scaled(kernels.squared_distance_divergence),
         _scaled(distance_matrices.squared_distance_divergence_reference),
@@ -160,15 +160,6 @@ CASES: dict[str, Case] = {
             ("node", "wider", "row", "row"),
         )
         for squared in (False, True)
-    },
-    **{
-        f"relative_distance_divergence{'_squared' * squared}{suffix}": Case(
-            all_pairs.beside(kernel, squared=squared, delta=0.3),
-            all_pairs.beside(relative_distances.relative_distance_divergence_reference, squared=squared, delta=0.3),
-            ("node",),
-        )
-        for squared in (False, True)
-        for suffix, kernel in (("", relative_distances.relative_distance_divergence), ("_known", all_pairs.with_known))
     },
     "angle_divergence": Case(
         _dense(kernels.angle_divergence, delta=0.4),
@@ -272,22 +263,6 @@ CASES: dict[str, Case] = {
             ("student_t", "jeffreys", {"degree": 3.0, "eps": 0.1}),
             ("rbf", "kl", {"sigma": 1.5}),
             ("dot", "product", {}),
-        )
-    },
-    **{
-        f"density_divergence_{knobs['kernel']}_{knobs['divergence']}": Case(
-            all_pairs.beside(all_pairs.dense, **knobs),
-            all_pairs.beside(all_pairs.dense_reference, **knobs),
-            ("node",),
-            wide_result=True,
-        )
-        for knobs in (
-            {"kernel": "cosine", "divergence": "jeffreys"},
-            {"kernel": "cosine", "divergence": "kl"},
-            {"kernel": "student_t", "divergence": "jeffreys", "kernel_eps": 0.1},
-            {"kernel": "student_t", "divergence": "kl", "sigma": 1.5, "degree": 3.0, "kernel_eps": 0.1},
-            {"kernel": "exponential", "divergence": "jeffreys", "kernel_eps": 0.1, "sigma": 1.5},
-            {"kernel": "rbf", "divergence": "kl", "sigma": 1.5},
         )
     },
     **{

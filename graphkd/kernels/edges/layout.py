@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import scipy.sparse
 import torch
@@ -53,9 +55,48 @@ class EdgeLayout:
         """Put values (E,) from target order back into the order of the ``edge_index``."""
         return torch.empty_like(values).index_copy(0, self.order, values)
 
+    @cached_property
+    def undirected(self) -> Undirected | None:
+        """How both directions of the edges pair up, duplicates one by one; None where some have no reverse.
+
+        Found at its first use: O(E), with edges that are not sorted within their targets two sorts.
+        """
+        if not torch.equal(self.ptr, self.out_ptr):  # as many leave each node as enter it
+            return None
+        key = self.target.long() * self.num_nodes + self.source
+        back = self.source.long() * self.num_nodes + self.target
+        by_key = torch.arange(self.num_edges, device=key.device)
+        if (key.diff() < 0).any():
+            key, by_key = key.sort(stable=True)
+        if not torch.equal(key, back[self.out_order]):  # sorted too: by source, then by target
+            return None
+        return _paired(self, torch.empty_like(by_key).index_copy_(0, by_key, self.out_order))
+
     def to(self, device: torch.device | str) -> EdgeLayout:
         """Copy to a device."""
         return EdgeLayout(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+class Undirected(NamedTuple):
+    """The edges of an undirected graph in pairs.
+
+    ``reverse`` (E,): where the other direction stands. ``half``: the layout, without what gradients need, of the edges
+    from lower nodes to higher ones and of self-loops. ``place`` (E,): where each edge, or its reverse, is among these.
+    """
+
+    reverse: Tensor
+    half: EdgeLayout
+    place: Tensor
+
+
+def _paired(layout: EdgeLayout, reverse: Tensor) -> Undirected:
+    upwards = layout.source <= layout.target
+    rank = upwards.cumsum(0)
+    before = torch.cat([rank.new_zeros(1), rank])
+    none = layout.ptr.new_empty(0)
+    source, target = layout.source[upwards], layout.target[upwards]
+    half = EdgeLayout(before[layout.ptr.long()].int(), source, target, none, none, none, none)
+    return Undirected(reverse, half, torch.where(upwards, rank, rank[reverse]) - 1)
 
 
 def edge_layout(edge_index: Tensor | EdgeLayout, num_nodes: int) -> EdgeLayout:

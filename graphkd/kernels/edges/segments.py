@@ -12,6 +12,8 @@ from graphkd.kernels.checks import check_vectors
 from graphkd.kernels.edges.layout import EdgeLayout
 from graphkd.kernels.operators import accumulation_dtype, operator
 
+_NARROW = 4.0  # a range of scores that costs a logarithm of their sum a few units in the last place
+
 
 def segment_log_softmax(scores: Tensor, layout: EdgeLayout) -> Tensor:
     """Log-softmax over the edges entering each target, u_e - logsumexp: (E,) -> (E,), never log(0)."""
@@ -92,10 +94,20 @@ def log_probabilities(scores: Tensor, norm: Tensor, target: Tensor) -> Tensor:
     return (scores - norm[:, 0].index_select(0, target)).sub_(norm[:, 1].index_select(0, target))
 
 
+def _normalised(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
+    """Log-probabilities of scores; where all are near the largest, as cosines are, it stands for that of each node."""
+    if scores.device.type == "cpu" and scores.numel() > 0:
+        low, high = scores.aminmax()
+        if high - low <= _NARROW:
+            below = scores - high
+            return below.sub_(segment_sum(below.exp(), ptr).log_().index_select(0, target))
+    return log_probabilities(scores, normaliser(scores, ptr, target), target)
+
+
 @operator("segment_log_softmax")
 def _segment_log_softmax(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
     wide = scores.to(accumulation_dtype(scores))
-    return log_probabilities(wide, normaliser(wide, ptr, target), target)
+    return _normalised(wide, ptr, target)
 
 
 @_segment_log_softmax.register_fake
@@ -119,7 +131,7 @@ _segment_log_softmax.register_autograd(_log_softmax_backward, setup_context=_log
 @operator("edge_kl")
 def _edge_kl(student: Tensor, teacher: Tensor, ptr: Tensor, target: Tensor, reverse: bool) -> Tensor:
     u, q = (t.to(accumulation_dtype(student)) for t in (student, teacher))
-    p = log_probabilities(u, normaliser(u, ptr, target), target)
+    p = _normalised(u, ptr, target)
     terms = p.exp() * (p - q) if reverse else q.exp() * (q - p)
     return segment_sum(terms, ptr)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from graphkd.kernels.edges.distances import edge_l1_distance, edge_squared_distance
 from graphkd.kernels.edges.layout import EdgeLayout, edge_layout
 from graphkd.kernels.edges.products import edge_dot
+from graphkd.kernels.edges.undirected import paired_dot, paired_squared_distance, undirected
 from graphkd.kernels.norms import inverse_norms, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 
@@ -63,12 +64,12 @@ def similarity_in_layout(
     if x.requires_grad:  # several gradients meet in x, and halves of them may be too large or cancel
         x = x.to(accumulation_dtype(x))
     if PAIR_VALUES[kernel] == "dot":
-        values = edge_dot(x, x, layout)
+        values = _dots(x, layout)
         if normalise or kernel == "cosine":
             values = values * _inverse_norm_products(x, layout)
     else:
         x = unit_vectors(x) if normalise else x
-        values = (edge_l1_distance if PAIR_VALUES[kernel] == "l1" else edge_squared_distance)(x, layout)
+        values = (edge_l1_distance if PAIR_VALUES[kernel] == "l1" else _squared_distances)(x, layout)
     return apply_kernel(values, kernel, sigma, degree, offset)
 
 
@@ -87,6 +88,16 @@ def apply_kernel(values: Tensor, kernel: str, sigma: float, degree: int, offset:
         return torch.where(positive, values, 1).sqrt() * positive
     scale = {"rbf": 2 * sigma, "laplacian": sigma}.get(kernel)
     return values if scale is None else (-values / scale).exp()
+
+
+def _dots(x: Tensor, layout: EdgeLayout) -> Tensor:
+    pairs = undirected(layout)
+    return edge_dot(x, x, layout) if pairs is None else paired_dot(x, layout, pairs)
+
+
+def _squared_distances(x: Tensor, layout: EdgeLayout) -> Tensor:
+    pairs = undirected(layout)
+    return edge_squared_distance(x, layout) if pairs is None else paired_squared_distance(x, layout, pairs)
 
 
 def _inverse_norm_products(x: Tensor, layout: EdgeLayout) -> Tensor:

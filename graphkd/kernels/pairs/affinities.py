@@ -6,18 +6,18 @@ the products of all pairs. Memory is O(N d) and one tile; backward computes the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from graphkd.kernels.checks import check_matrices, check_vectors
-from graphkd.kernels.operators import accumulation_dtype, operator
+from graphkd.kernels.operators import CHUNK_ELEMENTS, CLOSE, accumulation_dtype, operator, row_blocks
 from graphkd.kernels.pairs.similarity import squared_distances
+from graphkd.kernels.pairs.tiles import directions, gathered, tiles
 
 AffinityKernel = Literal["dot", "cosine", "exponential", "rbf", "student_t", "match"]
-_TILE = {"cpu": 1 << 10, "cuda": 1 << 12}  # rows, and columns; smaller ones suffer where threads have to wait
 
 
 def affinity_sums(
@@ -90,11 +90,25 @@ def check_kernel(kernel: str) -> None:
 
 # ---------------------------------------------------------------- tiles
 class Affinity:
-    """A kernel on the rows of a matrix, tile by tile."""
+    """A kernel on the rows of a matrix, tile by tile.
 
-    def __init__(self, x: Tensor, kernel: str, sigma: float, degree: float, eps: float, diagonal: bool) -> None:
+    dtype: of the tiles, by default that of the rows, float32 at least. Cosines of rows that are given in float64 keep
+    their digits near -1 in narrower tiles too, where (1 + x.y) / 2 is a difference.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        kernel: str,
+        sigma: float,
+        degree: float,
+        eps: float,
+        diagonal: bool,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.of_distance = kernel in ("exponential", "student_t", "rbf")
-        self.x = x.to(accumulation_dtype(x)) if kernel != "match" else x
+        self.exact = x
+        self.x = x.to(dtype or accumulation_dtype(x)) if kernel != "match" else x
         if self.of_distance:
             self.x = self.x - self.x.mean(dim=0)  # distances do not change, cancellation shrinks
             self.norm = self.x.square().sum(dim=1)
@@ -110,15 +124,38 @@ class Affinity:
     def _all_pairs(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         one, other = self.x[rows], self.x[columns]
         if not self.of_distance:
-            values = one == other.t() if self.kernel == "match" else one @ other.t()
-            return (values.add_(1).div_(2).clamp_min_(0) if self.kernel == "cosine" else values), values
+            if self.kernel == "cosine":
+                values = self._cosines(rows, columns)
+            else:
+                values = one == other.t() if self.kernel == "match" else one @ other.t()
+            return values, values
         squared = squared_distances(self.x, self.norm, rows, columns)
         if self.kernel == "rbf":
             return squared.div_(-2 * self.sigma).exp_(), squared
         distance = squared.add_(self.eps).sqrt_()
         if self.kernel == "exponential":
             return (distance / -self.sigma).exp_(), distance
-        return (distance / self.sigma).pow_(self.degree).add_(1).reciprocal_(), distance
+        return (self._power(distance) + 1).reciprocal_(), distance
+
+    def _cosines(self, rows: slice, columns: slice) -> Tensor:
+        one, other = self.x[rows], self.x[columns]
+        values = torch.addmm(one.new_tensor(0.5), one, other.t(), alpha=0.5).clamp_min_(0)
+        if self.exact.dtype != torch.float64 or values.dtype == torch.float64:
+            return values
+        if rows == columns:
+            values.diagonal().copy_((self.exact[rows].square().sum(dim=1) + 1) / 2)  # to the last digit, as their sums
+        if values.amin() < CLOSE:
+            pairs = (values < CLOSE).nonzero()
+            for part in row_blocks(pairs.size(0), one.size(1), CHUNK_ELEMENTS, one.device):
+                i, j = pairs[part].unbind(1)
+                dots = (self.exact[rows][i] * self.exact[columns][j]).sum(dim=1)
+                values[i, j] = ((dots + 1) / 2).clamp_min_(0).to(values.dtype)
+        return values
+
+    def _power(self, distance: Tensor) -> Tensor:
+        """(D / sigma)^degree; the distance itself where that is it."""
+        scaled = distance if self.sigma == 1 else distance / self.sigma
+        return scaled if self.degree == 1 else scaled.pow(self.degree)
 
     def slope(self, values: Tensor, distance: Tensor) -> Tensor | float:
         """Derivative with respect to x.y, or of the kernel's logarithm, which does not underflow, to |x - y|^2."""
@@ -128,43 +165,42 @@ class Affinity:
             return -1 / (2 * self.sigma)
         if self.kernel == "exponential":
             slope = distance.mul(-2 * self.sigma).reciprocal_()
+        elif self.degree == 1:
+            slope = (values / distance).mul_(-0.5 / self.sigma)
         else:
-            power = (distance / self.sigma).pow_(self.degree)
-            slope = power.mul_(-self.degree / 2).mul_(values).div_(distance.square())
+            slope = self._power(distance).mul_(-self.degree / 2).mul_(values).div_(distance.square())
         # Equal rows pull at nothing, however steep the kernel is there.
         return slope.masked_fill_(distance == distance.new_tensor(self.eps).sqrt(), 0)
+
+    def steepness(self, values: Tensor, distance: Tensor) -> Tensor | float:
+        """Derivative of the kernel with respect to x.y or |x - y|^2; it may underflow."""
+        slope = self.slope(values, distance)
+        return slope * values if self.of_distance else slope
 
     def pull(self, weights: Callable[[slice, slice, Tensor], Tensor]) -> Tensor:
         """Gradient with respect to ``x`` from ``weights`` of a tile, both directions added up.
 
         They are derivatives with respect to the kernel, or for a kernel of a distance to its logarithm.
         """
-        pull, degree = torch.zeros_like(self.x), self.x.new_zeros(self.x.size(0))
-        for rows, columns in tiles(self.x):
-            values, distance = self.tile(rows, columns)
-            weight = weights(rows, columns, values) * self.slope(values, distance)
-            if rows == columns and (self.of_distance or not self.diagonal):  # a distance of 0 to itself, always
-                weight.fill_diagonal_(0)
-            pull[rows] += weight @ self.x[columns]
-            pull[columns] += weight.t() @ self.x[rows]
-            if self.of_distance:
-                degree[rows] += weight.sum(dim=1)
-                degree[columns] += weight.sum(dim=0)
-        return (degree[:, None] * self.x).sub_(pull).mul_(2) if self.of_distance else pull
 
+        def weighted() -> Iterator[tuple[slice, slice, Tensor]]:
+            for rows, columns in tiles(self.x):
+                values, distance = self.tile(rows, columns)
+                weight = weights(rows, columns, values) * self.slope(values, distance)
+                yield rows, columns, weight + weight.t() if rows == columns else weight
 
-def tiles(x: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the tiles of the upper triangle."""
-    count, edge = x.size(0), _TILE.get(x.device.type, _TILE["cuda"])
-    slices = [slice(start, min(start + edge, count)) for start in range(0, count, edge)]
-    return ((rows, columns) for number, rows in enumerate(slices) for columns in slices[number:])
+        return self.gathered(weighted())
 
+    def gathered(self, weighted: Iterable[tuple[slice, slice, Tensor]]) -> Tensor:
+        """Gradient with respect to ``x`` from derivatives with respect to x.y or |x - y|^2 of unordered pairs."""
 
-def directions(rows: slice, columns: slice) -> Iterator[tuple[slice, int]]:
-    """Whose row sums divide a tile, and the dimension to sum over for these rows: i's, and for (j, i) j's."""
-    yield rows, 1
-    if rows != columns:
-        yield columns, 0
+        def of_others() -> Iterator[tuple[slice, slice, Tensor]]:
+            for rows, columns, weight in weighted:
+                if rows == columns and (self.of_distance or not self.diagonal):  # a distance of 0 to itself, always
+                    weight.fill_diagonal_(0)
+                yield rows, columns, weight
+
+        return gathered(self.x, of_others(), apart=self.of_distance).mul_(2 if self.of_distance else 1)
 
 
 # ---------------------------------------------------------------- operators

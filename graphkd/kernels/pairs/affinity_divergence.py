@@ -9,15 +9,9 @@ import torch
 from torch import Tensor
 
 from graphkd.kernels.checks import check_rows, check_vectors
-from graphkd.kernels.operators import operator
-from graphkd.kernels.pairs.affinities import (
-    Affinity,
-    AffinityKernel,
-    affinity_reference,
-    check_kernel,
-    directions,
-    tiles,
-)
+from graphkd.kernels.operators import accumulation_dtype, operator
+from graphkd.kernels.pairs.affinities import Affinity, AffinityKernel, affinity_reference, check_kernel
+from graphkd.kernels.pairs.tiles import directions, tiles
 
 AffinityDivergence = Literal["kl", "kl_ratio", "jeffreys", "product"]
 _FLOOR = torch.finfo(torch.float32).tiny  # of probabilities: 0 log(0 / 0) = 0
@@ -45,7 +39,8 @@ def affinity_divergence(
     p_ij = k(s_i, s_j) / student_sums_i, q_ij = k(t_i, t_j) / teacher_sums_i; student: (N, d_s), teacher: (N, d_t),
     sums: (N,). ``kl`` q log((q + eps) / (p + eps)); ``kl_ratio`` q log(eps + q / (p + eps)); ``jeffreys``
     (q - p)(log q - log p); ``product`` (p q)^2. Kernels and knobs: ``affinity_sums``; ``teacher_kernel`` is
-    ``kernel`` unless given, ``kernel_eps``, what is added to squared distances, ``eps``. O(N^2 d) time. Not twice
+    ``kernel`` unless given, ``kernel_eps``, what is added to squared distances, ``eps``. Tiles have the dtype of the
+    sums; rows in float64 beside narrower sums keep the digits of cosines near -1. O(N^2 d) time. Not twice
     differentiable.
 
     Where ``eps`` is 0, and for ``jeffreys``, 1e-38 stands beside probabilities in logarithms, in any dtype. A row whose
@@ -80,7 +75,7 @@ def affinity_divergence_reference(
     """``affinity_divergence`` with both N x N matrices."""
     p, q = (
         affinity_reference(x, kernel, sigma, degree, eps if kernel_eps is None else kernel_eps, diagonal)
-        * _inverse(sums, kernel)[:, None]
+        * _inverse(sums, x, kernel)[:, None]
         for x, sums in ((student, student_sums), (teacher, teacher_sums))
     )
     return _DIVERGENCES[divergence](p, q, eps).sum().double()
@@ -91,9 +86,11 @@ def _log_ratio(one: Tensor, other: Tensor, eps: float) -> Tensor:
     return ((one + eps) / (other + eps)).log_()
 
 
-def _inverse(sums: Tensor, kernel: str) -> Tensor:
+def _inverse(sums: Tensor, x: Tensor, kernel: str) -> Tensor:
     """1 over row sums; 0 for a row where no kernel is above 0, but for the rounding of N cosines that are all -1."""
-    least = _ROUNDINGS * torch.finfo(sums.dtype).eps * sums.size(0) if kernel == "cosine" else _LEAST_SUM
+    least = _LEAST_SUM
+    if kernel == "cosine":
+        least = _ROUNDINGS * torch.finfo(accumulation_dtype(x)).eps * sums.size(0)
     return torch.where(sums > least, sums, torch.inf).reciprocal()
 
 
@@ -151,9 +148,10 @@ def _divergence(
     kernel_eps: float,
     diagonal: bool,
 ) -> Tensor:
-    s = Affinity(student, kernel, sigma, degree, kernel_eps, diagonal)
-    t = Affinity(teacher, teacher_kernel, sigma, degree, kernel_eps, diagonal)
-    by_s, by_t = _inverse(student_sums, kernel), _inverse(teacher_sums, teacher_kernel)
+    wide = accumulation_dtype(student_sums)
+    s = Affinity(student, kernel, sigma, degree, kernel_eps, diagonal, wide)
+    t = Affinity(teacher, teacher_kernel, sigma, degree, kernel_eps, diagonal, wide)
+    by_s, by_t = _inverse(student_sums, student, kernel), _inverse(teacher_sums, teacher, teacher_kernel)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
     for rows, columns in tiles(student):
         ours, theirs = s.tile(rows, columns)[0], t.tile(rows, columns)[0]
@@ -185,9 +183,10 @@ def _pull(
     of_teacher: bool,
 ) -> tuple[Tensor, Tensor]:
     """Gradients with respect to one side's rows and their sums; ``x`` is the teacher with the flag."""
-    beside = Affinity(other, other_kernel, sigma, degree, kernel_eps, diagonal)
+    wide = accumulation_dtype(x_sums)
+    beside = Affinity(other, other_kernel, sigma, degree, kernel_eps, diagonal, wide)
     of_sums = torch.zeros_like(x_sums, memory_format=torch.contiguous_format)
-    by_own, by_other = _inverse(x_sums, kernel), _inverse(other_sums, other_kernel)
+    by_own, by_other = _inverse(x_sums, x, kernel), _inverse(other_sums, other, other_kernel)
 
     def weights(rows: slice, columns: slice, values: Tensor) -> Tensor:
         total: Tensor | None = None
@@ -205,7 +204,7 @@ def _pull(
         assert total is not None
         return total
 
-    affinity = Affinity(x, kernel, sigma, degree, kernel_eps, diagonal)
+    affinity = Affinity(x, kernel, sigma, degree, kernel_eps, diagonal, wide)
     return affinity.pull(weights).to(x.dtype), of_sums
 
 

@@ -5,6 +5,7 @@ Every pair is computed once (distances are symmetric), N x N is never held; back
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from graphkd.kernels.checks import check_matrices, check_rows
 from graphkd.kernels.operators import accumulation_dtype, operator
-from graphkd.kernels.pairs.affinities import tiles
 from graphkd.kernels.pairs.similarity import _prepare, squared_distances
+from graphkd.kernels.pairs.tiles import gathered, tiles, times
 
 FLOOR = 1e-12  # of squared distances, as in the authors' code of RKD
 
@@ -75,11 +76,6 @@ def _distances_reference(x: Tensor, squared: bool, floor: float) -> Tensor:
 
 
 # ---------------------------------------------------------------- tiles
-def times(rows: slice, columns: slice) -> int:
-    """How often the matrix of all pairs has a tile: those off the diagonal twice."""
-    return 1 if rows == columns else 2
-
-
 def _distances(side: tuple[Tensor, Tensor], rows: slice, columns: slice, squared: bool, floor: float) -> Tensor:
     found = squared_distances(*side, rows, columns).clamp_min_(floor)
     if not squared:
@@ -92,13 +88,6 @@ def _slope(distances: Tensor, squared: bool, floor: float) -> Tensor:
     if squared:
         return (distances > floor).to(distances.dtype)
     return torch.where(distances > floor**0.5, 0.5 / distances, 0)
-
-
-def _add_pull(pull: Tensor, x: Tensor, rows: slice, columns: slice, weight: Tensor) -> None:
-    """Add sum_j w_ij (x_i - x_j) of a tile to its rows, and to its columns, whose mirror image is left out."""
-    pull[rows] += weight.sum(dim=1, keepdim=True) * x[rows] - weight @ x[columns]
-    if rows != columns:
-        pull[columns] += weight.sum(dim=0)[:, None] * x[columns] - weight.t() @ x[rows]
 
 
 def _inverse(scale: Tensor) -> Tensor:
@@ -123,11 +112,8 @@ def _(x: Tensor, squared: bool, floor: float) -> Tensor:
 @operator("mean_distance_backward")
 def _mean_pull(x: Tensor, squared: bool, floor: float) -> Tensor:
     side, count = _prepare(x, "euclidean"), x.size(0)
-    pull = torch.zeros_like(side[0], memory_format=torch.contiguous_format)
-    for rows, columns in tiles(x):
-        slope = _slope(_distances(side, rows, columns, squared, floor), squared, floor)
-        _add_pull(pull, side[0], rows, columns, slope)
-    return pull.mul_(4 / max(count * (count - 1), 1)).to(x.dtype)
+    slopes = ((*tile, _slope(_distances(side, *tile, squared, floor), squared, floor)) for tile in tiles(x))
+    return gathered(side[0], slopes, apart=True).mul_(4 / max(count * (count - 1), 1)).to(x.dtype)
 
 
 @_mean_pull.register_fake
@@ -188,15 +174,17 @@ def _divergence_pull(
     """Gradients with respect to the student and its scale; by symmetry the teacher's are those of swapped arguments."""
     s, t = _prepare(student, "euclidean"), _prepare(teacher, "euclidean")
     by_s, by_t = _inverse(student_scale), _inverse(teacher_scale)
-    pull = torch.zeros_like(s[0], memory_format=torch.contiguous_format)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
-    for rows, columns in tiles(student):
-        distances = _distances(s, rows, columns, squared, floor)
-        error = distances * by_s - _distances(t, rows, columns, squared, floor).mul_(by_t)
-        error.clamp_(-delta, delta)
-        total += times(rows, columns) * (error * distances).sum(dim=1).double().sum()
-        _add_pull(pull, s[0], rows, columns, error.mul_(_slope(distances, squared, floor)))
-    pairs = max(student.size(0), 1) ** 2
+
+    def weighted() -> Iterator[tuple[slice, slice, Tensor]]:
+        for tile in tiles(student):
+            distances = _distances(s, *tile, squared, floor)
+            error = distances * by_s - _distances(t, *tile, squared, floor).mul_(by_t)
+            error.clamp_(-delta, delta)
+            total.add_(times(*tile) * (error * distances).sum(dim=1).double().sum())
+            yield *tile, error.mul_(_slope(distances, squared, floor))
+
+    pull, pairs = gathered(s[0], weighted(), apart=True), max(student.size(0), 1) ** 2
     of_scale = total * by_s.double().square() / -pairs
     return (pull * (4 * by_s / pairs)).to(student.dtype), of_scale.to(student_scale.dtype)
 

@@ -18,6 +18,7 @@ from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 
 _ROWS = 1 << 12  # cast to float64 at a time; blocks beyond 32 MB would be mapped anew by the system each time
 _BLOCK = 1 << 11  # multiplied in float32
+_NARROW = 1 << 6  # columns whose products are not worth halving
 _DOUBT = 1e-2  # share of |A A'|^2 + |B B'|^2 below which a distance needs float64
 
 
@@ -110,8 +111,8 @@ def _gram_blocks(
     aa, bb, ab = (torch.zeros(shape, dtype=torch.float64, device=a.device) for shape in ((p, p), (q, q), (p, q)))
     for rows in _blocks(a if p > q else b, step):
         one, other = a[rows].to(wide) * a_scale[rows, None].to(wide), b[rows].to(wide) * b_scale[rows, None].to(wide)
-        aa += _summed_products(one, one, step)
-        bb += _summed_products(other, other, step)
+        aa += _own_products(one, step)
+        bb += _own_products(other, step)
         ab += _summed_products(one, other, step)
     return aa, bb, ab
 
@@ -128,6 +129,27 @@ def _summed_products(x: Tensor, y: Tensor, rows: int) -> Tensor:
     whole = x.size(0) // rows * rows
     one, other = (side[:whole].unflatten(0, (-1, rows)) for side in (x, y))
     return torch.bmm(one.mT, other).sum(dim=0, dtype=torch.float64) + x[whole:].t() @ y[whole:]
+
+
+def _own_products(x: Tensor, rows: int) -> Tensor:
+    """X' X, multiplied ``rows`` rows at a time and summed in float64; on a CPU little more than its upper half is."""
+    if x.device.type != "cpu" or x.size(0) > rows:
+        return _summed_products(x, x, rows)
+    found = torch.zeros(x.size(1), x.size(1), dtype=x.dtype)
+    _fill_upper(x, found)
+    upper = found.triu(1).double()
+    return (upper + upper.t()).diagonal_scatter(found.diagonal().double())
+
+
+def _fill_upper(x: Tensor, found: Tensor) -> None:
+    """X' X in quarters: that on the upper right by a product, those on the diagonal in quarters again."""
+    half = x.size(1) // 2
+    if half < _NARROW:
+        torch.mm(x.t(), x, out=found)
+        return
+    torch.mm(x[:, :half].t(), x[:, half:], out=found[:half, half:])
+    _fill_upper(x[:, :half], found[:half, :half])
+    _fill_upper(x[:, half:], found[half:, half:])
 
 
 @_grams.register_fake

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from graphkd.kernels.checks import check_rows
-from graphkd.kernels.operators import accumulation_dtype, operator, register_symmetric
-from graphkd.kernels.pairs.affinities import tiles
-from graphkd.kernels.pairs.distances import times
+from graphkd.kernels.operators import (
+    accumulation_dtype,
+    operator,
+    register_known_gradient,
+    register_symmetric,
+    wants_gradient,
+)
 from graphkd.kernels.pairs.gram import gram_distance, grams, polynomial_features
+from graphkd.kernels.pairs.tiles import gathered, tiles, times
 
 _MOST_FEATURES = 1 << 26  # quadratic ones of all rows of both sides: 256 MB in float32
 
@@ -29,7 +34,7 @@ def series_divergence(student: Tensor, teacher: Tensor, coefficients: Sequence[f
         return _mean(gram_distance(*grams(student, teacher)), student) * linear**2
     square, offset = higher[0], linear / (2 * higher[0]) if higher[0] else -1.0
     if any(higher[1:]) or offset < 0 or not _features_pay(student, teacher):
-        return _series_divergence(student, teacher, [0.0, linear, *higher])
+        return _in_tiles(student, teacher, [0.0, linear, *higher])
     # c_1 x + c_2 x^2 = c_2 (x + offset)^2 and a constant
     s, t = (polynomial_features(x, offset) for x in (student, teacher))
     return _mean(gram_distance(*grams(s, t)), student) * square**2
@@ -53,6 +58,13 @@ def _features_pay(student: Tensor, teacher: Tensor) -> bool:
 
 
 # ---------------------------------------------------------------- in tiles
+def _in_tiles(student: Tensor, teacher: Tensor, coefficients: list[float]) -> Tensor:
+    if wants_gradient(student) and not wants_gradient(teacher):  # value and gradient in one pass
+        value: Tensor = _series_divergence_and_pull(student, teacher, coefficients)[0]
+        return value
+    return _series_divergence(student, teacher, coefficients)
+
+
 def _values(x: Tensor, coefficients: list[float]) -> Tensor:
     found = torch.full_like(x, coefficients[-1])
     for c in reversed(coefficients[:-1]):
@@ -78,17 +90,37 @@ def _(student: Tensor, teacher: Tensor, coefficients: list[float]) -> Tensor:
 @operator("series_divergence_backward")
 def _series_pull(student: Tensor, teacher: Tensor, coefficients: list[float]) -> Tensor:
     """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
+    return _value_and_pull(student, teacher, coefficients)[1]
+
+
+@operator("series_divergence_and_pull")
+def _series_divergence_and_pull(student: Tensor, teacher: Tensor, coefficients: list[float]) -> tuple[Tensor, Tensor]:
+    return _value_and_pull(student, teacher, coefficients)
+
+
+def _value_and_pull(student: Tensor, teacher: Tensor, coefficients: list[float]) -> tuple[Tensor, Tensor]:
     s, t = (x.to(accumulation_dtype(x)) for x in (student, teacher))
     slopes = [p * c for p, c in enumerate(coefficients)][1:]
-    pull = torch.zeros_like(s, memory_format=torch.contiguous_format)
-    for rows, columns in tiles(s):
-        products = s[rows] @ s[columns].t()
-        weight = _values(products, coefficients).sub_(_values(t[rows] @ t[columns].t(), coefficients))
-        weight.mul_(_values(products, slopes))
-        pull[rows] += weight @ s[columns]
-        if rows != columns:
-            pull[columns] += weight.t() @ s[rows]
-    return pull.mul_(4 / max(s.size(0), 1) ** 2).to(student.dtype)
+    total = torch.zeros((), dtype=torch.float64, device=s.device)
+
+    def weighted() -> Iterator[tuple[slice, slice, Tensor]]:
+        for rows, columns in tiles(s):
+            products = s[rows] @ s[columns].t()
+            weight = _values(products, coefficients).sub_(_values(t[rows] @ t[columns].t(), coefficients))
+            total.add_(times(rows, columns) * weight.square().sum(dim=1).double().sum())
+            yield rows, columns, weight.mul_(_values(products, slopes))
+
+    pull = gathered(s, weighted(), apart=False).mul_(4 / max(s.size(0), 1) ** 2).to(student.dtype)
+    return _mean(total, student), pull
+
+
+@_series_divergence_and_pull.register_fake
+def _(student: Tensor, teacher: Tensor, coefficients: list[float]) -> tuple[Tensor, Tensor]:
+    value = student.new_empty((), dtype=accumulation_dtype(student))
+    return value, torch.empty_like(student, memory_format=torch.contiguous_format)
+
+
+register_known_gradient(_series_divergence_and_pull)
 
 
 @_series_pull.register_fake

@@ -1,20 +1,31 @@
-"""Differences between all-pairs similarities that have no low-rank form, streamed in blocks of rows.
+"""Differences between all-pairs similarities that have no low-rank form, streamed in tiles.
 
-Memory is O(N b) for blocks of b rows instead of O(N^2) or O(N^2 d); backward computes the blocks again.
+Memory is O(N d) and one tile instead of O(N^2) or O(N^2 d). Beside a teacher that stays, value and gradient are made in
+one pass; else backward computes the tiles again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from graphkd.kernels.checks import check_rows
-from graphkd.kernels.operators import CHUNK_ELEMENTS, CLOSE, accumulation_dtype, operator, row_blocks
+from graphkd.kernels.operators import (
+    CHUNK_ELEMENTS,
+    CLOSE,
+    accumulation_dtype,
+    operator,
+    register_known_gradient,
+    row_blocks,
+    wants_gradient,
+)
+from graphkd.kernels.pairs.tiles import gathered, tiles, times
 
 PairKernel = Literal["dot", "poly", "squared_euclidean", "euclidean", "rbf"]
-_BLOCK_ELEMENTS = 1 << 22
+_PRODUCTS = ("dot", "poly")
 
 
 def pair_divergence(
@@ -29,6 +40,9 @@ def pair_divergence(
     if kernel not in get_args(PairKernel):
         raise ValueError(f"'kernel' must be one of {get_args(PairKernel)}, got {kernel!r}")
     check_rows(student=student, teacher=teacher)
+    if wants_gradient(student) and not wants_gradient(teacher) and not student.is_cuda:
+        value: Tensor = _pair_divergence_and_pull(student, teacher, kernel, sigma, degree, offset)[0]
+        return value
     return _pair_divergence(student, teacher, kernel, sigma, degree, offset)
 
 
@@ -51,7 +65,7 @@ def _pairwise_reference(x: Tensor, kernel: str, sigma: float, degree: int, offse
 
 def _prepare(x: Tensor, kernel: str) -> tuple[Tensor, Tensor]:
     x = x.to(accumulation_dtype(x))
-    if kernel not in ("dot", "poly"):
+    if kernel not in _PRODUCTS:
         x = x - x.mean(dim=0)  # distances do not change, cancellation shrinks
     return x, x.square().sum(dim=1)
 
@@ -61,29 +75,37 @@ def squared_distances(x: Tensor, norm: Tensor, rows: slice, columns: slice = sli
     one, other = x[rows], x[columns]
     scale = norm[rows, None] + norm[columns]
     squared = torch.addmm(scale, one, other.t(), alpha=-2)
-    close = (squared < CLOSE * scale).nonzero()
-    for part in row_blocks(close.size(0), x.size(1), CHUNK_ELEMENTS, x.device):
-        i, j = close[part].unbind(1)
+    beyond = scale.mul_(-CLOSE).add_(squared)  # below 0: near
+    if rows == columns:  # every row is near itself
+        squared.fill_diagonal_(0)
+        beyond.fill_diagonal_(0)
+    if squared.numel() == 0 or beyond.amin() >= 0:  # cheaper than a comparison, which takes longer than a root
+        return squared
+    near = (beyond < 0).nonzero()
+    for part in row_blocks(near.size(0), x.size(1), CHUNK_ELEMENTS, x.device):
+        i, j = near[part].unbind(1)
         squared[i, j] = (one[i] - other[j]).square().sum(dim=1)
     return squared
 
 
-def _values(x: Tensor, norm: Tensor, rows: slice, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
-    if kernel in ("dot", "poly"):
-        dots = x[rows] @ x.t()
+def _values(
+    x: Tensor, norm: Tensor, rows: slice, columns: slice, kernel: str, sigma: float, degree: int, offset: float
+) -> Tensor:
+    if kernel in _PRODUCTS:
+        dots = x[rows] @ x[columns].t()
         return dots if kernel == "dot" else (dots + offset) ** degree
-    squared = squared_distances(x, norm, rows)
+    squared = squared_distances(x, norm, rows, columns)
     if kernel == "euclidean":
         return squared.sqrt_()
     return squared if kernel == "squared_euclidean" else squared.div_(-2 * sigma).exp_()
 
 
 def _slope(
-    x: Tensor, rows: slice, values: Tensor, kernel: str, sigma: float, degree: int, offset: float
+    x: Tensor, rows: slice, columns: slice, values: Tensor, kernel: str, sigma: float, degree: int, offset: float
 ) -> Tensor | float:
     """Derivative of the kernel with respect to x.y, or to |x - y|^2 for the kernels of a distance."""
     if kernel == "poly":
-        return degree * (x[rows] @ x.t() + offset) ** (degree - 1)
+        return degree * (x[rows] @ x[columns].t() + offset) ** (degree - 1)
     if kernel == "euclidean":
         return torch.where(values > 0, 0.5 / values, 0)
     return values / (-2 * sigma) if kernel == "rbf" else 1.0
@@ -93,10 +115,10 @@ def _slope(
 def _pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)
     total = torch.zeros((), dtype=torch.float64, device=student.device)
-    for rows in row_blocks(student.size(0), student.size(0), _BLOCK_ELEMENTS, student.device):
-        difference = _values(*s, rows, kernel, sigma, degree, offset)
-        difference -= _values(*t, rows, kernel, sigma, degree, offset)
-        total += difference.square_().sum(dim=1).double().sum()
+    for tile in tiles(student):
+        difference = _values(*s, *tile, kernel, sigma, degree, offset)
+        difference -= _values(*t, *tile, kernel, sigma, degree, offset)
+        total += times(*tile) * difference.square_().sum(dim=1).double().sum()
     return (total / max(student.size(0), 1) ** 2).to(accumulation_dtype(student))
 
 
@@ -108,18 +130,42 @@ def _(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, 
 @operator("pair_divergence_backward")
 def _pair_pull(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
     """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
+    return _value_and_pull(student, teacher, kernel, sigma, degree, offset)[1]
+
+
+@operator("pair_divergence_and_pull")
+def _pair_divergence_and_pull(
+    student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float
+) -> tuple[Tensor, Tensor]:
+    return _value_and_pull(student, teacher, kernel, sigma, degree, offset)
+
+
+def _value_and_pull(
+    student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float
+) -> tuple[Tensor, Tensor]:
     s, t = _prepare(student, kernel), _prepare(teacher, kernel)
-    x = s[0]
-    pull = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for rows in row_blocks(x.size(0), x.size(0), _BLOCK_ELEMENTS, x.device):
-        values = _values(*s, rows, kernel, sigma, degree, offset)
-        slope = _slope(x, rows, values, kernel, sigma, degree, offset)
-        weight = values.sub_(_values(*t, rows, kernel, sigma, degree, offset)).mul_(slope)
-        if kernel in ("dot", "poly"):
-            pull[rows] = weight @ x
-        else:
-            pull[rows] = 2 * (weight.sum(dim=1, keepdim=True) * x[rows] - weight @ x)
-    return pull.mul_(4 / max(x.size(0), 1) ** 2).to(student.dtype)
+    total = torch.zeros((), dtype=torch.float64, device=student.device)
+
+    def weighted() -> Iterator[tuple[slice, slice, Tensor]]:
+        for tile in tiles(student):
+            values = _values(*s, *tile, kernel, sigma, degree, offset)
+            slope = _slope(s[0], *tile, values, kernel, sigma, degree, offset)
+            difference = values.sub_(_values(*t, *tile, kernel, sigma, degree, offset))
+            total.add_(times(*tile) * difference.square().sum(dim=1).double().sum())
+            yield *tile, difference.mul_(slope)
+
+    apart, pairs = kernel not in _PRODUCTS, max(student.size(0), 1) ** 2
+    pull = gathered(s[0], weighted(), apart=apart).mul_((8 if apart else 4) / pairs).to(student.dtype)
+    return (total / pairs).to(accumulation_dtype(student)), pull
+
+
+@_pair_divergence_and_pull.register_fake
+def _(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> tuple[Tensor, Tensor]:
+    value = student.new_empty((), dtype=accumulation_dtype(student))
+    return value, torch.empty_like(student, memory_format=torch.contiguous_format)
+
+
+register_known_gradient(_pair_divergence_and_pull)
 
 
 @_pair_pull.register_fake

@@ -8,9 +8,10 @@ from torch import Tensor
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.kernels import gram, gram_distance, grams, pair_divergence, series_divergence
+from graphkd.kernels import pair_divergence, series_divergence
 from graphkd.kernels.norms import inverse_norms, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
+from graphkd.kernels.pairs.cosine_distance import cosine_distance, cosine_energy
 from graphkd.losses._checks import check_rows, choose
 from graphkd.losses._rows import sample_rows
 
@@ -19,17 +20,16 @@ GlobalKernel = Literal["cosine", "poly", "euclidean", "rbf"]
 
 @dataclass(frozen=True)
 class GlobalStructure:
-    """A teacher's part of the cosine Gram identity: features, 1 / row norms, and |T' T|_F^2 as its Gram matrix."""
+    """A teacher's part of the cosine Gram identity: features, the same at length 1, and their ``cosine_energy``."""
 
     features: Tensor
-    inverse_norm: Tensor
-    gram: Tensor
+    unit: Tensor
+    energy: Tensor
 
     @classmethod
     def of(cls, x: Tensor) -> Self:
         """(N, d) -> the structure of its cosine similarities."""
-        inverse = inverse_norms(x)
-        return cls(x, inverse, gram(x, x, inverse.square()))
+        return cls(x, x * inverse_norms(x, keepdim=True), cosine_energy(x))
 
 
 def gsp(
@@ -58,13 +58,11 @@ def gsp(
 
 
 def _cosine_gsp(student: Tensor, teacher: Tensor | GlobalStructure) -> Tensor:
-    inverse = inverse_norms(student)
     if isinstance(teacher, GlobalStructure):
-        cross = gram(student, teacher.features, inverse * teacher.inverse_norm)
-        found = (gram(student, student, inverse.square()), teacher.gram, cross)
+        found = cosine_distance(student, teacher.features, teacher.unit, teacher.energy)
     else:
-        found = grams(student, teacher, inverse, inverse_norms(teacher))
-    return (gram_distance(*found) / max(student.size(0), 1) ** 2).to(inverse.dtype)
+        found = cosine_distance(student, teacher)
+    return (found / max(student.size(0), 1) ** 2).to(student.dtype)
 
 
 class GSP(Loss):
@@ -88,7 +86,7 @@ class GSP(Loss):
         self.max_samples = max_samples
 
     def digest(self, teacher: Tensor) -> Tensor | GlobalStructure:
-        """The teacher's Gram matrix, for the cosine on all nodes."""
+        """The teacher's rows at length 1, for the cosine on all nodes."""
         return GlobalStructure.of(teacher) if self.kernel == "cosine" and self.max_samples is None else teacher
 
     def forward(self, student: Tensor, teacher: Tensor | GlobalStructure) -> Tensor:

@@ -18,7 +18,7 @@ class InformationFlow(Loss):
     intermediate layers (the critical period). ``on`` names the layers, the last one last; student's and teacher's are
     matched in order. Kernel, divergence and eps are the authors': "combined", Jeffreys' divergence, 1e-6. ``fit``
     tells the epoch; in a loop of your own call ``set_epoch``. The authors' teacher is an auxiliary network of the
-    student's layout, trained by ``PKT`` on the last layer first. O(L N^2 d) time, O(L N d) memory.
+    student's layout, trained by ``PKT`` on the last layer first. O(L N^2 d) time, memory as ``PKT``.
     """
 
     on = ("hidden", "logits")

@@ -61,6 +61,7 @@ def _views(call: Call | None) -> Call:
     paper="Tian et al., CVPR 2021",
     arxiv="2104.02862",
     cannot={"ensemble": "it asks one model about two views of every node, drawn anew at each step"},
+    space={"rate": (0.007, 0.9)},
 )
 def vcd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0, rate: float = 0.2) -> nn.Module:
     """Bring the student's classes in each of two views to those of the teacher in the other, beside the labels.

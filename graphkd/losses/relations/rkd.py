@@ -1,26 +1,34 @@
 """Relational distillation (RKD): how far nodes are from each other, and at which angles."""
 
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any, Self, Unpack
 
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.kernels import angle_divergence, distance_divergence, mean_distance
+from graphkd.kernels import angle_divergence, mean_distance
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.kernels.pairs.distances import FLOOR
+from graphkd.kernels.pairs.relative_distances import Tiles, relative_distance_divergence, scaled_distances
 from graphkd.losses._checks import check_rows
 from graphkd.losses._rows import sample_rows
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """Features (N, d) and what their distances are divided by."""
+    """Features (N, d), what their distances are divided by, and these distances where they are kept."""
 
     features: Tensor
     scale: Tensor
+    distances: Tiles = ()
+
+    @classmethod
+    def by_mean(cls, x: Tensor, **knobs: Any) -> Self:
+        """Distances over their mean, kept up to 64 MB; knobs are those of ``mean_distance``."""
+        scale = mean_distance(x, **knobs)
+        return cls(x, scale, scaled_distances(x, scale, **knobs))
 
 
 def rkd_distance(
@@ -40,11 +48,9 @@ def rkd_distance(
     check_rows(student, teacher if isinstance(teacher, Tensor) else teacher.features)
     if isinstance(teacher, Tensor):
         teacher = Scaled(teacher, mean_distance(teacher, squared=squared, floor=floor))
-    student = student.to(accumulation_dtype(student))  # once, since two gradients of it are added
-    scale = mean_distance(student, squared=squared, floor=floor)
-    found = distance_divergence(
-        student, teacher.features, scale, teacher.scale, squared=squared, floor=floor, delta=delta
-    )
+    student = student.to(accumulation_dtype(student))  # once, since two gradients of it may be added
+    sides = student, teacher.features, teacher.scale, teacher.distances
+    found = relative_distance_divergence(*sides, squared=squared, floor=floor, delta=delta)
     count = student.size(0)
     return found if diagonal else found * (count / max(count - 1, 1))
 
@@ -54,15 +60,15 @@ class RKDDistance(Loss):
 
     (1/N^2) sum_ij H(|s_i - s_j| / m_s - |t_i - t_j| / m_t), m the mean over pairs of different nodes (the student's
     has a gradient), H Huber's loss with delta 1; student: (N, d_s), teacher: (N, d_t). As in the authors' code a
-    squared distance is at least 1e-12. Weight beside class labels 25, in metric learning 1. All pairs in tiles, twice
-    (the mean first): O(N^2 d) time, no N x N.
+    squared distance is at least 1e-12. Weight beside class labels 25, in metric learning 1. O(N^2 d) time
+    in tiles, O(N d) memory; up to 64 MB of distances of a side, those of 5,500 nodes, are kept instead of made again.
     """
 
     on = "hidden"
 
     def digest(self, teacher: Tensor) -> Scaled:
-        """The teacher's mean distance."""
-        return Scaled(teacher, mean_distance(teacher))
+        """The teacher's distances over their mean."""
+        return Scaled.by_mean(teacher)
 
     def forward(self, student: Tensor, teacher: Tensor | Scaled) -> Tensor:
         return rkd_distance(student, teacher)

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 
 from graphkd.kernels import edge_kl, segment_log_softmax
 from graphkd.kernels.edges.segments import segment_sum
@@ -22,9 +23,10 @@ def log_probabilities(graph, scores):
 
 
 @QUICK
-@given(graph=graphs())
-def test_log_softmax(graph):
-    scores = graph.values()
+@given(graph=graphs(), scale=st.sampled_from([1.0, 30.0]))
+def test_log_softmax(graph, scale):
+    """Of scores near each other, which need no maximum of each node, and of others."""
+    scores = scale * graph.values()
     got = segment_log_softmax(scores, graph.layout)
     assert_close(got, log_probabilities(graph, scores))
     entered = graph.layout.ptr.diff() > 0
@@ -32,9 +34,9 @@ def test_log_softmax(graph):
 
 
 @QUICK
-@given(graph=graphs(), reverse=...)
-def test_kl(graph, reverse: bool):
-    student, teacher = graph.values(), log_probabilities(graph, graph.values(salt=1))
+@given(graph=graphs(), reverse=..., scale=st.sampled_from([1.0, 30.0]))
+def test_kl(graph, reverse: bool, scale):
+    student, teacher = scale * graph.values(), log_probabilities(graph, graph.values(salt=1))
     p, q = teacher.tolist(), log_probabilities(graph, student).tolist()
     if reverse:
         p, q = q, p

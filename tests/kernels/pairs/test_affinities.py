@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphkd.kernels import affinity_divergence, affinity_sums
-from graphkd.kernels.pairs import affinities
+from graphkd.kernels.pairs import tiles
 from tests.kernels.graphs import QUICK, assert_close, normal
 
 KERNELS = ("dot", "cosine", "exponential", "rbf", "student_t")
@@ -102,7 +102,7 @@ def test_tiles_do_not_show(kernel, diagonal, monkeypatch):
         return *(one.detach() for one in values), *torch.autograd.grad(total, (s, t))
 
     whole = results()
-    monkeypatch.setitem(affinities._TILE, "cpu", 3)
+    monkeypatch.setitem(tiles._EDGE, "cpu", 3)
     for got, want in zip(results(), whole, strict=True):
         assert_close(got, want)
 

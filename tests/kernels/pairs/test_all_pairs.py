@@ -16,7 +16,7 @@ from graphkd.kernels import (
     row_forms,
     series_divergence,
 )
-from graphkd.kernels.pairs import affinities, angles, distributions
+from graphkd.kernels.pairs import angles, distributions, tiles
 from tests.kernels.graphs import assert_close, normal
 
 ONE = torch.ones((), dtype=torch.float64)
@@ -53,7 +53,7 @@ def test_tiles_do_not_show(kernel, monkeypatch):
         return value.detach(), *torch.autograd.grad(value, (x, y))
 
     whole = results()
-    monkeypatch.setitem(affinities._TILE, "cpu", 3)
+    monkeypatch.setitem(tiles._EDGE, "cpu", 3)
     monkeypatch.setattr(angles, "_BLOCK_ELEMENTS", 2 * 11**2)
     monkeypatch.setattr(distributions, "_BLOCK_ELEMENTS", 3 * 8)
     for got, want in zip(results(), whole, strict=True):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphkd.kernels import gram, gram_distance, polynomial_features, squared_distance_divergence
-from graphkd.kernels.pairs.gram import _summed_products
+from graphkd.kernels.pairs import gram as gram_kernels
+from graphkd.kernels.pairs.gram import _own_products, _summed_products
 from tests.kernels.graphs import QUICK, assert_close, normal
 
 sizes = st.integers(1, 7)
@@ -50,6 +51,15 @@ def test_gram_sums_in_float64():
     """Of 2^14 + 1 rows (more than a block) that float32 would add up to something else."""
     a = torch.full((2**14 + 1, 1), 1 / 3)
     assert_close(gram(a, a), (a.double() ** 2).sum()[None, None])
+
+
+@pytest.mark.parametrize("width", [1, 4, 7, 12])
+def test_halves_of_a_gram_matrix(width, monkeypatch):
+    """Quarters of quarters, of an odd number of columns too; in blocks, all of it."""
+    monkeypatch.setattr(gram_kernels, "_NARROW", 2)
+    x = matrix(9, width, 0)
+    for rows in (16, 4):
+        assert_close(_own_products(x, rows), x.t() @ x)
 
 
 @pytest.mark.parametrize("rows", [0, 3, 4, 12, 14])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphkd.kernels import pair_divergence
-from graphkd.kernels.pairs import similarity
+from graphkd.kernels.pairs import similarity, tiles
 from tests.kernels.graphs import QUICK, assert_close, normal
 
 KERNELS = {
@@ -39,18 +39,19 @@ def test_definition(kernel, rows, p, q, seed):
 
 
 @each_kernel
-def test_blocks_do_not_show(kernel, monkeypatch):
-    """A row at a time, and pairs of near-duplicates a few at a time, give what all at once give."""
-    student, teacher = matrix(7, 3, 0).requires_grad_(), matrix(7, 4, 1).requires_grad_()
+@pytest.mark.parametrize("learns", [True, False])
+def test_tiles_do_not_show(kernel, learns, monkeypatch):
+    """Few rows at a time, and pairs of near-duplicates a few at a time, give what all at once give."""
+    student, teacher = matrix(7, 3, 0).requires_grad_(), matrix(7, 4, 1).requires_grad_(learns)
     with torch.no_grad():
         student[3:] = student[3] + 1e-3 * student[3:]
 
     def results():
         value = pair_divergence(student, teacher, kernel, **KNOBS)
-        return value.detach(), *torch.autograd.grad(value, (student, teacher))
+        return value.detach(), *torch.autograd.grad(value, (student, teacher) if learns else student)
 
     whole = results()
-    monkeypatch.setattr(similarity, "_BLOCK_ELEMENTS", 15)
+    monkeypatch.setitem(tiles._EDGE, "cpu", 3)
     monkeypatch.setattr(similarity, "CHUNK_ELEMENTS", 8)
     for got, want in zip(results(), whole, strict=True):
         assert_close(got, want)
