@@ -45,8 +45,8 @@ class Provider(NamedTuple):
 class Case(NamedTuple):
     """The ways to compute one op on one input, and the tensors whose gradients are taken.
 
-    moved: bytes that forward and backward must move to and from memory, 0 where they do not decide. flops: operations of
-    their matrix products, of a symmetric one half; 0 likewise.
+    moved: bytes that forward and backward must move to and from memory, 0 where they do not decide. flops: operations
+    of their matrix products, of a symmetric one half; 0 likewise.
     """
 
     leaves: list[Tensor]

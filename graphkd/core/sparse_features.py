@@ -65,7 +65,7 @@ def sparse_features(x: Any) -> Any:
 
 def _may(x: Tensor, mode: Features) -> bool:
     """Whether features are to be looked at."""
-    if mode == "dense" or x.requires_grad or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if mode == "dense" or x.requires_grad or torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False
     if x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(x.device.type):
         return False
@@ -142,14 +142,15 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        return _Product.apply(grad, ctx.entries, ctx.values, not ctx.transposed), None, None, None
+        found = _Product.apply(grad, ctx.entries, ctx.values, not ctx.transposed)  # type: ignore[no-untyped-call]
+        return found, None, None, None
 
 
 class SparseFeatures(Tensor):
     """A matrix (N, F) that knows its entries other than 0; to all operations but a few it is the matrix itself."""
 
     entries: Entries
-    values: Tensor
+    stored: Tensor  # what is not 0, in the order of the entries
     plain: Tensor | None  # the matrix; None until somebody needs it
     forms: ClassVar[Mapping[Any, Callable[..., Tensor | None]]]
 
@@ -157,13 +158,13 @@ class SparseFeatures(Tensor):
         """Of one matrix's entries, with other values perhaps."""
         about = values if plain is None else plain
         made: Any = Tensor._make_wrapper_subclass(cls, entries.shape, dtype=about.dtype, device=about.device)
-        made.entries, made.values, made.plain = entries, values, plain
+        made.entries, made.stored, made.plain = entries, values, plain
         return made
 
     def whole(self) -> Tensor:
         """The matrix."""
         if self.plain is None:
-            self.plain = self.entries.matrix(self.values)
+            self.plain = self.entries.matrix(self.stored)
         return self.plain
 
     @classmethod
@@ -182,7 +183,7 @@ class SparseFeatures(Tensor):
             return func(*args, **kwargs)
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         args, kwargs = tree_map_only(cls, cls.whole, (args, kwargs or {}))
@@ -212,7 +213,7 @@ def _product(x: SparseFeatures, weight: Tensor) -> Tensor | None:
         return None
     if weight.size(0) != x.entries.shape[1] or (x.plain is not None and x.plain.requires_grad):
         return None
-    return _Product.apply(weight, x.entries, x.values, False)  # type: ignore[no-untyped-call, no-any-return]
+    return _Product.apply(weight, x.entries, x.stored, False)  # type: ignore[no-untyped-call]
 
 
 def _linear(x: SparseFeatures, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
@@ -224,7 +225,7 @@ def _dropout(x: SparseFeatures, p: float = 0.5, training: bool = True, inplace: 
     """Dropout of a zero is a zero: the others are drawn alone, by the same law but not from the same numbers."""
     if inplace:
         return None
-    return SparseFeatures(x.entries, F.dropout(x.values, p), None) if training and p else x
+    return SparseFeatures(x.entries, F.dropout(x.stored, p), None) if training and p else x
 
 
 SparseFeatures.forms = {
