@@ -115,7 +115,7 @@ def _sizes(op: str, args: argparse.Namespace) -> list[Size]:
 
 def compare(args: argparse.Namespace, facts: dict[str, Any]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     """Measure every provider of every op; after each, the table so far and its objects for the file."""
-    copied, multiplied = bandwidth(args.device), product_rate(args.device)
+    copied, multiplied = (rate(args.device, CLOCKS[args.clock]) for rate in (bandwidth, product_rate))
     facts = {"copy_gb_per_second": copied / 1e9, "product_gflops_per_second": multiplied / 1e9, **facts}
     table = new_table(facts)
     runs = [(op, size) for op in args.ops for size in _sizes(op, args)]

@@ -77,20 +77,20 @@ def peak_memory(function: Callable[[], Any], device: torch.device | str | None =
     return peak
 
 
-def bandwidth(device: torch.device) -> float:
+def bandwidth(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
     """Bytes a second that the device's memory reads and writes in a copy of half a gigabyte, the best of five."""
     source = torch.ones(1 << 27, device=device)
     target = torch.empty_like(source)
     target.copy_(source)
-    return 2 * source.nbytes / min(timed(lambda: target.copy_(source), 5))
+    return 2 * source.nbytes / min(timed(lambda: target.copy_(source), 5, clock))
 
 
-def product_rate(device: torch.device) -> float:
+def product_rate(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
     """Floating-point operations a second of a product of square float32 matrices, the best of five."""
     size = 2048 if device.type == "cpu" else 8192
     one = torch.ones(size, size, device=device)
     one @ one
-    return 2 * size**3 / min(timed(lambda: one @ one, 5))
+    return 2 * size**3 / min(timed(lambda: one @ one, 5, clock))
 
 
 def default_device() -> str:

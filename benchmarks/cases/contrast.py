@@ -114,7 +114,14 @@ def _case(
         "reference": Provider(lambda: plain(index), gb(3 * len(anchors) * index.numel() * anchors[0].size(1))),
         "ids": Provider(by_ids, gb(4 * index.numel())),
     }
-    return Case(anchors, providers | library(counted, ids.device))
+    flops = 4 * len(anchors) * _scored(anchors)  # scores, and what pulls the anchors
+    return Case(anchors, providers | library(counted, ids.device), flops=flops)
+
+
+def _scored(anchors: list[Tensor]) -> int:
+    """Multiplications of all scores of one side."""
+    nodes, width = anchors[0].shape
+    return nodes * nodes * width
 
 
 _CORA = Size(2_485, 0, 128, 0)

@@ -27,6 +27,12 @@ def _all_pairs(size: Size, *, differences: bool) -> float:
     return gb(size.nodes**2 * (6 + width))
 
 
+def _gram_flops(size: Size, *, kept: bool) -> int:
+    """Of S'S, T'T and S'T, the first two symmetric, and of the student's rows times both."""
+    s, t = size.student, size.teacher
+    return size.nodes * (s * s + (0 if kept else t * t) + 2 * s * t + 2 * s * (s + t))
+
+
 def all_similarities(kernel: GlobalKernel) -> Builder:
     """GSP on all nodes; the plain form holds N x N, for distances N x N x d."""
 
@@ -34,7 +40,9 @@ def all_similarities(kernel: GlobalKernel) -> Builder:
         student, teacher = sides(size, device)
         needed = _all_pairs(size, differences=kernel in ("euclidean", "rbf"))
         reference = Provider(lambda: _plain_gsp(student, teacher, kernel), needed)
-        return Case([student], {"reference": reference} | library(lambda: gsp(student, teacher, kernel), device))
+        flops = _gram_flops(size, kept=False) if kernel == "cosine" else 0
+        providers = {"reference": reference} | library(lambda: gsp(student, teacher, kernel), device)
+        return Case([student], providers, flops=flops)
 
     return build
 
@@ -54,7 +62,8 @@ def kept_similarities(size: Size, device: torch.device) -> Case:
         "reference": Provider(lambda: _plain_gsp(student, teacher, "cosine"), needed),
         "reference_cached": Provider(plain, needed),
     }
-    return Case([student], providers | library(lambda: loss(student, known), device))
+    flops = _gram_flops(size, kept=True)
+    return Case([student], providers | library(lambda: loss(student, known), device), flops=flops)
 
 
 def all_distances(size: Size, device: torch.device) -> Case:

@@ -35,7 +35,8 @@ def kept_distances(size: Size, device: torch.device) -> Case:
         "reference": Provider(lambda: F.smooth_l1_loss(_distances(student), _distances(teacher)), needed),
         "reference_cached": Provider(lambda: F.smooth_l1_loss(_distances(student), matrix), needed),
     }
-    return Case([student], providers | library(lambda: loss(student, known), device))
+    flops = 3 * size.nodes**2 * size.student  # half of the symmetric distances, and what pulls the rows
+    return Case([student], providers | library(lambda: loss(student, known), device), flops=flops)
 
 
 # ---------------------------------------------------------------- plain forms
