@@ -17,11 +17,13 @@ from torch import nn
 
 from benchmarks.context.click_models import Averaged, check_model, cost, hidden
 from benchmarks.context.series import CLICK_METHODS, KINDS, TRAINING, UNIFORM_METHODS, Series, values_of
-from benchmarks.options import add_methods, seeds, use_methods
+from benchmarks.options import add_methods, add_tuning, seeds, use_methods
 from benchmarks.report import plot, show
 from benchmarks.rows import Row
 from benchmarks.runs import Job, Place, collect
+from benchmarks.tuning import Settings
 from datasets.clicks import CLICKS
+from graphkd import Tuned
 from recsys.models.ratings import rated, rating_logits
 from recsys.tasks import Clicks, UniformRatings
 from recsys.tasks.uniform import reads_rows
@@ -35,24 +37,40 @@ GROUPS = {
 
 
 # ---------------------------------------------------------------------- runs
-def _taught(name: str, series: Series, place: Place) -> Iterator[Row]:
+def _taught(name: str, settings: Settings, series: Series, place: Place) -> Iterator[Row]:
     """A net taught by a method."""
+    chosen, told = settings(name, place)
+    teacher, needed = _needed(name, series, place)
+    student = series.build(series.arguments.student)
+    found, costs = series.on_clicks(name, student, teacher, place, **needed, **chosen)
+    return ({**row, **told} for row in _judged(found.model, series, costs))
+
+
+def _needed(name: str, series: Series, place: Place) -> tuple[Any, dict[str, Any]]:
+    """The teacher of a net's method, and what it needs besides."""
     arguments, row = series.arguments, CLICK_METHODS[name]
-    student = series.build(arguments.student)
-    given: dict[str, Any] = dict(arguments.given[name])
-    teacher = None
+    given: dict[str, Any] = {}
+    teacher: Any = None
     if "teachers" in row.needs:
         teacher = series.teachers(place)
     elif row.teacher:
         teacher = series.teacher(0, place).model
     if "hidden" in row.needs:
-        given["hidden"] = (hidden(student), hidden(teacher[0]))
+        given["hidden"] = (hidden(series.build(arguments.student)), hidden(teacher[0]))
     if "booster" in row.needs:
         given["booster"] = series.build(arguments.booster)
     if "second" in row.needs:
         given["second"] = series.clicks.rows.columns["tasks"][:, 1]
-    found, costs = series.on_clicks(name, student, teacher, place, **given)
-    return _judged(found.model, series, costs)
+    return teacher, given
+
+
+def _searched(name: str, series: Series, place: Place, **options: Any) -> Tuned:
+    """The settings of a method that a search finds."""
+    if name in UNIFORM_METHODS:
+        teacher = series.uniform_model(name.partition(".")[0], place).model
+        return series.ratings_tuned(name, teacher, **options)
+    teacher, needed = _needed(name, series, place)
+    return series.clicks_tuned(name, teacher, {**needed, **series.arguments.given[name]}, **options)
 
 
 def _teacher(number: int, series: Series, place: Place) -> Iterator[Row]:
@@ -75,46 +93,65 @@ def _judged(model: nn.Module, series: Series, costs: Mapping[str, Any]) -> Itera
     yield from ({"metric": metric, "value": value, **costs} for metric, value in scores.items())
 
 
-def _rating_student(name: str, series: Series, place: Place) -> Iterator[Row]:
+def _rating_student(name: str, settings: Settings, series: Series, place: Place) -> Iterator[Row]:
     """A student of KDCRec, or the uniform model."""
     kind, _, method = name.partition(".")
     teacher = series.uniform_model(kind, place)
-    found, costs = teacher, teacher.card["costs"]
+    found, costs, told = teacher, teacher.card["costs"], Row()
     if method != "teacher":
-        found, costs = series.on_ratings(name, teacher.model, place, series.arguments.given[name])
+        chosen, told = settings(name, place)
+        found, costs = series.on_ratings(name, teacher.model, place, chosen)
     split, model = series.uniform, found.model
     some = type(split.test)(*(column[torch.arange(1000) % len(column)] for column in split.test))
     rows = split.logged_rows if reads_rows(model) else None
     costs = {**cost(model, lambda: rating_logits(rated(model, some, rows))), **costs}
     scores = UniformRatings().score(model, split)
-    yield from ({"metric": metric, "value": value, **costs} for metric, value in scores.items())
+    yield from ({"metric": metric, "value": value, **costs, **told} for metric, value in scores.items())
 
 
 def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """Teachers and nets of every seed on logged clicks, then uniform models and students of KDCRec."""
-    series = lru_cache(maxsize=1)(partial(Series, arguments))
-    options = {**values_of(arguments), "batch_size": arguments.batch_size, "booster": arguments.booster}
-    about = {"dataset": arguments.dataset, "tuned": False, "options": options}
-    logged = {**about, "split": "logged", "teacher": "+".join(arguments.teachers)}
-    uniform = {**about, "split": "uniform-simulated"}
+    series = lru_cache(maxsize=2)(partial(Series, arguments))  # that of a seed, and that of searches
+    settings = _settings(arguments, series)
+    logged = settings[""].about
 
-    def job(about: Row, name: str, student: str, seed: int, run: Callable[[Series, Place], Any]) -> Job:
-        own = {"method": name, "student": student, "seed": seed, "settings": arguments.given.get(name, {})}
-        return Job({**about, **own}, lambda place: run(series(seed), place))
+    def job(about: Row, name: str, seed: int, run: Callable[..., Any]) -> Job:
+        own = {"tuned": False, "method": name, "seed": seed, "settings": arguments.given.get(name, {})}
+        return Job({**own, **about}, lambda place: run(series(seed), place))
 
-    clicks = [name for name in arguments.methods if name in CLICK_METHODS]
+    kinds = {kind: [name for name in arguments.methods if _kind(name) == kind] for kind in settings}
     for seed in seeds(arguments):
-        if clicks:
-            for number, text in enumerate(arguments.teachers):
-                yield job(logged, f"teacher.{number + 1}", text, seed, partial(_teacher, number))
-            yield job(logged, "teacher", "+".join(arguments.teachers), seed, _average)
-        for name in clicks:
-            yield job(logged, name, arguments.student, seed, partial(_taught, name))
-        for kind, known in KINDS.items():
-            names = [name for name in arguments.methods if name.startswith(f"{kind}.")]
-            for name in [f"{kind}.teacher", *names] if names else []:
-                whose = {**uniform, "teacher": f"{kind}.uniform"}
-                yield job(whose, name, known.name, seed, partial(_rating_student, name))
+        for number, text in enumerate(arguments.teachers if kinds[""] else []):
+            yield job({**logged, "student": text}, f"teacher.{number + 1}", seed, partial(_teacher, number))
+        if kinds[""]:
+            yield job({**logged, "student": logged["teacher"]}, "teacher", seed, _average)
+        for kind, names in kinds.items():
+            found, run = settings[kind], _rating_student if kind else _taught
+            if kind and names:
+                yield job(found.about, f"{kind}.teacher", seed, partial(run, f"{kind}.teacher", found))
+            for name in names:
+                yield job({**found.about, **found.rows}, name, seed, partial(run, name, found))
+
+
+def _settings(arguments: argparse.Namespace, series: Callable[[int], Series]) -> dict[str, Settings]:
+    """What the methods of nets, "", and of each kind of KDCRec's students are given."""
+
+    def search(name: str, place: Place, **asked: Any) -> Tuned:
+        return _searched(name, series(arguments.first_seed), place, **asked)
+
+    options = {**values_of(arguments), "batch_size": arguments.batch_size, "booster": arguments.booster}
+    about = {"dataset": arguments.dataset, "options": options}
+    logged = {**about, "split": "logged", "teacher": "+".join(arguments.teachers), "student": arguments.student}
+    found = {"": Settings(arguments, logged, search)}
+    for kind, known in KINDS.items():
+        names = {"split": "uniform-simulated", "teacher": f"{kind}.uniform", "student": known.name}
+        found[kind] = Settings(arguments, {**about, **names}, search)
+    return found
+
+
+def _kind(name: str) -> str:
+    """The kind of KDCRec's students that a method is of, or ""."""
+    return name.partition(".")[0] if name in UNIFORM_METHODS else ""
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -134,6 +171,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--lr", type=float, help=f"of Adam; KDCRec's factorisations: five times that (default: {TRAINING['lr']:g})")
     add("--weight-decay", type=float, help=f"of Adam, not for KDCRec's ({TRAINING['weight_decay']:g})")
     add_methods(parser, list(METHODS.values()), default="none,kd,ensemble,rocket", groups=GROUPS)
+    add_tuning(parser)
     arguments = parser.parse_args(argv)
     use_methods(parser, arguments, list(METHODS.values()), GROUPS, "ctr")
     arguments.teachers = arguments.teachers.split(",")

@@ -20,11 +20,12 @@ from benchmarks.graph.models import HIDDEN
 from benchmarks.graph.recipes import TEACHERS
 from benchmarks.graph.scene import Scene, options_of, split_name
 from benchmarks.measure import peak_memory, timed
-from benchmarks.needs import given, lacking, makes_own_student
-from benchmarks.options import add_data, add_methods, seeds, split_settings, use_methods
+from benchmarks.needs import given, has_dropout, lacking, makes_own_student
+from benchmarks.options import add_data, add_methods, add_tuning, seeds, split_settings, use_methods
 from benchmarks.plot import plot
 from benchmarks.rows import Row, failed
 from benchmarks.runs import Job, Place, tabulate
+from benchmarks.tuning import Settings, divided
 from datasets import DATASETS
 from graphkd.core.batches import changed
 from graphkd.core.method import Metadata
@@ -49,6 +50,11 @@ class Student(NamedTuple):
     costs: Mapping[str, float]
 
 
+def own_settings(row: Metadata) -> dict[str, Any]:
+    """What may be set of a method's student."""
+    return {"dropout": 0.0} if has_dropout(row) else {}
+
+
 def groups(student: str) -> dict[str, list[str]]:
     """Names for several methods, of those that can be run with a student of this kind; families are such names too."""
     able = [row for row in METHODS.values() if not lacking(row, student)]
@@ -60,7 +66,12 @@ def groups(student: str) -> dict[str, list[str]]:
 
 
 def training(row: Metadata, scene: Scene, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of ``distil``: the recipe's, but where the method has its paper's, and before both what was asked for."""
+    """Options of ``distil``, see ``values_of``."""
+    return options_of(values_of(row, scene, asked))
+
+
+def values_of(row: Metadata, scene: Scene, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What is of training: the recipe's, but where the method has its paper's, and before both what was asked for."""
     recipe = {} if makes_own_student(row) else scene.training(scene.recipe)
     own = {**row.published, **({"lr": row.settings["lr"], "weight_decay": 0.0} if "lr" in row.settings else {})}
     values = {name: value for name, value in recipe.items() if name not in own}
@@ -69,18 +80,35 @@ def training(row: Metadata, scene: Scene, asked: Mapping[str, Any]) -> dict[str,
     values |= asked
     if {"lr", "weight_decay"} & values.keys():
         values = {"lr": own.get("lr", LR), "weight_decay": row.published.get("weight_decay", WEIGHT_DECAY), **values}
-    return options_of(values)
+    return values
 
 
 def student_of(row: Metadata, scene: Scene, settings: Mapping[str, Any], place: Place) -> Student:
     """Train a student by a method."""
     own, asked = split_settings(row, settings)
-    arguments = given(row, scene, place)
+    arguments = given(row, scene, place, asked.pop("dropout", None))
     student, teacher = arguments.pop("student"), arguments.pop("teacher")
     entries = {name: arguments[name] for name in ("modality",) if name in arguments}
     options = {**training(row, scene, asked), "seed": scene.seed, "task": scene.task}
     found, costs = place.distil(row.name, student, teacher, scene.seen, **{**arguments, **own}, **options)
     return Student(found.model, entries, costs)
+
+
+def tuned(
+    row: Metadata, scene: Scene, settings: Mapping[str, Any], fixed: set[str], place: Place, **options: Any
+) -> graphkd.Tuned:
+    """Search the settings of a method, of its training and of the student, around those that were asked for."""
+    own, asked = split_settings(row, settings)
+    dropout = asked.pop("dropout", scene.recipe.dropout)
+    arguments = given(row, scene, place)
+    student, teacher = arguments.pop("student"), arguments.pop("teacher")
+    values = values_of(row, scene, asked)
+    if has_dropout(row):
+        student, values["dropout"] = scene.new_student, dropout
+    around, kept = divided(row, own, values, fixed)
+    kept |= {name: value for name, value in options_of(values).items() if name != "optimizer"}
+    options |= {"seed": scene.seed, "task": scene.task, **around, **arguments, **kept}
+    return graphkd.tune(row.name, student, teacher, scene.seen, **options)
 
 
 @torch.no_grad()
@@ -119,31 +147,38 @@ def jobs(arguments: argparse.Namespace, measure: Measure = measured, **about: An
     """The teacher of every seed, then a student of every method; ``about``: what else their rows depend on."""
     names = ("student", "teacher", "split", "split_seed", "inductive", "epochs", "runs")
     known = {name: getattr(arguments, name, None) for name in names}
-    scene = lru_cache(maxsize=1)(partial(Scene, arguments.dataset, **known))
+    scene = lru_cache(maxsize=2)(partial(Scene, arguments.dataset, **known))  # that of a seed, and that of searches
     about = {
         "dataset": arguments.dataset,
         "split": split_name(arguments.dataset, arguments.split),
         "setting": "inductive" if known["inductive"] else "transductive",
         "teacher": arguments.teacher,
         "student": arguments.student,
-        "tuned": False,
         **about,
     }
     options = {name: known[name] for name in ("epochs", "split_seed") if known[name] is not None}
+
+    def search(name: str, place: Place, **asked: Any) -> graphkd.Tuned:
+        first, given = scene(arguments.first_seed), arguments.given[name]
+        return tuned(METHODS[name], first, given, arguments.fixed[name], place, **asked)
+
+    settings = Settings(arguments, {**about, "options": options}, search)
 
     def teacher(seed: int, place: Place) -> Iterable[Row]:
         found = scene(seed).teacher(place)
         return measure(scene(seed), Student(found.model, {}, found.card["costs"]), place)
 
     def student(name: str, seed: int, place: Place) -> Iterable[Row]:
-        return measure(scene(seed), student_of(METHODS[name], scene(seed), arguments.given[name], place), place)
+        chosen, told = settings(name, place)
+        rows = measure(scene(seed), student_of(METHODS[name], scene(seed), chosen, place), place)
+        return ({**row, **told} for row in rows)
 
     for seed in seeds(arguments):
         own = {"method": "teacher", "student": arguments.teacher, "seed": seed, "settings": {}, "options": options}
-        yield Job({**about, **own}, partial(teacher, seed))
+        yield Job({**about, "tuned": False, **own}, partial(teacher, seed))
         for name in arguments.methods:
             own = {"method": name, "seed": seed, "settings": arguments.given[name], "options": options}
-            yield Job({**about, **own}, partial(student, name, seed))
+            yield Job({**about, **settings.rows, **own}, partial(student, name, seed))
 
 
 def add_models(parser: argparse.ArgumentParser, *, teacher: str) -> None:
@@ -162,8 +197,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--inductive", action="store_true", help="hold a fifth of the test nodes out of training")
     parser.add_argument("--split-seed", type=int, help="of every split (default: each run's own seed)")
     add_methods(parser, list(METHODS.values()), default="none,kd,glnn", groups=groups("mlp"))
+    add_tuning(parser)
     arguments = parser.parse_args(argv)
-    use_methods(parser, arguments, list(METHODS.values()), groups(arguments.student), arguments.teacher)
+    rows, named = list(METHODS.values()), groups(arguments.student)
+    use_methods(parser, arguments, rows, named, arguments.teacher, student=own_settings)
     return arguments
 
 

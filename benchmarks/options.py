@@ -6,7 +6,8 @@ import argparse
 import ast
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ def add_methods(parser: argparse.ArgumentParser, known: Sequence[Metadata], *, d
     add_run_options(parser)
 
 
+def add_tuning(parser: argparse.ArgumentParser) -> None:
+    """The search of settings."""
+    words = "search each method's settings on validation rows first, by N trials; what '--set' gives is not searched"
+    parser.add_argument("--tune", type=int, metavar="N", help=words)
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Seeds, threads, and where results go."""
     add = parser.add_argument
@@ -48,14 +55,18 @@ def use_methods(
     known: Sequence[Metadata],
     groups: Groups,
     kind: str = "",
+    student: Callable[[Metadata], Mapping[str, Any]] = lambda _: {},
 ) -> None:
     """Put the names of methods in place of what was written, and what each is given into ``arguments.given``.
 
-    kind: the teacher's, whose part of a settings file goes before, see ``settings/README.md``. Asked epochs come before
-    those of a file. Ends with a message where a name is unknown.
+    kind: the teacher's, whose part of a settings file goes before, see ``settings/README.md``. student: method ->
+    further settings, of its student. Asked epochs come before those of a file. ``arguments.fixed``: names of what each
+    method is given on the command line. Ends with a message where a name is unknown.
     """
     check_seeds(parser, arguments)
-    rows = {row.name: row for row in known}
+    if getattr(arguments, "tune", None) is not None and arguments.tune < 1:
+        parser.error(f"'--tune' must be at least 1, got {arguments.tune}")
+    rows, fixed = {row.name: row for row in known}, defaultdict[str, set[str]](set)
     names = [name for part in arguments.methods.split(",") for name in groups.get(part, [part])]
     arguments.methods = list(dict.fromkeys(names))
     try:
@@ -63,18 +74,21 @@ def use_methods(
             _check("a method", name, [*rows, *groups], "--list shows all")
         chosen = {name: rows[name] for name in arguments.methods}
         files = [SETTINGS / "all.toml", SETTINGS / f"{getattr(arguments, 'dataset', '')}.toml"]
-        found = {name: _of_files(row, files, kind) for name, row in chosen.items()}
+        more = {name: {**TRAINING, **student(row), **row.settings} for name, row in chosen.items()}
+        found = {name: _of_files(row, more[name], files, kind) for name, row in chosen.items()}
         if getattr(arguments, "epochs", None) is not None:
             for values in found.values():
                 values.pop("epochs", None)
         for text in arguments.set:
-            name, setting, value = _asked(text, rows)
+            name, setting, written = _asked(text, rows)
             if name not in chosen:
                 parser.error(f"'--set {text}' is of no effect: {name!r} is not among '--methods'")
-            found[name][setting] = value
+            _check(f"a setting of {name!r}", setting, more[name])
+            found[name][setting] = _typed(text, written, more[name][setting])
+            fixed[name].add(setting)
     except ValueError as error:
         parser.error(str(error))
-    arguments.given = found
+    arguments.given, arguments.fixed = found, fixed
 
 
 def add_data(parser: argparse.ArgumentParser, datasets: Iterable[str], default: str) -> None:
@@ -108,7 +122,7 @@ def split_settings(row: Metadata, given: Mapping[str, Any]) -> tuple[dict[str, A
     return own, {name: value for name, value in given.items() if name not in row.settings}
 
 
-def _of_files(row: Metadata, files: Iterable[Path], kind: str) -> dict[str, Any]:
+def _of_files(row: Metadata, known: Mapping[str, Any], files: Iterable[Path], kind: str) -> dict[str, Any]:
     """What settings files say of a method, the later and the narrower before others."""
     found: dict[str, Any] = {}
     for file in files:
@@ -116,24 +130,22 @@ def _of_files(row: Metadata, files: Iterable[Path], kind: str) -> dict[str, Any]
         narrow = table.get(kind, {})
         for name, value in {**table, **narrow}.items():
             if not isinstance(value, dict):
-                _check(f"a setting of {row.name!r} in {file.name}", name, [*row.settings, *TRAINING])
+                _check(f"a setting of {row.name!r} in {file.name}", name, known)
                 found[name] = value
     return found
 
 
-def _asked(text: str, rows: Mapping[str, Metadata]) -> tuple[str, str, Any]:
-    """Method, setting and value of METHOD.NAME=VALUE."""
+def _asked(text: str, rows: Iterable[str]) -> tuple[str, str, str]:
+    """Method, setting and what is written of METHOD.NAME=VALUE."""
     left, equals, value = text.partition("=")
     name, dot, setting = left.rpartition(".")
     if not equals or not dot:
         raise ValueError(f"'--set' must be METHOD.NAME=VALUE, got {text!r}")
     _check("a method", name, rows, "--list shows all")
-    known = {**TRAINING, **rows[name].settings}
-    _check(f"a setting of {name!r}", setting, known)
-    return name, setting, _value(text, value, known[setting])
+    return name, setting, value
 
 
-def _value(text: str, value: str, default: Any) -> Any:
+def _typed(text: str, value: str, default: Any) -> Any:
     """A value of the default's type; of a default that says nothing, what it looks like."""
     truth = {"true": True, "false": False}
     if isinstance(default, bool):

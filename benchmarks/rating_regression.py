@@ -19,10 +19,11 @@ from torch import nn
 import graphkd
 from benchmarks.context.ratings import Regressor, dense
 from benchmarks.measure import timed
-from benchmarks.options import add_methods, seeds, split_settings, use_methods
+from benchmarks.options import add_methods, add_tuning, seeds, split_settings, use_methods
 from benchmarks.report import plot, show
 from benchmarks.rows import Row
 from benchmarks.runs import Job, Place, collect, shared_model
+from benchmarks.tuning import Settings, divided
 from datasets.clicks import CLICKS, load_clicks
 from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
@@ -50,7 +51,10 @@ class Series:
     def build(self, layers: list[int]) -> nn.Module:
         """A model with weights of the seed."""
         with seeded(self.seed):
-            return Regressor([self.rows.columns["x"].size(1), *layers])
+            return self._new(layers)
+
+    def _new(self, layers: list[int]) -> nn.Module:
+        return Regressor([self.rows.columns["x"].size(1), *layers])
 
     def teacher(self, place: Place) -> Distilled:
         """The teacher, which learns the ratings."""
@@ -69,13 +73,28 @@ class Series:
         settings, asked = split_settings(METHODS[name], given)
         values = {**values_of(self.arguments), **asked}
         adam = partial(torch.optim.Adam, lr=values["lr"], weight_decay=values["weight_decay"])
-        options: dict[str, Any] = {"hidden": "body"} if "hidden" in METHODS[name].needs else {}
-        options |= {"epochs": values["epochs"], "patience": values["patience"] or None, "optimizer": adam}
-        options |= {"task": self.task, "seed": self.seed, **settings}
-        made_up = name == "data_free_regression"
-        data = self.rows.take(self.rows.train[:MADE_UP]) if made_up else self.batches
-        found, costs = place.distil(name, student, teacher, data, **options)
+        options = {**self._options(name, values), **settings, "optimizer": adam}
+        found, costs = place.distil(name, student, teacher, self._data(name), **options)
         return found, {"train_seconds": costs["train_seconds"]}
+
+    def tuned(self, name: str, place: Place, **options: Any) -> graphkd.Tuned:
+        """Search the settings of a method and of its training, around those that were asked for."""
+        arguments, row = self.arguments, METHODS[name]
+        own, asked = split_settings(row, arguments.given[name])
+        values = {**values_of(arguments), **asked}
+        around, kept = divided(row, own, values, arguments.fixed[name])
+        options |= {**around, **kept, **self._options(name, values)}
+        teacher = self.teacher(place).model if row.teacher else None
+        return graphkd.tune(name, partial(self._new, arguments.student), teacher, self._data(name), **options)
+
+    def _options(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        options: dict[str, Any] = {"hidden": "body"} if "hidden" in METHODS[name].needs else {}
+        options |= {"epochs": values["epochs"], "patience": values["patience"] or None}
+        return {**options, "task": self.task, "seed": self.seed}
+
+    def _data(self, name: str) -> Any:
+        """The training rows; some of them for a method that makes up others."""
+        return self.rows.take(self.rows.train[:MADE_UP]) if name == "data_free_regression" else self.batches
 
 
 def values_of(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -96,10 +115,15 @@ def written(layers: list[int]) -> str:
 
 def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """The teacher of every seed, then a student of every method."""
-    series = lru_cache(maxsize=1)(partial(Series, arguments))
+    series = lru_cache(maxsize=2)(partial(Series, arguments))  # that of a seed, and that of searches
     teacher_name, student_name = written(arguments.teacher), written(arguments.student)
-    about = {"dataset": arguments.dataset, "split": split_of(arguments), "teacher": teacher_name, "tuned": False}
+    about = {"dataset": arguments.dataset, "split": split_of(arguments), "teacher": teacher_name}
     about |= {"options": values_of(arguments)}
+
+    def search(name: str, place: Place, **asked: Any) -> graphkd.Tuned:
+        return series(arguments.first_seed).tuned(name, place, **asked)
+
+    settings = Settings(arguments, {**about, "student": student_name}, search)
 
     def teacher(seed: int, place: Place) -> Iterator[Row]:
         found = series(seed).teacher(place)
@@ -108,15 +132,16 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     def student(name: str, seed: int, place: Place) -> Iterator[Row]:
         found = series(seed)
         taught = found.teacher(place).model if METHODS[name].teacher else None
-        trained, costs = found.run(name, found.build(arguments.student), taught, arguments.given[name], place)
-        return measured(found, trained.model, costs)
+        chosen, told = settings(name, place)
+        trained, costs = found.run(name, found.build(arguments.student), taught, chosen, place)
+        return ({**row, **told} for row in measured(found, trained.model, costs))
 
     for seed in seeds(arguments):
         own = {"method": "teacher", "student": teacher_name, "seed": seed, "settings": {}}
-        yield Job({**about, **own}, partial(teacher, seed))
+        yield Job({**about, "tuned": False, **own}, partial(teacher, seed))
         for name in arguments.methods:
             own = {"method": name, "student": student_name, "seed": seed, "settings": arguments.given[name]}
-            yield Job({**about, **own}, partial(student, name, seed))
+            yield Job({**about, **settings.rows, **own}, partial(student, name, seed))
 
 
 def measured(series: Series, model: nn.Module, costs: Mapping[str, Any]) -> Iterator[Row]:
@@ -150,6 +175,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--patience", type=int, help=f"epochs without a better validation (default: {TRAINING['patience']})")
     add("--lr", type=float, help=f"of Adam (default: {TRAINING['lr']:g})")
     add_methods(parser, list(METHODS.values()), default="all", groups=GROUPS)
+    add_tuning(parser)
     arguments = parser.parse_args(argv)
     use_methods(parser, arguments, list(METHODS.values()), GROUPS, "ratings")
     if not 0 <= arguments.outliers < 1:

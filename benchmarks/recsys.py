@@ -19,13 +19,15 @@ from typing import Any
 import torch
 
 import recsys
-from benchmarks.options import add_methods, seeds, split_settings, use_methods
+from benchmarks.options import add_methods, add_tuning, seeds, split_settings, use_methods
 from benchmarks.ranking.models import MODELS, Data, check_dataset, load, model
 from benchmarks.ranking.timing import TimedRanking, cost
 from benchmarks.report import plot, show
 from benchmarks.rows import Row, failed
 from benchmarks.runs import Job, Place, collect, shared_model
+from benchmarks.tuning import Settings, divided
 from datasets.recommenders import RECOMMENDERS
+from graphkd import Tuned
 from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
@@ -33,6 +35,7 @@ from recsys import Interactions, Split
 from recsys.distil import check_tables
 from recsys.models import Recommender
 from recsys.models.own_loss import is_fitted
+from recsys.tasks import Ranking
 
 TASKS = ("ranking", "ctr", "ratings")
 METHODS: Mapping[str, Metadata] = {row.name: row for row in recsys.methods(task="ranking")}
@@ -45,12 +48,12 @@ COSTS = ("train_seconds", "sampling_seconds", "gradient_seconds", "epochs")  # o
 TRAINING = {"epochs": 500, "patience": 50, "lr": 1e-3, "weight_decay": 1e-3}
 
 
-def task_of(protocol: str) -> TimedRanking:
+def task_of(protocol: str, kind: Any = TimedRanking) -> Any:
     """How models are judged: by full ranking at 10 ("ratio"), or at 10, 20, 50 ("full"), by leave-one-out ("loo")."""
     if protocol == "loo":
-        return TimedRanking(protocol="leave_one_out")
+        return kind(protocol="leave_one_out")
     cutoffs = CUTOFFS if protocol == "full" else CUTOFFS[:1]
-    return TimedRanking(metrics=tuple(f"{kind}@{k}" for kind in ("ndcg", "recall") for k in cutoffs))
+    return kind(metrics=tuple(f"{kind}@{k}" for kind in ("ndcg", "recall") for k in cutoffs))
 
 
 class Series:
@@ -69,7 +72,10 @@ class Series:
     def build(self, name: str) -> Recommender:
         """A model with weights of the seed."""
         with seeded(self.seed):
-            return model(name, self.arguments.dataset, self.arguments.data_path)(self.data)
+            return self._new(name)
+
+    def _new(self, name: str) -> Recommender:
+        return model(name, self.arguments.dataset, self.arguments.data_path)(self.data)
 
     def teacher(self, place: Place) -> Distilled:
         """The teacher, which learns the training pairs; the runs of a seed share it."""
@@ -85,13 +91,33 @@ class Series:
             self._teacher = shared_model(about, built, train, place, arguments.runs)
         return self._teacher
 
-    def student(self, name: str, place: Place) -> tuple[Distilled, Row]:
+    def student(self, name: str, settings: Mapping[str, Any], place: Place) -> tuple[Distilled, Row]:
         """A student of a method, and what its training cost."""
-        row = METHODS[name]
-        teacher = self.teacher(place).model if row.teacher else None
-        given = {"teachers": self.hetcomp_teachers()} if name == "hetcomp" else {}
-        given |= self.arguments.given[name]
-        return self._run(name, self.build(self.arguments.student_name), teacher, given, place)
+        given = {**self._further(name), **settings}
+        return self._run(name, self.build(self.arguments.student_name), self._teacher_of(name, place), given, place)
+
+    def tuned(self, name: str, place: Place, **options: Any) -> Tuned:
+        """Search the settings of a method and of its training, around those that were asked for."""
+        arguments, row = self.arguments, METHODS[name]
+        own, asked = split_settings(row, arguments.given[name])
+        values = values_of(arguments, asked)
+        if not values["patience"]:
+            raise ValueError(f"'--tune' chooses by validation, and {name!r} is trained without, by a patience of 0")
+        around, kept = divided(row, own, values, arguments.fixed[name])
+        kept |= {
+            "task": task_of(arguments.protocol, Ranking),
+            "seed": self.seed,
+            "metric_every": arguments.metric_every,
+        }
+        kept |= {"epochs": values["epochs"], "patience": values["patience"], **self._further(name)}
+        student, teacher = partial(self._new, arguments.student_name), self._teacher_of(name, place)
+        return recsys.tune(name, student, teacher, self.split, **around, **kept, **options)
+
+    def _teacher_of(self, name: str, place: Place) -> Any:
+        return self.teacher(place).model if METHODS[name].teacher else None
+
+    def _further(self, name: str) -> dict[str, Any]:
+        return {"teachers": self.hetcomp_teachers()} if name == "hetcomp" else {}
 
     def hetcomp_teachers(self) -> list[Recommender]:
         """Two models that HetComp trains itself."""
@@ -147,10 +173,15 @@ def nobody(pairs: Interactions) -> Interactions:
 
 def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """The teacher of every seed, then a student of every method."""
-    series = lru_cache(maxsize=1)(partial(Series, arguments))
+    series = lru_cache(maxsize=2)(partial(Series, arguments))  # that of a seed, and that of searches
     about = {"dataset": arguments.dataset, "split": arguments.protocol, "teacher": arguments.teacher_name}
-    about |= {"student": arguments.student_name, "tuned": False}
+    about |= {"student": arguments.student_name}
     options = {**values_of(arguments, {}), "metric_every": arguments.metric_every}
+
+    def search(name: str, place: Place, **asked: Any) -> Tuned:
+        return series(arguments.first_seed).tuned(name, place, **asked)
+
+    settings = Settings(arguments, {**about, "options": options}, search)
 
     def measured(found: Recommender, seed: int, costs: Mapping[str, Any]) -> Iterator[Row]:
         scores = task_of(arguments.protocol).score(found, series(seed).split)
@@ -162,16 +193,17 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         return measured(found.model, seed, found.card["costs"])
 
     def student(name: str, seed: int, place: Place) -> Iterator[Row]:
-        found, costs = series(seed).student(name, place)
+        chosen, told = settings(name, place)
+        found, costs = series(seed).student(name, chosen, place)
         trained: Any = found.model
-        return measured(trained, seed, costs)
+        return ({**row, **told} for row in measured(trained, seed, costs))
 
     for seed in seeds(arguments):
         own = {"method": "teacher", "student": arguments.teacher_name, "seed": seed, "settings": {}}
-        yield Job({**about, **own, "options": options}, partial(teacher, seed))
+        yield Job({**about, "tuned": False, **own, "options": options}, partial(teacher, seed))
         for name in arguments.methods:
             own = {"method": name, "seed": seed, "settings": arguments.given[name]}
-            yield Job({**about, **own, "options": options}, partial(student, name, seed))
+            yield Job({**about, **settings.rows, **own, "options": options}, partial(student, name, seed))
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -191,6 +223,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--lr", type=float, help=f"of Adam (default: {TRAINING['lr']:g})")
     add("--weight-decay", type=float, help=f"of Adam, on all parameters (default: {TRAINING['weight_decay']:g})")
     add_methods(parser, list(METHODS.values()), default="none,rrd,de", groups=GROUPS)
+    add_tuning(parser)
     arguments = parser.parse_args(argv)
     protocols: Mapping[str, str] = {"citeulike-derrd": "loo", "citeulike-td": "full"}
     arguments.protocol = arguments.protocol or protocols.get(arguments.dataset, "ratio")

@@ -13,7 +13,7 @@ from typing import Any
 Row = dict[str, Any]
 BASE = "none"  # the student alone, which gains are counted from
 ERROR = "error"  # the metric of a run that failed, whose row says why
-_SAME = ("dataset", "split", "setting", "teacher", "method", "student", "metric", "seed")
+_SAME = ("dataset", "split", "setting", "teacher", "method", "student", "metric", "seed", "tuned", "trials")
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
@@ -64,6 +64,8 @@ def named(rows: list[Row]) -> list[Row]:
 
 
 def _settings(row: Row) -> str:
+    if row.get("tuned"):
+        return f"tuned {row['trials']}"
     return " ".join(f"{name}={value}" for name, value in row.get("settings", {}).items())
 
 

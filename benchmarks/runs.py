@@ -100,7 +100,7 @@ class Job:
 
     def folder(self, root: Path) -> Path:
         """Of the run, below that of all runs."""
-        about = {name: _plain(value) for name, value in self.about.items()}
+        about = {name: plain(value) for name, value in self.about.items()}
         pairs = (f"{about['dataset']}-{about['split']}", f"{about['teacher']}-{about['student']}")
         return root.joinpath(*pairs, f"{about['method']}-{about['seed']}-{digest(self.about)}")
 
@@ -110,7 +110,8 @@ def digest(about: Any) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value as a part of a folder's name."""
     return re.sub(r"[^A-Za-z0-9._+]", "", str(value))
 
 
@@ -179,7 +180,7 @@ def shared_model(
     """
     folder = None
     if root is not None:
-        folder = root / "teachers" / "-".join([*map(_plain, list(about.values())[:4]), digest(about)])
+        folder = root / "teachers" / "-".join([*map(plain, list(about.values())[:4]), digest(about)])
         if (folder / "model").is_dir():
             return Distilled.load(folder / "model", model)
     found, found.card["costs"] = train(Place(folder, place.log))

@@ -12,8 +12,10 @@ from graphkd.core.method import method
 from graphkd.core.moving import EMA, Snapshot
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
+from graphkd.core.tuned import Tuned
 from graphkd.core.view import Batch, View
 from graphkd.distil import distil, methods
+from graphkd.tune import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Problem",
     "Snapshot",
     "Step",
+    "Tuned",
     "View",
     "distil",
     "fit",
@@ -36,4 +39,5 @@ __all__ = [
     "method",
     "methods",
     "save",
+    "tune",
 ]

@@ -1,6 +1,7 @@
 from . import bridge, evaluate, models, retrieve
 from .data.interactions import Interactions, Split
 from .distil import distil, methods
+from .tune import tune
 
 __all__ = [
     "Interactions",
@@ -11,4 +12,5 @@ __all__ = [
     "methods",
     "models",
     "retrieve",
+    "tune",
 ]

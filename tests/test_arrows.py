@@ -22,9 +22,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "graphkd.schemes": METHODS,
     "graphkd.gnn": METHODS,
     "graphkd.distil": TOP,
+    "graphkd.tune": ("graphkd.distil", *TOP),
     "graphkd.serving": TOP,
-    "graphkd.compress": ("graphkd.distil", "graphkd.serving", *TOP),
-    "graphkd": ("graphkd.core", "graphkd.distil"),  # __init__.py
+    "graphkd.compress": ("graphkd.distil", "graphkd.tune", "graphkd.serving", *TOP),
+    "graphkd": ("graphkd.core", "graphkd.distil", "graphkd.tune"),  # __init__.py
     "recsys": ("graphkd",),
     "datasets": ("recsys", "graphkd.tasks"),  # the types of what it loads
     "benchmarks": ("datasets", "recsys", "graphkd"),
@@ -161,6 +162,8 @@ def test_files_and_functions_are_small():
         ("graphkd/gnn/glnn.py", "from graphkd.schemes import online", False),
         ("graphkd/distil.py", "from graphkd.schemes import online", True),
         ("graphkd/distil.py", "from graphkd.compress import compress", False),
+        ("graphkd/tune.py", "from graphkd.distil import distil", True),
+        ("graphkd/distil.py", "from graphkd.tune import tune", False),
         ("graphkd/compress.py", "from graphkd.distil import distil", True),
         ("graphkd/__init__.py", "from graphkd.distil import distil", True),
         ("graphkd/__init__.py", "from graphkd.losses import KL", False),

@@ -16,7 +16,9 @@ from benchmarks.context.click_models import build
 from benchmarks.options import split_settings
 from benchmarks.rows import Row
 from benchmarks.runs import Place, shared_model
+from benchmarks.tuning import divided
 from datasets.clicks import load_clicks, thinned
+from graphkd import Tuned
 from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
@@ -79,10 +81,13 @@ class Series:
         with seeded(self.seed):
             return build(text, self.clicks)
 
-    def built(self, kind: str, **options: Any) -> nn.Module:
+    def built(self, kind: str, method: str = "") -> nn.Module:
         """A student of uniform ratings with weights of the seed."""
         with seeded(self.seed):
-            return KINDS[kind].make(self.uniform, **options)
+            return self._new(kind, method)
+
+    def _new(self, kind: str, method: str) -> nn.Module:
+        return KINDS[kind].make(self.uniform, **({"copies": True} if method == "cause" else {}))
 
     def teacher(self, number: int, place: Place) -> Distilled:
         """A teacher of clicks, which learns the labels."""
@@ -108,14 +113,35 @@ class Series:
         task = Clicks(batch_size=self.arguments.batch_size)
         return self._run(place, name, student, teacher, self.clicks.rows, task=task, **options, **settings, **more)
 
+    def clicks_tuned(self, name: str, teacher: Any, given: Mapping[str, Any], **options: Any) -> Tuned:
+        """Search the settings of a net's method; ``given``: what the method needs, and what was asked for."""
+        row = CLICK_METHODS[name]
+        own, asked = split_settings(row, given)
+        more = {key: value for key, value in asked.items() if key not in TRAINING}
+        around = self._around(name, row, own, {**values_of(self.arguments), **asked})
+        task, make = Clicks(batch_size=self.arguments.batch_size), partial(build, self.arguments.student, self.clicks)
+        return recsys.tune(name, make, teacher, self.clicks.rows, task=task, **around, **more, **options)
+
     def on_ratings(self, name: str, teacher: Any, place: Place, given: Mapping[str, Any]) -> tuple[Distilled, Row]:
         """Train a student of KDCRec by a method; the epoch is that of the best AUC on the uniform validation part."""
         kind, _, method = name.partition(".")
         settings, asked = split_settings(UNIFORM_METHODS[name], given)
         values = {**self._values(kind), **asked}
-        student = self.built(kind, **({"copies": True} if method == "cause" else {}))
-        task, options = UniformRatings(), self._options(values)
+        student, task, options = self.built(kind, method), UniformRatings(), self._options(values)
         return self._run(place, method, student, teacher, self.uniform, task=task, **options, **settings)
+
+    def ratings_tuned(self, name: str, teacher: Any, **options: Any) -> Tuned:
+        """Search the settings of a method of KDCRec."""
+        kind, _, method = name.partition(".")
+        own, asked = split_settings(UNIFORM_METHODS[name], self.arguments.given[name])
+        around = self._around(name, UNIFORM_METHODS[name], own, {**self._values(kind), **asked})
+        make = partial(self._new, kind, method)
+        return recsys.tune(method, make, teacher, self.uniform, task=UniformRatings(), **around, **options)
+
+    def _around(self, name: str, row: Metadata, own: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        around, kept = divided(row, own, values, self.arguments.fixed[name])
+        options = {key: value for key, value in self._options(values).items() if key != "optimizer"}
+        return {**around, **kept, **options}
 
     def _on_uniform(self, kind: str, student: nn.Module, _: Any, place: Place) -> tuple[Distilled, Row]:
         options = self._options(self._values(kind))

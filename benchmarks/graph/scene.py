@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,14 @@ class Scene:
         """Of the labels."""
         return int(self.whole.y.max()) + 1
 
-    def student(self) -> nn.Module:
-        """A new student."""
-        return self._built(self.student_kind, self.recipe)
+    def student(self, dropout: float | None = None) -> nn.Module:
+        """A new student with weights of the seed; ``dropout``: in place of the recipe's."""
+        with seeded(self.seed):
+            return self.new_student(self.recipe.dropout if dropout is None else dropout)
+
+    def new_student(self, dropout: float) -> nn.Module:
+        """A new student with weights of the generator."""
+        return self._new(self.student_kind, replace(self.recipe, dropout=dropout))
 
     def training(self, recipe: Recipe) -> dict[str, Any]:
         """What a recipe says of training, with the epochs that were asked for."""
@@ -125,8 +131,11 @@ class Scene:
 
     def _built(self, kind: str, recipe: Recipe) -> nn.Module:
         with seeded(self.seed):
-            shape = {"hidden": recipe.hidden, "dropout": recipe.dropout}
-            return build(kind, self.seen.num_features, self.classes, **shape)
+            return self._new(kind, recipe)
+
+    def _new(self, kind: str, recipe: Recipe) -> nn.Module:
+        shape = {"hidden": recipe.hidden, "dropout": recipe.dropout}
+        return build(kind, self.seen.num_features, self.classes, **shape)
 
     def _shared(self, name: str, model: nn.Module, data: Any, options: Mapping[str, Any], place: Place) -> Distilled:
         """A model of the labels, trained once."""

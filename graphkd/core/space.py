@@ -10,87 +10,137 @@ from typing import Any
 
 import torch
 
+from graphkd.core.hyperparameters import finite_number
 from graphkd.core.method import SPAN, Metadata
 
-NO_DECAY = (1e-7, 1e-3)  # what is searched of the weight decay where the published one is 0
-DROPOUT = (0.0, 0.8)
+TRAINING = ("lr", "weight_decay")
+NO_DECAY = (1e-7, 1e-3)  # what is searched of a weight decay that is published as 0
+DROPOUT, USUAL_DROPOUT = (0.0, 0.8), 0.5  # of a student's function that has no default of its own
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One choice of everything that is searched: of the method, of the training, and of the student's factory."""
+    """One choice of all that is searched: of the method, of the training, and of the student's function.
+
+    usual: the training is the method's own, whose stages may differ from ``training`` in it.
+    """
 
     method: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, float] = field(default_factory=dict)
     student: Mapping[str, Any] = field(default_factory=dict)
+    usual: bool = False
 
     @property
-    def optimizer(self) -> Callable[..., torch.optim.Optimizer]:
-        """Adam with the learning rate and weight decay of this setting."""
+    def options(self) -> dict[str, Any]:
+        """What ``distil`` is given: the method's settings, and Adam with this learning rate and weight decay."""
+        if self.usual or not self.training:
+            return dict(self.method)
         adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
-        return partial(adam, **self.training)
+        return {**self.method, "optimizer": partial(adam, **self.training)}
 
+    @property
     def values(self) -> dict[str, Any]:
         """All of it by name."""
-        return {**self.method, **self.training, **self.student}
+        return {**self.student, **self.training, **self.method}
 
 
 class Space:
-    """What is searched: every number of a method that is not given, learning rate, weight decay, and the factory's own.
+    """What is searched: the numbers of a method that are not given, learning rate and weight decay, the student's own.
 
-    asked: name -> (low, high), log-uniform, or a list of choices; other ranges than those that the method has.
+    usual: the training where nobody asks. start: name -> what the first trial has in place of what is published; ranges
+    lie around it. asked: name -> (low, high) or a list of choices, in place of the ranges that a method has. A range
+    above 0 is searched log-uniformly, one of two integers among integers.
     """
 
     def __init__(
-        self, chosen: Metadata, usual: Mapping[str, float], student: Any, given: Mapping[str, Any], asked: Any
+        self,
+        chosen: Metadata,
+        usual: Mapping[str, float],
+        student: Any,
+        given: Mapping[str, Any],
+        *,
+        start: Mapping[str, Any] | None = None,
+        asked: Mapping[str, Any] | None = None,
     ) -> None:
-        asked = dict(asked or {})
-        self.method: dict[str, Any] = {name: r for name, r in chosen.space.items() if name not in given}
-        self.published = {name: chosen.settings[name] for name in self.method}
-        self.training = {
-            name: NO_DECAY if not value else (value / SPAN, value * SPAN)
-            for name, value in usual.items()
-            if name not in chosen.settings
-        }
-        self.usual = {name: usual[name] for name in self.training}
-        self.student, self.made = _of_factory(student)
-        for part in (self.method, self.training, self.student):
-            part.update({name: asked.pop(name) for name in list(asked) if name in part})
-        new = {name: asked.pop(name) for name in list(asked) if name in chosen.settings and name not in given}
-        self.method |= new
-        self.published |= {name: chosen.settings[name] for name in new}
-        if asked:
-            known = sorted({*chosen.settings, *self.training, *self.student})
-            raise ValueError(f"'space' has ranges of what is not searched, {sorted(asked)}: it may have {known}")
+        start, asked = dict(start or {}), dict(asked or {})
+        method = {name: start.get(name, value) for name, value in chosen.settings.items() if name not in given}
+        own = "lr" in chosen.settings or "optimizer" in given  # then the method or the user has the optimiser
+        training = {} if own else {name: start.get(name, usual[name]) for name in TRAINING}
+        made = {name: start.get(name, value) for name, value in _of_factory(student, asked).items()}
+        known = {**made, **training, **method}
+        for named, words in ((asked, "'space' has ranges"), (start, "'start' has values")):
+            wrong = sorted(named.keys() - known.keys())
+            if wrong:
+                raise ValueError(f"{words} of what is not searched, {wrong}: it may have {sorted(known)}")
+        ranges = {"dropout": DROPOUT} if "dropout" in made else {}
+        ranges |= {**_around(training), **_around(method)}
+        ranges |= {name: known for name, known in chosen.ranges.items() if name in method}
+        ranges |= {name: _checked(name, value) for name, value in asked.items()}
+        self.ranges: dict[str, Any] = {name: ranges[name] for name in known if name in ranges}
+        method = {name: value for name, value in method.items() if name in self.ranges or name in start}
+        self.first = Setting(method, training, made, usual=not start.keys() & training.keys())
+
+    def draw(self, trial: Any) -> dict[str, Any]:
+        """Values of all that is searched, as optuna suggests them."""
+        return {name: _drawn(trial, name, known) for name, known in self.ranges.items()}
 
     def start(self) -> dict[str, Any]:
-        """The published setting, as optuna is told of it."""
-        values = {**self.published, **{name: value or NO_DECAY[0] for name, value in self.usual.items()}, **self.made}
-        return {name: value for name, value in values.items() if value is not None and self._holds(name, value)}
+        """The first trial's values, or the nearest ones that are in range, as optuna is told of them."""
+        values = self.first.values
+        return {name: _nearest(values[name], known) for name, known in self.ranges.items()}
 
-    def draw(self, trial: Any) -> Setting:
-        """The setting of a trial."""
-        parts = (self.method, self.training, self.student)
-        method, training, student = ({name: _drawn(trial, name, r) for name, r in part.items()} for part in parts)
-        return Setting(method, training, student)
-
-    def _holds(self, name: str, value: Any) -> bool:
-        known = {**self.method, **self.training, **self.student}[name]
-        return value in known if isinstance(known, list) else known[0] <= value <= known[1]
+    def setting(self, number: int, values: Mapping[str, Any]) -> Setting:
+        """The setting of a trial; the first one's is where the search starts, to the bit."""
+        if number == 0:
+            return self.first
+        parts = (self.first.method, self.first.training, self.first.student)
+        method, training, student = ({name: values.get(name, part[name]) for name in part} for part in parts)
+        return Setting(method, training, {name: values.get(name, student[name]) for name in student})
 
 
-def _of_factory(student: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Ranges and defaults of a factory's dropout; a module has none."""
+def _around(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A factor of 30 to both sides of numbers above 0; something small for a weight decay of 0."""
+    numbers = {name: value for name, value in values.items() if isinstance(value, float) and value > 0}
+    found = {name: (value / SPAN, value * SPAN) for name, value in numbers.items()}
+    return {**({"weight_decay": NO_DECAY} if "weight_decay" in values else {}), **found}
+
+
+def _of_factory(student: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a student's function that are searched, with what they are at first; a module has none."""
     if student is None or isinstance(student, torch.nn.Module):
-        return {}, {}
-    parameters = inspect.signature(student).parameters
-    needed = [name for name, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-    if [name for name in needed if name != "dropout"]:
-        raise TypeError(f"'student' must be a function of 'dropout' or of nothing, it asks for {needed}")
-    if "dropout" not in parameters:
-        return {}, {}
-    default = parameters["dropout"].default
-    return {"dropout": DROPOUT}, {} if default is inspect.Parameter.empty else {"dropout": float(default)}
+        return {}
+    found: dict[str, Any] = {}
+    for name, parameter in inspect.signature(student).parameters.items():
+        default = parameter.default
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        if default is not parameter.empty and (name in asked or name == "dropout"):
+            found[name] = default
+        elif default is parameter.empty and name in asked:
+            found[name] = asked[name][0]
+        elif default is parameter.empty:
+            if name != "dropout":
+                raise TypeError(
+                    f"'student' must be a function of 'dropout', of nothing, or of what 'space' has ranges of, it asks "
+                    f"for {name!r}: give space={{{name!r}: (low, high)}} or a list of choices"
+                )
+            found[name] = USUAL_DROPOUT
+    return found
+
+
+def _checked(name: str, known: Any) -> Any:
+    """A range or choices as they were given; TypeError or ValueError for what is neither."""
+    if isinstance(known, list) and known:
+        wrong = [value for value in known if not (value is None or isinstance(value, (bool, int, float, str)))]
+        if wrong:
+            raise TypeError(f"choices of {name!r} must be numbers, text, true or false, got {wrong[0]!r}")
+        return known
+    if not isinstance(known, tuple) or len(known) != 2:
+        raise TypeError(f"'space' must have (low, high) or a list of choices for {name!r}, got {known!r}")
+    low, high = known
+    if not finite_number(name, low) < finite_number(name, high):
+        raise ValueError(f"the range of {name!r} must have its low end below its high end, got {known}")
+    return known
 
 
 def _drawn(trial: Any, name: str, known: Any) -> Any:
@@ -100,3 +150,10 @@ def _drawn(trial: Any, name: str, known: Any) -> Any:
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=low > 0)
     return trial.suggest_float(name, low, high, log=low > 0)
+
+
+def _nearest(value: Any, known: Any) -> Any:
+    if isinstance(known, list):
+        return value if value in known else known[0]
+    low, high = known
+    return low if value is None else min(max(value, low), high)

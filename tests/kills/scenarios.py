@@ -207,6 +207,18 @@ def memories(folder: Path, tell: Tell) -> str:
     return trained(task, data, folder, tell)
 
 
+# ---------------------------------------------------------------- searches
+@scenario
+def search(folder: Path, tell: Tell) -> str:
+    options = {"trials": 6, "seeds": 1, "finalists": 2, "epochs": 9, "save_every": 3, "progress": False}
+    make = partial(scene.GCN, 6, 8, 2, 3)
+    found = graphkd.tune(
+        "kd", lambda dropout: make(dropout=dropout), gcn(2), graph(), checkpoint=folder, log=tell, **options
+    )
+    trials = [(row["state"], row["score"], row["epochs"], row["setting"]) for row in found.trials]
+    return digest({}, found.score, found.published, found.values, trials)
+
+
 # ---------------------------------------------------------------- methods
 def distilled(name: str, folder: Path, tell: Tell, of: Any = scene, **options: Any) -> str:
     module = graphkd if of is scene else recsys

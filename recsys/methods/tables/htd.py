@@ -16,6 +16,7 @@ from recsys.methods._ranking import RankingProblem
     arxiv="2106.08700",
     tasks=("ranking",),
     needs=("student_tables", "teacher_tables"),
+    space={"alpha": (0.02, 0.98)},
 )
 def hierarchical_topology_distillation(
     problem: RankingProblem, *, weight: float = 1e-3, groups: int = 30, alpha: float = 0.5

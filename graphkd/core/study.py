@@ -1,0 +1,76 @@
+"""Optuna's study of a search: in memory, or in a text file of a folder, from which a killed search goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from graphkd.core.card import difference
+from graphkd.core.folder import held
+
+_JOURNAL = "trials.journal"
+
+
+@contextmanager
+def study_of(folder: Path | None, about: Mapping[str, Any]) -> Iterator[Any]:
+    """Give the study, of the folder where there is one, which is this search's alone meanwhile.
+
+    about: what the search is, in plain values. Raises ImportError without optuna, ValueError where the folder holds
+    another search.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ImportError("to tune, install optuna: pip install 'graphkd[tune]'") from error
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with nullcontext() if folder is None else held(folder):
+            study = optuna.create_study(
+                direction="maximize", study_name="tune", storage=_storage(folder), load_if_exists=True
+            )
+            _check(study, folder, json.loads(json.dumps(about, default=str)))
+            yield study
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def _check(study: Any, folder: Path | None, now: Mapping[str, Any]) -> None:
+    """Note what the search is; ValueError where it was another."""
+    known = study.user_attrs.get("about")
+    if known is None:
+        study.set_user_attr("about", now)
+        return
+    wrong = difference(known, now)
+    if wrong:
+        raise ValueError(
+            f"'checkpoint' {str(folder)!r} holds another search: {'; '.join(wrong)}. Ask for what it was, or give "
+            "another folder"
+        )
+
+
+def _storage(folder: Path | None) -> Any:
+    """The folder's journal; None, which is memory, without a folder."""
+    if folder is None:
+        return None
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    journal = folder / _JOURNAL
+    _mend(journal)
+    return JournalStorage(JournalFileBackend(str(journal)))
+
+
+def _mend(journal: Path) -> None:
+    """Drop the claim of a killed process, and the line that it had not written to its end; the folder is ours alone."""
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
+    if journal.exists():
+        written = journal.read_bytes()
+        whole = written.rfind(b"\n") + 1
+        if whole < len(written):
+            with journal.open("r+b") as file:
+                file.truncate(whole)

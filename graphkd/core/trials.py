@@ -1,0 +1,44 @@
+"""How far a search of settings has come: a bar over trials on a terminal, elsewhere a line a trial."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+_PATIENT = 10.0  # seconds that a search may last before a line is printed of it
+
+
+class Shown:
+    """Tells of trials as they end. shown: False tells nothing, True shows the bar wherever it is, None what fits."""
+
+    def __init__(self, trials: int, shown: bool | None, title: str) -> None:
+        self.trials, self.title, self.best = trials, title, float("-inf")
+        on_terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=trials, disable=not (on_terminal if shown is None else shown), unit="trial", desc=title)
+        self._lines = shown is None and not on_terminal
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.close()
+
+    def trial(self, number: int, score: float | None, words: str) -> None:
+        """Tell of a trial that has ended, and of the best score so far."""
+        if score is not None:
+            self.best = max(self.best, score)
+        self._bar.set_postfix_str(f"best {self.best:.4f}", refresh=False)
+        self._bar.update()
+        found = "no score" if score is None else f"{score:.4f}"
+        self.line(f"trial {number + 1} of {self.trials}: {found} {words}, best {self.best:.4f}")
+
+    def line(self, words: str) -> None:
+        """Print a line, where there is no bar and the search lasts."""
+        seconds = time.monotonic() - self._started
+        if self._lines and seconds > _PATIENT:
+            print(f"{self.title}: {words}, {seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,77 @@
+"""What a search of settings found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graphkd.core.files import replacing
+from graphkd.core.space import Setting
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    method: its name. setting: the best one, ``setting.student`` what the student's function is called with. score: its
+    mean on validation rows over ``seeds`` trainings of ``epochs``, in the task's first metric; published: the mean of
+    the setting that the search started from, which is the published one. trials: a row a trial, with its state
+    ("complete", "pruned" where others did better, "fail") and the error of what failed. seconds: of all trainings.
+    given: what ``distil`` is given besides; kept: of that, settings of the method, epochs and patience.
+    """
+
+    method: str
+    setting: Setting
+    score: float
+    published: float
+    seeds: int
+    epochs: int
+    trials: Sequence[Mapping[str, Any]]
+    seconds: float
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All that ``distil`` is given to train so: ``distil(name, student, teacher, data, **tuned.options)``."""
+        return {**self.given, **self.setting.options}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The setting in plain values by name, with what was given of the kind and not searched."""
+        return {**{name: value for name, value in self.kept.items() if _is_plain(value)}, **self.setting.values}
+
+    def toml(self) -> str:
+        """Write the setting as a table of a settings file, with what is known of it as a comment.
+
+        Example::
+
+            Path("cora.toml").write_text(tuned.toml())
+        """
+        known = (
+            f"# validation {self.score:.4f}, of the published setting {self.published:.4f}, means of {self.seeds} "
+            f"seeds; {len(self.trials)} trials, {self.seconds:.0f} s"
+        )
+        values = (f"{name} = {_written(value)}" for name, value in self.values.items() if value is not None)
+        return "\n".join([known, f"[{self.method}]", *values]) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write ``toml()`` to a file, whole or not at all."""
+        with replacing(Path(path)) as file:
+            file.write(self.toml().encode())
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, str))
+
+
+def _written(value: Any) -> str:
+    """A value in TOML, of which floats keep all digits."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_written, value))}]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, str)) else repr(value)
