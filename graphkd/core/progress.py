@@ -55,7 +55,8 @@ class Progress:
 
 def _copied(model: nn.Module) -> dict[str, Any]:
     """A state that stays as it is while the model goes on."""
-    return {name: copy.deepcopy(value) for name, value in plain_state(model).items()}
+    state = plain_state(model)
+    return {name: v.clone() if type(v) is Tensor else copy.deepcopy(v) for name, v in state.items()}
 
 
 class Shown:
