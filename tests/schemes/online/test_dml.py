@@ -68,3 +68,11 @@ def test_the_method_keeps_the_student():
 def test_one_alone_is_no_peer():
     with pytest.raises(ValueError, match="'models' must hold two peers at least, got 1"):
         graphkd.distil("dml", gcn(1), None, graph(), count=1)
+
+
+@pytest.mark.parametrize("peers", [2, "gcn", [object()]])
+def test_peers_are_modules(peers):
+    """How many fresh ones there are is said by ``count``."""
+    data = {"x": torch.ones(6, 3), "y": torch.arange(6) % 2, "train_mask": torch.ones(6, dtype=torch.bool)}
+    with pytest.raises(TypeError, match="'peers' must be a list of modules, got .*: 'count' says how many fresh ones"):
+        graphkd.distil("dml", torch.nn.Linear(3, 2), None, data, call=lambda m, b: m(b["x"]), peers=peers, epochs=1)
