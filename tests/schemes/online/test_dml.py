@@ -74,5 +74,5 @@ def test_one_alone_is_no_peer():
 def test_peers_are_modules(peers):
     """How many fresh ones there are is said by ``count``."""
     data = {"x": torch.ones(6, 3), "y": torch.arange(6) % 2, "train_mask": torch.ones(6, dtype=torch.bool)}
-    with pytest.raises(TypeError, match="'peers' must be a list of modules, got .*: 'count' says how many fresh ones"):
+    with pytest.raises(TypeError, match=r"'peers' must be a list of modules, got .*: 'count' says how many fresh ones"):
         graphkd.distil("dml", torch.nn.Linear(3, 2), None, data, call=lambda m, b: m(b["x"]), peers=peers, epochs=1)
