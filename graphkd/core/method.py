@@ -188,6 +188,13 @@ def as_method(given: Any) -> Method:
     return Method(name=name, settings=defaults_of(given), teacher=False, module=__name__, function=given)
 
 
+# What every method is asked for beside its settings.
+OPTIONS = frozenset(
+    "task hidden call epochs optimizer scheduler clip patience metric_every shares_every seed checkpoint save_every "
+    "resume device fabric log progress features".split()
+)
+
+
 def check_settings(chosen: Method, given: Collection[str] | Mapping[str, Any]) -> None:
     """Raise TypeError for a setting that the method does not have, naming the near ones and all.
 
@@ -199,6 +206,8 @@ def check_settings(chosen: Method, given: Collection[str] | Mapping[str, Any]) -
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     known = [p.name for p in parameters]
+    if taken := sorted(OPTIONS & {*known}):
+        raise TypeError(f"settings of {chosen.name!r} must have names of their own, {taken} are options of distil")
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

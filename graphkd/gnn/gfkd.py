@@ -38,7 +38,7 @@ def gfkd_method(
     *,
     count: int = 131,
     nodes: tuple[int, int] | None = None,
-    features: int | None = None,
+    num_features: int | None = None,
     one_hot: bool = True,
     self_loops: bool = False,
     bound: float = 3.0,
@@ -55,7 +55,8 @@ def gfkd_method(
     """Make graphs by gradients through the teacher and learn its answers to them; choose it where no graph is at hand.
 
     ``data`` may be None. Graphs that are given, as a list, a loader or one batch, only say how many ``nodes`` a graph
-    has at least and at most (None of both: 10 and 29) and how many ``features`` a node; nothing else of them is read.
+    has at least and at most (None of both: 10 and 29) and how many features a node, ``num_features``; nothing else of
+    them is read.
     First, over ``graph_epochs``, ``count`` graphs of classes drawn uniformly are fitted to a teacher with BatchNorm
     (see ``Inversion``; features that are not ``one_hot`` stay within ``bound``, in the data's units: raise it for
     features that are not standardised), features and structure by Adam at feature_lr and structure_lr, a tenth after
@@ -73,12 +74,12 @@ def gfkd_method(
     Example::
 
         task = GraphClassification(test=loader)
-        graphkd.distil("gfkd", student, teacher, None, task=task, features=7, nodes=(10, 29))
+        graphkd.distil("gfkd", student, teacher, None, task=task, num_features=7, nodes=(10, 29))
     """
-    nodes, features = _sizes(problem, nodes, features)
+    nodes, num_features = _sizes(problem, nodes, num_features)
     model, call = problem.teacher.model, problem.teacher.call
     options: dict[str, Any] = {"one_hot": one_hot, "self_loops": self_loops, "bound": bound}
-    fake = problem.made(lambda: _drawn(Frozen(model, call=call), features, count, nodes, **options))
+    fake = problem.made(lambda: _drawn(Frozen(model, call=call), num_features, count, nodes, **options))
     if graph_epochs:
         inversion = Inversion(fake, model, bn_weight=bn_weight, entropy_weight=entropy_weight, call=call)
         groups = [{"params": [fake.features], "lr": feature_lr}, {"params": [fake.structure], "lr": structure_lr}]
@@ -109,19 +110,19 @@ class _Counting(Distiller):
         self.epochs = epochs
 
 
-def _sizes(problem: Problem, nodes: tuple[int, int] | None, features: int | None) -> tuple[tuple[int, int], int]:
+def _sizes(problem: Problem, nodes: tuple[int, int] | None, num_features: int | None) -> tuple[tuple[int, int], int]:
     """The range of numbers of nodes of a graph and the width of features, from the data where not given."""
     given = problem.data
-    if features is None and given is None:
+    if num_features is None and given is None:
         raise ValueError(
-            "'gfkd' must know how wide features are: give 'features', a number, or graphs as 'data', got neither"
+            "'gfkd' must know how wide features are: give 'num_features', or graphs as 'data', got neither"
         )
-    features = problem.features if features is None else features
+    num_features = problem.features if num_features is None else num_features
     if nodes is None:
         nodes = (10, 29) if given is None else _counted(given, problem.seed)
     if not 1 <= nodes[0] <= nodes[1]:
         raise ValueError(f"'nodes' must be the least and the greatest number of nodes of a graph, got {nodes}")
-    return nodes, features
+    return nodes, num_features
 
 
 def _counted(data: Iterable[Any], seed: int) -> tuple[int, int]:
@@ -135,11 +136,11 @@ def _counted(data: Iterable[Any], seed: int) -> tuple[int, int]:
     return min(found), max(found)
 
 
-def _drawn(teacher: Frozen, features: int, count: int, nodes: tuple[int, int], **options: Any) -> FakeGraphs:
+def _drawn(teacher: Frozen, num_features: int, count: int, nodes: tuple[int, int], **options: Any) -> FakeGraphs:
     """Draw graphs of a uniform number of nodes and a uniform class of those that the teacher knows."""
     sizes = torch.randint(nodes[0], nodes[1] + 1, (count,))
     with seeded(0), shown(teacher) as show:
-        example = FakeGraphs(torch.ones(2, dtype=torch.long), torch.zeros(2, dtype=torch.long), features)
+        example = FakeGraphs(torch.ones(2, dtype=torch.long), torch.zeros(2, dtype=torch.long), num_features)
         classes = int(show(example())["logits"].size(1))
     targets = torch.randint(classes, (count,))
-    return FakeGraphs(sizes, targets, features, **options)
+    return FakeGraphs(sizes, targets, num_features, **options)

@@ -37,7 +37,7 @@ from .online.peers import Auxiliary, Peers, PeerTargets, peer_losses, shared_tru
 from .privacy._accountant import log_moments, privacy_spent, wrong_vote_bound
 from .privacy.pate import noisy_votes
 from .robust.ard import RobustDistiller, ard, attacked
-from .robust.white_to_black import AttackDirection, AttackNet, OnePassAttack, white_box_directions
+from .robust.white_to_black import AttackNet, OnePassAttack, white_box_directions
 from .self.ban import shuffle_others
 from .self.byot import Exits, exit_hint
 from .semi._pseudo_labels import select_pseudo_labels
@@ -77,7 +77,6 @@ __all__ = [
     "AdaptiveWeights",
     "Adversarial",
     "Adversaries",
-    "AttackDirection",
     "AttackNet",
     "AttendedFeatures",
     "Auxiliary",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import textwrap
 
 import pytest
+import torch
 
+import graphkd
 from graphkd.core.catalogue import Catalogue
-from graphkd.core.method import Method, as_method, check_settings, method
+from graphkd.core.method import OPTIONS, Method, as_method, check_settings, method
 
 SOURCE = '''
 """Methods of a test."""
@@ -120,3 +123,18 @@ def test_importing_the_library_loads_no_method_and_a_name_loads_its_file_alone()
     assert not any(name.endswith((".dml", ".takd", ".sskd")) for name in others), others
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_settings_do_not_have_the_names_of_options():
+    """Which the door would take for its own."""
+    given = inspect.signature(graphkd.distil).parameters.values()
+    named = {p.name for p in given if p.kind is p.KEYWORD_ONLY}
+    assert named == OPTIONS
+
+    data = {"x": torch.ones(2, 2), "y": torch.arange(2), "train_mask": torch.ones(2, dtype=torch.bool)}
+
+    def mine(problem, *, features=4):
+        return problem.supervised()
+
+    with pytest.raises(TypeError, match=r"settings of 'mine' must have names of their own, \['features'\] are options"):
+        graphkd.distil(mine, torch.nn.Linear(2, 2), None, data)

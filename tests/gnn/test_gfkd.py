@@ -153,7 +153,7 @@ def test_statistics_count_for_the_structure_too():
 
 
 TASK = GraphClassification()
-SMALL = {"features": WIDTH, "count": 12, "nodes": (3, 6), "feature_lr": 0.1, "task": TASK, "progress": False}
+SMALL = {"num_features": WIDTH, "count": 12, "nodes": (3, 6), "feature_lr": 0.1, "task": TASK, "progress": False}
 
 
 def distil(student, model, data=None, **options):
@@ -213,7 +213,7 @@ def test_graphs_that_are_given_tell_sizes_alone(monkeypatch):
     found = []
     for value, as_loader in ((0.0, False), (9.0, False), (1.0, True)):
         data = DataLoader(given(value), batch_size=2, shuffle=True) if as_loader else given(value)
-        options = {"features": None, "nodes": None, "graph_epochs": 2, "student_epochs": 2}
+        options = {"num_features": None, "nodes": None, "graph_epochs": 2, "student_epochs": 2}
         found.append(distil(Classifier(7), teacher(), data, **options).model.state_dict())
     assert {graph.num_nodes for graph in seen} == {2, 3, 4, 5}
     assert all(contract.same(found[0], other) for other in found[1:])
@@ -280,5 +280,5 @@ def test_wrong_arguments_are_named():
         FakeGraphs(torch.tensor([3, 0]), torch.tensor([0, 1]), WIDTH)
     with pytest.raises(ValueError, match=r"'nodes' must be the least and the greatest number .* got \(5, 3\)"):
         distil(Classifier(7), teacher(), nodes=(5, 3))
-    with pytest.raises(ValueError, match="'gfkd' must know how wide features are: give 'features', a number"):
-        distil(Classifier(7), teacher(), features=None)
+    with pytest.raises(ValueError, match="'gfkd' must know how wide features are: give 'num_features', or graphs"):
+        distil(Classifier(7), teacher(), num_features=None)

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import changed, on_device
-from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, Call
 from graphkd.losses._checks import check_positive
-from graphkd.losses.response.bce import binary_cross_entropy
+from graphkd.losses.response.bce import BCE
 from graphkd.losses.response.ce import CE
 from graphkd.schemes.robust.ard import attacked
 
@@ -70,19 +69,6 @@ class OnePassAttack(nn.Module):
         return answer
 
 
-class AttackDirection(Loss):
-    """Which way a white-box attack changed every feature, learnt by binary cross-entropy: (N, F) logits -> scalar.
-
-    ``direction`` of a batch is (change / epsilon + 1) / 2, (N, F): 1 upwards, 0 downwards, 1/2 left as it was.
-    """
-
-    rows = ("direction",)
-
-    def forward(self, student: Tensor, *, direction: Tensor) -> Tensor:
-        """Compute the mean over all entries."""
-        return binary_cross_entropy(student, direction)
-
-
 def white_box_directions(
     source: nn.Module, batch: Batch, epsilon: float = 0.03, *, steps: int = 10, call: Call | None = None
 ) -> Tensor:
@@ -116,9 +102,10 @@ def white_to_black(
     """Learn to attack in one pass as a white-box attack does in many; choose it to test models of hidden weights.
 
     A white-box attack on the teacher, the source model, says of all nodes at once which way their features go
-    (``white_box_directions``); a net of one hidden layer, ``inner`` wide, learns these ways from the features alone.
-    Gives an ``OnePassAttack``, whose ``attack(x)`` serves new nodes and other models: where these learnt the same thing
-    they err with the source. ``result.scores`` are the source's under the attack, the lower the better it is. No labels
+    (``white_box_directions``); a net of one hidden layer, ``inner`` wide, learns these ways by ``BCE`` from the
+    features alone. Gives an ``OnePassAttack``, whose ``attack(x)`` serves new nodes and other models: where these
+    learnt the same thing they err with the source. ``result.scores`` are the source's under the attack, the lower the
+    better it is. No labels
     are read. Runs to the last epoch. Costs the white-box attack once, ``steps`` passes forward and backward; an attack
     after that costs one pass of the net. epsilon: how far every feature is changed, by default 8/255, ARD's for images:
     say what is little for yours.
@@ -141,8 +128,8 @@ def white_to_black(
         here = on_device(batch, problem.device)
         return white_box_directions(source, here, epsilon, steps=steps, call=call).to(batch["x"].device)
 
-    data = problem.with_values(direction=problem.once("directions", lambda: problem.gather(directions)))
+    data = problem.with_values(y=problem.once("directions", lambda: problem.gather(directions)))
     net = problem.made(lambda: AttackNet(problem.features, inner))
     served = OnePassAttack(net, source.requires_grad_(False), epsilon)
-    distiller = problem.distiller(net, None, AttackDirection())
+    distiller = problem.distiller(net, None, BCE(where="all"))
     return problem.train(distiller, data=data, serve=lambda _: served, choose=False)
