@@ -190,8 +190,27 @@ def as_method(given: Any) -> Method:
 
 # What every method is asked for beside its settings.
 OPTIONS = frozenset(
-    "task hidden call epochs optimizer scheduler clip patience metric_every shares_every seed checkpoint save_every "
-    "resume device fabric log progress features".split()
+    [
+        "task",
+        "hidden",
+        "call",
+        "epochs",
+        "optimizer",
+        "scheduler",
+        "clip",
+        "patience",
+        "metric_every",
+        "shares_every",
+        "seed",
+        "checkpoint",
+        "save_every",
+        "resume",
+        "device",
+        "fabric",
+        "log",
+        "progress",
+        "features",
+    ]
 )
 
 
