@@ -44,7 +44,7 @@ class Killer:
 
 
 # in the teacher; between two runs; after states of a student were saved, in it
-@pytest.mark.parametrize("at", [30, 61, 175])
+@pytest.mark.parametrize("at", [61, *(pytest.param(at, marks=pytest.mark.slow) for at in (30, 175))])
 def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_rows(tmp_path, monkeypatch, at):
     whole = gnn.main(SHORT)
     kept = [*SHORT, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "rows.jsonl")]

@@ -71,7 +71,7 @@ def test_the_search_starts_at_the_recipe_and_leaves_what_was_set(searches):
     assert kd["temperature"] == 2.0
 
 
-@pytest.mark.parametrize("at", [5, 30])
+@pytest.mark.parametrize("at", [5, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_search_that_was_killed_goes_on_and_ends_with_the_same_rows(tmp_path, monkeypatch, at):
     whole = gnn.main([*GRAPH, *TUNE])
     kept = [*GRAPH, *TUNE, "--runs", str(tmp_path)]
@@ -118,11 +118,13 @@ def test_dropout_may_be_set_of_the_benchmarks_own_student_alone(capsys):
     assert "'--tune' must be at least 1, got 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_methods_with_further_needs_are_searched_too():
     rows = gnn.main([*GRAPH[:4], "--methods", "tmkd,cpf_ind,ffg2m,rkd", "--seeds", "1", "--epochs", "2", "--tune", "2"])
     assert not failed(rows)
 
 
+@pytest.mark.slow
 def test_recommenders_are_searched_and_go_on(small, tmp_path, monkeypatch):
     command = [*RANKING, "--methods", "cd,hetcomp", *TUNE]
     whole = recsys.main(command)
@@ -145,6 +147,7 @@ def test_a_method_without_validation_is_a_row_that_says_why_it_is_not_searched(s
     assert error == "ValueError: '--tune' chooses by validation, and 'none' is trained without, by a patience of 0"
 
 
+@pytest.mark.slow
 def test_clicks_and_ratings_are_searched(monkeypatch, tmp_path):
     for place in ("context.series", "rating_regression"):
         monkeypatch.setattr(f"benchmarks.{place}.load_clicks", lambda *_, **__: generated(60, 40, 1200))

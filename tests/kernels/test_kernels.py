@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -163,8 +164,16 @@ def operators() -> list[str]:
     return sorted(name for name in torch._C._dispatch_get_all_op_names() if name.startswith("graphkd::"))
 
 
-@pytest.mark.parametrize("graph", [EXAMPLE, NO_EDGES], ids=["example", "no_edges"])
-@pytest.mark.parametrize("operator", operators())
+def operators_on_graphs() -> Iterator[Any]:
+    """Each operator on each graph; those whose forms are many, in the slow lane."""
+    many = ("local_structure", "affinity_divergence", "affinity_sums", "density_divergence")
+    for name in operators():
+        long = name.removeprefix("graphkd::").removesuffix("_backward") in many
+        yield pytest.param(name, EXAMPLE, id=f"{name}-example", marks=[pytest.mark.slow] * long)
+        yield pytest.param(name, NO_EDGES, id=f"{name}-no_edges")
+
+
+@pytest.mark.parametrize(("operator", "graph"), operators_on_graphs())
 def test_operator_is_lawful(operator: str, graph: Graph) -> None:
     """Schema, fake tensor, autograd registration and tracing, with the arguments that the kernels give it."""
     calls = recorded(graph).get(operator)

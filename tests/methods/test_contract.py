@@ -18,6 +18,13 @@ ROWS = {  # by name, and by name and task for the further tasks of a method
 able = lambda what: [name for name, row in ROWS.items() if what not in row.cannot]  # noqa: E731
 
 
+def resumed():
+    """All rows; those that train several models, or one for long, in the slow lane."""
+    for name, row in ROWS.items():
+        long = row.family == "federated" or row.name in ("crcd", "mhat", "activation_records", "pate", "tri_training")
+        yield pytest.param(name, marks=pytest.mark.slow) if long else name
+
+
 @pytest.fixture
 def row(request):
     return ROWS[request.param]
@@ -28,7 +35,7 @@ def test_leaves_alone_what_it_is_given(row):
     contract.leaves_alone(row)
 
 
-@pytest.mark.parametrize("row", ROWS, indirect=True)
+@pytest.mark.parametrize("row", resumed(), indirect=True)
 def test_a_broken_run_goes_on_to_the_same_bits(row, tmp_path):
     contract.resumes(row, tmp_path)
 
