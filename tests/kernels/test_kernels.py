@@ -173,7 +173,7 @@ def operators_on_graphs() -> Iterator[Any]:
         yield pytest.param(name, NO_EDGES, id=f"{name}-no_edges")
 
 
-@pytest.mark.parametrize(("operator", "graph"), operators_on_graphs())
+@pytest.mark.parametrize(("operator", "graph"), list(operators_on_graphs()))
 def test_operator_is_lawful(operator: str, graph: Graph) -> None:
     """Schema, fake tensor, autograd registration and tracing, with the arguments that the kernels give it."""
     calls = recorded(graph).get(operator)

@@ -35,7 +35,7 @@ def test_leaves_alone_what_it_is_given(row):
     contract.leaves_alone(row)
 
 
-@pytest.mark.parametrize("row", resumed(), indirect=True)
+@pytest.mark.parametrize("row", list(resumed()), indirect=True)
 def test_a_broken_run_goes_on_to_the_same_bits(row, tmp_path):
     contract.resumes(row, tmp_path)
 
