@@ -77,8 +77,8 @@ def _ranking_backward(scores: Tensor, rest: Tensor, denominators: Tensor, floor:
     scores, rest = scores.to(denominators.dtype).contiguous(), rest.to(denominators.dtype)
     if floor > 0:  # a clamped denominator is a constant
         denominators = denominators.masked_fill(denominators <= math.log(floor), torch.inf)
-    first, last = denominators[:, :1], denominators[:, -1:]
-    if bool((first - last < _REACH[denominators.dtype]).all()):
+    first, least = denominators[:, :1], denominators.amin(dim=1, keepdim=True)
+    if bool((first.isfinite() & (first - least < _REACH[denominators.dtype])).all()):
         shares = (first - denominators).exp_().cumsum(dim=1)
         of_rest = (rest[:, None] - first).exp_() * shares[:, -1:]
         return ((scores - first).exp_() * shares).neg_().add_(1), of_rest.squeeze(1).neg_()
