@@ -21,8 +21,8 @@ rows (see below), nor is an entry that is infinite by definition (``INFINITE`` i
 ``value``: beside the largest of its tensor, a value is that of float64 to 5 % in float16, 10 % in bfloat16, 1 % in
 float32; or to 1e-5, or to a hundred roundings of the largest square, since products cancel; or to a thousandth of the
 largest value on ordinary rows, since what sums up to 0 leaves rounding of that size; or to ten times what the float64
-value moves when the inputs are moved by four roundings of the dtype, and what layers of the loss give by four of
-theirs, since some problems are ill-posed.
+value moves when the inputs are moved by four roundings of the dtype, and what layers of the loss give by the sixteen of
+theirs up to which rows count as constant, since some problems are ill-posed.
 
 ``bound``: no entry of a gradient, in either precision, is above 1e4 times the usual. The usual is the largest entry of
 the same gradient on ordinary rows (normal, independent, without flaws) in the same places, with the same graph, labels

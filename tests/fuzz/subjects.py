@@ -178,9 +178,9 @@ def _made(name: str, target: type[Loss], draw: Draw) -> Loss:
 
 
 def _rounded(draw: Draw, _layer: nn.Module, _rows: Any, out: Tensor) -> Tensor:
-    """A layer's output moved as far as its own rounding may move it."""
+    """A layer's output moved by as many of its roundings as a constant may have: see ``kernels.norms.constants``."""
     noise = torch.randn(out.shape, generator=draw.generator(f"layer:shake{draw.shake}"), dtype=out.dtype)
-    return out * (1 + 4 * torch.finfo(torch.promote_types(draw.narrow, torch.float32)).eps * noise)
+    return out * (1 + 16 * torch.finfo(torch.promote_types(draw.narrow, torch.float32)).eps * noise)
 
 
 def _run_loss(name: str, target: type[Loss], draw: Draw) -> Tensor:
