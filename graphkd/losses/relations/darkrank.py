@@ -143,6 +143,7 @@ def _hard(scores: Tensor, eps: float, official_gradient: bool) -> Tensor:
         return -found
     # TuSimple's backward has eps in other places than their forward: it is the gradient of this.
     left = scores.flip(1).logcumsumexp(dim=1).flip(1)
+    left = torch.cat([left[:, :-1], scores[:, -1:]], dim=1)  # of the last place itself, whose slope is 1 to the bit
     damped = (scores - math.log(eps)).sigmoid().detach() if eps > 0 else 1.0
     pull = (damped * left - scores).sum(dim=1)
     return pull - pull.detach() - found.detach()

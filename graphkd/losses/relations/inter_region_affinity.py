@@ -79,9 +79,12 @@ class Membership:
         """Sums over the members of each region: (E, ...) -> (G R, ...)."""
         return values.new_zeros(self.sizes.numel() * self.regions, *values.shape[1:]).index_add(0, self.region, values)
 
-    def rest(self, values: Tensor) -> Tensor:
-        """Sums, and 0 where what is left of the members' is rounding, whose direction would mean nothing."""
-        found, size = self.sum(values), self.sum(values.detach().abs())
+    def rest(self, values: Tensor, slack: Tensor | float = 0.0) -> Tensor:
+        """Sums, and 0 where what is left of the members' is rounding, whose direction would mean nothing.
+
+        slack: what besides their own sizes the values may be rounded by.
+        """
+        found, size = self.sum(values), self.sum(values.detach().abs()) + slack
         return torch.where(found.abs() > _ROUNDING * torch.finfo(values.dtype).eps * size, found, 0)
 
     def counts(self) -> Tensor:
@@ -114,7 +117,10 @@ def region_moments(x: Tensor, membership: Membership, *, literal: bool = False) 
     apart = torch.where(varies[membership.region], apart, 0)
     second = (torch.where(varies, within, 0) + others * mean.square()) / size
     spread = second.clamp_min(_SPREAD)
-    scaled = membership.rest((apart / spread[membership.region]) ** 3)
+    scaled = apart / spread[membership.region]
+    # A deviation is off by the mean's rounding, its cube by three times that and its square.
+    slack = 3 * membership.sum(scaled.detach().square()) * (mean / spread).detach().abs()
+    scaled = membership.rest(scaled**3, slack)
     outside = torch.where(others > 0, mean, 0) / spread
     third = (scaled - others * outside**3) / size
     return torch.stack([mean, second, third]) * membership.valid(literal=literal)[:, None]
