@@ -143,7 +143,9 @@ class ElasticDistiller(Distiller):
         """The losses of the batch and the penalty."""
         step = super().forward(batch)
         penalty = ewc_penalty(trained_weights(self.student), self.anchor, self.fisher)
-        return Step(step.loss + self.weight * penalty, {**step.terms, "ewc": penalty.detach()})
+        held = self.weight * penalty
+        self.note({"ewc": held})
+        return Step(step.loss + held, {**step.terms, "ewc": penalty.detach()})
 
 
 @method(
