@@ -85,6 +85,7 @@ def given(row: Any) -> dict[str, Any]:
         "layers": lambda: {"student": gcn(layers=3), "teacher": gcn(H, layers=3), "layers": ("convs.0", "convs.1")},
         "feature student": lambda: {"student": MLP([F, H, C], norm=None)},
         "domains": lambda: {"domains": torch.arange(N) % 3},
+        "sequence": lambda: {"sequence": torch.arange(N) % 2},
         "sources": lambda: {"sources": torch.arange(N) % 4 - 1},
         "modality": lambda: {"modality": torch.randn(N, 4)},
         "public": lambda: {"public": sbm(3)},
