@@ -12,7 +12,7 @@ def cross_entropy(student: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy with integer labels, the mean over rows: (N, C), (N,) -> scalar."""
     y = class_ids_of(student, y)
     logits = student.to(accumulation_dtype(student))
-    return F.cross_entropy(logits, y.long(), reduction="sum") / max(student.size(0), 1)
+    return F.cross_entropy(logits, y, reduction="sum") / max(student.size(0), 1)
 
 
 class CE(Loss):
