@@ -17,6 +17,7 @@ TOP = ("graphkd.gnn", "graphkd.schemes", *METHODS)
 ALLOWED: dict[str, tuple[str, ...]] = {
     "graphkd.core": (),
     "graphkd.kernels": ("graphkd.core",),
+    "graphkd.loaders": ("graphkd.core",),
     "graphkd.losses": ("graphkd.kernels", "graphkd.core"),
     "graphkd.tasks": ("graphkd.losses", "graphkd.kernels", "graphkd.core"),
     "graphkd.schemes": METHODS,

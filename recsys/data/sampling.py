@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
 
+from graphkd.core.draws import below, first_distinct
 from graphkd.kernels import race_top_k
 from graphkd.kernels.operators import accumulation_dtype
 from recsys.data.interactions import Interactions
@@ -43,27 +42,6 @@ def race(log_weights: Tensor, k: int, *, rows: int | None = None, chunk: int = 2
     return positions
 
 
-def first_distinct(draw: Callable[[Tensor], Tensor], rows: int, k: int, device: torch.device | str = "cpu") -> Tensor:
-    """The first k distinct values of a sequence of independent draws, in every row: (rows, k), ascending.
-
-    ``draw(rows (n,)) -> (n,)`` makes one draw for each row named. The set has the law of successive sampling with the
-    weights of ``draw``. Only repeats are drawn anew, so the cost is that of sorting while k is well below the support.
-    """
-    todo = torch.arange(rows, device=device)
-    drawn = draw(todo.repeat_interleave(k)).view(rows, k)
-    while True:
-        part = drawn[todo].sort(dim=1).values
-        repeats = torch.zeros_like(part, dtype=torch.bool)
-        torch.eq(part[:, 1:], part[:, :-1], out=repeats[:, 1:])
-        drawn[todo] = part
-        bad = repeats.any(dim=1)
-        if not bool(bad.any()):
-            return drawn
-        todo = todo[bad]
-        row, column = repeats[bad].nonzero(as_tuple=True)
-        drawn[todo[row], column] = draw(todo[row])
-
-
 class Outside:
     """Uniform draws of items outside each user's set, without rejection of the set's members.
 
@@ -87,19 +65,19 @@ class Outside:
     def one(self, users: Tensor) -> Tensor:
         """Draw one item for each user, independently: (…) -> (…) int64. ValueError for a user with no item left."""
         self.check(users, 1)
-        return self._items(users, _below(self.free[users], users.shape)).long()
+        return self._items(users, below(self.free[users])).long()
 
     def each(self, users: Tensor, count: int) -> Tensor:
         """Draw ``count`` items for each user, independently: (R,) -> (R, count) int32; otherwise as ``one``."""
         self.check(users, 1)
         users = users[:, None]
-        return self._items(users, _below(self.free[users], (users.size(0), count))).int()
+        return self._items(users, below(self.free[users], (users.size(0), count))).int()
 
     def several(self, users: Tensor, k: int) -> Tensor:
         """Draw k distinct items for each user, uniform without replacement: (R,) -> (R, k) int64, ascending."""
         self.check(users, k)
         free = self.free[users]
-        ranks = first_distinct(lambda rows: _below(free[rows], rows.shape), users.size(0), k, users.device)
+        ranks = first_distinct(lambda rows: below(free[rows]), users.size(0), k, users.device)
         return self._items(users[:, None], ranks).long()
 
     def _items(self, users: Tensor, ranks: Tensor) -> Tensor:
@@ -143,15 +121,6 @@ class Outside:
                 f"{k} items must be left to draw for every user, user {user} has {int(self.free[user])}; "
                 f"{count} {'users have' if count > 1 else 'user has'} too few: leave them out, or draw fewer"
             )
-
-
-def _below(bounds: Tensor, shape: Sequence[int]) -> Tensor:
-    """Uniform integers in [0, bound), bounds broadcast to ``shape``; the bias of 53 random bits is below bound / 2**53.
-
-    No product is rounded up to its bound: the largest uniform number is 1 - 2**-53.
-    """
-    uniform = torch.rand(shape, dtype=torch.float64, device=bounds.device)
-    return uniform.mul_(bounds.double()).long()
 
 
 def geometric_positions(lengths: Tensor, scale: float) -> Tensor:

@@ -1,0 +1,85 @@
+"""Mini-batches of large graphs: PyG's loaders, which run after a plain ``pip install`` too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch_geometric import typing as capabilities
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.loader import LinkLoader, LinkNeighborLoader, NeighborLoader, NodeLoader
+
+from graphkd.loaders.neighbours import FanOuts, NeighbourSampler
+
+__all__ = ["NeighbourSampler", "link_neighbour_loader", "neighbour_loader"]
+
+_COMPILED = ("subgraph_type", "disjoint", "temporal_strategy", "time_attr", "weight_attr", "is_sorted")
+
+
+def neighbour_loader(
+    data: Data | HeteroData,
+    num_neighbors: FanOuts,
+    input_nodes: Any = None,
+    *,
+    replace: bool = False,
+    **options: Any,
+) -> NodeLoader:
+    """Sample batches of nodes with part of their neighbourhoods; the batches of PyG's ``NeighborLoader``.
+
+    It is that loader where pyg-lib or torch-sparse is installed, neither of which is on PyPI, else its ``NodeLoader``
+    with ``NeighbourSampler``, which draws by the same law. A batch holds its ``batch_size`` seeds first, then the nodes
+    found from them hop by hop; ``n_id`` and ``e_id`` say which of the graph's nodes and edges it has, ``input_id``
+    which of ``input_nodes`` its seeds are.
+
+    Args:
+        data: ``Data`` or ``HeteroData`` with ``edge_index``.
+        num_neighbors: how many of the edges that enter a node are followed at each hop, ``[10, 10]``; -1 for all. For
+            ``HeteroData`` one such list for all kinds of edges, or one for each.
+        input_nodes: seeds, by default all nodes: a mask, ids, or of ``HeteroData`` a type or (type, mask or ids).
+        replace: whether an edge may be drawn more than once.
+        options: those of ``NodeLoader`` and ``torch.utils.data.DataLoader``: ``batch_size``, ``shuffle``,
+            ``num_workers`` and others; those of ``NeighborLoader`` alone, as ``time_attr``, need its backend.
+
+    Example::
+
+        loader = neighbour_loader(data, [10, 10], data.train_mask, batch_size=1024, shuffle=True)
+        graphkd.distil("kd", student, Cached(teacher, data), loader, task=NodeClassification(evaluate_on=data))
+    """
+    if _has_backend():
+        return NeighborLoader(data, num_neighbors, input_nodes, replace=replace, **options)
+    _check_options(options)
+    return NodeLoader(data, NeighbourSampler(data, num_neighbors, replace=replace), input_nodes, **options)
+
+
+def link_neighbour_loader(
+    data: Data | HeteroData,
+    num_neighbors: FanOuts,
+    edge_label_index: Any = None,
+    *,
+    replace: bool = False,
+    **options: Any,
+) -> LinkLoader:
+    """Sample batches of edges with part of their ends' neighbourhoods; the batches of PyG's ``LinkNeighborLoader``.
+
+    Args:
+        data: ``Data`` or ``HeteroData`` with ``edge_index``.
+        num_neighbors: edges to follow at each hop, as for ``neighbour_loader``.
+        replace: whether an edge may be drawn more than once.
+        edge_label_index: the edges, (2, M), by default all of the graph; of ``HeteroData`` (type, edges).
+        options: those of ``LinkLoader``, as ``edge_label``, ``neg_sampling`` and ``neg_sampling_ratio``, and of
+            ``torch.utils.data.DataLoader``.
+    """
+    if _has_backend():
+        return LinkNeighborLoader(data, num_neighbors, edge_label_index, replace=replace, **options)
+    _check_options(options)
+    return LinkLoader(data, NeighbourSampler(data, num_neighbors, replace=replace), edge_label_index, **options)
+
+
+def _has_backend() -> bool:
+    return bool(capabilities.WITH_PYG_LIB or capabilities.WITH_TORCH_SPARSE)
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    if asked := sorted({*options} & {*_COMPILED}):
+        raise ValueError(
+            f"{asked} need pyg-lib or torch-sparse, which are not installed: leave them out, or install one"
+        )
