@@ -134,7 +134,8 @@ def _named(function: Callable) -> list[inspect.Parameter]:
 class Inputs:
     """What a model's ``forward`` takes: what it needs, and what it is given besides where the batch has it.
 
-    A parameter with a default is given too, except labels, splits and a sampler's ``batch_size``.
+    A parameter with a default is given too, except labels, splits and a sampler's ``batch_size``. Of ``HeteroData`` a
+    model that takes ``edge_index``, as ``to_hetero`` makes it, gets what there is by type: ``x_dict`` for ``x``.
     """
 
     def __init__(self, function: Callable, *, skip: int = 0) -> None:
@@ -153,7 +154,22 @@ class Inputs:
                 f"{asker} takes no named inputs that a batch could give: give call=lambda model, batch: ..."
             )
         remedy = "; give call=lambda model, batch: ... where it is called in another way"
-        given, besides = fill(self.required, batch, asker, remedy), lookup(batch, self.optional)
+        look = _lookup_by_type if self._reads_types(batch) else lookup
+        given, besides = look(batch, self.required), look(batch, self.optional)
+        if len(given) < len(self.required):
+            raise _missing([name for name in self.required if name not in given], batch, asker, remedy)
         if self._count and entry(batch, "batch_size") is None:
             besides |= lookup(batch, ("batch_size",))
         return {**given, **besides}, list(besides)
+
+    def _reads_types(self, batch: Any) -> bool:
+        takes_edges = "edge_index" in self.required or "edge_index" in self.optional
+        return takes_edges and bool(node_types(batch)) and "edge_index" not in batch._global_store
+
+
+def _lookup_by_type(batch: Batch, wanted: Iterable[str]) -> dict[str, Any]:
+    """Those of the wanted entries that heterogeneous data have, by type where some type has them."""
+    wanted = list(wanted)
+    of_types = lookup(batch, [f"{name}_dict" for name in wanted])
+    others = lookup(batch, [name for name in wanted if f"{name}_dict" not in of_types])
+    return others | {name.removesuffix("_dict"): value for name, value in of_types.items()}

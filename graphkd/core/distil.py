@@ -66,7 +66,7 @@ def distilled(
         data,
         task,
         hidden=_each_side(hidden, len(teachers)),
-        calls=_each_side(call, len(teachers)),
+        calls=[task.call(each) for each in _each_side(call, len(teachers))],
         seed=seed,
     )
     for value in own.values():

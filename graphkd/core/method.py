@@ -53,13 +53,15 @@ class Metadata:
     settings: its hyper-parameters and their defaults, the published ones. space: the range of each that is searched,
     (low, high). needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot: "loader", "call",
     "cached", "ensemble" or "student" -> why it cannot take that. published: options of ``fit`` from its paper.
-    student, teacher: whether it needs one; without a student it makes the published one.
+    student, teacher: whether it needs one; without a student it makes the published one. survey: the reference numbers
+    in Hu et al., arXiv:2304.14800, of the works whose method it is, or a part of it.
     """
 
     name: str
     family: str = ""
     paper: str = ""
     arxiv: str = ""
+    survey: tuple[int, ...] = ()
     tasks: tuple[str, ...] = ("node_classification",)
     needs: tuple[str, ...] = ()
     cannot: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +107,7 @@ def method(
     family: str | None = None,
     paper: str = "",
     arxiv: str = "",
+    survey: tuple[int, ...] = (),
     tasks: tuple[str, ...] = ("node_classification",),
     needs: tuple[str, ...] = (),
     cannot: Mapping[str, str] | None = None,
@@ -132,6 +135,7 @@ def method(
             family=family,
             paper=paper,
             arxiv=arxiv,
+            survey=survey,
             tasks=tasks,
             needs=(*needs, *(["whole graph"] if "loader" in (cannot or {}) else [])),
             cannot=cannot or {},

@@ -15,7 +15,7 @@ SHARE = "share of "  # before a term's name in a report
 class Shares:
     """The shares of a run's terms in every so-manieth epoch, on its first batch; None: in no epoch.
 
-    Of a trainable that shows its weighted terms, as ``Distiller`` and ``Peers`` do; of others there are none.
+    Of a trainable that shows its weighted terms, see ``Trainable.note``; of others there are none.
     """
 
     def __init__(self, trainable: nn.Module, student: nn.Module, every: int | None) -> None:

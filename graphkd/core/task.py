@@ -24,6 +24,10 @@ class Task(ABC):
     labelled: ClassVar[str]
     lower_is_better: ClassVar[tuple[str, ...]] = ()
 
+    def call(self, call: Call | None) -> Call | None:
+        """How models are called for their answers of this kind, where the user calls them by ``call`` or by name."""
+        return call
+
     @abstractmethod
     def prepare(self, data: Any) -> Any:
         """Check what a user gave, one batch or a loader, and give it back in the one form that the rest reads."""

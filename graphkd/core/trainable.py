@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
@@ -40,6 +42,12 @@ class Trainable(nn.Module):
         """Show weighted terms of a step to whoever asked for them, to be differentiated one by one: see ``Shares``."""
         if self._noted is not None:
             self._noted.update(parts)
+
+    def weighed(self, terms: Mapping[str, tuple[float | Tensor, Tensor]]) -> Tensor:
+        """Add terms, name -> (weight, value), and ``note`` each; at least one."""
+        parts = [weight * value for weight, value in terms.values()]
+        self.note(dict(zip(terms, parts, strict=True)))
+        return functools.reduce(operator.add, parts)
 
     def ask_parts(self) -> None:
         """Have the weighted terms of the next step kept."""

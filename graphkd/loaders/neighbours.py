@@ -78,9 +78,9 @@ class NeighbourSampler(BaseSampler):
         nodes = {kind: [seeds[kind]] if kind in seeds else [] for kind in self._sizes}
         picked: dict[EdgeType, list[_Edges]] = {kind: [] for kind in self._entering}
         try:
-            for kind, own in seeds.items():
-                self._number(kind, own, 0)
-                _check_distinct(own, self._local[kind])
+            for kind, first in seeds.items():
+                self._number(kind, first, 0)
+                _check_distinct(first, self._local[kind])
             counts = {kind: sum(map(len, own)) for kind, own in nodes.items()}
             frontier = dict(seeds)
             for hop in range(max(map(len, self.fan_outs.values()), default=0)):
@@ -104,8 +104,9 @@ class NeighbourSampler(BaseSampler):
         for kind, entering in self._entering.items():
             targets = frontier.get(kind[2])
             fan_out = self.fan_outs[kind][hop] if hop < len(self.fan_outs[kind]) else 0
-            nothing = targets is None or not fan_out
-            edges = _NO_EDGES if nothing else entering.draw(targets, fan_out, self.replace)
+            edges = _NO_EDGES
+            if targets is not None and fan_out:
+                edges = entering.draw(targets, fan_out, self.replace)
             picked[kind].append(edges)
             new = edges.source[self._local[kind[0]][edges.source] < 0].unique()
             self._number(kind[0], new, counts[kind[0]])

@@ -44,6 +44,7 @@ from .regression.attentive_imitation import (
 )
 from .regression.cakd import CAKD
 from .regression.disagreement import disagreement
+from .regression.number_distance import NumberDistance, number_distance
 from .regression.outlier_rejection import OutlierRejection, is_inlier, outlier_rejection
 from .regression.squared_error import SquaredError, squared_error
 from .regression.teacher_bounded import TeacherBounded, bounded_error, is_bounded, smooth_l1, teacher_bounded
@@ -66,6 +67,7 @@ from .response.confidence_weighted import ConfidenceWeighted
 from .response.consistency import Consistency
 from .response.dist import DIST, dist, dist_relations
 from .response.dkd import DKD, dkd, tckd
+from .response.fading_kl import FadingKL
 from .response.guarded_kl import GuardedKL
 from .response.kd import KL, kl
 from .response.label_smoothing import LabelSmoothing, label_smoothing
@@ -125,6 +127,7 @@ __all__ = [
     "ConfidenceWeighted",
     "Consistency",
     "DarkRank",
+    "FadingKL",
     "FeatureAdversary",
     "FeatureDistance",
     "FitNet",
@@ -144,6 +147,7 @@ __all__ = [
     "LogitsGraph",
     "LowFrequency",
     "NeighbourAnswers",
+    "NumberDistance",
     "OutlierRejection",
     "Paraphraser",
     "Proximity",
@@ -234,6 +238,7 @@ __all__ = [
     "mutual_information",
     "nckd",
     "neuron_selectivity",
+    "number_distance",
     "outlier_rejection",
     "pkt",
     "prediction_graph",

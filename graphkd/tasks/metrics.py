@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,14 @@ from graphkd.core.masks import read_labels, read_mask
 from graphkd.core.models import shown
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, Call, fill
+
+Metric = Callable[[Tensor, Tensor], float]  # of answers and labels, higher is better
+
+
+def check_metrics(asked: Sequence[str], known: Mapping[str, Metric]) -> None:
+    """Raise ValueError unless metrics are some of those that a task knows, one at least."""
+    if not asked or isinstance(asked, str) or any(name not in known for name in asked):
+        raise ValueError(f"'metrics' must be some of {sorted(known)}, got {asked!r}")
 
 
 def predict(model: nn.Module | Frozen, data: Batch, *, call: Call | None = None) -> Tensor:

@@ -193,7 +193,8 @@ def test_a_graph_alone_gives_the_same_rows_as_in_a_batch(norm, side):
     task = Distiller(model.eval(), model, KL()) if side == "teacher" else Distiller(model.eval(), losses=CE())
     shown = task.teacher(batch) if side == "teacher" else task._viewer(batch)
     alone = torch.cat([model(each.x, each.edge_index) for each in batch.to_data_list()])
-    torch.testing.assert_close(shown["logits"], alone)
+    # LayerNorm adds its eps to the root where a graph is alone, and below it in a batch.
+    torch.testing.assert_close(shown["logits"], alone, rtol=1e-4, atol=1e-4)
 
 
 class Pooled(nn.Module):

@@ -74,7 +74,8 @@ def test_integers_are_numbers():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": torch.zeros(40, 2)}, r"'y' must hold a number for each row, \(N,\) or \(N, 1\), got shape \(40, 2\)"),
+        ({"y": torch.zeros(40, 2)}, r"'y' must have the shape of the outputs, \(40, 1\), got \(40, 2\)"),
+        ({"y": torch.zeros(40, 2, 2)}, r"'y' must hold numbers for each row, \(N,\) or \(N, k\), got .*\(40, 2, 2\)"),
         ({"train_mask": torch.ones(40)}, "'train_mask' must be a boolean mask or node ids, got torch.float32"),
         ({"train_mask": torch.ones(40, dtype=torch.long)}, "'train_mask' must be a boolean mask or node ids"),
         ({"train_mask": torch.ones(39).bool()}, "'train_mask' must be a mask of 40 rows, got 39"),

@@ -18,11 +18,15 @@ def check_targets(student: Tensor, y: Tensor) -> None:
         raise ValueError(f"'y' must have the shape of the outputs, {tuple(student.shape)}, got {tuple(y.shape)}")
 
 
-def squared_errors(output: Tensor, y: Tensor) -> Tensor:
-    """Squared distance of every row from its target: (N, k), (N, k) -> (N,), in float32 at least."""
+def squared_errors(output: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Squared distance of every row from its target: (N, k), (N, k) -> (N,), in float32 at least.
+
+    scale: the unit of each of the k numbers, (k,).
+    """
     check_targets(output, y)
     wide = accumulation_dtype(output)
-    return (output.to(wide) - beside(y, output).to(wide)).square().sum(dim=-1)
+    gaps = output.to(wide) - beside(y, output).to(wide)
+    return (gaps if scale is None else gaps / scale.to(gaps)).square().sum(dim=-1)
 
 
 def row_mean(rows: Tensor) -> Tensor:

@@ -1,29 +1,35 @@
 """Squared error of the labels: what a regression learns alone."""
 
+import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss
+from graphkd.losses._checks import beside
 from graphkd.losses.regression._errors import check_targets, row_mean, squared_errors
 
 
-def squared_error(student: Tensor, y: Tensor) -> Tensor:
-    """Squared distance of outputs from their targets, the mean over rows: (N, k), (N, k) -> scalar."""
+def squared_error(student: Tensor, y: Tensor, *, y_scale: Tensor | None = None) -> Tensor:
+    """Squared distance of outputs from their targets, the mean over rows: (N, k), (N, k) -> scalar; see the class."""
     if student.dim() != 2:
         raise ValueError(
             f"outputs of a regression must have shape (N, k), (N, 1) for one number, got {tuple(student.shape)}: "
             "give 'student' a second dimension"
         )
     check_targets(student, y)
-    return row_mean(squared_errors(student, y))
+    y = beside(y, student)
+    known = torch.where(y.isnan(), student.detach().to(y), y) if y.is_floating_point() else y
+    return row_mean(squared_errors(student, known, y_scale))
 
 
 class SquaredError(Loss):
     """Squared error of the outputs with real-valued labels ``y``, mean over rows; ``where`` for labelled ones.
 
-    mean_i |s_i - y_i|^2; student, y: (N, k). Half of it is the negative log likelihood of a normal distribution.
+    mean_i sum_j ((s_ij - y_ij) / c_j)^2; student, y: (N, k). ``y_scale`` of the batch, (k,), is the spread c_j of each
+    target, 1 without it; a target that is NaN is not known and counts for nothing. Half of it is the negative log
+    likelihood of normal distributions.
     """
 
     rows = ("y",)
 
-    def forward(self, student: Tensor, *, y: Tensor) -> Tensor:
-        return squared_error(student, y)
+    def forward(self, student: Tensor, *, y: Tensor, y_scale: Tensor | None = None) -> Tensor:
+        return squared_error(student, y, y_scale=y_scale)

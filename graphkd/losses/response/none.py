@@ -5,7 +5,19 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 
 
-@method("none", family="response", tasks=("node_classification", "graph_classification", "regression"), teacher=False)
+@method(
+    "none",
+    family="response",
+    tasks=(
+        "node_classification",
+        "multi_label_node_classification",
+        "graph_classification",
+        "graph_regression",
+        "link_prediction",
+        "regression",
+    ),
+    teacher=False,
+)
 def none_method(problem: Problem) -> Loss:
     """Train the student on its labels alone; choose it to know what a method gains."""
     return problem.supervised()

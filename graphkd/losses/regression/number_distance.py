@@ -1,0 +1,26 @@
+"""Distance of a student's numbers from a teacher's: the soft targets of a regression."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from graphkd.core.loss import Loss
+from graphkd.losses._checks import check_same_shape
+from graphkd.losses.regression._errors import row_mean, squared_errors
+
+
+def number_distance(student: Tensor, teacher: Tensor, *, y_scale: Tensor | None = None) -> Tensor:
+    """Squared distance of numbers in units of their spread, the mean over rows: (N, k), (N, k) -> scalar."""
+    check_same_shape(student, teacher)
+    return row_mean(squared_errors(student, teacher, y_scale))
+
+
+class NumberDistance(Loss):
+    """Match a teacher's numbers. Ba and Caruana, NIPS 2014, arXiv:1312.6184, for real answers.
+
+    mean_i sum_j ((s_ij - t_ij) / c_j)^2; student, teacher: (N, k). ``y_scale`` of the batch, (k,), is the spread c_j of
+    each target, which tasks of several targets give; 1 without it.
+    """
+
+    def forward(self, student: Tensor, teacher: Tensor, *, y_scale: Tensor | None = None) -> Tensor:
+        return number_distance(student, teacher, y_scale=y_scale)

@@ -1,0 +1,187 @@
+"""Link prediction: a score for every pair of nodes, whether an edge joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.adjacency import edge_index_of
+from graphkd.core.batches import batches, changed, first_batch, mapped
+from graphkd.core.by_name import Inputs, node_types
+from graphkd.core.loss import Loss
+from graphkd.core.task import Part, Task
+from graphkd.core.view import Batch, Call, Viewer, names
+from graphkd.losses.response.bce import BCE
+from graphkd.losses.response.soft_bce import SoftBCE
+from graphkd.tasks.link_metrics import check_link_metrics, link_scores
+from graphkd.tasks.metrics import answers, check_any, tensor_of
+from graphkd.tasks.negatives import WithNegatives
+from graphkd.tasks.splits import MASKS
+
+
+@dataclass(frozen=True)
+class LinkPrediction(Task):
+    """Pairs of nodes, ``edge_label_index`` (2, M), and whether an edge joins them, ``edge_label`` (M,) of 0 and 1.
+
+    The form of PyG's ``RandomLinkSplit`` and ``LinkNeighborLoader``. Messages pass along ``edge_index``. Where the
+    training pairs are edges alone (``add_negative_train_samples=False``, or no ``edge_label_index``, then all edges
+    are), as many pairs that no edge joins are drawn anew for each epoch. val, test: the other parts of the split, one
+    batch each, or loaders.
+
+    A model may be an encoder, ``forward(x, edge_index)`` to embeddings (N, d), whose inner products are the scores; it
+    may have ``encode(x, edge_index)`` and ``decode(z, edge_label_index)``; or it takes ``edge_label_index`` and answers
+    (M,) itself. What ``call`` gives are scores where it is (M,) or (M, 1), else embeddings. A view has the scores as
+    ``logits``, and embeddings as ``node``.
+    metrics: "auc", "average_precision", "hits@K" (share of edges scored above the K-th best pair that is none, for any
+    K), and "mrr" (mean reciprocal rank of each edge among its own ``ranking_negatives`` (P, 2K) of the data: K other
+    targets for its source, then K other sources for its target; P the edges among the pairs, ties counting half); the
+    first chooses epochs.
+
+    Example::
+
+        train, val, test = RandomLinkSplit(add_negative_train_samples=False)(data)
+        graphkd.distil("kd", student, teacher, train, task=LinkPrediction(val=val, test=test))
+    """
+
+    kind: ClassVar[str] = "link_prediction"
+    labelled: ClassVar[str] = "labelled"
+
+    val: Any = None
+    test: Any = None
+    metrics: tuple[str, ...] = ("auc", "average_precision", "hits@20")
+
+    def __post_init__(self) -> None:
+        check_link_metrics(self.metrics)
+
+    def call(self, call: Call | None) -> Call | None:
+        """Score the pairs of a batch by what a model shows of its nodes."""
+        return partial(_paired, call)
+
+    def prepare(self, data: Any) -> Any:
+        """Give batches pairs, labels (M, 1) as ``y``, and ``labelled``; without pairs that are no edges, such too."""
+        first = first_batch(data)
+        if node_types(first):
+            raise ValueError("links of heterogeneous data are not served: give one type's edges, data.to_homogeneous()")
+        if names(data) is not None and self._lacks_negatives(first):
+            return WithNegatives(_without_labels(first), tensor_of(first, _pairs(first)), self._prepared)
+        return mapped(data, self._prepared)
+
+    def supervised(self, where: str | None = None) -> Loss:
+        """Binary cross-entropy of whether an edge is there."""
+        return BCE(where=where or self.labelled)
+
+    def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - a chance is not softened
+        """Binary cross-entropy with the teacher's chance of an edge."""
+        return SoftBCE(where=where)
+
+    def targets(self, batch: Any) -> Tensor:
+        """Whether an edge joins each pair, (M,)."""
+        return batch["y"][:, 0]
+
+    def has(self, part: Part, data: Any) -> bool:  # noqa: ARG002 - a part is judged on pairs of its own
+        """Whether there is this part of the split."""
+        return self._part(part) is not None
+
+    def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002
+        """Judge a model on the pairs of a part."""
+        found = list(self._answered(model, self._part(part), call))
+        check_any(len(found), part, "batch")
+        scores, labels, ranked = zip(*found, strict=True)
+        return link_scores(self.metrics, torch.cat(scores), torch.cat(labels), [each for each in ranked if len(each)])
+
+    def _answered(self, model: nn.Module, data: Any, call: Call | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Scores and labels of the pairs of every batch, and of each edge beside those of its ranking negatives."""
+        for given in batches(data):
+            batch = self._prepared(given)
+            asked, labels = batch["edge_label_index"], batch["y"][:, 0].cpu()
+            ranked = asked.new_empty(0, 0)
+            if "mrr" in self.metrics:
+                ranked = _candidates(asked[:, labels.to(asked.device) > 0], tensor_of(batch, "ranking_negatives"))
+                asked = torch.cat([asked, ranked.flatten(1)], dim=1)
+            scores = answers(model, changed(batch, edge_label_index=asked), self.call(call)).reshape(-1).cpu()
+            if scores.numel() != asked.size(1):
+                raise ValueError(f"a model must answer each of {asked.size(1)} pairs, got {scores.numel()} scores")
+            yield scores[: len(labels)], labels, scores[len(labels) :].view(ranked.shape[1:])
+
+    def _part(self, part: Part) -> Any:
+        return self.val if part == "val" else self.test
+
+    def _lacks_negatives(self, batch: Any) -> bool:
+        if "edge_label_index" not in batch or "edge_label" not in batch:
+            return True
+        return bool((tensor_of(batch, "edge_label") > 0).all())
+
+    def _prepared(self, batch: Batch) -> Any:
+        missing = [name for name in ("edge_label_index", "edge_label") if name not in batch]
+        if missing:
+            raise ValueError(
+                f"link prediction needs {missing} in the data, which have {names(batch)}: split edges by PyG's "
+                "RandomLinkSplit, or give 'task', one of graphkd.tasks"
+            )
+        labels = tensor_of(batch, "edge_label")
+        pairs = tensor_of(batch, "edge_label_index")
+        if pairs.shape != (2, labels.numel()) or not bool(((labels == 0) | (labels == 1)).all()):
+            raise ValueError(
+                f"'edge_label_index' must be (2, M) and 'edge_label' (M,) of 0 and 1, got {tuple(pairs.shape)} and "
+                f"{tuple(labels.shape)} from {labels.min()} to {labels.max()}: for weights use edge_label.gt(0).float()"
+            )
+        wide = labels.reshape(-1, 1).to(torch.get_default_dtype())
+        known = torch.ones(len(wide), dtype=torch.bool, device=wide.device)
+        return changed(_without_labels(batch), y=wide, **{self.labelled: known})
+
+
+def _pairs(batch: Any) -> str:
+    return "edge_label_index" if "edge_label_index" in batch else "edge_index"
+
+
+def _without_labels(batch: Any) -> Any:
+    """A copy without what the data say of nodes' labels, which the pairs have nothing to do with."""
+    others = changed(batch)
+    for name in ("y", *MASKS.values()):
+        if name in others:
+            del others[name]
+    if "adj_t" in others and "edge_index" not in others:
+        others["edge_index"] = edge_index_of(others["adj_t"])
+    return others
+
+
+def _paired(call: Call | None, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
+    """A model's view with a score a pair as ``logits``: its own, or inner products of what it shows of nodes."""
+    pairs: Any = batch["edge_label_index"]
+    decode = getattr(model, "decode", None)
+    if call is None and callable(getattr(model, "encode", None)) and callable(decode):
+        nodes = Viewer(model, call=_encoded)(batch)["logits"]
+        return {"logits": decode(nodes, pairs).reshape(-1, 1), "node": nodes}
+    viewer = Viewer(model, call=call)
+    view = viewer(batch)
+    shown = view.get("logits")
+    if shown is None:
+        return view
+    scored = "edge_label_index" in viewer.taken(batch) if call is None else shown.dim() == 1 or shown.size(1) == 1
+    if scored:
+        return {**view, "logits": shown.reshape(-1, 1)}
+    return {**view, "logits": (shown[pairs[0]] * shown[pairs[1]]).sum(dim=-1, keepdim=True), "node": shown}
+
+
+def _encoded(model: Any, batch: Batch) -> Any:
+    given, _ = Inputs(model.encode).of(batch, f"{type(model).__name__}.encode")
+    return model.encode(**given)
+
+
+def _candidates(edges: Tensor, negatives: Tensor) -> Tensor:
+    """Pairs to rank an edge among: (2, P), (P, 2K) -> (2, P, 1 + 2K), itself first."""
+    count, width = negatives.shape
+    if count != edges.size(1) or width % 2:
+        raise ValueError(
+            f"'ranking_negatives' must hold K other targets and K other sources for each of {edges.size(1)} edges, "
+            f"(P, 2K), got {tuple(negatives.shape)}"
+        )
+    targets, sources = negatives.to(edges.device).chunk(2, dim=1)
+    source, target = (end[:, None] for end in edges)
+    first = torch.cat([source, source.expand_as(targets), sources], dim=1)
+    return torch.stack([first, torch.cat([target, targets, target.expand_as(sources)], dim=1)])
