@@ -12,14 +12,14 @@ import torch
 __all__ = ["available", "fetch"]
 
 
-def fetch(relative: str, url: str, sha256: str, root: str | Path | None = None) -> Path:
+def fetch(relative: str, url: str | None, sha256: str, root: str | Path | None = None) -> Path:
     """The path of a raw file whose checksum has just been verified.
 
     The first that exists is taken: `$GRAPHKD_MIRROR/relative`, `root/relative`, a download into the latter.
 
     Args:
         relative: path below the mirror and below the cache folder, with forward slashes.
-        url: where the file is downloaded from.
+        url: where the file is downloaded from, None for one that was built from its sources and is nowhere as such.
         sha256: expected checksum of the whole file, 64 hexadecimal digits.
         root: cache folder, by default `$GRAPHKD_CACHE` or `~/.cache/graphkd`.
 
@@ -30,6 +30,11 @@ def fetch(relative: str, url: str, sha256: str, root: str | Path | None = None) 
         if path.is_file():
             _verify(path, sha256, f"the file {path}", "replace or delete it")
             return path
+    if url is None:
+        raise RuntimeError(
+            f"{relative} is not to be downloaded: set GRAPHKD_MIRROR to a folder that has it, or put it into the "
+            f"cache, {_places(relative, root)[-1]}"
+        )
     return _download(_places(relative, root)[-1], url, sha256, relative)
 
 
