@@ -45,6 +45,19 @@ NEEDS: Mapping[str, tuple[str, str]] = {
     "teacher_tables": ("a teacher whose scores are inner products of two tables", "teacher=MF(users, items, width)"),
 }
 
+# Names for several kinds of tasks: those with classes that exclude each other, and all that have a student's rows.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "classes": ("node_classification", "graph_classification"),
+    "rows": (
+        "node_classification",
+        "multi_label_node_classification",
+        "graph_classification",
+        "graph_regression",
+        "link_prediction",
+        "regression",
+    ),
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
@@ -53,7 +66,8 @@ class Metadata:
     settings: its hyper-parameters and their defaults, the published ones. space: the range of each that is searched,
     (low, high). needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot: "loader", "call",
     "cached", "ensemble" or "student" -> why it cannot take that. published: options of ``fit`` from its paper.
-    student, teacher: whether it needs one; without a student it makes the published one. survey: the reference numbers
+    student, teacher: whether it needs one; without a student it makes the published one. tasks: kinds of tasks that it
+    serves, or a name of several, see ``KINDS``. survey: the reference numbers
     in Hu et al., arXiv:2304.14800, of the works whose method it is, or a part of it.
     """
 
@@ -74,6 +88,8 @@ class Metadata:
     module: str = ""
 
     def __post_init__(self) -> None:
+        kinds = (kind for name in self.tasks for kind in KINDS.get(name, (name,)))
+        object.__setattr__(self, "tasks", tuple(dict.fromkeys(kinds)))
         if "clients" in self.needs:  # who may come with models of their own, and teach one another
             object.__setattr__(self, "student", False)
             object.__setattr__(self, "teacher", False)

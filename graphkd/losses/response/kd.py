@@ -88,14 +88,7 @@ class KL(Loss):
     family="response",
     paper="Hinton et al., 2015",
     arxiv="1503.02531",
-    tasks=(
-        "node_classification",
-        "multi_label_node_classification",
-        "graph_classification",
-        "graph_regression",
-        "link_prediction",
-        "regression",
-    ),
+    tasks=("rows",),
     space={"label_weight": (0.003, 0.99)},
 )
 def kd_method(problem: Problem, *, temperature: float = 4.0, label_weight: float = 0.1) -> Loss:

@@ -8,14 +8,7 @@ from graphkd.core.problem import Problem
 @method(
     "none",
     family="response",
-    tasks=(
-        "node_classification",
-        "multi_label_node_classification",
-        "graph_classification",
-        "graph_regression",
-        "link_prediction",
-        "regression",
-    ),
+    tasks=("rows",),
     teacher=False,
 )
 def none_method(problem: Problem) -> Loss:
