@@ -1,4 +1,4 @@
-"""Mini-batches of large graphs: PyG's loaders, which run after a plain ``pip install`` too."""
+"""Graphs from files, and their mini-batches: PyG's loaders, which run after a plain ``pip install`` too."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from torch_geometric import typing as capabilities
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import LinkLoader, LinkNeighborLoader, NeighborLoader, NodeLoader
 
+from graphkd.loaders.files import read_graph
 from graphkd.loaders.neighbours import FanOuts, NeighbourSampler
 
-__all__ = ["NeighbourSampler", "link_neighbour_loader", "neighbour_loader"]
+__all__ = ["NeighbourSampler", "link_neighbour_loader", "neighbour_loader", "read_graph"]
 
 _COMPILED = ("subgraph_type", "disjoint", "temporal_strategy", "time_attr", "weight_attr", "is_sorted")
 
