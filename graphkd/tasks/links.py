@@ -24,6 +24,18 @@ from graphkd.tasks.negatives import WithNegatives
 from graphkd.tasks.splits import MASKS
 
 
+class LabelledPairs(BCE):
+    """Binary cross-entropy of scores that may all be in [0, 1] without being chances: inner products of small rows."""
+
+    answers = None
+
+
+class SoftPairs(SoftBCE):
+    """The same with a teacher's chances as targets."""
+
+    answers = None
+
+
 @dataclass(frozen=True)
 class LinkPrediction(Task):
     """Pairs of nodes, ``edge_label_index`` (2, M), and whether an edge joins them, ``edge_label`` (M,) of 0 and 1.
@@ -73,11 +85,11 @@ class LinkPrediction(Task):
 
     def supervised(self, where: str | None = None) -> Loss:
         """Binary cross-entropy of whether an edge is there."""
-        return BCE(where=where or self.labelled)
+        return LabelledPairs(where=where or self.labelled)
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - a chance is not softened
         """Binary cross-entropy with the teacher's chance of an edge."""
-        return SoftBCE(where=where)
+        return SoftPairs(where=where)
 
     def targets(self, batch: Any) -> Tensor:
         """Whether an edge joins each pair, (M,)."""

@@ -251,6 +251,14 @@ def test_what_cannot_be_is_refused():
         LinkPrediction(val=val, metrics=("auc",)).score(nn.Linear(1, 1), train, "val", lambda *_: torch.zeros(1))
 
 
+def test_small_products_are_scores_and_no_chances():
+    parts = split()
+    for part in parts:
+        part.x = 1e-3 * part.x.abs()
+    found = run("kd", student(), encoder(), parts, epochs=1)
+    assert set(found.scores) == {"val", "test"}
+
+
 def test_a_gcn_reads_edge_weights():
     train, val, test = split()
     train.edge_weight = torch.rand(train.edge_index.size(1))

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphkd.core.answers import Answers
 from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import beside
@@ -24,7 +25,7 @@ class BCE(Loss):
     student, y: (N, C), targets in [0, 1], NaN where they are not known: these entries count for nothing.
     """
 
-    answers = "labels"
+    answers: Answers | None = "labels"
     rows = ("y",)
 
     def forward(self, student: Tensor, *, y: Tensor) -> Tensor:

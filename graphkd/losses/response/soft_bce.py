@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from graphkd.core.answers import Answers
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
@@ -23,7 +24,7 @@ class SoftBCE(Loss):
     for PPI multiplies it by T^2 without softening anything: put such a factor into the weight.
     """
 
-    answers = "labels"
+    answers: Answers | None = "labels"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return soft_bce(student, teacher)

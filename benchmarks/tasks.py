@@ -1,0 +1,136 @@
+"""Compress models of further tasks: several labels a node, graphs, numbers of graphs, links, heterogeneous graphs.
+
+``python -m benchmarks.gnn --task link --dataset cora --teacher sage --student mlp --methods none,kd --seeds 5``; large
+graphs of nodes are ``--task node --dataset wordnet --inductive --batch 4096``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+
+import graphkd
+from benchmarks.graph.scene import options_of
+from benchmarks.graph.task_models import MODELS
+from benchmarks.graph.task_scenes import KINDS, SETS, STUDENTS, TaskScene
+from benchmarks.measure import timed
+from benchmarks.options import add_methods, seeds, split_settings, use_methods
+from benchmarks.plot import plot
+from benchmarks.rows import Row, failed
+from benchmarks.runs import Job, Place, tabulate
+from graphkd.core.batches import first_batch
+from graphkd.core.distilled import Distilled
+from graphkd.core.method import Metadata
+from graphkd.tasks.metrics import answers
+
+GIVEN = ("hidden", "edges", "whole graph")  # needs that every scene meets
+
+
+def methods_of(task: str) -> dict[str, Metadata]:
+    """The methods that serve a task and need nothing that its scene does not have."""
+    found = graphkd.methods(task=KINDS[task])
+    return {row.name: row for row in found if set(row.needs) <= set(GIVEN) and "student" not in row.cannot}
+
+
+@torch.no_grad()
+def latency(found: Distilled, scene: TaskScene) -> float:
+    """Milliseconds in which a model answers the first batch of what it is trained on."""
+    batch = first_batch(scene.task.prepare(scene.data))
+    ask = partial(answers, found.model, batch, scene.task.call(None))
+    ask()
+    return 1e3 * sorted(timed(ask, 5))[2]
+
+
+def measured(found: Distilled, scene: TaskScene, costs: Row) -> Iterator[Row]:
+    """A row a score: those of test rows under their names, of new nodes with ``_new`` behind."""
+    about = {"parameters": sum(p.numel() for p in found.model.parameters()), "latency_ms": latency(found, scene)}
+    for part, end in (("test", ""), ("new", "_new"), ("val", "_val")):
+        for metric, value in found.scores.get(part, {}).items():
+            yield {"metric": metric + end, "value": value, **about, **costs}
+
+
+def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
+    """The teacher of every seed, then a student of every method."""
+    names = ("student", "teacher", "inductive", "batch", "epochs", "runs")
+    known = {name: getattr(arguments, name) for name in names}
+    scene = lru_cache(maxsize=1)(partial(TaskScene, arguments.task, arguments.dataset, **known))
+    rows = methods_of(arguments.task)
+    about = {
+        "dataset": arguments.dataset,
+        "split": arguments.task,
+        "setting": "inductive" if arguments.inductive else "transductive",
+        "teacher": arguments.teacher,
+        "student": arguments.student,
+        "tuned": False,
+        "options": {name: known[name] for name in ("epochs", "batch") if known[name] is not None},
+    }
+
+    def teacher(seed: int, place: Place) -> Iterable[Row]:
+        found = scene(seed).teacher(place)
+        return measured(found, scene(seed), found.card["costs"])
+
+    def student(name: str, seed: int, place: Place) -> Iterable[Row]:
+        own, row = scene(seed), rows[name]
+        settings, asked = split_settings(row, arguments.given[name])
+        recipe = own.training(STUDENTS[own.name])
+        options = {**recipe, **options_of({**_adam(recipe), **asked}), "seed": seed, "task": own.task}
+        if "hidden" in row.needs:
+            options["hidden"] = own.hidden
+        taught = own.teacher(place).model if row.teacher else None
+        found, costs = place.distil(name, own.student(), taught, own.batches, **settings, **options)
+        return measured(found, own, costs)
+
+    for seed in seeds(arguments):
+        own: dict[str, Any] = {"method": "teacher", "student": arguments.teacher, "seed": seed, "settings": {}}
+        yield Job({**about, **own}, partial(teacher, seed))
+        for name in arguments.methods:
+            own = {"method": name, "seed": seed, "settings": arguments.given[name]}
+            yield Job({**about, **own}, partial(student, name, seed))
+
+
+def _adam(options: dict[str, Any]) -> dict[str, float]:
+    found = options["optimizer"].keywords
+    return {"lr": found["lr"], "weight_decay": found["weight_decay"]}
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gnn", description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("--task", choices=sorted(SETS), required=True)
+    task = parser.parse_known_args(argv)[0].task
+    first, kinds = next(iter(SETS[task])), list(MODELS[task])
+    add("--dataset", choices=sorted(SETS[task]), default=first, help="default: %(default)s")
+    add("--teacher", choices=kinds, default=kinds[0], help="default: %(default)s")
+    add("--student", choices=kinds, default=kinds[-1], help="default: %(default)s")
+    add("--epochs", type=int, help="at most (default: the recipe's)")
+    add("--inductive", action="store_true", help="of nodes: keep the new ones from training")
+    add("--batch", type=int, help="nodes a batch of students that see features alone (default: the graph at once)")
+    rows = methods_of(task)
+    groups = {"all": list(rows), **{family: [] for family in dict.fromkeys(row.family for row in rows.values())}}
+    for row in rows.values():
+        groups[row.family].append(row.name)
+    add_methods(parser, list(rows.values()), default="none,kd", groups=groups)
+    arguments = parser.parse_args(argv)
+    use_methods(parser, arguments, list(rows.values()), groups, arguments.teacher)
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> list[Row]:
+    """Run, print the table, write what was asked for; returns the rows."""
+    arguments = parse(argv)
+    last = arguments.first_seed + arguments.seeds - 1
+    title = f"{arguments.dataset} ({arguments.task}), seeds {arguments.first_seed} to {last}"
+    rows = tabulate(arguments, jobs(arguments), title)
+    if arguments.plot:
+        plot(rows, arguments.plot, title)
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(failed(main()))
