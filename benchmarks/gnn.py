@@ -17,13 +17,13 @@ from torch_geometric.data import Data
 
 import graphkd
 from benchmarks.graph.models import HIDDEN
-from benchmarks.graph.recipes import TEACHERS
+from benchmarks.graph.recipes import EPOCHS, TEACHERS
 from benchmarks.graph.scene import Scene, options_of, split_name
 from benchmarks.measure import peak_memory, timed
 from benchmarks.needs import given, has_dropout, lacking, makes_own_student
 from benchmarks.options import add_data, add_methods, add_tuning, seeds, split_settings, use_methods
 from benchmarks.plot import plot
-from benchmarks.rows import Row, failed
+from benchmarks.rows import Row, failed, own_term
 from benchmarks.runs import Job, Place, tabulate
 from benchmarks.tuning import Settings, divided
 from datasets import DATASETS
@@ -34,6 +34,7 @@ from graphkd.tasks import NodeClassification, accuracy, fidelity, predict
 
 METHODS: Mapping[str, Metadata] = {row.name: row for row in graphkd.methods(task="node_classification")}
 _LOSSES = ("response", "features", "relations", "graphs", "information")
+_SHARES = 10  # how often in a training the shares of its terms are looked at: a backward pass a term, each
 _GROUPS: Mapping[str, Callable[[str], bool]] = {
     "all": lambda _: True,
     "losses": lambda family: family in _LOSSES,
@@ -90,8 +91,9 @@ def student_of(row: Metadata, scene: Scene, settings: Mapping[str, Any], place: 
     student, teacher = arguments.pop("student"), arguments.pop("teacher")
     entries = {name: arguments[name] for name in ("modality",) if name in arguments}
     options = {**training(row, scene, asked), "seed": scene.seed, "task": scene.task}
+    options["shares_every"] = max((options.get("epochs") or row.published.get("epochs", EPOCHS)) // _SHARES, 1)
     found, costs = place.distil(row.name, student, teacher, scene.seen, **{**arguments, **own}, **options)
-    return Student(found.model, entries, costs)
+    return Student(found.model, entries, {**costs, **own_term(found.history)})
 
 
 def tuned(

@@ -58,6 +58,11 @@ def _other_teacher(scene: Scene, place: Place) -> dict[str, Any]:
     return {"other_teacher": scene.alone("degrees", teacher, 1, place, y=degrees)}
 
 
+def _second(scene: Scene, _: Place) -> dict[str, Any]:
+    """Labels of the task of ``_other_teacher``, of the labelled nodes."""
+    return {"second": torch.where(scene.seen.train_mask, scene.part_by_degree(scene.classes), -1)}
+
+
 def _candidates(scene: Scene, _: Place) -> dict[str, Any]:
     """Six students: half the width, the width and twice the width of the given one, of two and three layers."""
     width = scene.recipe.hidden
@@ -98,6 +103,7 @@ NEEDS: Mapping[str, Callable[[Scene, Place], dict[str, Any]]] = {
     "domains": _domains,
     "sources": _sources,
     "other_teacher": _other_teacher,
+    "second": _second,
     "candidates": _candidates,
     "modality": _modality,
     "sequence": _sequence,

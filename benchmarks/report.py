@@ -21,6 +21,7 @@ from benchmarks.plot import plot
 from benchmarks.rows import (
     BASE,
     ERROR,
+    OWN_TERM,
     Row,
     by_method,
     gain,
@@ -46,6 +47,8 @@ COSTS: Mapping[str, tuple[Any, ...]] = {
 # metrics shown as they are; all others are shares, shown in %
 PLAIN = ("kl", "log_loss", "epsilon", "epsilon_of_any_votes", "rmse", "mae")
 _NARROW = ("latency ms", "parameters")  # costs of a table that fits every terminal
+_OWN = "own term %"
+_ACTS = (0.01, 0.99)  # the shares between which neither a method's own term nor the labels' is swamped
 _MOST = 4  # metrics in a table; all are in the file
 _NAME = 12  # the least room for a name, which wraps
 
@@ -53,15 +56,18 @@ _NAME = 12  # the least room for a name, which wraps
 def cells(rows: list[Row], metrics: list[str], base: str = BASE, *, wide: bool = True) -> list[list[str]]:
     """The table: a line of titles, then quality, gain over the method ``base`` and cost of every method.
 
-    The gain is that of the first metric; speed-up is the teacher's latency over the method's. Not ``wide``: one metric
-    and two costs.
+    The share of its own terms is that of the gradient, marked with ! where it is below 1 or above 99 %. The gain is
+    that of the first metric; speed-up is the teacher's latency over the method's. Not ``wide``: one metric and two
+    costs.
     """
     known = {name: cost for name, cost in COSTS.items() if any(cost[0] in row for row in rows)}
     costs = known if wide else {name: known[name] for name in _NARROW if name in known}
     metrics = metrics if wide else metrics[:1]
     groups = by_method(rows, metrics[0]) if metrics else {}
     timed = wide and "latency ms" in known and "teacher" in groups
-    lines = [["method", *(["model"] if wide else []), *metrics, "gain", *costs, *(["speed-up"] if timed else [])]]
+    own = [_OWN] if any(OWN_TERM in row for row in rows) else []
+    after = [*own, *costs, *(["speed-up"] if timed else [])]
+    lines = [["method", *(["model"] if wide else []), *metrics, "gain", *after]]
     teacher = median(groups["teacher"], "latency_ms") if timed else 0.0
     for method in dict.fromkeys(row["method"] for row in rows):
         group = groups.get(method, [])
@@ -70,7 +76,7 @@ def cells(rows: list[Row], metrics: list[str], base: str = BASE, *, wide: bool =
         if errors:
             quality = [f"{quality[0]} ({errors} failed)".strip() if group else "failed", *quality[1:]]
         quality.append(gain(group, groups[base]) if base in groups else "")
-        spent = [_cost(group, *cost) for cost in costs.values()]
+        spent = [_own_term(group) for _ in own] + [_cost(group, *cost) for cost in costs.values()]
         speed_up = [_number("{:.1f}", teacher / median(group, "latency_ms"))] if timed else []
         model = next(row["student"] for row in rows if row["method"] == method)
         lines.append([method, *([model] if wide else []), *quality, *spent, *speed_up])
@@ -82,8 +88,9 @@ def show(
 ) -> None:
     """Print the table; metrics: the first four of the rows where None. Names wrap where there is no room for them."""
     metrics = metrics or metrics_of(rows)[:_MOST] or ["quality"]
-    table = Table(title=title, caption=_caption(metrics[0]))
     titles, *lines = cells(named(rows), metrics, base, wide=wide)
+    told = "; own term: median share of the gradient, ! where it or the labels are swamped" if _OWN in titles else ""
+    table = Table(title=title, caption=_caption(metrics[0]) + told)
     widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
     names, borders, console = (2 if wide else 1), 3 * len(widths) + 1, Console(highlight=False)
     if not wide:
@@ -124,6 +131,12 @@ def _quality(rows: list[Row], metric: str) -> str:
         return ""  # not every method has every metric
     mean, deviation = spread([row["value"] for row in rows])
     return f"{mean:.4f} ± {deviation:.4f}" if metric in PLAIN else f"{100 * mean:.2f} ± {100 * deviation:.2f}"
+
+
+def _own_term(rows: list[Row]) -> str:
+    share = median(rows, OWN_TERM)
+    least, most = _ACTS
+    return _number("{:.1f}" if least <= share <= most else "{:.1f} !", 100 * share)
 
 
 def _cost(rows: list[Row], key: str, form: str, factor: float = 1.0) -> str:

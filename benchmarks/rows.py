@@ -6,13 +6,16 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from graphkd.core.shares import SHARE
 
 Row = dict[str, Any]
 BASE = "none"  # the student alone, which gains are counted from
 ERROR = "error"  # the metric of a run that failed, whose row says why
+OWN_TERM = "own_term"  # a cost-like entry of rows: see ``own_term``
 _SAME = ("dataset", "split", "setting", "teacher", "method", "student", "metric", "seed", "tuned", "trials")
 
 
@@ -72,6 +75,24 @@ def _settings(row: Row) -> str:
 def metrics_of(rows: Iterable[Row]) -> list[str]:
     """Metrics in the order they came."""
     return [metric for metric in dict.fromkeys(row["metric"] for row in rows) if metric != ERROR]
+
+
+def own_term(history: Iterable[Mapping[str, Any]]) -> Row:
+    """The median share of the gradient that a training's own terms had, those that are not of the labels.
+
+    Of its reports with both kinds of terms; empty without one. See ``shares_every`` of ``graphkd.distil``.
+    """
+    found = []
+    for report in history:
+        shares = {name.removeprefix(SHARE): share for name, share in report.items() if name.startswith(SHARE)}
+        own = [share for name, share in shares.items() if not _of_labels(name)]
+        if own and len(own) < len(shares):
+            found.append(sum(own))
+    return {OWN_TERM: statistics.median(found)} if found else {}
+
+
+def _of_labels(term: str) -> bool:
+    return term in ("ce", "bce") or term.startswith("label")
 
 
 def failed(rows: Iterable[Row]) -> bool:

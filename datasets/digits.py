@@ -1,13 +1,17 @@
 """Scikit-learn's handwritten digits as a nearest-neighbour graph; it needs no download."""
 
+import math
+
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import to_undirected
 
 from datasets.splits import per_class_split
 
-__all__ = ["digits", "nearest"]
+__all__ = ["digits", "nearest", "turned"]
 
 
 def digits(seed: int = 0) -> Data:
@@ -56,3 +60,20 @@ def nearest(points: np.ndarray, k: int) -> np.ndarray:
     distances = squares[:, None] - 2 * points @ points.T + squares[None, :]
     np.fill_diagonal(distances, np.inf)
     return distances.argsort(axis=1, kind="stable")[:, :k]
+
+
+def turned(pixels: Tensor, degrees: float) -> Tensor:
+    """The images turned about their middle, bilinearly; what comes from outside is 0.
+
+    Args:
+        pixels: (N, 64), rows of 8 by 8.
+        degrees: counter-clockwise.
+
+    Returns:
+        (N, 64).
+    """
+    cos, sin = (way(math.radians(degrees)) for way in (math.cos, math.sin))
+    back = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0]]).expand(len(pixels), 2, 3)
+    images = pixels.view(-1, 1, 8, 8)
+    grid = F.affine_grid(back, [*images.shape], align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False).flatten(1)

@@ -1,4 +1,4 @@
-"""The pages of all methods, made from metadata: ``python -m docs.pages`` writes docs/methods.md and schemes.md."""
+"""The pages of methods, made from metadata: ``python -m docs.pages`` writes methods.md, schemes.md and survey.md."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import graphkd
 import recsys
+from docs import survey
 from graphkd.core.method import Metadata
 
 HERE = Path(__file__).parent
@@ -75,3 +76,4 @@ def _line(row: Metadata) -> str:
 if __name__ == "__main__":
     for content in pages():
         (HERE / content.file).write_text(page(content))
+    (HERE / "survey.md").write_text(survey.page([*graphkd.methods(), *recsys.methods()]))

@@ -203,8 +203,10 @@ class FreeKD(Trainable):
         for name, student, teacher, direction in (("phi", *shown, 1), ("psi", *shown[::-1], 0)):
             label = cross_entropy(student.logits[labelled], y[labelled])
             passed = self._transfer(student, teacher, turn.actions, edge_index, direction=direction, where=acts)
-            total = total + label + self.mu * passed[0] + self.rho * passed[1]
-            terms |= {f"{part}_{name}": value for part, value in zip(_PARTS, (label, *passed), strict=True)}
+            parts = zip(_PARTS, (1.0, self.mu, self.rho), (label, *passed), strict=True)
+            weighed = {f"{part}_{name}": (weight, value) for part, weight, value in parts}
+            total = total + self.weighed(weighed)
+            terms |= {term: value for term, (_, value) in weighed.items()}
         if turn.nodes.numel():
             node, structure = (action[acts].double().mean() for action in turn.actions)
             terms |= {"phi_teaches": 1 - node, "psi_teaches": node, "structure_passed": structure}

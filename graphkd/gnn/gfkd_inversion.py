@@ -153,8 +153,8 @@ class Inversion(Trainable):
         """The loss of the features, and its terms before their weights: ``label``, ``bn``, ``entropy``."""
         labels, statistics = self.look(self.student())
         terms = {"label": labels.mean(), "bn": statistics.sum(), "entropy": self.student.entropy()}
-        weights = (1.0, self.bn_weight, self.entropy_weight)
-        return sum(weight * term for weight, term in zip(weights, terms.values(), strict=True)), terms  # type: ignore[return-value]
+        weights = {"label": 1.0, "bn": self.bn_weight, "entropy": self.entropy_weight}
+        return self.weighed({name: (weights[name], term) for name, term in terms.items()}), terms
 
     @torch.no_grad()
     def structure_gradient(self, noise: Tensor) -> Tensor:

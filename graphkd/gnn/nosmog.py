@@ -154,6 +154,7 @@ class NOSMOGDistiller(Distiller):
             return Step(weight * loss, terms)
         objective = self._answer(batch, labelled)
         adversarial = objective(batch["x"] + self.change(objective, batch["x"]))
+        self.note({"adversarial": self.adversarial_weight * adversarial})
         terms = {**terms, "adversarial": adversarial.detach()}
         return Step(weight * (loss + self.adversarial_weight * adversarial), terms)
 

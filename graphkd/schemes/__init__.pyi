@@ -3,7 +3,7 @@ from ._together import Together
 from .augment import Changed, drop_edges, drop_edges_and_features, mask_features, told
 from .continual.ewc import ElasticDistiller, WeightMemory, ewc_penalty, fisher_diagonal, trained_weights
 from .data_free.activation_records import Record, activation_loss, reconstruct
-from .data_free.cross_distillation import cross_distillation, fit_masked, soft_cross_distillation
+from .data_free.cross_distillation import cross_distillation, fit_masked, proximal_mask, soft_cross_distillation
 from .data_free.data_free_regression import DataFreeRegression, FakeTurn, FakeTurns
 from .domains.adversarial import Adaptation, Adversarial, adversarial_adaptation, domain_adversaries
 from .domains.cycada import Translation, Translator, translated
@@ -182,6 +182,7 @@ __all__ = [
     "policy_loss",
     "predictive_uncertainty",
     "privacy_spent",
+    "proximal_mask",
     "quantify_knowledge",
     "reconstruct",
     "regression_error",

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from benchmarks.plot import draw_ranks, plot
 from benchmarks.report import main, show
-from benchmarks.rows import by_method, gain
+from benchmarks.rows import by_method, gain, own_term
 
 
 def row(method: str, seed: int, value: float, metric: str = "ndcg@10") -> dict[str, Any]:
@@ -51,6 +51,32 @@ def test_a_table_in_markdown(tmp_path: Path, capsys: pytest.CaptureFixture) -> N
         "| none | mf:8 | 15.00 ± 5.00 |  | 10 | 1.00 |",
         "| rd | mf:8 | 25.00 ± 0.00 |  | 10 | 1.00 |",
     ]
+
+
+def test_the_share_of_own_terms_is_marked_where_they_or_the_labels_are_swamped(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "one.jsonl"
+    shares = {"none": None, "cc": 0.004, "kd": 0.56, "darkrank": 0.995}
+    rows = [row(method, 0, 0.5) | ({} if share is None else {"own_term": share}) for method, share in shares.items()]
+    file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    main([str(file), "--markdown"])
+    titles, _, *lines = ([cell.strip() for cell in line.split("|")] for line in capsys.readouterr().out.splitlines())
+    assert [line[titles.index("own term %")] for line in lines] == ["", "0.4 !", "56.0", "99.5 !"]
+    main([str(file)])
+    assert "own term: median share of the gradient" in " ".join(capsys.readouterr().out.split())
+
+
+def test_own_terms_are_those_that_are_not_of_the_labels() -> None:
+    history = [
+        {"share of ce": 0.25, "share of kl": 0.5, "share of cc": 0.25},
+        {"share of label_0": 0.9, "share of soft_0": 0.1},
+        {"share of label_0": 0.8, "share of soft_0": 0.2},
+        {"share of kl": 1.0},  # of a stage without labels
+        {"loss": 1.0},
+    ]
+    assert own_term(history) == {"own_term": pytest.approx(0.2)}
+    assert own_term(history[3:]) == {}
 
 
 def test_many_methods_are_drawn_by_rank(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_the_first_cycle_teaches_nothing():
 def test_mean_teacher_trains():
     data, student = graph(), gcn(1, dropout=0.5)
     ema = EMA(student, 0.9)
-    losses = {"label": HARD, "consistency": 10 * Consistency(warm_up=3)}
+    losses = {"label": HARD, "consistency": 10 * Consistency(ramp=0.15)}
     seen = []
     fit(Distiller(student, ema, losses), data, epochs=20, log=seen.append)
     assert seen[-1]["label"] < seen[0]["label"]

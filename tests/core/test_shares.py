@@ -9,7 +9,9 @@ import torch
 from torch_geometric.nn import MLP
 
 from graphkd import Distiller, distil, fit
+from graphkd.core.distiller import Step
 from graphkd.core.shares import shares_of
+from graphkd.core.trainable import Trainable
 from graphkd.losses import CE, KL
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -64,3 +66,25 @@ def test_distil_tells_shares_of_methods_and_of_peers():
     assert names == ["share of label_0", "share of soft_0", "share of label_1", "share of soft_1"]
     with pytest.raises(ValueError, match="'shares_every' must be at least 1, got 0"):
         fit(Distiller(student, teacher, KL()), DATA, epochs=1, shares_every=0)
+
+
+class Two(Trainable):
+    """A student of two terms, whose first is weighed."""
+
+    def __init__(self, student):
+        super().__init__()
+        self.student = student
+
+    def forward(self, batch):
+        logits = self.student(batch["x"])
+        terms = {"one": (3.0, logits.square().mean()), "two": (1.0, logits.abs().mean())}
+        return Step(self.weighed(terms), {name: value.detach() for name, (_, value) in terms.items()})
+
+
+def test_a_trainable_of_one_s_own_shows_its_weighed_terms():
+    reports, student = [], models()[0]
+    one, two = Two(student)(DATA).terms.values()
+    fit(Two(student), DATA, epochs=1, shares_every=1, log=reports.append)
+    assert reports[0]["loss"] == pytest.approx(float(3 * one + two))
+    assert reports[0]["share of one"] + reports[0]["share of two"] == pytest.approx(1)
+    assert 0 < reports[0]["share of two"] < 1

@@ -238,8 +238,9 @@ for students in ("glnn", "nosmog", "cpf_tra", "ffg2m", "tinygnn"):
     method(students)
 for rounds in ("noisy_student", "phased_labels", "tri_training", "tmkd"):
     method(rounds)
-for federated in ("fedavg", "feddf", "fedftg", "fedmd", "fedcad"):
+for federated in ("fedavg", "feddf", "fedbe", "fedftg", "fedmd", "fedcad", "cfd"):
     method(federated, epochs=3, save_every=1)
+method("fedaux", epochs=3, save_every=1, pretrain_epochs=3)
 for policy in ("rl_kd", "tscl", "cc_class_uniform", "stochastic"):
     method(policy, epochs=30)
 for players in ("kdgan", "dml", "mean_teacher", "metadistil"):

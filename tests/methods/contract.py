@@ -121,8 +121,7 @@ def takes_calls(row: Metadata) -> None:
     wrap = lambda model: [wrap(each) for each in model] if isinstance(model, list) else model and scene.Odd(model)  # noqa: E731
     odd = {**given, "student": wrap(given["student"]), "teacher": wrap(given["teacher"]), "call": scene.call}
     odd["hidden"] = f"inner.{given['hidden']}"
-    if "candidates" in odd:
-        odd["candidates"] = wrap(odd["candidates"])
+    odd |= {name: wrap(odd[name]) for name in ("candidates", "other_teacher") if name in odd}
     if "layers" in odd:
         odd["layers"] = tuple(f"inner.{path}" for path in odd["layers"])
     found = scene.run(row, odd)

@@ -169,6 +169,7 @@ GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
     "sequence": lambda: {"sequence": torch.arange(NODES) % 2},
     "feature student": lambda: {"student": mlp(5, 12)},
     "other_teacher": lambda: {"other_teacher": trained(4)},
+    "second": lambda: {"second": torch.arange(NODES) // CLASSES % 4 % 2},
 }
 
 

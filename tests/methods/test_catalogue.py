@@ -8,13 +8,14 @@ import pytest
 
 import graphkd
 import recsys
+from graphkd.core.method import KINDS as METHOD_KINDS
 from graphkd.core.method import NEEDS
 from graphkd.distil import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 ROWS = [*graphkd.methods(), *recsys.methods()]
 TESTS = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
-KINDS = {"node_classification", "graph_classification", "regression", "anomaly_detection"}
+KINDS = {*METHOD_KINDS["rows"], "anomaly_detection"}
 
 
 def stem(row) -> str:

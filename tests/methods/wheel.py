@@ -91,6 +91,7 @@ def given(row: Any) -> dict[str, Any]:
         "public": lambda: {"public": sbm(3)},
         "candidates": lambda: {"candidates": [gcn(10), gcn(11)]},
         "other_teacher": lambda: {"other_teacher": gcn(16, out=4)},
+        "second": lambda: {"second": torch.arange(N) % 4 % 2},
     }
     for need in set(row.needs) - PLAIN:
         found |= needs[need]()

@@ -61,7 +61,15 @@ class AB(Loss):
         return activation_boundaries(self.connector(student), teacher, self.margin)
 
 
-@method("ab", family="features", paper="Heo et al., AAAI 2019", arxiv="1811.03233", needs=("hidden",))
+@method(
+    "ab",
+    family="features",
+    paper="Heo et al., AAAI 2019",
+    arxiv="1811.03233",
+    survey=(58,),
+    tasks=("rows",),
+    needs=("hidden",),
+)
 def ab_method(problem: Problem, *, margin: float = 1.0) -> nn.Module:
     """Match which hidden units fire in a first stage, then learn the labels alone.
 

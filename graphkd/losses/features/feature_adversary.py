@@ -46,7 +46,14 @@ class FeatureAdversary(Loss):
         return fooling(fooled) + discrimination(own, taught)
 
 
-@method("feature_adversary", family="features", paper="Wang et al., AAAI 2018", needs=("hidden",))
+@method(
+    "feature_adversary",
+    family="features",
+    paper="Wang et al., AAAI 2018",
+    survey=(21, 78, 126),
+    tasks=("rows",),
+    needs=("hidden",),
+)
 def feature_adversary_method(
     problem: Problem, *, weight: float = 0.1, temperature: float = 4.0, inner: int = 64
 ) -> Loss:

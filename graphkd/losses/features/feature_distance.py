@@ -49,7 +49,7 @@ class FeatureDistance(Loss):
 
 @method("feature_huber", preset={"kind": "huber"})
 @method("feature_l1", preset={"kind": "l1"})
-@method("feature_l2", family="features", paper="Hu et al., 2023", arxiv="2304.14800")
+@method("feature_l2", family="features", paper="Hu et al., 2023", arxiv="2304.14800", tasks=("rows",))
 def feature_distance_method(problem: Problem, *, weight: float = 1.0, kind: Metric = "l2", on: str = "logits") -> Loss:
     """Shorten the distance between rows of student and teacher, beside the labels.
 

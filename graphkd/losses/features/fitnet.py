@@ -2,7 +2,7 @@
 
 from typing import Literal, Unpack
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
@@ -11,6 +11,7 @@ from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape, choose
 from graphkd.losses._projector import projector
+from graphkd.losses.response.fading_kl import FadingKL
 
 
 def fitnet(
@@ -29,7 +30,7 @@ class FitNet(Loss):
     (1 / N d_t) |W s + b - t|^2; student: (N, d_s), teacher: (N, d_t). With both widths given a linear projector
     d_s -> d_t trains with the student; without, the widths must agree. ``normalise`` compares L2-normalised rows, the
     node form of efficient-gnns; ``reduction="sum"`` leaves out 1 / N d_t. The paper has 1/2 |.|^2 per sample (d_t / 2
-    times this) and a first stage on hints alone; like RepDistiller, we train jointly.
+    times this) and a first stage on hints alone, as the method ``fitnet_stages``; RepDistiller trains jointly.
     """
 
     on = "hidden"
@@ -52,7 +53,15 @@ class FitNet(Loss):
         return fitnet(self.projector(student), teacher, normalise=self.normalise, reduction=self.reduction)
 
 
-@method("fitnet", family="features", paper="Romero et al., ICLR 2015", arxiv="1412.6550", needs=("hidden",))
+@method(
+    "fitnet",
+    family="features",
+    paper="Romero et al., ICLR 2015",
+    arxiv="1412.6550",
+    survey=(18,),
+    tasks=("rows",),
+    needs=("hidden",),
+)
 def fitnet_method(problem: Problem, *, weight: float = 100.0, normalise: bool = True) -> Loss:
     """Regress the teacher's hidden rows from the student's by a linear layer, beside the labels.
 
@@ -60,3 +69,20 @@ def fitnet_method(problem: Problem, *, weight: float = 100.0, normalise: bool = 
     for graphs, which compare rows of length 1.
     """
     return problem.supervised() + weight * FitNet(*problem.widths, normalise=normalise)
+
+
+@method("fitnet_stages", family="features", paper="Romero et al., ICLR 2015", arxiv="1412.6550", needs=("hidden",))
+def fitnet_stages_method(
+    problem: Problem, *, temperature: float = 3.0, first: float = 4.0, last: float = 1.0
+) -> nn.Module:
+    """Regress the teacher's hidden rows in a first stage, then learn labels and soft targets, which fade.
+
+    Choose it as the paper's own training, for students too deep to begin without a hint. The first stage runs to its
+    last epoch; what it trains are the layers up to the hidden one and a linear layer, in place of the paper's
+    regressor with a non-linearity. In the second the weight of soft targets falls linearly from ``first`` to ``last``,
+    with T = ``temperature``: the paper's 4, 1 and 3, by which the weight is of T^2 KL.
+    """
+    student, hint = problem.student, FitNet(*problem.widths)
+    problem.train(problem.distiller(student, problem.teacher, hint), "hints", choose=False)
+    losses = problem.supervised() + FadingKL(temperature, first=first, last=last)
+    return problem.train(problem.distiller(student, problem.teacher, losses), "targets")

@@ -65,6 +65,7 @@ class FSP(Loss):
     "fsp",
     family="features",
     paper="Yim et al., CVPR 2017",
+    survey=(19,),
     needs=("layers",),
     cannot={"ensemble": "its layers must be as wide as the student's, and members' layers stand side by side"},
 )

@@ -107,6 +107,7 @@ class FT(Loss):
     family="features",
     paper="Kim et al., NeurIPS 2018",
     arxiv="1802.04977",
+    survey=(57,),
     needs=("hidden",),
     space={"rate": (0.1, 2.0)},
 )

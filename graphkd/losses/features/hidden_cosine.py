@@ -29,7 +29,14 @@ class HiddenCosine(Loss):
         return hidden_cosine(student, teacher)
 
 
-@method("hidden_cosine", family="features", paper="Aguilar et al., AAAI 2020", arxiv="1910.03723")
+@method(
+    "hidden_cosine",
+    family="features",
+    paper="Aguilar et al., AAAI 2020",
+    arxiv="1910.03723",
+    survey=(80,),
+    tasks=("rows",),
+)
 def hidden_cosine_method(problem: Problem, *, weight: float = 1.0, on: str = "logits") -> Loss:
     """Match the directions of the teacher's rows, beside the labels.
 

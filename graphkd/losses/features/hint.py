@@ -11,7 +11,9 @@ from graphkd.losses.features.fitnet import FitNet
 from graphkd.losses.response.soft_ce import SoftCE
 
 
-@method("hint", family="features", paper="Chen et al., NeurIPS 2017", needs=("hidden",))
+@method(
+    "hint", family="features", paper="Chen et al., NeurIPS 2017", survey=(45,), tasks=("classes",), needs=("hidden",)
+)
 def hint_method(
     problem: Problem,
     *,

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
-from graphkd.core.method import method
-from graphkd.core.problem import Problem
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 from graphkd.losses._projector import projector
@@ -51,13 +49,3 @@ class KD4MTL(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return kd4mtl(self.adapter(student), teacher, eps=self.eps)
-
-
-@method("kd4mtl", family="features", paper="Li and Bilen, 2020", arxiv="2007.06889", needs=("hidden",))
-def kd4mtl_method(problem: Problem, *, weight: float = 1.0) -> Loss:
-    """Match the directions of the teacher's hidden rows through a linear layer, beside the labels.
-
-    Choose it where the student's features serve more than this teacher's task, so that only their direction should be
-    bound, in a space of the task's own.
-    """
-    return problem.supervised() + weight * KD4MTL(*problem.widths)

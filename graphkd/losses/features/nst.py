@@ -40,7 +40,7 @@ class NST(Loss):
         return neuron_selectivity(student, teacher, degree=self.degree, offset=self.offset)
 
 
-@method("nst", family="features", paper="Huang and Wang, 2017", arxiv="1707.01219", needs=("hidden",))
+@method("nst", family="features", paper="Huang and Wang, 2017", arxiv="1707.01219", tasks=("rows",), needs=("hidden",))
 def nst_method(problem: Problem, *, weight: float = 50.0, degree: int = 2) -> Loss:
     """Match on which rows channels are active, beside the labels.
 

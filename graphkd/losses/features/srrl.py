@@ -58,7 +58,8 @@ class SRRL(Loss):
     "srrl",
     family="features",
     paper="Yang et al., ICLR 2021",
-    tasks=("node_classification", "regression"),
+    survey=(195,),
+    tasks=("classes", "regression"),
     needs=("hidden",),
     cannot={"ensemble": "it reads the weights of the teacher's last layer"},
 )

@@ -122,7 +122,9 @@ class GCRD(Loss):
         return gcrd(student, teacher, self.temperature, max_samples=self.max_samples, share=share, eps=self.eps)
 
 
-@method("gcrd", family="graphs", paper="Joshi et al., TNNLS 2022", arxiv="2111.04964", needs=("hidden",))
+@method(
+    "gcrd", family="graphs", paper="Joshi et al., TNNLS 2022", arxiv="2111.04964", tasks=("rows",), needs=("hidden",)
+)
 def gcrd_method(problem: Problem, *, weight: float = 0.1, projection: int = 128, temperature: float = 0.075) -> Loss:
     """Tell each node's hidden row of the teacher from those of all others, beside the labels.
 

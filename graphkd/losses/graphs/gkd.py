@@ -257,7 +257,9 @@ class GKD(Loss):
         return gkd(student, teacher, y, power=self.power, mask=self.mask, neighbours=self.neighbours)
 
 
-@method("gkd", family="graphs", paper="Lassance et al., ICASSP 2020", arxiv="1911.03080", needs=("hidden",))
+@method(
+    "gkd", family="graphs", paper="Lassance et al., ICASSP 2020", arxiv="1911.03080", tasks=("rows",), needs=("hidden",)
+)
 def gkd_method(problem: Problem, *, weight: float = 25.0) -> Loss:
     """Match the degree-normalised graphs that the cosines of hidden rows span, beside the labels.
 

@@ -93,7 +93,9 @@ class GSP(Loss):
         return gsp(student, teacher, self.kernel, max_samples=self.max_samples)
 
 
-@method("gsp", family="graphs", paper="Joshi et al., TNNLS 2022", arxiv="2111.04964", needs=("hidden",))
+@method(
+    "gsp", family="graphs", paper="Joshi et al., TNNLS 2022", arxiv="2111.04964", tasks=("rows",), needs=("hidden",)
+)
 def gsp_method(problem: Problem, *, weight: float = 100.0) -> Loss:
     """Match the cosines of all pairs of hidden rows, beside the labels.
 

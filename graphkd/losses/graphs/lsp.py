@@ -139,7 +139,14 @@ class LSP(Loss):
         return lsp(student, teacher, edge_index, self.kernel, **self.form, **self.knobs)
 
 
-@method("lsp", family="graphs", paper="Yang et al., CVPR 2020", arxiv="2003.10477", needs=("hidden", "edges"))
+@method(
+    "lsp",
+    family="graphs",
+    paper="Yang et al., CVPR 2020",
+    arxiv="2003.10477",
+    tasks=("rows",),
+    needs=("hidden", "edges"),
+)
 def lsp_method(
     problem: Problem, *, weight: float = 100.0, kernel: Literal["cosine", "poly", "euclidean", "rbf"] = "rbf"
 ) -> Loss:

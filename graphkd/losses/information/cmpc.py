@@ -11,13 +11,13 @@ from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_same_shape, class_ids
-from graphkd.losses._projector import check_width
+from graphkd.losses._checks import check_rows, check_same_shape, class_ids
+from graphkd.losses._projector import check_width, projector
 
 
 def cmpc(student: Tensor, teacher: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     """Cross-entropy of projections in both directions: (N, d), (N, d), (N,), (C, d) -> scalar; see ``CMPC``."""
-    check_same_shape(student, teacher)
+    check_same_shape(student, teacher, "; CMPC(classes, width, student_width) maps the student")
     check_width("student", student, weight.size(1))
     y = class_ids(y, student.size(0), weight.size(0))
     unit, (s, t) = unit_vectors(weight), (x.to(accumulation_dtype(x)) for x in (student, teacher))
@@ -33,26 +33,33 @@ class CMPC(Loss):
     """Cross-modal projection classification of two views. Zhang and Lu, ECCV 2018.
 
     x = (s_i . t_i) t_i / |t_i|^2, mean_i CE(W x, y_i) with rows of W (C, d) as unit vectors, and the same with s and t
-    exchanged, added; W trains with the student. student, teacher: (N, d), y: (N,) integers in [0, C). Supervised: the
-    labels enter.
+    exchanged, added; W trains with the student. teacher: (N, d), y: (N,) integers in [0, C); student: (N, d), or with
+    ``student_width`` (N, student_width), which a linear layer brings to d and trains with it. Supervised: the labels
+    enter.
     """
 
     on = "hidden"
     rows = ("y",)
 
-    def __init__(self, classes: int, width: int, **reads: Unpack[Reads]) -> None:
+    def __init__(self, classes: int, width: int, student_width: int | None = None, **reads: Unpack[Reads]) -> None:
         super().__init__(**reads)
         self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(classes, width)))
+        self.projector = projector(student_width, width if student_width is not None else None)
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
-        return cmpc(student, teacher, y, self.weight)
+        check_rows(student, teacher)
+        return cmpc(self.projector(student), teacher, y, self.weight)
 
 
-@method("cmpc", family="information", paper="Zhang and Lu, ECCV 2018")
-def cmpc_method(problem: Problem, *, weight: float = 1.0) -> Loss:
-    """Classify the logits of either model projected onto the other's, beside the labels.
+@method(
+    "cmpc", family="information", paper="Zhang and Lu, ECCV 2018", survey=(127,), tasks=("classes",), needs=("hidden",)
+)
+def cmpc_method(problem: Problem, *, weight: float = 0.03) -> Loss:
+    """Classify the embeddings of either model projected onto the other's, beside the labels.
 
     Choose it beside ``cmpm``, as its authors do, with many labels: its classifier learns from the labelled nodes alone.
+    The weight was chosen on validation rows, of 0.03 to 1 on Cora; at 1, as published, it swamps the labels.
+    The student's hidden layer comes into the teacher's space by a linear layer.
     """
-    classes = problem.classes
-    return problem.supervised() + weight * CMPC(classes, classes, on="logits", where=problem.labelled)
+    own, other = problem.widths
+    return problem.supervised() + weight * CMPC(problem.classes, other, own, where=problem.labelled)

@@ -174,7 +174,9 @@ class CRCDGradient(Loss):
         return self.contrast(s, t.detach(), n_id=n_id, negatives=negatives)
 
 
-@method("crcd", family="information", paper="Zhu et al., CVPR 2021", arxiv="2103.16367", needs=("hidden",))
+@method(
+    "crcd", family="information", paper="Zhu et al., CVPR 2021", arxiv="2103.16367", survey=(69,), needs=("hidden",)
+)
 def crcd_method(problem: Problem, *, weight: float = 1.0, negatives: int = 500, max_samples: int = 64) -> Loss:
     """Tell each node's relation to anchors from those of other nodes, by memories, beside the labels.
 
@@ -185,7 +187,14 @@ def crcd_method(problem: Problem, *, weight: float = 1.0, negatives: int = 500, 
     return problem.supervised() + weight * loss
 
 
-@method("crcd_gradient", family="information", paper="Zhu et al., CVPR 2021", arxiv="2103.16367")
+@method(
+    "crcd_gradient",
+    family="information",
+    paper="Zhu et al., CVPR 2021",
+    arxiv="2103.16367",
+    survey=(69,),
+    tasks=("classes",),
+)
 def crcd_gradient_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Match how the labels would change both models' logits, beside the labels.
 

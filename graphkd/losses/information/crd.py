@@ -200,7 +200,14 @@ class CRD(Loss):
         self._normalised = False
 
 
-@method("crd", family="information", paper="Tian, Krishnan and Isola, ICLR 2020", arxiv="1910.10699", needs=("hidden",))
+@method(
+    "crd",
+    family="information",
+    paper="Tian, Krishnan and Isola, ICLR 2020",
+    arxiv="1910.10699",
+    survey=(70,),
+    needs=("hidden",),
+)
 def crd_method(problem: Problem, *, weight: float = 0.8, negatives: int = 16384) -> Loss:
     """Tell each node's hidden row of the other model from memories of many nodes, beside the labels.
 

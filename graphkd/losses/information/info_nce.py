@@ -41,7 +41,14 @@ class InfoNCE(Loss):
         return info_nce(student, teacher, self.temperature)
 
 
-@method("info_nce", family="information", paper="van den Oord et al., 2018", arxiv="1807.03748")
+@method(
+    "info_nce",
+    family="information",
+    paper="van den Oord et al., 2018",
+    arxiv="1807.03748",
+    survey=(100,),
+    tasks=("rows",),
+)
 def info_nce_method(problem: Problem, *, weight: float = 1.0, temperature: float = 0.5) -> Loss:
     """Tell each node's logits of the teacher from those of all others, beside the labels.
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
-from graphkd.losses.information.pkt import PKT, Density, DensityDivergence, DensityKernel
+from graphkd.losses.information.pkt import PKT, Density, DensityDivergence, DensityKernel, DensityReduction
 
 
 class InformationFlow(Loss):
@@ -16,9 +16,10 @@ class InformationFlow(Loss):
 
     pkt(last layer) + w sum over the other layers of pkt, w = 100 0.7^epoch, so that the first epochs form the
     intermediate layers (the critical period). ``on`` names the layers, the last one last; student's and teacher's are
-    matched in order. Kernel, divergence and eps are the authors': "combined", Jeffreys' divergence, 1e-6. ``fit``
-    tells the epoch; in a loop of your own call ``set_epoch``. The authors' teacher is an auxiliary network of the
-    student's layout, trained by ``PKT`` on the last layer first. O(L N^2 d) time, memory as ``PKT``.
+    matched in order. Kernel, divergence, eps and ``reduction`` are the authors': "combined", Jeffreys' divergence,
+    1e-6, a mean over "pairs", which shrinks as 1 / N; "rows" sums over the pairs of a row. ``fit`` tells the epoch; in
+    a loop of your own call ``set_epoch``. The authors' teacher is an auxiliary network of the student's layout, trained
+    by ``PKT`` on the last layer first. O(L N^2 d) time, memory as ``PKT``.
     """
 
     on = ("hidden", "logits")
@@ -32,10 +33,11 @@ class InformationFlow(Loss):
         initial: float = 100.0,
         decay: float = 0.7,
         eps: float = 1e-6,
+        reduction: DensityReduction = "pairs",
         **reads: Unpack[Reads],
     ) -> None:
         super().__init__(**reads)
-        self.layer = PKT(kernel, divergence, eps=eps)
+        self.layer = PKT(kernel, divergence, eps=eps, reduction=reduction)
         self.initial, self.decay = initial, decay
         self.register_buffer("weight", torch.tensor(initial))
 
@@ -57,14 +59,18 @@ class InformationFlow(Loss):
     family="information",
     paper="Passalis, Tzelepi and Tefas, CVPR 2020",
     arxiv="2005.00727",
+    survey=(31,),
+    tasks=("rows",),
     needs=("hidden",),
 )
 def information_flow_method(
-    problem: Problem, *, weight: float = 1.0, initial: float = 100.0, decay: float = 0.7
+    problem: Problem, *, weight: float = 0.03, initial: float = 100.0, decay: float = 0.7
 ) -> Loss:
     """Match who is near whom in the hidden layer at first and in the logits to the end, beside the labels.
 
-    Choose it where a deep student's first layers form in the first epochs: the hidden layer's weight, ``initial``
-    times ``decay`` to the power of the epoch, fades out.
+    Choose it where a deep student's first layers form in the first epochs: the hidden layer's weight, ``initial`` times
+    ``decay`` to the power of the epoch, fades out. The weight is of the mean over rows; the authors train on nothing
+    else, so that theirs says nothing of one beside labels. This one is 75 times what a weight of 1 is on Cora for their
+    mean over pairs, with which the term has 0.2 to 0.9 % of the gradient.
     """
-    return problem.supervised() + weight * InformationFlow(initial=initial, decay=decay)
+    return problem.supervised() + weight * InformationFlow(initial=initial, decay=decay, reduction="rows")

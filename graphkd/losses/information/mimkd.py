@@ -105,7 +105,15 @@ class MIMKD(Loss):
         return mimkd(self.heads[0](one), self.heads[1](other), self.bound, own=own)
 
 
-@method("mimkd", family="information", paper="Shrivastava et al., CVPRW 2023", arxiv="2110.15946", needs=("hidden",))
+@method(
+    "mimkd",
+    family="information",
+    paper="Shrivastava et al., CVPRW 2023",
+    arxiv="2110.15946",
+    survey=(71,),
+    tasks=("rows",),
+    needs=("hidden",),
+)
 def mimkd_method(problem: Problem, *, weight: float = 1.0, bound: Bound = "jensen_shannon") -> Loss:
     """Maximise a lower bound on the mutual information of hidden rows, beside the labels.
 

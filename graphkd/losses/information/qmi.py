@@ -102,11 +102,12 @@ class QMI(Loss):
         return qmi(student, teacher, y, self.kernel, variance=self.variance)
 
 
-@method("qmi", family="information", paper="Torkkola, JMLR 2003", needs=("hidden",))
-def qmi_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+@method("qmi", family="information", paper="Torkkola, JMLR 2003", survey=(73,), tasks=("classes",), needs=("hidden",))
+def qmi_method(problem: Problem, *, weight: float = 30.0) -> Loss:
     """Match the quadratic mutual information of hidden rows and labels, beside the labels.
 
     Choose it where hidden layers of any widths should separate classes as much as the teacher's do; three numbers are
-    compared, on the labelled nodes. The weight is ours.
+    compared, on the labelled nodes. The potentials are means over pairs; the weight was chosen on validation rows, of 1
+    to 100 on Cora.
     """
     return problem.supervised() + weight * QMI(where=problem.labelled)

@@ -60,6 +60,8 @@ def _views(call: Call | None) -> Call:
     family="information",
     paper="Tian et al., CVPR 2021",
     arxiv="2104.02862",
+    survey=(68,),
+    tasks=("classes",),
     cannot={"ensemble": "it asks one model about two views of every node, drawn anew at each step"},
     space={"rate": (0.007, 0.9)},
 )

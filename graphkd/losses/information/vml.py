@@ -36,7 +36,9 @@ class VML(Loss):
         return vml(student, teacher)
 
 
-@method("vml", family="information", paper="Tian et al., CVPR 2021", arxiv="2104.02862")
+@method(
+    "vml", family="information", paper="Tian et al., CVPR 2021", arxiv="2104.02862", survey=(68,), tasks=("classes",)
+)
 def vml_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Match classes in Jensen-Shannon divergence, beside the labels.
 

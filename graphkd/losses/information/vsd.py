@@ -45,7 +45,9 @@ class VSD(Loss):
         return vsd(student, teacher, self.temperature, form=self.form)
 
 
-@method("vsd", family="information", paper="Tian et al., CVPR 2021", arxiv="2104.02862")
+@method(
+    "vsd", family="information", paper="Tian et al., CVPR 2021", arxiv="2104.02862", survey=(68,), tasks=("classes",)
+)
 def vsd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
     """Bring the classes that the student predicts to those of the teacher, its observation, beside the labels.
 

@@ -135,6 +135,7 @@ def _known_range(problem: Problem) -> tuple[float, float]:
     family="regression",
     paper="Saputra et al., ICCV 2019",
     arxiv="1908.00858",
+    survey=(207,),
     tasks=("regression",),
     space={"alpha": (0.02, 0.98)},
 )
@@ -152,6 +153,7 @@ def attentive_imitation_method(problem: Problem, *, alpha: float = 0.5) -> Loss:
     family="regression",
     paper="Saputra et al., ICCV 2019",
     arxiv="1908.00858",
+    survey=(207,),
     tasks=("regression",),
     needs=("hidden",),
     space={"alpha": (0.02, 0.98)},

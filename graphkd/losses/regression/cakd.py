@@ -43,7 +43,14 @@ class CAKD(FeatureAdversary):
         return match + self.adversary * self.play(shown, teacher)
 
 
-@method("cakd", family="regression", paper="Xu et al., Neurocomputing 2022", tasks=("regression",), needs=("hidden",))
+@method(
+    "cakd",
+    family="regression",
+    paper="Xu et al., Neurocomputing 2022",
+    survey=(196, 206),
+    tasks=("regression",),
+    needs=("hidden",),
+)
 def cakd_method(
     problem: Problem, *, weight: float = 1.0, contrast: float = 0.1, adversary: float = 0.1, temperature: float = 0.5
 ) -> Loss:

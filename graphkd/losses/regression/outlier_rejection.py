@@ -59,6 +59,7 @@ class OutlierRejection(Loss):
     family="regression",
     paper="Takamoto et al., MIPR 2020",
     arxiv="2002.12597",
+    survey=(193, 204),
     tasks=("regression",),
     needs=("hidden",),
 )

@@ -57,7 +57,7 @@ class TeacherBounded(Loss):
         return teacher_bounded(student, teacher, y, nu=self.nu, margin=self.margin)
 
 
-@method("teacher_bounded", family="regression", paper="Chen et al., NeurIPS 2017", tasks=("regression",))
+@method("teacher_bounded", family="regression", paper="Chen et al., NeurIPS 2017", survey=(45,), tasks=("regression",))
 def teacher_bounded_method(problem: Problem, *, nu: float = 0.5, margin: float = 0.0) -> Loss:
     """Learn numbers, the more where the student is worse than the teacher.
 

@@ -105,7 +105,15 @@ class CIRKDMemory(Loss):
         return cirkd_memory(self.head(student), teacher, drawn, self.temperature, self.kd_temperature)
 
 
-@method("cirkd", family="relations", paper="Yang et al., CVPR 2022", arxiv="2204.06986", needs=("hidden",))
+@method(
+    "cirkd",
+    family="relations",
+    paper="Yang et al., CVPR 2022",
+    arxiv="2204.06986",
+    survey=(62,),
+    tasks=("rows",),
+    needs=("hidden",),
+)
 def cirkd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 0.1) -> Loss:
     """Match how every node's likeness spreads over all nodes, beside the labels.
 
@@ -114,7 +122,14 @@ def cirkd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 
     return problem.supervised() + weight * CIRKD(temperature)
 
 
-@method("cirkd_memory", family="relations", paper="Yang et al., CVPR 2022", arxiv="2204.06986", needs=("hidden",))
+@method(
+    "cirkd_memory",
+    family="relations",
+    paper="Yang et al., CVPR 2022",
+    arxiv="2204.06986",
+    survey=(62,),
+    needs=("hidden",),
+)
 def cirkd_memory_method(problem: Problem, *, weight: float = 0.1, samples: int = 4096) -> Loss:
     """Match how every node's likeness spreads over a memory of the teacher's rows, beside the labels.
 

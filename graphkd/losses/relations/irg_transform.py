@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self, Unpack
+from typing import Literal, Self, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_matrix, check_rows, choose
 from graphkd.losses._layers import Layer, layer_taps
 from graphkd.losses.relations._instances import Layers, Reduction, Scale, edge_scale, scale_free
+
+EdgeReduction = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -86,61 +88,75 @@ class IRGTransform(Loss):
         return irg_transform(student, teacher, scale=self.scale, constant=self.constant, reduction=self.reduction)
 
 
-def edge_change(layers: Layers, scale: Scale = "max", constant: bool = True) -> Tensor:
+def edge_change(
+    layers: Layers, scale: Scale = "max", constant: bool = True, reduction: EdgeReduction = "mean"
+) -> Tensor:
     """How far the edges moved between two layers, |A_2 - A_1|_F^2 of their scaled squared distances: scalar."""
     check_rows(*layers)
     first, second = (scale_free(x, scale) for x in layers)
     ours, theirs = (edge_scale(x.detach() if constant else x, scale) for x in (first, second))
-    return squared_distance_divergence(first, second, ours, theirs).to(ours.dtype)
+    total = squared_distance_divergence(first, second, ours, theirs)
+    return (total / (max(first.size(0), 1) ** 2 if reduction == "mean" else 1)).to(ours.dtype)
 
 
 def irg_edge_transform(
-    student: Layers, teacher: Layers | Tensor, *, scale: Scale = "max", constant: bool = True
+    student: Layers,
+    teacher: Layers | Tensor,
+    *,
+    scale: Scale = "max",
+    constant: bool = True,
+    reduction: EdgeReduction = "mean",
 ) -> Tensor:
     """Squared difference of how far all edges move between two layers; see ``IRGEdgeTransform``."""
     choose("scale", scale, Scale)
+    choose("reduction", reduction, EdgeReduction)
     if not isinstance(teacher, Tensor):
         check_rows(student[0], teacher[0])
-        teacher = edge_change(teacher, scale)
+        teacher = edge_change(teacher, scale, reduction=reduction)
     elif teacher.dim():
         raise ValueError(f"'teacher' must be two layers or their edge_change, a scalar, got {tuple(teacher.shape)}")
-    return (edge_change(student, scale, constant) - teacher).square()
+    return (edge_change(student, scale, constant, reduction) - teacher).square()
 
 
 class IRGEdgeTransform(Loss):
     """Instance relationship graph, its transformation: match how far edges move between layers. Liu et al., CVPR 2019.
 
     (|A^s_2 - A^s_1|_F^2 - |A^t_2 - A^t_1|_F^2)^2, A the squared distances of all pairs in a layer over their ``scale``
-    (see ``IRG``), of two layers of any widths; ``on`` names them. The authors' code has no such part: the form is our
+    (see ``IRG``), of two layers of any widths; ``on`` names them. ``reduction``: of the squares inside, the "mean" over
+    pairs or their "sum". The authors' code has no such part: the form is our
     reading of the paper, where ``scale`` is "none" (``IRG.paper``). O(N d^2), and the largest distances as in ``IRG``.
     """
 
     on = ("hidden_0", "hidden_1")
 
-    def __init__(self, scale: Scale = "max", *, constant: bool = True, **reads: Unpack[Reads]) -> None:
+    def __init__(
+        self, scale: Scale = "max", *, constant: bool = True, reduction: EdgeReduction = "mean", **reads: Unpack[Reads]
+    ) -> None:
         super().__init__(**reads)
         self.scale, self.constant = choose("scale", scale, Scale), constant
+        self.reduction: EdgeReduction = choose("reduction", reduction, EdgeReduction)
 
     def digest(self, teacher: Layers) -> Tensor:
         """How far the teacher's edges move."""
-        return edge_change(teacher, self.scale)
+        return edge_change(teacher, self.scale, reduction=self.reduction)
 
     def forward(self, student: Layers, teacher: Layers | Tensor) -> Tensor:
-        return irg_edge_transform(student, teacher, scale=self.scale, constant=self.constant)
+        return irg_edge_transform(student, teacher, scale=self.scale, constant=self.constant, reduction=self.reduction)
 
 
-@method("irg_transform", family="relations", paper="Liu et al., CVPR 2019", needs=("layers",))
+@method("irg_transform", family="relations", paper="Liu et al., CVPR 2019", survey=(63,), needs=("layers",))
 def irg_transform_method(
-    problem: Problem, *, layers: Sequence[Layer], vertices: float = 0.005, edges: float = 0.005
+    problem: Problem, *, layers: Sequence[Layer], vertices: float = 0.16, edges: float = 0.16
 ) -> nn.Module:
     """Match how far nodes, and the distances between them, move from one layer to a later one, beside the labels.
 
     Choose it where the way through the layers is to be learnt, not where it ends. ``layers``: the earlier and the later
     one, of one width or the later twice as wide, each a path for both models or a (student, teacher) pair:
-    ``layers=("convs.0", "convs.1")``. The part of the edges, a square of sums over all pairs, is divided by the fourth
-    power of the number of nodes.
+    ``layers=("convs.0", "convs.1")``. Both parts are means, over nodes and over pairs, whatever their number; the
+    weights are the authors' 0.005 of 1 / 2 times the sum over a batch of 64, 0.005 * 64 / 2, that of the edges by
+    likeness.
     """
     taps = layer_taps("irg_transform", layers)
-    moves = vertices * IRGTransform(reduction="rows") + edges * problem.nodes**-4 * IRGEdgeTransform()
+    moves = vertices * IRGTransform() + edges * IRGEdgeTransform()
     losses = problem.supervised() + moves
     return problem.train(problem.distiller(problem.student, problem.teacher, losses, taps=taps))

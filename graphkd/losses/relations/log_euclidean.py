@@ -1,8 +1,9 @@
 """The log-Euclidean distance of two matrices of cosines, without building them."""
 
 from dataclasses import dataclass
-from typing import Self, Unpack
+from typing import Literal, Self, Unpack
 
+import torch
 from torch import Tensor
 
 from graphkd.core.loss import Loss, Reads
@@ -11,7 +12,9 @@ from graphkd.core.problem import Problem
 from graphkd.kernels import gram, log_quotient
 from graphkd.kernels.norms import unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_rows
+from graphkd.losses._checks import check_rows, choose
+
+LogReduction = Literal["sum", "relative"]
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,20 @@ class LogSimilarity:
         return cls(rows, factor, (logarithm * logarithm.t()).sum())
 
 
-def log_euclidean(student: Tensor, teacher: Tensor | LogSimilarity, ridge: float = 1e-3) -> Tensor:
+def log_euclidean(
+    student: Tensor, teacher: Tensor | LogSimilarity, ridge: float = 1e-3, *, reduction: LogReduction = "sum"
+) -> Tensor:
     """Squared distance of the logarithms of two similarity matrices; see ``LogEuclidean``."""
+    choose("reduction", reduction, LogReduction)
     t = LogSimilarity.of(teacher, ridge) if isinstance(teacher, Tensor) else teacher
     check_rows(student, t.rows)
     s = LogSimilarity.of(student, ridge)
     cross = gram(s.rows, t.rows)
     both = (s.factor @ cross @ t.factor * cross).sum()
-    return (s.energy + t.energy - 2 * both).clamp_min(0).to(accumulation_dtype(student))
+    total = (s.energy + t.energy - 2 * both).clamp_min(0)
+    if reduction == "relative":
+        total = total / torch.where(t.energy > 0, t.energy, 1)
+    return total.to(accumulation_dtype(student))
 
 
 class LogEuclidean(Loss):
@@ -47,29 +56,34 @@ class LogEuclidean(Loss):
 
     |log(A_s + r I) - log(A_t + r I)|_F^2 with A = X X', X the rectified features as unit rows; student: (N, d_s),
     teacher: (N, d_t). A sum over all pairs, not a mean, as in the paper; the ``ridge`` r, which A needs where N > d, is
-    ours. By the eigenvalues of the d x d matrix X' X: O(N d^2 + d^3) time, in float64, no N x N. Several teachers are
-    several losses, whose weights the paper learns.
+    ours. It grows with the rank of A and log N, not as N^2: ``reduction="relative"`` is the share of the teacher's
+    |log(A_t + r I) - log(r) I|_F^2, which neither N nor widths change much. By the eigenvalues of the d x d matrix X'
+    X: O(N d^2 + d^3) time, in float64, no N x N. Several teachers are several losses, whose weights the paper learns.
     """
 
     on = "hidden"
 
-    def __init__(self, ridge: float = 1e-3, **reads: Unpack[Reads]) -> None:
+    def __init__(self, ridge: float = 1e-3, *, reduction: LogReduction = "sum", **reads: Unpack[Reads]) -> None:
         super().__init__(**reads)
         self.ridge = ridge
+        self.reduction: LogReduction = choose("reduction", reduction, LogReduction)
 
     def digest(self, teacher: Tensor) -> LogSimilarity:
         """The logarithm of the teacher's similarities."""
         return LogSimilarity.of(teacher, self.ridge)
 
     def forward(self, student: Tensor, teacher: Tensor | LogSimilarity) -> Tensor:
-        return log_euclidean(student, teacher, self.ridge)
+        return log_euclidean(student, teacher, self.ridge, reduction=self.reduction)
 
 
-@method("log_euclidean", family="relations", paper="Wu et al., CVPR 2019", needs=("hidden",))
-def log_euclidean_method(problem: Problem, *, weight: float = 1.0) -> Loss:
+@method(
+    "log_euclidean", family="relations", paper="Wu et al., CVPR 2019", survey=(93,), tasks=("rows",), needs=("hidden",)
+)
+def log_euclidean_method(problem: Problem, *, weight: float = 10.0) -> Loss:
     """Match the logarithms of the cosine matrices of hidden rows, beside the labels.
 
-    Choose it where weak directions of the teacher's similarities should count as strong ones do. The loss is a sum over
-    all pairs of nodes; the weight is of their mean.
+    Choose it where weak directions of the teacher's similarities should count as strong ones do. The weight is of the
+    share of the teacher's logarithm that is not matched, whatever the number of nodes; it was chosen on validation
+    rows, of 0.1 to 30 on Cora.
     """
-    return problem.supervised() + weight * problem.nodes**-2 * LogEuclidean()
+    return problem.supervised() + weight * LogEuclidean(reduction="relative")

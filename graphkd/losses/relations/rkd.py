@@ -132,7 +132,15 @@ class RKD(RKDDistance):
         return rkd(student, teacher, self.distance, self.angle, max_samples=self.max_samples)
 
 
-@method("rkd", family="relations", paper="Park et al., CVPR 2019", arxiv="1904.05068", needs=("hidden",))
+@method(
+    "rkd",
+    family="relations",
+    paper="Park et al., CVPR 2019",
+    arxiv="1904.05068",
+    survey=(30,),
+    tasks=("rows",),
+    needs=("hidden",),
+)
 def rkd_method(problem: Problem, *, weight: float = 25.0) -> Loss:
     """Match distances and angles of hidden rows, beside the labels.
 
@@ -142,7 +150,15 @@ def rkd_method(problem: Problem, *, weight: float = 25.0) -> Loss:
     return problem.supervised() + weight * RKD()
 
 
-@method("rkd_distance", family="relations", paper="Park et al., CVPR 2019", arxiv="1904.05068", needs=("hidden",))
+@method(
+    "rkd_distance",
+    family="relations",
+    paper="Park et al., CVPR 2019",
+    arxiv="1904.05068",
+    survey=(30,),
+    tasks=("rows",),
+    needs=("hidden",),
+)
 def rkd_distance_method(problem: Problem, *, weight: float = 25.0) -> Loss:
     """Match distances of hidden rows over their mean, beside the labels.
 
@@ -151,7 +167,15 @@ def rkd_distance_method(problem: Problem, *, weight: float = 25.0) -> Loss:
     return problem.supervised() + weight * RKDDistance()
 
 
-@method("rkd_angle", family="relations", paper="Park et al., CVPR 2019", arxiv="1904.05068", needs=("hidden",))
+@method(
+    "rkd_angle",
+    family="relations",
+    paper="Park et al., CVPR 2019",
+    arxiv="1904.05068",
+    survey=(30,),
+    tasks=("rows",),
+    needs=("hidden",),
+)
 def rkd_angle_method(problem: Problem, *, weight: float = 50.0, max_samples: int = 128) -> Loss:
     """Match the angles that triples of hidden rows form, beside the labels.
 

@@ -38,7 +38,9 @@ class RSD(Loss):
         return representational_similarity(encoded, teacher)
 
 
-@method("rsd", family="relations", paper="Tian et al., ICLR 2023", arxiv="2208.10010", needs=("hidden",))
+@method(
+    "rsd", family="relations", paper="Tian et al., ICLR 2023", arxiv="2208.10010", tasks=("rows",), needs=("hidden",)
+)
 def rsd_method(problem: Problem, *, weight: float = 0.1) -> Loss:
     """Match the inner products of all pairs of hidden rows behind a linear map, beside the labels.
 

@@ -1,17 +1,19 @@
 """Similarity preserving (SP): row-normalised inner products of all pairs of nodes, without their matrix."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self, Unpack
 
 import torch
 from torch import Tensor
 
-from graphkd.core.loss import Loss
+from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.kernels import gram, row_forms
 from graphkd.kernels.operators import accumulation_dtype
-from graphkd.losses._checks import check_rows
+from graphkd.losses._checks import check_rows, choose
+
+SimilarityReduction = Literal["pairs", "rows"]
 
 
 @dataclass(frozen=True)
@@ -31,38 +33,56 @@ class NormalisedRows:
         return cls(x, inverse, (length * inverse.square()).sum())
 
 
-def similarity_preserving(student: Tensor, teacher: Tensor | NormalisedRows) -> Tensor:
-    """Mean squared difference of row-normalised inner products: (N, d_s), (N, d_t) -> scalar; see ``SP``."""
+def similarity_preserving(
+    student: Tensor, teacher: Tensor | NormalisedRows, *, reduction: SimilarityReduction = "pairs"
+) -> Tensor:
+    """Squared difference of row-normalised inner products: (N, d_s), (N, d_t) -> scalar; see ``SP``."""
+    choose("reduction", reduction, SimilarityReduction)
     t = NormalisedRows.of(teacher) if isinstance(teacher, Tensor) else teacher
     check_rows(student, t.features)
     s = NormalisedRows.of(student)
     both = gram(s.features, t.features) * gram(s.features, t.features, s.inverse * t.inverse)
     total = (s.energy + t.energy - 2 * both.sum()).clamp_min(0)
-    return (total / max(student.size(0), 1) ** 2).to(accumulation_dtype(student))
+    return (total / max(student.size(0), 1) ** (2 if reduction == "pairs" else 1)).to(accumulation_dtype(student))
 
 
 class SP(Loss):
     """Similarity preserving: match how alike nodes are, relative to all others. Tung and Mori, ICCV 2019.
 
-    (1/N^2) |G^s - G^t|_F^2 with G = X X' whose rows are divided by their L2 norms; student: (N, d_s), teacher:
-    (N, d_t). A row of zeros stays one. The authors' weight is 3000. Exact without N x N: the rows of G have squared
-    norms a_i^2 = x_i' (X' X) x_i, and sum_ij G^s_ij G^t_ij = <X' Y, X' diag(1 / a b) Y>; O(N d_s d_t) time, in float64.
+    (1/N^2) |G^s - G^t|_F^2 with G = X X' whose rows are divided by their L2 norms; student: (N, d_s), teacher: (N,
+    d_t). A row of zeros stays one. A row of G is a unit vector however long, hence the mean over its entries shrinks as
+    1 / N: ``reduction="rows"`` sums over j and averages over i, in [0, 4]. The authors' weight is 3000 of the mean over
+    "pairs". Exact without N x N: the rows of G have squared norms a_i^2 = x_i' (X' X) x_i, and sum_ij G^s_ij G^t_ij =
+    <X' Y, X' diag(1 / a b) Y>; O(N d_s d_t) time, in float64.
     """
 
     on = "hidden"
+
+    def __init__(self, *, reduction: SimilarityReduction = "pairs", **reads: Unpack[Reads]) -> None:
+        super().__init__(**reads)
+        self.reduction: SimilarityReduction = choose("reduction", reduction, SimilarityReduction)
 
     def digest(self, teacher: Tensor) -> NormalisedRows:
         """The lengths of the teacher's rows."""
         return NormalisedRows.of(teacher)
 
     def forward(self, student: Tensor, teacher: Tensor | NormalisedRows) -> Tensor:
-        return similarity_preserving(student, teacher)
+        return similarity_preserving(student, teacher, reduction=self.reduction)
 
 
-@method("sp", family="relations", paper="Tung and Mori, ICCV 2019", arxiv="1907.09682", needs=("hidden",))
-def sp_method(problem: Problem, *, weight: float = 3000.0) -> Loss:
+@method(
+    "sp",
+    family="relations",
+    paper="Tung and Mori, ICCV 2019",
+    arxiv="1907.09682",
+    survey=(58,),
+    tasks=("rows",),
+    needs=("hidden",),
+)
+def sp_method(problem: Problem, *, weight: float = 47.0) -> Loss:
     """Match how alike hidden rows are, relative to all others, beside the labels.
 
-    Choose it on large graphs: all pairs of nodes are compared at the cost of products of narrow matrices.
+    Choose it on large graphs: all pairs of nodes are compared at the cost of products of narrow matrices. The weight is
+    of the mean over rows, whatever their number: the authors' 3000 of the mean over all pairs at their batch of 64.
     """
-    return problem.supervised() + weight * SP()
+    return problem.supervised() + weight * SP(reduction="rows")

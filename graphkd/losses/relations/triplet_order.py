@@ -57,7 +57,9 @@ class TripletOrder(Loss):
         return triplet_order(student, teacher, self.margin, max_samples=self.max_samples)
 
 
-@method("triplet_order", family="relations", paper="You et al., KDD 2017", needs=("hidden",))
+@method(
+    "triplet_order", family="relations", paper="You et al., KDD 2017", survey=(82,), tasks=("rows",), needs=("hidden",)
+)
 def triplet_order_method(problem: Problem, *, weight: float = 1.0, margin: float = 0.2, max_samples: int = 128) -> Loss:
     """Match which of two rows is nearer to a third, beside the labels.
 

@@ -40,7 +40,14 @@ class CentredLogits(Loss):
         return centred_logits(student, teacher, self.classes)
 
 
-@method("centred_logits", family="response", paper="Shmelkov et al., ICCV 2017", arxiv="1708.06977")
+@method(
+    "centred_logits",
+    family="response",
+    paper="Shmelkov et al., ICCV 2017",
+    arxiv="1708.06977",
+    survey=(47,),
+    tasks=("classes", "multi_label_node_classification"),
+)
 def centred_logits_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Match the teacher's logits less their mean, beside the labels.
 

@@ -53,7 +53,7 @@ class ConditionalTS(Loss):
         return conditional_teacher_student(student, teacher, y, self.temperature)
 
 
-@method("conditional_ts", family="response", paper="Meng et al., ICASSP 2019")
+@method("conditional_ts", family="response", paper="Meng et al., ICASSP 2019", survey=(50,), tasks=("classes",))
 def conditional_ts_method(problem: Problem, *, temperature: float = 1.0) -> Loss:
     """Learn from the teacher where it is right and from the label where it is not; elsewhere from the teacher.
 

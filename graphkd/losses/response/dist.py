@@ -71,7 +71,14 @@ class DIST(Loss):
         return dist(student, teacher, self.temperature, beta=self.beta, gamma=self.gamma, eps=self.eps)
 
 
-@method("dist", family="response", paper="Huang et al., NeurIPS 2022", arxiv="2205.10536")
+@method(
+    "dist",
+    family="response",
+    paper="Huang et al., NeurIPS 2022",
+    arxiv="2205.10536",
+    survey=(60, 64),
+    tasks=("classes",),
+)
 def dist_method(
     problem: Problem, *, weight: float = 2.0, temperature: float = 1.0, beta: float = 1.0, gamma: float = 1.0
 ) -> Loss:

@@ -71,7 +71,7 @@ class DKD(Loss):
         return self.warmth * dkd(student, teacher, y, self.temperature, alpha=self.alpha, beta=self.beta)
 
 
-@method("dkd", family="response", paper="Zhao et al., CVPR 2022", arxiv="2203.08679")
+@method("dkd", family="response", paper="Zhao et al., CVPR 2022", arxiv="2203.08679", survey=(36,), tasks=("classes",))
 def dkd_method(
     problem: Problem,
     *,

@@ -58,7 +58,7 @@ class GuardedKL(Loss):
         return guarded_kl(student, teacher, self.temperature, eps=self.eps, guard=self.guard)
 
 
-@method("guarded_kl", family="response", paper="Zhang et al., CVPR 2018", arxiv="1706.00384")
+@method("guarded_kl", family="response", paper="Zhang et al., CVPR 2018", arxiv="1706.00384", tasks=("classes",))
 def guarded_kl_method(
     problem: Problem, *, weight: float = 1.0, temperature: float = 1.0, eps: float = 1e-8, guard: Guard = "ratio"
 ) -> Loss:

@@ -88,6 +88,7 @@ class KL(Loss):
     family="response",
     paper="Hinton et al., 2015",
     arxiv="1503.02531",
+    survey=(4, 48),
     tasks=("rows",),
     space={"label_weight": (0.003, 0.99)},
 )

@@ -48,6 +48,8 @@ class LabelSmoothing(Loss):
     family="response",
     paper="Yuan et al., CVPR 2020",
     arxiv="1909.11723",
+    survey=(76,),
+    tasks=("classes",),
     teacher=False,
     space={"alpha": (0.003, 0.9)},
 )

@@ -26,7 +26,14 @@ class LogitMSE(Loss):
         return logit_mse(student, teacher)
 
 
-@method("logit_mse", family="response", paper="Ba and Caruana, NIPS 2014", arxiv="1312.6184")
+@method(
+    "logit_mse",
+    family="response",
+    paper="Ba and Caruana, NIPS 2014",
+    arxiv="1312.6184",
+    survey=(15, 125),
+    tasks=("rows",),
+)
 def logit_mse_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Regress the teacher's logits, beside the labels.
 

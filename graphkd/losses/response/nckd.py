@@ -37,7 +37,9 @@ class NCKD(Loss):
         return nckd(student, teacher, y, self.temperature)
 
 
-@method("nckd", family="response", paper="Lee et al., NeurIPS 2022", arxiv="2106.03097")
+@method(
+    "nckd", family="response", paper="Lee et al., NeurIPS 2022", arxiv="2106.03097", survey=(112,), tasks=("classes",)
+)
 def nckd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
     """Match the classes other than the label's, on labelled rows, beside the labels.
 

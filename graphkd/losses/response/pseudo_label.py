@@ -43,7 +43,13 @@ class PseudoLabel(Loss):
 
 
 @method(
-    "pseudo_label", family="response", paper="Sohn et al., 2020", arxiv="2005.04757", space={"threshold": (0.3, 0.99)}
+    "pseudo_label",
+    family="response",
+    paper="Sohn et al., 2020",
+    arxiv="2005.04757",
+    survey=(6,),
+    tasks=("classes",),
+    space={"threshold": (0.3, 0.99)},
 )
 def pseudo_label_method(problem: Problem, *, weight: float = 2.0, threshold: float = 0.9) -> Loss:
     """Learn the teacher's class where it is sure of it, beside the labels.

@@ -30,7 +30,13 @@ class SoftBCE(Loss):
         return soft_bce(student, teacher)
 
 
-@method("soft_bce", family="response", paper="Joshi et al., TNNLS 2022", arxiv="2111.04964")
+@method(
+    "soft_bce",
+    family="response",
+    paper="Joshi et al., TNNLS 2022",
+    arxiv="2111.04964",
+    tasks=("classes", "multi_label_node_classification"),
+)
 def soft_bce_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Match the teacher's answer to every class apart, by binary cross-entropy, beside the labels.
 

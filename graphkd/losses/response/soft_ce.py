@@ -48,7 +48,7 @@ class SoftCE(Loss):
         return soft_cross_entropy(student, teacher, self.temperature, class_weights=self.class_weights)
 
 
-@method("soft_ce", family="response", paper="Chen et al., NeurIPS 2017")
+@method("soft_ce", family="response", paper="Chen et al., NeurIPS 2017", survey=(45,), tasks=("classes",))
 def soft_ce_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
     """Learn the teacher's probabilities by cross-entropy, beside the labels.
 

@@ -87,7 +87,13 @@ class SoftLabelDistance(Loss):
         return soft_label_distance(student, teacher, self.distance, decimals=self.decimals)
 
 
-@method("soft_label_distance", family="response", paper="Yang et al., The Web Conference 2021", arxiv="2103.02885")
+@method(
+    "soft_label_distance",
+    family="response",
+    paper="Yang et al., The Web Conference 2021",
+    arxiv="2103.02885",
+    tasks=("classes",),
+)
 def soft_label_distance_method(problem: Problem, *, weight: float = 1.0, distance: Distance = "norm") -> Loss:
     """Shorten the distance to the teacher's probabilities on unlabelled rows, beside the labels.
 

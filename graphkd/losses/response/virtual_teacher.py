@@ -64,6 +64,8 @@ class VirtualTeacher(Loss):
     family="response",
     paper="Yuan et al., CVPR 2020",
     arxiv="1909.11723",
+    survey=(76,),
+    tasks=("classes",),
     teacher=False,
     space={"alpha": (0.003, 0.99), "correct": (0.5, 0.999)},
 )
@@ -84,6 +86,8 @@ def virtual_teacher_method(
     family="response",
     paper="Yuan et al., CVPR 2020",
     arxiv="1909.11723",
+    survey=(76,),
+    tasks=("classes",),
     teacher=False,
     space={"alpha": (0.03, 0.99)},
 )

@@ -153,6 +153,7 @@ class ElasticDistiller(Distiller):
     family="continual",
     paper="Kirkpatrick et al., PNAS 2017",
     arxiv="1612.00796",
+    survey=(26,),
     needs=("sequence",),
     teacher=False,
 )

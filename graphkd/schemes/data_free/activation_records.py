@@ -111,6 +111,7 @@ def _rows(x: Tensor, edge_index: Tensor | None = None) -> dict[str, Tensor]:
     family="data_free",
     paper="Lopes, Fenu and Starner, 2017",
     arxiv="1710.07535",
+    survey=(165, 166),
     tasks=("node_classification", "regression"),
     needs=("hidden",),
     cannot={"ensemble": "inputs are made by gradients through its teacher's model"},

@@ -5,7 +5,7 @@ Bai, Wu, King and Lyu, "Few Shot Network Compression via Cross Distillation", AA
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -73,13 +73,11 @@ def fit_masked(student_input: Tensor, teacher_input: Tensor, teacher: Tensor, ma
 
     Least squares on the second moments mu h_t^T h_t + (1 - mu) h_s^T h_s, which are added up once, in O(N d_in^2), in
     float64, since those of sparse features are nearly singular; mask: (d_out, d_in), or (d_in,) for pruned input
-    channels. Inputs that do not determine a weight leave the one of least norm. The authors take gradient and proximal
-    steps that find the mask too; here it is given, for example the largest weights of the teacher.
+    channels; ``proximal_mask`` finds one. Inputs that do not determine a weight leave the one of least norm.
     """
     check_same_shape(student_input, teacher_input)
     mask = mask.expand_as(teacher)
-    ours, theirs = student_input.double(), teacher_input.double()
-    moments = mu * theirs.t() @ theirs + (1 - mu) * ours.t() @ ours
+    moments = _moments(student_input, teacher_input, mu)
     wanted = teacher.double() @ moments
     found = torch.zeros_like(wanted)
     for row in range(teacher.size(0)):
@@ -90,27 +88,86 @@ def fit_masked(student_input: Tensor, teacher_input: Tensor, teacher: Tensor, ma
     return found.to(teacher.dtype)
 
 
+def _moments(student_input: Tensor, teacher_input: Tensor, mu: float) -> Tensor:
+    """Second moments of the rows of both nets, (d_in, d_in) float64."""
+    ours, theirs = student_input.double(), teacher_input.double()
+    return mu * theirs.t() @ theirs + (1 - mu) * ours.t() @ ours
+
+
+@torch.no_grad()
+def proximal_mask(
+    student_input: Tensor,
+    teacher_input: Tensor,
+    teacher: Tensor,
+    kept: float,
+    mu: float = 0.6,
+    *,
+    columns: bool = False,
+    steps: int = 300,
+    step_size: float = 0.1,
+) -> Tensor:
+    """Find which weights of a layer stay by gradient and proximal steps on ``cross_distillation``: -> (d_out, d_in).
+
+    From the teacher's weights on, each of ``steps`` of Adam, at ``step_size`` times their mean magnitude, is followed
+    by a hard threshold: all but the largest weights, or with ``columns`` the columns of largest norm, become 0. How
+    many stay falls linearly from all to the share ``kept`` over the first third of the steps, as the authors' does. A
+    weight that others make up for shrinks meanwhile, one that makes up for others grows; 0 steps leave the largest. The
+    size of the steps is ours, by the loss that is left of layers with correlated inputs.
+    """
+    check_same_shape(student_input, teacher_input)
+    weight = teacher.detach().to(accumulation_dtype(teacher), copy=True)
+    moments = _moments(student_input, teacher_input, mu).to(weight.dtype) / max(student_input.size(0), 1)
+    total = weight.size(1) if columns else weight.numel()
+    goal, start = max(1, round(kept * total)), weight.clone()
+    optimizer = torch.optim.Adam([weight], lr=step_size * float(start.abs().mean()))
+    for step in range(steps):
+        weight.grad = (weight - start) @ moments
+        optimizer.step()
+        left = max(0.0, 1 - (step + 1) / max(steps / 3, 1))
+        weight *= _largest(weight, goal + int((total - goal) * left), columns=columns)
+    return _largest(weight, goal, columns=columns)
+
+
+def _largest(weight: Tensor, count: int, *, columns: bool) -> Tensor:
+    """A mask of the ``count`` largest entries, or columns, (d_out, d_in)."""
+    size = weight.square().sum(dim=0) if columns else weight.abs().flatten()
+    mask = torch.zeros_like(size, dtype=torch.bool)
+    mask[size.topk(count).indices] = True
+    return mask.expand_as(weight) if columns else mask.view_as(weight)
+
+
 @method(
     "cross_distillation",
     family="data_free",
     paper="Bai et al., AAAI 2020",
     arxiv="1911.09450",
+    survey=(164,),
     cannot={"student": "it prunes a copy of its teacher", "ensemble": "it prunes a copy of its teacher"},
-    space={"kept": (0.05, 0.95), "mu": (0.02, 0.98)},
+    space={"kept": (0.05, 0.95), "mu": (0.02, 0.98), "step_size": (0.01, 0.3)},
 )
-def prune(problem: Problem, *, kept: float = 0.5, mu: float = 0.6) -> nn.Module:
+def prune(
+    problem: Problem,
+    *,
+    kept: float = 0.5,
+    mu: float = 0.6,
+    columns: bool = False,
+    steps: int = 300,
+    step_size: float = 0.1,
+) -> nn.Module:
     """Prune the teacher and refit the weights that are left, layer by layer; choose it where few rows are at hand.
 
-    Of every linear map the share ``kept`` of its largest weights stays; they are refitted by ``fit_masked``, exactly,
-    on what the layer sees of the labelled rows in the pruned model so far and in the teacher. No training: no epochs,
-    no optimiser, and labels are not read. What comes out is of the teacher's architecture, its zeros among its weights.
-    Costs two passes over the data a layer.
+    Of every linear map the share ``kept`` of its weights stays, or of its ``columns``: those that ``proximal_mask``
+    finds in ``steps`` steps, 0 for the largest. They are refitted by ``fit_masked``, exactly. Both look at what the
+    layer sees of the labelled rows in the pruned model so far and in the teacher; labels are not read, and there are no
+    epochs. What comes out is of the teacher's architecture, its zeros among its weights. Costs two passes over the data
+    a layer, and O(steps d_out d_in^2).
     """
     for name, value in (("kept", kept), ("mu", mu)):
         if not 0 < value <= 1:
             raise ValueError(f"{name!r} must be above 0 and 1 at most, got {value}")
     pruned = problem.teacher_to_train().eval()
-    weights = problem.once("weights", lambda: _refitted(problem, pruned, kept, mu))
+    search = {"columns": columns, "steps": steps, "step_size": step_size}
+    weights = problem.once("weights", lambda: _refitted(problem, pruned, kept, mu, search))
     with torch.no_grad():
         for path, weight in weights.items():
             pruned.get_parameter(f"{path}.weight").copy_(weight)
@@ -118,13 +175,13 @@ def prune(problem: Problem, *, kept: float = 0.5, mu: float = 0.6) -> nn.Module:
 
 
 @torch.no_grad()
-def _refitted(problem: Problem, pruned: nn.Module, kept: float, mu: float) -> dict[str, Tensor]:
+def _refitted(problem: Problem, pruned: nn.Module, kept: float, mu: float, search: dict[str, Any]) -> dict[str, Tensor]:
     """Weights of all linear maps, from the inputs on; ``pruned`` gets them as they are found."""
     model, found = problem.teacher.model, {}
     for path in [path for path, module in pruned.named_modules() if _is_linear(module)]:
         ours, theirs = (_inputs(problem, each, path) for each in (pruned, model))
         weight = model.get_parameter(f"{path}.weight")
-        mask = weight.abs() >= weight.abs().flatten().quantile(1 - kept)
+        mask = proximal_mask(ours, theirs, weight, kept, mu, **search)
         found[path] = fit_masked(ours, theirs, weight, mask, mu)
         pruned.get_parameter(f"{path}.weight").copy_(found[path])
     return found

@@ -116,14 +116,16 @@ class DataFreeRegression(Trainable):
             seen = changed(batch, x=inputs)
             student = logits_with(self.student, seen, call=self.calls[0])
             errors.append((student - self._teacher(seen)["logits"]).square().mean())
-        loss = self.share * errors[0] + (1 - self.share) * errors[1]
-        return Step(loss, {"made": errors[0].detach(), "normal": errors[1].detach()})
+        made_loss, normal_loss = errors
+        loss = self.weighed({"made": (self.share, made_loss), "normal": (1 - self.share, normal_loss)})
+        return Step(loss, {"made": made_loss.detach(), "normal": normal_loss.detach()})
 
 
 @method(
     "data_free_regression",
     family="data_free",
     paper="Kang and Kang, ESWA 2021",
+    survey=(194, 205),
     tasks=("node_classification", "regression"),
     cannot={"ensemble": "a generator learns by gradients through its teacher's model"},
 )

@@ -123,6 +123,7 @@ class Adversarial(Trainable):
         fooled, judged = domain_adversaries((shown[batch[SOURCE]], shown[batch[TARGET]]), self.discriminator)
         labels = self.labels.measure(view, None, batch)  # None in a batch without source rows
         student = self.weight * fooled if labels is None else labels + self.weight * fooled
+        self.note({"fooled": self.weight * fooled} | ({} if labels is None else {"labels": labels}))
         return Step(student + judged, {"student": student.detach(), "discriminator": judged.detach()})
 
 
@@ -139,6 +140,7 @@ def aligning(
     family="domains",
     paper="Tsai et al., CVPR 2018",
     arxiv="1802.10349",
+    survey=(21, 27),
     needs=("domains",),
     teacher=False,
 )
@@ -162,11 +164,11 @@ def adversarial_output(problem: Problem, *, domains: Tensor, weight: float = 0.0
     needs=("hidden", "domains"),
     teacher=False,
 )
-def adversarial_features(problem: Problem, *, domains: Tensor, weight: float = 0.01, inner: int = 64) -> nn.Module:
+def adversarial_features(problem: Problem, *, domains: Tensor, weight: float = 0.001, inner: int = 64) -> nn.Module:
     """Align hidden features of two domains; choose it where answers alone do not bring the domains together.
 
     As ``adversarial_output``, but the discriminator sees the student's hidden layer. The paper, whose baseline this is,
-    does not say at which weight.
+    does not say at which weight: it is that of answers.
     """
     judge = problem.made(lambda: discriminator(problem.width_of(problem.student), inner))
     adapting = aligning(problem, problem.student, judge, weight, problem.path_of(problem.student))

@@ -26,6 +26,7 @@ from graphkd.schemes.domains.cycada import Translator, translate
     family="domains",
     paper="Li et al., CVPR 2019",
     arxiv="1904.10620",
+    survey=(9,),
     needs=("domains",),
     teacher=False,
     space={"threshold": (0.3, 0.99)},

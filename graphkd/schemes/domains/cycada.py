@@ -105,6 +105,7 @@ def translate(
     family="domains",
     paper="Hoffman et al., ICML 2018",
     arxiv="1711.03213",
+    survey=(28,),
     needs=("hidden", "domains"),
     cannot={"ensemble": "a translator learns by gradients through its teacher's model"},
 )

@@ -35,7 +35,12 @@ def domain_similarity(sources: Tensor, target: Tensor) -> Tensor:
 
 
 @method(
-    "domain_weights", family="domains", paper="Ruder et al., 2017", arxiv="1702.02052", needs=("teachers", "sources")
+    "domain_weights",
+    family="domains",
+    paper="Ruder et al., 2017",
+    arxiv="1702.02052",
+    survey=(92,),
+    needs=("teachers", "sources"),
 )
 def domain_weights(problem: Problem, *, sources: Tensor, temperature: float = 5.0) -> nn.Module:
     """Learn from teachers of several source domains, no labels; choose it where the target domain has no labels.

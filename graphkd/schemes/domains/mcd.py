@@ -61,6 +61,7 @@ class _InTurn(Mapped):
     family="domains",
     paper="Ruder et al., 2017",
     arxiv="1702.02052",
+    survey=(92,),
     needs=("hidden", "domains"),
     space={"share": (0.02, 1.0), "mix": (0.02, 0.98)},
 )

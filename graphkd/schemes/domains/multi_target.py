@@ -71,6 +71,7 @@ class CollaborativeExperts(Trainable):
         together = soft_target(on_targets.detach(), self.temperature)
         terms |= {"agreement": self.agreement * self._each_other(on_targets), "labels": labels}
         terms["taught"] = kl(student[targets], together, self.temperature)
+        self.note(terms)
         total = torch.stack(list(terms.values())).sum()
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
@@ -94,6 +95,7 @@ class CollaborativeExperts(Trainable):
     family="domains",
     paper="Isobe et al., CVPR 2021",
     arxiv="2106.03418",
+    survey=(141,),
     needs=("domains",),
     teacher=False,
 )

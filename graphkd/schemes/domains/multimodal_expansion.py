@@ -35,6 +35,7 @@ class SteadyDistiller(Distiller):
         loss, terms = super().forward(batch)
         one, other = (self._viewer(seen)["logits"] for seen in (batch, self.change(batch)))
         steady = consistency(one, other) * one.size(-1) / max(one.size(0), 1)
+        self.note({"steady": self.weight * steady})
         return Step(loss + self.weight * steady, {**terms, "steady": steady.detach()})
 
 
@@ -43,6 +44,7 @@ class SteadyDistiller(Distiller):
     family="domains",
     paper="Xue et al., ICCV 2021",
     arxiv="2103.14431",
+    survey=(143,),
     needs=("modality",),
     space={"rate": (0.02, 0.8)},
 )

@@ -55,6 +55,7 @@ class Progressive(nn.Module):
     "progressive_adaptation",
     family="domains",
     paper="Nguyen-Meidine et al., WACV 2021",
+    survey=(142,),
     needs=("domains",),
     cannot={"ensemble": "a copy of its teacher adapts while it teaches"},
     space={"start": (0.01, 0.5), "end": (0.5, 1.0)},

@@ -17,6 +17,7 @@ from graphkd.losses.features.fitnet import FitNet
     family="domains",
     paper="Gupta, Hoffman and Malik, CVPR 2016",
     arxiv="1507.00448",
+    survey=(122,),
     needs=("hidden",),
 )
 def supervision_transfer(problem: Problem) -> nn.Module:

@@ -1,7 +1,8 @@
+from ._coding import quantise
 from .aggregate import average_states
-from .cfd import quantise
 from .client import Client
-from .fedaux import certainty, gaussian_noise_std
+from .cronus import filtered_mean
+from .fedaux import certainty, gaussian_noise_std, private_certainty
 from .fedbe import sample_state
 from .feddf import clients_kl
 from .fedftg import GeneratorTerms, class_shares, fedftg_generator, fedftg_student
@@ -33,8 +34,10 @@ __all__ = [
     "dirichlet_parts",
     "fedftg_generator",
     "fedftg_student",
+    "filtered_mean",
     "gaussian_noise_std",
     "logit_mae",
+    "private_certainty",
     "quantise",
     "sample_state",
     "selective_distillation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
     shape: None stands for a width that the server was not told. dtype: None for any floating one. low, high: the least
     and the greatest value; ``bound`` is the argument of the server that says otherwise. Of what is not said here most
-    clients must agree.
+    clients must agree, unless it is ``free``.
     """
 
     shape: tuple[int | None, ...]
@@ -30,11 +30,12 @@ class Entry(NamedTuple):
     low: float = -MAX_VALUE
     high: float = MAX_VALUE
     bound: str = "max_value"
+    free: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether clients must agree about it."""
-        return self.dtype is None or None in self.shape
+        return not self.free and (self.dtype is None or None in self.shape)
 
 
 Reference = Mapping[str, Entry]
@@ -124,22 +125,26 @@ def _check_values(name: str, value: Tensor, entry: Entry, sender: str) -> None:
 
 
 def believed(
-    messages: Sequence[Mapping[str, Tensor] | None], references: Sequence[Reference], number: int, least: int | None
+    messages: Sequence[Mapping[str, Tensor] | None],
+    references: Sequence[Reference],
+    number: int,
+    least: int | None,
+    read: Callable[[int, dict[str, Tensor]], dict[str, Tensor]] | None = None,
 ) -> dict[int, dict[str, Tensor]]:
     """Those messages that are what they must be, by client, None standing for one that did not come.
 
-    Where some are refused, ``least`` of them must be left, by default all: ValueError that names the client otherwise,
-    and a word in the log if the round goes on.
+    ``read``: (client, message) -> the message as it is used; a ValueError of it is a refusal like others. Where some
+    are refused, ``least`` of them must be left, by default all: ValueError that names the client otherwise, and a word
+    in the log if the round goes on.
     """
     refused: dict[int, ValueError] = {}
     found: dict[int, dict[str, Tensor]] = {}
     for who, (message, reference) in enumerate(zip(messages, references, strict=True)):
         try:
             check_message(message, reference, named(who))
+            found[who] = dict(message or {}) if read is None else read(who, dict(message or {}))
         except ValueError as error:
             refused[who] = error
-        else:
-            found[who] = dict(message or {})
     if found:
         refused |= odd_ones(found, references[next(iter(found))])
     if refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -25,7 +25,7 @@ Message = dict[str, Tensor]  # what goes over the wire
 
 LEAST = 1e-12  # a probability of 0 over the wire
 WEIGHTS = "weights."  # what a message's entries of a state begin with
-Role = Literal["learn", "digest", "serve", "draw"]
+Role = Literal["learn", "digest", "serve", "draw", "transfer", "begin"]
 
 
 class Train(Protocol):
@@ -72,9 +72,16 @@ def stack(messages: Sequence[Message], name: str) -> Tensor:
     return torch.stack([message[name] for message in messages])
 
 
-def taught(model: nn.Module, target: Tensor, public: Any, loss: Loss, call: Call | None) -> tuple[Distiller, Any]:
+def taught(
+    model: nn.Module,
+    target: Tensor,
+    public: Any,
+    loss: Loss,
+    call: Call | None,
+    kind: Callable[..., Distiller] = Distiller,
+) -> tuple[Distiller, Any]:
     """What trains a model on a target, and public rows with that target."""
-    return Distiller(model, told("told"), copy.deepcopy(loss), call=call), changed(public, told=target)
+    return kind(model, told("told"), copy.deepcopy(loss), call=call), changed(public, told=target)
 
 
 def answer(model: nn.Module, public: Batch, call: Call | None = None) -> Tensor:

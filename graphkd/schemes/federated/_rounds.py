@@ -31,10 +31,10 @@ def federated(
     """Run rounds: clients receive what the server sent, learn on their own data and send; the server makes of it.
 
     A client's training in a round is a stage "round-1-client-1", what it learns on public rows
-    "round-2-client-1-digest" (after the last round "round-<rounds + 1>-..."), the server's "round-1-server-0". Epochs
-    that were asked for count for each. Clients start with copies of the student, or with models of their own. Gives the
-    server's model where there is one, the global model where all are of one architecture, else the clients' models as
-    one, ``Together``.
+    "round-2-client-1-digest" (after the last round "round-<rounds + 1>-..."), the server's "round-1-server-0"; before
+    the first there may be "pretraining-0" and "round-1-client-1-transfer". Epochs that were asked for count for each.
+    Clients start with copies of the student, or with models of their own. Gives the server's model where there is one,
+    the global model where all are of one architecture, else the clients' models as one, ``Together``.
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")
@@ -42,13 +42,31 @@ def federated(
         raise TypeError(f"'public' must be one batch of rows that all see, got {type(public).__name__}")
     sides, serving = _sides(problem, rule, public, server, local_epochs, distil_epochs)
     for number in problem.rounds(rounds, *sides, serving):
+        if number == 0:
+            serving.begin()
         _receive(number, sides, serving)
+        if number == 0 and rule.tell is not None:
+            _tell(problem, sides)
         for side in sides:
             side.learn(number)
         serving.serve(number, [side.send() for side in sides])
     if serving.model is not None or len(serving.globals) == 1:
         return serving.globals[0] if serving.model is None else serving.model
-    _receive(rounds, sides, serving)
+    return _together(rounds, sides, serving, learn=rule.revisits)
+
+
+def _tell(problem: Problem, sides: Sequence[Participant]) -> None:
+    """Have every client tell what it tells once, before it learns; it is dear, and kept with the run."""
+    told = problem.once("told", lambda: [side.tell() for side in sides])
+    for side, own in zip(sides, told, strict=True):
+        side.told = own
+
+
+def _together(number: int, sides: Sequence[Participant], serving: Server, *, learn: bool) -> nn.Module:
+    """The clients' models as one, after the last that they get."""
+    _receive(number, sides, serving)
+    for side in sides if learn else ():
+        side.learn(number)
     return Together([side.client.model for side in sides])
 
 
@@ -68,17 +86,13 @@ def _sides(
 
     clients = _clients(problem)
     models = [client.model for client in clients]
-    if rule.returns_server and server is None:
+    if rule.sends == "answers" and rule.server is not None and server is None:
         server = problem.fresh_student(1) if problem.student is not None else problem.fresh(models[0], 1)
     shared: dict[str, Any] = {"distil": {"epochs": distil_epochs}, "seed": problem.seed, "train": train}
     largest = max(client.size for client in clients)
     serving = Server(rule, models, public, server, call=clients[0].call, max_size=largest, **shared)
-    tell, told = rule.tell, [None] * len(clients)
-    if tell is not None:
-        told = problem.once("told", lambda: [tell(client, public) for client in clients])
     shared["local"] = {"epochs": local_epochs}
-    made = zip(range(len(clients)), clients, told, strict=True)
-    return [Participant(who, client, rule, public, told=own, **shared) for who, client, own in made], serving
+    return [Participant(who, client, rule, public, **shared) for who, client in enumerate(clients)], serving
 
 
 def _clients(problem: Problem) -> list[Client]:

@@ -8,22 +8,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses.response.soft_ce import SoftCE
 from graphkd.schemes.federated._rounds import federated
-from graphkd.schemes.federated.rule import Rule
+from graphkd.schemes.federated.rule import Received, Rule
 from graphkd.schemes.teachers._combine import entropy_reduction
 
 
 def rule(temperature: float = 0.1) -> Rule:
     """ERA's rule, see ``era``."""
-    return Rule("answers", fuse=lambda received: entropy_reduction(received.answers, temperature), client=SoftCE())
+
+    def fused(received: Received) -> Tensor:
+        return entropy_reduction(received.answers, temperature)
+
+    return Rule("answers", fuse=fused, server=SoftCE(), client=SoftCE())
 
 
-@method("era", family="federated", paper="Itahara et al., TMC 2021", arxiv="2008.06180", needs=("clients", "public"))
+@method(
+    "era",
+    family="federated",
+    paper="Itahara et al., TMC 2021",
+    arxiv="2008.06180",
+    survey=(121,),
+    needs=("clients", "public"),
+)
 def era(
     problem: Problem,
     *,
@@ -31,13 +42,14 @@ def era(
     rounds: int = 5,
     local_epochs: int = 40,
     distil_epochs: int = 200,
+    server: nn.Module | None = None,
     temperature: float = 0.1,
 ) -> nn.Module:
-    """Train every client on its own data, and by cross-entropy with the sharpened mean probabilities on public rows.
+    """Train every client and the server's model by cross-entropy with the sharpened mean probabilities on public rows.
 
-    Choose it over FedMD where labels are so skewed that plain means say little. ``temperature``: below 1 sharpens, see
-    ``entropy_reduction``. A round costs ``local_epochs`` and ``distil_epochs`` on ``public`` a client. Gives the
-    clients' models as one, whose answer is the logarithm of their mean probabilities; its ``models`` are theirs. The
-    server's own model, which the paper trains on the same target, is left out.
+    Choose it over FedMD where labels are so skewed that plain means say little. Clients learn their own data besides.
+    ``temperature``: below 1 sharpens, see ``entropy_reduction``. ``server``: its model, by default a fresh student. A
+    round costs ``local_epochs`` and ``distil_epochs`` on ``public`` a client, and the latter for the server. Gives the
+    server's model, the paper's global one, which starts each round from the one before.
     """
-    return federated(problem, rule(temperature), rounds, local_epochs, distil_epochs, public)
+    return federated(problem, rule(temperature), rounds, local_epochs, distil_epochs, public, server)

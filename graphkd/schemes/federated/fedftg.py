@@ -52,7 +52,9 @@ def rule(
     return Rule(refine=refine, tell=_counts, tells=_tells)
 
 
-@method("fedftg", family="federated", paper="Zhang et al., CVPR 2022", arxiv="2203.09249", needs=("clients",))
+@method(
+    "fedftg", family="federated", paper="Zhang et al., CVPR 2022", arxiv="2203.09249", survey=(115,), needs=("clients",)
+)
 def fedftg(
     problem: Problem,
     *,

@@ -39,7 +39,14 @@ def rule(labels: Tensor, supervised: Loss) -> Rule:
     return Rule("answers", fuse=fused, server=SoftCE() + supervised, client=KL(), returns_server=True)
 
 
-@method("fedgems", family="federated", paper="Cheng et al., 2021", arxiv="2110.11027", needs=("clients", "public"))
+@method(
+    "fedgems",
+    family="federated",
+    paper="Cheng et al., 2021",
+    arxiv="2110.11027",
+    survey=(118,),
+    needs=("clients", "public"),
+)
 def fedgems(
     problem: Problem,
     *,

@@ -28,7 +28,7 @@ def rule(gamma: float = 0.2, history: int = 5) -> Rule:
     return Rule(local=local, history=history)
 
 
-@method("fedgkd", family="federated", paper="Yao et al., 2021", arxiv="2107.00051", needs=("clients",))
+@method("fedgkd", family="federated", paper="Yao et al., 2021", arxiv="2107.00051", survey=(111,), needs=("clients",))
 def fedgkd(
     problem: Problem, *, rounds: int = 5, local_epochs: int = 40, gamma: float = 0.2, history: int = 5
 ) -> nn.Module:

@@ -13,19 +13,31 @@ from graphkd.core.loss import Loss
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.losses._checks import check_same_shape, choose
-from graphkd.schemes.federated._rounds import federated
-from graphkd.schemes.federated.rule import Rule
+from graphkd.schemes.federated._rounds import federated, labelled_rows
+from graphkd.schemes.federated.rule import Received, Rule
 from graphkd.schemes.teachers._combine import Average, soft_target
 
 
-def rule(average: Average = "logits") -> Rule:
-    """FedMD's rule, see ``fedmd``."""
+def rule(average: Average = "logits", transfer: Loss | None = None, *, revisit: bool = True) -> Rule:
+    """FedMD's rule, see ``fedmd``; ``transfer``: the loss of labels on public rows, all of them labelled."""
     choose("average", average, get_args(Average))
-    return Rule("answers", fuse=lambda received: soft_target(received.answers, average=average), client=LogitMAE())
+
+    def fused(received: Received) -> Tensor:
+        target = soft_target(received.answers, average=average)
+        return target if average == "logits" else target - target.mean(dim=-1, keepdim=True)
+
+    return Rule("answers", fuse=fused, client=LogitMAE(), transfer=transfer, revisits=revisit)
 
 
 @method("fedmd-probabilities", preset={"average": "probabilities"})
-@method("fedmd", family="federated", paper="Li and Wang, 2019", arxiv="1910.03581", needs=("clients", "public"))
+@method(
+    "fedmd",
+    family="federated",
+    paper="Li and Wang, 2019",
+    arxiv="1910.03581",
+    survey=(120,),
+    needs=("clients", "public"),
+)
 def fedmd(
     problem: Problem,
     *,
@@ -34,16 +46,23 @@ def fedmd(
     local_epochs: int = 40,
     distil_epochs: int = 200,
     average: Average = "logits",
+    transfer: bool = False,
+    revisit: bool = True,
 ) -> nn.Module:
     """Train every client on its own data, and on the mean of all clients' logits on public rows.
 
     Choose it where weights must not leave the clients or cannot be averaged. ``average``: of "logits", or of
-    "probabilities" (their logarithm; not the paper's), see ``feddf``. A round costs ``local_epochs`` and
-    ``distil_epochs`` on ``public`` a client. Gives the clients' models as one, whose answer is the logarithm of their
-    mean probabilities; its ``models`` are theirs. The paper's clients first learn labelled public rows, which makes
-    their logits alike, and revisit their own data at the very end; here they end with the digest.
+    "probabilities" (their logarithm, about 0 as logits are; not the paper's), see ``feddf``. ``transfer``: whether
+    clients first learn labels of the public rows for ``distil_epochs``, all of which then must have one; the paper's
+    do, which makes their logits alike. ``revisit``: whether they learn their own data once more after the last digest,
+    as after every other: they are better on rows like their own, and worse on others. A round costs ``local_epochs``
+    and ``distil_epochs`` on ``public`` a client. Gives the clients' models as one, whose answer is the logarithm of
+    their mean probabilities; its ``models`` are theirs. All public rows are answered in every round, where the authors
+    draw some.
     """
-    return federated(problem, rule(average), rounds, local_epochs, distil_epochs, public)
+    labels = problem.supervised() if transfer else None
+    public = labelled_rows(problem, public) if transfer else public
+    return federated(problem, rule(average, labels, revisit=revisit), rounds, local_epochs, distil_epochs, public)
 
 
 def logit_mae(student: Tensor, teacher: Tensor) -> Tensor:

@@ -22,7 +22,14 @@ def rule(beta: float = 1.0, temperature: float = 1.0) -> Rule:
     )
 
 
-@method("fedntd", family="federated", paper="Lee et al., NeurIPS 2022", arxiv="2106.03097", needs=("clients",))
+@method(
+    "fedntd",
+    family="federated",
+    paper="Lee et al., NeurIPS 2022",
+    arxiv="2106.03097",
+    survey=(112,),
+    needs=("clients",),
+)
 def fedntd(
     problem: Problem, *, rounds: int = 5, local_epochs: int = 40, beta: float = 1.0, temperature: float = 1.0
 ) -> nn.Module:

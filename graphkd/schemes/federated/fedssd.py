@@ -36,7 +36,13 @@ def rule(weight: float = 1.0, *, by_row: bool = True) -> Rule:
 
 
 @method("fedcad", preset={"by_row": False})
-@method("fedssd", family="federated", paper="He et al., IEEE Trans. Big Data 2022", needs=("clients", "public"))
+@method(
+    "fedssd",
+    family="federated",
+    paper="He et al., IEEE Trans. Big Data 2022",
+    survey=(113, 114),
+    needs=("clients", "public"),
+)
 def fedssd(
     problem: Problem, *, public: Any, rounds: int = 5, local_epochs: int = 40, weight: float = 1.0, by_row: bool = True
 ) -> nn.Module:

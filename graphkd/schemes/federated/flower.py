@@ -126,6 +126,7 @@ class FlowerStrategy(Strategy):
                 "Participant a 'who' of its own"
             )
         self.order = [proxies[numbers.index(who)] for who in range(self.clients)]
+        self.server.begin()
         return pack({})
 
     def configure_fit(
@@ -194,6 +195,8 @@ class FlowerClient(flwr_client.Client):
         self.participant.receive(number, unpack(ins.parameters))
         if learn:
             self.participant.learn(number)
+
+    def _remember(self) -> None:
         self.remembered[_STATE] = ConfigRecord({"state": _dump(self.participant.state_dict())})
 
     def get_properties(self, ins: flwr_types.GetPropertiesIns) -> flwr_types.GetPropertiesRes:
@@ -203,11 +206,14 @@ class FlowerClient(flwr_client.Client):
     def fit(self, ins: flwr_types.FitIns) -> flwr_types.FitRes:
         """Receive, learn, send."""
         self._receive(ins, learn=True)
-        return flwr_types.FitRes(_OK, pack(self.participant.send()), self.participant.client.size, {})
+        sent = pack(self.participant.send())
+        self._remember()
+        return flwr_types.FitRes(_OK, sent, self.participant.client.size, {})
 
     def evaluate(self, ins: flwr_types.EvaluateIns) -> flwr_types.EvaluateRes:
         """The last receipt."""
-        self._receive(ins, learn=False)
+        self._receive(ins, learn=self.participant.rule.revisits)
+        self._remember()
         return flwr_types.EvaluateRes(_OK, _loss(self.participant.client), self.participant.client.size, {})
 
 

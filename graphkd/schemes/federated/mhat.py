@@ -24,7 +24,7 @@ def rule() -> Rule:
     )
 
 
-@method("mhat", family="federated", paper="Hu et al., 2021", needs=("clients", "public"))
+@method("mhat", family="federated", paper="Hu et al., 2021", survey=(117,), needs=("clients", "public"))
 def mhat(
     problem: Problem,
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,11 +15,13 @@ from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch
 from graphkd.schemes.federated import _messages as wire
 from graphkd.schemes.federated._checks import MAX_VALUE, Entry, check_message, named
+from graphkd.schemes.federated._coding import DeltaCode, checksum
 from graphkd.schemes.federated._messages import Message, Train
 from graphkd.schemes.federated.aggregate import mean_state
 from graphkd.schemes.federated.client import Client
 from graphkd.schemes.federated.rule import Rule
 
+_CODE = "code."
 _TOLD = "told."  # what entries of a state that hold what the rule tells begin with
 
 
@@ -55,11 +58,15 @@ class Participant:
         self.local, self.distil, self.seed, self.told, self.train = local, distil, seed, told, train
         self.max_value = max_value
         self.past: list[dict[str, Tensor]] = []  # the global weights it got, the latest last
+        self.codes: dict[str, Tensor] = {}  # the last code that it "sent", the last that it "got"
+        self.known = 0  # the checksum of the code of its own that the server has
 
     def receive(self, number: int, message: Message) -> None:
         """Take the global weights, or learn what came about the public rows, if anything did."""
         rule, client = self.rule, self.client
         self._check(message)
+        if rule.code is not None:
+            message = self._decoded(message, rule.code)
         if rule.sends == "weights":
             self.past = [*self.past, wire.unpack_state(message)][-max(rule.history, 1) :]
             client.model.load_state_dict(self.past[-1])
@@ -73,13 +80,45 @@ class Participant:
         model, bound = self.client.model, self.max_value
         if self.rule.sends == "weights":
             check_message(message, wire.weights_entries(model, bound), "the server")
+        elif self.rule.code is not None:
+            own = self.rule.code.entries
+            check_message(message, own if "coded" in message else {"known": own["known"]}, "the server")
         elif message:
             width = self.client.classes
             check_message(message, {"target": Entry((None, width), low=-bound, high=bound)}, "the server")
 
+    def _decoded(self, message: Message, code: DeltaCode) -> Message:
+        """The target in a coded message."""
+        self.known = int(message["known"])
+        if "coded" not in message:
+            return {}
+        self.codes["got"] = code.read(message, self.codes.get("got"), self._shape, "the server")
+        return {"target": code.decoded(self.codes["got"], self._shape).to(next(self.client.model.parameters()).device)}
+
+    @cached_property
+    def _shape(self) -> tuple[int, ...]:
+        """Shape of its answers about public rows."""
+        return tuple(self._answers().shape)
+
+    def _answers(self) -> Tensor:
+        assert self.public is not None
+        return wire.answer(self.client.model, self.public, self.client.call)
+
+    def tell(self) -> Message:
+        """What else than weights or answers the server gets to see, which is asked once."""
+        if self.told is None:
+            self.told = {} if self.rule.tell is None else self.rule.tell(self.client, self.public)
+        return self.told
+
     def learn(self, number: int) -> None:
-        """Learn on own data."""
-        client, known = self.client, copy.deepcopy(self.client.model)
+        """Learn on own data, before all else on public rows where the rule has their labels."""
+        client = self.client
+        self.tell()  # of the first global weights, before they change
+        if number == 0 and self.rule.transfer is not None:
+            first = Distiller(client.model, losses=copy.deepcopy(self.rule.transfer), call=client.call)
+            seed = wire.seed_of(self.seed, "transfer", 0, self.who)
+            self.train(first, f"{self._stage(0)}-transfer", self.public, seed=seed, **self.distil)
+        known = copy.deepcopy(client.model)
         if self.past:
             known.load_state_dict(mean_state(self.past))
         loss = self.rule.local(client, known, self.public)
@@ -92,20 +131,28 @@ class Participant:
     def send(self) -> Message:
         """What the server gets to see."""
         client, rule = self.client, self.rule
-        if self.told is None:
-            self.told = {} if rule.tell is None else rule.tell(client, self.public)
-        message = {"size": torch.tensor(client.size), **self.told}
+        message = {"size": torch.tensor(client.size), **self.tell()}
         if rule.sends == "weights":
             return message | wire.pack_state(client.model)
-        if rule.fuse is not None and self.public is not None:
-            message["answers"] = rule.encode(wire.answer(client.model, self.public, client.call))
+        if rule.fuse is not None and rule.code is not None:
+            return message | self._coded(rule.code)
+        if rule.fuse is not None:
+            message["answers"] = self._answers()
         return message
+
+    def _coded(self, code: DeltaCode) -> Message:
+        """Its answers in a code, against the last one if the server has that."""
+        last = self.codes.get("sent")
+        base = last if last is not None and int(checksum(last)) == self.known else None
+        self.codes["sent"] = code.coded(self._answers())
+        return code.message(self.codes["sent"], base, self.codes.get("got"))
 
     def state_dict(self) -> Message:
         """All that changes from round to round, for a client that is started anew for each of them."""
         past = {f"{age}.{name}": value for age, state in enumerate(self.past) for name, value in state.items()}
         told = {_TOLD + name: value for name, value in (self.told or {}).items()}
-        return {"rounds": torch.tensor(len(self.past)), **wire.pack_state(self.client.model), **past, **told}
+        codes = {_CODE + name: value for name, value in self.codes.items()}
+        return {"rounds": torch.tensor(len(self.past)), **wire.pack_state(self.client.model), **past, **told, **codes}
 
     def load_state_dict(self, state: Message) -> None:
         """Go on where ``state_dict`` left off."""
@@ -114,6 +161,7 @@ class Participant:
         self.past = [{name: state[f"{age}.{name}"] for name in names} for age in range(int(state["rounds"]))]
         told = {name.removeprefix(_TOLD): value for name, value in state.items() if name.startswith(_TOLD)}
         self.told = told or self.told
+        self.codes = {name.removeprefix(_CODE): value for name, value in state.items() if name.startswith(_CODE)}
 
     def _stage(self, number: int) -> str:
         return f"round-{number + 1}-client-{self.who + 1}"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss
 from graphkd.core.view import Batch, Call
 from graphkd.schemes.federated._checks import Reference
+from graphkd.schemes.federated._coding import DeltaCode
 from graphkd.schemes.federated._messages import Message
 from graphkd.schemes.federated.aggregate import State
 from graphkd.schemes.federated.client import Client
@@ -36,6 +37,13 @@ class Limits(NamedTuple):
     max_value: float
 
 
+class Cycles(NamedTuple):
+    """Of the server's weights averaged over its training: epochs of a cycle, and the share before the first."""
+
+    epochs: int
+    start: float
+
+
 class Refinement(NamedTuple):
     """A training of the server's, of what and on what, with options of ``fit``."""
 
@@ -54,24 +62,32 @@ class Rule:
     """What clients send, what the server makes of it, and by which losses they learn.
 
     sends: "weights", which the server averages architecture by architecture, or "answers" (logits on public rows).
-    local: (client, global model, public) -> the loss on a client's data. history: its teacher, if it needs one, is the
-    mean of so many of the last broadcast models. fuse: what was received -> one target, as logits, (N, C). server: by
-    which the server's models learn that target. client: by which clients that send answers learn what they get on
-    public rows; ``returns_server``: it is the server's own answers, not the target. encode: what is done to answers on
-    the wire. further: (weights before, clients' weights, generator) -> weights of further models that answer beside the
-    clients' and their average (FedBE). refine: (global model, clients' models, messages, call) -> a training of the
-    global model, in place of ``fuse``. tell: (client, public) -> what else a client sends; asked once. tells: limits
-    -> what that must be, for the server to believe it.
+    transfer: by which clients learn labels of public rows before all else. local: (client, global model, public) -> the
+    loss on a client's data. history: its teacher, if it needs one, is the mean of so many of the last broadcast models.
+    revisits: clients learn on their own data once more, after the last that they got. pretrain: (model, public, call)
+    -> a training of each global model before the first round. fuse: what was received -> one target, as logits, (N, C).
+    server: by which the server's models learn that target. recipe: epochs -> options of ``fit`` for it. cycles: it ends
+    with a mean of its weights. client: by which clients that send answers learn what they get on public rows;
+    ``returns_server``: it is the server's own answers, not the target. code: in which bytes answers go over the wire.
+    further: (weights before, clients' weights, generator) -> weights of further models that answer beside the clients'
+    and their average (FedBE). refine: (global model, clients' models, messages, call) -> a training of the global
+    model, in place of ``fuse``. tell: (client, public) -> what else a client sends; asked once, when it has the first
+    global weights. tells: limits -> what that must be, for the server to believe it.
     """
 
     sends: Literal["weights", "answers"] = "weights"
+    transfer: Loss | None = None
     local: Callable[[Client, nn.Module, Batch | None], Loss] = supervised
     history: int = 1
+    revisits: bool = False
+    pretrain: Callable[[nn.Module, Batch | None, Call | None], Refinement] | None = None
     fuse: Callable[[Received], Tensor] | None = None
     server: Loss | None = None
+    recipe: Callable[[int], Mapping[str, Any]] | None = None
+    cycles: Cycles | None = None
     client: Loss | None = None
     returns_server: bool = False
-    encode: Callable[[Tensor], Tensor] = lambda answers: answers
+    code: DeltaCode | None = None
     further: Callable[[State, Sequence[State], torch.Generator], Sequence[State]] | None = None
     refine: Callable[[nn.Module, Sequence[nn.Module], Sequence[Message], Call | None], Refinement] | None = None
     tell: Callable[[Client, Batch | None], Message] | None = None
@@ -85,5 +101,6 @@ class Rule:
 
     def check_public(self, public: Batch | None) -> None:
         """Raise ValueError where public rows are needed and there are none."""
-        if public is None and (self.fuse is not None or self.client is not None):
-            raise ValueError("this rule compares answers on public rows: give 'public', got None")
+        needed = (self.fuse, self.client, self.transfer, self.pretrain)
+        if public is None and any(each is not None for each in needed):
+            raise ValueError("this rule learns on public rows: give 'public', got None")

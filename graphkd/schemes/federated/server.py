@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import count_rows
+from graphkd.core.distiller import Distiller
 from graphkd.core.view import Batch, Call
 from graphkd.schemes.federated import _messages as wire
+from graphkd.schemes.federated._averaging import Averaged
 from graphkd.schemes.federated._checks import (
     MAX_SIZE,
     MAX_VALUE,
@@ -21,6 +23,7 @@ from graphkd.schemes.federated._checks import (
     believed,
     size_entry,
 )
+from graphkd.schemes.federated._coding import Coded
 from graphkd.schemes.federated._messages import Message, Train
 from graphkd.schemes.federated.aggregate import State, mean_state
 from graphkd.schemes.federated.rule import Limits, Received, Rule
@@ -77,17 +80,28 @@ class Server:
         self.present: list[int] = []
         self.messages: list[Message] = []
         self.target: Tensor | None = None
+        self.coded = Coded(rule.code)
+
+    def begin(self) -> None:
+        """Train the global models on public rows before the first round, where the rule does."""
+        if self.rule.pretrain is not None:
+            for kind, model in enumerate(self.globals):
+                trainable, data, options = self.rule.pretrain(model, self.public, self.call)
+                seed = wire.seed_of(self.seed, "begin", 0, kind)
+                self.train(trainable, f"pretraining-{kind}", data, seed=seed, **options)
 
     def broadcast(self, who: int) -> Message:
         """What a client gets before it learns: global weights of its architecture, or the last target, if any."""
         if self.rule.sends == "weights":
             return wire.pack_state(self.globals[self.kind_of[who]])
+        if self.rule.code is not None:
+            return self.coded.broadcast(who)
         return {} if self.target is None else {"target": self.target}
 
     def serve(self, number: int, messages: Sequence[Message | None]) -> None:
         """Make something of what clients sent, in their order; None of one that did not answer."""
         found = self.believed(number, messages)
-        self.present, self.messages = list(found), list(found.values())
+        self.present, self.messages = list(found), [self.coded.kept(who, message) for who, message in found.items()]
         before: list[State] = [wire.unpack_state(wire.pack_state(model)) for model in self.globals]
         for kind, model in enumerate(self.globals):
             own = [message for who, message in found.items() if self.kind_of[who] == kind]
@@ -107,7 +121,9 @@ class Server:
         found: dict[str, Entry] = {"size": size_entry(self.limits.max_size), **told}
         if self.rule.sends == "weights":
             return found | wire.weights_entries(self.globals[self.kind_of[who]], self.limits.max_value)
-        if self.rule.fuse is not None:
+        if self.rule.fuse is not None and self.rule.code is not None:
+            found |= self.rule.code.entries
+        elif self.rule.fuse is not None:
             bound = self.limits.max_value
             found["answers"] = Entry(self._answers_shape, low=-bound, high=bound)
         return found
@@ -115,13 +131,28 @@ class Server:
     @cached_property
     def _answers_shape(self) -> tuple[int | None, ...]:
         """Shape of answers on public rows; without a model of the server's it is not known of how many classes."""
-        return (self.limits.rows, None) if self.model is None else tuple(self.answer(self.model).shape)
+        return (self.limits.rows, None) if self.model is None else self._own_shape
 
     def believed(self, number: int, messages: Sequence[Message | None]) -> dict[int, Message]:
         """The messages of a round that are what they must be, by client; ValueError where they are too few."""
         if self.kind_of and len(messages) != len(self.kind_of):
             raise ValueError(f"'messages' must be one of each of {len(self.kind_of)} clients, got {len(messages)}")
-        return believed(messages, [self.reference(who) for who in range(len(messages))], number, self.min_clients)
+        references = [self.reference(who) for who in range(len(messages))]
+        return believed(messages, references, number, self.min_clients, self._read)
+
+    def _read(self, who: int, message: Message) -> Message:
+        if self.rule.code is None:
+            return message
+        read = self.coded.read(who, message, self._own_shape)
+        place = next((p.device for p in self.model.parameters()), None) if self.model is not None else None
+        return {**read, "answers": read["answers"].to(place)}
+
+    @cached_property
+    def _own_shape(self) -> tuple[int, ...]:
+        """Shape of the answers of the server's own model."""
+        if self.model is None:
+            raise ValueError("coded answers need a model of the server's, which says their shape: give 'server'")
+        return tuple(self.answer(self.model).shape)
 
     def mean_loss(self, number: int, receipts: Sequence[Message | None]) -> float:
         """The mean of clients' losses, each by its examples: messages of "loss" and "size", checked like others."""
@@ -134,18 +165,30 @@ class Server:
     def _distil(self, number: int, target: Tensor) -> None:
         for which, learner in enumerate(self.globals if self.model is None else [self.model]):
             if self.rule.server is not None:
-                learning = wire.taught(learner, target, self.public, self.rule.server, self.call)
-                self._train(number, which, *learning, self.distil)
+                self._learn(number, which, learner, target)
         self.target = self.answer(self.model) if self.rule.returns_server and self.model is not None else target
+        self.coded.tell(self.target)
+
+    def _learn(self, number: int, which: int, learner: nn.Module, target: Tensor) -> None:
+        """Train a model on a target, by the rule's recipe."""
+        rule, options = self.rule, dict(self.distil)
+        if rule.recipe is not None:
+            options = {**rule.recipe(options["epochs"]), **options}
+        own = Distiller if rule.cycles is None else partial(Averaged, cycle=rule.cycles.epochs, start=rule.cycles.start)
+        assert rule.server is not None
+        learning, data = wire.taught(learner, target, self.public, rule.server, self.call, own)
+        self._train(number, which, learning, data, options)
+        if isinstance(learning, Averaged):
+            learning.settle()
 
     def _train(self, number: int, which: int, trainable: nn.Module, data: Any, options: Mapping[str, Any]) -> None:
         seed = wire.seed_of(self.seed, "serve", number, which)
         self.train(trainable, f"round-{number + 1}-server-{which}", data, seed=seed, **options)
 
     def answer(self, model: nn.Module) -> Tensor:
-        """A model's answers on the public rows, as they go over the wire: (N, C)."""
+        """A model's answers on the public rows: (N, C)."""
         assert self.public is not None
-        return self.rule.encode(wire.answer(model, self.public, self.call))
+        return wire.answer(model, self.public, self.call)
 
     def answers(self, number: int, before: Sequence[State]) -> Tensor:
         """Those of all clients, and where the rule draws further models, of the average and these: (K, N, C)."""
@@ -167,7 +210,8 @@ class Server:
     def state_dict(self) -> dict[str, Any]:
         """All that changes from round to round."""
         own = {} if self.model is None else self.model.state_dict()
-        return {"globals": [model.state_dict() for model in self.globals], "model": own, "target": self.target}
+        found = {"globals": [model.state_dict() for model in self.globals], "model": own, "target": self.target}
+        return {**found, "coded": self.coded.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state_dict`` left off."""
@@ -176,6 +220,7 @@ class Server:
         if self.model is not None:
             self.model.load_state_dict(state["model"])
         self.target = state["target"]
+        self.coded.load_state_dict(state["coded"])
 
 
 def _rows_of(public: Batch | None) -> int | None:

@@ -12,14 +12,23 @@ from graphkd.core.problem import Problem
 from graphkd.losses.features.fitnet import fitnet
 from graphkd.schemes.online._attention import peer_scores
 from graphkd.schemes.online.dml import each_other
-from graphkd.schemes.online.peers import Others, PeerTargets, Where, one_width, peers_of, soft_of, train_peers
+from graphkd.schemes.online.peers import (
+    Others,
+    PeerTargets,
+    Where,
+    one_width,
+    peers_of,
+    soft_of,
+    train_peers,
+    with_taught,
+)
 
 
 class AttendedFeatures(nn.Module):
     """Draw every peer's features to the others', weighted by attention: a rule for ``Peers``, which needs ``hidden``.
 
     a_ij = softmax over j != i of (W_q h_i) . (W_k h_j) / sqrt(inner); mean_i |h_i - sum_j a_ij h_j|^2 / d, the others'
-    features constant, plus the targets of ``each_other``.
+    features constant, plus the targets of ``each_other``. taught: mask of the rows that are drawn, by default all.
     """
 
     def __init__(self, width: int, inner: int | None = None, *, weight: float = 1.0) -> None:
@@ -27,9 +36,9 @@ class AttendedFeatures(nn.Module):
         self.inner, self.weight = max(width // 8, 1) if inner is None else inner, weight
         self.query, self.key = (nn.Linear(width, self.inner, bias=False) for _ in range(2))
 
-    def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
-        """(M, N, C), M of (N, d)."""
-        own = torch.stack(list(hidden))
+    def forward(self, logits: Tensor, hidden: Sequence[Tensor], *, taught: Tensor | None = None) -> PeerTargets:
+        """(M, N, C), M of (N, d), (N,)."""
+        own = torch.stack([each if taught is None else each[taught] for each in hidden])
         fixed = own.detach()
         scores = peer_scores(self.query(fixed), self.key(fixed)) / self.inner**0.5
         itself = torch.eye(own.size(0), dtype=torch.bool, device=own.device)
@@ -39,7 +48,15 @@ class AttendedFeatures(nn.Module):
         return PeerTargets(each_other(logits).targets, terms={"features": features})
 
 
-@method("afikd", family="online", paper="Su et al., ICDM 2021", needs=("hidden",), teacher=False)
+@method(
+    "afikd",
+    family="online",
+    paper="Su et al., ICDM 2021",
+    survey=(138,),
+    tasks=("classes",),
+    needs=("hidden",),
+    teacher=False,
+)
 def afikd(
     problem: Problem,
     *,
@@ -55,9 +72,10 @@ def afikd(
     Choose it for peers of one width whose hidden layers will be used, for retrieval say. We know no formula or code of
     the paper ("Attention-based Feature Interaction for Efficient Online Knowledge Distillation"): this is what the
     survey says of it, see ``AttendedFeatures``. weight: of the features. inner: width of queries and keys, an eighth of
-    the hidden layer's by default. count, where, peers: as in ``dml``.
+    the hidden layer's by default. count, where, peers: as in ``dml``; where: of features too.
     """
     models = peers_of(problem, peers, count)
     width = one_width(problem, models)
     rule = problem.made(lambda: AttendedFeatures(width, inner, weight=weight))
-    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where))
+    data, soft = with_taught(problem, where), soft_of(problem, temperature, where)
+    return train_peers(problem, models, rule, data=data, soft=soft)

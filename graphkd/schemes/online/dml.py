@@ -19,7 +19,15 @@ def each_other(logits: Tensor, *, weight: float | None = None) -> PeerTargets:
     return PeerTargets([(share, fixed.roll(step, dims=0)) for step in range(1, others + 1)])
 
 
-@method("dml", family="online", paper="Zhang et al., CVPR 2018", arxiv="1706.00384", teacher=False)
+@method(
+    "dml",
+    family="online",
+    paper="Zhang et al., CVPR 2018",
+    arxiv="1706.00384",
+    survey=(23,),
+    tasks=("classes",),
+    teacher=False,
+)
 def dml(
     problem: Problem,
     *,

@@ -30,26 +30,36 @@ class Fusion(nn.Module):
         return mutual_fusion(logits, self.classify(self.fuse(torch.cat(list(hidden), dim=1)).relu()))
 
 
-@method("ffl", family="online", paper="Kim et al., ICPR 2020", arxiv="1904.09058", needs=("hidden",), teacher=False)
+@method(
+    "ffl",
+    family="online",
+    paper="Kim et al., ICPR 2020",
+    arxiv="1904.09058",
+    survey=(137,),
+    tasks=("classes",),
+    needs=("hidden",),
+    teacher=False,
+    space={"ramp": (0.01, 1.0)},
+)
 def ffl(
     problem: Problem,
     *,
     count: int = 3,
     temperature: float = 3.0,
     weight: float = 1.0,
-    warm_up: int = 80,
+    ramp: float = 0.27,
     where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train peers and a classifier on all their features, which learn from each other.
 
     L = sum_k CE(z_k) + CE(z_f) + w [T^2 KL(mean_k z_k -> z_f) + sum_k T^2 KL(z_f -> z_k)], every target constant, w
-    rising to ``weight`` over ``warm_up`` epochs; z_f from all peers' features, by two linear layers where the paper has
-    a depthwise and a pointwise convolution. Choose it for peers whose features complement each other, of different
-    architectures say. The fused classifier, the best and the dearest of them, is not kept (for that fit ``Peers`` with
-    the rule ``Fusion``). count, where, peers: as in ``dml``.
+    rising to ``weight`` over the share ``ramp`` of training (the authors' 80 of 300 epochs); z_f from all peers'
+    features, by two linear layers where the paper has a depthwise and a pointwise convolution. Choose it for peers
+    whose features complement each other, of different architectures say. The fused classifier, the best and the dearest
+    of them, is not kept (for that fit ``Peers`` with the rule ``Fusion``). count, where, peers: as in ``dml``.
     """
     models = peers_of(problem, peers, count)
     widths, classes = [problem.width_of(model) for model in models], problem.classes
     rule = problem.made(lambda: Fusion(widths, classes))
-    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, warm_up=warm_up)
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, ramp=ramp)

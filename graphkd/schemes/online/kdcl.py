@@ -177,7 +177,13 @@ _TARGETS = {"naive": naive_target, "linear": linear_target, "min_logit": min_log
 @method("kdcl_linear", preset={"target": "linear"})
 @method("kdcl_naive", preset={"target": "naive"})
 @method(
-    "kdcl_min_logit", family="online", paper="Guo et al., CVPR 2020", teacher=False, space={"distortion": (0.01, 0.8)}
+    "kdcl_min_logit",
+    family="online",
+    paper="Guo et al., CVPR 2020",
+    survey=(77,),
+    tasks=("classes",),
+    teacher=False,
+    space={"distortion": (0.01, 0.8)},
 )
 def kdcl(
     problem: Problem,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from graphkd.core.distiller import Step
 from graphkd.core.loss import Loss
 from graphkd.core.method import method
+from graphkd.core.modes import evaluating
 from graphkd.core.problem import Problem
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer, fill
@@ -46,7 +47,8 @@ class KDGAN(Trainable):
 
     The discriminator D scores pairs of row and class: (1 - share) BCE on true pairs and the classifier's + ``share``
     BCE on true pairs and the teacher's. Classifier C: CE + (1 - share) policy + distil (1 / 2N) |z_t - z_c|^2;
-    teacher: the same with ``share``, distilled from C (both sides of a distance constant for the other).
+    teacher: the same with ``share``, distilled from C. Of a distance the other's side is constant, and in eval mode as
+    in the authors' code: no dropout is learnt from.
 
     The authors start with three trained players, each with an optimiser of its own, since a trained teacher that is
     regressed on a random student unlearns. So in the first ``warm_up`` epochs the classifier learns labels and the
@@ -102,16 +104,16 @@ class KDGAN(Trainable):
         moves = {"classifier": True, "teacher": played >= 0 and played % self.teacher_every == 0}
         terms: dict[str, Tensor] = {}
         total: Any = 0.0 * scores.sum()
-        sides = ("classifier", student, teacher, 1 - self.share), ("teacher", teacher, student, self.share)
+        sides = ("classifier", student, 1, 1 - self.share), ("teacher", teacher, 0, self.share)
         for name, logits, other, weight in sides:
             drawn = _draw(logits.detach(), len(true))
             found = self.judged(name, scores, true, drawn, weight)
             if moves[name]:
                 found |= self._learnt(name, logits, batch)
                 if played >= 0:
-                    found |= self._game(name, (logits, other, scores), drawn, weight)
+                    found |= self._game(name, (logits, self._steady(other, batch), scores), drawn, weight)
             terms |= {term: value.detach() for term, (_, value) in found.items()}
-            total = total + sum(factor * value for factor, value in found.values())
+            total = total + self.weighed(found)
         return Step(total, terms)
 
     def true_pairs(self, batch: Batch) -> Tensor:
@@ -127,6 +129,12 @@ class KDGAN(Trainable):
         found = weight, pair_discrimination(scores, torch.cat([true, drawn]), is_real)
         return {f"discrimination_{name}": found} if len(true) else {}
 
+    @torch.no_grad()
+    def _steady(self, maker: int, batch: Batch) -> Tensor:
+        """What a maker answers in eval mode, the classifier (0) or the teacher (1)."""
+        with evaluating((self.student, self.teacher)[maker]):
+            return self.viewers[maker](batch)["logits"]
+
     def _learnt(self, name: str, logits: Tensor, batch: Batch) -> dict[str, Term]:
         """What a maker learns from labels."""
         label = measured(self.labels, {"logits": logits}, {}, batch)
@@ -135,7 +143,7 @@ class KDGAN(Trainable):
     def _game(self, name: str, shown: tuple[Tensor, Tensor, Tensor], drawn: Tensor, weight: float) -> dict[str, Term]:
         """What a maker learns from the verdict on its pairs and the other's logits; ``shown``: its, others."""
         logits, other, scores = shown
-        found: dict[str, Term] = {f"distil_{name}": (self.distil, logit_mse(logits, other.detach()))}
+        found: dict[str, Term] = {f"distil_{name}": (self.distil, logit_mse(logits, other))}
         if len(drawn):
             found[f"policy_{name}"] = self.adversarial * weight, pair_policy(logits, scores, drawn)
         return found
@@ -158,7 +166,7 @@ class Judging(Trainable):
             with torch.no_grad():
                 drawn = _draw(maker(batch)["logits"], len(true))
             terms |= game.judged(name, scores, true, drawn, weight)
-        total = 0.0 * scores.sum() + sum(weight * value for weight, value in terms.values())
+        total = 0.0 * scores.sum() + self.weighed(terms)
         return Step(total, {name: value.detach() for name, (_, value) in terms.items()})
 
 
@@ -172,6 +180,8 @@ def _draw(logits: Tensor, count: int) -> Tensor:
     "kdgan",
     family="online",
     paper="Wang et al., NeurIPS 2018",
+    survey=(20, 21),
+    tasks=("classes",),
     cannot={"ensemble": "it trains a copy of its teacher"},
     space={"share": (0.01, 0.99)},
 )

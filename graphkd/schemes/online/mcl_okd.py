@@ -89,6 +89,7 @@ class PeerContrast(nn.Module):
     family="online",
     paper="Yang et al., ICASSP 2022",
     arxiv="2006.04093",
+    survey=(147,),
     needs=("hidden",),
     teacher=False,
     space={"momentum": (0.05, 0.99)},

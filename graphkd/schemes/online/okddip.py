@@ -46,14 +46,24 @@ class PeerAttention(nn.Module):
         return torch.einsum("nij,jnc->inc", scores.softmax(dim=-1), logits.to(scores.dtype)).to(logits.dtype)
 
 
-@method("okddip", family="online", paper="Chen et al., AAAI 2020", arxiv="1912.00350", needs=("hidden",), teacher=False)
+@method(
+    "okddip",
+    family="online",
+    paper="Chen et al., AAAI 2020",
+    arxiv="1912.00350",
+    survey=(136,),
+    tasks=("classes",),
+    needs=("hidden",),
+    teacher=False,
+    space={"ramp": (0.01, 1.0)},
+)
 def okddip(
     problem: Problem,
     *,
     count: int = 3,
     temperature: float = 3.0,
     weight: float = 1.0,
-    warm_up: int = 80,
+    ramp: float = 0.27,
     inner: int | None = None,
     where: Where = "labelled",
     peers: Others = None,
@@ -61,12 +71,12 @@ def okddip(
     """Train peers that each weigh all answers by attention, and the student, their leader, on the mean of them.
 
     L = sum_k CE_k + w T^2 [sum_{k < leader} KL(t_k -> z_k) + KL(mean z -> z_leader)], see ``PeerAttention``; w rises to
-    ``weight`` over ``warm_up`` epochs. Choose it where peers grow too alike under ``dml``. Hidden layers must be of one
-    width. Whether the paper weighs logits or probabilities we do not know; the code weighs logits, and adds 1e-7 to the
-    target (``GuardedKL``). inner: width of queries and keys, an eighth of the hidden layer's by default. count, where,
-    peers: as in ``dml``, 3 models at least.
+    ``weight`` over the share ``ramp`` of training (the authors' 80 of 300 epochs). Choose it where peers grow too alike
+    under ``dml``. Hidden layers must be of one width. Whether the paper weighs logits or probabilities we do not know;
+    the code weighs logits, and adds 1e-7 to the target (``GuardedKL``). inner: width of queries and keys, an eighth of
+    the hidden layer's by default. count, where, peers: as in ``dml``, 3 models at least.
     """
     models = leader_last(peers_of(problem, peers, count))
     width = one_width(problem, models)
     rule = problem.made(lambda: PeerAttention(width, inner))
-    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, warm_up=warm_up)
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, ramp=ramp)

@@ -44,26 +44,37 @@ class Gate(nn.Module):
         return gated_ensemble(logits, self.score(hidden[0]))
 
 
-@method("one", family="online", paper="Lan et al., NeurIPS 2018", arxiv="1806.04606", needs=("hidden",), teacher=False)
+@method(
+    "one",
+    family="online",
+    paper="Lan et al., NeurIPS 2018",
+    arxiv="1806.04606",
+    survey=(35,),
+    tasks=("classes",),
+    needs=("hidden",),
+    teacher=False,
+    space={"ramp": (0.01, 1.0)},
+)
 def one(
     problem: Problem,
     *,
     count: int = 3,
     temperature: float = 3.0,
     weight: float = 1.0,
-    warm_up: int = 80,
+    ramp: float = 0.27,
     where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
     """Train branches on one trunk that learn from an ensemble of them, which a gate weighs row by row.
 
     L = sum_k CE(z_k) + CE(z_e) + w sum_k T^2 KL(p(z_e) || p(z_k)), z_e constant in the KL, w rising to ``weight`` over
-    ``warm_up`` epochs as the authors' code has it (they add 1e-7 to the target: ``GuardedKL``). Choose it where one
-    network's training is to be bettered at little cost. The trunk is the hidden layer, which all share; the student is
-    kept with it. count, where, peers: as in ``dml``, of the student's architecture up to the hidden layer.
+    the share ``ramp`` of training, 80 of 300 epochs in the authors' code (they add 1e-7 to the target: ``GuardedKL``).
+    Choose it where one network's training is to be bettered at little cost. The trunk is the hidden layer, which all
+    share; the student is kept with it. count, where, peers: as in ``dml``, of the student's architecture up to the
+    hidden layer.
     """
     models = peers_of(problem, peers, count)
     shared_trunk(models, str(problem.path_of(problem.student)))
     width = problem.width_of(problem.student)
     rule = problem.made(lambda: Gate(width, len(models)))
-    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, warm_up=warm_up)
+    return train_peers(problem, models, rule, soft=soft_of(problem, temperature, where), weight=weight, ramp=ramp)

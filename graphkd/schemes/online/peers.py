@@ -23,6 +23,7 @@ from graphkd.losses._checks import choose
 from graphkd.losses.response.kd import KL
 from graphkd.schemes._measured import measured
 from graphkd.schemes._ramps import sigmoid_rampup
+from graphkd.schemes._rows import chosen_rows
 
 
 class Auxiliary(NamedTuple):
@@ -99,11 +100,11 @@ class Peers(Trainable):
     tapped (N, d_k); ``averaged``, the logits of the peers' moving averages (``decay``); any other entry of the batch.
     labels: the supervised loss of each peer. soft: that between a peer and its target (by default KL at T = 3), on the
     rows of ``labels`` as in the papers unless its own ``where`` says otherwise, as "all" does: on rows without labels
-    each peer learns from the first step what the others do not know yet. weight: of it, which rises over ``warm_up``
-    epochs as exp(-5 (1 - epoch / warm_up)^2). hidden: tap path of the representation, one or one a peer. call: as in
-    ``Distiller``, one or one a peer. views: batch -> batch, called once for each peer, so that each sees its own
-    (augmented) graph of the same nodes. Peers take their steps at once, on answers from before the step. A step costs M
-    forward and backward passes.
+    each peer learns from the first step what the others do not know yet. weight: of it, which rises over the share
+    ``ramp`` of training as exp(-5 (1 - e)^2), e the share of that which is done. hidden: tap path of the
+    representation, one or one a peer. call: as in ``Distiller``, one or one a peer. views: batch -> batch, called once
+    for each peer, so that each sees its own (augmented) graph of the same nodes. Peers take their steps at once, on
+    answers from before the step. A step costs M forward and backward passes.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Peers(Trainable):
         labels: Loss,
         soft: Loss | None = None,
         weight: float = 1.0,
-        warm_up: int = 0,
+        ramp: float = 0.0,
         hidden: str | Sequence[str | None] | None = None,
         call: Call | Sequence[Call | None] | None = None,
         decay: float = 0.999,
@@ -123,10 +124,13 @@ class Peers(Trainable):
         super().__init__()
         if len(models) < 2:
             raise ValueError(f"'models' must hold two peers at least, got {len(models)}")
+        if not 0 <= ramp <= 1:
+            raise ValueError(f"'ramp' must be in [0, 1], a share of training, got {ramp}")
         self.student = nn.ModuleList(models)
         self.rule, self.labels = rule, labels
         self.soft = _on_rows_of(labels, KL(3.0) if soft is None else soft)
-        self.weight, self.warm_up, self.ramp, self.views = weight, warm_up, 1.0, views
+        self.weight, self.ramp, self.views = weight, ramp, views
+        self._risen = 1.0  # what the weight is multiplied by
         self._wanted, self._welcome = _asks(rule)
         calls, paths = _each("call", call, len(models)), _each("hidden", hidden, len(models))
         paths = paths if "hidden" in self._wanted else [None] * len(models)
@@ -145,7 +149,7 @@ class Peers(Trainable):
         if len(set(shapes)) > 1:
             raise ValueError(f"peers must answer in one shape, got {shapes}")
         made = self.rule(**self._entries(views, batches, batch))
-        return peer_losses(views, made, batch, self.labels, self.soft, weight=self.weight * self.ramp, note=self.note)
+        return peer_losses(views, made, batch, self.labels, self.soft, weight=self.weight * self._risen, note=self.note)
 
     def _entries(self, views: Sequence[View], batches: Sequence[Any], batch: Any) -> dict[str, Any]:
         """What the rule asked for."""
@@ -162,7 +166,7 @@ class Peers(Trainable):
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Called by ``fit`` before epoch ``epoch`` of ``epochs``, from 0."""
-        self.ramp = sigmoid_rampup(epoch, self.warm_up)
+        self._risen = sigmoid_rampup(epoch, self.ramp * epochs)
         for loss in (self.labels, self.soft):
             for _, part in loss.parts():
                 part.set_epoch(epoch, epochs)
@@ -261,6 +265,17 @@ def with_known(problem: Problem, where: str, data: Any = None) -> Any:
         return torch.where(batch[where], labels, torch.zeros_like(labels))
 
     return mapped(problem.data if data is None else data, lambda batch: changed(batch, known=known(batch)))
+
+
+def with_taught(problem: Problem, where: Where) -> Any:
+    """Give data the entry ``taught``, a mask of the rows that learn from peers: for a rule of hidden features."""
+    name = problem.labelled if where == "labelled" else None
+
+    def taught(batch: Any) -> Tensor:
+        labels = problem.task.targets(batch)
+        return chosen_rows(batch, name, labels.size(0), labels.device)
+
+    return mapped(problem.data, lambda batch: changed(batch, taught=taught(batch)))
 
 
 def train_peers(

@@ -58,7 +58,9 @@ def noisy_votes(
     return Votes((counts + noise).argmax(dim=-1), counts)
 
 
-@method("pate", family="privacy", paper="Papernot et al., ICLR 2017", arxiv="1610.05755", teacher=False)
+@method(
+    "pate", family="privacy", paper="Papernot et al., ICLR 2017", arxiv="1610.05755", survey=(90, 167), teacher=False
+)
 def pate(
     problem: Problem, *, gamma: float = 1.0, teachers: int = 10, queries: int = 100, parts: Tensor | None = None
 ) -> nn.Module:

@@ -13,7 +13,14 @@ from graphkd.core.problem import Problem
 from graphkd.schemes.robust.ard import RobustDistiller, attack_of
 
 
-@method("adversarial", family="robust", paper="Madry et al., ICLR 2018", arxiv="1706.06083", teacher=False)
+@method(
+    "adversarial",
+    family="robust",
+    paper="Madry et al., ICLR 2018",
+    arxiv="1706.06083",
+    tasks=("classes",),
+    teacher=False,
+)
 def adversarial(
     problem: Problem, *, epsilon: float = 0.03137254901960784, steps: int = 3, step_share: float = 0.5
 ) -> nn.Module:

@@ -70,7 +70,8 @@ class RobustDistiller(Distiller):
         hard = None if self.alpha == 1 else self.labels.measure(self._viewer(batch), None, batch)
         if hard is None:  # where labels do not count, or no row of the batch has one
             return Step(self.alpha * soft, terms)
-        return Step(self.alpha * soft + (1 - self.alpha) * hard, terms | {"labels": hard.detach()})
+        total = self.weighed({"teacher": (self.alpha, soft), "labels": (1 - self.alpha, hard)})
+        return Step(total, terms | {"labels": hard.detach()})
 
     def attacked(self, batch: Batch, taught: Tensor | None = None) -> Tensor:
         """The features of a batch, changed against the student; ``taught``, (N, C), stands in for unknown labels."""
@@ -168,6 +169,8 @@ def ard_plain_method(
     family="robust",
     paper="Goldblum et al., AAAI 2020",
     arxiv="1905.09747",
+    survey=(162,),
+    tasks=("classes",),
     cannot={"ensemble": "it trains a robust model of its teacher's kind"},
     space={"alpha": (0.1, 1.0)},
 )

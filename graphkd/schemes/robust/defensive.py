@@ -23,6 +23,8 @@ from graphkd.losses.response.soft_ce import SoftCE
     family="robust",
     paper="Papernot et al., IEEE S&P 2016",
     arxiv="1511.04508",
+    survey=(163,),
+    tasks=("classes",),
     cannot={"ensemble": "it trains a model of its teacher's kind"},
     teacher=False,
 )

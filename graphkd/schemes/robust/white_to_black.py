@@ -91,6 +91,7 @@ def white_box_directions(
     family="robust",
     paper="Gil et al., NAACL 2019",
     arxiv="1904.02405",
+    survey=(160,),
     cannot={
         "ensemble": "its attack follows gradients through its teacher's model",
         "student": "it trains an attacking net, from features to their changes",

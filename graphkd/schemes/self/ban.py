@@ -28,7 +28,15 @@ Dark = Literal["kd", "cwtm", "dkpp"]
 @method("ban_ensemble", preset={"together": True})
 @method("ban_dkpp", preset={"kind": "dkpp"})
 @method("ban_cwtm", preset={"kind": "cwtm"})
-@method("ban", family="self", paper="Furlanello et al., ICML 2018", arxiv="1805.04770", teacher=False)
+@method(
+    "ban",
+    family="self",
+    paper="Furlanello et al., ICML 2018",
+    arxiv="1805.04770",
+    survey=(24,),
+    tasks=("classes",),
+    teacher=False,
+)
 def born_again(
     problem: Problem, *, generations: int = 3, kind: Dark = "kd", label_weight: float = 0.0, together: bool = False
 ) -> nn.Module:

@@ -14,6 +14,8 @@ from graphkd.losses.features.oskd import OSKD
     "oskd",
     family="self",
     paper="Tzelepi et al., ESWA 2021",
+    survey=(148,),
+    tasks=("classes",),
     needs=("hidden",),
     teacher=False,
     space={"decay": (0.01, 0.999)},

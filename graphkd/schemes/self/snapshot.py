@@ -9,7 +9,7 @@ from graphkd.core.moving import Snapshot
 from graphkd.core.problem import Problem
 
 
-@method("snapshot", family="self", paper="Yang et al., CVPR 2019", arxiv="1812.00123", teacher=False)
+@method("snapshot", family="self", paper="Yang et al., CVPR 2019", arxiv="1812.00123", tasks=("rows",), teacher=False)
 def snapshot(problem: Problem, *, weight: float = 1.0, temperature: float = 2.0, every: int = 25) -> nn.Module:
     """Train the student on labels and on its own answers of some epochs ago; choose it for one training's time only.
 

@@ -18,6 +18,8 @@ from graphkd.schemes.augment import Change, Changed, asked_anew, noise_of
     family="semi",
     paper="Beyer et al., CVPR 2022",
     arxiv="2106.05237",
+    survey=(33, 34),
+    tasks=("rows",),
     space={"rate": (0.007, 0.9)},
 )
 def function_matching(

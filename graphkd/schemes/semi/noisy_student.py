@@ -26,6 +26,7 @@ from graphkd.schemes.semi._pseudo_labels import select_pseudo_labels, unlabelled
     family="semi",
     paper="Xie et al., CVPR 2020",
     arxiv="1911.04252",
+    survey=(5,),
     space={"threshold": (0.1, 0.99), "rate": (0.007, 0.9)},
 )
 def noisy_student(

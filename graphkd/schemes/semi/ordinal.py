@@ -51,6 +51,7 @@ def neighbour_distance(x: Tensor, edge_index: Tensor) -> Tensor:
     family="semi",
     paper="Pang et al., CVPR 2020",
     arxiv="2003.06780",
+    survey=(145,),
     tasks=("anomaly_detection",),
     teacher=False,
     space={"high": (0.005, 0.3), "low": (0.1, 0.7)},

@@ -18,6 +18,7 @@ from graphkd.schemes.augment import Change, Changed, noise_of, told
     family="semi",
     paper="Li et al., Interspeech 2017",
     arxiv="1708.05466",
+    survey=(51, 75),
     space={"rate": (0.007, 0.9)},
 )
 def parallel_data(

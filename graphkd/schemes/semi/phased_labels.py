@@ -19,7 +19,7 @@ def relative_entropy(logits: Tensor) -> Tensor:
     return -(logs.exp() * logs).sum(dim=-1) / math.log(logits.size(-1))
 
 
-@method("phased_labels", family="semi", paper="multi-phase pseudo-labelling, a restatement")
+@method("phased_labels", family="semi", paper="multi-phase pseudo-labelling, a restatement", survey=(7,))
 def phased_labels(problem: Problem, *, phases: int = 3) -> nn.Module:
     """Learn pseudo-labels from easy to hard, in phases; choose it where the teacher is unsure about many rows.
 

@@ -19,6 +19,7 @@ from graphkd.schemes.augment import Change, Changed, noise_of, told
     family="semi",
     paper="Sohn et al., 2020",
     arxiv="2005.04757",
+    survey=(6,),
     space={"threshold": (0.3, 0.99), "rate": (0.007, 0.9)},
 )
 def stac(

@@ -31,6 +31,7 @@ def agreed_labels(logits: Tensor, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
     family="semi",
     paper="Zhou and Li, TKDE 2005; Ruder and Plank, ACL 2018",
     arxiv="1804.09530",
+    survey=(53,),
     teacher=False,
 )
 def tri_training(problem: Problem, *, rounds: int = 3, peers: Sequence[nn.Module] | None = None) -> nn.Module:

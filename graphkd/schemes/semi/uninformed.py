@@ -114,6 +114,7 @@ def standardisation(rows: Tensor) -> tuple[Tensor, Tensor]:
     family="semi",
     paper="Bergmann et al., CVPR 2020",
     arxiv="1911.02357",
+    survey=(86,),
     tasks=("anomaly_detection",),
     needs=("hidden",),
     cannot={"ensemble": "what serves holds a copy of its teacher"},

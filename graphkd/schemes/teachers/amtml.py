@@ -125,7 +125,8 @@ class AMTML(Trainable):
         each = (hint(view[f"hint_{k}"], views[k]["hidden"]) for k, hint in enumerate(self.hints))
         terms = {"labelled": labelled, "others": others, "hints": sum(each, start=s.new_zeros(()))}
         terms["penalty"] = self.weights.penalty()
-        total = labelled + others + self.beta * terms["hints"] + self.penalty * terms["penalty"]
+        weights = {"labelled": 1.0, "others": 1.0, "hints": self.beta, "penalty": self.penalty}
+        total = self.weighed({name: (weights[name], term) for name, term in terms.items()})
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
 
@@ -134,6 +135,7 @@ class AMTML(Trainable):
     family="teachers",
     paper="Liu et al., Neurocomputing 2020",
     arxiv="2103.04062",
+    survey=(81,),
     needs=("teachers", "hidden"),
     space={"alpha": (0.05, 0.95)},
 )

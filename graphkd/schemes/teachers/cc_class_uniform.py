@@ -51,7 +51,14 @@ class GroupBatches(Expanded):
         return members[order[torch.arange(self.rows, device=members.device) % members.numel()]]
 
 
-@method("cc_class_uniform", family="teachers", paper="Peng et al., ICCV 2019", arxiv="1904.01802", needs=("hidden",))
+@method(
+    "cc_class_uniform",
+    family="teachers",
+    paper="Peng et al., ICCV 2019",
+    arxiv="1904.01802",
+    survey=(61,),
+    needs=("hidden",),
+)
 def cc_class_uniform(
     problem: Problem,
     *,

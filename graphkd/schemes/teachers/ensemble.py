@@ -19,6 +19,7 @@ from graphkd.schemes.teachers._combine import Average, soft_target
     family="teachers",
     paper="Hinton et al., 2015",
     arxiv="1503.02531",
+    survey=(52,),
     needs=("teachers",),
     space={"label_weight": (0.003, 0.97)},
 )

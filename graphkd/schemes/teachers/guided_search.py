@@ -42,6 +42,7 @@ def _correlations(x: Tensor) -> Tensor:
     family="teachers",
     paper="Bashivan et al., ICCV 2019",
     arxiv="1808.01405",
+    survey=(201,),
     needs=("hidden", "candidates"),
     cannot={"student": "it trains its 'candidates', and gives back one of them"},
 )

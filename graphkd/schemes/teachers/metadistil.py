@@ -35,14 +35,16 @@ def metadistil_loss(
     soft: "kl", T^2 mean_i KL(teacher || student); "mse", as in the authors' code for text, T^2 times the mean over all
     entries of (softmax(t / T) - softmax(s / T))^2.
     """
+    return alpha * _match(student, teacher, temperature, soft) + (1 - alpha) * cross_entropy(student, y)
+
+
+def _match(student: Tensor, teacher: Tensor, temperature: float, soft: Soft) -> Tensor:
     check_same_shape(student, teacher)
     if choose("soft", soft, get_args(Soft)) == "kl":
-        match = kl(student, teacher, temperature)
-    else:
-        wide = (logits.to(accumulation_dtype(logits)) / temperature for logits in (student, teacher))
-        s, t = (logits.softmax(dim=-1) for logits in wide)
-        match = temperature**2 * (s - t).square().sum() / max(s.numel(), 1)
-    return alpha * match + (1 - alpha) * cross_entropy(student, y)
+        return kl(student, teacher, temperature)
+    wide = (logits.to(accumulation_dtype(logits)) / temperature for logits in (student, teacher))
+    s, t = (logits.softmax(dim=-1) for logits in wide)
+    return temperature**2 * (s - t).square().sum() / max(s.numel(), 1)
 
 
 def pilot_step(loss: Tensor, parameters: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
@@ -72,12 +74,14 @@ class MetaDistil(nn.Module):
 
     For the teacher: the student takes ``pilot_step``s of ``rate`` on ``metadistil_loss`` over the rows of ``where``,
     which are forgotten again; the cross-entropy of that pilot on the rows of ``quiz`` goes back through them to the
-    teacher, by second derivatives. For the student: a step on ``metadistil_loss`` with the new teacher, constant.
+    teacher, by second derivatives. For the student: a step on ``metadistil_loss`` with the new teacher, constant. Rows
+    of neither, of which the paper has none, add alpha times their soft match, for pilot and student.
     steps: of the pilot; one keeps the memory of the inner graph to one more forward. calls: how the two are called.
-    loss: settings of ``metadistil_loss``. where, quiz: names of the entries of a batch that select rows. The teacher is
-    in eval mode throughout, the student is not. Give the optimiser a group of its own for the teacher, at a tenth of
-    the student's rate or less: at the same rate a trained teacher unlearns from the quizzes of a student that knows
-    nothing yet. The models' operations must have second derivatives.
+    temperature, alpha, soft: of ``metadistil_loss``. where, quiz: names of the entries of a batch that select rows.
+    The teacher is in eval mode throughout, the student is not. Give the optimiser a group of its own for the teacher,
+    at a tenth of the student's rate or less: at the same rate a trained teacher unlearns from the quizzes of a student
+    that knows nothing yet, and of a quiz of few rows it learns little else. The models' operations must have second
+    derivatives.
     """
 
     def __init__(
@@ -90,13 +94,16 @@ class MetaDistil(nn.Module):
         rate: float = 0.05,
         steps: int = 1,
         calls: Sequence[Call | None] = (None, None),
-        **loss: Any,
+        temperature: float = 5.0,
+        alpha: float = 0.5,
+        soft: Soft = "mse",
     ) -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f"'steps' must be at least 1, got {steps}")
         self.student, self.teacher, self.where, self.quiz = student, teacher, where, quiz
-        self.rate, self.steps, self.calls, self.loss = rate, steps, tuple(calls), loss
+        self.rate, self.steps, self.calls = rate, steps, tuple(calls)
+        self.temperature, self.alpha, self.soft = temperature, alpha, choose("soft", soft, get_args(Soft))
 
     def forward(self, turn: Turn) -> Step:
         """The teacher's loss by the quiz, or the student's."""
@@ -117,8 +124,11 @@ class MetaDistil(nn.Module):
 
     def _distil(self, batch: Batch, teacher: Tensor, pilot: Mapping[str, Tensor] | None = None) -> Tensor:
         student = logits_with(self.student, batch, pilot, call=self.calls[0])
-        rows = chosen_rows(batch, self.where, student.size(0), student.device)
-        return metadistil_loss(student[rows], teacher[rows], batch["y"][rows], **self.loss)
+        rows, quiz = (chosen_rows(batch, name, student.size(0), student.device) for name in (self.where, self.quiz))
+        others = ~(rows | quiz)
+        how: dict[str, Any] = {"temperature": self.temperature, "soft": self.soft}
+        known = metadistil_loss(student[rows], teacher[rows], batch["y"][rows], alpha=self.alpha, **how)
+        return known + self.alpha * _match(student[others], teacher[others], **how)
 
 
 @method(
@@ -126,6 +136,7 @@ class MetaDistil(nn.Module):
     family="teachers",
     paper="Zhou et al., ACL 2022",
     arxiv="2106.04570",
+    survey=(83,),
     cannot={"ensemble": "it trains a copy of its teacher"},
     space={"alpha": (0.02, 0.98), "share": (0.05, 0.5)},
 )
@@ -147,7 +158,7 @@ def metadistil(
     can be spared for the quiz. lr: of Adam, the student's; teacher_lr: the teacher's, lower, so that it keeps what it
     knows; an ``optimizer`` that is asked for takes the place of both. temperature, alpha and soft: of
     ``metadistil_loss``; rate and steps: of the pilot. Costs about six forward passes of the student a step, and second
-    derivatives; soft targets reach labelled rows only.
+    derivatives. Rows without a label, of which the paper has none, learn soft targets alone.
     """
     learnt, quiz = problem.split(share)
     teacher = problem.teacher_to_train()

@@ -72,7 +72,14 @@ def munge(
     return made
 
 
-@method("munge", family="teachers", paper="Bucila et al., KDD 2006", needs=("teachers",), space={"chance": (0.01, 0.9)})
+@method(
+    "munge",
+    family="teachers",
+    paper="Bucila et al., KDD 2006",
+    survey=(124,),
+    needs=("teachers",),
+    space={"chance": (0.01, 0.9)},
+)
 def munge_method(problem: Problem, *, copies: int = 3, chance: float = 0.2, spread: float = 2.0) -> nn.Module:
     """Label real and made-up rows by an ensemble, and learn them all; choose it for tables with few rows in all.
 

@@ -78,16 +78,20 @@ class TaskHeads(nn.Module):
     family="teachers",
     paper="Ghiasi et al., ICCV 2021",
     arxiv="2108.11353",
+    survey=(10, 144),
     needs=("hidden", "other_teacher"),
     space={"threshold": (0.1, 0.95)},
 )
-def must(problem: Problem, *, other_teacher: nn.Module | Frozen, threshold: float = 0.5) -> nn.Module:
+def must(
+    problem: Problem, *, other_teacher: nn.Module | Frozen, threshold: float = 0.5, heads: bool = False
+) -> nn.Module:
     """Learn two tasks from specialised teachers; choose it where another task's labels help and no row has them all.
 
     ``other_teacher`` answers the other task, with as many classes as it likes, and is called as the student is unless
     it is a teacher. Beside the labels' loss, two linear heads on the student's hidden layer learn what the teacher and
     the other teacher say of every row: their first class, where its probability is at least ``threshold``. What serves
-    is the student without the heads. A step costs both teachers' forward passes, over one graph only once.
+    is the student without the heads, or with ``heads`` all: a mapping of "logits", "own" and "other". A step costs both
+    teachers' forward passes, over one graph only once.
 
     The paper weights a task by (b_s r_i) / (b_i r_s), b and r the batch size and learning rate of its teacher i and the
     student s; here all weigh 1. The threshold and the hard labels are as we remember them. ``KD4MTL`` compares the
@@ -98,11 +102,11 @@ def must(problem: Problem, *, other_teacher: nn.Module | Frozen, threshold: floa
     other = other_teacher if isinstance(other_teacher, Frozen) else problem.taught_by(other_teacher)
     specialists = {"own": problem.teacher, "other": other}
     width, classes = problem.width_of(student), {"own": problem.classes, "other": _classes(problem, other)}
-    heads = problem.made(lambda: nn.ModuleDict({task: nn.Linear(width, many) for task, many in classes.items()}))
-    whole = TaskHeads(student, path, heads)
+    made = problem.made(lambda: nn.ModuleDict({task: nn.Linear(width, many) for task, many in classes.items()}))
+    whole = TaskHeads(student, path, made)
     losses = {"labels": problem.supervised(), **{task: PseudoLabel(threshold, on=task) for task in specialists}}
-    distiller = Distiller(whole, Specialists(specialists), losses, call=_called(problem.call_of(student)))
-    return problem.train(distiller, serve=lambda model: model.model)
+    distiller = Distiller(whole, Specialists(specialists), losses, call=called_with_heads(problem.call_of(student)))
+    return problem.train(distiller, serve=None if heads else lambda model: model.model)
 
 
 def _classes(problem: Problem, teacher: Frozen) -> int:
@@ -111,8 +115,8 @@ def _classes(problem: Problem, teacher: Frozen) -> int:
         return int(show(problem.first)["logits"].size(-1))
 
 
-def _called(call: Call | None) -> Call | None:
-    """How the student with heads is called, where the student has a way of its own."""
+def called_with_heads(call: Call | None) -> Call | None:
+    """How a student with heads is called, where the student has a way of its own."""
 
     def called(whole: Any, batch: Any) -> Any:
         return whole.with_heads(lambda: call and call(whole.model, batch), batch)

@@ -6,8 +6,8 @@ arXiv:2012.06048.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -22,10 +22,13 @@ from graphkd.core.teachers import Frozen
 from graphkd.core.trainable import Trainable
 from graphkd.core.view import Batch, Call, Viewer
 from graphkd.kernels.operators import accumulation_dtype
+from graphkd.losses._checks import choose
 from graphkd.losses.response.ce import cross_entropy
 from graphkd.losses.response.kd import kl
 from graphkd.schemes._rows import chosen_rows
 from graphkd.schemes.teachers._combine import check_stack, soft_target
+
+Reward = Literal["labels", "objective", "validation"]
 
 
 class TeacherPolicy(nn.Module):
@@ -55,22 +58,41 @@ def policy_loss(logits: Tensor, actions: Tensor, reward: Tensor) -> Tensor:
     return -(reward * chances.sum(dim=1)).sum() / max(logits.size(0), 1)
 
 
+def listened(student: Tensor, teachers: Tensor, actions: Tensor, temperature: float) -> Tensor:
+    """Measure T^2 KL of each row from the teachers chosen for it: (N, C), (K, N, C), (N, K) -> (N,).
+
+    Of all teachers where none was chosen: else a row would be the better off the fewer it listened to.
+    """
+    weights = torch.where(actions.any(dim=1, keepdim=True), actions, True).t()
+    q, p = (
+        (x / temperature).log_softmax(dim=1) for x in (student, soft_target(teachers, temperature, weights=weights))
+    )
+    return temperature**2 * (p.exp() * (p - q)).sum(dim=1)
+
+
 class TeacherChoice(Trainable):
     """A student of several teachers of which a policy chooses; choose it where teachers are good at different rows.
 
     A step: the policy draws a_ik in {0, 1} for the rows of ``where``; the student learns (1 - weight) CE + weight T^2
     KL from the mean softened answer of the chosen teachers, a row without any from its label alone. When a row comes
-    again, at the next step where data are one graph, the student's -CE of it is the reward of what was drawn, and the
-    policy learns by ``policy_loss`` from the rewards less their mean. That difference, the one loop over both and the
-    reward (the first of the paper's three) are ours; the paper states no baseline and updates after an epoch. In the
-    first ``warm`` epochs all teachers are chosen. Rows outside ``where`` (None: there are none) learn from the mean of
-    all teachers. A row is, in the policy's state, the student's logits, constant. nodes: that there are; what the
-    policy saw and did about each stands in buffers, O(nodes (K + C)). The policy is not needed afterwards.
+    again, at the next step where data are one graph, what was drawn has its reward, and the policy learns by
+    ``policy_loss``. The paper's three: "labels", the student's -CE of the row; "objective", -(CE + T^2 KL from the
+    chosen teachers), see ``listened``; "validation", that and ``balance`` times the student's ``score``, which is asked
+    for before every epoch. The policy learns from a row's reward less the one that it had, of all teachers, when the
+    policy acted, less the mean of these gains over rows, and from ``balance`` times the gain of the score. These
+    baselines are ours (without the first, rows' difficulty hides what a choice does), and so is the one loop over both;
+    the paper states no baseline and updates after an epoch.
+
+    In the first ``warm`` epochs all teachers are chosen. Rows outside ``where`` (None: there are none), of which the
+    paper has none, learn from all teachers, weighed by how often each is chosen in the step. A row is, in the policy's
+    state, the student's logits, constant. nodes: that there are; what the policy saw and did about each stands in
+    buffers, O(nodes (K + C)). The policy is not needed afterwards.
     """
 
     seen: Tensor
     actions: Tensor
     acted: Tensor
+    scores: Tensor
 
     def __init__(
         self,
@@ -83,21 +105,30 @@ class TeacherChoice(Trainable):
         weight: float = 0.5,
         temperature: float = 4.0,
         warm: int = 20,
+        reward: Reward = "labels",
+        balance: float = 1.0,
+        score: Callable[[], float] | None = None,
         call: Call | None = None,
     ) -> None:
         super().__init__()
+        if choose("reward", reward, get_args(Reward)) == "validation" and score is None:
+            raise ValueError("reward='validation' asks for 'score', () -> how good the student is, got None")
         self.student = student
         self.policy = TeacherPolicy(len(teachers), 2 * classes + 1)
         self.weight, self.temperature, self.warm, self.where = weight, temperature, warm, where
+        self.reward, self.balance, self.score = reward, balance, score
         self.register_buffer("seen", torch.zeros(nodes, classes))  # the student's logits when the policy acted
         self.register_buffer("actions", torch.zeros(nodes, len(teachers), dtype=torch.bool))
         self.register_buffer("acted", torch.zeros(nodes, dtype=torch.bool))
+        self.register_buffer("scores", torch.zeros(2))  # before the last epoch and before this one
         self._teachers, self._viewer = self.hold(Ensemble(teachers, stacked)), self.hold(Viewer(student, call=call))
         self._epoch = 0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - as ``fit`` calls it
         """Called by ``fit`` before every epoch."""
         self._epoch = epoch
+        if self.reward == "validation" and self.score is not None and epoch >= self.warm:
+            self.scores[0], self.scores[1] = self.scores[1].clone(), self.score()
 
     def forward(self, batch: Batch) -> Step:
         """The student's loss, and the policy's for what it did when it saw these rows before."""
@@ -115,8 +146,11 @@ class TeacherChoice(Trainable):
         some = chosen.any(dim=1)
         target = soft_target(t[:, some], self.temperature, weights=chosen[some].t())
         soft = kl(s[some], target, self.temperature) * some.sum() / max(some.numel(), 1)
-        rest = kl(logits[~mask], soft_target(teachers[:, ~mask], self.temperature), self.temperature)
+        often = chosen.mean(dim=0) if some.any() else None  # nobody knows who is right about rows without a label
+        others = soft_target(teachers[:, ~mask], self.temperature, weights=often)
+        rest = kl(logits[~mask], others, self.temperature)
         terms |= {"labels": cross_entropy(s, y), "chosen": soft, "rest": rest, "teachers": chosen.mean()}
+        self.note({"labels": (1 - self.weight) * terms["labels"], "taught": self.weight * (soft + rest)})
         loss = loss + (1 - self.weight) * terms["labels"] + self.weight * (soft + rest)
         return Step(loss, {name: term.detach() for name, term in terms.items()})
 
@@ -129,9 +163,22 @@ class TeacherChoice(Trainable):
 
     def _learn(self, ids: Tensor, student: Tensor, teachers: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The mean reward and the policy's loss."""
-        state = teacher_states(self.seen[ids].to(student.dtype), teachers, y)
-        reward = -F.cross_entropy(student, y, reduction="none")
-        return reward.mean(), policy_loss(self.policy(state), self.actions[ids], reward - reward.mean())
+        seen, actions = self.seen[ids].to(student.dtype), self.actions[ids]
+        now = self._reward(student, teachers, y, actions)
+        before = self._reward(
+            seen, teachers, y, torch.ones_like(actions)
+        )  # whatever was drawn, else far ones gain most
+        gains = now - before - (now - before).mean()
+        if self.reward == "validation":
+            gains = gains + self.balance * (self.scores[1] - self.scores[0])
+        return now.mean(), policy_loss(self.policy(teacher_states(seen, teachers, y)), actions, gains)
+
+    def _reward(self, student: Tensor, teachers: Tensor, y: Tensor, actions: Tensor) -> Tensor:
+        """What rows are worth, but for the score, which is the same for all: -> (n,)."""
+        errors = F.cross_entropy(student, y, reduction="none")
+        if self.reward == "labels":
+            return -errors
+        return -errors - listened(student, teachers, actions, self.temperature)
 
 
 @method(
@@ -139,17 +186,31 @@ class TeacherChoice(Trainable):
     family="teachers",
     paper="Yuan et al., AAAI 2021",
     arxiv="2012.06048",
+    survey=(91,),
     needs=("teachers",),
     space={"weight": (0.02, 0.98)},
 )
-def rl_kd(problem: Problem, *, weight: float = 0.5, temperature: float = 4.0, warm: int = 20) -> nn.Module:
+def rl_kd(
+    problem: Problem,
+    *,
+    weight: float = 0.5,
+    temperature: float = 4.0,
+    warm: int = 20,
+    reward: Reward = "labels",
+    balance: float = 1.0,
+) -> nn.Module:
     """Learn from those of several teachers that a policy chooses, row by row, and that learns which choices helped.
 
     Choose it where teachers are good at different rows and the labels are too few to weigh them. ``weight`` is that of
-    the soft targets beside the labels; in the first ``warm`` epochs all teachers are chosen. See ``TeacherChoice``,
-    also for where it differs from the paper. Costs a forward pass of the student a step, as ``ensemble`` does.
+    the soft targets beside the labels; in the first ``warm`` epochs all teachers are chosen. reward: of a choice, what
+    it does to the student's error of the row ("labels"), to that and the distance from the chosen teachers
+    ("objective"), or to both and, ``balance`` times, to its score on validation rows ("validation", a forward pass of
+    the student more an epoch). See ``TeacherChoice``, also for where it differs from the paper. Costs a forward pass of
+    the student a step, as ``ensemble`` does.
     """
     options: dict[str, Any] = {"weight": weight, "temperature": temperature, "warm": warm, "where": problem.labelled}
-    options["call"] = problem.call_of(problem.student)
+    options |= {"reward": reward, "balance": balance, "call": problem.call_of(problem.student)}
+    if reward == "validation":
+        options["score"] = lambda: problem.score(problem.student)
     sizes = problem.classes, problem.nodes
     return problem.train(TeacherChoice(problem.student, problem.teachers, *sizes, **options))

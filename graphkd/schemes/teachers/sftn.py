@@ -95,6 +95,8 @@ class StudentFriendly(Trainable):
     family="teachers",
     paper="Park et al., NeurIPS 2021",
     arxiv="2102.07650",
+    survey=(84,),
+    tasks=("classes",),
     needs=("hidden",),
     cannot={"ensemble": "it trains a new teacher of its teacher's kind"},
     space={"label_weight": (0.003, 0.97)},

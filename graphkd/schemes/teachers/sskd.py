@@ -204,6 +204,7 @@ def _shown(views: Sequence[View], rows: Tensor) -> list[Tensor]:
     family="teachers",
     paper="Xu et al., ECCV 2020",
     arxiv="2006.07114",
+    survey=(85,),
     needs=("hidden", "edges"),
     space={"relation_ratio": (0.03, 1.0), "changed_ratio": (0.03, 1.0), "rate": (0.007, 0.9)},
 )

@@ -43,6 +43,8 @@ class Stochastic(Frozen):
     "stochastic",
     family="teachers",
     paper="Nguyen et al., EUSIPCO 2020",
+    survey=(88,),
+    tasks=("classes",),
     cannot={"ensemble": "it draws sub-networks of a single model"},
     space={"label_weight": (0.003, 0.97)},
 )

@@ -25,6 +25,8 @@ Route = Literal["best", "all", "none"]
     family="teachers",
     paper="Mirzadeh et al., AAAI 2020",
     arxiv="1902.03393",
+    survey=(74,),
+    tasks=("rows",),
     space={"label_weight": (0.003, 0.97)},
 )
 def takd(

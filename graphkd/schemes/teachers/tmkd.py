@@ -55,9 +55,9 @@ class TMKD(Trainable):
         for k, (view, teacher) in enumerate(zip(views, self._teachers, strict=True)):
             if self.alpha < 1:
                 terms[f"label_{k}"] = compared(self.labels, view, batch)
-                total = total + (1 - self.alpha) * terms[f"label_{k}"]
+                total = total + self.weighed({f"label_{k}": (1 - self.alpha, terms[f"label_{k}"])})
             terms[f"soft_{k}"] = compared(self.soft, view, batch, teacher)
-            total = total + self.alpha * terms[f"soft_{k}"]
+            total = total + self.weighed({f"soft_{k}": (self.alpha, terms[f"soft_{k}"])})
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
 
@@ -66,6 +66,7 @@ class TMKD(Trainable):
     family="teachers",
     paper="Yang et al., WSDM 2020",
     arxiv="1910.08381",
+    survey=(89,),
     needs=("teachers", "hidden"),
     space={"alpha": (0.02, 0.98)},
 )

@@ -95,7 +95,12 @@ class Curriculum:
 
 
 @method(
-    "tscl", family="teachers", paper="Matiisen et al., TNNLS 2019", arxiv="1707.00183", space={"epsilon": (0.003, 0.9)}
+    "tscl",
+    family="teachers",
+    paper="Matiisen et al., TNNLS 2019",
+    arxiv="1707.00183",
+    survey=(8,),
+    space={"epsilon": (0.003, 0.9)},
 )
 def tscl(
     problem: Problem,

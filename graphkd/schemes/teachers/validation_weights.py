@@ -77,6 +77,7 @@ class ValidationWeights(Trainable):
         taught = torch.stack([compared(loss, view, batch, *side) for loss, *side in sides])
         risk, worth = self._try(labels, taught, weights.detach(), batch)
         total = labels + (weights.detach() * taught).sum() + (weights * worth).sum() - (weights * worth).sum().detach()
+        self.note({"labels": labels, "taught": (weights.detach() * taught).sum()})
         terms = {"labels": labels, "risk": risk}
         for k in range(len(self._teachers)):
             terms |= {f"taught_{k}": taught[k], f"weight_{k}": weights[k]}
@@ -103,6 +104,7 @@ class ValidationWeights(Trainable):
     "validation_weights",
     family="teachers",
     paper="Wu et al., CVPR 2019",
+    survey=(93,),
     needs=("teachers",),
     space={"share": (0.05, 0.5)},
 )
@@ -128,16 +130,17 @@ def validation_weights(
     space={"share": (0.05, 0.5)},
 )
 def validation_weights_log(
-    problem: Problem, *, share: float = 0.2, rate: float = 0.1, weight: float = 1.0
+    problem: Problem, *, share: float = 0.2, rate: float = 0.1, weight: float = 10.0
 ) -> nn.Module:
     """Weigh teachers by held-out labels, and match similarities of hidden rows; choose it where some may be bad.
 
     As ``validation_weights``, by the paper's loss: the log-Euclidean distance of the student's matrix of cosines from
-    each teacher's, times ``weight`` over the square of the number of nodes. Its layers may differ in width.
+    each teacher's, as a share of the teacher's own so that ``weight``, that of ``log_euclidean``, means the same at any
+    number of nodes. Layers may differ in width.
     """
     paths = [problem.path_of(teacher) or "" for teacher in problem.teachers]
     taps = {"hidden": (problem.path_of(problem.student) or "", paths)}
-    return _validated(problem, weight * problem.nodes**-2 * LogEuclidean(), share, rate, taps)
+    return _validated(problem, weight * LogEuclidean(reduction="relative"), share, rate, taps)
 
 
 def _validated(problem: Problem, loss: Loss, share: float, rate: float, taps: Taps | None = None) -> nn.Module:

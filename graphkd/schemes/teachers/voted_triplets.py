@@ -80,7 +80,7 @@ class VotedTriplets(Loss):
         return torch.randint(rows, (self.triplets, 3), device=device)
 
 
-@method("voted_triplets", family="teachers", paper="You et al., KDD 2017", needs=("teachers", "hidden"))
+@method("voted_triplets", family="teachers", paper="You et al., KDD 2017", survey=(82,), needs=("teachers", "hidden"))
 def voted_triplets(
     problem: Problem,
     *,

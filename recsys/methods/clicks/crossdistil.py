@@ -15,6 +15,7 @@ from recsys.methods.clicks._two_tasks import learn_two
     family="clicks",
     paper="Yang et al., AAAI 2022",
     arxiv="2202.09852",
+    survey=(11,),
     tasks=("clicks",),
     needs=("second",),
     teacher=False,

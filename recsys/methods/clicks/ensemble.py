@@ -22,6 +22,7 @@ from recsys.methods.clicks._side_by_side import SideBySide
     family="clicks",
     paper="Zhu et al., CIKM 2020",
     arxiv="2011.04106",
+    survey=(187,),
     tasks=("clicks",),
     needs=("teachers",),
 )

@@ -18,6 +18,7 @@ from recsys.models.clicks import RocketNet
     family="clicks",
     paper="Zhou et al., AAAI 2018",
     arxiv="1708.04106",
+    survey=(186,),
     tasks=("clicks",),
     needs=("booster",),
     teacher=False,

@@ -16,7 +16,7 @@ Guide = Literal["teacher", "student"]
 
 
 @method("cd_student", preset={"guide": "student"})
-@method("cd", family="lists", paper="Lee et al., ICDM 2019", arxiv="1911.05276", tasks=("ranking",))
+@method("cd", family="lists", paper="Lee et al., ICDM 2019", arxiv="1911.05276", survey=(188,), tasks=("ranking",))
 def collaborative_distillation(
     problem: RankingProblem,
     *,

@@ -12,7 +12,7 @@ from recsys.methods.lists._rrd import lists_of_items, lists_of_users
 from recsys.sources.irrrd import IRRRDLists
 
 
-@method("irrrd", family="lists", paper="Kang et al., Information Sciences 2021", tasks=("ranking",))
+@method("irrrd", family="lists", paper="Kang et al., Information Sciences 2021", survey=(189,), tasks=("ranking",))
 def item_regularised_rrd(
     problem: RankingProblem,
     *,

@@ -14,6 +14,7 @@ from recsys.methods._ranking import RankingProblem
     family="tables",
     paper="Kang et al., CIKM 2020",
     arxiv="2012.04357",
+    survey=(189,),
     tasks=("ranking",),
     needs=("student_tables", "teacher_tables"),
 )

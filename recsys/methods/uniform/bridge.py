@@ -16,6 +16,7 @@ from recsys.models.ratings import initialise
     "bridge",
     family="uniform",
     paper="Liu et al., SIGIR 2020",
+    survey=(190,),
     tasks=("uniform_ratings",),
     teacher=False,
     space={"weight": (1e-3, 1.0)},

@@ -13,6 +13,7 @@ from recsys.models.ratings import Concat
     "concat",
     family="uniform",
     paper="Liu et al., SIGIR 2020",
+    survey=(190,),
     tasks=("uniform_ratings",),
     teacher=False,
     cannot={"ensemble": "a copy of the teacher is a part of what serves"},

@@ -9,7 +9,9 @@ from recsys.losses.rating_error import RatingError
 from recsys.methods._uniform import UniformProblem
 
 
-@method("delay", family="uniform", paper="Liu et al., SIGIR 2020", tasks=("uniform_ratings",), teacher=False)
+@method(
+    "delay", family="uniform", paper="Liu et al., SIGIR 2020", survey=(190,), tasks=("uniform_ratings",), teacher=False
+)
 def delay_method(problem: UniformProblem, *, step: int | None = None) -> nn.Module:
     """Put uniform ratings between the logged ones; choose it where the uniform sample is too small for a model.
 

@@ -14,6 +14,7 @@ from recsys.models.ratings import initialise
     "init",
     family="uniform",
     paper="Liu et al., SIGIR 2020",
+    survey=(190,),
     tasks=("uniform_ratings",),
     teacher=False,
     cannot={"ensemble": "it starts from the teacher's own tables"},

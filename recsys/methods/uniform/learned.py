@@ -13,6 +13,7 @@ from recsys.methods._uniform import UniformProblem
     "learned",
     family="uniform",
     paper="Liu et al., SIGIR 2020",
+    survey=(190,),
     tasks=("uniform_ratings",),
     teacher=False,
     space={"start": (0.05, 1.0)},

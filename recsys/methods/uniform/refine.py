@@ -10,7 +10,9 @@ from recsys.methods._uniform import UniformProblem
 from recsys.models.ratings import initialise
 
 
-@method("refine", family="uniform", paper="Liu et al., SIGIR 2020", tasks=("uniform_ratings",), teacher=False)
+@method(
+    "refine", family="uniform", paper="Liu et al., SIGIR 2020", survey=(190,), tasks=("uniform_ratings",), teacher=False
+)
 def refine_method(problem: UniformProblem, *, confidence: float = 0.2) -> nn.Module:
     """Correct the logged labels by the uniform model's outputs; choose it where labels themselves are biased.
 

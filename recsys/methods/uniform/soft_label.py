@@ -14,6 +14,7 @@ from recsys.methods._uniform import UniformProblem
     "soft_label",
     family="uniform",
     paper="Liu et al., SIGIR 2020",
+    survey=(190,),
     tasks=("uniform_ratings",),
     teacher=False,
     space={"confidence": (0.01, 0.9)},

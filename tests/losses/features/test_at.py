@@ -19,6 +19,7 @@ def test_attention_transfer(power):
     want = sum((a - b) ** 2 for a, b in zip(*attention, strict=True)) / 5
     assert_value(attention_transfer(STUDENT, WIDE_TEACHER, power), want)
     assert_value(AT(power)(STUDENT, WIDE_TEACHER), want)
+    assert_value(attention_transfer(STUDENT, WIDE_TEACHER, power, reduction="graphs"), 5 * want)
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])
@@ -38,6 +39,7 @@ def test_attention_of_several_graphs():
     student, teacher = torch.stack([STUDENT, 3 * TEACHER]), torch.stack([TEACHER, STUDENT])
     want = (attention_transfer(STUDENT, TEACHER) + attention_transfer(TEACHER, STUDENT)) / 2
     assert_value(AT()(student, teacher), float(want))
+    assert_value(AT(reduction="graphs")(student, teacher), 5 * float(want))
 
 
 def test_attention_does_not_see_the_scale():

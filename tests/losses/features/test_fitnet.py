@@ -12,6 +12,7 @@ from graphkd.losses import FitNet, fitnet
 from tests.losses.behaviour import Behaviour, Case
 from tests.losses.example import NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value, dot, unit
 from tests.losses.features.test_hidden_cosine import angles
+from tests.losses.methods import stages, trained
 from tests.losses.scene import SAME_WIDTH
 
 
@@ -60,6 +61,15 @@ def test_widths_differ_without_a_projector():
 
 def far(student, teacher, batch):
     return (student - teacher).abs().sum()
+
+
+def test_the_method_of_two_stages():
+    """Hints to the last epoch, then labels and soft targets, whose weight falls from 4 to 1."""
+    result = trained("fitnet_stages", shares_every=1)
+    assert stages(result) == ["hints", "targets"]
+    keys = {report["stage"]: set(report) for report in result.history}
+    assert {"fitnet", "ce", "fadingkl"} & keys["hints"] == {"fitnet"}
+    assert {"fitnet", "ce", "fadingkl"} & keys["targets"] == {"ce", "fadingkl"}
 
 
 class TestFitNet(Behaviour):

@@ -11,7 +11,7 @@ import torch
 
 from graphkd.losses import CMPC, cmpc
 from tests.losses.behaviour import Behaviour, Case
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value, dot, unit
+from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value, dot, unit
 from tests.losses.scene import SAME_WIDTH
 
 
@@ -35,6 +35,14 @@ def test_cmpc():
     assert_value(cmpc(STUDENT, TEACHER, LABELS, 3 * weight), want)
 
 
+def test_a_student_of_another_width_is_mapped():
+    torch.manual_seed(0)
+    loss = CMPC(3, 5, 3).double()
+    mapped = loss.projector(STUDENT)
+    assert mapped.shape == (5, 5)
+    assert_value(loss(STUDENT, WIDE_TEACHER, y=LABELS), float(cmpc(mapped, WIDE_TEACHER, LABELS, loss.weight).detach()))
+
+
 def test_both_views_get_a_gradient():
     views = [STUDENT.clone().requires_grad_(), TEACHER.clone().requires_grad_()]
     assert all(
@@ -51,4 +59,5 @@ def test_labels_must_be_in_range():
 class TestCMPC(Behaviour):
     cases: ClassVar = {
         "CMPC": Case(partial(CMPC, 3, 3), refused_width=SAME_WIDTH),
+        "CMPC_projected": Case(partial(CMPC, 3, 3, 3), refused_width=SAME_WIDTH),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from graphkd.losses import CMPM, cmpm
 from tests.losses.behaviour import Behaviour, Case
-from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, assert_value, dot, unit
+from tests.losses.example import LABELS, NODES, STUDENT, TEACHER, WIDE_TEACHER, assert_value, dot, unit
 from tests.losses.scene import SAME_WIDTH
 
 
@@ -36,6 +37,14 @@ def test_names_of_labels_do_not_matter():
     assert_value(cmpm(STUDENT, TEACHER, 1000 - 7 * LABELS), float(cmpm(STUDENT, TEACHER, LABELS)))
 
 
+def test_a_student_of_another_width_is_mapped():
+    torch.manual_seed(0)
+    loss = CMPM(3, 5).double()
+    mapped = loss.projector(STUDENT)
+    assert mapped.shape == (5, 5)
+    assert_value(loss(STUDENT, WIDE_TEACHER, y=LABELS), float(cmpm(mapped, WIDE_TEACHER, LABELS).detach()))
+
+
 def test_both_views_get_a_gradient():
     views = [STUDENT.clone().requires_grad_(), TEACHER.clone().requires_grad_()]
     assert all(gradient.any() for gradient in torch.autograd.grad(cmpm(*views, LABELS), views))
@@ -49,4 +58,5 @@ def test_labels_must_be_class_ids():
 class TestCMPM(Behaviour):
     cases: ClassVar = {
         "CMPM": Case(CMPM, refused_width=SAME_WIDTH),
+        "CMPM_projected": Case(partial(CMPM, 3, 3), refused_width=SAME_WIDTH),
     }

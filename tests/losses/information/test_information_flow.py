@@ -17,6 +17,8 @@ def test_information_flow():
     for epoch, weight in enumerate((100.0, 70.0, 49.0)):
         loss.set_epoch(epoch, 50)
         assert_value(loss(student, teacher), values[2] + weight * (values[0] + values[1]))
+    rows = InformationFlow(on=("first", "second", "last"), initial=weight, reduction="rows").double()
+    assert_value(rows(student, teacher), 5 * (values[2] + weight * (values[0] + values[1])))
 
 
 def test_information_flow_knows_the_epoch():

@@ -91,6 +91,7 @@ def test_pkt_of_labels():
     for kernel in ("cosine", "student_t"):
         want = divergence(probabilities(STUDENT, kernel), q, "kl") / 25
         assert_value(supervised_pkt(STUDENT, 40 - 10 * LABELS, kernel), want)  # whatever the classes are called
+        assert_value(SupervisedPKT(kernel, reduction="rows")(STUDENT, y=LABELS), 5 * want)
 
 
 def test_rows_that_are_equal_or_zero():

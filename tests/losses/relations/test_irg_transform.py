@@ -40,13 +40,16 @@ def test_moves(scale, reduction):
 
 
 @each_scale
-def test_moves_of_edges(scale):
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_moves_of_edges(scale, reduction):
     """Between layers of any widths."""
     layers = [(STUDENT, WIDE_TEACHER), (TEACHER_SECOND, SECOND)]
-    student, teacher = (error(edges(first), edges(second), scale) for first, second in layers)
+    count = {"mean": 25, "sum": 1}[reduction]
+    student, teacher = (error(edges(first), edges(second), scale) / count for first, second in layers)
     for constant in (True, False):
-        assert_value(irg_edge_transform(*layers, scale=scale, constant=constant), (student - teacher) ** 2)
-        loss = IRGEdgeTransform(scale, constant=constant)
+        knobs = {"constant": constant, "reduction": reduction}
+        assert_value(irg_edge_transform(*layers, scale=scale, **knobs), (student - teacher) ** 2)
+        loss = IRGEdgeTransform(scale, **knobs)
         assert_value(loss(layers[0], loss.digest(layers[1])), (student - teacher) ** 2)
 
 

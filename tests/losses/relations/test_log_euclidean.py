@@ -32,6 +32,14 @@ def test_log_euclidean(ridge, widths):
     want = approx(float(((logarithms[0] - logarithms[1]) ** 2).sum()))
     torch.testing.assert_close(log_euclidean(student, teacher, ridge), want, rtol=1e-10, atol=0)
     torch.testing.assert_close(LogEuclidean(ridge)(student, teacher), want, rtol=1e-10, atol=0)
+    own = logarithms[1] - np.log(ridge) * np.eye(5)
+    relative = LogEuclidean(ridge, reduction="relative")(student, teacher)
+    torch.testing.assert_close(relative, want / float((own**2).sum()), rtol=1e-10, atol=0)
+
+
+def test_relative_to_a_teacher_that_shows_nothing_is_the_sum():
+    nothing = torch.zeros_like(TEACHER)
+    assert LogEuclidean(reduction="relative")(TEACHER, nothing) == LogEuclidean()(TEACHER, nothing) > 0
 
 
 def test_equal_eigenvalues_have_a_gradient():

@@ -22,6 +22,8 @@ def test_similarity_preserving():
     assert_value(similarity_preserving(STUDENT, WIDE_TEACHER), want)
     assert_value(SP()(STUDENT, WIDE_TEACHER), want)
     assert_value(SP()(STUDENT, SP().digest(WIDE_TEACHER)), want)
+    assert_value(similarity_preserving(STUDENT, WIDE_TEACHER, reduction="rows"), 5 * want)
+    assert_value(SP(reduction="rows")(STUDENT, WIDE_TEACHER), 5 * want)
 
 
 def test_rows_of_zeros_are_like_nothing():

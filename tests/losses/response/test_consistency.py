@@ -23,15 +23,17 @@ def test_consistency():
     assert_value(Consistency()(STUDENT, TEACHER), squares / 15)
 
 
-def test_warm_up():
-    loss = Consistency(warm_up=4).double()
+@pytest.mark.parametrize("epochs", [10, 200])
+def test_it_rises_over_a_share_of_training(epochs):
+    loss = Consistency(ramp=0.4).double()
     whole = float(loss(STUDENT, TEACHER))
-    for epoch in (0, 1, 3, 4, 9):
-        loss.set_epoch(epoch, 10)
-        want = math.exp(-5 * (1 - min(epoch / 4, 1)) ** 2) * whole
+    for share in (0.0, 0.1, 0.3, 0.4, 0.9):
+        loss.set_epoch(round(share * epochs), epochs)
+        want = math.exp(-5 * (1 - min(share / 0.4, 1)) ** 2) * whole
         assert float(loss(STUDENT, TEACHER)) == pytest.approx(want)
-    with pytest.raises(ValueError, match="'warm_up' must be at least 0, got -1"):
-        Consistency(warm_up=-1)
+    for wrong in (-0.1, 5):
+        with pytest.raises(ValueError, match=rf"'ramp' must be in \[0, 1\], a share of training, got {wrong}"):
+            Consistency(ramp=wrong)
 
 
 class TestConsistency(Behaviour):

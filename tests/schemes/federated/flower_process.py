@@ -23,7 +23,7 @@ RUNS = ("fedavg", "fedmd")  # of one architecture, of two
 PARTS = (torch.arange(10, 19), torch.arange(19, 30))
 
 
-FEDFTG = {"rows": 8, "steps": 2}
+GIVEN = {"fedftg": {"rows": 8, "steps": 2}, "fedaux": {"pretrain_epochs": 2}}
 
 
 def rule(name: str) -> Rule:
@@ -31,7 +31,7 @@ def rule(name: str) -> Rule:
     if name == "fedavg":
         return Rule()
     module = importlib.import_module(f"graphkd.schemes.federated.{name}")
-    found: Rule = module.rule(**(FEDFTG if name == "fedftg" else {}))
+    found: Rule = module.rule(**GIVEN.get(name, {}))
     return found
 
 
@@ -55,7 +55,7 @@ def public():
 def result(name: str, mixed: bool) -> nn.Module:
     """What the run in one process serves."""
     row = next(row for row in graphkd.methods() if row.name == name)
-    options = FEDFTG if name == "fedftg" else {}
+    options = GIVEN.get(name, {})
     for given, value in (("public", public()), ("server", gcn(5)), ("distil_epochs", SHORT["distil"]["epochs"])):
         if given in (*row.needs, *row.settings):
             options = {**options, given: value}

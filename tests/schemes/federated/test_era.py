@@ -6,6 +6,7 @@ import torch
 
 from graphkd.schemes.federated import Received
 from graphkd.schemes.federated.era import rule
+from tests.core.models import gcn
 from tests.schemes.federated.answers import TEACHERS
 from tests.schemes.federated.scene import apart, run
 
@@ -18,7 +19,13 @@ def test_the_target_is_the_sharpened_mean():
     assert bool((target <= 0).all())  # logits, of which none are probabilities
 
 
-def test_clients_keep_models_of_their_own():
-    found = run("era", mixed=True).model
-    assert [type(model).__name__ for model in found.models] == ["GCN", "MLP", "GCN"]
-    assert apart(found, run("era", mixed=True, temperature=1.0).model) > 1e-5
+def test_the_server_learns_the_same_target():
+    given_model = gcn(5, width=12)
+    found = run("era", mixed=True, server=given_model)
+    assert found.model.convs[0].out_channels == 12
+    assert apart(found.model, run("era", mixed=True, server=given_model, temperature=1.0).model) > 1e-5
+    assert {f"round-2-client-{who}-digest" for who in (1, 2, 3)} < {report["stage"] for report in found.history}
+
+
+def test_by_default_it_is_a_fresh_student():
+    assert run("era").model.convs[0].out_channels == 8

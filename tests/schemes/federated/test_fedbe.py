@@ -8,10 +8,14 @@ import math
 import pytest
 import torch
 
+from graphkd import Distiller, fit
+from graphkd.losses import CE
 from graphkd.schemes.federated import sample_state
+from graphkd.schemes.federated._averaging import Averaged, cyclic
+from tests.core.models import gcn, graph
 from tests.kernels.graphs import normal
 from tests.losses.example import STUDENT, TEACHER
-from tests.schemes.federated.scene import apart, run
+from tests.schemes.federated.scene import apart, run, weights
 
 
 def test_sample_state():
@@ -33,3 +37,25 @@ def test_drawn_models_answer_too():
     few, many = (run("fedbe", rounds=1, samples=samples).model for samples in (0, 4))
     assert apart(few, many) > 1e-5
     assert apart(many, run("fedbe", rounds=1, samples=4).model) == 0
+
+
+def test_the_server_ends_with_the_mean_of_the_ends_of_cycles():
+    """Of ten epochs in cycles of three, from a third on: those after six, nine and, the last, ten."""
+    loss = CE(where="train_mask")
+    trained = [fit(Distiller(gcn(0), losses=loss), graph(), epochs=epochs, progress=False) for epochs in (6, 9, 10)]
+    want = [weights(model) for model in trained]
+    task = Averaged(gcn(0), None, loss, call=None, cycle=3, start=0.34)
+    model = fit(task, graph(), epochs=10, progress=False)
+    task.settle()
+    mean = {name: torch.stack([each[name] for each in want]).mean(dim=0) for name in want[0]}
+    assert apart(model, mean) < 1e-6
+
+
+def test_the_rate_falls_in_every_cycle():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1e-3)
+    schedule, rates = cyclic(4, 1e-3, 4e-4)(optimizer), []
+    for _ in range(9):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([1e-3, 8e-4, 6e-4, 4e-4, 1e-3, 8e-4, 6e-4, 4e-4, 1e-3])

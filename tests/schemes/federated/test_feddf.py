@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
+import torch
 
 from graphkd.schemes.federated import clients_kl
+from graphkd.schemes.federated.feddf import recipe
 from tests.losses.example import CLASSES, NODES, STUDENT, assert_value, softmax
 from tests.schemes.federated.answers import TEACHERS, WEIGHTS
 from tests.schemes.federated.scene import apart, run
@@ -49,3 +52,17 @@ def test_different_models_are_fused_and_serve_together():
 def test_the_average_is_of_logits_or_probabilities():
     with pytest.raises(ValueError, match=r"'average' must be one of .*, got 'votes'"):
         run("feddf", average="votes")
+
+
+def test_the_server_trains_by_the_paper_s_recipe_unless_it_is_told_otherwise():
+    options = recipe(8)
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=options["lr"])
+    schedule, rates = options["scheduler"](optimizer), []
+    for _ in range(9):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([1e-3 * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(9)])
+    assert options["clip"] == 5.0
+    faster = partial(torch.optim.Adam, lr=0.05)
+    assert apart(run("feddf", rounds=1).model, run("feddf", rounds=1, optimizer=faster).model) > 1e-3

@@ -64,7 +64,8 @@ def test_targets_are_means_of_logits_or_of_probabilities(average):
     messages = [side.send() for side in participants]
     answers = torch.stack([message["answers"] for message in messages])
     server.serve(0, messages)
-    want = answers.mean(0) if average == "logits" else answers.softmax(-1).mean(0).log()
+    logs = answers.softmax(-1).mean(0).log()
+    want = answers.mean(0) if average == "logits" else logs - logs.mean(dim=1, keepdim=True)
     torch.testing.assert_close(server.target, want)
 
 
@@ -81,3 +82,18 @@ def test_two_means_are_two_methods():
     logits, probabilities = (run(name, mixed=True).model for name in ("fedmd", "fedmd-probabilities"))
     assert apart(logits, probabilities) > 1e-5
     assert apart(probabilities, run("fedmd", mixed=True, average="probabilities").model) == 0
+
+
+def test_clients_learn_public_labels_first_and_revisit_their_own_rows_last():
+    found = run("fedmd", mixed=True, transfer=True)
+    stages = list(dict.fromkeys(report["stage"] for report in found.history))
+    learnt = [f"round-1-client-{who}{end}" for who in (1, 2, 3) for end in ("-transfer", "")]
+    last = [*(f"round-3-client-{who}-digest" for who in (1, 2, 3)), *(f"round-3-client-{who}" for who in (1, 2, 3))]
+    assert stages[:6] == learnt
+    assert stages[-6:] == last
+    without = run("fedmd", mixed=True, revisit=False)
+    assert not {report["stage"] for report in without.history} & {*learnt[::2], *last[3:]}
+    data = public()
+    data.y = data.y.clone().fill_(-1)
+    with pytest.raises(ValueError, match="needs labelled public rows"):
+        run("fedmd", public=data, transfer=True)

@@ -43,12 +43,28 @@ class BrokenError(RuntimeError):
     """What breaks a run off."""
 
 
-@pytest.mark.parametrize(("name", "at"), [("fedmd", 25), ("feddf", 14), ("fedftg", 17)])
-def test_a_run_goes_on_from_its_own_models_whatever_come_now(name, at, tmp_path):
-    mixed = name != "fedftg"
+BROKEN = {  # where: in a round that is not the first, or in what comes before it
+    "fedmd": (25, {}),
+    "fedmd-transfer": (5, {"transfer": True}),
+    "fedmd-revisit": (37, {}),
+    "feddf": (14, {}),
+    "fedftg": (17, {}),
+    "fedbe": (24, {}),
+    "fedbe-cycle": (11, {}),
+    "fedaux": (3, {"pretrain_epochs": 5}),
+    "fedaux-hidden": (20, {"pretrain_epochs": 5, "hidden": "convs.0", "epsilon": 0.5}),
+    "cfd": (29, {"bits": 2}),
+    "era": (29, {}),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_run_goes_on_from_its_own_models_whatever_come_now(case, tmp_path):
+    name, (at, settings) = case.split("-")[0], BROKEN[case]
+    mixed = name not in ("fedftg", "fedbe") and "hidden" not in settings
 
     def go(folder, **options):
-        return run(name, mixed=mixed, checkpoint=tmp_path / folder, save_every=1, **options).model
+        return run(name, mixed=mixed, checkpoint=tmp_path / folder, save_every=1, **settings, **options).model
 
     def breaks(_):
         seen.append(None)

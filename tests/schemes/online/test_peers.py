@@ -100,7 +100,7 @@ def test_every_peer_has_a_view_of_its_own():
 
 # ---------------------------------------------------------------- training
 def test_the_weight_rises():
-    data, task = graph(), mutual(peers(), warm_up=4)
+    data, task = graph(), mutual(peers(), ramp=0.4)
     task.set_epoch(0, 10)
     start, terms = task(data)
     task.set_epoch(4, 10)
@@ -130,14 +130,19 @@ def test_moving_averages_resume(tmp_path):
     def run(**options):
         torch.manual_seed(3)
         task = Peers(
-            peers(dropout=0.5), Collaboration([8, 8], CLASSES), labels=LABEL, hidden="convs.0", decay=0.9, warm_up=80
+            peers(dropout=0.5), Collaboration([8, 8], CLASSES), labels=LABEL, hidden="convs.0", decay=0.9, ramp=1.0
         )
-        fit(task, graph(), **options)
+        fit(task, graph(), epochs=5, **options)
         return task.state_dict()
 
-    whole = run(epochs=5)
-    run(epochs=2, checkpoint=tmp_path)
-    assert same(whole, run(epochs=5, checkpoint=tmp_path, resume=True))
+    def stop(report):
+        if report["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    whole = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint=tmp_path, log=stop, save_every=1)
+    assert same(whole, run(checkpoint=tmp_path, resume=True))
     assert any(name.startswith("moving.1.model.") for name in whole)
 
 
@@ -171,6 +176,8 @@ def test_each_peer_is_called_in_its_own_way():
 def test_arguments():
     with pytest.raises(ValueError, match="'models' must hold two peers at least, got 1"):
         mutual([gcn()])
+    with pytest.raises(ValueError, match=r"'ramp' must be in \[0, 1\], a share of training, got 80"):
+        mutual(peers(), ramp=80)
     with pytest.raises(ValueError, match="'hidden' must be one for all, or one for each of 2 peers, got 3"):
         mutual(peers(), hidden=["convs.0"] * 3)
     with pytest.raises(KeyError, match=r"the rule reads 'hidden' of the peers, which show \['logits'\]"):

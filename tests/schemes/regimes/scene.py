@@ -21,7 +21,7 @@ def blobs(
     x = draw(classes, width)[y] + spread * draw(rows, width)
     place = torch.arange(rows)
     train = place < labels * classes
-    val = ~train & (place % 4 == 0)
+    val = ~train & (place // classes % 4 == 0)
     return Data(x=x, y=y, train_mask=train, val_mask=val, test_mask=~train & ~val)
 
 

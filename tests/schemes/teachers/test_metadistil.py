@@ -73,6 +73,17 @@ def test_the_student_learns_and_the_teacher_stays_in_its_turn():
     assert len(Turns([data, data])) == len(list(Turns([data, data]))) == 4
 
 
+def test_rows_of_neither_learn_soft_targets_alone():
+    data = quizzed(graph())
+    task = made(gcn(1), gcn(2), alpha=0.3, soft="kl", temperature=2.0)
+    task.student.eval()
+    got = task(Turn(data, False)).loss
+    s, t = (model.eval()(data.x, data.edge_index) for model in (task.student, task.teacher))
+    learnt, others = data.learnt, ~data.train_mask
+    want = metadistil_loss(s[learnt], t[learnt], data.y[learnt], 2.0, alpha=0.3, soft="kl")
+    torch.testing.assert_close(got, want + 0.3 * kl(s[others], t[others], 2.0))
+
+
 def test_both_learn():
     data, student, teacher, seen = graph(), gcn(1), gcn(2), []
     graphkd.distil("metadistil", student, teacher, data, epochs=30, soft="kl", temperature=2.0, log=seen.append)

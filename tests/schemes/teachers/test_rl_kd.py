@@ -11,6 +11,7 @@ from graphkd import Frozen, fit
 from graphkd.core.batches import changed
 from graphkd.losses import cross_entropy, kl
 from graphkd.schemes import TeacherChoice, TeacherPolicy, policy_loss, teacher_states
+from graphkd.schemes.teachers.rl_kd import listened
 from tests.core.models import CLASSES, gcn, graph
 from tests.core.models import NODES as NODES_OF_GRAPH
 from tests.kernels.graphs import normal
@@ -70,27 +71,83 @@ def test_all_teach_while_it_is_warming_up():
     torch.testing.assert_close(step.loss, want)
 
 
-def test_the_policy_learns_when_rows_come_again():
-    data, task = graph(), made(warm=0)
+def errors(logits, data):
     rows = data.train_mask
+    return torch.nn.functional.cross_entropy(logits[rows], data.y[rows], reduction="none").detach()
+
+
+def logits_of(task, data):
+    return task.student(data.x, data.edge_index).detach()
+
+
+def two_steps(task, data):
+    """What the student said at the first step and after it has changed, what the policy did, and the second step."""
     torch.manual_seed(0)
-    first = task(data)
+    first, before = task(data), logits_of(task, data)
     assert "reward" not in first.terms
     assert all(grad is None for grad in torch.autograd.grad(first.loss, task.policy.parameters(), allow_unused=True))
-    actions = task.actions[rows].clone()
+    actions = task.actions[data.train_mask].clone()
     with torch.no_grad():
-        seen = task.student(data.x, data.edge_index)[rows]
         for parameter in task.student.parameters():
             parameter.mul_(1.1)
-    second = task(data)
-    known = torch.stack([Frozen(gcn(seed))(data)["logits"][rows] for seed in (2, 3)])
-    errors = torch.nn.functional.cross_entropy(
-        task.student(data.x, data.edge_index)[rows], data.y[rows], reduction="none"
-    ).detach()
-    want = policy_loss(task.policy(teacher_states(seen, known, data.y[rows])), actions, errors.mean() - errors)
-    got = torch.autograd.grad(second.loss, task.policy.weight)
-    torch.testing.assert_close(got, torch.autograd.grad(want, task.policy.weight))
-    torch.testing.assert_close(second.terms["reward"], -errors.mean())
+    return before, logits_of(task, data), actions, task(data)
+
+
+def distances(task, data, logits, actions):
+    """T^2 KL of each labelled row from the mean of the chosen teachers, of all where none was."""
+    found = []
+    for row, chosen in zip(data.train_mask.nonzero()[:, 0].tolist(), actions.tolist(), strict=True):
+        some = [k for k in range(2) if chosen[k]] or [0, 1]
+        answers = [(Frozen(gcn(2 + k))(data)["logits"][row] / 4).softmax(0) for k in some]
+        mean, own = sum(answers) / len(answers), (logits[row] / 4).log_softmax(0)
+        found.append(16 * float((mean * (mean.log() - own)).sum()))
+    return torch.tensor(found)
+
+
+@pytest.mark.parametrize("reward", ["labels", "objective", "validation"])
+def test_the_policy_learns_when_rows_come_again(reward):
+    data, score = graph(), iter([0.3, 0.7])
+    task = made(warm=0, reward=reward, balance=2.0, score=lambda: next(score))
+    if reward == "validation":
+        task.set_epoch(0, 2)
+        task.set_epoch(1, 2)
+    before, now, actions, second = two_steps(task, data)
+    gains, got = errors(before, data) - errors(now, data), -errors(now, data)
+    if reward != "labels":
+        known, every = distances(task, data, now, actions), torch.ones_like(actions)
+        gains, got = gains + distances(task, data, before, every) - known, got - known
+    gains = gains - gains.mean() + (2 * 0.4 if reward == "validation" else 0)
+    rows, teachers = data.train_mask, torch.stack([Frozen(gcn(seed))(data)["logits"] for seed in (2, 3)])
+    state = teacher_states(before[rows], teachers[:, rows], data.y[rows])
+    want = torch.autograd.grad(policy_loss(task.policy(state), actions, gains), task.policy.weight)
+    torch.testing.assert_close(torch.autograd.grad(second.loss, task.policy.weight), want, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(second.terms["reward"], got.mean())
+
+
+def test_a_row_that_listened_to_nobody_is_compared_with_all():
+    actions = torch.tensor([[True, False], [False, False], [True, True], [False, True], [False, False]])
+    got = listened(STUDENT, TEACHERS, actions, 2.0)
+    for i in NODES:
+        some = [k for k in range(2) if actions[i, k]] or [0, 1]
+        p = [sum(softmax(TEACHERS[k, i], 2.0)[c] for k in some) / len(some) for c in range(3)]
+        q = softmax(STUDENT[i], 2.0)
+        want = 4 * sum(one * math.log(one / other) for one, other in zip(p, q, strict=True))
+        assert float(got[i]) == pytest.approx(want)
+
+
+def test_rows_without_a_label_listen_to_those_that_are_chosen_more_often():
+    data, task = graph(), made(warm=0)
+    with torch.no_grad():
+        task.policy.weight.zero_()
+        task.policy.bias.copy_(torch.tensor([50.0, -50.0]))
+    step, others = task(data), ~data.train_mask
+    want = kl(logits_of(task, data)[others], Frozen(gcn(2))(data)["logits"][others], 4.0)
+    torch.testing.assert_close(step.terms["rest"], want)
+
+
+def test_a_reward_of_validation_asks_for_a_score():
+    with pytest.raises(ValueError, match="reward='validation' asks for 'score'"):
+        made(reward="validation")
 
 
 def test_batches_have_turns_of_their_own():
@@ -129,8 +186,9 @@ def test_a_student_is_trained_and_the_teachers_are_not():
     assert task._teachers.members[0].model.convs[0].lin.weight.dtype == torch.float64
 
 
-def test_a_broken_run_goes_on_with_what_the_policy_did(tmp_path):
-    resumes("rl_kd", tmp_path, warm=0, epochs=4)
+@pytest.mark.parametrize("reward", ["labels", "validation"])
+def test_a_broken_run_goes_on_with_what_the_policy_did(reward, tmp_path):
+    resumes("rl_kd", tmp_path, warm=0, epochs=4, reward=reward)
 
 
 def test_a_loader_is_enough():

@@ -11,6 +11,7 @@ from torch_geometric.nn import MLP
 
 import graphkd
 
+METHODS = ("ewc",)
 ROWS, CLASSES, WIDTH = 200, 6, 16
 
 

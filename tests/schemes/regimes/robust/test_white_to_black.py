@@ -15,6 +15,7 @@ from graphkd.losses import CE
 from graphkd.schemes import attacked
 from graphkd.tasks import accuracy
 
+METHODS = ("white_to_black",)
 ROWS, CLASSES, WIDTH, EPSILON = 300, 4, 24, 0.6
 
 

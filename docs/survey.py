@@ -1,0 +1,85 @@
+"""The page of the survey's works: reference, method, the test that shows it, and where it was measured."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from datasets.recommenders import RECOMMENDERS
+from graphkd.core.method import Metadata
+
+ROOT = Path(__file__).parents[1]
+REGIMES = ROOT / "tests" / "schemes" / "regimes"
+RESULTS = ROOT / "benchmarks" / "results"
+OTHERS = {202: ("`graphkd.schemes.quantify_knowledge`", "Cheng et al., CVPR 2020", "knowledge_points")}
+_TABLE = ("| work | method | paper | shown by | measured in |", "|---|---|---|---|---|")
+
+
+def page(rows: Sequence[Metadata]) -> str:
+    """The whole page, in Markdown, of the methods of graphs and of recommenders."""
+    works = sorted({number for row in rows for number in row.survey} | set(OTHERS))
+    regimes, tables = regime_files(), result_files()
+    lines = [
+        "# Works of the survey",
+        "",
+        "Made by `python -m docs.pages` from the methods' metadata. Hu et al., arXiv:2304.14800, cite works by number; "
+        f"{len(works)} of these numbers are methods here or parts of one. *Shown by* is the test of the paper's "
+        "regime, in which the method must help and does not without its mechanism, or else the test of its definition "
+        "and behaviour; *measured in* are the committed rows of benchmarks, see [results.md](results.md).",
+        "",
+        *_TABLE,
+    ]
+    for number in works:
+        for row in rows:
+            if number in row.survey:
+                tests = regimes.get(row.name, []) if _package(row) == "graphkd" else []
+                measured = tables.get((_package(row), row.name), [])
+                lines.append(_line(number, f"`{row.name}`", row.paper, tests or unit_tests(row), measured))
+        if number in OTHERS:
+            name, paper, stem = OTHERS[number]
+            lines.append(_line(number, name, paper, _named(REGIMES, stem), ()))
+    return "\n".join(lines) + "\n"
+
+
+def regime_files() -> dict[str, list[Path]]:
+    """The files of tests/schemes/regimes that show each method: what their ``METHODS`` name."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(REGIMES.rglob("test_*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "METHODS":
+                for name in ast.literal_eval(node.value):
+                    found.setdefault(name, []).append(path)
+    return found
+
+
+def unit_tests(row: Metadata) -> list[Path]:
+    """The test files named after the file of a method."""
+    found = _named(ROOT / "tests", row.module.rpartition(".")[2])
+    return [path for path in found if ("recsys" in path.parts) == (_package(row) == "recsys")]
+
+
+def result_files() -> dict[tuple[str, str], list[Path]]:
+    """The files of committed rows that have each method, by package and name."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    for path in sorted(RESULTS.glob("*.jsonl")):
+        for row in map(json.loads, path.read_text().splitlines()):
+            package = "recsys" if row.get("dataset") in RECOMMENDERS else "graphkd"
+            known = found.setdefault((package, str(row.get("method"))), [])
+            if path not in known:
+                known.append(path)
+    return found
+
+
+def _package(row: Metadata) -> str:
+    return row.module.partition(".")[0]
+
+
+def _named(folder: Path, stem: str) -> list[Path]:
+    return sorted(folder.rglob(f"test_{stem}.py"))
+
+
+def _line(number: int, name: str, paper: str, tests: Iterable[Path], tables: Iterable[Path]) -> str:
+    links = (", ".join(f"[{path.stem}](../{path.relative_to(ROOT)})" for path in paths) for paths in (tests, tables))
+    return "| " + " | ".join((f"[{number}]", name, paper, *links)) + " |"
