@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PARALLEL := -n logical --dist worksteal  # a process a core, each test on one thread
 
-.PHONY: help venv demo test test-slow test-scatter test-gpu lint types docs bench compile clean
+.PHONY: help venv demo test test-slow test-regimes test-scatter test-gpu lint types docs bench compile clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -30,8 +30,11 @@ test: $(READY)  ## the tests, fast lane
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest $(PARALLEL) tests/kernels/cuda || test $$? -eq 5
 
 test-slow: $(READY)  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow --ignore tests/methods
-	$(BIN)/python -m pytest $(PARALLEL) -m slow tests/methods
+	$(BIN)/python -m pytest -m slow --ignore tests/methods --ignore tests/schemes/regimes
+	$(BIN)/python -m pytest $(PARALLEL) -m slow tests/methods tests/schemes/regimes
+
+test-regimes: $(READY)  ## every scheme where its paper has it, and without its mechanism; OFFSET=7 for other seeds
+	$(BIN)/python -m pytest $(PARALLEL) -m slow tests/schemes/regimes --seed-offset $(or $(OFFSET),0)
 
 test-gpu: $(READY)  ## the tests that need an NVIDIA GPU
 	$(BIN)/python -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'torch finds no NVIDIA GPU')"
