@@ -49,15 +49,3 @@ def test_a_fraction_of_the_bytes_teaches_nearly_as_much(seed_offset, monkeypatch
 
     assert holds()
     assert not holds(bits=16, delta=False)
-
-
-def test_changes_cost_less_than_all(seed_offset, monkeypatch):
-    sent, send = [], Participant.send
-    monkeypatch.setattr(Participant, "send", lambda side: sent.append(costs(found := send(side))) or found)
-
-    def total(delta: bool) -> int:
-        sent.clear()
-        run("cfd", federation(seed_offset, alpha=0.3), seed_offset, **OPTIONS, delta=delta)
-        return sum(sent)
-
-    assert total(delta=True) < total(delta=False)
