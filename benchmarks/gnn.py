@@ -1,6 +1,8 @@
 """Compress graph neural networks: teacher x student x methods x seeds on one dataset.
 
 ``python -m benchmarks.gnn --dataset cora --split cpf --teacher sage --student mlp --methods none,glnn --seeds 10``
+
+Other tasks and larger graphs: ``--task``, see ``python -m benchmarks.gnn --task link --help``.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 import graphkd
+from benchmarks import tasks
 from benchmarks.graph.models import HIDDEN
 from benchmarks.graph.recipes import EPOCHS, TEACHERS
 from benchmarks.graph.scene import Scene, options_of, split_name
@@ -197,6 +200,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gnn", description=(__doc__ or "").splitlines()[0])
     add_models(parser, teacher="sage")
     parser.add_argument("--inductive", action="store_true", help="hold a fifth of the test nodes out of training")
+    parser.add_argument("--task", metavar="TASK", help="another task, with options of its own: see --task link --help")
     parser.add_argument("--split-seed", type=int, help="of every split (default: each run's own seed)")
     add_methods(parser, list(METHODS.values()), default="none,kd,glnn", groups=groups("mlp"))
     add_tuning(parser)
@@ -208,6 +212,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
+    if any(text.partition("=")[0] == "--task" for text in (sys.argv[1:] if argv is None else argv)):
+        return tasks.main(argv)
     arguments = parse(argv)
     title = f"{arguments.dataset}, seeds {arguments.first_seed} to {arguments.first_seed + arguments.seeds - 1}"
     rows = tabulate(arguments, jobs(arguments), title)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from graphkd.core.by_name import Batch, entry, lookup, names, node_types
+from graphkd.core.hooks import has_state
 
 
 def batches(data: Batch | Iterable[Batch]) -> Iterator[Any]:
@@ -123,11 +124,11 @@ class Mapped:
 
     def state_dict(self) -> dict[str, Any]:
         """What ``data`` must go on with, if it keeps anything."""
-        return self.data.state_dict() if hasattr(self.data, "state_dict") else {}
+        return self.data.state_dict() if has_state(self.data) else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state_dict`` left off."""
-        if hasattr(self.data, "load_state_dict"):
+        if has_state(self.data):
             self.data.load_state_dict(state)
 
 

@@ -10,9 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from graphkd.core.by_name import Batch, node_types
+
 
 def has_state(value: Any) -> bool:
     """Whether something can say what it goes on with, and go on with it."""
+    if isinstance(value, Batch) and node_types(value):  # any name that ends in _dict is one of its entries by type
+        return False
     return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
 
 

@@ -18,6 +18,7 @@ from graphkd.core.card import described, difference
 from graphkd.core.clients import Clients
 from graphkd.core.fit import fit
 from graphkd.core.folder import contents, empty, hold, size_of
+from graphkd.core.hooks import has_state
 from graphkd.core.loss import Loss
 from graphkd.core.method import Method
 from graphkd.core.plain import plain
@@ -182,7 +183,7 @@ class Run:
     def _finish(self, folder: Path, trainable: nn.Module, served: nn.Module, data: Any) -> None:
         """Keep what the stage came to, in place of what going on with it would take."""
         state = {"trainable": plain_state(trainable), "served": plain_state(served), "history": self._reports.heard}
-        if hasattr(data, "state_dict"):
+        if has_state(data):
             state["data"] = data.state_dict()
         self._write(state, folder / _DONE)
         if self._is_first():

@@ -119,6 +119,20 @@ def test_new_labels_of_a_type_are_read_anew():
     assert "y" not in data._global_store  # what was given stays as it is
 
 
+def test_a_run_goes_on_with_the_same_bits(tmp_path):
+    data = papers()
+
+    def breaks(report):
+        if report["epoch"] == 4:
+            raise KeyboardInterrupt
+
+    whole = run("kd", student(), Native(), data, epochs=7, checkpoint=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("kd", student(), Native(), data, epochs=7, checkpoint=tmp_path / "part", log=breaks)
+    again = run("kd", student(), Native(), data, epochs=7, checkpoint=tmp_path / "part", resume=True)
+    assert all(torch.equal(*pair) for pair in zip(whole.model.parameters(), again.model.parameters(), strict=True))
+
+
 def test_a_type_must_be_named():
     with pytest.raises(ValueError, match=r"node type that is predicted, of \['paper'\]: give task="):
         run("none", student(), None, papers(), NodeClassification())
