@@ -32,7 +32,9 @@ from graphkd.tasks import Regression
 from graphkd.tasks.metrics import answers
 from recsys.data.rows import RowBatches
 
-METHODS: Mapping[str, Metadata] = {row.name: row for row in graphkd.methods(task="regression")}
+METHODS: Mapping[str, Metadata] = {
+    row.name: row for row in graphkd.methods(task="regression") if set(row.needs) <= {"hidden"}
+}
 GROUPS = {"all": ["none", *(name for name in METHODS if name != "none")]}
 MADE_UP = 256  # rows that are made up at once, of which the data are not looked at
 TRAINING = {"epochs": 20, "patience": 4, "lr": 1e-3, "weight_decay": 0.0}

@@ -85,7 +85,8 @@ def edge_moves(size: Size, device: torch.device) -> Case:
         return (ours - theirs).square() / size.nodes**2
 
     def own() -> Tensor:
-        return irg_edge_transform(layers(student), layers(teacher), scale="mean") / size.nodes**2
+        pairs = layers(student), layers(teacher)
+        return irg_edge_transform(*pairs, scale="mean", reduction="sum") / size.nodes**2
 
     return Case([student], {"reference": Provider(plain, gb(16 * size.nodes**2))} | library(own, device))
 

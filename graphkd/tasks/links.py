@@ -24,18 +24,6 @@ from graphkd.tasks.negatives import WithNegatives
 from graphkd.tasks.splits import MASKS
 
 
-class LabelledPairs(BCE):
-    """Binary cross-entropy of scores that may all be in [0, 1] without being chances: inner products of small rows."""
-
-    answers = None
-
-
-class SoftPairs(SoftBCE):
-    """The same with a teacher's chances as targets."""
-
-    answers = None
-
-
 @dataclass(frozen=True)
 class LinkPrediction(Task):
     """Pairs of nodes, ``edge_label_index`` (2, M), and whether an edge joins them, ``edge_label`` (M,) of 0 and 1.
@@ -85,11 +73,11 @@ class LinkPrediction(Task):
 
     def supervised(self, where: str | None = None) -> Loss:
         """Binary cross-entropy of whether an edge is there."""
-        return LabelledPairs(where=where or self.labelled)
+        return _of_any_scores(BCE(where=where or self.labelled))
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - a chance is not softened
         """Binary cross-entropy with the teacher's chance of an edge."""
-        return SoftPairs(where=where)
+        return _of_any_scores(SoftBCE(where=where))
 
     def targets(self, batch: Any) -> Tensor:
         """Whether an edge joins each pair, (M,)."""
@@ -145,6 +133,12 @@ class LinkPrediction(Task):
         wide = labels.reshape(-1, 1).to(torch.get_default_dtype())
         known = torch.ones(len(wide), dtype=torch.bool, device=wide.device)
         return changed(_without_labels(batch), y=wide, **{self.labelled: known})
+
+
+def _of_any_scores(loss: BCE | SoftBCE) -> Loss:
+    """Take scores that are all in [0, 1] for what they are: inner products of small rows, and no chances."""
+    loss.answers = None
+    return loss
 
 
 def _pairs(batch: Any) -> str:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from types import ModuleType, NoneType
 from typing import Any, Literal
 
@@ -103,7 +103,7 @@ def _subject(name: str, target: Any) -> Subject:
 def _parameters(target: Any) -> tuple[tuple[str, Any, bool], ...]:
     """Name, type and whether it is needed, of every parameter."""
     function = target.__init__ if inspect.isclass(target) else target
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(target if is_dataclass(target) else function)
     return tuple(
         (name, hints.get(name), parameter.default is parameter.empty)
         for name, parameter in inspect.signature(target).parameters.items()

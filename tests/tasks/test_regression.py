@@ -153,7 +153,10 @@ def test_soft_targets_are_squared_distances():
 
 
 def test_a_method_of_classes_is_refused():
-    with pytest.raises(ValueError, match="'dkd' is for node_classification: give such a 'task', got 'regression'"):
+    with pytest.raises(
+        ValueError,
+        match="'dkd' is for node_classification and graph_classification: give such a 'task', got 'regression'",
+    ):
         run("dkd", rows(), teacher=Net(2))
     assert {"none", "kd", "srrl", "cakd", "activation_records"} <= {
         row.name for row in graphkd.methods(task=Regression)
