@@ -65,6 +65,7 @@ def test_all_words_of_wordnet(needs):
     torch.testing.assert_close(lengths[lengths > 0], torch.ones(len(x) - 390), rtol=1e-4, atol=0)
 
 
+@pytest.mark.slow
 def test_wordnet_by_parts_of_speech(needs):
     needs("more/wordnet.npz")
     data, whole = wordnet_types(), wordnet()
