@@ -81,7 +81,9 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         options = {**recipe, **options_of({**_adam(recipe), **asked}), "seed": seed, "task": own.task}
         if "hidden" in row.needs:
             options["hidden"] = own.hidden
-        taught = own.teacher(place).model if row.teacher else None
+        taught: Any = own.teacher(place).model if row.teacher else None
+        if taught is not None and own.batches is not own.data:  # batches have no edges, the teacher sees the graph
+            taught = graphkd.Cached(taught, own.data)
         found, costs = place.distil(name, own.student(), taught, own.batches, **settings, **options)
         return measured(found, own, costs)
 
