@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def first_distinct(draw: Callable[[Tensor], Tensor], rows: int, k: int, device: torch.device | str = "cpu") -> Tensor:
-    """The first k distinct values of a sequence of independent draws, in every row: (rows, k), ascending.
+    """Draw until k values of a sequence of independent draws are distinct, in every row: (rows, k), ascending.
 
     ``draw(rows (n,)) -> (n,)`` makes one draw for each row named. The set has the law of successive sampling with the
     weights of ``draw``. Only repeats are drawn anew, so the cost is that of sorting while k is well below the support.
@@ -30,7 +30,7 @@ def first_distinct(draw: Callable[[Tensor], Tensor], rows: int, k: int, device: 
 
 
 def below(bounds: Tensor, shape: Sequence[int] | None = None) -> Tensor:
-    """Uniform integers in [0, bound), int64, bounds broadcast to ``shape``; the bias of 53 bits is below bound / 2**53.
+    """Draw integers in [0, bound), int64, bounds broadcast to ``shape``; the bias of 53 bits is below bound / 2**53.
 
     No product is rounded up to its bound: the largest uniform number is 1 - 2**-53.
     """

@@ -165,9 +165,8 @@ class TeacherChoice(Trainable):
         """The mean reward and the policy's loss."""
         seen, actions = self.seen[ids].to(student.dtype), self.actions[ids]
         now = self._reward(student, teachers, y, actions)
-        before = self._reward(
-            seen, teachers, y, torch.ones_like(actions)
-        )  # whatever was drawn, else far ones gain most
+        everyone = torch.ones_like(actions)  # whatever was drawn: else rows that were far off gain most
+        before = self._reward(seen, teachers, y, everyone)
         gains = now - before - (now - before).mean()
         if self.reward == "validation":
             gains = gains + self.balance * (self.scores[1] - self.scores[0])
