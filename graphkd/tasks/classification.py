@@ -9,13 +9,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
-from graphkd.core.masks import read_labels
 from graphkd.core.task import Task
 from graphkd.core.view import Batch, Call
 from graphkd.losses.response.ce import CE
 from graphkd.losses.response.kd import KL
 from graphkd.tasks.class_metrics import class_roc_auc, macro_f1, share_right
-from graphkd.tasks.metrics import Metric, class_scores
+from graphkd.tasks.metrics import Metric, class_scores, read_classes
 from graphkd.tasks.nodes import NodeTask
 
 
@@ -61,8 +60,7 @@ class NodeClassification(Classification, NodeTask):
     metrics: tuple[str, ...] = ("accuracy",)
 
     def _labels(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        labels = read_labels(y)
-        return labels, labels >= 0
+        return read_classes(y)
 
     def _scores(self, model: nn.Module, batch: Batch, call: Call | None) -> Tensor:
         return class_scores(model, batch, call)

@@ -43,31 +43,41 @@ def accuracy(
     a column of (N, k). Of a neighbour-sampled batch the seeds count. Raises ValueError where no node is selected, where
     a selected one has no label, and where the model's answers are not finite.
     """
-    right, count = right_rows(model, data, mask, call=call, split=split)
-    return right / check_any(count, mask)
+    scores, labels = judged_rows(data, mask, lambda: class_scores(model, data, call), read_classes, split)
+    check_any(len(labels), mask)
+    return int((scores.argmax(dim=-1) == labels).sum()) / len(labels)
 
 
-def right_rows(
-    model: nn.Module | Frozen,
+def read_classes(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Read class ids (N,), see ``read_labels``, and which rows have one."""
+    labels = read_labels(y)
+    return labels, labels >= 0
+
+
+def judged_rows(
     batch: Batch,
     mask: str,
-    *,
-    call: Call | None = None,
+    ask: Callable[[], Tensor],
+    read: Callable[[Tensor], tuple[Tensor, Tensor]],
     split: int | None = None,
-) -> tuple[int, int]:
-    """Count the rows of a mask that a model gets right, and all of the mask; of a sampled batch, among its seeds."""
-    labels, own = read_labels(tensor_of(batch, "y")), own_rows(batch)
-    rows = selected(batch, mask, labels.size(0), split)[:own].to(labels.device)
-    if not bool(rows.any()):
-        return 0, 0
-    wanted = labels[:own][rows]
-    if bool((wanted < 0).any()):
-        raise ValueError(f"{mask!r} selects {int((wanted < 0).sum())} rows without a label, of {wanted.numel()}")
-    scores = class_scores(model, batch, call)
-    if scores.size(0) != labels.size(0):
-        raise ValueError(f"the model must answer each of the {labels.size(0)} rows of 'y', got {scores.size(0)} rows")
-    found = scores[:own].argmax(dim=-1).to(labels.device)[rows]
-    return int((found == wanted).sum()), wanted.numel()
+) -> tuple[Tensor, Tensor]:
+    """Take the answers and the labels of the rows of a mask, on the CPU; of a sampled batch, among its seeds.
+
+    ask: () -> answers of all rows, not called where no row is selected. read: ``y`` -> labels, and which are known.
+    ValueError where a selected row has no label, and for answers of another number of rows.
+    """
+    (labels, known), own = read(tensor_of(batch, "y")), own_rows(batch)
+    count = labels.size(0)
+    rows = selected(batch, mask, count, split)[:own].cpu()
+    labels, known = labels[:own].cpu()[rows], known[:own].cpu()[rows]
+    if not bool(known.all()):
+        raise ValueError(f"{mask!r} selects {int((~known).sum())} rows without a label, of {known.numel()}")
+    if not len(labels):
+        return labels.new_empty(0), labels
+    scores = ask()
+    if scores.size(0) != count:
+        raise ValueError(f"the model must answer each of the {count} rows of 'y', got {scores.size(0)} rows")
+    return scores[:own].cpu()[rows], labels
 
 
 def check_any(count: int, mask: str, what: str = "node") -> int:

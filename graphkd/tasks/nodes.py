@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graphkd.core.batches import batches, changed, first_batch, mapped, own_rows
+from graphkd.core.batches import batches, changed, first_batch, mapped
 from graphkd.core.by_name import lookup, node_types
 from graphkd.core.task import Part, Task
 from graphkd.core.view import Batch, Call, Viewer, names
-from graphkd.tasks.metrics import Metric, check_any, check_metrics, selected, tensor_of
+from graphkd.tasks.metrics import Metric, check_any, check_metrics, judged_rows, selected, tensor_of
 from graphkd.tasks.splits import MASKS
 
 _OF_NODES = ("x", "y", "n_id", "batch_size", *MASKS.values())  # what a graph says of each type of nodes
@@ -48,7 +48,8 @@ class NodeTask(Task):
 
     def call(self, call: Call | None) -> Call | None:
         """Read the answers of one node type where a model gives those of all."""
-        return call if self.node_type is None else partial(_of_type, self.node_type, call)
+        ours = isinstance(call, partial) and call.func is _of_type  # by the runner, before models are judged
+        return call if self.node_type is None or ours else partial(_of_type, self.node_type, call)
 
     def prepare(self, data: Any) -> Any:
         """Give the data masks (N,) and labels, in copies of the batches that have others."""
@@ -94,26 +95,14 @@ class NodeTask(Task):
         return self.prepare(self.evaluate_on) if elsewhere else data
 
     def _measure(self, model: nn.Module, data: Any, mask: str, call: Call | None) -> dict[str, float]:
-        pairs = [self._rows(model, batch, mask, call) for batch in batches(data)]
+        way = self.call(call)
+        pairs = [
+            judged_rows(batch, mask, partial(self._scores, model, batch, way), self._labels, self.split)
+            for batch in batches(data)
+        ]
         check_any(sum(len(labels) for _, labels in pairs), mask)
         scores, labels = (torch.cat([each for each in column if len(each)]) for column in zip(*pairs, strict=True))
         return {name: self.known_metrics[name](scores, labels) for name in self.metrics}
-
-    def _rows(self, model: nn.Module, batch: Batch, mask: str, call: Call | None) -> tuple[Tensor, Tensor]:
-        """Answers and labels of the rows of a mask; of a sampled batch, among its seeds."""
-        (labels, known), own = self._labels(tensor_of(batch, "y")), own_rows(batch)
-        rows = selected(batch, mask, labels.size(0), self.split)[:own].cpu()
-        labels, known = labels[:own].cpu()[rows], known[:own].cpu()[rows]
-        if not bool(known.all()):
-            raise ValueError(f"{mask!r} selects {int((~known).sum())} rows without a label, of {len(known)}")
-        if not len(labels):
-            return labels.new_empty(0), labels
-        scores = self._scores(model, batch, self.call(call))
-        if scores.size(0) != batch["y"].size(0):
-            raise ValueError(
-                f"the model must answer each of the {batch['y'].size(0)} rows of 'y', got {scores.size(0)} rows"
-            )
-        return scores[:own].cpu()[rows], labels
 
     def _prepared(self, given: Batch) -> Any:
         batch = self._typed(given)
