@@ -57,7 +57,7 @@ def _net(data: Data, out: int, seed: int) -> nn.Module:
 
 def run(arguments: argparse.Namespace, name: str, seed: int, place: Place) -> Iterator[Row]:
     """One method; the teacher of ``uninformed`` knows the classes, whose labelled nodes are the ordinary ones."""
-    data = disturbed(load(arguments.dataset, split=arguments.split, seed=seed), arguments.share, seed)
+    data = disturbed(load(arguments.dataset, split=arguments.split, seed=seed).data, arguments.share, seed)
     if name == "start":
         yield {"metric": "auc", "value": area_under_curve(neighbour_distance(data.x, data.edge_index), data.odd)}
         return

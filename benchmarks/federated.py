@@ -73,7 +73,7 @@ def model(name: str, dataset: str, data: Data, seed: int) -> nn.Module:
 
 def run(arguments: argparse.Namespace, name: str, seed: int, place: Place) -> Iterator[Row]:
     """One method: the mean accuracy of the clients' models on nodes of the whole graph, tested and held back."""
-    data = load(arguments.dataset, split=arguments.split, seed=seed)
+    data = load(arguments.dataset, split=arguments.split, seed=seed).data
     parts, public, whole = split_up(data, arguments, seed)
     kinds = [arguments.models[k % len(arguments.models)] for k in range(len(parts))]
     having = [k for k, part in enumerate(parts) if int(part.train_mask.sum())]  # Dirichlet may leave one without labels

@@ -1,7 +1,8 @@
 """Compress models of further tasks: several labels a node, graphs, numbers of graphs, links, heterogeneous graphs.
 
 ``python -m benchmarks.gnn --task link --dataset cora --teacher sage --student mlp --methods none,kd --seeds 5``; large
-graphs of nodes are ``--task node --dataset wordnet --inductive --batch 4096``.
+graphs of nodes are ``--task node --dataset wordnet --inductive --batch 4096``. Data of one's own are a class of PyG's
+or files: ``--task node --dataset torch_geometric.datasets:Flickr``, ``--task node --data graph.npz --split random``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 import graphkd
+from benchmarks.graph.own_data import add_own_data, own_data
 from benchmarks.graph.scene import options_of
 from benchmarks.graph.task_models import MODELS
 from benchmarks.graph.task_scenes import KINDS, SETS, STUDENTS, TaskScene
@@ -28,27 +30,35 @@ from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
 from graphkd.tasks.metrics import answers
 
-GIVEN = ("hidden", "edges", "whole graph")  # needs that every scene meets
+OWN_STUDENTS = ("nosmog",)  # of graphs of nodes, which read more of a node than its features
+GIVEN = ("hidden", "edges", "whole graph", "feature student")  # needs that scenes meet
 
 
 def methods_of(task: str) -> dict[str, Metadata]:
     """The methods that serve a task and need nothing that its scene does not have."""
     found = graphkd.methods(task=KINDS[task])
-    return {row.name: row for row in found if set(row.needs) <= set(GIVEN) and "student" not in row.cannot}
+    own = OWN_STUDENTS if task == "node" else ()
+    return {
+        row.name: row
+        for row in found
+        if set(row.needs) <= set(GIVEN) and ("student" not in row.cannot or row.name in own)
+    }
 
 
 @torch.no_grad()
-def latency(found: Distilled, scene: TaskScene) -> float:
-    """Milliseconds in which a model answers the first batch of what it is trained on."""
+def latency_of(found: Distilled, scene: TaskScene) -> Row:
+    """The milliseconds in which a model answers the first batch of what it is trained on."""
     batch = first_batch(scene.task.prepare(scene.data))
     ask = partial(answers, found.model, batch, scene.task.call(None))
     ask()
-    return 1e3 * sorted(timed(ask, 5))[2]
+    return {"latency_ms": 1e3 * sorted(timed(ask, 5))[2]}
 
 
 def measured(found: Distilled, scene: TaskScene, costs: Row) -> Iterator[Row]:
     """A row a score: those of test rows under their names, of new nodes with ``_new`` behind."""
-    about = {"parameters": sum(p.numel() for p in found.model.parameters()), "latency_ms": latency(found, scene)}
+    about: Row = {"parameters": sum(p.numel() for p in found.model.parameters())}
+    if "latency_ms" not in costs:
+        about |= latency_of(found, scene)
     for part, end in (("test", ""), ("new", "_new"), ("val", "_val")):
         for metric, value in found.scores.get(part, {}).items():
             yield {"metric": metric + end, "value": value, **about, **costs}
@@ -56,7 +66,7 @@ def measured(found: Distilled, scene: TaskScene, costs: Row) -> Iterator[Row]:
 
 def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """The teacher of every seed, then a student of every method."""
-    names = ("student", "teacher", "inductive", "batch", "epochs", "runs")
+    names = ("student", "teacher", "inductive", "batch", "epochs", "runs", "made", "options")
     known = {name: getattr(arguments, name) for name in names}
     scene = lru_cache(maxsize=1)(partial(TaskScene, arguments.task, arguments.dataset, **known))
     rows = methods_of(arguments.task)
@@ -67,7 +77,7 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         "teacher": arguments.teacher,
         "student": arguments.student,
         "tuned": False,
-        "options": {name: known[name] for name in ("epochs", "batch") if known[name] is not None},
+        "options": {name: known[name] for name in ("epochs", "batch") if known[name] is not None} | known["options"],
     }
 
     def teacher(seed: int, place: Place) -> Iterable[Row]:
@@ -78,13 +88,17 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         own, row = scene(seed), rows[name]
         settings, asked = split_settings(row, arguments.given[name])
         recipe = own.training(STUDENTS[own.name])
-        options = {**recipe, **options_of({**_adam(recipe), **asked}), "seed": seed, "task": own.task}
+        options = {**recipe, **options_of({**_adam(recipe), **asked}), "seed": seed}
         if "hidden" in row.needs:
             options["hidden"] = own.hidden
         taught: Any = own.teacher(place).model if row.teacher else None
-        if taught is not None and own.batches is not own.data:  # batches have no edges, the teacher sees the graph
+        if name in OWN_STUDENTS:
+            found, costs = place.distil(name, None, taught, own.data, task=own.seen_task, **settings, **options)
+            return measured(own.extended(found), own, {**costs, **latency_of(found, own)})
+        batches = own.batches_of(row)
+        if taught is not None and batches is not own.data:  # batches lack edges, the teacher sees the whole graph
             taught = graphkd.Cached(taught, own.data)
-        found, costs = place.distil(name, own.student(), taught, own.batches, **settings, **options)
+        found, costs = place.distil(name, own.student(), taught, batches, task=own.task, **settings, **options)
         return measured(found, own, costs)
 
     for seed in seeds(arguments):
@@ -107,7 +121,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--task", choices=sorted(SETS), required=True)
     task = parser.parse_known_args(argv)[0].task
     first, kinds = next(iter(SETS[task])), list(MODELS[task])
-    add("--dataset", choices=sorted(SETS[task]), default=first, help="default: %(default)s")
+    add_own_data(parser, first, SETS[task])
     add("--teacher", choices=kinds, default=kinds[0], help="default: %(default)s")
     add("--student", choices=kinds, default=kinds[-1], help="default: %(default)s")
     add("--epochs", type=int, help="at most (default: the recipe's)")
@@ -119,6 +133,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         groups[row.family].append(row.name)
     add_methods(parser, list(rows.values()), default="none,kd", groups=groups)
     arguments = parser.parse_args(argv)
+    own_data(parser, arguments, SETS[task])
     use_methods(parser, arguments, list(rows.values()), groups, arguments.teacher)
     return arguments
 

@@ -1,59 +1,77 @@
-"""Datasets of the tests and benchmarks: `load(name)` gives one attributed graph with its split.
+"""Datasets of the tests and benchmarks: `load(name)` gives data with their split, and the task that judges on it.
 
 Part of the checkout only, never of the wheel: an installed package of this name would overwrite another's.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from torch_geometric.data import Data
+from datasets.catalogue import CATALOGUE, DATASETS, OPTIONS
+from datasets.dotted import of_class
+from datasets.given import given
+from datasets.loaded import TASKS, Loaded, loaded
 
-from datasets import cpf, digits, karate, planetoid, sbm
-
-__all__ = ["DATASETS", "load"]
-
-Build = Callable[[int, str | Path | None], Data]
-
-# Every dataset, its splits (the first one is the default) and who builds them from a seed and a cache folder.
-DATASETS: dict[str, dict[str, Build]] = {
-    "digits": {"random": lambda seed, _root: digits.digits(seed)},
-    "karate": {"random": lambda seed, _root: karate.karate(seed)},
-    "cora": {
-        "public": lambda _seed, root: planetoid.planetoid("Cora", root),
-        "cpf": lambda seed, root: cpf.cpf("cora", seed, root),
-    },
-    "citeseer": {
-        "public": lambda _seed, root: planetoid.planetoid("CiteSeer", root),
-        "cpf": lambda seed, root: cpf.cpf("citeseer", seed, root),
-    },
-    "sbm": {"random": lambda seed, _root: sbm.sbm(seed=seed)},
-}
+__all__ = ["CATALOGUE", "DATASETS", "Loaded", "load"]
 
 
-def load(name: str, *, split: str | None = None, seed: int = 0, root: str | Path | None = None) -> Data:
-    """One graph, undirected and without self loops, with its train, validation and test masks.
+def load(
+    name: str,
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    inductive: bool = False,
+    root: str | Path | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    node_type: str | None = None,
+    features: str | None = None,
+) -> Loaded:
+    """Give data and the task that judges on them, as `graphkd.distil` takes both.
 
     Args:
-        name: a key of `DATASETS`.
-        split: one of the dataset's splits; None is the first of them, `public` for the citation graphs and
-            `random` for the others.
-        seed: draws the split, and the graph where it is synthetic; `public` splits are fixed and ignore it.
+        name: a key of `CATALOGUE`, or the path of a class of PyG's data sets, `"torch_geometric.datasets:Flickr"`.
+        task: the kind, as `"link_prediction"`; None is the first one of the data set, a class's must be given.
+        split: one of the splits that the data set has for the task; None is the first of them. Of a class None is the
+            split that it comes with, and "random" draws one, see `datasets.given.given`.
+        seed: draws the split, and the graph where it is synthetic; it is the fold of ten, and the column of masks (N,
+            k). `public` and other published splits are fixed and ignore it.
+        inductive: keep new nodes from training; the task judges them apart.
         root: folder for downloads, by default `$GRAPHKD_CACHE` or `~/.cache/graphkd`.
+        arguments: of a class.
+        node_type: of a class's heterogeneous graph, the type that is predicted, where several have labels.
+        features: "degree" for graphs of a class without features, see `datasets.given.given`.
 
     Shapes:
-        x (N, F) float32; edge_index (2, E) int64 with both directions of every edge, each once; y (N,)
-        int64; train_mask, val_mask, test_mask (N,) bool, disjoint.
+        One graph: x (N, F) float32; edge_index (2, E) int64 with both directions of every edge, each once, without
+        loops; y (N,) int64, or (N, L) of several labels; train_mask, val_mask, test_mask (N,) bool, disjoint. Graphs: a
+        loader of batches. Links: the training part, with `edge_label_index`. Of a class as it gives them.
 
     Raises:
-        ValueError: the name, the split or the seed is not one that exists.
+        ValueError: the name, the task, the split or the seed is not one that exists.
         RuntimeError: a raw file could not be downloaded or does not have its checksum.
+
+    Example::
+
+        data, task = load("cora", task="link_prediction")
     """
-    if name not in DATASETS:
-        raise ValueError(f"name must be one of {list(DATASETS)}, got {name!r}")
-    builds = DATASETS[name]
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be between 0 and 2**32 - 1, got {seed!r}")
+    if ":" in name:
+        if task not in TASKS:
+            raise ValueError(f"of {name!r} give 'task', one of {list(TASKS)}, got {task!r}")
+        found = of_class(name, arguments, root)
+        asked: dict[str, Any] = {"split": split, "seed": seed, "node_type": node_type, "features": features}
+        return given(task, found, inductive=inductive, **asked)
+    if arguments or node_type or features:
+        raise ValueError("'arguments', 'node_type' and 'features' are of a class of data sets, 'module:Class'")
+    if name not in CATALOGUE:
+        raise ValueError(f"name must be one of {list(CATALOGUE)}, got {name!r}")
+    task = next(iter(CATALOGUE[name])) if task is None else task
+    if task not in CATALOGUE[name]:
+        raise ValueError(f"task of {name!r} must be one of {list(CATALOGUE[name])}, got {task!r}")
+    builds = CATALOGUE[name][task]
     split = next(iter(builds)) if split is None else split
     if split not in builds:
         raise ValueError(f"split of {name!r} must be one of {list(builds)}, got {split!r}")
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be between 0 and 2**32 - 1, got {seed!r}")
-    return builds[split](seed, root)
+    return loaded(task, builds[split](seed, root), inductive=inductive, **OPTIONS.get(name, {}))

@@ -25,8 +25,9 @@ class Links(NamedTuple):
 def link_split(data: Data, seed: int = 0) -> Links:
     """Split the distinct undirected pairs of a graph: 85 % to train, 5 % to validate, 10 % to test.
 
-    Validation and test have as many uniform pairs that no edge joins. For each test pair (u, v) `ranking_negatives`
-    are 50 other ends of u, then 50 of v, in proportion to the degree: uniform ones are too easily told from edges.
+    Validation and test have as many uniform pairs that no edge joins. For each of their edges (u, v)
+    `ranking_negatives` are 50 other ends of u, then 50 of v, in proportion to the degree: uniform ones are too easily
+    told from edges.
 
     Args:
         data: a graph with `x` and `edge_index`.
@@ -34,7 +35,7 @@ def link_split(data: Data, seed: int = 0) -> Links:
 
     Shapes:
         edge_index (2, 2 P) of training pairs both ways; edge_label_index (2, M), edge_label (M,); ranking_negatives
-        (test pairs, 100).
+        (edges, 100).
     """
     nodes = int(data.num_nodes or 0)
     random = np.random.RandomState(seed)  # the legacy generator's stream defines the split
@@ -43,7 +44,7 @@ def link_split(data: Data, seed: int = 0) -> Links:
     a, b = int(VAL * len(keys)), int((VAL + TEST) * len(keys))
     val, test, train = pairs[:, :a], pairs[:, a:b], pairs[:, b:]
     others = _strangers(keys, nodes, b, random)
-    ranked = _rivals(keys, nodes, test, random)
+    ranked, chosen = (_rivals(keys, nodes, edges, random) for edges in (test, val))
     ways = torch.from_numpy(np.concatenate([train, train[::-1]], axis=1))
 
     def part(edges: np.ndarray, none: np.ndarray) -> Data:
@@ -52,7 +53,7 @@ def link_split(data: Data, seed: int = 0) -> Links:
         return Data(x=data.x, edge_index=ways, edge_label_index=asked, edge_label=label)
 
     found = Links(part(train, others[:, :0]), part(val, others[:, :a]), part(test, others[:, a:]))
-    found.test.ranking_negatives = torch.from_numpy(ranked)
+    found.test.ranking_negatives, found.val.ranking_negatives = map(torch.from_numpy, (ranked, chosen))
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["available", "fetch"]
+__all__ = ["available", "fetch", "places"]
 
 
 def fetch(relative: str, url: str | None, sha256: str, root: str | Path | None = None) -> Path:
@@ -26,25 +26,25 @@ def fetch(relative: str, url: str | None, sha256: str, root: str | Path | None =
     Raises:
         RuntimeError: the file, wherever it came from, has another checksum, or the download failed.
     """
-    for path in _places(relative, root):
+    for path in places(relative, root):
         if path.is_file():
             _verify(path, sha256, f"the file {path}", "replace or delete it")
             return path
     if url is None:
         raise RuntimeError(
             f"{relative} is not to be downloaded: set GRAPHKD_MIRROR to a folder that has it, or put it into the "
-            f"cache, {_places(relative, root)[-1]}"
+            f"cache, {places(relative, root)[-1]}; python -m datasets.recipes --help says how it is built"
         )
-    return _download(_places(relative, root)[-1], url, sha256, relative)
+    return _download(places(relative, root)[-1], url, sha256, relative)
 
 
 def available(relative: str, root: str | Path | None = None) -> bool:
     """Whether `fetch` would find the file without a download; its checksum is not looked at."""
-    return any(path.is_file() for path in _places(relative, root))
+    return any(path.is_file() for path in places(relative, root))
 
 
-def _places(relative: str, root: str | Path | None) -> list[Path]:
-    """Where the file may lie, best first; the last one is its place in the cache."""
+def places(relative: str, root: str | Path | None) -> list[Path]:
+    """Where a file or folder may lie, best first; the last one is its place in the cache."""
     mirror = os.environ.get("GRAPHKD_MIRROR")
     cache = root or os.environ.get("GRAPHKD_CACHE") or "~/.cache/graphkd"
     return [Path(folder).expanduser() / relative for folder in (mirror, cache) if folder]

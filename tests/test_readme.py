@@ -40,7 +40,7 @@ def cora(monkeypatch, tmp_path):
     """Cora from the mirror in the place of a download, and a folder to write to."""
     if not available("planetoid/Cora/raw/ind.cora.x"):
         pytest.skip("Cora is neither in GRAPHKD_MIRROR nor in the cache")
-    monkeypatch.setattr(torch_geometric.datasets, "Planetoid", lambda root, name: [load(name.lower())])
+    monkeypatch.setattr(torch_geometric.datasets, "Planetoid", lambda root, name: [load(name.lower()).data])
     monkeypatch.chdir(tmp_path)
 
 

@@ -69,7 +69,7 @@ class Scene:
     ) -> None:
         self.dataset, self.seed, self.student_kind, self.teacher_kind = dataset, seed, student, teacher
         self.epochs, self.runs = epochs, runs
-        self.whole = load(dataset, split=split, seed=seed if split_seed is None else split_seed)
+        self.whole = load(dataset, split=split, seed=seed if split_seed is None else split_seed).data
         self.seen, self.held_out = hold_out(self.whole, seed=seed) if inductive else (self.whole, None)
         self.task = NodeClassification(evaluate_on=self.whole, new=self.held_out) if inductive else NodeClassification()
         self.about = {"dataset": dataset, "split": split_name(dataset, split), "kind": teacher, "seed": seed}

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import GAT, GCN, GIN, MLP, GraphSAGE, HeteroConv, SAGEConv, global_add_pool, global_mean_pool
 
+from benchmarks.graph.tuned_models import CONVS, HGT, RGCN, gine, pna, residual
+
 Build = Callable[[Any, int, int, float], nn.Module]  # data, answers, width, dropout -> model
 
 
@@ -84,8 +86,12 @@ def _labelled(data: HeteroData) -> str:
     return next(kind for kind in data.node_types if "y" in data[kind])
 
 
-def _typed(data: HeteroData, answers: int, width: int, dropout: float) -> nn.Module:
-    return TypedSAGE(data, answers, width=width, dropout=dropout)
+def _of_types(kind: type[Any]) -> Build:
+    def build(data: HeteroData, answers: int, width: int, dropout: float) -> nn.Module:
+        model: nn.Module = kind(data, answers, width=width, dropout=dropout)
+        return model
+
+    return build
 
 
 # Task -> name of a model -> how it is built, and the tap path of its hidden layer.
@@ -94,6 +100,7 @@ MODELS: Mapping[str, Mapping[str, tuple[Build, str]]] = {
         "sage": (_nodes(GraphSAGE), "convs.0"),
         "gcn": (_nodes(GCN), "convs.0"),
         "gat": (_nodes(GAT), "convs.0"),
+        **{f"{name}-res": (residual(name), "embed") for name in CONVS},
         "mlp": (_features, "lins.0"),
     },
     "link": {
@@ -104,16 +111,26 @@ MODELS: Mapping[str, Mapping[str, tuple[Build, str]]] = {
     "graph": {
         "gin": (_pooled(PooledGIN, global_mean_pool, layers=3), "embed"),
         "gin-1": (_pooled(PooledGIN, global_mean_pool, layers=1), "embed"),
-        "set": (_pooled(PooledMLP, global_mean_pool), "embed"),
+        "gine": (gine(global_mean_pool), "embed"),
+        "pna": (pna(global_mean_pool), "embed"),
+        "set": (_pooled(PooledMLP, global_add_pool), "embed"),
     },
     "graph-regression": {
         "gin": (_pooled(PooledGIN, global_add_pool, layers=3), "embed"),
         "gin-1": (_pooled(PooledGIN, global_add_pool, layers=1), "embed"),
+        "gine": (gine(global_add_pool), "embed"),
+        "pna": (pna(global_add_pool), "embed"),
         "set": (_pooled(PooledMLP, global_add_pool, first=15), "embed"),  # element and charge
     },
-    "hetero": {"sage": (_typed, "first[{type}]"), "mlp": (_features, "lins.0")},
+    "hetero": {
+        "sage": (_of_types(TypedSAGE), "first[{type}]"),
+        "rgcn": (_of_types(RGCN), "split[{type}]"),
+        "hgt": (_of_types(HGT), "convs.1[{type}]"),
+        "mlp": (_features, "lins.0"),
+    },
 }
 MODELS = {**MODELS, "multi-label": MODELS["node"]}
+OF_ALL_GRAPHS = ("pna",)  # which are built for the loader of the training graphs, not for one of them
 
 
 def built(task: str, name: str, data: Any, answers: int, *, width: int, dropout: float) -> nn.Module:

@@ -67,7 +67,7 @@ def node_ids(batch: Batch) -> Tensor:
     if "n_id" in batch:
         ids: Tensor = batch["n_id"]
         return ids
-    device = next((batch[name].device for name in ("x", "y") if name in batch), torch.device("cpu"))
+    device = next((found.device for found in lookup(batch, ("x", "y")).values()), torch.device("cpu"))
     return torch.arange(count_rows(batch), device=device)
 
 

@@ -112,6 +112,11 @@ def fill(wanted: Iterable[str], batch: Batch, asker: str, remedy: str = "") -> d
 
 def _missing(missing: list[str], batch: Any, asker: str, remedy: str) -> Exception:
     types = [kind for kind in node_types(batch) if any(name in batch[kind] for name in missing)]
+    if not types and "edge_index" in missing and node_types(batch):
+        return ValueError(
+            f"{asker} reads the edges of one type of nodes, 'edge_index', and heterogeneous data have those of "
+            f"{batch.edge_types}: choose what reads no edges, or give nodes of one type with edges among them as Data"
+        )
     if not types:
         return KeyError(f"{asker} needs {missing} from the batch, which has {names(batch)}{remedy}")
     kind, name = types[0], next(name for name in missing if name in batch[types[0]])

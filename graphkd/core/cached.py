@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -147,10 +148,14 @@ class Cached(Frozen):
         return self._graph
 
     def _wanted(self) -> tuple[str, ...] | None:
-        if self.call is not None:
+        call, of_type = self.call, False
+        while isinstance(call, partial) and getattr(call.func, "of_type", False):
+            call, of_type = call.args[-1], True  # a task's, which asks the model by name and reads one type's rows
+        if call is not None:
             return None
         inputs = Inputs(unwrapped(self.model).forward)
-        return *inputs.required, *inputs.optional
+        found = (*inputs.required, *inputs.optional)
+        return (*found, *(f"{name}_dict" for name in found)) if of_type else found
 
     def _whole(self, paths: Sequence[str] = ()) -> dict[str, Tensor]:
         """The view of all rows, in memory."""

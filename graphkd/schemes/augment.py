@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from graphkd.core.batches import Mapped, changed, with_ids
+from graphkd.core.by_name import node_types
 from graphkd.core.cached import Cached
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.teachers import Frozen
@@ -27,8 +29,11 @@ def _check_rate(rate: float) -> float:
 def drop_edges(batch: Batch, rate: float = 0.2) -> Any:
     """Leave out a share of the edges, each drawn by itself. Rong et al., ICLR 2020, arXiv:1907.10903.
 
-    What the batch has an entry an edge of ("edge_weight", "edge_attr" ...) goes with them.
+    What the batch has an entry an edge of ("edge_weight", "edge_attr" ...) goes with them. Of heterogeneous data edges
+    of every type are left out.
     """
+    if kinds := getattr(batch, "edge_types", None):
+        return _by_type(batch, kinds, partial(drop_edges, rate=rate))
     if "edge_index" not in batch:
         raise ValueError(f"a batch needs 'edge_index' for its edges to be dropped, it has {names(batch)}")
     edges: Tensor = batch["edge_index"]
@@ -40,10 +45,27 @@ def drop_edges(batch: Batch, rate: float = 0.2) -> Any:
 
 
 def mask_features(batch: Batch, rate: float = 0.2) -> Any:
-    """Set a share of the columns of ``x`` to 0, each drawn by itself. Zhu et al., 2020, arXiv:2006.04131."""
+    """Set a share of the columns of ``x`` to 0, each drawn by itself. Zhu et al., 2020, arXiv:2006.04131.
+
+    Of heterogeneous data those of every type; what stands at the top level is masked as its type is.
+    """
+    if kinds := node_types(batch):
+        graph: Any = batch
+        other = _by_type(batch, [kind for kind in kinds if "x" in graph[kind]], partial(mask_features, rate=rate))
+        own = [kind for kind in kinds if graph._global_store.get("x") is graph[kind].get("x")]
+        return changed(other, x=other[own[0]].x) if own and "x" in graph._global_store else other
     x: Tensor = batch["x"]
     kept = (torch.rand(x.size(1), device=x.device) >= _check_rate(rate)).to(x.dtype)
     return changed(batch, x=x * kept if x.layout == torch.strided else _masked(x, kept))
+
+
+def _by_type(batch: Any, kinds: Iterable[Any], change: Change) -> Any:
+    """Copy heterogeneous data with the entries of some types changed as those of a graph are."""
+    other = changed(batch)
+    for kind in kinds:
+        for name, value in change(Data(**batch[kind].to_dict())).to_dict().items():
+            other[kind][name] = value
+    return other
 
 
 def _masked(x: Tensor, kept: Tensor) -> Tensor:

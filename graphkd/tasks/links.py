@@ -12,16 +12,19 @@ from torch import Tensor, nn
 
 from graphkd.core.adjacency import edge_index_of
 from graphkd.core.batches import batches, changed, first_batch, mapped
-from graphkd.core.by_name import Inputs, node_types
+from graphkd.core.by_name import Inputs
 from graphkd.core.loss import Loss
 from graphkd.core.task import Part, Task
 from graphkd.core.view import Batch, Call, Viewer, names
 from graphkd.losses.response.bce import BCE
 from graphkd.losses.response.soft_bce import SoftBCE
 from graphkd.tasks.link_metrics import check_link_metrics, link_scores
+from graphkd.tasks.link_types import EdgeType, end_rows, has, message_edges, typed_links
 from graphkd.tasks.metrics import answers, check_any, tensor_of
 from graphkd.tasks.negatives import WithNegatives
 from graphkd.tasks.splits import MASKS
+
+_PAIRS = "edge_label_index"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class LinkPrediction(Task):
     K), and "mrr" (mean reciprocal rank of each edge among its own ``ranking_negatives`` (P, 2K) of the data: K other
     targets for its source, then K other sources for its target; P the edges among the pairs, ties counting half); the
     first chooses epochs.
+    edge_type: of heterogeneous data, the type of edges that is predicted, ``("user", "rates", "film")``, whose part of
+    the split ``RandomLinkSplit(edge_types=[...], rev_edge_types=[...])`` makes. A model gets ``x_dict`` and
+    ``edge_index_dict``, or is made by ``to_hetero``, and answers embeddings by type, the scores being inner products of
+    those of the two ends; ``decode`` gets all by type. One that takes ``x`` alone gets the features of the ends' type,
+    where it is one.
 
     Example::
 
@@ -54,6 +62,7 @@ class LinkPrediction(Task):
     val: Any = None
     test: Any = None
     metrics: tuple[str, ...] = ("auc", "average_precision", "hits@20")
+    edge_type: EdgeType | None = None
 
     def __post_init__(self) -> None:
         check_link_metrics(self.metrics)
@@ -61,15 +70,14 @@ class LinkPrediction(Task):
     def call(self, call: Call | None) -> Call | None:
         """Score the pairs of a batch by what a model shows of its nodes."""
         ours = isinstance(call, partial) and call.func is _paired  # by the runner, before models are judged
-        return call if ours else partial(_paired, call)
+        return call if ours else partial(_paired, self.edge_type, call)
 
     def prepare(self, data: Any) -> Any:
         """Give batches pairs, labels (M, 1) as ``y``, and ``labelled``; without pairs that are no edges, such too."""
-        first = first_batch(data)
-        if node_types(first):
-            raise ValueError("links of heterogeneous data are not served: give one type's edges, data.to_homogeneous()")
+        first = typed_links(first_batch(data), self.edge_type)
         if names(data) is not None and self._lacks_negatives(first):
-            return WithNegatives(_without_labels(first), tensor_of(first, _pairs(first)), self._prepared)
+            edges = tensor_of(first, _PAIRS) if has(first, _PAIRS) else message_edges(first, self.edge_type)
+            return WithNegatives(_without_labels(first), edges, self._prepared, self.edge_type)
         return mapped(data, self._prepared)
 
     def supervised(self, where: str | None = None) -> Loss:
@@ -113,12 +121,13 @@ class LinkPrediction(Task):
         return self.val if part == "val" else self.test
 
     def _lacks_negatives(self, batch: Any) -> bool:
-        if "edge_label_index" not in batch or "edge_label" not in batch:
+        if not (has(batch, _PAIRS) and has(batch, "edge_label")):
             return True
         return bool((tensor_of(batch, "edge_label") > 0).all())
 
-    def _prepared(self, batch: Batch) -> Any:
-        missing = [name for name in ("edge_label_index", "edge_label") if name not in batch]
+    def _prepared(self, given: Batch) -> Any:
+        batch = typed_links(given, self.edge_type)
+        missing = [name for name in (_PAIRS, "edge_label") if not has(batch, name)]
         if missing:
             raise ValueError(
                 f"link prediction needs {missing} in the data, which have {names(batch)}: split edges by PyG's "
@@ -142,37 +151,37 @@ def _of_any_scores(loss: BCE | SoftBCE) -> Loss:
     return loss
 
 
-def _pairs(batch: Any) -> str:
-    return "edge_label_index" if "edge_label_index" in batch else "edge_index"
-
-
 def _without_labels(batch: Any) -> Any:
     """A copy without what the data say of nodes' labels, which the pairs have nothing to do with."""
     others = changed(batch)
     for name in ("y", *MASKS.values()):
-        if name in others:
+        if has(others, name):
             del others[name]
-    if "adj_t" in others and "edge_index" not in others:
+    if has(others, "adj_t") and not has(others, "edge_index"):
         others["edge_index"] = edge_index_of(others["adj_t"])
     return others
 
 
-def _paired(call: Call | None, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
+def _paired(edge_type: EdgeType | None, call: Call | None, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
     """A model's view with a score a pair as ``logits``: its own, or inner products of what it shows of nodes."""
     pairs: Any = batch["edge_label_index"]
     decode = getattr(model, "decode", None)
     if call is None and callable(getattr(model, "encode", None)) and callable(decode):
-        nodes = Viewer(model, call=_encoded)(batch)["logits"]
-        return {"logits": decode(nodes, pairs).reshape(-1, 1), "node": nodes}
+        nodes = Viewer(model, call=_encoded)(batch)
+        if "logits" not in nodes:  # by type
+            return {**nodes, "logits": decode(dict(nodes), pairs).reshape(-1, 1)}
+        return {"logits": decode(nodes["logits"], pairs).reshape(-1, 1), "node": nodes["logits"]}
     viewer = Viewer(model, call=call)
     view = viewer(batch)
     shown = view.get("logits")
-    if shown is None:
-        return view
-    scored = "edge_label_index" in viewer.taken(batch) if call is None else shown.dim() == 1 or shown.size(1) == 1
-    if scored:
+    taken = shown is not None and call is None and _PAIRS in viewer.taken(batch)
+    if shown is not None and (taken or (call is not None and (shown.dim() == 1 or shown.size(1) == 1))):
         return {**view, "logits": shown.reshape(-1, 1)}
-    return {**view, "logits": (shown[pairs[0]] * shown[pairs[1]]).sum(dim=-1, keepdim=True), "node": shown}
+    ends = end_rows(view, edge_type)
+    if ends is None:
+        return view
+    scores = (ends[0][pairs[0]] * ends[1][pairs[1]]).sum(dim=-1, keepdim=True)
+    return {**view, "logits": scores, **({} if shown is None else {"node": shown})}
 
 
 def _encoded(model: Any, batch: Batch) -> Any:

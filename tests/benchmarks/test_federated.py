@@ -29,7 +29,7 @@ def test_rows_and_table(tmp_path, capsys):
 
 def test_nobody_learns_validation_test_or_public_labels():
     arguments = federated.parse(SHORT)
-    data = load("karate", seed=0)
+    data = load("karate", seed=0).data
     data.n_id = torch.arange(data.num_nodes)
     parts, public, whole = federated.split_up(data, arguments, seed=0)
     learnt = torch.cat([part.n_id[part.train_mask] for part in parts])

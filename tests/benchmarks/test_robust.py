@@ -56,7 +56,7 @@ def test_the_attack_is_given_to_all_who_train_against_one():
 
 
 def test_nodes_are_private_public_or_tested_and_edges_between_parts_are_left_to_pate():
-    data = load("digits", seed=0)
+    data = load("digits", seed=0).data
     data.number = torch.arange(data.num_nodes)
     train, test = private.divide(data, private.parse(["--teachers", "4", "--queries", "7"]), seed=0)
     count = int(private.SHARE * data.num_nodes)

@@ -8,10 +8,11 @@ from torch_geometric.data import Data, HeteroData
 
 from benchmarks import gnn
 from benchmarks.graph import task_scenes
-from benchmarks.graph.task_models import MODELS
+from benchmarks.graph.task_models import MODELS, built
+from benchmarks.graph.tuned_models import in_degrees
 from datasets.link_splits import link_split
+from datasets.loaded import loaded
 from datasets.molecules import Graphs
-from graphkd.tasks import GraphClassification, GraphRegression, LinkPrediction, NodeClassification
 
 
 def nodes(seed: int) -> Data:
@@ -40,7 +41,8 @@ def graphs(seed: int, *, numbers: bool) -> Graphs:
     for number in range(40):
         x = torch.rand(6, 20, generator=generator)
         y = x.sum()[None] if numbers else torch.tensor([number % 2])
-        made.append(Data(x=x, edge_index=torch.randint(6, (2, 10), generator=generator), y=y))
+        edges = torch.randint(6, (2, 10), generator=generator)
+        made.append(Data(x=x, edge_index=edges, edge_attr=torch.rand(10, 3, generator=generator), y=y))
     return Graphs(made[:24], made[24:32], made[32:])
 
 
@@ -54,27 +56,29 @@ def typed(seed: int) -> HeteroData:
     return data
 
 
-SETS = {
-    "node": lambda seed, inductive: task_scenes._nodes(nodes(seed), NodeClassification, inductive=inductive, answers=3),
-    "multi-label": lambda seed, inductive: task_scenes._nodes(
-        tagged(seed), task_scenes.MultiLabelNodeClassification, inductive=inductive, answers=4
-    ),
-    "graph": task_scenes._graphs(lambda seed: graphs(seed, numbers=False), GraphClassification, 2),
-    "graph-regression": task_scenes._graphs(lambda seed: graphs(seed, numbers=True), GraphRegression, 1),
-    "link": lambda seed, _: (
-        lambda parts: task_scenes.Loaded(parts.train, parts.train, LinkPrediction(val=parts.val, test=parts.test), 8)
-    )(link_split(nodes(seed), seed)),
-    "hetero": task_scenes._types(typed, "package"),
+PARTS = {
+    "node": nodes,
+    "multi-label": tagged,
+    "graph": lambda seed: graphs(seed, numbers=False),
+    "graph-regression": lambda seed: graphs(seed, numbers=True),
+    "link": lambda seed: link_split(nodes(seed), seed),
+    "hetero": typed,
 }
+
+
+def small_set(task: str):
+    return lambda seed, inductive: task_scenes.scene_of(
+        task, loaded(task_scenes.KINDS[task], PARTS[task](seed), inductive=inductive)
+    )
 
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(task_scenes, "SETS", {task: {"small": made} for task, made in SETS.items()})
+    monkeypatch.setattr(task_scenes, "SETS", {task: {"small": small_set(task)} for task in PARTS})
     monkeypatch.setattr("benchmarks.tasks.SETS", task_scenes.SETS)
 
 
-@pytest.mark.parametrize("task", list(SETS))
+@pytest.mark.parametrize("task", list(PARTS))
 def test_every_task_has_its_table(small, task, tmp_path, capsys):
     kinds = list(MODELS[task])
     options = ["--task", task, "--teacher", kinds[0], "--student", kinds[-1], "--methods", "none,kd", "--seeds", "1"]
@@ -90,7 +94,7 @@ def test_new_nodes_and_batches(small):
     options = ["--task", "node", "--inductive", "--batch", "32", "--methods", "kd,rkd", "--seeds", "1", "--epochs", "2"]
     rows = gnn.main([*options, "--student", "mlp"])
     metrics = {row["metric"] for row in rows if row["method"] == "rkd"}
-    assert metrics == {"accuracy", "accuracy_new", "accuracy_val"}
+    assert metrics == {f"{name}{end}" for name in ("accuracy", "macro_f1") for end in ("", "_new", "_val")}
 
 
 @pytest.mark.parametrize("task", list(MODELS))
@@ -98,3 +102,50 @@ def test_every_model_is_built(small, task):
     for name in MODELS[task]:
         scene = task_scenes.TaskScene(task, "small", 0, student=name, teacher=next(iter(MODELS[task])))
         assert sum(p.numel() for p in scene.student().parameters()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "name"), [(task, name) for task in MODELS for name in MODELS[task] if name not in list(MODELS[task])[:1]]
+)
+def test_every_model_teaches_by_its_hidden_layer(small, task, name):
+    student = list(MODELS[task])[-1]
+    options = ["--teacher", name, "--student", student, "--methods", "rkd", "--seeds", "1", "--epochs", "1"]
+    rows = gnn.main(["--task", task, *options])
+    assert [row["error"] for row in rows if row["metric"] == "error"] == []
+
+
+def test_pna_counts_the_degrees_of_all_training_graphs(small):
+    scene = task_scenes.TaskScene("graph", "small", 0, student="set", teacher="pna")
+    degrees = in_degrees(scene.data.dataset)
+    assert int(degrees.sum()) == 24 * 6
+    assert int((degrees * torch.arange(len(degrees))).sum()) == 24 * 10
+
+
+def test_gine_needs_features_of_edges(small):
+    scene = task_scenes.TaskScene("graph", "small", 0, student="set", teacher="gin")
+    del scene.example.edge_attr
+    with pytest.raises(ValueError, match=r"'gine' reads features of edges, 'edge_attr', .* choose 'gin'"):
+        built("graph", "gine", scene.example, 2, width=8, dropout=0.0)
+
+
+def test_rgcn_and_hgt_by_hand():
+    """RGCN as its definition, relation by relation; HGT answers for all types that edges enter."""
+    data = typed(0)
+    torch.manual_seed(0)
+    rgcn, hgt = (built("hetero", name, data, 3, width=8, dropout=0.0).eval() for name in ("rgcn", "hgt"))
+    found = rgcn(data.x_dict, data.edge_index_dict)
+    assert {kind: rows.shape for kind, rows in found.items()} == {"package": (120, 3), "source": (10, 3)}
+    x = {kind: rgcn.maps[k](data[kind].x).relu() for k, kind in enumerate(rgcn.types)}
+    for conv, last in zip(rgcn.convs, (False, True), strict=True):
+        weight = torch.einsum("rb,bio->rio", conv.comp, conv.weight)
+        new = {kind: rows @ conv.root + conv.bias for kind, rows in x.items()}
+        for k, (source, _, target) in enumerate(rgcn.relations):
+            ends = data[rgcn.relations[k]].edge_index
+            sums = torch.zeros_like(new[target]).index_add_(0, ends[1], x[source][ends[0]] @ weight[k])
+            counts = ends[1].bincount(minlength=len(sums)).clamp(min=1)[:, None]
+            new[target] = new[target] + sums / counts
+        x = new if last else {kind: rows.relu() for kind, rows in new.items()}
+    for kind in found:
+        torch.testing.assert_close(found[kind], x[kind])
+    assert set(hgt(data.x_dict, data.edge_index_dict)) == {"package", "source"}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def case(request, needs_dataset):
 
 
 def load(case, **options):
-    return datasets.load(case[0], split=case[1], **options)
+    return datasets.load(case[0], split=case[1], **options).data
 
 
 def equal(one, two, keys):
@@ -98,7 +99,7 @@ def test_random_splits_have_the_same_number_per_class_and_leave_nobody_out(case,
 def test_default_split_is_the_first(case):
     name, split = case
     if split == next(iter(datasets.DATASETS[name])):
-        default = datasets.load(name)
+        default = datasets.load(name).data
         assert equal(default, load(case), default.keys())
 
 
@@ -134,3 +135,26 @@ def test_root_is_the_cache(tmp_path, monkeypatch):
 def test_importing_needs_neither_scikit_learn_nor_networkx():
     code = "import sys; sys.modules['sklearn'] = sys.modules['networkx'] = None; import datasets"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_the_page_of_data_names_every_set_with_its_splits():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    for name, tasks in datasets.CATALOGUE.items():
+        (line,) = (line for line in lines if f"`{name}`" in line.split("|")[1])
+        assert all(f"`{split}`" in line.split("|")[3] for split in next(iter(tasks.values()))), name
+        assert ("links" in line) == ("link_prediction" in tasks), name
+
+
+def test_a_task_of_the_set(needs_dataset):
+    needs_dataset("cora", "public")
+    data, task = datasets.load("cora", task="link_prediction", seed=1)
+    assert task.kind == "link_prediction"
+    assert data.edge_label_index.size(1) == 4487
+    with pytest.raises(ValueError, match=r"task of 'karate' must be one of \['node_classification'\], got 'link_pre"):
+        datasets.load("karate", task="link_prediction")
+
+
+def test_new_nodes_are_kept_from_training():
+    with pytest.raises(ValueError, match="needs nodes that training does not see, 'new_mask'"):
+        datasets.load("karate", inductive=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+import graphkd
 from graphkd import Cached, Ensemble, Frozen
 from graphkd.core.batches import changed, with_ids
 from graphkd.schemes import Changed, drop_edges, drop_edges_and_features, mask_features, told
 from graphkd.schemes.augment import asked_anew, noise_of
+from graphkd.tasks import NodeClassification
 from tests.core.models import NODES, gcn, graph
+from tests.tasks.test_heterogeneous import WRITES, Native, papers
 
 
 def test_changes_leave_the_graph_as_it_is():
@@ -47,6 +50,44 @@ def test_what_belongs_to_an_edge_goes_with_it():
     assert torch.equal(other.edge_index, edges[:, kept])
     assert torch.equal(other.edge_attr[:, 1], -other.edge_weight)
     assert other.edge_kinds == 3
+
+
+def test_heterogeneous_data_are_changed_type_by_type():
+    data = papers()
+    whole, edges = NodeClassification(node_type="paper").prepare(data), data[WRITES].edge_index.clone()
+    torch.manual_seed(0)
+    other = drop_edges_and_features(whole, 0.5)
+    assert 0 < other[WRITES].edge_index.size(1) < edges.size(1)
+    for kind in data.node_types:
+        columns = (other[kind].x == 0).all(dim=0)
+        assert columns.any()
+        assert torch.equal(other[kind].x[:, ~columns], data[kind].x[:, ~columns])
+    assert other["x"] is other["paper"].x  # what a student of features alone sees
+    assert torch.equal(data[WRITES].edge_index, edges)
+    assert torch.equal(data["author"].x, papers()["author"].x)
+    assert torch.equal(with_ids(whole).n_id, torch.arange(len(data["paper"].x)))
+
+
+@pytest.mark.parametrize("name", ["kdcl_linear", "noisy_student", "function_matching", "stac"])
+def test_methods_that_change_graphs_serve_heterogeneous_data(name):
+    found = graphkd.distil(
+        name, Native(1), Native(2), papers(), task=NodeClassification(node_type="paper"), epochs=1, progress=False
+    )
+    assert set(found.scores) == {"val", "test"}
+
+
+def test_what_reads_edges_says_that_there_are_several_types():
+    with pytest.raises(ValueError, match=r"LSP reads the edges of one type of nodes, .* have those of \[\('author'"):
+        graphkd.distil(
+            "lsp",
+            Native(1),
+            Native(2),
+            papers(),
+            hidden="first[paper]",
+            task=NodeClassification(node_type="paper"),
+            epochs=1,
+            progress=False,
+        )
 
 
 def test_without_edges_features_alone_are_changed():

@@ -10,6 +10,7 @@ from torch_geometric.nn import MLP, GraphSAGE, HeteroConv, SAGEConv, to_hetero
 
 import graphkd
 from graphkd import Cached
+from graphkd.core.batches import changed
 from graphkd.loaders import neighbour_loader
 from graphkd.tasks import MultiLabelNodeClassification, NodeClassification
 
@@ -88,6 +89,24 @@ def test_a_kept_teacher_is_called_as_its_owner_says():
     kept = Cached(teacher, data)
     one, two = (run("kd", student(), each, data, epochs=3) for each in (teacher, kept))
     assert torch.equal(one.model(data["paper"].x), two.model(data["paper"].x))
+
+
+@pytest.mark.parametrize("made", [Native, by_types], ids=["native", "to_hetero"])
+def test_a_kept_teacher_looks_at_what_its_model_is_called_with(made):
+    data, teacher = papers(), made()
+    teacher(data.x_dict, data.edge_index_dict)  # learns its widths
+    whole = TASK.prepare(data)
+    kept = Cached(teacher, whole, call=TASK.call(None))
+    first = kept(whole)["logits"]
+    assert torch.equal(kept(changed(whole, drawn=torch.zeros(3)))["logits"], first)
+    other = papers()
+    other["author"].x = other["author"].x + 1
+    with pytest.raises(ValueError, match="was computed on another batch than this one"):
+        kept(TASK.prepare(other))
+    fewer = papers()
+    fewer[WRITES].edge_index = fewer[WRITES].edge_index[:, 1:]
+    with pytest.raises(ValueError, match="was computed on another batch than this one"):
+        kept(TASK.prepare(fewer))
 
 
 def test_batches_are_judged_on_the_whole_graph():

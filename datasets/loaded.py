@@ -1,0 +1,82 @@
+"""Data and the task that judges: from graphs with masks, from parts of graphs, and from parts of links."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.loader import DataLoader
+
+from datasets.link_splits import Links
+from datasets.molecules import Graphs
+from graphkd.tasks import (
+    GraphClassification,
+    GraphRegression,
+    LinkPrediction,
+    MultiLabelNodeClassification,
+    NodeClassification,
+)
+
+__all__ = ["TASKS", "Loaded", "labelled_type", "loaded"]
+
+GRAPHS = 64  # a batch
+_OF_NODES = (NodeClassification, MultiLabelNodeClassification)
+_OF_GRAPHS = (GraphClassification, GraphRegression)
+TASKS: dict[str, Any] = {task.kind: task for task in (*_OF_NODES, *_OF_GRAPHS, LinkPrediction)}
+
+
+class Loaded(NamedTuple):
+    """What `graphkd.distil` takes as `data` and as `task`."""
+
+    data: Any
+    task: Any
+
+
+def loaded(
+    kind: str,
+    parts: Data | HeteroData | Graphs | Links,
+    *,
+    inductive: bool = False,
+    node_type: str | None = None,
+    **options: Any,
+) -> Loaded:
+    """Give data with their task.
+
+    Args:
+        kind: a key of `TASKS`.
+        parts: one graph with masks; `Graphs`, whose training part is given as a loader of batches; or `Links`.
+        inductive: keep the nodes of `new_mask` from training; the task judges them apart.
+        node_type: of heterogeneous graphs, by default the first type with labels.
+        options: of the task, as `split` of two-dimensional masks, or `metrics`.
+
+    Raises:
+        ValueError: parts of this form do not serve a task of this kind.
+    """
+    task = TASKS[kind]
+    if task in _OF_GRAPHS and isinstance(parts, Graphs):
+        val, test = (DataLoader(part, 4 * GRAPHS) for part in (parts.val, parts.test))
+        return Loaded(DataLoader(parts.train, GRAPHS, shuffle=True), task(val=val, test=test, **options))
+    if task is LinkPrediction and isinstance(parts, Links):
+        return Loaded(parts.train, task(val=parts.val, test=parts.test, **options))
+    if task not in _OF_NODES or not isinstance(parts, (Data, HeteroData)):
+        raise ValueError(f"a {kind} is not of {type(parts).__name__}: give another 'task'")
+    if isinstance(parts, HeteroData):
+        if inductive:
+            raise ValueError("the inductive setting is of graphs with one type of nodes: leave 'inductive' out")
+        return Loaded(parts, task(node_type=node_type or labelled_type(parts), **options))
+    if not inductive:
+        return Loaded(parts, task(**options))
+    if "new_mask" not in parts:
+        raise ValueError(
+            "the inductive setting needs nodes that training does not see, 'new_mask': choose another split"
+        )
+    seen = parts.subgraph(~parts.new_mask)
+    return Loaded(seen, task(evaluate_on=parts, new=parts.new_mask, **options))
+
+
+def labelled_type(data: HeteroData) -> str:
+    """The one type of nodes that has labels; ValueError where several have, or none."""
+    found = [kind for kind in data.node_types if "y" in data[kind]]
+    if len(found) != 1:
+        raise ValueError(f"give 'node_type', the type of nodes that is predicted: {found or data.node_types} may be")
+    return str(found[0])
