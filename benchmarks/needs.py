@@ -23,7 +23,7 @@ from graphkd.core.rng import seeded
 from graphkd.gnn import deepwalk
 
 TEACHERS, TARGETS, TASKS, POSITIONS = 3, 2, 2, 64
-OWN_STUDENT = ("ffg2m",)  # which make their published MLP where no student is given
+OWN_STUDENT = ("ffg2m", "krd", "hgmd", "hgmd_weight")  # which make their published MLP where no student is given
 
 
 class TwoInputs(nn.Module):

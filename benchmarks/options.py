@@ -28,6 +28,8 @@ def add_methods(parser: argparse.ArgumentParser, known: Sequence[Metadata], *, d
     add("--methods", default=default, help=f"comma-separated names or {', '.join(groups)} (default: %(default)s)")
     add("--list", action=_List, known=known, help="print the table of methods and end")
     add("--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="a setting of a method; repeatable")
+    words = f"settings of methods: a TOML file, or one of {', '.join(published())}, those that others published"
+    add("--settings", dest="settings_files", action="append", default=[], metavar="FILE", help=f"{words}; repeatable")
     add("--plot", type=Path, help="write quality against latency as a picture")
     add_run_options(parser)
 
@@ -54,13 +56,14 @@ def use_methods(
     arguments: argparse.Namespace,
     known: Sequence[Metadata],
     groups: Groups,
-    kind: str = "",
+    kind: str | Sequence[str] = "",
     student: Callable[[Metadata], Mapping[str, Any]] = lambda _: {},
 ) -> None:
     """Put the names of methods in place of what was written, and what each is given into ``arguments.given``.
 
-    kind: the teacher's, whose part of a settings file goes before, see ``settings/README.md``. student: method ->
-    further settings, of its student. Asked epochs come before those of a file. ``arguments.fixed``: names of what each
+    kind: the teacher's, or several, the narrowest last: whose part of a settings file goes before, see
+    ``settings/README.md``. student: method -> further settings, of its student. Asked epochs come before those of a
+    file. ``arguments.fixed``: names of what each
     method is given on the command line. Ends with a message where a name is unknown.
     """
     check_seeds(parser, arguments)
@@ -73,7 +76,9 @@ def use_methods(
         for name in arguments.methods:
             _check("a method", name, [*rows, *groups], "--list shows all")
         chosen = {name: rows[name] for name in arguments.methods}
-        files = [SETTINGS / "all.toml", SETTINGS / f"{getattr(arguments, 'dataset', '')}.toml"]
+        dataset = getattr(arguments, "dataset", "")
+        files = [SETTINGS / "all.toml", SETTINGS / f"{dataset}.toml"]
+        files += [_settings_file(name, dataset, rows) for name in getattr(arguments, "settings_files", ())]
         more = {name: {**TRAINING, **student(row), **row.settings} for name, row in chosen.items()}
         found = {name: _of_files(row, more[name], files, kind) for name, row in chosen.items()}
         if getattr(arguments, "epochs", None) is not None:
@@ -122,12 +127,51 @@ def split_settings(row: Metadata, given: Mapping[str, Any]) -> tuple[dict[str, A
     return own, {name: value for name, value in given.items() if name not in row.settings}
 
 
-def _of_files(row: Metadata, known: Mapping[str, Any], files: Iterable[Path], kind: str) -> dict[str, Any]:
+def published() -> list[str]:
+    """The names that ``--settings`` knows: folders of settings which others published."""
+    return sorted(path.name for path in SETTINGS.iterdir() if path.is_dir())
+
+
+def _settings_file(name: str, dataset: str, methods: Iterable[str]) -> Path:
+    """The file that ``--settings`` means; ValueError where there is none, or it is of a method that there is not.
+
+    Of a folder that of the dataset, or of its name up to the first "-".
+    """
+    file = Path(name)
+    if name in published():
+        known = {path.stem: path for path in (SETTINGS / name).glob("*.toml")}
+        if not (found := [known[each] for each in (dataset, dataset.partition("-")[0]) if each in known]):
+            raise ValueError(
+                f"'--settings {name}' has none for {dataset!r}, but for {sorted(known)}: --set gives others"
+            )
+        file = found[0]
+    if not file.is_file():
+        raise ValueError(
+            f"'--settings' must be a TOML file, or one of {published()}, got {name!r}: there is no such file"
+        )
+    try:
+        tables = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"'--settings {name}' must be a TOML file: {error}") from error
+    for method, table in tables.items():
+        _check(f"a method in {file.name}", method, methods, "--list shows all")
+        if not isinstance(table, dict):  # argparse takes ValueError alone
+            raise ValueError(  # noqa: TRY004
+                f"'--settings {name}' must have a table of settings for {method!r}, got {table!r}"
+            )
+    return file
+
+
+def _of_files(
+    row: Metadata, known: Mapping[str, Any], files: Iterable[Path], kind: str | Sequence[str]
+) -> dict[str, Any]:
     """What settings files say of a method, the later and the narrower before others."""
     found: dict[str, Any] = {}
     for file in files:
         table = tomllib.loads(file.read_text()).get(row.name, {}) if file.exists() else {}
-        narrow = table.get(kind, {})
+        narrow: dict[str, Any] = {}
+        for each in [kind] if isinstance(kind, str) else kind:
+            narrow |= table.get(each, {})
         for name, value in {**table, **narrow}.items():
             if not isinstance(value, dict):
                 _check(f"a setting of {row.name!r} in {file.name}", name, known)

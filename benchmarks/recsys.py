@@ -21,6 +21,7 @@ import torch
 import recsys
 from benchmarks.options import add_methods, add_tuning, seeds, split_settings, use_methods
 from benchmarks.ranking.models import MODELS, Data, check_dataset, load, model
+from benchmarks.ranking.own_interactions import add_own_data, own_data
 from benchmarks.ranking.timing import TimedRanking, cost
 from benchmarks.report import plot, show
 from benchmarks.rows import Row, failed
@@ -37,7 +38,7 @@ from recsys.models import Recommender
 from recsys.models.own_loss import is_fitted
 from recsys.tasks import Ranking
 
-TASKS = ("ranking", "ctr", "ratings")
+TASKS = ("ranking", "ctr", "ratings", "sequential")
 METHODS: Mapping[str, Metadata] = {row.name: row for row in recsys.methods(task="ranking")}
 GROUPS = {
     "all": ["none", *(name for name in METHODS if name != "none")],
@@ -61,7 +62,8 @@ class Series:
 
     def __init__(self, arguments: argparse.Namespace, seed: int) -> None:
         self.arguments, self.seed = arguments, seed
-        self.data: Data = load(arguments.dataset, arguments.protocol, seed, arguments.data_path)
+        own, known = arguments.own, partial(load, arguments.dataset, arguments.protocol, seed, arguments.data_path)
+        self.data: Data = known() if own is None else Data(own.split_of(seed))
         self._teacher: Distilled | None = None
 
     @property
@@ -86,7 +88,7 @@ class Series:
                 self._teacher = Distilled(built.eval(), {}, "none", card={"costs": dict.fromkeys(COSTS, 0)})
                 return self._teacher
             about = {"dataset": arguments.dataset, "split": arguments.protocol, "kind": arguments.teacher_name}
-            about |= {"seed": self.seed, **values_of(arguments, {})}
+            about |= {"seed": self.seed, **values_of(arguments, {}), **about_data(arguments)}
             train = partial(self._run, "none", built, None, {})
             self._teacher = shared_model(about, built, train, place, arguments.runs)
         return self._teacher
@@ -165,6 +167,11 @@ def values_of(arguments: argparse.Namespace, asked: Mapping[str, Any]) -> dict[s
     return {**TRAINING, **{name: value for name, value in known.items() if value is not None}, **asked}
 
 
+def about_data(arguments: argparse.Namespace) -> Row:
+    """What results depend on of files of one's own."""
+    return {} if arguments.own is None else arguments.own.about()
+
+
 def nobody(pairs: Interactions) -> Interactions:
     """No pairs of the same users and items."""
     none = torch.zeros(0, dtype=torch.long)
@@ -176,7 +183,7 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     series = lru_cache(maxsize=2)(partial(Series, arguments))  # that of a seed, and that of searches
     about = {"dataset": arguments.dataset, "split": arguments.protocol, "teacher": arguments.teacher_name}
     about |= {"student": arguments.student_name}
-    options = {**values_of(arguments, {}), "metric_every": arguments.metric_every}
+    options = {**values_of(arguments, {}), "metric_every": arguments.metric_every, **about_data(arguments)}
 
     def search(name: str, place: Place, **asked: Any) -> Tuned:
         return series(arguments.first_seed).tuned(name, place, **asked)
@@ -215,6 +222,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--dataset", default="ml-100k", help=f"{', '.join(RECOMMENDERS)} (default: %(default)s), or any of --data-path")
     add("--data-path", type=Path, help="folder of RecBole datasets: that of --dataset is NAME/NAME.inter there")
     add("--protocol", choices=("ratio", "full", "loo"), help="default: loo for citeulike-derrd, full for ...-td, ratio")
+    add_own_data(parser)
     add("--teacher", dest="teacher_name", default="mf:64", help=f"NAME:WIDTH, {names}, or its NAME (%(default)s)")
     add("--student", dest="student_name", default="mf:8", help="as the teacher (default: %(default)s)")
     add("--epochs", type=int, help=f"at most (default: {TRAINING['epochs']})")
@@ -227,20 +235,29 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     protocols: Mapping[str, str] = {"citeulike-derrd": "loo", "citeulike-td": "full"}
     arguments.protocol = arguments.protocol or protocols.get(arguments.dataset, "ratio")
-    use_methods(parser, arguments, list(METHODS.values()), GROUPS, "ranking")
+    kinds = [name.partition(":")[0].lower() for name in (arguments.teacher_name, arguments.student_name)]
     try:
-        check_dataset(arguments.dataset, arguments.data_path)
-        models = {"student": arguments.student_name, "teacher": arguments.teacher_name}
-        for name in models.values():
-            model(name, arguments.dataset, arguments.data_path)
-        if "hetcomp" in arguments.methods:
-            beside(arguments.teacher_name)
-        if any(name.partition(":")[0] not in ("mf", "lightgcn") for name in models.values()):
-            series = Series(arguments, arguments.first_seed)
-            check_tables(arguments.methods, **{side: series.build(name) for side, name in models.items()})
-    except (ValueError, TypeError, ImportError) as error:
+        arguments.own = own_data(arguments)
+        arguments.dataset = arguments.dataset if arguments.own is None else arguments.own.name
+        use_methods(parser, arguments, list(METHODS.values()), GROUPS, ("ranking", "-".join(kinds)))
+        _check(arguments)
+    except (ValueError, TypeError, ImportError, OSError) as error:
         parser.error(str(error))
     return arguments
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise an error for a dataset or a model that there is not, and for models that a method cannot take."""
+    if arguments.own is None:
+        check_dataset(arguments.dataset, arguments.data_path)
+    models = {"student": arguments.student_name, "teacher": arguments.teacher_name}
+    for name in models.values():
+        model(name, arguments.dataset, arguments.data_path)
+    if "hetcomp" in arguments.methods:
+        beside(arguments.teacher_name)
+    if any(name.partition(":")[0] not in ("mf", "lightgcn") for name in models.values()):
+        series = Series(arguments, arguments.first_seed)
+        check_tables(arguments.methods, **{side: series.build(name) for side, name in models.items()})
 
 
 def _task(argv: Sequence[str] | None) -> tuple[str, list[str]]:
@@ -262,6 +279,10 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         from benchmarks import rating_regression  # which loads RecBole's features too
 
         return rating_regression.main(rest)
+    if task == "sequential":
+        from benchmarks import sequential
+
+        return sequential.main(rest)
     arguments = parse(rest)
     measured = collect(list(jobs(arguments)), arguments)
     title = f"{arguments.dataset}, protocol {arguments.protocol}, {arguments.seeds} seeds"

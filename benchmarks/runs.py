@@ -24,6 +24,7 @@ from torch import nn
 
 import graphkd
 from benchmarks.measure import counted_steps
+from benchmarks.notes import noted
 from benchmarks.progress import Progress
 from benchmarks.report import show
 from benchmarks.rows import ERROR, Row, failed, read, write, write_whole
@@ -140,7 +141,9 @@ def _rows(job: Job, root: Path | None, shown: Progress) -> list[Row]:
         if not failed(known):
             return known
     try:
-        rows = [{**job.about, **row} for row in job.run(Place(folder, shown.log))]
+        with noted() as notes:
+            rows = [{**job.about, **row} for row in job.run(Place(folder, shown.log))]
+        rows = [{**row, "notes": notes} for row in rows] if notes else rows
     except Exception as error:
         rows = [{**job.about, "metric": ERROR, "value": None, "error": f"{type(error).__name__}: {error}"}]
         print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)

@@ -86,11 +86,7 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
 
     def student(name: str, seed: int, place: Place) -> Iterable[Row]:
         own, row = scene(seed), rows[name]
-        settings, asked = split_settings(row, arguments.given[name])
-        recipe = own.training(STUDENTS[own.name])
-        options = {**recipe, **options_of({**_adam(recipe), **asked}), "seed": seed}
-        if "hidden" in row.needs:
-            options["hidden"] = own.hidden
+        settings, options = _asked(row, own, arguments.given[name])
         taught: Any = own.teacher(place).model if row.teacher else None
         if name in OWN_STUDENTS:
             found, costs = place.distil(name, None, taught, own.data, task=own.seen_task, **settings, **options)
@@ -107,6 +103,14 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         for name in arguments.methods:
             own = {"method": name, "seed": seed, "settings": arguments.given[name]}
             yield Job({**about, **own}, partial(student, name, seed))
+
+
+def _asked(row: Metadata, scene: TaskScene, given: Row) -> tuple[Row, Row]:
+    """Hyper-parameters of a method, and options of ``distil``: the recipe's, and what is asked for instead."""
+    settings, asked = split_settings(row, given)
+    recipe = scene.training(STUDENTS[scene.name])
+    options = {**recipe, **options_of({**_adam(recipe), **asked}), "seed": scene.seed}
+    return settings, options | ({"hidden": scene.hidden} if "hidden" in row.needs else {})
 
 
 def _adam(options: dict[str, Any]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-from . import bridge, evaluate, models, retrieve
+from . import bridge, evaluate, models, retrieve, serve
 from .data.interactions import Interactions, Split
 from .distil import distil, methods
 from .tune import tune
@@ -12,5 +12,6 @@ __all__ = [
     "methods",
     "models",
     "retrieve",
+    "serve",
     "tune",
 ]

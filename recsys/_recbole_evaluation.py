@@ -7,13 +7,18 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-_METRICS = ("recall", "mrr", "ndcg", "hit", "precision", "map")  # those of RecBole that recsys.evaluate has
+_RANKINGS = ("recall", "mrr", "ndcg", "hit", "precision", "map", "gauc")
+_SPREADS = ("itemcoverage", "averagepopularity", "shannonentropy", "giniindex", "tailpercentage")
+_VALUES = ("auc", "logloss", "mae", "rmse")
+_METRICS = (*_RANKINGS, *_SPREADS, *_VALUES)  # RecBole's, all of which recsys.evaluate has
+_UNCUT = ("gauc", *_VALUES)
+_MODE = re.compile("full|labeled|(uni|pop)[1-9][0-9]*")
 _KEYS = ("split", "order", "group_by", "mode")
 _LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
 
 
-def check_evaluation(said: Mapping[str, Any], mode: str) -> None:
-    """Raise ValueError that names what of ``eval_args`` is not done here; ``mode``: the one that is."""
+def check_evaluation(said: Mapping[str, Any], *, rows: bool) -> None:
+    """Raise ValueError that names what of ``eval_args`` is not done here; ``rows``: of clicks, which are labelled."""
     chosen = said.get("eval_args", {})
     if not isinstance(chosen, Mapping):
         raise TypeError(f"'eval_args' must be a dict of {list(_KEYS)}, got {chosen!r}")
@@ -28,7 +33,7 @@ def check_evaluation(said: Mapping[str, Any], mode: str) -> None:
     if str(chosen.get("group_by", "user")).lower() not in ("user", "none"):
         raise ValueError(f"'group_by' must be 'user' or None, got {chosen['group_by']!r}")
     if "mode" in chosen:
-        _check_mode(chosen["mode"], mode)
+        _check_mode(chosen["mode"], rows)
 
 
 def by_time(config: Any) -> bool:
@@ -59,43 +64,99 @@ def _check_split(split: Any) -> None:
         raise ValueError(f"{kind!r} must be shares of training, validation and test pairs, three numbers, got {how!r}")
 
 
-def _check_mode(mode: Any, wanted: str) -> None:
+def _check_mode(mode: Any, rows: bool) -> None:
+    """Raise ValueError for a mode that RecBole has not; ``rows``: of clicks, which are labelled."""
     parts = mode if isinstance(mode, Mapping) else {"valid": mode}
     for part, value in parts.items():
         _check_key("mode", part, ("valid", "test"))
-        if value != wanted:
+        if rows and value != "labeled":
+            raise ValueError(f"'mode' must be 'labeled' here, got {mode!r}: leave it out")
+        if not rows and not (isinstance(value, str) and _MODE.fullmatch(value)):
             raise ValueError(
-                f"'mode' must be {wanted!r} here, got {mode!r}: leave it out; recsys.evaluate.leave_one_out ranks one "
-                "item among drawn candidates"
+                f"'mode' must be 'full', 'labeled', or 'uniN' or 'popN' with a number, as 'uni100', got {mode!r}"
             )
+
+
+def modes_of(said: Mapping[str, Any]) -> dict[str, str]:
+    """How validation and test are judged; what is said of one holds for both, as in RecBole."""
+    mode = said.get("eval_args", {}).get("mode", "full")
+    parts = mode if isinstance(mode, Mapping) and mode else {"valid": "full" if isinstance(mode, Mapping) else mode}
+    first = parts.get("valid", parts.get("test", "full"))
+    return {"valid": parts.get("valid", first), "test": parts.get("test", first)}
+
+
+def judging_of(said: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    """What of ``recsys.tasks.Ranking`` the options of evaluation ask for; ValueError for a value that is none."""
+    modes = modes_of(said)
+    found: dict[str, Any] = {}
+    if set(modes.values()) != {"full"}:
+        found["protocol"] = modes if len(set(modes.values())) > 1 else modes["test"]
+        found["seed"] = int(config["seed"])  # of the draws
+    if said.get("repeatable"):
+        found["repeatable"] = True
+    if "metric_decimal_place" in said:
+        found["digits"] = _number("metric_decimal_place", said["metric_decimal_place"], int, least=0)
+    if said.get("tail_ratio") is not None:
+        tail = _number("tail_ratio", said["tail_ratio"], (int, float), least=0)
+        found["tail"] = tail or 0.1  # as RecBole has it
+    if metrics := metrics_of(said, config):
+        found["metrics"] = metrics
+    return found
+
+
+def _number(key: str, value: Any, kind: Any, least: int) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{key!r} must be a number, at least {least}, got {value!r}")
+    return value
 
 
 def metrics_of(said: Mapping[str, Any], config: Any) -> tuple[str, ...]:
     """The metrics that were asked for, ``valid_metric`` first, as ``recall@10``; none where nothing was said."""
-    if not {"metrics", "topk", "valid_metric"} & set(said):
+    if not {"metrics", "topk", "valid_metric"} & set(said) or ("metrics" not in said and _labelled(said)):
         return ()
     cutoffs = config["topk"]
-    wanted = [f"{name.lower()}@{k}" for name in config["metrics"] for k in cutoffs]
+    kinds = [name.lower() for name in config["metrics"]]
+    wanted = [name for kind in kinds for name in ([kind] if kind in _UNCUT else [f"{kind}@{k}" for k in cutoffs])]
     first = str(config["valid_metric"]).lower()
     if "valid_metric" in said or first in wanted:
         wanted.insert(0, first)
     return tuple(dict.fromkeys(wanted))
 
 
+def _labelled(said: Mapping[str, Any]) -> bool:
+    return "labeled" in modes_of(said).values()
+
+
 def check_metrics(said: Mapping[str, Any]) -> None:
-    """Raise ValueError for a metric that is not measured here, and for a cutoff that is no positive number."""
+    """Raise ValueError for a metric that RecBole has not or that does not fit the mode, and for wrong cutoffs."""
     names = said.get("metrics", [])
-    for name in [names] if isinstance(names, str) else names:
+    names = [names] if isinstance(names, str) else names
+    for name in names:
         _check_metric("metrics", name)
     if "topk" in said:
         cutoffs = said["topk"] if isinstance(said["topk"], list) else [said["topk"]]
         if not cutoffs or not all(isinstance(k, int) and not isinstance(k, bool) and k > 0 for k in cutoffs):
             raise ValueError(f"'topk' must be a positive integer or a list of such, got {said['topk']!r}")
     if "valid_metric" in said:
-        name, _, cutoff = str(said["valid_metric"]).partition("@")
+        name, at, cutoff = str(said["valid_metric"]).partition("@")
         _check_metric("valid_metric", name)
-        if not re.fullmatch("[1-9][0-9]*", cutoff):
+        if name.lower() in _UNCUT and at:
+            raise ValueError(f"'valid_metric' must have no cutoff, as 'GAUC', got {said['valid_metric']!r}")
+        if name.lower() not in _UNCUT and not re.fullmatch("[1-9][0-9]*", cutoff):
             raise ValueError(f"'valid_metric' must have a cutoff, as 'MRR@10', got {said['valid_metric']!r}")
+        names = [*names, name]
+    _check_fit([str(name).lower() for name in names], set(modes_of(said).values()))
+
+
+def _check_fit(names: list[str], modes: set[str]) -> None:
+    """Raise ValueError for metrics of both kinds, and for those that do not go with the modes."""
+    values, others = ([name for name in names if (name in _VALUES) is side] for side in (True, False))
+    if values and others:
+        raise ValueError(f"'metrics', 'valid_metric' must be of rankings or of values, got both: {values}, {others}")
+    if values and "full" in modes:
+        raise ValueError(f"{values} are of labels: 'mode' must be 'uniN', 'popN' or 'labeled' in all parts, not 'full'")
+    if "labeled" in modes and (others or (len(modes) > 1 and not values)):
+        raise ValueError(f"'labeled' rows are no rankings: 'metrics' must be some of {list(_VALUES)}, got {others}")
 
 
 def _check_metric(key: str, name: Any) -> None:

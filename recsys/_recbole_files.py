@@ -44,13 +44,13 @@ def check_files(config: Any) -> None:
 def _chosen(config: Any) -> dict[str, Sequence[str] | None]:
     """The columns that are read of each kind of file, None for all; files that need not be there only if they are."""
     load_col = config["load_col"]
-    further = [*(config["additional_feat_suffix"] or ())]
+    further = [*(_GRAPH if config["MODEL_TYPE"].name == "KNOWLEDGE" else ()), *(config["additional_feat_suffix"] or ())]
     if load_col is None:
         folder, name = Path(config["data_path"]), config["dataset"]
         return {
             source: None
             for source in ("inter", "user", "item", *further)
-            if source == "inter" or (folder / f"{name}.{source}").is_file()
+            if source in ("inter", *_GRAPH) or (folder / f"{name}.{source}").is_file()
         }
     if not isinstance(load_col, Mapping) or not load_col.get("inter"):
         raise ValueError(f"'load_col' must name columns of 'inter', as {{'inter': [...]}}, got {load_col!r}")
@@ -88,12 +88,25 @@ def _check_file(path: Path, source: str, columns: Sequence[str] | None, config: 
         ) from error
 
 
-_WHAT = {"inter": "interactions", "user": "features of users", "item": "features of items"}
+_WHAT = {
+    "inter": "interactions",
+    "user": "features of users",
+    "item": "features of items",
+    "kg": "triples of the knowledge graph",
+    "link": "the entities of items",
+}
+_GRAPH = ("kg", "link")
+_IDS = {
+    "inter": ("USER_ID_FIELD", "ITEM_ID_FIELD"),
+    "user": ("USER_ID_FIELD",),
+    "item": ("ITEM_ID_FIELD",),
+    "kg": ("HEAD_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "TAIL_ENTITY_ID_FIELD"),
+    "link": ("ITEM_ID_FIELD", "ENTITY_ID_FIELD"),
+}
 
 
 def _check_text(path: Path, source: str, columns: Sequence[str] | None, config: Any) -> set[str]:
-    ids = {"inter": ("USER_ID_FIELD", "ITEM_ID_FIELD"), "user": ("USER_ID_FIELD",), "item": ("ITEM_ID_FIELD",)}
-    needed = [config[name] for name in ids.get(source, ())]
+    needed = [config[name] for name in _IDS.get(source, ())]
     unloaded = (config["unload_col"] or {}).get(source) or []
     with path.open(encoding=config["encoding"] or "utf-8", newline="") as file:
         rows = _rows(file, config["field_separator"], path)

@@ -21,8 +21,8 @@ _ELSEWHERE = {
     "GENERAL": "general recommenders are loaded and built by recsys.bridge",
     "TRADITIONAL": "general recommenders are loaded and built by recsys.bridge",
     "CONTEXT": "context-aware models are loaded and built by recsys.models.context",
-    "SEQUENTIAL": "sequential models are not taken here",
-    "KNOWLEDGE": "models of knowledge graphs are not taken here",
+    "SEQUENTIAL": "load its data by recsys.bridge.load(..., model='SASRec'), then sequential models are built",
+    "KNOWLEDGE": "load its data by recsys.bridge.load(..., model='CKE'), then models of knowledge graphs are built",
     "DECISIONTREE": "decision trees are not taken here",
 }
 

@@ -13,31 +13,25 @@ from pathlib import Path
 from typing import Any
 
 # Options that RecBole reads but names in none of its lists.
-_UNLISTED = {"convert_token_to_onehot", "discretization", "encoding", "numerical_features", "token_num_threshold"}
+_UNLISTED = {
+    *("convert_token_to_onehot", "discretization", "encoding", "numerical_features", "tail_ratio"),
+    "token_num_threshold",
+}
 _OF_THE_CALL = {"model", "dataset", "gpu_id"}
 _WIDTH = re.compile(r"embedding_size|hidden_size|hidden_dimension|latent_dimension|hidden_size_list|rank|dims_dnn")
-_OPTIMIZER = "give 'optimizer' to fit or recsys.distil, for example partial(torch.optim.Adam, lr=1e-3)"
-_NEGATIVES = "recsys.data.batches.RankingBatches draws one negative a pair, uniformly"
+_NEGATIVES = "say 'train_neg_sample_args', as RecBole 1.2.1 has it"
 _NO_FILES = "nothing is written: torch.save keeps a split"
 
 # What has no effect here, and where the same is said; for a value that is what happens here, see ``_AS_HERE``.
 _ELSEWHERE: Mapping[str, str] = {
-    "epochs": "give 'epochs' to fit or recsys.distil",
-    "train_batch_size": "give RankingBatches 'batch_size', or recsys.distil task=recsys.tasks.Ranking(batch_size=...)",
-    "learner": _OPTIMIZER,
-    "learning_rate": _OPTIMIZER,
-    "weight_decay": _OPTIMIZER,
-    "clip_grad_norm": "give 'clip' to fit",
-    "eval_step": "give 'metric_every' to fit or recsys.distil",
-    "stopping_step": "give 'patience' to fit or recsys.distil, in epochs",
-    "train_neg_sample_args": _NEGATIVES,
+    "train_neg_sample_args": "rows of clicks have labels: leave it out, or say None",
     "neg_sampling": _NEGATIVES,
     "training_neg_sample_num": _NEGATIVES,
     "shuffle": "RankingBatches are always in random order",
     "transform": "batches are as recsys.data.batches makes them",
-    "loss_decimal_place": "values are not rounded",
+    "loss_decimal_place": "losses are not rounded",
     "valid_metric_bigger": "it follows from the metric",
-    "repeatable": "give full_ranking seen=() to rank again what a user has",
+    "repeatable": "clicks are no rankings",
     "enable_amp": "give fit or recsys.distil fabric=Fabric(precision=...)",
     "enable_scaler": "give fit or recsys.distil fabric=Fabric(precision=...)",
     "use_gpu": "give 'device' to recsys.distil",
@@ -57,18 +51,25 @@ _ELSEWHERE: Mapping[str, str] = {
     "metrics": "recsys.tasks.Clicks has its own",
     "topk": "clicks are no rankings",
     "valid_metric": "recsys.tasks.Clicks has its own",
+    "metric_decimal_place": "values of clicks are not rounded",
+    "tail_ratio": "clicks are no rankings",
 }
-MEASURES = ("metrics", "topk", "valid_metric")  # of rankings, which recsys.distil takes
-UNFELT = ("eval_batch_size", "metric_decimal_place")  # change no value; RecBole's own evaluation of ``config`` has them
+# What recsys.distil and recsys.tune take from data that were loaded with it, unless it is given there.
+TRAINING = (
+    *("epochs", "train_batch_size", "learner", "learning_rate", "weight_decay", "clip_grad_norm"),
+    *("eval_step", "stopping_step"),
+)
+OF_RANKINGS = (
+    *("metrics", "topk", "valid_metric", "metric_decimal_place", "tail_ratio", "train_neg_sample_args", "repeatable"),
+)
+UNFELT = ("eval_batch_size",)  # changes no value; RecBole's own evaluation of ``config`` has it
 _OFF = ("repeatable", "enable_amp", "enable_scaler", "log_wandb", "save_dataset", "save_dataloaders")
 _AS_HERE: Mapping[str, Sequence[Any]] = {
     **dict.fromkeys(_OFF, (False, None)),
     "shuffle": (True,),
-    "clip_grad_norm": (None,),
     "transform": (None,),
     "valid_metric_bigger": (True,),
 }
-_UNIFORM = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
 
 
 def explicit(files: str | Path | Sequence[str | Path], options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -154,6 +155,12 @@ def listed(config: Any) -> set[str]:
     return {name for names in config.parameters.values() for name in names}
 
 
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The nearest name, as a question; empty where none is near."""
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def _unknown(key: str, model: str, allowed: Collection[str], own: Sequence[str]) -> str:
     widths = [name for name in own if _WIDTH.search(name)]
     near = difflib.get_close_matches(key, sorted(allowed), n=1)
@@ -166,7 +173,7 @@ def _unknown(key: str, model: str, allowed: Collection[str], own: Sequence[str])
 
 def idle_here(said: Mapping[str, Any], known: Collection[str], *, rows: bool = False) -> list[str]:
     """Options that have no effect here, whatever the model; ``rows``: on rows of features, which are no rankings."""
-    names = {*_ELSEWHERE} - {*known, *(() if rows else MEASURES)}
+    names = {*_ELSEWHERE} - {*known, *(() if rows else OF_RANKINGS)}
     return [key for key in said if key in names and not _is_so_here(key, said[key], rows)]
 
 
@@ -175,7 +182,8 @@ def refuse(idle: Sequence[str], said: Collection[str], why: str = "") -> None:
     if not idle:
         return
     lines = [f"  {key!r}: {_ELSEWHERE.get(key, why)}" for key in idle]
-    lines += [f"  {key!r} is followed by recsys.distil" for key in MEASURES if key in said and key not in idle]
+    followed = [key for key in (*TRAINING, *OF_RANKINGS) if key in said and key not in idle]
+    lines += [f"  {key!r} is followed by recsys.distil" for key in followed]
     raise ValueError(
         f"{list(idle)} of RecBole's options have no effect here: leave them out, or list in 'known' what code of your "
         "own reads\n" + "\n".join(lines)
@@ -185,7 +193,7 @@ def refuse(idle: Sequence[str], said: Collection[str], why: str = "") -> None:
 def _is_so_here(key: str, value: Any, rows: bool) -> bool:
     """Whether an option says what is done here anyway."""
     if key == "train_neg_sample_args":
-        return value is None if rows else isinstance(value, dict) and {**_UNIFORM, **value} == _UNIFORM
+        return rows and value is None
     return any(value is each for each in _AS_HERE.get(key, ()))
 
 
@@ -193,7 +201,7 @@ def unread(config: Any, said: Collection[str], read: Collection[str]) -> list[st
     """Options of the data that were not ``read`` with them, and that no class of the model names in its source."""
     lines = [each for each in inspect.getmro(config.model_class) if each.__module__.partition(".")[0] != "torch"]
     source = "\n".join(map(_source, lines))
-    judged = {*read, *_ELSEWHERE, *UNFELT, *own_options(config)}
+    judged = {*read, *_ELSEWHERE, *TRAINING, *OF_RANKINGS, *UNFELT, *own_options(config)}
     return [key for key in said if key not in judged and f'["{key}"]' not in source]
 
 

@@ -14,8 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.rng import seeded
-from recsys._recbole_evaluation import check_evaluation, check_metrics, metrics_of
+from recsys._recbole_evaluation import check_evaluation, check_metrics
 from recsys._recbole_files import check_files
+from recsys._recbole_knowledge import KNOWLEDGE, dgl_for_kgat, has_graph, is_knowledge, know
+from recsys._recbole_knowledge import USUAL as KNOWLEDGE_USUAL
+from recsys._recbole_knowledge import WANTED as KNOWLEDGE_WANTED
 from recsys._recbole_models import check_model
 from recsys._recbole_options import (
     check_code,
@@ -29,9 +32,16 @@ from recsys._recbole_options import (
     refuse,
     unread,
 )
+from recsys._recbole_run import run_of, split_of
+from recsys._recbole_sequences import SEQUENTIAL, check_split, is_sequential, sequences_of, usual_of
+from recsys._recbole_sequences import WANTED as SEQUENTIAL_WANTED
+from recsys._recbole_sequences import run_of as sequential_run_of
+from recsys._recbole_training import negatives_of
 from recsys._repairs import build_in_time, repaired
 from recsys.data.interactions import Interactions, Split
+from recsys.data.sequence_rows import SequenceSplit
 from recsys.models.recbole import RecBoleModel
+from recsys.models.recbole_sequential import RecBoleSequential
 
 GENERAL = ("GENERAL", "TRADITIONAL")
 _WANTED = "a general recommender, which scores users and items by their ids alone"
@@ -43,7 +53,9 @@ class RecBoleData:
 
     ``split``: training, validation and test pairs with RecBole's ids, 0 being padding, and its tokens. ``config``,
     ``dataset``: RecBole's own objects, ``dataset`` the training part, which its models take; ``parts``: all three.
-    ``metrics``: those that the options ask for, the one that chooses the epoch first, as ``full_ranking`` takes them.
+    ``training``, ``task``: what the options ask for of ``recsys.distil`` and of its task, which take it from here;
+    ``followed``: RecBole's options that these come from, for a run's card. ``metrics``: those that are asked for.
+    ``sequences``: of a sequential model, its rows, as its task takes them; ``split`` is then the same as pairs.
     """
 
     split: Split
@@ -52,7 +64,15 @@ class RecBoleData:
     options: dict[str, Any] = field(default_factory=dict)
     known: tuple[str, ...] = ()
     parts: tuple[Any, ...] = ()
-    metrics: tuple[str, ...] = ()
+    training: dict[str, Any] = field(default_factory=dict)
+    task: dict[str, Any] = field(default_factory=dict)
+    followed: dict[str, Any] = field(default_factory=dict)
+    sequences: SequenceSplit | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that the options ask for, the one that chooses the epoch first."""
+        return tuple(self.task.get("metrics", ()))
 
 
 def load(
@@ -68,16 +88,27 @@ def load(
     dataset: a name under ``data_path``; "ml-100k" is inside RecBole's wheel. model: whose options and defaults hold,
     "BPR" unless they name one. files: YAML, later ones win, ``options`` win over all; the command line is not read.
     known: further keys, those that code of your own reads of ``config``. Texts in options are data: "8" is a number,
-    none is run. Of RecBole's options those of data, splits and models are followed, and ``metrics``, ``topk`` and
-    ``valid_metric`` by ``recsys.distil``; those of training have no effect here and are refused. ``seed`` is that of
-    the split alone. Times are compared in float64, ids are kept as they are written. The process' random state,
-    arguments, environment and numpy are left as they were; ``gpu_id`` is empty by default, since ``fit`` moves models.
+    none is run. RecBole's options of data, splits and models are followed here, those of training and evaluation by
+    ``recsys.distil`` and ``recsys.tune``, which take them from the data unless they are given there: ``epochs``,
+    ``learner``, ``learning_rate``, ``weight_decay``, ``clip_grad_norm``, ``train_batch_size``,
+    ``train_neg_sample_args``, ``eval_step``, ``stopping_step``, ``seed``, ``eval_args`` with its ``mode`` (full, uniN,
+    popN, labeled), ``repeatable``, ``metrics``, ``topk``, ``valid_metric``, ``metric_decimal_place``, ``tail_ratio``.
+    Only what is said counts: RecBole's defaults of training are not those of a run. All others are refused. Times are
+    compared in float64, ids are kept as they are written. The process' random state, arguments, environment and numpy
+    are left as they were; ``gpu_id`` is empty by default, since ``fit`` moves models.
 
     Raises ValueError for an unknown key, with the nearest known one, for a key without effect, for an evaluation that
     is not done here, for a column that a file lacks and for rows that cannot be read, with file and line;
     FileNotFoundError for missing data; TypeError for a model that is no general recommender.
     """
-    return read(dataset, model, {}, files=files, options=options, known=known, kinds=GENERAL, wanted=_WANTED)
+    kinds: tuple[str, ...] = GENERAL
+    usual, wanted = dict[str, Any](), _WANTED
+    named = model or explicit(files, options).get("model")
+    if is_sequential(named):
+        kinds, usual, wanted = SEQUENTIAL, usual_of(explicit(files, options)), SEQUENTIAL_WANTED
+    elif is_knowledge(named):
+        kinds, usual, wanted = KNOWLEDGE, dict(KNOWLEDGE_USUAL), KNOWLEDGE_WANTED
+    return read(dataset, model, usual, files=files, options=options, known=known, kinds=kinds, wanted=wanted)
 
 
 def read(
@@ -99,8 +130,12 @@ def read(
         dataset, model = _dataset_of(dataset, said), _named("model", model, said) or "BPR"
         check_model(model, wanted, kinds)
         refuse(idle_here(said, known, rows=rows), said)
-        check_evaluation(said, mode)
+        check_evaluation(said, rows=rows)
         check_metrics(said)
+        if kinds == SEQUENTIAL:
+            check_split(said)
+        if kinds in (GENERAL, KNOWLEDGE):
+            negatives_of(said)
         if "eval_args" in said:
             said["eval_args"] = {"mode": mode, **said["eval_args"]}
         config = _configured(model, dataset, said, known)
@@ -112,9 +147,13 @@ def read(
         refuse(unread(config, said, {*known, *asked}), said, "nothing reads it for such data and such a model")
         sides = [_interactions(part, built) for part in parts]
         tokens = (tuple(map(str, built.field2id_token[name])) for name in (built.uid_field, built.iid_field))
-        train, valid, test = _three(sides)
-        split = Split(train, valid, test, *tokens)
-        return RecBoleData(split, config, parts[0], said, tuple(known), tuple(parts), metrics_of(said, config))
+        split = split_of(_three(sides), list(tokens), parts, {} if rows else said)
+        run = sequential_run_of(said, config) if kinds == SEQUENTIAL else run_of(said, config, sides, rows=rows)
+        found = RecBoleData(split, config, parts[0], said, tuple(known), tuple(parts), *run)
+        if kinds == SEQUENTIAL:
+            found.sequences = sequences_of(built, config)
+            found.split = found.sequences.pairs()
+        return found
 
 
 def _named(key: str, given: Any, said: dict[str, Any]) -> Any:
@@ -142,7 +181,7 @@ def recommender(
     *,
     known: Sequence[str] = (),
     tables: Callable[[Any], tuple[Tensor, Tensor]] | None = None,
-) -> RecBoleModel:
+) -> Any:
     """Build a RecBole model, by name or by class, on data that was loaded before.
 
     options: of the model, over those of ``load``; texts are data, as there. A class of your own gets the defaults of
@@ -152,7 +191,12 @@ def recommender(
     Raises ValueError for an option that the model does not have or does not read, and for a text where it has a
     number; TypeError for a model of another kind; ImportError for a package that a model needs.
     """
-    return RecBoleModel(build(data, model, options, known=known, kinds=GENERAL, wanted=_WANTED), tables)
+    if getattr(data, "sequences", None) is not None:
+        made = build(data, model, options, known=known, kinds=SEQUENTIAL, wanted=SEQUENTIAL_WANTED)
+        return RecBoleSequential(made, {**data.config.final_config_dict, **data.options, **dict(options or {})})
+    graph = has_graph(getattr(data, "dataset", None))
+    kinds, wanted = (KNOWLEDGE, KNOWLEDGE_WANTED) if graph else (GENERAL, _WANTED)
+    return RecBoleModel(build(data, model, options, known=known, kinds=kinds, wanted=wanted), tables)
 
 
 def build(
@@ -174,8 +218,9 @@ def build(
         config = _configured(model, data.config["dataset"], said, known)
         check_numbers(config, said)
         check_code(config)
-        with noted(config) as asked:
+        with noted(config) as asked, dgl_for_kgat():
             built = _needing(config["model"], lambda: config.model_class(config, data.dataset))
+            know(built, data.dataset, config)
         own, exempt = own_options(config), {*known, *asked, "gpu_id"}
         idle = [key for key in said if key not in exempt and (key in now or key in own)]
         refuse(idle, (), f"{config['model']} does not read it; options of the data belong to 'load'")
@@ -198,7 +243,8 @@ def _dataset_class(config: Any) -> type:
     """As RecBole chooses, but without unpickling a dataset that lies in the checkpoint folder."""
     import recbole.data.dataset as classes
 
-    return getattr(classes, f"{config['model']}Dataset", classes.Dataset)
+    usual = classes.KnowledgeBasedDataset if config["MODEL_TYPE"].name == "KNOWLEDGE" else classes.Dataset
+    return getattr(classes, f"{config['model']}Dataset", usual)
 
 
 def _interactions(part: Any, whole: Any) -> Interactions:

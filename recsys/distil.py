@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphkd.core.card import described
 from graphkd.core.catalogue import Catalogue
 from graphkd.core.distil import distilled
 from graphkd.core.distilled import Distilled
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from graphkd.core.resume import Resume
 
 CATALOGUE = Catalogue("recsys.methods")
+# RecBole's options that are options of a run here, and which; all others of those that are followed are of the task.
+_NAMES: Mapping[str, str] = {
+    "epochs": "epochs",
+    **dict.fromkeys(("learner", "learning_rate", "weight_decay"), "optimizer"),
+    "clip_grad_norm": "clip",
+    "eval_step": "metric_every",
+    "stopping_step": "patience",
+    "seed": "seed",
+}
 
 
 def methods(*, task: Any = None, family: str | None = None) -> Sequence[Metadata]:
@@ -52,7 +62,8 @@ def distil(
     patience: int | None = None,
     metric_every: int | None = None,
     shares_every: int | None = None,
-    seed: int = 0,
+    clip: float | None = None,
+    seed: int | None = None,
     checkpoint: str | Path | None = None,
     save_every: int | None = None,
     resume: Resume = False,
@@ -70,9 +81,11 @@ def distil(
     ``recsys.bridge.load`` gives, for clicks ``recsys.data.rows.Rows``, for ratings with a uniform sample
     ``recsys.data.ratings.UniformSplit``. task: of ``recsys.tasks``, by default that of such data, with its usual
     metrics and batch size. hidden, call: of models of clicks, as for ``graphkd.distil``; by default a model is given
-    the whole batch. epochs, optimizer, patience, metric_every, shares_every, save_every, fabric, log, progress: of
-    ``fit``, for every stage; by default those of the method, else of the task, for rankings 500 epochs of Adam(1e-3,
-    weight decay 1e-3), validated every fifth epoch, with patience 50. checkpoint: a folder that keeps finished stages
+    the whole batch. epochs, optimizer, patience, metric_every, shares_every, clip, save_every, fabric, log, progress:
+    of ``fit``, for every stage; by default those of the method, else of the task, for rankings 500 epochs of Adam(1e-3,
+    weight decay 1e-3), validated every fifth epoch, with patience 50. seed: of the run, 0 by default. What RecBole's
+    options say of these, and of the task, holds for data that ``recsys.bridge.load`` read with them, unless it is given
+    here; the card says so ("recbole"). checkpoint: a folder that keeps finished stages
     and states;
     ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. settings: the method's
     hyper-parameters and its needs.
@@ -86,9 +99,12 @@ def distil(
         result.scores["test"]["ndcg@10"]
         result.save("student/")
     """
+    given: dict[str, Any] = {"epochs": epochs, "optimizer": optimizer, "patience": patience}
+    given |= {"metric_every": metric_every}
+    given, followed = asked_of(split, {**given, "clip": clip, "seed": seed}, task)
     task = task or default_task(split)
     kind, show = _of(task, method)
-    return distilled(
+    found = distilled(
         CATALOGUE,
         method,
         student,
@@ -97,12 +113,7 @@ def distil(
         task,
         hidden=hidden,
         call=call or show,
-        epochs=epochs,
-        optimizer=optimizer,
-        patience=patience,
-        metric_every=metric_every,
         shares_every=shares_every,
-        seed=seed,
         checkpoint=checkpoint,
         save_every=save_every,
         resume=resume,
@@ -112,7 +123,27 @@ def distil(
         progress=progress,
         settings=settings,
         problem_type=kind,
+        **{"seed": 0, **given},
     )
+    if followed:
+        found.card["recbole"] = followed
+    return found
+
+
+def asked_of(split: Any, given: Mapping[str, Any], task: Task | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is asked of a run: what is ``given``, else what RecBole's options of the data say, and these by their names.
+
+    None stands for what is not given. Options of evaluation count where no ``task`` is given.
+    """
+    read = getattr(split, "recbole", split)  # what recsys.models.context.load gives has it inside
+    theirs: Mapping[str, Any] = getattr(read, "training", {})
+    asked = {name: value for name, value in given.items() if value is not None}
+    taken = {name: value for name, value in theirs.items() if name not in asked and name in given}
+    said: Mapping[str, Any] = getattr(read, "followed", {})
+    followed = {key: described(said[key]) for key, name in _NAMES.items() if key in said and name in taken}
+    if task is None:
+        followed |= {key: described(value) for key, value in said.items() if key not in _NAMES}
+    return {**taken, **asked}, followed
 
 
 def default_task(split: Any) -> Task:
@@ -121,11 +152,14 @@ def default_task(split: Any) -> Task:
     from recsys.data.interactions import Split
     from recsys.data.ratings import UniformSplit
     from recsys.data.rows import Rows
+    from recsys.data.sequence_rows import SequenceSplit
 
+    if any(isinstance(each, SequenceSplit) for each in (split, getattr(split, "sequences", None))):
+        return tasks.Sequential(**getattr(split, "task", {}))
     if isinstance(getattr(split, "split", split), Split):
-        return tasks.Ranking(metrics=tuple(getattr(split, "metrics", ())))  # those that RecBole's options ask for
+        return tasks.Ranking(**getattr(split, "task", {}))  # what RecBole's options ask for
     if isinstance(getattr(split, "rows", split), Rows):
-        return tasks.Clicks()
+        return tasks.Clicks(**getattr(getattr(split, "recbole", None), "task", {}))
     if isinstance(split, UniformSplit):
         return tasks.UniformRatings()
     raise TypeError(
@@ -147,6 +181,17 @@ def check_tables(names: Sequence[str], **models: Any) -> None:
             )
 
 
+def check_serves(method: Any, kind: str) -> None:
+    """Raise ValueError for a named method that does not serve a kind of task, with those that do."""
+    row = next((row for row in CATALOGUE if row.name == (method if isinstance(method, str) else "")), None)
+    if row is not None and kind not in row.tasks:
+        why = "it reads the users of an item, histories have no table of users" if "ranking" in row.tasks else ""
+        raise ValueError(
+            f"{row.name!r} is for {' and '.join(row.tasks)}, not for {kind} data{f': {why}' if why else ''}; for "
+            f"{kind} data there are {[each.name for each in methods(task=kind)]}"
+        )
+
+
 def _of(task: Task, method: Any) -> tuple[Callable[..., Any], Any]:
     """The problem of a kind of task, and how its models are called."""
     if task.kind == "ranking":
@@ -155,6 +200,12 @@ def _of(task: Task, method: Any) -> tuple[Callable[..., Any], Any]:
 
         name = method if isinstance(method, str) else getattr(method, "name", "")
         return partial(RankingProblem, check=partial(check_tables, [name])), show
+    if task.kind == "sequential":
+        from recsys.methods._sequential import SequentialProblem
+        from recsys.models.sequence_view import show_rows
+
+        check_serves(method, task.kind)
+        return SequentialProblem, show_rows
     from recsys.models.clicks import show as whole
 
     if task.kind == "clicks":

@@ -53,7 +53,7 @@ class Retriever:
         users = read_ids("users", users).to(self.tables.user.device)
         check_ids("users", users, self.tables.num_users)
         blocks = users.split(self.block_queries)
-        return _joined([self._best(self.tables.user[block], k, block) for block in blocks])
+        return _joined([self._best(self.tables.users_at(block), k, block) for block in blocks])
 
     @torch.no_grad()
     def queries(self, queries: Tensor, k: int) -> Best:
@@ -69,7 +69,7 @@ class Retriever:
         taken = None if users is None or self.seen is None else self.seen.of(users.to(self.seen.ptr.device))
         found: Best | None = None
         for start in range(0, self.tables.num_items, self.block_items):
-            scores = queries @ self.tables.item[start : start + self.block_items].T
+            scores = self.tables.scores_of(queries, start, min(start + self.block_items, self.tables.num_items))
             check_finite(scores[:, int(start == 0 and self.padding) :], "'tables' must give finite scores")
             if taken is not None:
                 inside = (taken[1] >= start) & (taken[1] < start + scores.size(1))

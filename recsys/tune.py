@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from graphkd.core.tuned import Tuned
 from graphkd.core.tuning import tuned
-from recsys.distil import CATALOGUE, default_task, distil
+from recsys.distil import CATALOGUE, asked_of, default_task, distil
+from recsys.tasks._judged import is_smaller_better
 
 if TYPE_CHECKING:
     from torch import nn
 
     from graphkd.core.task import Task
     from recsys.tasks._base import RecommenderTask
+
+
+_OF_RUNS = ("optimizer", "patience", "metric_every", "clip")
 
 
 def tune(
@@ -30,7 +34,7 @@ def tune(
     start: Mapping[str, Any] | None = None,
     space: Mapping[str, Any] | None = None,
     epochs: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
     **options: Any,
@@ -43,7 +47,7 @@ def tune(
     finalists, seeds: so many of the best, and the published one, are trained again under so many other seeds. start,
     space: other values to start from, other ranges. epochs: of a stage (default: the method's, else the task's).
     checkpoint: a folder for the trials, in which a search that was broken off goes on. progress: a bar over trials.
-    options: of ``recsys.distil``.
+    options: of ``recsys.distil``; what RecBole's options of the data say of these is not searched either.
 
     Raises ImportError without optuna (``pip install 'graphkd[tune]'``), ValueError for a split without validation
     pairs, for ranges of what is not searched and for a folder of another search. Costs about
@@ -54,7 +58,15 @@ def tune(
         tuned = recsys.tune("rrd", lambda: MF(users, items, 8), teacher, split, trials=20)
         result = recsys.distil("rrd", MF(users, items, 8), teacher, split, **tuned.options)
     """
+    given, _ = asked_of(split, {**dict.fromkeys(_OF_RUNS), **options, "epochs": epochs, "seed": seed}, task)
+    epochs, seed = given.pop("epochs", None), given.pop("seed", 0)
     known = cast("RecommenderTask", task or default_task(split))
+    first = next(iter(getattr(known, "wanted", ())), "")
+    if is_smaller_better(first):
+        raise ValueError(
+            f"a search chooses by the task's first metric, higher being better, and {first!r} is not: give "
+            "'task' with another first, or say another 'valid_metric'"
+        )
     return tuned(
         CATALOGUE,
         distil,
@@ -73,5 +85,5 @@ def tune(
         seed=seed,
         checkpoint=checkpoint,
         progress=progress,
-        options=options,
+        options=given,
     )

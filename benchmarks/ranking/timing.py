@@ -98,13 +98,13 @@ def cost(model: Recommender) -> dict[str, float]:
 
     A model without tables scores all items for these users by itself.
     """
-    users = torch.arange(1000) % model.num_users
+    users, k = torch.arange(1000) % model.num_users, min(20, model.num_items)
     search: Callable[[], Any]
     if model.has_tables:
         tables = tables_of(model)
-        served, search = list(tables.tables()), partial(Retriever(tables).users, users, 20)
+        served, search = list(tables.tables()), partial(Retriever(tables).users, users, k)
     else:
-        served, search = list(model.parameters()), partial(_best, model, users, 20)
+        served, search = list(model.parameters()), partial(_best, model, users, k)
     search()
     return {
         "parameters": sum(p.numel() for p in model.parameters()),

@@ -99,7 +99,8 @@ def _row(decorator: ast.Call, function: ast.FunctionDef, module: str, path: Path
     except ValueError as error:
         raise ValueError(f"{path}:{decorator.lineno}: arguments of @method and defaults must be literals") from error
     if first is not None:
-        return replace(first, name=name, settings={**settings, **given.get("preset", {})})
+        settings |= given.get("preset", {})
+        return replace(first, name=name, settings=settings, tasks=given.get("tasks", first.tasks))
     if "loader" in given.get("cannot", {}):
         given["needs"] = (*given.get("needs", ()), "whole graph")
     about = first_paragraph(ast.get_docstring(function))

@@ -124,7 +124,7 @@ def method(
     paper: str = "",
     arxiv: str = "",
     survey: tuple[int, ...] = (),
-    tasks: tuple[str, ...] = ("node_classification",),
+    tasks: tuple[str, ...] = (),
     needs: tuple[str, ...] = (),
     cannot: Mapping[str, str] | None = None,
     published: Mapping[str, Any] | None = None,
@@ -138,12 +138,12 @@ def method(
     family: the shelf that the file stands on. published: options of ``fit``: "epochs", "patience", "lr" and
     "weight_decay" of Adam. space: hyper-parameter -> its range, where a factor of 30 to both sides is wrong. See
     ``Metadata`` for the rest. Further names of one function stand above it as ``@method(name, preset={...})``, other
-    defaults alone: what else is known is that of the first.
+    defaults alone, and ``tasks`` where these serve fewer: what else is known is that of the first.
     """
 
     def decorate(function: Callable[..., Any]) -> Method:
         if isinstance(function, Method):
-            return _renamed(function, name, preset or {})
+            return _renamed(function, name, preset or {}, tasks or function.tasks)
         if family is None:
             raise TypeError(f"the method {name!r} must have a 'family'")
         made = Method(
@@ -152,7 +152,7 @@ def method(
             paper=paper,
             arxiv=arxiv,
             survey=survey,
-            tasks=tasks,
+            tasks=tasks or ("node_classification",),
             needs=(*needs, *(["whole graph"] if "loader" in (cannot or {}) else [])),
             cannot=cannot or {},
             published=published or {},
@@ -169,12 +169,13 @@ def method(
     return decorate
 
 
-def _renamed(known: Method, name: str, preset: Mapping[str, Any]) -> Method:
+def _renamed(known: Method, name: str, preset: Mapping[str, Any], tasks: tuple[str, ...]) -> Method:
     """The same method with other defaults, under a name of its own."""
     first = known.also[-1] if known.also else known
     made = replace(
         first,
         name=name,
+        tasks=tasks,
         settings={**first.settings, **preset},
         function=functools.partial(first.function, **preset),
         also=(_documented(replace(known, also=()), known.__doc__), *known.also),

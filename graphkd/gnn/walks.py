@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkd.kernels import edge_layout, edge_spmm
+from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm
 
 
 def random_walks(edge_index: Tensor, num_nodes: int, *, length: int, per_node: int = 1, seed: int = 0) -> Tensor:
@@ -19,16 +19,25 @@ def random_walks(edge_index: Tensor, num_nodes: int, *, length: int, per_node: i
     for name, value in (("length", length), ("per_node", per_node)):
         if value < 1:
             raise ValueError(f"{name!r} must be at least 1, got {value}")
-    layout = edge_layout(edge_index.cpu(), num_nodes)
     generator = torch.Generator().manual_seed(seed)
-    walks = torch.empty(per_node * num_nodes, length, dtype=torch.long)
-    walks[:, 0] = torch.cat([torch.randperm(num_nodes, generator=generator) for _ in range(per_node)])
+    starts = torch.cat([torch.randperm(num_nodes, generator=generator) for _ in range(per_node)])
+    return walks_from(starts, edge_layout(edge_index.cpu(), num_nodes), length, generator)
+
+
+def walks_from(starts: Tensor, layout: EdgeLayout, length: int, generator: torch.Generator | None = None) -> Tensor:
+    """Walks along edges from nodes, uniformly among those that leave a node: (W,) -> (W, length), the start first.
+
+    Where no edge leaves, a walk stays. Draws come from torch's global generator where none is given.
+    """
+    walks = starts.new_empty(starts.size(0), length)
+    walks[:, 0] = starts
     first, degree = layout.out_ptr[:-1].long(), layout.out_ptr.diff()
     # One more entry: a node without edges behind the last one points there.
     target = torch.cat([layout.out_target, layout.out_target.new_zeros(1)]).long()
     for step in range(1, length):
         at = walks[:, step - 1]
-        drawn = (torch.rand(at.shape, generator=generator, dtype=torch.float64) * degree[at]).long()
+        chance = torch.rand(at.shape, generator=generator, dtype=torch.float64, device=at.device)
+        drawn = (chance * degree[at]).long()
         walks[:, step] = torch.where(degree[at] > 0, target[first[at] + drawn], at)
     return walks
 

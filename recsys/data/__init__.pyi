@@ -2,5 +2,23 @@ from .batches import RankingBatches
 from .interactions import Interactions, Split
 from .ratings import Ratings, UniformSplit
 from .rows import Field, RowBatches, Rows
+from .sequence_batches import SequenceBatches
+from .sequence_rows import SequenceRows, SequenceSplit
+from .sequences import Sequences
+from .tabular import read_interactions
 
-__all__ = ["Field", "Interactions", "RankingBatches", "Ratings", "RowBatches", "Rows", "Split", "UniformSplit"]
+__all__ = [
+    "Field",
+    "Interactions",
+    "RankingBatches",
+    "Ratings",
+    "RowBatches",
+    "Rows",
+    "SequenceBatches",
+    "SequenceRows",
+    "SequenceSplit",
+    "Sequences",
+    "Split",
+    "UniformSplit",
+    "read_interactions",
+]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.data.lists import Lists
-from recsys.data.sampling import Outside
+from recsys.data.negatives import Negatives
 
 
 class Source(Protocol):
@@ -28,12 +28,13 @@ class Source(Protocol):
 
 
 class RankingBatches:
-    """An epoch: all training pairs in random order, each with a negative, and the lists of the sources.
+    """An epoch: all training pairs in random order, each with its negatives, and the lists of the sources.
 
     A pair that was taken several times comes as often. A batch is a dict: ``users``, ``positives``, ``negatives`` (B,)
     int64; ``unique_users``, sorted; ``positive`` and ``negative``, their ``Lists`` of one column; and the entries of
     every source. A negative is uniform outside the user's training items, held-out items included, redrawn every epoch
-    (Rendle et al., UAI 2009). All draws come from torch's global generator at the beginning of the epoch or in the
+    (Rendle et al., UAI 2009), or as ``negatives`` says: with k of them a batch has its pairs k times, one after the
+    other, and k as ``copies``. All draws come from torch's global generator at the beginning of the epoch or in the
     order of the batches, so a resumed ``fit`` repeats them. O(nnz log nnz) an epoch besides the sources. ValueError for
     a user who has all items.
     """
@@ -44,6 +45,7 @@ class RankingBatches:
         *,
         batch_size: int = 1024,
         sources: Mapping[str, Source] | None = None,
+        negatives: Negatives | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"'batch_size' must be at least 1, got {batch_size}")
@@ -51,8 +53,8 @@ class RankingBatches:
             raise ValueError("'interactions' must hold at least one pair to train on, got none")
         self.interactions, self.batch_size = interactions, batch_size
         self.sources = dict(sources or {})
-        self._outside = Outside(interactions)
-        self._outside.check(interactions.degrees().nonzero().squeeze(1), 1)
+        self.negatives = negatives or Negatives()
+        self._sampler = self.negatives.sampler(interactions)
         self._users, self._positives = interactions.events()
 
     def __len__(self) -> int:
@@ -68,11 +70,17 @@ class RankingBatches:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for source in self.sources.values():
             source.resample()
-        negatives = self._outside.one(self._users)
-        order = torch.randperm(self._users.size(0), device=negatives.device)
+        copies = self.negatives.count
+        drawn = [self._sampler.draw(self._users, self._positives) for _ in range(copies)]
+        order = torch.randperm(self._users.size(0), device=drawn[0].device)
         for rows in order.split(self.batch_size):
-            columns = self._users, self._positives, negatives
-            yield self._batch(*(column.index_select(0, rows) for column in columns))
+            users, positives, *negatives = (
+                column.index_select(0, rows) for column in (self._users, self._positives, *drawn)
+            )
+            if copies == 1:
+                yield self._batch(users, positives, negatives[0])
+            else:
+                yield self._batch(users.repeat(copies), positives.repeat(copies), torch.cat(negatives))
 
     def _batch(self, users: Tensor, positives: Tensor, negatives: Tensor) -> dict[str, Any]:
         batch: dict[str, Any] = {
@@ -83,6 +91,8 @@ class RankingBatches:
             "positive": Lists(users, positives[:, None]),
             "negative": Lists(users, negatives[:, None]),
         }
+        if self.negatives.count > 1:
+            batch["copies"] = self.negatives.count
         for key, source in self.sources.items():
             entries = source.lists(batch)
             taken = sorted(set(entries) & set(batch))

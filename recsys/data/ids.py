@@ -20,7 +20,7 @@ _INTEGERS = (
     torch.uint32,
     torch.uint64,
 )
-_ANEW = "number them from 0 on first, for example by pandas.factorize"
+_ANEW = "number them from 0 on first, for example by pandas.factorize, or take Interactions.from_tokens"
 
 
 def read_ids(name: str, ids: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from recsys.data.ids import check_ids, check_number, read_ids
+from recsys.data.times import joined, of_events
 
-__all__ = ["Interactions", "Split", "check_ids", "check_same_ids", "check_sizes"]
+__all__ = ["Interactions", "Split", "check_ids", "check_sizes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,9 @@ class Interactions:
 
     ptr: (num_users + 1,) int64, items: (nnz,) int32, ascending within a user. ``padding``: id 0 of users and items
     stands for nobody and nothing, as in RecBole; it is never sampled, listed or ranked. repeats: (nnz,) int32, how
-    often each pair was taken, None where that is once.
+    often each pair was taken, None where that is once. Of what was built from a log: the ``times`` (events,) and the
+    ``rows`` there of all events, in the order of ``events()``, and the original ids, ``user_tokens`` and
+    ``item_tokens``; None where they are not known.
     """
 
     ptr: Tensor
@@ -30,14 +34,28 @@ class Interactions:
     num_items: int
     padding: bool = False
     repeats: Tensor | None = None
+    times: Tensor | None = None
+    rows: Tensor | None = None
+    user_tokens: tuple[str, ...] | None = None
+    item_tokens: tuple[str, ...] | None = None
 
     @classmethod
     def from_pairs(
-        cls, users: Any, items: Any, num_users: int, num_items: int, *, padding: bool = False
+        cls,
+        users: Any,
+        items: Any,
+        num_users: int,
+        num_items: int,
+        *,
+        padding: bool = False,
+        times: Any = None,
+        rows: Any = None,
     ) -> Interactions:
         """Build from pairs in any order, (n,) and (n,) integers: tensors, arrays, series or lists. O(n log n).
 
         A pair that comes several times is one pair, and ``repeats`` says how often. Pairs lie on the users' device.
+        times: (n,) numbers or dates, see ``recsys.data.times.read_times``; what came at one time is in the order of
+        ``rows``, (n,) integers, by default 0, 1, ... where there are times.
         Raises ValueError for unequal lengths and for an id out of range, TypeError for ids that are no integers.
         """
         num_users, num_items = check_number("num_users", num_users), check_number("num_items", num_items)
@@ -49,12 +67,51 @@ class Interactions:
             )
         check_ids("users", users, num_users, padding)
         check_ids("items", items, num_items, padding)
-        keys, counts = torch.unique(users * num_items + items, return_counts=True)  # sorted; below 2**62
-        rows = keys.div(max(num_items, 1), rounding_mode="floor")
+        pairs = users * num_items + items  # below 2**62
+        keys, counts = torch.unique(pairs, return_counts=True)  # sorted
+        owners = keys.div(max(num_items, 1), rounding_mode="floor")
         ptr = torch.zeros(num_users + 1, dtype=torch.long, device=users.device)
-        torch.cumsum(torch.bincount(rows, minlength=num_users), 0, out=ptr[1:])
+        torch.cumsum(torch.bincount(owners, minlength=num_users), 0, out=ptr[1:])
         repeats = counts.int() if keys.size(0) < users.size(0) else None
-        return cls(ptr, (keys - rows * num_items).int(), num_users, num_items, padding, repeats)
+        kept = of_events(pairs, times, rows)
+        return cls(ptr, (keys - owners * num_items).int(), num_users, num_items, padding, repeats, *kept)
+
+    @classmethod
+    def from_tokens(cls, users: Any, items: Any, times: Any = None) -> Interactions:
+        """Build from original ids, (n,) and (n,) texts or whole numbers in any container, an event a row. O(n log n).
+
+        times: (n,) numbers, dates, or texts of such, see ``recsys.data.times.read_times``. Users and items are numbered
+        in one order however the rows came: by number where all ids are whole numbers, else by text. ``user_tokens``
+        and ``item_tokens`` keep the ids, as texts; they travel to splits and exports. ValueError that names the rows
+        whose ids are missing, TypeError for ids of another type.
+
+        Example::
+
+            pairs = Interactions.from_tokens(["ann", "bob", "ann"], ["tea", "tea", "jam"], times=[3, 1, 2])
+            split = Split.by_time(pairs)
+        """
+        from recsys.data.tokens import numbered
+
+        (rows, user_tokens), (columns, item_tokens) = numbered("users", users), numbered("items", items)
+        own = torch.arange(len(rows))
+        found = cls.from_pairs(rows, columns, len(user_tokens), len(item_tokens), times=times, rows=own)
+        return replace(found, user_tokens=user_tokens, item_tokens=item_tokens)
+
+    @classmethod
+    def from_dataframe(
+        cls, frame: Any, user: str = "user", item: str = "item", time: str | None = None
+    ) -> Interactions:
+        """Build from columns of a data frame of pandas or polars, or of a mapping of columns; as ``from_tokens``.
+
+        ValueError that names the columns which the frame lacks.
+
+        Example::
+
+            pairs = Interactions.from_dataframe(pandas.read_csv("clicks.csv"), "visitor", "sku", "timestamp")
+        """
+        from recsys.data.tabular import of_frame
+
+        return of_frame(frame, user, item, time)
 
     @staticmethod
     def load(path: str | Path) -> Interactions:
@@ -123,25 +180,39 @@ class Interactions:
     def transpose(self) -> Interactions:
         """The same pairs by item: its users are these items."""
         users, items = self.events()
-        return Interactions.from_pairs(items, users, self.num_items, self.num_users, padding=self.padding)
+        found = Interactions.from_pairs(
+            items, users, self.num_items, self.num_users, padding=self.padding, times=self.times, rows=self.rows
+        )
+        return replace(found, user_tokens=self.item_tokens, item_tokens=self.user_tokens)
 
     def union(self, *others: Interactions) -> Interactions:
-        """All pairs of several sets over the same users and items, on the first one's device; repeats add up."""
+        """All pairs of several sets over the same users and items, on the first one's device; repeats add up.
+
+        Times and rows are kept where all have them.
+        """
         for other in others:
             check_sizes("others", other, self)
-        parts = [each.events() for each in (self, *others)]
-        users, items = (torch.cat([part[side].to(self.ptr.device) for part in parts]) for side in (0, 1))
-        return Interactions.from_pairs(users, items, self.num_users, self.num_items, padding=self.padding)
+        sets, device = (self, *others), self.ptr.device
+        users, items = (torch.cat([each.events()[side].to(device) for each in sets]) for side in (0, 1))
+        times, rows = (joined([getattr(each, name) for each in sets], device) for name in ("times", "rows"))
+        found = Interactions.from_pairs(
+            users, items, self.num_users, self.num_items, padding=self.padding, times=times, rows=rows
+        )
+        return replace(found, user_tokens=self.user_tokens, item_tokens=self.item_tokens)
 
     def to(self, device: torch.device | str) -> Interactions:
         """The same pairs on another device."""
-        repeats = None if self.repeats is None else self.repeats.to(device)
-        return replace(self, ptr=self.ptr.to(device), items=self.items.to(device), repeats=repeats)
+        held = {name: getattr(self, name) for name in ("ptr", "items", "repeats", "times", "rows")}
+        return replace(self, **{name: each.to(device) for name, each in held.items() if each is not None})
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training, validation and test pairs over the same ids, with the original ids (tokens) where they are known."""
+    """Training, validation and test pairs over the same ids, with the original ids (tokens) where they are known.
+
+    ``ratio``, ``by_time``, ``leave_last_out`` and ``by_rows`` make one of interactions, ``given`` one of three sets
+    that are split already.
+    """
 
     train: Interactions
     valid: Interactions
@@ -149,34 +220,78 @@ class Split:
     user_tokens: tuple[str, ...] | None = None
     item_tokens: tuple[str, ...] | None = None
 
+    @staticmethod
+    def ratio(
+        pairs: Interactions, shares: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0, within_users: bool = True
+    ) -> Split:
+        """Split pairs at random, within each user or all together; a pair that came several times stays together.
+
+        Of n pairs the shares are rounded down, to no less than one while more than one is left for training, as in
+        RecBole.
+        """
+        from recsys.data import splitting
+
+        return splitting.by_ratio(pairs, shares, seed, within_users)
+
+    @staticmethod
+    def by_time(pairs: Interactions, shares: Sequence[float] = (0.8, 0.1, 0.1), *, within_users: bool = False) -> Split:
+        """Train on the earlier events and test on the last ones, of all users together or within each.
+
+        Events of one time are in the order of their rows. A pair that came several times may be in several parts. All
+        together, users and items without training pairs stay in the test: a model of ids knows nothing of them.
+        ValueError for interactions without times.
+        """
+        from recsys.data import splitting
+
+        return splitting.by_time(pairs, shares, within_users)
+
+    @staticmethod
+    def leave_last_out(pairs: Interactions) -> Split:
+        """Test on each user's last event, validate on the one before; of two events one trains, a single one too."""
+        from recsys.data import splitting
+
+        return splitting.leave_last_out(pairs)
+
+    @staticmethod
+    def by_rows(pairs: Interactions, train: Any, valid: Any, test: Any) -> Split:
+        """Split by numbers or masks of the rows that the interactions were built from; what is in none is left out."""
+        from recsys.data import splitting
+
+        return splitting.by_rows(pairs, (train, valid, test))
+
+    @staticmethod
+    def given(train: Interactions, valid: Interactions, test: Interactions) -> Split:
+        """Join three sets that were built apart, each with its tokens: the same token becomes the same id.
+
+        Example::
+
+            split = Split.given(*(Interactions.from_dataframe(part, "user", "item") for part in (train, valid, test)))
+        """
+        from recsys.data import splitting
+
+        return splitting.given((train, valid, test))
+
+    @staticmethod
+    def load(path: str | Path) -> Split:
+        """Read what ``save`` wrote; ValueError for a file that is damaged or holds something else."""
+        from recsys.data import files
+
+        return files.load_split(path)
+
+    def save(self, path: str | Path) -> None:
+        """Write the three sets and the tokens to a safetensors file, atomically."""
+        from recsys.data import files
+
+        files.save_split(self, path)
+
 
 def check_sizes(name: str, got: Interactions, expected: Interactions) -> None:
-    """Raise ValueError unless two sets have the same numbers of users and items, and both or neither a padding id."""
+    """Raise ValueError unless two sets have the same numbers of users and items, their tokens, both or no padding."""
     facts = [(each.num_users, each.num_items, each.padding) for each in (got, expected)]
     if facts[0] != facts[1]:
         texts = [f"{users} users × {items} items{', padded' * padding}" for users, items, padding in facts]
         raise ValueError(f"'{name}' must be over {texts[1]}, got {texts[0]}")
-
-
-def check_same_ids(teacher: Split, student: Split) -> None:
-    """Raise ValueError that names the first difference unless both number users and items alike and train alike.
-
-    Ids depend on the order in which a dataset was read: a teacher trained under other ids would teach noise, and one
-    trained on another split has seen the student's test pairs.
-    """
-    check_sizes("teacher", teacher.train, student.train)
-    for side in ("user", "item"):
-        maps = getattr(teacher, f"{side}_tokens"), getattr(student, f"{side}_tokens")
-        if None in maps or maps[0] == maps[1]:
-            continue
-        place = next(i for i, (one, other) in enumerate(zip(*maps, strict=True)) if one != other)
-        raise ValueError(
-            f"the teacher's {side} ids must be the student's, got {side} {place} = {maps[0][place]!r} for the teacher "
-            f"and {maps[1][place]!r} for the student: build both from one dataset and one split"
-        )
-    if not torch.equal(teacher.train.keys.cpu(), student.train.keys.cpu()):
-        missing = int((~student.train.contains(*teacher.train.pairs())).sum())
-        raise ValueError(
-            f"the teacher must be trained on the student's training pairs, got {missing} of {len(teacher.train)} pairs "
-            "that the student does not train on: split once, and share the split"
-        )
+    for side in ("user_tokens", "item_tokens"):
+        ids = getattr(got, side), getattr(expected, side)
+        if None not in ids and ids[0] is not ids[1] and ids[0] != ids[1]:
+            raise ValueError(f"'{name}' must have the {side} of the others, got its own: Split.given numbers all alike")

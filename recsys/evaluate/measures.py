@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -55,21 +55,6 @@ METRICS: Mapping[str, Measure] = {
     "map": _map,
     "capped_recall": _capped_recall,
 }
-
-
-def read_names(names: Iterable[str]) -> dict[str, tuple[Measure, int]]:
-    """Read names as "recall@10": a measure and its cutoff for each; ValueError for a name that is none."""
-    if isinstance(names, str):
-        names = (names,)
-    found: dict[str, tuple[Measure, int]] = {}
-    for name in names:
-        kind, at, number = name.partition("@")
-        if kind not in METRICS or not at or not number.isdecimal() or int(number) < 1:
-            raise ValueError(f"'metrics' must be some of {list(METRICS)} at a cutoff, as 'recall@10', got {name!r}")
-        found[name] = METRICS[kind], int(number)
-    if not found:
-        raise ValueError("'metrics' must name at least one, got none")
-    return found
 
 
 def hits_of(scores: Tensor, rows: Tensor, items: Tensor, k: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -11,12 +12,14 @@ from graphkd.core.rng import seeded
 from recsys.data.interactions import Interactions, check_sizes
 from recsys.data.lists import list_length
 from recsys.data.sampling import Outside
-from recsys.evaluate.measures import hits_of, read_names
+from recsys.evaluate.ranked import Ranked, Ties
 from recsys.models.base import Recommender, check_model
 from recsys.models.finite import check_finite
 from recsys.models.rankings import masked_scores
 from recsys.models.tables import frozen
 
+_log = logging.getLogger(__name__)
+_USUAL = 499  # candidates
 DEFAULT = ("recall@10", "ndcg@10", "hit@10", "mrr@10", "precision@10")
 
 
@@ -26,18 +29,24 @@ def full_ranking(
     seen: Interactions | Sequence[Interactions],
     metrics: Iterable[str] = DEFAULT,
     *,
+    popularity: Tensor | None = None,
+    tail: float = 0.1,
+    ties: Ties = "against",
     block_users: int = 512,
 ) -> dict[str, float]:
     """Rank all items but those ``seen`` for every user with relevant ones; the mean over these users of each metric.
 
     relevant: held-out pairs. seen: the training pairs, and for a test also the validation pairs; they and the padding
     item are not ranked, but a pair that is ``relevant`` too, as one that was bought again, is, as in RecBole. metrics:
-    RecBole's names, ``recall@10``; the values are RecBole's to all digits it prints, but for ties, which count against
-    the model (``hits_of``); RecBole leaves them to the sort. Scores are of the model's own type, the metrics count in
-    float64. Kang et al. (KDD 2021) report recall, ndcg and ``capped_recall`` at 10, 20, 50, and take the other held-out
-    pairs away for validation too. O(U I d) time, ``block_users`` · I scores at a time.
-    ValueError for a metric that is none of ``METRICS``, for a set over other users or items, and for scores that are
-    not finite.
+    RecBole's names in either case, "recall@10" (recall, ndcg, hit, mrr, precision, map), "gauc", and of the lists of
+    all users together "itemcoverage@10", "averagepopularity@10", "shannonentropy@10", "giniindex@10",
+    "tailpercentage@10"; the values are RecBole's to all digits it prints, but for ties, which count against the model
+    (``hits_of``) unless ``ties`` is "sorted", as RecBole leaves them. popularity: (I,) how often every item was taken
+    in training, and tail: RecBole's ``tail_ratio`` (``recsys.evaluate.spread``), for the metrics that read them. Scores
+    are of the model's own type, metrics count in float64. Kang et al. (KDD 2021) report recall, ndcg and
+    ``capped_recall`` at 10, 20, 50, and take the other held-out pairs away for validation too. O(U I d) time,
+    ``block_users`` · I scores at a time. ValueError for a metric that is none of these, for a set over other users or
+    items, and for scores that are not finite.
     """
     seen = (seen,) if isinstance(seen, Interactions) else tuple(seen)
     check_model(model, relevant)
@@ -46,17 +55,12 @@ def full_ranking(
     users = relevant.degrees().nonzero().squeeze(1)
     if not users.numel():
         raise ValueError("'relevant' must hold at least one pair to find, got none")
-    measures = read_names(metrics)
-    longest = max(k for _, k in measures.values())
-    totals = dict.fromkeys(measures, 0.0)
+    ranked = Ranked(metrics, relevant.num_items, popularity=popularity, tail=tail, ties=ties)
     with frozen(model) as fixed:
         for block in users.split(block_users):
             scores = masked_scores(fixed.score_items, block, *seen, kept=relevant)
-            rows, items = (each.to(scores.device) for each in relevant.of(block))
-            hits, counts = hits_of(scores, rows, items, longest), torch.bincount(rows).double()
-            for name, (measure, k) in measures.items():
-                totals[name] += float(measure(hits[:, :k], counts).sum())
-    return {name: total / len(users) for name, total in totals.items()}
+            ranked.add(scores, *(each.to(scores.device) for each in relevant.of(block)))
+    return ranked.values()
 
 
 def leave_one_out(
@@ -71,22 +75,23 @@ def leave_one_out(
     """Rank each user's held-out item among candidates (Kang et al., CIKM 2020): ``hit@5``, ``ndcg@5``, ``mrr@5``.
 
     targets: (U,) int64, the held-out item of every user, negative for a user without one, who does not count.
-    candidates: (U, C), 499 of ``draw_candidates`` as a rule. removed: (U,) the user's other held-out item, taken out of
+    candidates: (U, C), 499 of ``draw_candidates`` as a rule, negative ones for nothing; a user without any does not
+    count. removed: (U,) the user's other held-out item, taken out of
     the candidates where it is among them. At position p from 0 below N: hit 1, ndcg 1 / log2(p + 2), mrr 1 / (p + 1).
     A candidate with the target's score stands before it, so that a model of constant scores finds nothing. A target
     that the user has had before, or that is ``removed`` too, is ranked as any other. ValueError for scores that are not
     finite.
     """
-    rows = (targets >= 0).nonzero().squeeze(1)
+    rows = ((targets >= 0) & (candidates >= 0).any(dim=1).to(targets.device)).nonzero().squeeze(1)
     if not rows.numel():
-        raise ValueError("'targets' must hold at least one item, got none")
+        raise ValueError("'targets' must hold at least one item that has candidates, got none")
     places = []
     with frozen(model) as fixed:
         for users in rows.split(block_users):
             ids = torch.cat([targets[users, None].long(), candidates[users].long()], dim=1)
-            scores = fixed.score(users[:, None], ids).to(ids.device)
+            scores = fixed.score(users[:, None], torch.where(ids < 0, ids[:, :1], ids)).to(ids.device)
             check_finite(scores, "'model' must give finite scores")
-            ahead = (scores[:, 1:] >= scores[:, :1]) & (ids[:, 1:] != ids[:, :1])
+            ahead = (scores[:, 1:] >= scores[:, :1]) & (ids[:, 1:] != ids[:, :1]) & (ids[:, 1:] >= 0)
             if removed is not None:
                 ahead &= ids[:, 1:] != removed[users, None]
             places.append(ahead.sum(dim=1))
@@ -103,16 +108,26 @@ def leave_one_out(
 def draw_candidates(known: Interactions, count: int | None = None, seed: int = 0) -> Tensor:
     """The fixed candidates of ``leave_one_out``: (U, count) int64, distinct, uniform outside all that a user has.
 
-    known: training, validation and test pairs together. count: 499, or what the user with most pairs has left, which
-    the log says. The same seed gives the same candidates. ValueError that names a user with fewer left than ``count``.
+    known: training, validation and test pairs together. count: 499 by default; then a user with fewer left has all that
+    are left, and -1 for the rest, which the log says. The same seed gives the same candidates. ValueError that names a
+    user with fewer left than a ``count`` that is asked for.
     """
     outside = Outside(known)
-    if count is None:
-        most = int(outside.free.min())
-        count = list_length("count", None, 499, most, "what the user with most pairs has left")
+    users = torch.arange(known.num_users, device=known.ptr.device)
     with seeded(seed):
-        users = torch.arange(known.num_users, device=known.ptr.device)
-        return outside.several(users, count)
+        if count is not None:
+            return outside.several(users, count)
+        width = list_length("count", None, _USUAL, int(outside.free.max()), "what the user with fewest pairs has left")
+        lengths = outside.free.clamp(max=width)
+        found = torch.full((known.num_users, width), -1, device=known.ptr.device)
+        for length in lengths.unique().tolist():
+            own = users[lengths == length]
+            if length:
+                found[own, :length] = outside.several(own, length)
+    short = int((lengths < width).sum())
+    if short:
+        _log.warning("%d users have fewer than %d candidates here, the least %d", short, width, int(lengths.min()))
+    return found
 
 
 def held_out(pairs: Interactions) -> Tensor:

@@ -14,6 +14,7 @@ from .hetcomp import HetComp
 from .htd import HTD
 from .irrrd import ItemRRD
 from .log_loss import LogLoss
+from .next_item import NextItem
 from .rating_error import LearnedConfidence, RatingError
 from .rcekd import RCEKD
 from .rd import RD, RDWeights
@@ -21,6 +22,7 @@ from .recbole import RecBoleLoss
 from .refine import Refine
 from .rocket import Rocket
 from .rrd import RRD
+from .sequence_kl import SequenceKL
 from .soft_clicks import SoftClicks
 from .soft_labels import SoftLabels
 from .unkd import UnKD
@@ -47,12 +49,14 @@ __all__ = [
     "ItemRRD",
     "LearnedConfidence",
     "LogLoss",
+    "NextItem",
     "RDWeights",
     "RatingError",
     "RecBoleLoss",
     "Refine",
     "Rocket",
     "RoutedExperts",
+    "SequenceKL",
     "SoftClicks",
     "SoftLabels",
     "UnKD",

@@ -20,6 +20,7 @@ from recsys.models.mean import recommender_of
 from recsys.models.rankings import top_items, top_users
 from recsys.models.tables import tables_of
 from recsys.models.view import show
+from recsys.tasks._judged import is_smaller_better
 from recsys.tasks.ranking import Ranking, base_loss
 
 _log = logging.getLogger(__name__)
@@ -59,14 +60,31 @@ class RankingProblem(RecommenderProblem):
         return self.data.train
 
     @property
+    def ranked_student(self) -> Recommender:
+        """The student as what ranks items for users."""
+        student: Recommender = self.student
+        return student
+
+    @property
     def batch_size(self) -> int:
-        """Training pairs a batch, which a loss that is a mean over rows is multiplied with."""
-        return self.task.batch_size
+        """Rows of a batch, a pair having one a negative; a loss that is a mean over rows is multiplied with it."""
+        return self.task.batch_size * self.copies
+
+    @property
+    def copies(self) -> int:
+        """How often batches have each pair, for its negatives."""
+        return self.task.negatives.count
 
     @property
     def widths(self) -> tuple[int, int]:
         """Widths of the tables of student and teacher."""
         return self.width_of(self.student), self.width_of(self.teacher)
+
+    def score(self, model: nn.Module, part: Any = "val") -> float:
+        """Measure a model on validation pairs, in the task's first metric, minus it where less is better."""
+        found = super().score(model, part)
+        first = next(iter(getattr(self.task, "wanted", self.task.metrics)))
+        return -found if is_smaller_better(first) else found
 
     def width_of(self, model: nn.Module | Frozen) -> int:
         """Width of the tables of a model or a teacher; TypeError where there are none."""
@@ -79,7 +97,7 @@ class RankingProblem(RecommenderProblem):
 
     def supervised(self, where: str | None = None) -> Loss:
         """The student's own loss."""
-        return self.task.supervised(where) if where is not None else base_loss(self.student)
+        return self.task.supervised(where) if where is not None else base_loss(self.student, self.copies)
 
     def learn(self, losses: Loss, **sources: Source) -> nn.Module:
         """Train the student on a loss and the lists that it reads."""

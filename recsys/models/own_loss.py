@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recsys.models import knowledge
 from recsys.models.ncl import losses_of
+from recsys.models.sgl import renew_graphs
 
 # Models that RecBole trains on users, whose rows of items they read themselves.
 _OF_USERS = {"MultiVAE", "MultiDAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec", "LDiffRec"}
@@ -18,6 +20,7 @@ _SUMS = {"ENMF"}  # all others are means over the rows of a batch
 # Models that their loss alone does not train: what RecBole's trainer does besides.
 _MORE: Mapping[str, str] = {
     "RaCT": "goes through three stages",
+    "MKR": "goes through its knowledge graph in passes of their own, by a loss that has no lower bound",
     "RecVAE": "trains encoder and decoder in turns and renews the prior every epoch",
 }
 _FITTED = {"NCEPLRec", "Random"}  # when they are built, though RecBole counts them among those that are trained
@@ -65,22 +68,35 @@ def reads_users(model: nn.Module) -> bool:
 def own_loss(model: Any, batch: Mapping[str, Any], *, epoch: int = 0, summed: bool = False) -> Tensor:
     """What a RecBole module's ``calculate_loss`` gives for a batch, its parts added; ``summed``: times the rows.
 
-    batch: of ``RankingBatches``; models that read users take its distinct users. epoch: from 0, for NCL. Raises
+    batch: of ``RankingBatches``; models that read users take its distinct users. epoch: from 0, for NCL and SGL. Raises
     ValueError for a model that its loss alone does not train, and for one that reads more of a row than user, item and
     label.
     """
     if reason := why_not(model):
         raise ValueError(reason)
     rows = _interaction(model, batch)
+    if kind_of(model) == "SGL":
+        renew_graphs(model, epoch)
     try:
-        found = losses_of(model, rows, epoch) if kind_of(model) == "NCL" else model.calculate_loss(rows)
+        found = _losses(model, rows, epoch)
     except KeyError as error:
         raise ValueError(
             f"the loss of {kind_of(model)} reads {error} of a row, batches have {sorted(rows.columns)}: choose another "
             "form of the model by its options, or train it by recsys.losses.BPR"
         ) from error
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{kind_of(model)} needs {error.name!r} to learn, which is not installed") from error
     loss = torch.stack([part.reshape(()) for part in found]).sum() if isinstance(found, tuple) else found.reshape(())
     return loss * len(rows) if summed and kind_of(model) not in _SUMS else loss
+
+
+def _losses(model: Any, rows: Any, epoch: int) -> Any:
+    """A loss, or the parts of one."""
+    kind = kind_of(model)
+    if hasattr(model, "triples"):
+        rows.update(type(rows)(model.triples.draw(len(rows), rows[model.USER_ID].device)))
+        return knowledge.losses_of(model, kind, rows, epoch)
+    return losses_of(model, rows, epoch) if kind == "NCL" else model.calculate_loss(rows)
 
 
 def _interaction(model: Any, batch: Mapping[str, Any]) -> Any:
@@ -95,21 +111,28 @@ def _interaction(model: Any, batch: Mapping[str, Any]) -> Any:
             f"the loss of {kind_of(model)} reads {missing} of a batch, which has {sorted(batch)}: train on "
             "recsys.data.batches.RankingBatches"
         )
-    if getattr(model, "neg_seq_len", 1) != 1:
+    copies = int(batch.get("copies", 1))
+    if getattr(model, "neg_seq_len", copies) != copies:
         raise ValueError(
-            f"{kind_of(model)} was built for {model.neg_seq_len} negatives a pair, batches have one: leave out "
-            "'train_neg_sample_args'"
+            f"{kind_of(model)} was built for {model.neg_seq_len} negatives a pair, batches have {copies}: give "
+            "'train_neg_sample_args' to bridge.load, or RankingBatches negatives=Negatives(count=...)"
         )
     device = next(model.parameters()).device
     users, *items = (batch[name].to(device) for name in wanted)
     if of_users:
-        return Interaction({model.USER_ID: users.unique()})
+        return Interaction({model.USER_ID: _once(users)})
     if model.input_type.name == "PAIRWISE":
         return Interaction({model.USER_ID: users, model.ITEM_ID: items[0], model.NEG_ITEM_ID: items[1]})
-    label = torch.cat([torch.ones_like(users), torch.zeros_like(users)]).float()
-    return Interaction(
-        {model.USER_ID: users.repeat(2), model.ITEM_ID: torch.cat(items), getattr(model, "LABEL", "label"): label}
-    )
+    pairs = len(users) // copies  # of the copies of a pair that there are for its negatives, one counts
+    label = torch.cat([torch.ones_like(users[:pairs]), torch.zeros_like(users)]).float()
+    rows = torch.cat([users[:pairs], users]), torch.cat([items[0][:pairs], items[1]])
+    return Interaction({model.USER_ID: rows[0], model.ITEM_ID: rows[1], getattr(model, "LABEL", "label"): label})
+
+
+def _once(users: Tensor) -> Tensor:
+    """Users each once, in their order where they are."""
+    distinct = users.unique()
+    return users if len(distinct) == len(users) else distinct
 
 
 def own_click_loss(model: Any, batch: Mapping[str, Any], logits: Tensor) -> Tensor:

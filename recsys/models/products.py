@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkd.kernels.edges.lists import list_dot
-
 
 def inner_products(user: Tensor, item: Tensor, users: Tensor, items: Tensor) -> Tensor:
     """Scores <user_u, item_i> of pairs of ids, broadcast over users and items; tables (U, d) and (I, d).
@@ -17,6 +15,8 @@ def inner_products(user: Tensor, item: Tensor, users: Tensor, items: Tensor) -> 
     """
     check_rows("users", users, user.size(0))
     check_rows("items", items, item.size(0))
+    from graphkd.kernels.edges.lists import list_dot  # here, since it loads PyG, which a service does not need
+
     users, items = users.to(user.device), items.to(item.device)
     if users.dim() == items.dim() == 2 and users.size(0) == items.size(0) > 0:
         if users.size(1) == 1 and items.size(1) > 1:

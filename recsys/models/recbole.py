@@ -50,6 +50,11 @@ class RecBoleModel(Recommender):
         with _forgetting(self.model):
             return torch.cat([self._pairs(*pair) for pair in pairs]).view(users.shape)
 
+    def predict(self, users: Tensor, items: Tensor) -> Tensor:
+        """What RecBole predicts of pairs, broadcast: their scores, of NeuMF after its sigmoid."""
+        scores = self.score(users, items)
+        return scores.sigmoid() if self._kind == "NeuMF" else scores
+
     def score_items(self, users: Tensor) -> Tensor:
         """Scores of all items, by ``full_sort_predict`` where the model has one of its own."""
         if self.has_tables or self._kind == "NeuMF":

@@ -37,6 +37,19 @@ class Tables(Recommender):
         """The two tables."""
         return self.user, self.item
 
+    def users_at(self, users: Tensor) -> Tensor:
+        """Rows of some users, (B,) -> (B, d)."""
+        return self.user[users]
+
+    def scores_of(self, queries: Tensor, start: int, stop: int) -> Tensor:
+        """Scores of the items from ``start`` to before ``stop`` for query vectors, (B, d) -> (B, stop - start)."""
+        return queries @ self.item[start:stop].T
+
+    def check_finite(self) -> None:
+        """Raise ValueError that counts what is NaN or infinite, the padding rows apart."""
+        for name, table in (("user", self.user), ("item", self.item)):
+            check_finite(table[int(self.padding) :], f"'tables' must be finite, but of the {name} table")
+
 
 @contextmanager
 def frozen(model: Recommender) -> Iterator[Recommender]:
@@ -61,6 +74,5 @@ def finite_tables(tables: Tables) -> Tables:
     """Give tables back; ValueError that counts what is NaN or infinite in them, the padding rows apart."""
     if not isinstance(tables, Tables):
         raise TypeError(f"'tables' must be recsys.models.Tables, got {type(tables).__name__}: give tables_of(model)")
-    for name, table in (("user", tables.user), ("item", tables.item)):
-        check_finite(table[int(tables.padding) :], f"'tables' must be finite, but of the {name} table")
+    tables.check_finite()
     return tables

@@ -19,7 +19,7 @@ def faiss_index(tables: Tables) -> Any:
         import faiss
     except ImportError as error:
         raise ImportError("a FAISS index needs the package faiss-cpu (or faiss-gpu): pip install faiss-cpu") from error
-    items = finite_tables(tables).item.detach().float().cpu().contiguous().numpy()
+    items = finite_tables(tables).tables()[1].detach().float().cpu().contiguous().numpy()
     index = faiss.IndexFlatIP(items.shape[1])
     if not tables.padding:
         index.add(items)

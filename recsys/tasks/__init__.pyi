@@ -1,5 +1,6 @@
 from .clicks import Clicks
 from .ranking import Ranking, base_loss
+from .sequential import Sequential
 from .uniform import UniformRatings
 
-__all__ = ["Clicks", "Ranking", "UniformRatings", "base_loss"]
+__all__ = ["Clicks", "Ranking", "Sequential", "UniformRatings", "base_loss"]

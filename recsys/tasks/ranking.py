@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.core.task import Part
 from graphkd.core.view import Call
-from graphkd.losses._checks import choose
 from recsys.data.batches import RankingBatches, Source
+from recsys.data.full_users import without_full_users
 from recsys.data.interactions import Interactions, Split, check_sizes
-from recsys.evaluate.ranking import draw_candidates, full_ranking, held_out, leave_one_out
+from recsys.data.negatives import Negatives
+from recsys.evaluate.ranked import Ties
 from recsys.losses.bpr import BPR
 from recsys.losses.cd import CD
 from recsys.losses.log_loss import LogLoss
@@ -25,14 +25,10 @@ from recsys.losses.recbole import RecBoleLoss
 from recsys.models.base import Recommender
 from recsys.models.own_loss import is_fitted, kind_of, why_not
 from recsys.tasks._base import RecommenderTask, refuse_rows
+from recsys.tasks._judged import RANKED, USUAL, Protocol, check_metrics, is_smaller_better, judged, modes_of, part_of
 
-Protocol = Literal["full", "leave_one_out"]
 _log = logging.getLogger(__name__)
-_USUAL: Mapping[str, tuple[str, ...]] = {
-    "full": ("ndcg@10", "recall@10"),
-    "leave_one_out": tuple(f"{kind}@{k}" for k in (5, 10, 20) for kind in ("hit", "ndcg", "mrr")),
-}
-_CANDIDATES: WeakKeyDictionary[Interactions, Tensor] = WeakKeyDictionary()  # of a split, by its training pairs
+_ONE = Negatives()
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,14 @@ class Ranking(RecommenderTask):
 
     metrics: RecBole's names, the first chooses the epoch; by default ndcg@10 and recall@10. protocol: "full" ranks all
     items but those seen; "leave_one_out" ranks each user's one held-out item among 499 drawn ones, by hit, ndcg and mrr
-    at 5, 10 and 20, of which all hits count for patience. batch_size: training pairs a batch; where a method's loss is
-    a mean over rows, its weight is times this number, beside a base loss that is summed.
+    at 5, 10 and 20, of which all hits count for patience. RecBole's modes: "uni100" and "pop100" rank each user's
+    held-out items among 100 items for each, drawn uniformly or by popularity (``drawn_candidates``; of a ``seed``, the
+    same in every epoch), "labeled" measures the rows of a ``LabelledSplit`` by auc, logloss, mae and rmse; {"valid":
+    "uni100", "test": "full"} has one of each. repeatable: what a user has may be recommended again: nothing is left out
+    of a ranking, and only an event's own item of its candidates. digits: to which values are rounded, None for all.
+    tail: RecBole's ``tail_ratio``. ties: see ``full_ranking``. batch_size: training pairs a batch; where a method's
+    loss is a mean over rows, its weight is times its rows, beside a base loss that is summed. negatives: how they
+    are drawn.
 
     Example::
 
@@ -62,17 +64,31 @@ class Ranking(RecommenderTask):
     metrics: tuple[str, ...] = ()
     protocol: Protocol = "full"
     batch_size: int = 1024
+    negatives: Negatives = _ONE
+    repeatable: bool = False
+    digits: int | None = None
+    tail: float = 0.1
+    ties: Ties = "against"
+    seed: int | None = 0
 
     def __post_init__(self) -> None:
-        choose("protocol", self.protocol, tuple(_USUAL))
+        check_metrics(self.wanted, self.modes)
+
+    @cached_property
+    def modes(self) -> Mapping[str, str]:
+        """How each part is judged."""
+        return modes_of(self.protocol)
 
     @property
     def wanted(self) -> tuple[str, ...]:
         """The metrics, those of the protocol where none are given."""
-        return self.metrics or _USUAL[self.protocol]
+        return tuple(name.lower() for name in self.metrics) or USUAL.get(self.modes["test"], RANKED)
 
     def prepare(self, data: Any) -> Split:
-        """Take a ``Split``, or what ``recsys.bridge.load`` gives; its parts must be over the same users and items."""
+        """Take a ``Split``, or what ``recsys.bridge.load`` gives; its parts must be over the same users and items.
+
+        Users who have every item train nothing, since there is no item to rank below: see ``without_full_users``.
+        """
         split = getattr(data, "split", data)
         if not isinstance(split, Split):
             raise TypeError(
@@ -81,11 +97,13 @@ class Ranking(RecommenderTask):
             )
         for name in ("valid", "test"):
             check_sizes(name, getattr(split, name), split.train)
-        return split
+        draws = not self.negatives.own and "labeled" not in self.modes.values()
+        train = without_full_users(split.train) if draws else split.train
+        return split if train is split.train else replace(split, train=train)
 
     def batches(self, pairs: Interactions, sources: Mapping[str, Source]) -> Any:
         """Make the training batches of some pairs, with the lists of ``sources``."""
-        return RankingBatches(pairs, batch_size=self.batch_size, sources=sources)
+        return RankingBatches(pairs, batch_size=self.batch_size, sources=sources, negatives=self.negatives)
 
     def supervised(self, where: str | None = None) -> Loss:
         """BPR, summed over the batch."""
@@ -105,51 +123,38 @@ class Ranking(RecommenderTask):
 
     def has(self, part: Part, data: Any) -> bool:
         """Whether a part of the split has pairs."""
-        return len(_part(data, part)) > 0
+        return len(part_of(data, part)) > 0
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002 - recommenders rank by themselves
         """Measure all metrics on a part of the split."""
         assert isinstance(model, Recommender)
-        wanted = self.wanted
-        if self.protocol == "leave_one_out":
-            cutoffs = sorted({int(number) for name in wanted for number in re.findall(r"@(\d+)$", name)})
-            targets, removed = (held_out(_part(data, each)) for each in (part, "val" if part == "test" else "test"))
-            found = leave_one_out(model, targets, _candidates(data), removed=removed, cutoffs=cutoffs)
-            return {name: found[name] for name in wanted}
-        seen = [data.train, data.valid] if part == "test" else [data.train]
-        return full_ranking(model, _part(data, part), seen, wanted)
+        found = judged(self, model, data, part)
+        return found if self.digits is None else {name: round(value, self.digits) for name, value in found.items()}
 
     def progress(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, float]:
-        """Measure the first metric on validation pairs, or in leave-one-out all hits."""
+        """Measure the first metric on validation pairs, or in leave-one-out all hits; minus it where less is better."""
         found = self.score(model, data, "val", call)
-        hits = [name for name in found if name.startswith("hit@")] if self.protocol == "leave_one_out" else []
-        return {name: found[name] for name in hits or list(found)[:1]}
+        first = next(iter(found))
+        if is_smaller_better(first):
+            return {f"-{first}": -found[first]}
+        hits = [name for name in found if name.startswith("hit@")] if self.modes["val"] == "leave_one_out" else []
+        return {name: found[name] for name in hits or [first]}
 
 
-def base_loss(model: nn.Module) -> Loss:
+def base_loss(model: nn.Module, copies: int = 1) -> Loss:
     """What a model is trained by, summed over the batch: a RecBole model by its own loss, all others by BPR.
 
-    RecBole's BPR and NeuMF have BPR and the log loss for their own. Where a model's loss alone does not train it
+    RecBole's BPR and NeuMF have BPR and the log loss for their own; copies: how often batches have each pair, for its
+    negatives. Where a model's loss alone does not train it
     (RaCT, RecVAE), BPR stands in for it, and a warning says so.
     """
     inner: Any = getattr(model, "model", None)
     if not hasattr(model, "own_loss") or kind_of(inner) == "BPR":
         return 1.0 * BPR()
-    if kind_of(inner) == "NeuMF":
+    if kind_of(inner) == "NeuMF" and copies == 1:
         return 1.0 * LogLoss(reduction="sum")
     reason = why_not(inner)
     if reason and not is_fitted(inner):
         _log.warning("%s is trained by BPR here, not by its own loss: %s", kind_of(inner), reason)
         return 1.0 * BPR()
     return 1.0 * RecBoleLoss(reduction="sum")
-
-
-def _part(split: Split, part: str) -> Interactions:
-    return split.test if part == "test" else split.valid
-
-
-def _candidates(split: Split) -> Tensor:
-    """The fixed candidates of a split, drawn once."""
-    if split.train not in _CANDIDATES:
-        _CANDIDATES[split.train] = draw_candidates(split.train.union(split.valid, split.test))
-    return _CANDIDATES[split.train]

@@ -12,7 +12,7 @@ from benchmarks.ranking.models import load
 from benchmarks.ranking.timing import cost
 from benchmarks.recsys import METHODS, Series, main, parse, task_of
 from datasets.recommenders import load_interactions, skewed
-from recsys.data.interactions import check_same_ids
+from recsys.data.same_ids import check_same_ids
 from recsys.losses import BPR, LogLoss
 from recsys.models import MF, LightGCN, Tables
 from recsys.tasks import base_loss

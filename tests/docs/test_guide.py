@@ -40,4 +40,4 @@ def test_the_example_of_each_task_runs(code, monkeypatch, tmp_path, capsys):
 
 
 def test_there_is_an_example_of_each_kind_of_data():
-    assert len(TASKS) == 5
+    assert len(TASKS) == 6

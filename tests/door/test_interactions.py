@@ -200,8 +200,13 @@ class TestEverythingTaken:
     def test_candidates(self, caplog):
         pairs = Interactions.from_pairs([0] * 9 + [1], [*range(9), 3], 2, 22)
         with caplog.at_level(logging.WARNING):
-            assert draw_candidates(pairs).shape == (2, 13)
-        assert "'count' is 13 here, what the user with most pairs has left, not 499" in caplog.text
+            found = draw_candidates(pairs)
+        assert found.shape == (2, 21)
+        assert sorted(found[0, :13].tolist()) == list(range(9, 22))
+        assert found[0, 13:].tolist() == [-1] * 8
+        assert sorted(found[1].tolist()) == [item for item in range(22) if item != 3]
+        assert "'count' is 21 here, what the user with fewest pairs has left, not 499" in caplog.text
+        assert "1 users have fewer than 21 candidates here, the least 13" in caplog.text
         with pytest.raises(
             ValueError, match="499 items must be left to draw for every user, user 0 has 13; 2 users have"
         ):

@@ -218,6 +218,8 @@ SUBJECT: dict[str, Callable[[Draw], Any]] = {
     "recsys.*.positives": lambda draw: draw.integers("positives", (draw.sizes["rows"],), ITEMS),
     "recsys.*.negatives": lambda draw: draw.integers("negatives", (draw.sizes["rows"],), ITEMS),
     "recsys.RD.num_items": number(ITEMS),
+    "recsys.NextItem.targets": labels,
+    "recsys.NextItem.candidates": OMIT,
     "recsys.*.ratings": lambda draw: (draw.integers("ratings", (draw.sizes["rows"], draw.sizes["width"]), 3) - 1).to(
         draw.dtype
     ),

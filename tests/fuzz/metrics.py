@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 import graphkd.tasks as tasks
 import recsys.evaluate as evaluate
-from recsys.models import MF
+from recsys.data import Sequences, SequenceSplit
+from recsys.models import MF, SequentialRecommender
 from tests.fuzz.draw import Draw
 from tests.fuzz.given import ITEMS, USERS, interactions, labels, student, teacher
 
@@ -77,9 +78,38 @@ def _nothing(draw: Draw) -> Any:
     return type(interactions(draw)).from_pairs(empty, empty, USERS, ITEMS)
 
 
+class _Repeats(SequentialRecommender):
+    """The state after a history is the row of its last item."""
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__(len(table), 2)
+        self.table = nn.Parameter(table)
+
+    def last(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:
+        return self.table[sequences[torch.arange(len(lengths)), lengths - 1]]
+
+    def items(self) -> Tensor:
+        return self.table
+
+
+def _next_item(draw: Draw) -> list[float]:
+    users = torch.arange(1, USERS + 1).repeat_interleave(3)
+    events = Sequences.from_events(users, 1 + draw.integers("events", users.shape, ITEMS - 1), num_items=ITEMS)
+    model = _Repeats(draw.rows("item", ITEMS, 3, differentiable=False)).to(draw.narrow)
+    return list(evaluate.next_item_ranking(model, SequenceSplit.leave_one_out(events, 2).test).values())
+
+
 def _leave_one_out(draw: Draw) -> list[float]:
     targets = draw.integers("targets", (USERS,), ITEMS)
     return list(evaluate.leave_one_out(_recommender(draw), targets, torch.arange(ITEMS).expand(USERS, -1)).values())
+
+
+def _sampled_ranking(draw: Draw) -> list[float]:
+    users, items = interactions(draw).pairs()
+    held = draw.integers("held", (len(users),), 2) > 0
+    held |= users.diff(prepend=users[:1] - 1) != 0  # everybody has something to find
+    drawn = evaluate.Candidates(users, items, held)
+    return list(evaluate.sampled_ranking(_recommender(draw), drawn, ["recall@2", "ndcg@2"]).values())
 
 
 METRICS: dict[str, Callable[[Draw], Any]] = {
@@ -97,5 +127,10 @@ METRICS: dict[str, Callable[[Draw], Any]] = {
     ),
     "evaluate.quality": lambda draw: list(evaluate.quality(_scores(draw), _binary(draw)).values()),
     "evaluate.full_ranking": _full_ranking,
+    "evaluate.next_item_ranking": _next_item,
     "evaluate.leave_one_out": _leave_one_out,
+    "evaluate.prediction_values": lambda draw: list(
+        evaluate.prediction_values(_scores(draw), _binary(draw).double(), ["mae", "rmse"]).values()
+    ),
+    "evaluate.sampled_ranking": _sampled_ranking,
 }

@@ -50,7 +50,9 @@ LEFT_OUT: dict[str, str] = {
     "tasks.hold_out": "cuts a graph, no numbers",
     "evaluate.DEFAULT": "names",
     "evaluate.METRICS": "names",
+    "evaluate.Candidates": "a record",
     "evaluate.draw_candidates": "draws ids",
+    "evaluate.drawn_candidates": "draws ids",
     "evaluate.held_out": "reads ids",
     "evaluate.predicted": "what a model shows, as it is",
 }

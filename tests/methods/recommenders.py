@@ -1,4 +1,4 @@
-"""What every method of recommenders is given in tests: a random table of pairs, rows of clicks, ratings."""
+"""What every method of recommenders is given in tests: a random table of pairs, rows of clicks, ratings, sequences."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import torch
 import recsys
 from graphkd.core.method import Metadata
 from recsys import Interactions, Split
+from recsys.data import Sequences, SequenceSplit
 from recsys.data.ratings import Ratings, UniformSplit
 from recsys.data.rows import Field, Rows
-from recsys.models import MF, LightGCN
+from recsys.models import MF, GRU4Rec, LightGCN, SASRec
 from recsys.models.clicks import ClickNet, show
 from recsys.models.ratings import AutoRec, BiasedMF
-from recsys.tasks import Clicks, Ranking, UniformRatings
+from recsys.tasks import Clicks, Ranking, Sequential, UniformRatings
+from tests.recsys.toy_sequences import chain_split
 
 USERS, ITEMS, EPOCHS = 170, 180, 2
 FIELDS = {"user": Field(20), "item": Field(15), "tags": Field(6, sequence=True)}
@@ -71,6 +73,11 @@ def poisoned(data: Any, kind: str) -> Any:
         y = data.columns["y"].clone()
         y[data.test] = 1 - y[data.test]
         return replace(data, columns={**data.columns, "y": y})
+    if isinstance(data, SequenceSplit):
+        items = data.sequences.items.clone()
+        items[data.test.places] = items[data.test.places] % (data.num_items - 1) + 1
+        other = Sequences(data.sequences.ptr, items, data.num_items)
+        return SequenceSplit.leave_one_out(other, data.max_length)
     return replace(data, test=data.test._replace(values=-data.test.values))
 
 
@@ -104,6 +111,11 @@ def autoencoder(seed: int) -> AutoRec:
     return seeded(seed, lambda: AutoRec(9, (4,))).eval()
 
 
+def sasrec(seed: int, width: int) -> SASRec:
+    made = chain_split()
+    return seeded(seed, lambda: SASRec(made.num_items, width, max_length=made.max_length, layers=1)).eval()
+
+
 # Kind of a task -> student, teacher, data and task; autoencoders are students of their own of uniform ratings.
 KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "ranking": lambda: {
@@ -112,6 +124,12 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
         "data": split(),
         "task": Ranking(batch_size=256),
         "metric_every": 1,
+    },
+    "sequential": lambda: {
+        "student": seeded(5, lambda: GRU4Rec(chain_split().num_items, 4, max_length=6)).eval(),
+        "teacher": sasrec(1, 8),
+        "data": chain_split(),
+        "task": Sequential(batch_size=32),
     },
     "clicks": lambda: {
         "student": net(5),

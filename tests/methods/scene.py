@@ -120,6 +120,7 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
 # Method -> what it alone is given.
 OWN: dict[str, Callable[[], dict[str, Any]]] = {
     "uninformed": lambda: {"student": gcn(5, 12, out=12)},  # as wide as the teacher's hidden layer
+    "krd": lambda: {"warmup": 1},  # so that edges are drawn in the second epoch
 }
 
 

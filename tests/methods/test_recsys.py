@@ -81,6 +81,15 @@ def test_training_reads_no_held_out_pair(row):
     assert results[0].scores != results[1].scores
 
 
+@pytest.mark.parametrize("row", [name for name, row in ROWS.items() if "sequential" in row.tasks], indirect=True)
+def test_training_reads_no_held_out_item(row):
+    given = recommenders.arguments(row)
+    other = recommenders.poisoned(given["data"], "sequential")
+    results = [recommenders.run(row, given, epochs=1, data=data) for data in (given["data"], other)]
+    assert contract.same(*map(contract.weights, results))
+    assert results[0].scores != results[1].scores
+
+
 def test_another_split_is_refused_by_name(tmp_path):
     row = ROWS["rrd-ranking"]
     recommenders.run(row, checkpoint=tmp_path)

@@ -54,6 +54,18 @@ class Graphs(nn.Module):
         return self.out(h.new_zeros(int(batch.max()) + 1, h.size(1)).index_add(0, batch, h))
 
 
+def links() -> dict[str, Any]:
+    """The graph's edges in parts, and encoders of nodes."""
+    from torch_geometric.transforms import RandomLinkSplit
+
+    from graphkd.tasks import LinkPrediction
+
+    torch.manual_seed(0)
+    split = RandomLinkSplit(num_val=0.1, num_test=0.1, is_undirected=True, add_negative_train_samples=False)
+    train, val, test = split(sbm())
+    return {"student": gcn(out=8), "teacher": gcn(16, out=8), "data": train, "task": LinkPrediction(val=val, test=test)}
+
+
 def gcn(width: int = H, out: int = C, layers: int = 2) -> nn.Module:
     torch.manual_seed(width)
     return GCN(F, width, layers, out)
@@ -79,6 +91,8 @@ def given(row: Any) -> dict[str, Any]:
         loader = DataLoader(graphs, batch_size=3)
         found |= {"student": Graphs(H), "teacher": Graphs(16), "data": loader, "hidden": None}
         found["task"] = GraphClassification(val=loader, test=loader)
+    if kind == "link_prediction":
+        found |= links()
     needs: dict[str, Any] = {
         "teachers": lambda: {"teacher": [gcn(16), gcn(17), gcn(18)]},
         "clients": lambda: {"data": graphkd.Clients([sbm(1), sbm(2), sbm(4)]), "teacher": None, "rounds": 2},
@@ -95,6 +109,8 @@ def given(row: Any) -> dict[str, Any]:
     }
     for need in set(row.needs) - PLAIN:
         found |= needs[need]()
+    if row.name == "mugsi":  # of graphs
+        found |= {"student": Graphs(H), "teacher": Graphs(16), "layers": ("conv", "out")}
     return found | ({"student": None} if "student" in row.cannot else {})
 
 

@@ -17,7 +17,7 @@ from graphkd import Distiller, Frozen, fit
 from recsys import bridge
 from recsys._repairs import repaired
 from recsys.data.batches import RankingBatches
-from recsys.data.interactions import check_same_ids
+from recsys.data.same_ids import check_same_ids
 from recsys.evaluate import METRICS, full_ranking
 from recsys.losses import BPR, RRD, LogLoss
 from recsys.models import show, tables_of

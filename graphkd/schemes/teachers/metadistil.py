@@ -158,7 +158,8 @@ def metadistil(
     can be spared for the quiz. lr: of Adam, the student's; teacher_lr: the teacher's, lower, so that it keeps what it
     knows; an ``optimizer`` that is asked for takes the place of both. temperature, alpha and soft: of
     ``metadistil_loss``; rate and steps: of the pilot. Costs about six forward passes of the student a step, and second
-    derivatives. Rows without a label, of which the paper has none, learn soft targets alone.
+    derivatives. Rows without a label, of which the paper has none, learn soft targets alone. The authors clip the
+    teacher's gradient: ``clip``, an option of ``fit``, does, in either one's turn.
     """
     learnt, quiz = problem.split(share)
     teacher = problem.teacher_to_train()

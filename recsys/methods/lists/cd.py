@@ -16,7 +16,14 @@ Guide = Literal["teacher", "student"]
 
 
 @method("cd_student", preset={"guide": "student"})
-@method("cd", family="lists", paper="Lee et al., ICDM 2019", arxiv="1911.05276", survey=(188,), tasks=("ranking",))
+@method(
+    "cd",
+    family="lists",
+    paper="Lee et al., ICDM 2019",
+    arxiv="1911.05276",
+    survey=(188,),
+    tasks=("ranking", "sequential"),
+)
 def collaborative_distillation(
     problem: RankingProblem,
     *,
@@ -36,7 +43,7 @@ def collaborative_distillation(
     """
     choose("guide", guide, get_args(Guide))
     own = guide == "student"
-    model = problem.student if own else problem.teacher.model
+    model = problem.ranked_student if own else problem.teacher.model
     k = problem.at_most("k", k, min(length, problem.room()))
     lists = CDLists(model, problem.pairs, k=k, length=length, flatness=flatness, rerank=rerank if own else None)
     return problem.learn(problem.supervised() + weight * problem.batch_size * CD(temperature), cd=lists)

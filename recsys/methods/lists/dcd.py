@@ -17,8 +17,8 @@ from recsys.sources.dcd import DCDLists
 Side = Literal["users", "items", "both"]
 
 
-@method("dcd_items", preset={"side": "items"})
-@method("dcd", family="lists", paper="Lee and Kim, CIKM 2021", arxiv="2109.03459", tasks=("ranking",))
+@method("dcd_items", preset={"side": "items"}, tasks=("ranking",))
+@method("dcd", family="lists", paper="Lee and Kim, CIKM 2021", arxiv="2109.03459", tasks=("ranking", "sequential"))
 def dual_correction(
     problem: RankingProblem,
     *,
@@ -38,7 +38,7 @@ def dual_correction(
     """
     choose("side", side, get_args(Side))
     losses, sources = problem.supervised(), dict[str, Source]()
-    draw = partial(DCDLists, problem.student, sharpness=sharpness, every=every)
+    draw = partial(DCDLists, problem.ranked_student, sharpness=sharpness, every=every)
     if side != "items":
         losses += weight * DCD()
         items = problem.at_most("length", length, problem.room())

@@ -75,6 +75,6 @@ def _stages(problem: RankingProblem, teachers: Sequence[Any] | None, count: int)
 def _trained(problem: RankingProblem, model: Recommender, number: int, count: int) -> list[nn.Module]:
     """Train a teacher, and give the stages of that."""
     model = model.to(problem.device)
-    trajectory = Trajectory(problem.distiller(model, None, base_loss(model)))
+    trajectory = Trajectory(problem.distiller(model, None, base_loss(model, problem.copies)))
     problem.train(trajectory, f"teacher-{number}", serve=lambda student: student.model)
     return trajectory.stages(count)

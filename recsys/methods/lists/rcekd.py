@@ -10,7 +10,7 @@ from recsys.methods._ranking import RankingProblem
 from recsys.sources.rcekd import RCEKDLists
 
 
-@method("rcekd", family="lists", paper="Zhu and Zhang, 2025", arxiv="2509.20989", tasks=("ranking",))
+@method("rcekd", family="lists", paper="Zhu and Zhang, 2025", arxiv="2509.20989", tasks=("ranking", "sequential"))
 def rejuvenated_cross_entropy(
     problem: RankingProblem,
     *,
@@ -32,7 +32,7 @@ def rejuvenated_cross_entropy(
     room = problem.room()
     k, l = problem.at_most("k", k, room), problem.at_most("l", l, room)  # noqa: E741
     lists = RCEKDLists(
-        problem.student, problem.top_items(k), problem.pairs, k=k, l=l, length=length, scale=scale, rerank=rerank
+        problem.ranked_student, problem.top_items(k), problem.pairs, k=k, l=l, length=length, scale=scale, rerank=rerank
     )
     loss = RCEKD(temperature, sharpness=sharpness)
     return problem.learn(problem.supervised() + weight * loss, rcekd=lists)

@@ -10,7 +10,14 @@ from recsys.methods._ranking import RankingProblem
 from recsys.sources.rd import RDLists
 
 
-@method("rd", family="lists", paper="Tang and Wang, KDD 2018", arxiv="1809.07428", survey=(22,), tasks=("ranking",))
+@method(
+    "rd",
+    family="lists",
+    paper="Tang and Wang, KDD 2018",
+    arxiv="1809.07428",
+    survey=(22,),
+    tasks=("ranking", "sequential"),
+)
 def ranking_distillation(
     problem: RankingProblem,
     *,

@@ -10,7 +10,14 @@ from recsys.methods._ranking import RankingProblem
 from recsys.methods.lists._rrd import lists_of_items
 
 
-@method("rrd", family="lists", paper="Kang et al., CIKM 2020", arxiv="2012.04357", survey=(189,), tasks=("ranking",))
+@method(
+    "rrd",
+    family="lists",
+    paper="Kang et al., CIKM 2020",
+    arxiv="2012.04357",
+    survey=(189,),
+    tasks=("ranking", "sequential"),
+)
 def relaxed_ranking_distillation(
     problem: RankingProblem,
     *,

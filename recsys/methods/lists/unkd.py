@@ -10,7 +10,14 @@ from recsys.methods._ranking import RankingProblem
 from recsys.sources.unkd import GroupLists, UnKDLists, pairs_per_group, popularity_groups, top_per_group
 
 
-@method("unkd", family="lists", paper="Chen et al., WSDM 2023", arxiv="2211.14729", survey=(192,), tasks=("ranking",))
+@method(
+    "unkd",
+    family="lists",
+    paper="Chen et al., WSDM 2023",
+    arxiv="2211.14729",
+    survey=(192,),
+    tasks=("ranking", "sequential"),
+)
 def unbiased_distillation(
     problem: RankingProblem,
     *,

@@ -7,7 +7,9 @@ from graphkd.core.method import method
 from recsys.methods._problem import RecommenderProblem
 
 
-@method("kd", family="response", paper="Hinton et al., 2015", arxiv="1503.02531", tasks=("ranking", "clicks"))
+@method(
+    "kd", family="response", paper="Hinton et al., 2015", arxiv="1503.02531", tasks=("ranking", "clicks", "sequential")
+)
 def kd(problem: RecommenderProblem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
     """Add the teacher's soft answers to the labels; choose it first, it is the baseline of all others.
 

@@ -7,7 +7,7 @@ from graphkd.core.method import method
 from recsys.methods._problem import RecommenderProblem
 
 
-@method("none", family="response", tasks=("ranking", "clicks", "uniform_ratings"), teacher=False)
+@method("none", family="response", tasks=("ranking", "clicks", "uniform_ratings", "sequential"), teacher=False)
 def none(problem: RecommenderProblem) -> Loss:
     """Train the student on its labels alone; choose it to know what a method gains.
 

@@ -15,7 +15,7 @@ from recsys.methods._ranking import RankingProblem
     paper="Kang et al., CIKM 2020",
     arxiv="2012.04357",
     survey=(189,),
-    tasks=("ranking",),
+    tasks=("ranking", "sequential"),
     needs=("student_tables", "teacher_tables"),
 )
 def distillation_experts(problem: RankingProblem, *, weight: float = 0.01, experts: int = 30) -> nn.Module:

@@ -15,7 +15,7 @@ from recsys.methods._ranking import RankingProblem
     paper="Kang et al., KDD 2021",
     arxiv="2106.08700",
     survey=(191,),
-    tasks=("ranking",),
+    tasks=("ranking", "sequential"),
     needs=("student_tables", "teacher_tables"),
     space={"alpha": (0.02, 0.98)},
 )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys import Interactions, Split
-from recsys.data.interactions import check_same_ids
+from recsys.data.same_ids import check_same_ids
 from tests.recsys.laws import as_sets, toy
 
 

@@ -10,6 +10,7 @@ import torch
 from graphkd import Distiller
 from recsys import Interactions, bridge
 from recsys.data.batches import RankingBatches
+from recsys.data.negatives import Negatives
 from recsys.losses import RecBoleLoss
 from recsys.models import show
 from recsys.models.own_loss import is_fitted, kind_of, own_loss, why_not
@@ -76,6 +77,57 @@ def test_parts_are_added(data):
     assert model.model.user_2cluster.max() < 4
 
 
+def test_sgl_draws_its_graphs_once_an_epoch(data):
+    """A model as it was built too, which nobody has put into training mode yet; and not twice after ``train()``."""
+    model, batch = built(data, "SGL"), batch_of(data)
+    inner = model.model
+    model.own_loss(batch, epoch=0)
+    first = inner.sub_graph1
+    model.own_loss(batch, epoch=0)
+    assert inner.sub_graph1 is first
+    model.own_loss(batch, epoch=1)
+    second = inner.sub_graph1
+    assert second is not first
+    model.eval().train()
+    third = inner.sub_graph1
+    assert third is not second
+    model.own_loss(batch, epoch=2)
+    assert inner.sub_graph1 is third
+
+
+def test_users_that_come_once_keep_their_order(data):
+    """On which dropout depends, as in RecBole."""
+    model, users = built(data, "MultiDAE"), torch.tensor([5, 3, 9])
+    torch.manual_seed(2)
+    found = model.own_loss({"users": users})
+    torch.manual_seed(2)
+    from recbole.data.interaction import Interaction
+
+    torch.testing.assert_close(found, model.model.calculate_loss(Interaction({"user_id": users})))
+
+
+@pytest.mark.parametrize("name", ["BPR", "NeuMF", "SimpleX"])
+def test_several_negatives_of_a_pair(data, name):
+    """Pairs are repeated for them where they are compared; where they are labelled, a pair is one row."""
+    options = {"train_neg_sample_args": {"sample_num": 3}}
+    read = bridge.load("d", options={**data.options, **options})
+    torch.manual_seed(0)
+    model = bridge.recommender(read, name).eval()
+    batch = next(iter(RankingBatches(read.split.train, batch_size=20, negatives=Negatives(count=3))))
+    users, positives, negatives = (batch[key].view(3, 20) for key in ("users", "positives", "negatives"))
+    if name == "SimpleX":
+        inner = model.model
+        rows = users[0], positives[0], inner.history_item_id[users[0]], inner.history_item_len[users[0]], negatives.T
+        wanted = inner.forward(*rows)
+    else:
+        positive, negative = model.score(users, positives), model.score(users, negatives)
+        wanted = -(1e-10 + (positive - negative).sigmoid()).log().mean()
+        if name == "NeuMF":
+            logs = -torch.nn.functional.logsigmoid(positive[0]).sum() - torch.nn.functional.logsigmoid(-negative).sum()
+            wanted = logs / 80
+    torch.testing.assert_close(model.own_loss(batch), wanted.reshape(()))
+
+
 def test_what_is_counted_is_part_of_the_state(data):
     model, batch = built(data, "MultiVAE"), batch_of(data)
     for _ in range(3):
@@ -125,10 +177,10 @@ class TestWhatIsRefused:
         ):
             own_loss(built(data, "BPR").model, {"users": torch.tensor([1])})
 
-    def test_several_negatives(self, data):
+    def test_another_number_of_negatives(self, data):
         model = built(data, "SimpleX")
         model.model.neg_seq_len = 3
-        with pytest.raises(ValueError, match="SimpleX was built for 3 negatives a pair, batches have one"):
+        with pytest.raises(ValueError, match="SimpleX was built for 3 negatives a pair, batches have 1: give"):
             model.own_loss(batch_of(data))
 
     def test_a_model_without_a_loss_of_its_own(self):

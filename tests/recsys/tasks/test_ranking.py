@@ -76,7 +76,7 @@ def test_what_is_no_split_is_refused(split):
     other = Interactions.from_pairs(torch.tensor([0]), torch.tensor([0]), USERS, ITEMS + 1)
     with pytest.raises(ValueError, match="'test' must be over 170 users × 180 items"):
         Ranking().prepare(Split(split.train, split.valid, other))
-    with pytest.raises(ValueError, match="'protocol' must be one of"):
+    with pytest.raises(ValueError, match="'protocol' must be 'full'"):
         Ranking(protocol="half")
     with pytest.raises(ValueError, match="leave out 'where', got 'mask'"):
         Ranking().supervised("mask")

@@ -43,6 +43,31 @@ def turned_blobs(seed: int, *, targets: int = 1, by: float = 0.15, shift: float 
     return Data(x=x, y=y, train_mask=domain == 0, test_mask=domain > 0), domain
 
 
+def evenly_turned(seed: int, *, angle: float = 0.9, classes: int = 8) -> tuple[Data, Tensor]:
+    """200 labelled rows of a source, and as many of a target, turned by one angle in every plane of eight at random.
+
+    With angles drawn at random, as in ``turned_blobs``, some targets are as the source and others beyond all help.
+    """
+    draw = partial(torch.randn, generator=torch.Generator().manual_seed(seed))
+    y, target = torch.arange(400) % classes, torch.arange(400) >= 200
+    x = draw(classes, 16)[y] + 0.8 * draw(400, 16)
+    planes = torch.linalg.qr(draw(16, 16))[0]
+    turn = torch.zeros(16, 16)
+    turn[range(0, 16, 2), range(1, 16, 2)] = angle
+    x[target] = x[target] @ planes @ torch.linalg.matrix_exp(turn - turn.t()) @ planes.t()
+    return Data(x=x, y=y, train_mask=~target, test_mask=target), target.long()
+
+
+def styled(seed: int, *, shift: float, spread: float, classes: int = 8) -> tuple[Data, Tensor]:
+    """200 labelled rows of a source, and as many of a target, moved in features that say nothing about the class."""
+    draw = partial(torch.randn, generator=torch.Generator().manual_seed(seed))
+    y, target = torch.arange(400) % classes, torch.arange(400) >= 200
+    x = draw(classes, 16)[y] + spread * draw(400, 16)
+    style = 0.5 * draw(400, 16)
+    style[target] += shift * draw(16).sign()
+    return Data(x=torch.cat([x, style], dim=1), y=y, train_mask=~target, test_mask=target), target.long()
+
+
 moved_blobs = partial(turned_blobs, by=0.0, shift=1.5)
 Made = Callable[[int], tuple[Data, Tensor]]
 

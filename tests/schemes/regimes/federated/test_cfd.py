@@ -37,7 +37,7 @@ def test_a_fraction_of_the_bytes_teaches_nearly_as_much(seed_offset, monkeypatch
         return found, sum(sent)
 
     def holds(**coding) -> bool:
-        """Less than 3 points lost against answers as they are, at less than a twentieth of their bytes."""
+        """Less than 4 points lost against answers as they are, at less than a twentieth of their bytes."""
 
         def lost(seed: int) -> float:
             (right_whole, whole), (right_coded, coded) = measured(seed, "mhat"), measured(seed, "cfd", **coding)
@@ -45,7 +45,7 @@ def test_a_fraction_of_the_bytes_teaches_nearly_as_much(seed_offset, monkeypatch
             return right_whole - right_coded
 
         shares: list[float] = []
-        return mean_of(lost, 2, seed_offset) < 3 and max(shares) < 0.05
+        return mean_of(lost, 6, seed_offset) < 4 and max(shares) < 0.05
 
     assert holds()
     assert not holds(bits=16, delta=False)

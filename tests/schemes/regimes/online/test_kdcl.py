@@ -10,19 +10,21 @@ from tests.schemes.regimes.online.scene import learnt
 from tests.schemes.regimes.scene import mean_of
 
 METHODS = ("kdcl_naive", "kdcl_linear", "kdcl_min_logit", "kdcl_general")
-SEEDS = {"kdcl_linear": 2}  # whose interior point method at every step is dear
-WEIGHT = 3.0
+SEEDS = 8
+SETTINGS = {"temperature": 1.0, "distortion": 0.1}
+# Weights and points were chosen at seeds from 400 on, which no offset below 50 has. The general target weighs peers by
+# few labels that are held out, and runs away at greater weights.
+WEIGHTS, POINTS = {"kdcl_general": 3.0}, {"kdcl_general": 5.5}
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_peers_with_one_target_are_better_than_without(name, seed_offset):
-    seeds = SEEDS.get(name, 4)
-    alone = mean_of(partial(learnt, "none"), seeds, seed_offset)
-    apart = mean_of(partial(learnt, name, weight=0.0), seeds, seed_offset)
+    alone = mean_of(partial(learnt, "none"), SEEDS, seed_offset)
 
-    def holds(found: float) -> bool:
-        """Whether a peer beats the net alone, and by more than distortion alone, which is a gain too, brings."""
-        return found > alone + 4 and found > apart + 2
+    def holds(weight: float) -> bool:
+        """Whether a peer gains more on the net alone than distortion, which is a gain too, brings by itself."""
+        found = mean_of(partial(learnt, name, weight=weight, **SETTINGS), SEEDS, seed_offset)
+        return found > alone + POINTS.get(name, 7.5)
 
-    assert holds(mean_of(partial(learnt, name, weight=WEIGHT), seeds, seed_offset))
-    assert not holds(apart)
+    assert holds(WEIGHTS.get(name, 10.0))
+    assert not holds(0.0)  # peers that are distorted, and learn labels alone

@@ -8,7 +8,7 @@ import graphkd
 from tests.schemes.regimes.scene import accuracy, blobs, mean_of, net
 
 METHODS = ("kdgan",)
-SEEDS = 3
+SEEDS = 6
 
 
 def test_the_student_learns_from_a_teacher_that_keeps_what_it_knows(seed_offset):
@@ -25,8 +25,8 @@ def test_the_student_learns_from_a_teacher_that_keeps_what_it_knows(seed_offset)
         return accuracy(found, data) - accuracy(alone, data)
 
     def holds(**settings: float) -> bool:
-        """Whether a student gains 5 points by the game."""
-        return mean_of(lambda seed: student(seed, settings), SEEDS, seed_offset) > 5
+        """Whether a student gains 7 points by the game."""
+        return mean_of(lambda seed: student(seed, settings), SEEDS, seed_offset) > 7
 
     assert holds()
     assert not holds(distil=0.0, adversarial=0.0)  # the players learn from labels alone

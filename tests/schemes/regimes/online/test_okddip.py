@@ -8,6 +8,7 @@ from tests.schemes.regimes.online.scene import learnt
 from tests.schemes.regimes.scene import mean_of
 
 METHODS = ("okddip",)
+# Weight and points were chosen at seeds from 400 on, which no offset below 60 has.
 SEEDS = 4
 
 
@@ -15,9 +16,9 @@ def test_the_leader_is_better_than_the_same_net_alone(seed_offset):
     alone = mean_of(partial(learnt, "none"), SEEDS, seed_offset)
 
     def holds(weight: float) -> bool:
-        """Whether the student, which leads two peers, gains 2 points."""
+        """Whether the student, which leads two peers, gains 5 points."""
         led = partial(learnt, "okddip", weight=weight, temperature=1.0, ramp=0.1)
-        return mean_of(led, SEEDS, seed_offset) > alone + 2
+        return mean_of(led, SEEDS, seed_offset) > alone + 5
 
-    assert holds(4.0)
+    assert holds(10.0)
     assert not holds(0.0)  # without what the peers say it is a net alone

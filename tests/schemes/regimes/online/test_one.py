@@ -8,16 +8,17 @@ from tests.schemes.regimes.online.scene import learnt
 from tests.schemes.regimes.scene import mean_of
 
 METHODS = ("one",)
-SEEDS = 4
+# Weight and points were chosen at seeds from 400 on, which no offset below 60 has.
+SEEDS = 6
 
 
 def test_a_branch_is_better_than_the_same_net_alone(seed_offset):
     alone = mean_of(partial(learnt, "none"), SEEDS, seed_offset)
 
     def holds(weight: float) -> bool:
-        """Whether the student, of three branches, gains 1.3 points."""
+        """Whether the student, of three branches, gains 3.5 points."""
         branched = partial(learnt, "one", weight=weight, temperature=1.0, ramp=0.1)
-        return mean_of(branched, SEEDS, seed_offset) > alone + 1.3
+        return mean_of(branched, SEEDS, seed_offset) > alone + 3.5
 
-    assert holds(4.0)
+    assert holds(10.0)
     assert not holds(0.0)  # a trunk that is shared helps nobody by itself

@@ -16,7 +16,7 @@ def test_graphs_of_several_teachers_teach_what_few_labels_do_not(seed_offset):
             weights = {"logits_weight": logits, "representation_weight": representation, "dimension": 32}
             return score("graph_distillation", data, teachers, seed, **weights) - score("none", data, None, seed)
 
-        return mean_of(of, 2, seed_offset)
+        return mean_of(of, 6, seed_offset)
 
-    assert gain(1.0, 0.1) > 4
-    assert not gain(0.0, 0.0) > 4  # labels alone
+    assert gain(1.0, 0.1) > 1.5
+    assert not gain(0.0, 0.0) > 1.5  # labels alone

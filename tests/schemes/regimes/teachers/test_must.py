@@ -1,7 +1,7 @@
 """MuST where its paper has it: no row has labels of all tasks, and a teacher of each labels them all.
 
 The task is a row's class, of which few labels are known; another teacher, of other labels, knows which of three groups
-the class is in.
+the class is in. Labels and points were chosen at seeds from 300 on, which no offset below 50 has.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Ignorant(nn.Module):
 
 def gained(seed: int, knows: bool) -> float:
     """Beyond the student alone, in %; the first teacher has no more labels than the student."""
-    data = two_views(seed)
+    data = two_views(seed, labels=6)
     grouped = data.clone()
     grouped.y = data.y % 3
     options = {"epochs": 60, "seed": seed, "progress": False}
@@ -38,7 +38,7 @@ def gained(seed: int, knows: bool) -> float:
 
 def test_another_task_s_labels_help(seed_offset):
     def holds(knows: bool) -> bool:
-        return mean_of(lambda seed: gained(seed, knows), 3, seed_offset) > 2
+        return mean_of(lambda seed: gained(seed, knows), 6, seed_offset) > 5
 
     assert holds(True)
     assert not holds(False)  # a second teacher that is never sure

@@ -18,11 +18,11 @@ def test_the_teachers_that_are_right_teach_more_than_labels_and_than_the_mean_of
             given = None if over == "none" else teachers
             return score("oracle", data, teachers, seed, weight=weight) - score(over, data, given, seed)
 
-        return mean_of(of, 3, seed_offset)
+        return mean_of(of, 8, seed_offset)
 
-    assert gain(1.0, "none") > 0.5
+    assert gain(1.0, "none") > 0.2
     assert gain(1.0, "ensemble") > 5
-    assert not gain(0.0, "none") > 0.5  # without the teachers it is the student alone
+    assert not gain(0.0, "none") > 0.2  # without the teachers it is the student alone
 
 
 def test_a_search_within_the_budget_finds_the_model_that_can_hold_what_they_know(seed_offset):
@@ -39,5 +39,5 @@ def test_a_search_within_the_budget_finds_the_model_that_can_hold_what_they_know
 
         return mean_of(of, 2, seed_offset)
 
-    assert gain(None) > 10
-    assert not gain(100) > 10  # bytes, in which there is room for the student alone
+    assert gain(None) > 20
+    assert not gain(100) > 20  # bytes, in which there is room for the student alone

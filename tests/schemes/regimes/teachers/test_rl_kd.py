@@ -18,7 +18,7 @@ def test_the_policy_keeps_away_from_bad_teachers(seed_offset):
             mean = score("ensemble", data, teachers, seed, label_weight=0.5, epochs=90)
             return score("rl_kd", data, teachers, seed, **options) - mean
 
-        return mean_of(of, 3, seed_offset)
+        return mean_of(of, 10, seed_offset)
 
-    assert gain(10) > 4
-    assert not gain(90) > 4  # all are listened to throughout
+    assert gain(10) > 2
+    assert not gain(90) > 2  # all are listened to throughout

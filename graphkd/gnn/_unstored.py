@@ -1,0 +1,15 @@
+"""Teachers without what they keep of one graph, to be asked about another."""
+
+from __future__ import annotations
+
+from graphkd.core.cached import Cached
+from graphkd.core.ensemble import Ensemble
+from graphkd.core.teachers import Frozen
+
+
+def unstored(teacher: Frozen) -> Frozen:
+    """The same teacher without what it keeps of one graph, to be asked about another."""
+    if isinstance(teacher, Ensemble):
+        members = [unstored(member) for member in teacher.members]
+        return Ensemble(members, teacher.combine, weights=teacher.weights, taps=teacher.taps)
+    return Frozen(teacher.model, call=teacher.call) if isinstance(teacher, Cached) else teacher

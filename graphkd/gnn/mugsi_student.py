@@ -1,0 +1,46 @@
+"""The student of MuGSI: an MLP of nodes, and attention that pools them to graphs and clusters."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.gnn.mugsi_terms import pooled
+
+
+class AttentionPooling(nn.Module):
+    """Sum rows by index, weighed by a softmax of Linear-ReLU-BatchNorm-Linear within each: (n, d), (n,) -> (B, d)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.BatchNorm1d(width), nn.Linear(width, 1))
+
+    def forward(self, rows: Tensor, index: Tensor, count: int | None = None) -> Tensor:
+        """(n, d), (n,) -> (count, d)."""
+        return pooled(rows, index, int(index.max()) + 1 if count is None else count, self.gate)
+
+
+class MuGSIStudent(nn.Module):
+    """Classify graphs by an MLP of their nodes' features: three linear layers (h, 2h, 2h), attention, a linear layer.
+
+    features, classes, width: F, C and h. Nodes are seen by ``embed``, graphs by ``pool``. Where a node lies in its
+    graph must stand in its features, as Laplacian eigenvectors (PyG's ``AddLaplacianEigenvectorPE``) or sums over
+    neighbours, which the authors call MLP* and GA-MLP.
+    """
+
+    def __init__(self, features: int, classes: int, width: int = 64, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        widths = [features, width, 2 * width, 2 * width]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU(), nn.Dropout(dropout)]
+        self.embed, self.pool = nn.Sequential(*layers), AttentionPooling(2 * width)
+        self.last = nn.Linear(2 * width, classes)
+
+    def forward(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
+        """(n, F), (n,) the graph of each node, without it one -> (B, C)."""
+        index = torch.zeros(x.size(0), dtype=torch.long, device=x.device) if batch is None else batch
+        scores: Tensor = self.last(self.pool(self.embed(x), index))
+        return scores

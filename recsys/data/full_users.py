@@ -1,0 +1,28 @@
+"""Users who have every item: a bot, a tester, or everyone in a tiny catalogue."""
+
+from __future__ import annotations
+
+import logging
+
+from recsys.data.interactions import Interactions
+from recsys.data.splitting import some_events
+
+_log = logging.getLogger(__name__)
+_SHOWN = 3
+
+
+def without_full_users(pairs: Interactions) -> Interactions:
+    """Give pairs without those of users who have every item, the same object where there are none, or none but such.
+
+    No negative can be drawn for such a user and no list made, and the user teaches no order. The log says who was left
+    out; all ids stay. O(U), and O(n log n) where some are left out.
+    """
+    degrees = pairs.degrees()
+    full = (degrees == pairs.num_items - int(pairs.padding)) & (degrees > 0)
+    if not bool(full.any()) or bool((full == (degrees > 0)).all()):
+        return pairs
+    users = full.nonzero().squeeze(1).tolist()
+    names = [str(user) if pairs.user_tokens is None else repr(pairs.user_tokens[user]) for user in users]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    _log.warning("users who have every item train nothing here: %s%s", ", ".join(names[:_SHOWN]), more)
+    return some_events(pairs, ~full[pairs.events()[0]])

@@ -1,0 +1,184 @@
+"""Rows of a history and the item after it, their split, and windows that hold several rows of a user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recsys.data.interactions import Interactions, Split
+from recsys.data.sequences import Sequences
+
+
+class Histories(NamedTuple):
+    """Histories as models read them: ``sequences`` (B, L) padded with 0 on the right, ``lengths`` and ``owners`` (B,).
+
+    owners: whose they are, user ids, for models that know users, as Caser does.
+    """
+
+    sequences: Tensor
+    lengths: Tensor
+    owners: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceRows:
+    """Rows (history -> item): a user each, and the place of the item among the events, both (R,) int64.
+
+    Histories are cut to their latest ``max_length`` items and made when they are asked for: R + n numbers are kept, not
+    R max_length. Rows are ascending by user and time.
+    """
+
+    sequences: Sequences
+    users: Tensor
+    places: Tensor
+    max_length: int
+
+    def __len__(self) -> int:
+        return self.users.size(0)
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """The item after each history, (R,) int64."""
+        return self.sequences.items[self.places]
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """Items of each history that are kept, (R,) int64."""
+        return (self.places - self.sequences.ptr[self.users]).clamp(max=self.max_length)
+
+    def histories(self, rows: Tensor | None = None) -> Histories:
+        """Histories of some rows, all by default: (R,) -> (R, max_length) and (R,)."""
+        columns = self.places, self.lengths, self.users
+        places, lengths, users = (each if rows is None else each[rows] for each in columns)
+        return Histories(_gathered(self.sequences.items, places - lengths, lengths, self.max_length), lengths, users)
+
+    def seen(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """All earlier items of the users of some rows: the place in ``rows`` of each (n,), and the items (n,)."""
+        starts = self.sequences.ptr[self.users[rows]]
+        counts = self.places[rows] - starts
+        row = torch.repeat_interleave(counts)
+        steps = torch.arange(row.size(0)) - (counts.cumsum(0) - counts)[row]
+        return row, self.sequences.items[starts[row] + steps]
+
+    @cached_property
+    def pairs(self) -> Interactions:
+        """Rows as users and their targets as items, ids from 1: what samplers of lists take."""
+        ids = torch.arange(1, len(self) + 1)
+        return Interactions.from_pairs(ids, self.targets, len(self) + 1, self.sequences.num_items, padding=True)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """Stretches of at most ``max_length`` rows of one user, counted from the latest: every row is in one."""
+        if not len(self):
+            return Windows(self, *(torch.zeros(0, dtype=torch.long) for _ in range(2)))
+        counts = torch.bincount(self.users, minlength=self.sequences.num_users)
+        after = counts.cumsum(0)[self.users] - 1 - torch.arange(len(self))  # rows of the user that are later
+        stretch = torch.stack([self.users, -(after.div(self.max_length, rounding_mode="floor"))])
+        _, sizes = stretch.unique_consecutive(dim=1, return_counts=True)
+        return Windows(self, sizes.cumsum(0) - sizes, sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows: the first of each one's rows, and how many follow one another in it, (W,) int64 both."""
+
+    rows: SequenceRows
+    first: Tensor
+    counts: Tensor
+
+    def __len__(self) -> int:
+        return self.first.size(0)
+
+    def histories(self, windows: Tensor) -> Histories:
+        """What a causal model reads, (W,) -> (W, longest): position p is the history's end of the window's row p."""
+        counts = self.counts[windows]
+        first, width = self.first[windows], max(int(counts.max()), 1)
+        found = _gathered(self.rows.sequences.items, self.rows.places[first] - 1, counts, width)
+        return Histories(found, counts, self.rows.users[first])
+
+    def members(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of some windows and their places in the flat positions of ``histories``: (n,) and (n,) int64."""
+        counts = self.counts[windows]
+        window = torch.repeat_interleave(counts)
+        step = torch.arange(window.size(0)) - (counts.cumsum(0) - counts)[window]
+        return self.first[windows][window] + step, window * max(int(counts.max()), 1) + step
+
+
+def _gathered(items: Tensor, starts: Tensor, lengths: Tensor, width: int) -> Tensor:
+    """Stretches of items, padded with 0 on the right: (B, width)."""
+    steps = torch.arange(width)
+    inside = steps < lengths[:, None]
+    found = items[(starts[:, None] + steps).clamp_(max=max(len(items) - 1, 0))] if len(items) else inside.long()
+    return found * inside
+
+
+@dataclass(frozen=True)
+class SequenceSplit:
+    """Training, validation and test rows over the same sequences.
+
+    As RecBole's ``LS: valid_and_test`` over rows: a user with n items has n - 1 rows; the last is to test, the one
+    before to validate, the rest train. Of a user with 3 items one row trains and one tests, of one with 2 the one row
+    trains, and one with 1 has none. The history of a test row holds the validation item.
+    """
+
+    sequences: Sequences
+    train: SequenceRows
+    valid: SequenceRows
+    test: SequenceRows
+
+    @classmethod
+    def leave_one_out(cls, sequences: Sequences, max_length: int = 50) -> SequenceSplit:
+        """Split each user's last item off to test and the one before to validate; ValueError where no row trains.
+
+        max_length: how many of the latest items of a history a row keeps.
+        """
+        if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 1:
+            raise ValueError(f"'max_length' must be a positive integer, got {max_length!r}")
+        parts = [places.nonzero().squeeze(1) for places in _parts(sequences)]
+        if not len(parts[0]):
+            longest = int(sequences.lengths().max()) if sequences.num_users else 0
+            raise ValueError(
+                f"a user must have two items at least for a row to train on, the longest of {sequences} has {longest}"
+            )
+        users = torch.repeat_interleave(sequences.lengths())
+        return cls(sequences, *(SequenceRows(sequences, users[rows], rows, max_length) for rows in parts))
+
+    @property
+    def num_items(self) -> int:
+        """Items, the padding among them."""
+        return self.sequences.num_items
+
+    @property
+    def max_length(self) -> int:
+        """How many items of a history are kept."""
+        return self.train.max_length
+
+    def whole_training(self) -> SequenceRows:
+        """A row for every user with training items, whose history is all of them and whose target is the next item."""
+        counts = torch.bincount(self.train.users, minlength=self.sequences.num_users)
+        users = counts.nonzero().squeeze(1)
+        return SequenceRows(self.sequences, users, self.sequences.ptr[users] + counts[users] + 1, self.max_length)
+
+    def pairs(self) -> Split:
+        """The same as pairs without order, for general recommenders: training pairs hold all that rows are made of."""
+        seq = self.sequences
+        users = torch.repeat_interleave(seq.lengths())
+        held = torch.zeros(len(seq), dtype=torch.bool)
+        held[torch.cat([self.valid.places, self.test.places])] = True
+        parts = ((users[~held], seq.items[~held]), *((rows.users, rows.targets) for rows in (self.valid, self.test)))
+        sizes = seq.num_users, seq.num_items
+        train, valid, test = (Interactions.from_pairs(*part, *sizes, padding=True) for part in parts)
+        return Split(train, valid, test, seq.user_tokens, seq.item_tokens)
+
+
+def _parts(sequences: Sequences) -> tuple[Tensor, Tensor, Tensor]:
+    """Which events are targets of training, validation and test rows, (n,) bool."""
+    users, counts = torch.repeat_interleave(sequences.lengths()), sequences.lengths() - 1  # rows of each user
+    place = torch.arange(len(sequences)) - sequences.ptr[users]
+    left = counts[users] - place  # rows of the user that are later
+    tests, validates = ((place > 1) & (left == later) for later in (0, 1))
+    return (place > 0) & ~tests & ~validates, validates, tests

@@ -1,0 +1,39 @@
+"""GAUC: the area under the ROC curve of every user, weighted by relevant items (Zhu et al., KDD 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def user_aucs(scores: Tensor, rows: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    """AUC of every row's relevant items among all that are ranked, and how many these are.
+
+    scores: (B, I), minus infinity for what is not ranked; relevant items (n,), (n,) -> AUC (B,) float64 and relevant
+    items (B,) float64. A tie counts half. Rows without relevant items, or without others, have none and are counted 0.
+    O(B I log I).
+    """
+    size = scores.size(0)
+    ordered = scores.sort(dim=1).values
+    ranked = (scores > -torch.inf).sum(dim=1)
+    row, column = _packed(rows, size)
+    wanted = torch.full((size, int(column.max()) + 1 if len(column) else 1), -torch.inf, device=scores.device)
+    wanted = wanted.to(scores.dtype)
+    wanted[row, column] = scores[rows, items][rows.argsort(stable=True)]
+    below = torch.searchsorted(ordered, wanted)
+    upto = torch.searchsorted(ordered, wanted, right=True)
+    removed = scores.size(1) - ranked
+    better = ((below + upto).double() / 2 - removed[:, None])[row, column]  # mean number of those that are below
+    relevant = torch.bincount(row, minlength=size).double()
+    sums = torch.zeros(size, dtype=torch.float64, device=scores.device).index_add_(0, row, better)
+    others = ranked - relevant
+    pairs = sums - relevant * relevant / 2  # without those of two relevant items, each of which counts half in all
+    counted = (relevant > 0) & (others > 0)
+    return torch.where(counted, pairs / (relevant * others), 0.0), torch.where(counted, relevant, 0.0)
+
+
+def _packed(rows: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Rows in order, and which of its row each entry is."""
+    row = rows.sort().values
+    counts = torch.bincount(row, minlength=size)
+    return row, torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]

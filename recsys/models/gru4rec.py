@@ -1,0 +1,51 @@
+"""GRU4Rec: a recurrent net over a user's items."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recsys.models.embedding import Embedding
+from recsys.models.sequential import SequentialRecommender
+
+
+class GRU4Rec(SequentialRecommender):
+    """Session-based recommendation by a GRU. Hidasi et al., ICLR 2016, arXiv:1511.06939.
+
+    Embeddings of items, ``layers`` GRUs of width ``hidden``, a linear map back to the embeddings' width; scores are
+    products with the embeddings, as in RecBole. The authors' has an output table of its own, and batches of sessions
+    side by side. hidden: twice the width by default. Weights are drawn by the global generator. O(L hidden^2).
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        width: int,
+        *,
+        hidden: int | None = None,
+        max_length: int = 50,
+        layers: int = 1,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__(num_items, max_length)
+        hidden = 2 * width if hidden is None else hidden
+        if min(width, hidden, layers) < 1 or not 0 <= dropout < 1:
+            raise ValueError(
+                f"'width', 'hidden' and 'layers' must be at least 1 and 'dropout' below 1, got {width}, {hidden}, "
+                f"{layers} and {dropout}"
+            )
+        self.dropout = dropout
+        self.item = Embedding(num_items, width, width**-0.5)
+        self.item.reset_parameters()
+        self.gru = nn.GRU(width, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
+        self.out = nn.Linear(hidden, width)
+
+    def states(self, sequences: Tensor) -> Tensor:
+        """States after every item, (B, L) -> (B, L, d)."""
+        x = F.dropout(self.item(sequences), self.dropout, self.training)
+        found: Tensor = self.out(self.gru(x)[0])
+        return found
+
+    def items(self) -> Tensor:
+        """The table of items, (num_items, d)."""
+        return self.item.weight

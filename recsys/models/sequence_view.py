@@ -1,0 +1,72 @@
+"""The view that a sequential recommender, or what is known of its rows, shows for a batch of histories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recsys.models.sequential import SequentialRecommender
+from recsys.models.tables import Tables
+from recsys.models.view import RecommenderView
+
+HIDDEN = -5e4  # the logit of what is no answer: its probability is 0 in any floating type
+
+
+class SequenceView(RecommenderView):
+    """What a sequential model shows for a batch of ``SequenceBatches``, each entry computed once, when it is asked for.
+
+    ``user``: the states of the batch's rows (N, d), by the numbers 0 … N-1. ``item``: the table of items (I, d), a bias
+    of items being its last column. ``logits``: of all items, (N, I), that of padding at -5e4; or, of a batch with
+    ``candidates``, of the target and these, (N, 1 + M), a candidate that is the target at -5e4. The scores of the
+    batch's ``Lists`` by name, and ``own_loss``, as ``RecommenderView`` has them. A teacher's rows may be looked up in
+    ``Tables`` of their states.
+    """
+
+    def __init__(self, model: SequentialRecommender | Tables, batch: Any) -> None:
+        super().__init__(model, batch)  # type: ignore[arg-type]
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name == "logits":
+            if name not in self._shown:
+                with torch.set_grad_enabled(self._with_grad and torch.is_grad_enabled()):
+                    self._shown[name] = self._logits()
+            return self._shown[name]
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in ("user", "item", "logits") or super().__contains__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("user", "item", "logits"))
+
+    def __len__(self) -> int:
+        return 3
+
+    def _both(self) -> tuple[Tensor, Tensor]:
+        if self._tables is None:
+            model: Any = self._model
+            if isinstance(model, Tables):
+                self._tables = model.user[self._batch["rows"]], model.item
+            else:
+                self._tables = model.tables_of(self._batch)
+        return self._tables
+
+    def _logits(self) -> Tensor:
+        state, item = self._both()
+        if "candidates" not in self._batch:
+            nothing = torch.zeros(1, dtype=torch.long, device=state.device)
+            return (state @ item.t()).index_fill_(1, nothing, HIDDEN)
+        targets, drawn = (self._batch[name].to(state.device) for name in ("targets", "candidates"))
+        own = (state * item.index_select(0, targets)).sum(dim=1, keepdim=True)
+        others = (state @ item.index_select(0, drawn).t()).masked_fill_(targets[:, None] == drawn, HIDDEN)
+        return torch.cat([own, others], dim=1)
+
+
+def show_rows(model: nn.Module, batch: Any) -> SequenceView:
+    """The ``call=`` of a sequential model: ``Distiller(student, Frozen(teacher, call=show_rows), losses, ...)``."""
+    if not isinstance(model, (SequentialRecommender, Tables)):
+        raise TypeError(f"'model' must be a SequentialRecommender, or Tables of rows, got {type(model).__name__}")
+    return SequenceView(model, batch)

@@ -1,0 +1,179 @@
+"""What every sequential recommender is: a model that turns a history into a state, whose products with items rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.ensemble import Ensemble
+from recsys.data.sequence_rows import SequenceRows, SequenceSplit
+from recsys.models.base import Recommender
+from recsys.models.mean import members
+from recsys.models.tables import Tables
+
+_ROWS = 1024  # histories whose states are made at once
+
+
+class SequentialRecommender(nn.Module):
+    """A model of histories: its state after one, times its table of items, is the score of every item.
+
+    A subclass overrides ``items`` and, where it is ``causal``, so that its state at a position depends on the items up
+    to it alone, ``states``; else ``last``. Called with histories (B, L), padded with 0 on the right, and their lengths
+    (B,), it gives the scores of all items, (B, num_items), and so it is exported. Item 0 is padding. max_length: items
+    of a history that it reads at most.
+    """
+
+    causal = True
+    padding = True
+    has_tables = True
+
+    def __init__(self, num_items: int, max_length: int) -> None:
+        super().__init__()
+        self.num_items, self.max_length = num_items, max_length
+
+    def forward(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:
+        """Scores of all items after each history, (B, L), (B,) -> (B, num_items); owners: user ids, if they count."""
+        return self.last(sequences, lengths, owners) @ self.items().t()
+
+    def states(self, sequences: Tensor) -> Tensor:  # noqa: ARG002 - a causal model overrides it
+        """States after every item, (B, L) -> (B, L, d); those behind a history's end mean nothing."""
+        raise TypeError(f"{type(self).__name__} has states at the end of histories alone, see 'causal'")
+
+    def last(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:  # noqa: ARG002 - see Caser
+        """States at the end of histories, (B, L), (B,) -> (B, d)."""
+        found = self.states(sequences)
+        return found[torch.arange(found.size(0), device=found.device), lengths - 1]
+
+    def items(self) -> Tensor:
+        """The table of items, (num_items, d)."""
+        raise NotImplementedError
+
+    def tables_of(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """States of a batch's rows (N, d), and the table of items; see ``SequenceBatches``."""
+        sequences = batch["sequences"]
+        if "at" in batch:
+            return self.states(sequences).flatten(0, 1).index_select(0, batch["at"]), self.items()
+        return self.last(sequences, batch["lengths"], batch.get("owners")), self.items()
+
+
+class MeanSequential(SequentialRecommender):
+    """The mean score of several sequential recommenders: their states and tables side by side, weighted (K,)."""
+
+    weights: Tensor
+
+    def __init__(self, models: Sequence[SequentialRecommender], weights: Tensor | None = None) -> None:
+        sizes = {model.num_items for model in models}
+        if len(sizes) != 1:
+            raise ValueError(f"'models' must be recommenders of the same items, one at least, got {sorted(sizes)}")
+        super().__init__(sizes.pop(), min(model.max_length for model in models))
+        self.models = nn.ModuleList(models)
+        self.causal = all(model.causal for model in models)
+        shares = torch.ones(len(models)) if weights is None else weights.clone()
+        self.register_buffer("weights", shares / shares.sum(), persistent=False)
+
+    def states(self, sequences: Tensor) -> Tensor:
+        """States side by side."""
+        return self._joined([model.states(sequences) for model in self._models()])
+
+    def last(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:
+        """States at the end, side by side."""
+        return self._joined([model.last(sequences, lengths, owners) for model in self._models()])
+
+    def items(self) -> Tensor:
+        """Tables side by side."""
+        return torch.cat([model.items() for model in self._models()], dim=1)
+
+    def _joined(self, states: list[Tensor]) -> Tensor:
+        return torch.cat([share * each for share, each in zip(self.weights, states, strict=True)], dim=-1)
+
+    def _models(self) -> list[SequentialRecommender]:
+        return cast("list[SequentialRecommender]", list(self.models))
+
+
+class RowScores(Recommender):
+    """A sequential model as recommender of rows, numbered from 1: what ranks items for training histories.
+
+    The model stays the caller's: it is asked in eval mode without gradients, and is in its own mode afterwards.
+    """
+
+    padding = True
+
+    def __init__(self, model: SequentialRecommender, rows: SequenceRows, *, windows: bool) -> None:
+        super().__init__(len(rows) + 1, model.num_items)
+        self.rows, self.windows = rows, windows
+        object.__setattr__(self, "model", model)  # none of its parameters are this one's
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """States of all rows, row 0 of zeros, and the table of items; O(R) calls of the model."""
+        return row_tables(cast("Any", self.model), self.rows, windows=self.windows)
+
+
+def sequential_of(teacher: Any, name: str = "teacher") -> SequentialRecommender:
+    """A teacher of any kind as one sequential recommender; TypeError for a model that is none."""
+    models = members(teacher)
+    for model in models:
+        if not isinstance(model, SequentialRecommender):
+            raise TypeError(
+                f"{name!r} must be a recsys.models.SequentialRecommender, as SASRec or what recsys.bridge.recommender "
+                f"makes of one of RecBole's, got {type(model).__name__}"
+            )
+    if not isinstance(teacher, Ensemble):
+        return cast("SequentialRecommender", models[0])
+    return MeanSequential(models, teacher.weights if isinstance(teacher.weights, Tensor) else None)
+
+
+@torch.no_grad()
+def row_tables(model: SequentialRecommender, rows: SequenceRows, *, windows: bool) -> tuple[Tensor, Tensor]:
+    """States of all rows (R + 1, d), row 0 of zeros, and the table of items (I, d), in eval mode.
+
+    windows: as the rows of ``SequenceRows.windows`` are read, a pass over a user's items; else each by its own history.
+    """
+    training = model.training
+    model.eval()
+    try:
+        item = model.items()
+        found = item.new_zeros(len(rows) + 1, item.size(1))
+        size = len(rows.windows) if windows else len(rows)
+        for ids in torch.arange(size).split(_ROWS):
+            if windows:
+                member, at = rows.windows.members(ids)
+                states = model.states(rows.windows.histories(ids).sequences.to(item.device)).flatten(0, 1)
+                found[member + 1] = states.index_select(0, at.to(item.device))
+            else:
+                found[ids + 1] = model.last(*(each.to(item.device) for each in rows.histories(ids)))
+        return found, item.detach()
+    finally:
+        model.train(training)
+
+
+def tables_at(model: SequentialRecommender, split: SequenceSplit) -> Tables:
+    """What a sequential model knows of every user after the training items, as tables: a teacher of rankings.
+
+    The user's row is the state after all training items, zeros for users without any; so MF and others learn from
+    SASRec by ``recsys.distil("rrd", MF(...), tables_at(sasrec, split), split.pairs())``.
+
+    Example::
+
+        teacher = tables_at(sasrec, split)
+        recsys.distil("rrd", MF(teacher.num_users, teacher.num_items, 16), teacher, split.pairs())
+    """
+    check_items(model, split)
+    histories = split.whole_training()
+    states, item = row_tables(model, histories, windows=False)
+    user = states.new_zeros(split.sequences.num_users, states.size(1))
+    user[histories.users.to(user.device)] = states[1:]
+    return Tables(user, item.clone(), padding=True)
+
+
+def check_items(model: SequentialRecommender, split: SequenceSplit, name: str = "model") -> None:
+    """Raise ValueError unless a model has the items of a split and reads histories of its length."""
+    if model.num_items != split.num_items:
+        raise ValueError(f"{name!r} must score {split.num_items} items, padding and all, got {model.num_items}")
+    if model.max_length < split.max_length:
+        raise ValueError(
+            f"{name!r} must read histories of {split.max_length} items, got {model.max_length}: give it that "
+            f"max_length, or split with max_length={model.max_length}"
+        )

@@ -1,0 +1,217 @@
+"""Recommenders as one graph from ids to lists, for ONNX Runtime and for torch without this library, each checked."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkd.core.files import replacing
+from recsys.models.base import Recommender
+from recsys.models.tables import tables_of
+
+INPUTS: Mapping[str, tuple[str, ...]] = {"users": ("users",), "histories": ("sequences", "lengths")}
+_ROWS = 5  # of the batch that a graph is checked by
+
+
+class TopItems(nn.Module):
+    """The best k items of a model that scores all: what is left of it where lists are made.
+
+    Called with the inputs of ``model``, which gives scores (B, num_items), and with ``left_out`` (B, S): items that a
+    row is not recommended, S at least 1, filled up by -1. Gives items (B, k), best first, and their scores (B, k);
+    where fewer are left, items are -1 and scores minus infinity. padding: item 0 is none.
+    """
+
+    def __init__(self, model: nn.Module, k: int, *, padding: bool) -> None:
+        super().__init__()
+        self.model, self.k, self.padding = model, k, padding
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs of the model, and last ``left_out``."""
+        *given, left_out = inputs
+        scores = F.pad(self.model(*given), (0, 1))  # a column that takes what leaves nothing out
+        scores = scores.scatter(1, torch.where(left_out < 0, scores.size(1) - 1, left_out), -torch.inf)[:, :-1]
+        if self.padding:
+            scores = torch.cat([torch.full_like(scores[:, :1], -torch.inf), scores[:, 1:]], dim=1)
+        best = scores.topk(self.k, dim=1)
+        return best.indices.masked_fill(best.values == -torch.inf, -1), best.values
+
+
+class _ByTables(nn.Module):
+    """Scores of all items by two tables, without a look at the ids."""
+
+    user: Tensor
+    item: Tensor
+
+    def __init__(self, user: Tensor, item: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("user", user)
+        self.register_buffer("item", item)
+
+    def forward(self, users: Tensor) -> Tensor:
+        return self.user.index_select(0, users) @ self.item.T
+
+
+def kind_of(model: nn.Module) -> str:
+    """What a model's graph takes: "users", their rows, or "histories", sequences (B, L) and their lengths (B,)."""
+    if isinstance(model, Recommender):
+        return "users"
+    if isinstance(getattr(model, "max_length", None), int) and isinstance(getattr(model, "num_items", None), int):
+        return "histories"
+    raise TypeError(
+        "'model' must be a recommender with tables, or a module of sequences (B, L) and lengths (B,) that has "
+        f"'num_items' and 'max_length', as recsys.models.SASRec, got {type(model).__name__}"
+    )
+
+
+def to_onnx(model: nn.Module, path: str | Path, k: int = 20) -> dict[str, Any]:
+    """Write a model as an ONNX graph from ids to its best k items, see ``TopItems``, and check it against eager torch.
+
+    model: a recommender with tables, whose graph takes ``users`` (B,) int64, or a sequential one, whose graph takes
+    ``sequences`` (B, L), padded with 0 on the right, and ``lengths`` (B,); both take ``left_out`` (B, S), and B and S
+    are free, L is the model's ``max_length``. Gives what the card says of it: inputs, k, and the largest difference of
+    scores. ImportError that names the packages where they are missing: ``pip install "graphkd[onnx]"``; RuntimeError
+    where ONNX Runtime gives other lists than torch.
+
+    Example::
+
+        to_onnx(student, "student.onnx", k=20)
+        lists, scores = onnxruntime.InferenceSession("student.onnx").run(None, {"users": users, "left_out": seen})
+    """
+    runtime, _ = _needed("onnxruntime"), [_needed(name) for name in ("onnx", "onnxscript")]
+    graph, batch, names, free = _traced(model, k)
+    with _quiet():
+        program = torch.onnx.export(
+            graph,
+            batch,
+            input_names=names,
+            output_names=["items", "scores"],
+            dynamic_shapes=(free,),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    written = program.model_proto.SerializeToString()
+    session = runtime.InferenceSession(written, providers=["CPUExecutionProvider"])
+
+    def run(inputs: Sequence[Tensor]) -> list[Tensor]:
+        given = {name: each.numpy() for name, each in zip(names, inputs, strict=True)}
+        return [torch.from_numpy(found) for found in session.run(None, given)]
+
+    difference = _compared("ONNX Runtime", graph, run, model)
+    _write(path, written)
+    return {"inputs": names, "k": graph.k, "largest_difference": difference}
+
+
+def to_program(model: nn.Module, path: str | Path, k: int = 20) -> dict[str, Any]:
+    """Write a model by ``torch.export`` as a graph from ids to its best k items, and check it against eager torch.
+
+    As ``to_onnx`` otherwise; ``torch.export.load(path).module()`` runs it without this library.
+    """
+    graph, batch, names, free = _traced(model, k)
+    with _quiet():
+        program = torch.export.export(graph, batch, dynamic_shapes=(free,))
+        module = program.module()
+    difference = _compared("the exported program", graph, lambda inputs: list(module(*inputs)), model)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        torch.export.save(program, file)
+    return {"inputs": names, "k": graph.k, "largest_difference": difference}
+
+
+def _traced(model: nn.Module, k: int) -> tuple[TopItems, tuple[Tensor, ...], list[str], tuple[dict[int, Any], ...]]:
+    """The graph's module on the CPU, a batch for it, names of its inputs, and which of their sizes are free."""
+    kind = kind_of(model)
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"'k' must be at least 1, got {k!r}")
+    items = int(model.num_items)  # type: ignore[arg-type]
+    scorer = deepcopy(model) if kind == "histories" else _ByTables(*tables_of(model).tables())  # type: ignore[arg-type]
+    graph = TopItems(scorer.cpu(), min(k, items), padding=bool(getattr(model, "padding", False))).eval()
+    rows, left = torch.export.Dim("rows"), torch.export.Dim("left", min=1)
+    free: list[dict[int, Any]] = [{0: rows} for _ in INPUTS[kind]]
+    return graph, batch_of(model, _ROWS), [*INPUTS[kind], "left_out"], (*free, {0: rows, 1: left})
+
+
+def batch_of(model: nn.Module, rows: int, seed: int = 0) -> tuple[Tensor, ...]:
+    """Inputs of a model's graph, drawn at random: what it is traced and checked by."""
+    random = torch.Generator().manual_seed(seed)
+    first, items = int(getattr(model, "padding", False)), int(model.num_items)  # type: ignore[arg-type]
+
+    def draw(least: int, most: int, *shape: int) -> Tensor:
+        return torch.randint(least, max(most, least + 1), shape, generator=random)
+
+    left_out = draw(-1, items, rows, 3)
+    if kind_of(model) == "users":
+        return draw(first, int(model.num_users), rows), left_out  # type: ignore[arg-type]
+    length = int(model.max_length)  # type: ignore[arg-type]
+    lengths = draw(1, length + 1, rows)
+    return draw(first, items, rows, length) * (torch.arange(length) < lengths[:, None]), lengths, left_out
+
+
+def _compared(
+    what: str, graph: TopItems, run: Callable[[Sequence[Tensor]], Sequence[Tensor]], model: nn.Module
+) -> float:
+    """The largest difference of scores to eager torch; RuntimeError where lists differ by more than ties."""
+    largest = 0.0
+    for seed, rows in ((1, 1), (2, _ROWS), (3, 8 * _ROWS)):
+        batch = batch_of(model, rows, seed)
+        with torch.no_grad():
+            items, scores = graph(*batch)
+            others, found = run(batch)
+        finite = scores.isfinite()
+        near = 1e-4 * max(float(scores[finite].abs().max()) if bool(finite.any()) else 0.0, 1e-6)
+        gap = (scores - found)[finite].abs()
+        tied = torch.zeros_like(finite)
+        steps = scores.diff(dim=1).abs() < near
+        tied[:, 1:] |= steps
+        tied[:, :-1] |= steps
+        tied[:, -1:] = True  # the next item, which is not listed, may have the same score
+        if (
+            not torch.equal(finite, found.isfinite())
+            or bool((gap > near).any())
+            or bool(((items != others) & ~tied).any())
+        ):
+            raise RuntimeError(
+                f"{what} must give the lists that torch gives, got others for {rows} rows: its release may be at "
+                "fault, see constraints.txt for one that was tried"
+            )
+        largest = max(largest, float(gap.max()) if gap.numel() else 0.0)
+    return largest
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch and onnxscript say of themselves: of operators of packages that are not there, and such."""
+    told = logging.getLogger("torch.onnx")
+    level = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        told.setLevel(level)
+
+
+def _needed(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"an ONNX graph needs the package {name}: pip install 'graphkd[onnx]'") from error
+
+
+def _write(path: str | Path, content: bytes) -> None:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(content)
