@@ -37,7 +37,7 @@ def test_a_search_within_the_budget_finds_the_model_that_can_hold_what_they_know
             found = score("oracle", data, teachers, seed, **options, **searched)
             return found - score("oracle", data, teachers, seed, student=narrow, epochs=20)
 
-        return mean_of(of, 2, seed_offset)
+        return mean_of(of, 6, seed_offset)
 
-    assert gain(None) > 20
-    assert not gain(100) > 20  # bytes, in which there is room for the student alone
+    assert gain(None) > 17
+    assert not gain(100) > 17  # bytes, in which there is room for the student alone
