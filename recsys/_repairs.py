@@ -50,7 +50,7 @@ def repaired() -> Iterator[None]:
         raise ImportError(
             "RecBole is missing: pip install 'graphkd[recsys]' && pip install --no-deps recbole==1.2.1"
         ) from error
-    with numpy_names(), dok_update():
+    with numpy_names(), dok_update(), anomaly_mode():
         missing_values()
         lengths()
         tokens()
@@ -76,6 +76,20 @@ def numpy_names() -> Iterator[None]:
                 setattr(np, name, before[name])
             elif name in vars(np):
                 delattr(np, name)
+
+
+@contextmanager
+def anomaly_mode() -> Iterator[None]:
+    """Autograd's anomaly mode as it was after the block: RecBole's SINE switches it on when it is imported.
+
+    RecBole imports all its sequential models with the first; every backward of the process would be slower, and a NaN
+    in a gradient would be torch's error.
+    """
+    enabled, check_nan = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+    try:
+        yield
+    finally:
+        torch.set_anomaly_enabled(enabled, check_nan)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -107,6 +108,16 @@ class TestDatasets:
             before = dict(vars(Dataset))
         with repaired():
             assert dict(vars(Dataset)) == before
+
+    @pytest.mark.parametrize("mode", [False, True])
+    def test_autograd_s_anomaly_mode_stays_though_sine_sets_it(self, mode):
+        with torch.autograd.set_detect_anomaly(mode):
+            with repaired():
+                import recbole.model.sequential_recommender.sine as sine
+
+                importlib.reload(sine)
+                assert torch.is_anomaly_enabled()
+            assert torch.is_anomaly_enabled() == mode
 
     def test_the_repaired_sources(self):
         with repaired():
