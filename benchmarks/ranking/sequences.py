@@ -13,9 +13,9 @@ from torch import nn
 from benchmarks.measure import timed
 from benchmarks.ranking.timing import Stopwatch
 from recsys.data import SequenceSplit
-from recsys.data.batches import Source
 from recsys.data.sequence_batches import By
 from recsys.data.sequence_rows import SequenceRows
+from recsys.data.source import Source
 from recsys.models import GRU4Rec, SASRec, SequentialRecommender
 from recsys.tasks import Sequential
 

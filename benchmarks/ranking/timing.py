@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from benchmarks.measure import timed
-from recsys.data.batches import RankingBatches, Source
+from recsys.data.batches import RankingBatches
 from recsys.data.interactions import Interactions
+from recsys.data.source import Source
 from recsys.models import Recommender, frozen, tables_of
 from recsys.retrieve import Retriever
 from recsys.tasks import Ranking

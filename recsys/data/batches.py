@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,23 +11,10 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.data.lists import Lists
 from recsys.data.negatives import Negatives
+from recsys.data.source import Source, WithSources
 
 
-class Source(Protocol):
-    """Where a method's lists come from.
-
-    A source may also have ``set_epoch(epoch, epochs)``, and ``state_dict`` and ``load_state_dict`` where it keeps what
-    it drew for longer than an epoch.
-    """
-
-    def resample(self) -> None:
-        """Called at the beginning of every epoch: draw anew what the method draws anew."""
-
-    def lists(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Entries for a batch, by name: ``Lists`` to be scored, or tensors that a loss takes as facts."""
-
-
-class RankingBatches:
+class RankingBatches(WithSources):
     """An epoch: all training pairs in random order, each with its negatives, and the lists of the sources.
 
     A pair that was taken several times comes as often. A batch is a dict: ``users``, ``positives``, ``negatives`` (B,)
@@ -60,13 +47,6 @@ class RankingBatches:
     def __len__(self) -> int:
         return -(-self._users.size(0) // self.batch_size)
 
-    def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell the sources how far training is."""
-        for source in self.sources.values():
-            tell = getattr(source, "set_epoch", None)
-            if tell is not None:
-                tell(epoch, epochs)
-
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for source in self.sources.values():
             source.resample()
@@ -93,23 +73,4 @@ class RankingBatches:
         }
         if self.negatives.count > 1:
             batch["copies"] = self.negatives.count
-        for key, source in self.sources.items():
-            entries = source.lists(batch)
-            taken = sorted(set(entries) & set(batch))
-            if taken:
-                raise ValueError(
-                    f"source {key!r} gives {taken}, which the batch already has: give its lists other names"
-                )
-            batch |= entries
-        return batch
-
-    def state_dict(self) -> dict[str, Any]:
-        """What the sources keep for longer than an epoch."""
-        return {key: source.state_dict() for key, source in self.sources.items() if hasattr(source, "state_dict")}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with what the sources of an interrupted run had drawn."""
-        for key, kept in state.items():
-            if key not in self.sources:
-                raise ValueError(f"'sources' must have {key!r}, as the run that is resumed, got {sorted(self.sources)}")
-            self.sources[key].load_state_dict(kept)  # type: ignore[attr-defined]
+        return {**batch, **dict(self._entries(batch, batch))}

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from graphkd.losses._checks import choose
-from recsys.data.batches import Source
 from recsys.data.lists import Lists
 from recsys.data.sequence_rows import SequenceRows
+from recsys.data.source import Source, WithSources
 
 By = Literal["positions", "rows"]
 
 
-class SequenceBatches:
+class SequenceBatches(WithSources):
     """An epoch: all training rows in random order, with negatives and the lists of the sources.
 
     by: "positions" reads stretches of users' items, of whose positions each is a row, as a causal model can, in a pass
@@ -53,13 +53,6 @@ class SequenceBatches:
 
     def __len__(self) -> int:
         return -(-self._size // self.batch_size)
-
-    def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell the sources how far training is."""
-        for source in self.sources.values():
-            tell = getattr(source, "set_epoch", None)
-            if tell is not None:
-                tell(epoch, epochs)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for source in self.sources.values():
@@ -98,27 +91,7 @@ class SequenceBatches:
         def placed(users: Tensor) -> Tensor:
             return places.setdefault(id(users), order[torch.searchsorted(ordered, users.to(ordered.device))])
 
-        found: dict[str, Any] = {}
-        for key, source in self.sources.items():
-            entries = source.lists(asked)
-            taken = sorted(set(entries) & {*batch, *found})
-            if taken:
-                raise ValueError(
-                    f"source {key!r} gives {taken}, which the batch already has: give its lists other names"
-                )
-            found |= {
-                name: Lists(placed(entry.users), entry.items) if isinstance(entry, Lists) else entry
-                for name, entry in entries.items()
-            }
-        return found
-
-    def state_dict(self) -> dict[str, Any]:
-        """What the sources keep for longer than an epoch."""
-        return {key: source.state_dict() for key, source in self.sources.items() if hasattr(source, "state_dict")}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with what the sources of an interrupted run had drawn."""
-        for key, kept in state.items():
-            if key not in self.sources:
-                raise ValueError(f"'sources' must have {key!r}, as the run that is resumed, got {sorted(self.sources)}")
-            self.sources[key].load_state_dict(kept)  # type: ignore[attr-defined]
+        return {
+            name: Lists(placed(entry.users), entry.items) if isinstance(entry, Lists) else entry
+            for name, entry in self._entries(asked, batch)
+        }

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen
-from recsys.data.batches import Source
 from recsys.data.interactions import Interactions, Split
 from recsys.data.sampling import Outside
+from recsys.data.source import Source
 from recsys.methods._problem import RecommenderProblem
 from recsys.models.base import Recommender, check_model
 from recsys.models.mean import recommender_of

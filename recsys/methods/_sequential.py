@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from graphkd.core.loss import Loss
 from graphkd.core.teachers import Frozen
-from recsys.data.batches import Source
 from recsys.data.interactions import Interactions
 from recsys.data.sequence_batches import By
 from recsys.data.sequence_rows import SequenceSplit
+from recsys.data.source import Source
 from recsys.losses.recbole import RecBoleLoss
 from recsys.methods._problem import RecommenderProblem
 from recsys.methods._ranking import RankingProblem

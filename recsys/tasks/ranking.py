@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from graphkd.core.loss import Loss
 from graphkd.core.task import Part
 from graphkd.core.view import Call
-from recsys.data.batches import RankingBatches, Source
+from recsys.data.batches import RankingBatches
 from recsys.data.full_users import without_full_users
 from recsys.data.interactions import Interactions, Split, check_sizes
 from recsys.data.negatives import Negatives
+from recsys.data.source import Source
 from recsys.evaluate.ranked import Ties
 from recsys.losses.bpr import BPR
 from recsys.losses.cd import CD

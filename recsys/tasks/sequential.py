@@ -12,9 +12,9 @@ from graphkd.core.loss import Loss
 from graphkd.core.task import Part
 from graphkd.core.view import Call
 from graphkd.losses._checks import choose
-from recsys.data.batches import Source
 from recsys.data.sequence_batches import By, SequenceBatches
 from recsys.data.sequence_rows import SequenceRows, SequenceSplit
+from recsys.data.source import Source
 from recsys.evaluate.next_item import Seen, next_item_ranking
 from recsys.losses.next_item import NextItem
 from recsys.losses.sequence_kl import SequenceKL

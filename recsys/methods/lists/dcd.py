@@ -9,7 +9,7 @@ from torch import nn
 
 from graphkd.core.method import method
 from graphkd.losses._checks import choose
-from recsys.data.batches import Source
+from recsys.data.source import Source
 from recsys.losses.dcd import DCD
 from recsys.methods._ranking import RankingProblem
 from recsys.sources.dcd import DCDLists

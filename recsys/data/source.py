@@ -1,0 +1,61 @@
+"""Where the lists of training batches come from, and batches that have such sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from recsys.data.lists import Lists
+
+
+class Source(Protocol):
+    """Where a method's lists come from.
+
+    A source may also have ``set_epoch(epoch, epochs)``, and ``state_dict`` and ``load_state_dict`` where it keeps what
+    it drew for longer than an epoch.
+    """
+
+    def resample(self) -> None:
+        """Called at the beginning of every epoch: draw anew what the method draws anew."""
+
+    def lists(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Entries for a batch, by name: ``Lists`` to be scored, or tensors that a loss takes as facts."""
+
+
+class WithSources:
+    """What batches with ``sources``, by name, do for them: epochs, entries that do not collide, and their state."""
+
+    sources: dict[str, Source]
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell the sources how far training is."""
+        for source in self.sources.values():
+            tell = getattr(source, "set_epoch", None)
+            if tell is not None:
+                tell(epoch, epochs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the sources keep for longer than an epoch."""
+        return {key: source.state_dict() for key, source in self.sources.items() if hasattr(source, "state_dict")}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with what the sources of an interrupted run had drawn."""
+        for key, kept in state.items():
+            if key not in self.sources:
+                raise ValueError(f"'sources' must have {key!r}, as the run that is resumed, got {sorted(self.sources)}")
+            self.sources[key].load_state_dict(kept)  # type: ignore[attr-defined]
+
+    def _entries(self, asked: Mapping[str, Any], taken: Mapping[str, Any]) -> Iterator[tuple[str, Lists | Tensor]]:
+        """What the sources give for a batch, by name; ValueError for a name that it, or another source, already has."""
+        names = set(taken)
+        for key, source in self.sources.items():
+            entries = source.lists(asked)
+            again = sorted(names & set(entries))
+            if again:
+                raise ValueError(
+                    f"source {key!r} gives {again}, which the batch already has: give its lists other names"
+                )
+            names |= set(entries)
+            yield from entries.items()
