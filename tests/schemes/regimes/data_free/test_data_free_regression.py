@@ -23,11 +23,7 @@ def test_made_inputs_on_the_scale_of_the_data_teach_a_student(seed_offset):
             alone, data
         )
 
-    run_away = mean_of(lambda seed: gain(seed, standardise=False), 5, seed_offset)  # as printed
-
-    def holds(*, standardise: bool) -> bool:
-        found = mean_of(lambda seed: gain(seed, standardise=standardise), 5, seed_offset)
-        return found > 10 and found > run_away + 1.5
-
-    assert holds(standardise=True)
-    assert not holds(standardise=False)
+    made = mean_of(lambda seed: gain(seed, standardise=True), 5, seed_offset)
+    run_away = mean_of(lambda seed: gain(seed, standardise=False), 5, seed_offset)  # as printed, the control
+    assert made > 10
+    assert made > run_away + 1.5
