@@ -1,0 +1,8 @@
+"""Serving: students and teachers as they answer queries, exported, with neighbourhoods fetched, and timed.
+
+Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,176 @@
+"""Models in files that run without this library: torch.export and ONNX, float or int8, checked against eager torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.core.by_name import fill
+from graphkd.core.card import architecture, versions
+from graphkd.core.distilled import Distilled
+from graphkd.core.files import replacing
+from graphkd.core.lazy import lacks_shapes
+from graphkd.core.task import Task
+from graphkd.core.view import Call
+from graphkd.core.wrappers import unwrapped
+from graphkd.serving.inputs import Inputs, copied
+from graphkd.serving.written import Run, as_onnx, as_program, outputs_of
+
+Form = Literal["onnx", "program"]
+_SUFFIXES: Mapping[str, Form] = {".onnx": "onnx", ".pt2": "program"}
+_ROWS = (2, 1, 5, 40)  # of the random inputs that a file is checked by
+_INT8 = 0.25  # of the largest answer, by which int8 may be off on random inputs before it counts as broken
+
+
+@torch.no_grad()
+def export(
+    model: nn.Module | Distilled,
+    example: Any,
+    path: str | Path,
+    *,
+    form: Form | None = None,
+    int8: bool = False,
+    tolerance: float = 1e-5,
+    task: Task | None = None,
+    data: Any = None,
+    call: Call | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write a model for ONNX Runtime or for ``torch.export.load``, checked against eager torch, and a card beside it.
+
+    The number of rows stays free, of edges too: an input named ``edge_index`` is (2, E), of ids of the first input's
+    rows; all others are (rows, ...) where the example's are, and fixed otherwise. The file is compared with the model
+    in eval mode on random inputs of 1 to 40 rows and written only where they agree. Card: ``path`` and ``.json``.
+
+    Args:
+        model: a module, or what ``distil`` gave; it stays as it is. It answers by a tensor or a tuple of tensors.
+        example: what it is called with, at least one row: a tensor, a tuple of them, or a mapping by name.
+        path: a file; its folder is made.
+        form: "onnx" or "program" (torch.export); by default what the suffix says, ``.onnx`` or ``.pt2``.
+        int8: weights of linear layers in a byte each, inputs quantised at each call (ONNX Runtime's dynamic
+            quantisation). Answers differ from eager; the card says by how much, and for how many random rows the
+            largest class is the same. Give ``task`` to see what it costs.
+        tolerance: how far answers may be off, in parts of the largest one, at least 1; not of int8.
+        task: says the metric, which goes into the card as ``scores`` and, of the file, ``exported_scores``.
+        data: what ``task`` judges on.
+        call: how ``task`` asks the model, ``call(model, batch)``; by default by name.
+        card: plain values that go along.
+
+    Returns the card. ImportError that names the extra where packages are missing (``pip install 'graphkd[onnx]'``);
+    TypeError for a model that torch.export cannot trace, or ONNX has no operators for; RuntimeError where the file's
+    answers are others than eager torch's.
+
+    Example::
+
+        export(result, data.x[:2], "student.onnx", int8=True, task=NodeClassification(), data=data)
+        session = onnxruntime.InferenceSession("student.onnx")
+        (answers,) = session.run(None, {"x": features})
+    """
+    path = Path(path)
+    form = _form(path, form, int8)
+    told = {**(model.card if isinstance(model, Distilled) else {}), **(card or {})}
+    model = _plain(model)
+    inputs = Inputs.of(model, example)
+    if (task is None) != (data is None):
+        raise ValueError("'task' and 'data' go together: give both, or neither")
+    content, run = as_onnx(model, inputs, int8=int8) if form == "onnx" else as_program(model, inputs)
+    compared = _compared(model, inputs, run, _INT8 if int8 else tolerance, f"{form}{' in int8' if int8 else ''}")
+    if task is not None:
+        told |= _scores(task, model, _Ran(run, list(inputs.example)), data, call)
+    told["exported"] = {
+        "form": form,
+        "int8": int8,
+        "model": architecture(model),
+        "inputs": {name: list(tensor.shape) for name, tensor in inputs.example.items()},
+        **compared,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "versions": versions(),
+    }
+    written = json.dumps(told, indent=2, default=str).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for where, what in ((path, content), (path.with_name(f"{path.name}.json"), written)):
+        with replacing(where) as file:
+            file.write(what)
+    return told
+
+
+def _form(path: Path, form: Form | None, int8: bool) -> Form:
+    if form is None:
+        form = _SUFFIXES.get(path.suffix)
+        if form is None:
+            raise ValueError(
+                f"'path' must end in one of {list(_SUFFIXES)}, or 'form' say what it is, got {path.name!r}"
+            )
+    if form not in get_args(Form):
+        raise ValueError(f"'form' must be one of {get_args(Form)}, got {form!r}")
+    if int8 and form != "onnx":
+        raise ValueError("'int8' is ONNX Runtime's: give a path that ends in .onnx, or leave it out")
+    return form
+
+
+def _plain(model: Any) -> nn.Module:
+    """A copy of the plain model, in eval mode on the CPU."""
+    model = model.model if isinstance(model, Distilled) else model
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"'model' must be a torch module, or what distil gave, got {type(model).__name__}")
+    model = unwrapped(model)
+    if lacks_shapes(model):
+        raise TypeError(f"{type(model).__name__} has layers without widths yet: call it once")
+    return deepcopy(model).cpu().eval()
+
+
+def _compared(model: nn.Module, inputs: Inputs, run: Run, tolerance: float, what: str) -> dict[str, Any]:
+    """Largest difference to eager torch and share of rows with the same largest class; RuntimeError where too large."""
+    largest, same, rows = 0.0, 0, 0
+    for seed, count in enumerate(_ROWS):
+        given = inputs.drawn(count, seed)
+        wanted, found = outputs_of(model(**copied(given)), model), run(given)
+        if [each.shape for each in wanted] != [each.shape for each in found]:
+            shapes = [[tuple(each.shape) for each in side] for side in (wanted, found)]
+            raise RuntimeError(f"{what} must give {shapes[0]} for {count} rows, as torch does, got {shapes[1]}")
+        for one, other in zip(wanted, found, strict=True):
+            gap = float((one.double() - other.double()).abs().max()) if one.numel() else 0.0
+            largest = max(largest, gap)
+            scale = float(one.double().abs().max()) if one.numel() else 0.0
+            if not gap <= tolerance * max(1.0, scale):
+                raise RuntimeError(
+                    f"{what} must give what eager torch gives, got answers that differ by {gap:.3g} of {scale:.3g} for "
+                    f"{count} rows: its release may be at fault, or 'forward' depends on more than its inputs"
+                )
+        if wanted[0].dim() == 2:
+            same += int((wanted[0].argmax(1) == found[0].argmax(1)).sum())
+            rows += len(wanted[0])
+    return {"largest_difference": largest, "same_class": same / rows if rows else None}
+
+
+class _Ran(nn.Module):
+    """A file in the place of the module that it was made of, for tasks."""
+
+    def __init__(self, run: Run, names: Sequence[str]) -> None:
+        super().__init__()
+        self.run, self.names = run, tuple(names)
+
+    def forward(self, *given: Tensor, **named: Tensor) -> Tensor:
+        """Answer as the module: its inputs, by place or name, to its first answer."""
+        return self.run({**dict(zip(self.names, given, strict=False)), **named})[0]
+
+
+def _scores(task: Task, model: nn.Module, ran: _Ran, data: Any, call: Call | None) -> dict[str, Any]:
+    """The metric before and after."""
+    prepared = task.prepare(data)
+
+    def by_name(file: nn.Module, batch: Any) -> Tensor:
+        return file(**fill(ran.names, batch, "the exported model", "; give call=lambda model, batch: ..."))
+
+    return {
+        "scores": task.scores(model, prepared, call),
+        "exported_scores": task.scores(ran, prepared, call or by_name),
+    }

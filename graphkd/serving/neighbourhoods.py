@@ -1,0 +1,263 @@
+"""The nodes around a few nodes of a large graph, fetched fast: what a GNN needs to answer for those alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphkd.core.adjacency import edge_index_of
+from graphkd.core.draws import below, first_distinct
+from graphkd.core.ids import check_range
+
+_FEW = 4  # where a node has at most so many times its fan-out, all its edges are shuffled instead of drawn
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """A part of a graph, in local numbers.
+
+    nodes: (n,) ids of its nodes in the whole graph, those asked for first. edge_index: (2, E) its edges, sources first,
+    as rows of ``nodes``, those of one target together. place: (B,) at which rows the nodes stand that were asked for,
+    repeats included. hops: how far it reaches. complete: whether all edges were followed, not draws from them. found:
+    (E,) where the edges stand in ``graph``'s own order.
+    """
+
+    nodes: Tensor
+    edge_index: Tensor
+    place: Tensor
+    hops: int
+    complete: bool
+    found: Numbers = field(repr=False)
+    graph: Neighbourhoods = field(repr=False)
+
+    @property
+    def edges(self) -> Tensor:
+        """Say which columns of the whole graph's ``edge_index`` its edges are, (E,): for weights and attributes."""
+        return torch.from_numpy(self.graph.columns(self.found))
+
+    def degrees(self) -> Tensor:
+        """Count the edges that enter each of its nodes in the whole graph, (n,), loops included."""
+        return torch.from_numpy(self.graph.degrees(self.nodes.numpy()))
+
+    def loops(self) -> Tensor:
+        """Count the edges of the whole graph from each of its nodes to itself, (n,)."""
+        return torch.from_numpy(self.graph.loops(self.nodes.numpy()))
+
+
+class Neighbourhoods:
+    """A graph held so that the neighbourhood of a few nodes is found without a look at the others.
+
+    Edges are sorted once by the node they enter (CSR, numpy). A fetch costs O(edges found), whatever the graph's size,
+    and may be called from several threads; each keeps N numbers. ``torch_geometric.utils.k_hop_subgraph``, which
+    scans all E edges at each hop, gives the same nodes and, but for its edges among the outermost ones, the same edges.
+
+    edge_index: (2, E) int64 or int32, sources first, directed, repeats and loops kept; an ``EdgeIndex`` or an ``adj_t``
+    is read too. num_nodes: N; nodes without edges count. Features need not be here. TypeError or ValueError for what is
+    no graph.
+
+    Example::
+
+        around = Neighbourhoods(data.edge_index, data.num_nodes).fetch([3, 17], hops=2)
+        answers = teacher(data.x[around.nodes], around.edge_index)[around.place]
+    """
+
+    def __init__(self, edge_index: Any, num_nodes: int) -> None:
+        if isinstance(num_nodes, bool) or not isinstance(num_nodes, int) or num_nodes < 1:
+            raise ValueError(f"'num_nodes' must be a whole number of at least 1, got {num_nodes!r}")
+        source, target = _checked_edges(edge_index, num_nodes)
+        self.num_nodes, self.num_edges = num_nodes, source.numel()
+        order = target.argsort(stable=True)
+        small = np.int32 if max(num_nodes, self.num_edges) < 2**31 else np.int64
+        self._ptr: Numbers = np.zeros(num_nodes + 1, np.int64)
+        np.cumsum(torch.bincount(target, minlength=num_nodes).numpy(), out=self._ptr[1:])
+        self._sources = source[order].numpy().astype(small)
+        self._ids = order.numpy().astype(small)
+        self._loops: Numbers = torch.bincount(target[source == target], minlength=num_nodes).numpy()
+        self._own = threading.local()
+
+    def __repr__(self) -> str:
+        return f"Neighbourhoods({self.num_nodes} nodes, {self.num_edges} edges, {self.nbytes / 1e6:.1f} MB)"
+
+    @property
+    def nbytes(self) -> int:
+        """Count the bytes of the index, without a thread's N numbers."""
+        return self._ptr.nbytes + self._sources.nbytes + self._ids.nbytes + self._loops.nbytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_own"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._own = threading.local()
+
+    def degrees(self, nodes: Numbers) -> Numbers:
+        """Count the edges that enter each of some nodes."""
+        return self._ptr[nodes + 1] - self._ptr[nodes]
+
+    def loops(self, nodes: Numbers) -> Numbers:
+        """Count the edges of each of some nodes to itself."""
+        return self._loops[nodes]
+
+    def columns(self, found: Numbers) -> Numbers:
+        """Give columns of ``edge_index`` for places in the order of the index, which is by targets."""
+        return self._ids[found].astype(np.int64)
+
+    def fetch(self, nodes: Any, hops: int | None = None, fan_outs: Sequence[int] | None = None) -> Neighbourhood:
+        """Find the nodes from which some nodes are reached in ``hops`` steps along edges, and the edges of those steps.
+
+        All edges that enter a node at fewer than ``hops`` steps are there, so a GNN of ``hops`` layers whose messages
+        depend on their two ends and the edge alone (SAGE, GIN, GAT) answers at ``place`` as on the whole graph. What it
+        does not hold for, and why, says ``answer_fetched``.
+
+        Args:
+            nodes: (B,) ids: a list, an array or a tensor; repeats are looked up once.
+            hops: the number of layers, at least 0; 2 where ``fan_outs`` is not given.
+            fan_outs: how many of the edges that enter a node are followed at each hop, uniform without replacement,
+                -1 for all, as ``NeighborLoader`` has it; draws come from torch's global generator.
+        """
+        steps = _steps(hops, fan_outs)
+        asked = _checked_nodes(nodes, self.num_nodes)
+        local = self._numbering()
+        parts: list[Numbers] = []
+        try:
+            frontier = _first_of_each(asked, local)
+            parts.append(frontier)
+            local[frontier] = np.arange(len(frontier))
+            place, count = local[asked], len(frontier)
+            found: list[tuple[Numbers, Numbers, Numbers]] = []
+            for fan_out in steps:
+                owner, where = self._followed(frontier, fan_out)
+                source, target = self._sources[where].astype(np.int64), local[frontier][owner]
+                rows = local[source]
+                unknown = (rows < 0).nonzero()[0]
+                strangers = source[unknown]
+                frontier = _first_of_each(strangers, local)
+                parts.append(frontier)
+                local[frontier] = np.arange(count, count + len(frontier))
+                rows[unknown] = local[strangers]
+                count += len(frontier)
+                found.append((rows, target, where))
+        finally:  # what is not numbered is -1, for the next fetch
+            for part in parts:
+                local[part] = -1
+        return self._given(np.concatenate(parts), found, place, all(step < 0 for step in steps))
+
+    def _given(
+        self, nodes: Numbers, found: Sequence[tuple[Numbers, Numbers, Numbers]], place: Numbers, complete: bool
+    ) -> Neighbourhood:
+        ends: Numbers = np.empty((2, sum(len(rows) for rows, _, _ in found)), np.int64)
+        where = np.empty(ends.shape[1], np.int64)
+        if found:
+            sources, targets, places = zip(*found, strict=True)
+            np.concatenate(sources, out=ends[0])
+            np.concatenate(targets, out=ends[1])
+            np.concatenate(places, out=where)
+        ids, own = torch.from_numpy(nodes), torch.from_numpy(place)
+        return Neighbourhood(ids, torch.from_numpy(ends), own, len(found), complete, where, self)
+
+    def _numbering(self) -> Numbers:
+        """Local numbers of all nodes, this thread's own, -1 for those that have none."""
+        if not hasattr(self._own, "local"):
+            self._own.local = np.full(self.num_nodes, -1, np.int64)
+        return self._own.local
+
+    def _followed(self, nodes: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
+        """Places of edges that enter some nodes, and of which of the nodes each is."""
+        begin, degrees = self._ptr[nodes], self.degrees(nodes)
+        if fan_out < 0 or not (many := degrees > fan_out).any():
+            return _ranges(begin, degrees)
+        few = ~many
+        parts = [(few.nonzero()[0], *_ranges(begin[few], degrees[few]))]
+        shuffled, drawn = many & (degrees <= _FEW * fan_out), many & (degrees > _FEW * fan_out)
+        if shuffled.any():
+            parts.append((shuffled.nonzero()[0], *_shuffled(begin[shuffled], degrees[shuffled], fan_out)))
+        if drawn.any() and fan_out:
+            parts.append((drawn.nonzero()[0], *_drawn(begin[drawn], degrees[drawn], fan_out)))
+        return np.concatenate([rows[owner] for rows, owner, _ in parts]), np.concatenate([at for _, _, at in parts])
+
+
+def _ranges(begin: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
+    """begin, begin + 1 ..., of each length, one after the other: which it belongs to, and the numbers."""
+    owner: Numbers = np.repeat(np.arange(len(lengths)), lengths)
+    shift: Numbers = begin + lengths - np.cumsum(lengths)
+    return owner, np.arange(len(owner)) + shift[owner]
+
+
+def _shuffled(begin: Numbers, degrees: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
+    """The first ``fan_out`` of each node's edges after they have been shuffled."""
+    owner, where = _ranges(begin, degrees)
+    order = (owner + torch.rand(len(owner), dtype=torch.float64).numpy()).argsort()
+    kept, first = _ranges(degrees.cumsum() - degrees, np.full_like(degrees, fan_out))
+    return kept, where[order[first]]
+
+
+def _drawn(begin: Numbers, degrees: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
+    """``fan_out`` distinct edges of each node, of which it has many more."""
+    bounds = torch.from_numpy(degrees)
+    ranks = first_distinct(lambda rows: below(bounds[rows]), len(bounds), fan_out).numpy()
+    return np.repeat(np.arange(len(degrees)), fan_out), (begin[:, None] + ranks).ravel()
+
+
+def _first_of_each(nodes: Numbers, local: Numbers) -> Numbers:
+    """Some nodes without their repeats, in O(n); they are not numbered yet, and their numbers are overwritten."""
+    rows = np.arange(len(nodes))
+    local[nodes] = rows
+    return nodes[local[nodes] == rows]
+
+
+def _checked_edges(edge_index: Any, num_nodes: int) -> tuple[Tensor, Tensor]:
+    given = torch.from_numpy(edge_index) if isinstance(edge_index, np.ndarray) else edge_index
+    if not isinstance(given, Tensor) and not hasattr(given, "coo"):
+        raise TypeError(f"'edge_index' must be a tensor (2, E), sources first, or an adj_t, got {type(given).__name__}")
+    edges = edge_index_of(given)
+    if edges.dim() != 2 or edges.size(0) != 2:
+        raise ValueError(f"'edge_index' must be (2, E), sources first, got {tuple(edges.shape)}")
+    if edges.dtype not in (torch.int64, torch.int32):
+        raise TypeError(
+            f"'edge_index' must be int64 or int32, got {edges.dtype}: give edge_index.long() if they are ids"
+        )
+    edges = edges.detach().cpu().long()
+    check_range(edges, num_nodes, "edge_index", "the nodes of the graph")
+    return edges[0], edges[1]
+
+
+def _checked_nodes(nodes: Any, num_nodes: int) -> Numbers:
+    """Ids (B,) as int64."""
+    ids = nodes.detach().cpu().numpy() if isinstance(nodes, Tensor) else np.asarray(nodes)
+    if ids.size == 0 and not isinstance(nodes, (Tensor, np.ndarray)):
+        ids = ids.astype(np.int64)  # an empty list has no type of its own
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"'nodes' must be ids, whole numbers, got {ids.dtype}; of a mask give its nonzero().flatten()")
+    if ids.ndim != 1:
+        raise ValueError(f"'nodes' must be (B,), got {ids.shape}")
+    if ids.size and (ids.min() < 0 or ids.max() >= num_nodes):
+        raise ValueError(f"'nodes' must be from 0 to {num_nodes - 1}, got {ids.min()} to {ids.max()}")
+    return ids.astype(np.int64)
+
+
+def _steps(hops: int | None, fan_outs: Sequence[int] | None) -> list[int]:
+    """The fan-out of each hop, -1 for all edges."""
+    if fan_outs is None:
+        hops = 2 if hops is None else hops
+        if not _is_whole(hops, 0):
+            raise ValueError(f"'hops' must be a whole number of at least 0, got {hops!r}")
+        return [-1] * hops
+    steps = list(fan_outs)
+    if not all(_is_whole(step, -1) for step in steps):
+        raise ValueError(f"'fan_outs' must hold a whole number a hop, -1 for all edges, got {steps}")
+    if hops is not None and hops != len(steps):
+        raise ValueError(
+            f"'fan_outs' must hold one number for each of {hops!r} hops, got {len(steps)}: leave 'hops' out"
+        )
+    return steps
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

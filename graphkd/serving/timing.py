@@ -1,0 +1,223 @@
+"""How long a query takes: percentiles of node ids in to probabilities out, forms in turn."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from graphkd.core.distilled import Distilled
+from graphkd.core.modes import evaluating
+from graphkd.serving.forms import Array, Fetch, Finish, Form
+
+_BLOCK, _WARM, _ROUNDS = 50, 20, 5
+_ENOUGH = {50: 1, 95: 1_000, 99: 10_000}  # queries that a percentile takes
+_BUSY = 1.1  # times the processor's time, from which the wall's shows others at work
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of a query, and what they were measured by.
+
+    p50, p95, p99: of the wall's clock, by the upper order statistic; p95 takes 1,000 queries and p99 10,000, else None,
+    and on a busy machine both are None. cpu_p50, cpu_mean: of the processor's. rounds: the lowest, the middle and the
+    highest p50 of a block of queries. compute_p50: with all that is needed gathered beforehand. queries_per_second:
+    nodes a second in a closed loop, of the processor's time where the machine is busy. busy: on one thread, the wall's
+    p50 is over 1.1 times the processor's. edges_mean, edges_p99: gathered for a query; edges_correlation: of them with
+    the processor's time, None where they do not vary.
+    """
+
+    batch: int
+    threads: int
+    queries: int
+    p50: float
+    p95: float | None
+    p99: float | None
+    cpu_p50: float
+    cpu_mean: float
+    rounds: tuple[float, float, float]
+    compute_p50: float
+    queries_per_second: float
+    busy: bool
+    edges_mean: float
+    edges_p99: float
+    edges_correlation: float | None
+
+
+def latency(
+    model: Any,
+    data: Any,
+    nodes: Any,
+    fetch: Fetch = None,
+    batch: int = 1,
+    threads: int = 1,
+    *,
+    queries: int = 1_000,
+    finish: Finish = "softmax",
+    margin: int = 0,
+    seed: int = 0,
+) -> Latency:
+    """Time a model's answers to queries: ``batch`` node ids in, their class probabilities out as a numpy array.
+
+    Counted are the look-up of neighbours, gathering features and the layers; not loading, nor building an index.
+    A query's ids are drawn from ``nodes`` uniformly without replacement. Queries run in blocks of 50, at least five,
+    after 20 to warm up, without the garbage collector; nothing evicts caches between them. To compare models, time them
+    in turn by ``latencies``.
+
+    Args:
+        model: a module, what ``distil`` gave, a ``NumpyMLP`` or another function of numpy rows, or an ONNX file's path.
+        data: ``x`` and, for ``fetch``, ``edge_index``.
+        nodes: (n,) ids that queries ask for: held-out ones.
+        fetch: how a GNN's neighbourhood is found: hops, a list of fan-outs, or a function as of ``Neighbourhoods``.
+        batch: how many nodes a query has.
+        threads: of torch and ONNX Runtime. numpy's are its BLAS's own: set ``OMP_NUM_THREADS`` before Python starts.
+        queries: how many are timed: 1,000 give p95, 10,000 p99.
+        finish: what makes probabilities of answers: "softmax", "sigmoid" or "none".
+        margin: hops that are fetched beyond the model's layers, see ``answer_fetched``.
+        seed: of the ids.
+
+    Example::
+
+        latency(NumpyMLP.of(student), data, held_out).p50
+        latency(teacher, data, held_out, fetch=2, batch=32).queries_per_second
+    """
+    inner = model.model if isinstance(model, Distilled) else model
+    modules = [inner] if isinstance(inner, nn.Module) else []
+    with evaluating(nn.ModuleList(modules)):
+        form = Form.of(model, data, fetch, finish=finish, margin=margin, threads=threads)
+        return latencies({"": form}, nodes, batch, threads, queries=queries, seed=seed)[""]
+
+
+@torch.no_grad()
+def latencies(
+    forms: Mapping[str, Form],
+    nodes: Any,
+    batch: int = 1,
+    threads: int = 1,
+    *,
+    queries: int = 1_000,
+    seed: int = 0,
+) -> dict[str, Latency]:
+    """Time several forms as ``latency`` does, each on the same queries, in blocks that take turns.
+
+    forms: by name, see ``Form.of``; modules among them must be in eval mode. Alternating query by query would have each
+    evict what the other keeps in the caches.
+    """
+    ids = _ids(nodes, batch)
+    for name, value in (("threads", threads), ("queries", queries)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name!r} must be a whole number of at least 1, got {value!r}")
+    random = np.random.default_rng(seed)
+    blocks = max(_ROUNDS, math.ceil(queries / _BLOCK))
+    found: dict[str, list[_Block]] = {name: [] for name in forms}
+    with _threads(threads):
+        for form in forms.values():
+            for query in _drawn(random, ids, batch, _WARM):
+                form(query)
+        for _ in range(blocks):
+            asked = _drawn(random, ids, batch, _BLOCK)
+            for name, form in forms.items():
+                found[name].append(_block(form, asked))
+    return {name: _summary(parts, batch, threads) for name, parts in found.items()}
+
+
+class _Block(NamedTuple):
+    """Seconds of the queries of a block, whole by both clocks and computed alone; and their edges."""
+
+    wall: Array
+    cpu: Array
+    compute: Array
+    edges: Array
+
+
+def _block(form: Form, queries: list[Array]) -> _Block:
+    wall, cpu = _timed(form, queries)
+    gathered = [form.gather(query) for query in queries]
+    compute, _ = _timed(form.compute, gathered)
+    return _Block(wall, cpu, compute, np.array([form.reach(each) for each in gathered]))
+
+
+def _timed(function: Callable[[Any], Any], given: list[Any]) -> tuple[Array, Array]:
+    """Seconds of each call, by the wall's clock and the processor's."""
+    wall, cpu = np.empty(len(given)), np.empty(len(given))
+    with _no_collection():
+        for place, each in enumerate(given):
+            before = time.process_time()
+            start = time.perf_counter()
+            function(each)
+            wall[place] = time.perf_counter() - start
+            cpu[place] = time.process_time() - before
+    return wall, cpu
+
+
+def _summary(blocks: list[_Block], batch: int, threads: int) -> Latency:
+    wall, cpu, compute, edges = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    middles = sorted(_percentile(block.wall, 50) for block in blocks)
+    p50, cpu_p50 = _percentile(wall, 50), _percentile(cpu, 50)
+    busy = threads == 1 and p50 > _BUSY * cpu_p50
+    tails = [_percentile(wall, q) if not busy and len(wall) >= _ENOUGH[q] else None for q in (95, 99)]
+    vary = bool(edges.min() < edges.max() and cpu.min() < cpu.max())
+    return Latency(
+        batch=batch,
+        threads=threads,
+        queries=len(wall),
+        p50=p50,
+        p95=tails[0],
+        p99=tails[1],
+        cpu_p50=cpu_p50,
+        cpu_mean=1e3 * float(cpu.mean()),
+        rounds=(middles[0], middles[len(middles) // 2], middles[-1]),
+        compute_p50=_percentile(compute, 50),
+        queries_per_second=batch / float((cpu if busy else wall).mean()),
+        busy=busy,
+        edges_mean=float(edges.mean()),
+        edges_p99=float(np.percentile(edges, 99, method="higher")),
+        edges_correlation=float(np.corrcoef(edges, cpu)[0, 1]) if vary else None,
+    )
+
+
+def _percentile(seconds: Array, q: int) -> float:
+    """Milliseconds, by the upper order statistic."""
+    return 1e3 * float(np.percentile(seconds, q, method="higher"))
+
+
+def _ids(nodes: Any, batch: int) -> Array:
+    ids = np.unique(np.asarray(nodes))
+    if ids.dtype.kind not in "iu" or np.asarray(nodes).ndim != 1:
+        raise TypeError(f"'nodes' must be ids (n,), whole numbers, got {ids.dtype} {np.asarray(nodes).shape}")
+    if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= len(ids):
+        raise ValueError(f"'batch' must be from 1 to the {len(ids)} nodes that there are, got {batch!r}")
+    return ids.astype(np.int64)
+
+
+def _drawn(random: np.random.Generator, ids: Array, batch: int, count: int) -> list[Array]:
+    return [random.choice(ids, batch, replace=False, shuffle=False) for _ in range(count)]
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()

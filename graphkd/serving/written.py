@@ -1,0 +1,124 @@
+"""A module as bytes of torch.export or ONNX, and a way to run them."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphkd.serving.inputs import EDGES, Inputs, copied
+
+Run = Callable[[Mapping[str, Tensor]], list[Tensor]]
+_QUANTISED = ("MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul")
+
+
+def as_program(model: nn.Module, inputs: Inputs) -> tuple[bytes, Run]:
+    """Trace by ``torch.export``; the program's bytes, for ``torch.export.load``, and a way to ask it."""
+    program = _traced(model, inputs)
+    file = io.BytesIO()
+    with _quiet():
+        torch.export.save(program, file)
+        module = program.module()
+    return file.getvalue(), lambda given: outputs_of(module(**copied(given)), model)
+
+
+def as_onnx(model: nn.Module, inputs: Inputs, *, int8: bool) -> tuple[bytes, Run]:
+    """Write an ONNX graph, float or with linear layers in int8; its bytes, and a way to ask it by ONNX Runtime."""
+    runtime, _ = needed("onnxruntime"), [needed(name) for name in ("onnx", "onnxscript")]
+    program, names = _traced(model, inputs), list(inputs.example)
+    answers = len(outputs_of(model(**copied(inputs.example)), model))
+    outputs = ["answers"] if answers == 1 else [f"answers_{place}" for place in range(answers)]
+    try:
+        with _quiet():
+            graph = torch.onnx.export(program, input_names=names, output_names=outputs, dynamo=True, verbose=False)
+    except Exception as error:  # torch.onnx has errors of its own for each of its steps
+        raise TypeError(
+            f"{type(model).__name__} must be made of operators that ONNX has: {_first_line(error)}; export it as "
+            "form='program', or keep its answers in a table"
+        ) from error
+    assert graph is not None
+    content = graph.model_proto.SerializeToString()
+    if int8:
+        content = _in_int8(content, model)
+    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(given: Mapping[str, Tensor]) -> list[Tensor]:
+        arrays = {each.name: given[each.name].numpy() for each in session.get_inputs()}
+        return [torch.from_numpy(found) for found in session.run(None, arrays)]
+
+    return content, run
+
+
+def outputs_of(answers: Any, model: nn.Module) -> list[Tensor]:
+    """A model's answers as a list; TypeError for what is no tensor, nor a tuple of them."""
+    found = list(answers) if isinstance(answers, (tuple, list)) else [answers]
+    if not found or not all(isinstance(each, Tensor) for each in found):
+        raise TypeError(
+            f"{type(model).__name__} must answer by a tensor, or a tuple of them, to be exported, got "
+            f"{type(answers).__name__}"
+        )
+    return found
+
+
+def needed(name: str) -> Any:
+    """Import a package of the extra ``onnx``; ImportError that names the extra."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"ONNX needs the package {name}: pip install 'graphkd[onnx]'") from error
+
+
+def _traced(model: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
+    sizes = {"rows": torch.export.Dim("rows"), "edges": torch.export.Dim("edges")}
+    free = {name: {dim: sizes[size] for dim, size in dims.items()} for name, dims in inputs.free.items()}
+    try:
+        with _quiet():
+            return torch.export.export(model, (), copied(inputs.example), dynamic_shapes=free)
+    except Exception as error:  # torch.export's errors have no base of their own
+        local = "; a layer that looks up rows or peers cannot be traced" if EDGES in inputs.example else ""
+        raise TypeError(
+            f"{type(model).__name__} must be a module that torch.export traces with any number of rows: "
+            f"{_first_line(error)}{local}"
+        ) from error
+
+
+def _in_int8(content: bytes, model: nn.Module) -> bytes:
+    """The graph with products by weights in int8; ValueError where it has none."""
+    quantization, onnx = needed("onnxruntime.quantization"), needed("onnx")
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        source.write_bytes(content)
+        quantization.quantize_dynamic(source, target, weight_type=quantization.QuantType.QInt8)
+        found = target.read_bytes()
+    if not any(node.op_type in _QUANTISED for node in onnx.load_from_string(found).graph.node):
+        raise ValueError(f"{type(model).__name__} must have linear layers to be put into int8, none was found")
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch, onnxscript and ONNX Runtime say of themselves."""
+    loggers = [logging.getLogger(name) for name in (None, "torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
