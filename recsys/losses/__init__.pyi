@@ -9,12 +9,15 @@ from .crossdistil import CrossDistil
 from .dcd import DCD, Discrepancy
 from .de import DE
 from .decay import Decay
+from .freqd import FreqD
 from .ftd import FTD
+from .graphd import GraphD
 from .hetcomp import HetComp
 from .htd import HTD
 from .irrrd import ItemRRD
 from .log_loss import LogLoss
 from .next_item import NextItem
+from .pckd import PCKD
 from .rating_error import LearnedConfidence, RatingError
 from .rcekd import RCEKD
 from .rd import RD, RDWeights
@@ -34,6 +37,7 @@ __all__ = [
     "DE",
     "FTD",
     "HTD",
+    "PCKD",
     "RCEKD",
     "RD",
     "RRD",
@@ -45,6 +49,8 @@ __all__ = [
     "CrossDistil",
     "Decay",
     "Discrepancy",
+    "FreqD",
+    "GraphD",
     "HetComp",
     "ItemRRD",
     "LearnedConfidence",

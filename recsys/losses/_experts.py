@@ -82,9 +82,9 @@ class RoutedExperts(nn.Module):
             raise ValueError(f"widths and 'experts' must be positive, got {student_dim}, {teacher_dim}, {experts}")
         hidden = student_dim // 2 if student_dim == teacher_dim else (student_dim + teacher_dim) // 2
         self.widths, self.gate_eps = (student_dim, teacher_dim), gate_eps
-        self.w1, self.b1 = _linear(experts, hidden, student_dim)
-        self.w2, self.b2 = _linear(experts, teacher_dim, hidden)
-        weight, bias = _linear(1, experts, teacher_dim)
+        self.w1, self.b1 = stacked_linear(experts, hidden, student_dim)
+        self.w2, self.b2 = stacked_linear(experts, teacher_dim, hidden)
+        weight, bias = stacked_linear(1, experts, teacher_dim)
         self.gate_w, self.gate_b = nn.Parameter(weight[0].detach()), nn.Parameter(bias[0].detach())
 
     def gates(self, teacher: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class RoutedExperts(nn.Module):
         return gumbel_like(self.gate_b.new_empty(rows, len(self.gate_b), dtype=accumulation_dtype(self.gate_b)))
 
 
-def _linear(count: int, rows: int, columns: int) -> tuple[nn.Parameter, nn.Parameter]:
+def stacked_linear(count: int, rows: int, columns: int) -> tuple[nn.Parameter, nn.Parameter]:
     """A stack of linear maps, initialised like ``torch.nn.Linear``."""
     bound = 1 / math.sqrt(max(columns, 1))
     weight, bias = (torch.empty(count, *shape).uniform_(-bound, bound) for shape in ((rows, columns), (rows,)))

@@ -2,6 +2,7 @@ from .cd import CDLists
 from .dcd import DCDLists
 from .hetcomp import HetCompLists
 from .irrrd import IRRRDLists
+from .pckd import PCKDLists
 from .rcekd import RCEKDLists
 from .rd import RDLists
 from .rrd import RRDLists
@@ -13,6 +14,7 @@ __all__ = [
     "DCDLists",
     "HetCompLists",
     "IRRRDLists",
+    "PCKDLists",
     "RCEKDLists",
     "RDLists",
     "RRDLists",

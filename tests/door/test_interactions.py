@@ -282,7 +282,8 @@ class TestSmallCatalogue:
             make(teacher, seen)
 
     @pytest.mark.parametrize(
-        "name", ["rrd", "irrrd", "rd", "cd", "dcd", "rcekd", "hetcomp", "unkd", "de", "htd", "ftd"]
+        "name",
+        ["rrd", "irrrd", "rd", "cd", "dcd", "rcekd", "hetcomp", "unkd", "de", "htd", "ftd", "pckd", "freqd", "graphd"],
     )
     def test_every_method_runs_also_with_a_heavy_user(self, name, teacher):
         users, items = [0] * 19 + [1, 2, 3, 4, 5, 6, 7], [*range(19), 1, 2, 3, 4, 5, 6, 7]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recsys.data.entity_graphs import nearest
 from tests.fuzz.draw import Draw
 from tests.fuzz.given import (
     DENSITY,
@@ -203,6 +204,12 @@ SUBJECT: dict[str, Callable[[Draw], Any]] = {
     **dict.fromkeys(("losses.LogEuclidean.ridge", "losses.log_euclidean.ridge"), number(0.1)),
     "losses.is_confident.threshold": number(0.9),
     # ---------------------------------------------------------------- recommenders
+    "recsys.*.user_graph": lambda _: nearest(torch.arange(USERS)[:, None].float(), 2),
+    "recsys.*.item_graph": lambda _: nearest(torch.arange(ITEMS)[:, None].float(), 2),
+    "recsys.*.kept": OMIT,
+    "recsys.*.self_weights": OMIT,
+    "recsys.PCKD.preferred": lambda draw: draw.integers("preferred", (draw.sizes["rows"], 3), ITEMS),
+    "recsys.PCKD.copies": OMIT,
     "recsys.RCEKD.own": lists("own", 2),
     "recsys.RCEKD.mixed": lists("mixed", 4),
     "recsys.HetComp.interactions": interactions,
@@ -234,7 +241,7 @@ SUBJECT: dict[str, Callable[[Draw], Any]] = {
 ENTRIES: dict[str, Callable[[Draw, str], Tensor]] = {
     **{
         f"recsys.{subject}": lambda draw, name: table(name, USERS if name.endswith("user") else ITEMS, "width")(draw)
-        for subject in ("FTD", "HTD", "DE", "HetComp")
+        for subject in ("FTD", "HTD", "DE", "PCKD", "FreqD", "GraphD", "HetComp")
     },
     "recsys.RCEKD": lambda draw, name: draw.rows(
         name, min(USERS, draw.sizes["rows"]), 2 if name.endswith("own") else 4

@@ -1,0 +1,123 @@
+"""LightGNN: a small propagation that is distilled from a deeper one while its edges and entries are pruned."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from graphkd.kernels.operators import row_blocks
+from graphkd.kernels.pairs.contrast import product_logsumexp
+from recsys.losses._tables import Tables
+
+_BLOCK = 1 << 22  # pairs of a row and all entities at a time
+
+
+def layers_of(table: Tensor, edges: Tensor, values: Tensor, layers: int) -> list[Tensor]:
+    """A^l E for l = 0 ... L, each (n, d): table E (n, d), edges (2, nnz) row and column, values (nnz,). O(L nnz d)."""
+    found = [table]
+    for _ in range(layers):
+        sent = found[-1].index_select(0, edges[1]) * values[:, None]
+        found.append(torch.zeros_like(table).index_add(0, edges[0], sent))
+    return found
+
+
+def soft_pairs(student: Tensor, teacher: Tensor, temperature: float = 0.03, eps: float = 1e-8) -> Tensor:
+    """A teacher's soft preferences: - mean [q log(p + eps) + (1 - q) log(1 - p + eps)], sigmoids of gaps / T, (R,)."""
+    p, q = (student / temperature).sigmoid(), (teacher.detach() / temperature).sigmoid()
+    return -(q * (p + eps).log() + (1 - q) * (1 - p + eps).log()).mean()
+
+
+def table_contrast(student: Tensor, teacher: Tensor, ids: Tensor, temperature: float = 0.1) -> Tensor:
+    """InfoNCE of a teacher's rows with the student's: (n, d), (n, d), ids (m,) -> scalar; never n x n.
+
+    - mean over ids e of log(exp(c(h_e, s_e) / T) / (sum_x exp(c(h_e, s_x) / T) + 1e-8)), c of rows + 1e-8.
+    """
+    h, s = F.normalize(teacher.detach()[ids] + 1e-8), F.normalize(student + 1e-8)
+    whole = _plus(product_logsumexp(h, s, 1 / temperature), 1e-8)
+    return (whole - (h * s[ids]).sum(dim=1) / temperature).mean()
+
+
+def spread(tables: Tables, users: Tensor, items: Tensor, temperature: float = 1.0) -> Tensor:
+    """Keep rows apart: the mean over ids of log(sum_x exp(s_e . s_x / T) + 1e-5), of all four pairings of sides."""
+    rows = tables[0][users], tables[1][items]
+    sums = [product_logsumexp(one, other, 1 / temperature) for one in rows for other in tables]
+    return torch.stack([_plus(each, 1e-5).mean() for each in sums]).sum()
+
+
+def subspaces(
+    tables: Tables, masks: Tables, users: Tensor, items: Tensor, loosen: float = 1.0, temperature: float = 1.0
+) -> Tensor:
+    """Draw together rows that kept the same entries: masks (n, d) of 0 and 1 -> scalar, of all four pairings.
+
+    - mean over ids e of sum_x target log softmax_x(s_e . s_x / T), target = whether |m_e . m_x| is at least |m_e| -
+    ``loosen`` and |m_x| - ``loosen``; targets are not normalised. Blocks of rows, made again for the gradient.
+    """
+    rows = tables[0][users], tables[1][items]
+    held = masks[0][users], masks[1][items]
+    parts = [
+        _mask_contrast(rows[one], tables[other], held[one], masks[other], loosen, temperature)
+        for one in (0, 1)
+        for other in (0, 1)
+    ]
+    return torch.stack(parts).sum()
+
+
+def _mask_contrast(s: Tensor, others: Tensor, m: Tensor, masks: Tensor, loosen: float, temperature: float) -> Tensor:
+    """One pairing of ``subspaces``."""
+    sizes = masks.sum(dim=1)
+
+    def block(rows: Tensor, held: Tensor, others: Tensor) -> Tensor:
+        common, own = held @ masks.t(), held.sum(dim=1, keepdim=True)
+        target = (common >= own - loosen) & (common >= sizes - loosen)
+        return -((rows @ others.t() / temperature).log_softmax(dim=1) * target).sum()
+
+    total = s.new_zeros(())
+    for rows in row_blocks(s.size(0), others.size(0), _BLOCK, s.device):
+        total = total + checkpoint(block, s[rows], m[rows], others, use_reentrant=False)
+    return total / max(s.size(0), 1)
+
+
+def _plus(logs: Tensor, eps: float) -> Tensor:
+    """log(exp(logs) + eps)."""
+    return torch.logaddexp(logs, torch.full_like(logs, math.log(eps)))
+
+
+def largest(x: Tensor, fraction: float) -> Tensor:
+    """Whether |x| is above that of the non-zero entry at place int(count fraction), ascending; x of any shape.
+
+    The entry at the threshold goes too, so one more than the fraction, with equal ones more; 0 never stays.
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"the share that is pruned must be in [0, 1), got {fraction}")
+    size = x.detach().abs()
+    there = size[size > 0].sort().values
+    return size > there[int(len(there) * fraction)] if len(there) else size > 0
+
+
+def edge_sizes(
+    weights: Tensor,
+    mask: Tensor,
+    edges: Tensor,
+    guide: Tensor,
+    guide_edges: Tensor,
+    guide_weights: Tensor,
+    *,
+    aug1: float = 0.05,
+    aug2: float = 1.0,
+) -> Tensor:
+    """What an edge is judged by beside its weight: (w + aug1 sigma(m_row . m_column) + aug2 w_guide) mask, (nnz,).
+
+    guide: tables m (n, d) of the intermediate model; guide_edges (2, nnz'), guide_weights (nnz',): its edges, an edge
+    that it lacks having the weight 0. O(nnz log nnz').
+    """
+    size = guide.size(0)
+    keys, order = (guide_edges[0] * size + guide_edges[1]).sort()
+    asked = edges[0] * size + edges[1]
+    place = torch.searchsorted(keys, asked).clamp_(max=max(len(keys) - 1, 0))
+    found = torch.where(keys[place] == asked, guide_weights[order][place], 0)
+    near = (guide[edges[0]] * guide[edges[1]]).sum(dim=1).sigmoid()
+    return (weights + aug1 * near + aug2 * found) * mask
