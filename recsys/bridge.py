@@ -232,11 +232,18 @@ def _configured(model: str | type, dataset: str, said: Mapping[str, Any], known:
 
 
 def _needing(model: str, make: Callable[[], Any]) -> Any:
-    """What ``make`` makes; ImportError that names the package that a model needs and that is not installed."""
+    """What ``make`` makes; an error that names the package, or the column, that a model needs and that is not there."""
     try:
         return make()
     except ModuleNotFoundError as error:
         raise ImportError(f"{model} needs {error.name!r}, which is not installed: {error}") from error
+    except KeyError as error:
+        raise ValueError(
+            f"{model} reads {error} of the data, which do not have it: load the columns that it needs ('load_col'), or "
+            "take another model"
+        ) from error
+    except NotImplementedError as error:
+        raise ValueError(f"{model} cannot be taken here, RecBole says of it: {error}") from error
 
 
 def _dataset_class(config: Any) -> type:

@@ -180,3 +180,16 @@ def test_caser_needs_to_know_whose_a_history_is(data):
     model = bridge.recommender(data, "Caser", WIDTHS["Caser"])
     with pytest.raises(ValueError, match="give 'owners'"):
         model.last(torch.ones(1, 5, dtype=torch.long), torch.tensor([5]))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"), [("CORE", "CORE reads 'item_id_list' of the data"), ("FDSA", "FDSA reads 'class' of the data")]
+)
+def test_a_model_that_reads_what_the_data_have_not_is_refused_by_name(data, model, words):
+    with pytest.raises(ValueError, match=words):
+        bridge.recommender(data, model)
+
+
+def test_a_model_that_recbole_evaluates_on_labels_alone_is_refused():
+    with pytest.raises(ValueError, match="DIN cannot be taken here, RecBole says of it"):
+        bridge.load("ml-100k", "DIN")
