@@ -69,7 +69,13 @@ class RecBoleSequential(SequentialRecommender):
         rows = self._interaction(batch)
         if hasattr(model, "mask_ratio"):
             rows = self._masked(rows)
-        loss: Tensor = model.calculate_loss(rows).reshape(())
+        try:
+            loss: Tensor = model.calculate_loss(rows).reshape(())
+        except KeyError as error:
+            raise ValueError(
+                f"the loss of {self._kind} reads {error} of a row or of the data, which do not have it: choose another "
+                "form of the model by its options, or another model"
+            ) from error
         return loss * len(rows) if summed else loss
 
     def _interaction(self, batch: Mapping[str, Any]) -> Any:

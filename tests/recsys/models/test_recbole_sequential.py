@@ -193,3 +193,11 @@ def test_a_model_that_reads_what_the_data_have_not_is_refused_by_name(data, mode
 def test_a_model_that_recbole_evaluates_on_labels_alone_is_refused():
     with pytest.raises(ValueError, match="DIN cannot be taken here, RecBole says of it"):
         bridge.load("ml-100k", "DIN")
+
+
+def test_a_loss_that_reads_what_the_data_have_not_is_refused_by_name(data):
+    model = bridge.recommender(data, "SASRec", WIDTHS["SASRec"])
+    batch = next(iter(SequenceBatches(data.sequences.train, by="rows", batch_size=4)))
+    model.model.calculate_loss = lambda rows: rows["class"]
+    with pytest.raises(ValueError, match="the loss of SASRec reads 'class' of a row or of the data"):
+        model.own_loss(batch)
