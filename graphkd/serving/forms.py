@@ -17,7 +17,7 @@ from graphkd.core.lazy import lacks_shapes
 from graphkd.core.wrappers import unwrapped
 from graphkd.serving.fetched import asked, check_local
 from graphkd.serving.neighbourhoods import Neighbourhood, Neighbourhoods
-from graphkd.serving.written import needed
+from graphkd.serving.onnx_packages import needed
 
 Fetch = None | int | Sequence[int] | Callable[[Any], Neighbourhood]
 Finish = Literal["softmax", "sigmoid", "none"]

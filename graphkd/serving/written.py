@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.serving.inputs import EDGES, Inputs, copied
+from graphkd.serving.onnx_packages import needed, quiet
 
 Run = Callable[[Mapping[str, Tensor]], list[Tensor]]
 _QUANTISED = ("MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul")
@@ -25,7 +22,7 @@ def as_program(model: nn.Module, inputs: Inputs) -> tuple[bytes, Run]:
     """Trace by ``torch.export``; the program's bytes, for ``torch.export.load``, and a way to ask it."""
     program = _traced(model, inputs)
     file = io.BytesIO()
-    with _quiet():
+    with quiet():
         torch.export.save(program, file)
         module = program.module()
     return file.getvalue(), lambda given: outputs_of(module(**copied(given)), model)
@@ -38,7 +35,7 @@ def as_onnx(model: nn.Module, inputs: Inputs, *, int8: bool) -> tuple[bytes, Run
     answers = len(outputs_of(model(**copied(inputs.example)), model))
     outputs = ["answers"] if answers == 1 else [f"answers_{place}" for place in range(answers)]
     try:
-        with _quiet():
+        with quiet():
             graph = torch.onnx.export(program, input_names=names, output_names=outputs, dynamo=True, verbose=False)
     except Exception as error:  # torch.onnx has errors of its own for each of its steps
         raise TypeError(
@@ -69,19 +66,11 @@ def outputs_of(answers: Any, model: nn.Module) -> list[Tensor]:
     return found
 
 
-def needed(name: str) -> Any:
-    """Import a package of the extra ``onnx``; ImportError that names the extra."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"ONNX needs the package {name}: pip install 'graphkd[onnx]'") from error
-
-
 def _traced(model: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
     sizes = {"rows": torch.export.Dim("rows"), "edges": torch.export.Dim("edges")}
     free = {name: {dim: sizes[size] for dim, size in dims.items()} for name, dims in inputs.free.items()}
     try:
-        with _quiet():
+        with quiet():
             return torch.export.export(model, (), copied(inputs.example), dynamic_shapes=free)
     except Exception as error:  # torch.export's errors have no base of their own
         local = "; a layer that looks up rows or peers cannot be traced" if EDGES in inputs.example else ""
@@ -94,7 +83,7 @@ def _traced(model: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
 def _in_int8(content: bytes, model: nn.Module) -> bytes:
     """The graph with products by weights in int8; ValueError where it has none."""
     quantization, onnx = needed("onnxruntime.quantization"), needed("onnx")
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(content)
         quantization.quantize_dynamic(source, target, weight_type=quantization.QuantType.QInt8)
@@ -106,19 +95,3 @@ def _in_int8(content: bytes, model: nn.Module) -> bytes:
 
 def _first_line(error: Exception) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch, onnxscript and ONNX Runtime say of themselves."""
-    loggers = [logging.getLogger(name) for name in (None, "torch.onnx", "torch.export", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkd.core.files import replacing
+from graphkd.serving.onnx_packages import needed, quiet
 from recsys.models.base import Recommender
 from recsys.models.tables import tables_of
 
@@ -87,9 +84,9 @@ def to_onnx(model: nn.Module, path: str | Path, k: int = 20) -> dict[str, Any]:
         to_onnx(student, "student.onnx", k=20)
         lists, scores = onnxruntime.InferenceSession("student.onnx").run(None, {"users": users, "left_out": seen})
     """
-    runtime, _ = _needed("onnxruntime"), [_needed(name) for name in ("onnx", "onnxscript")]
+    runtime, _ = needed("onnxruntime"), [needed(name) for name in ("onnx", "onnxscript")]
     graph, batch, names, free = _traced(model, k)
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             graph,
             batch,
@@ -118,7 +115,7 @@ def to_program(model: nn.Module, path: str | Path, k: int = 20) -> dict[str, Any
     As ``to_onnx`` otherwise; ``torch.export.load(path).module()`` runs it without this library.
     """
     graph, batch, names, free = _traced(model, k)
-    with _quiet():
+    with quiet():
         program = torch.export.export(graph, batch, dynamic_shapes=(free,))
         module = program.module()
     difference = _compared("the exported program", graph, lambda inputs: list(module(*inputs)), model)
@@ -187,27 +184,6 @@ def _compared(
             )
         largest = max(largest, float(gap.max()) if gap.numel() else 0.0)
     return largest
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch and onnxscript say of themselves: of operators of packages that are not there, and such."""
-    told = logging.getLogger("torch.onnx")
-    level = told.level
-    told.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        told.setLevel(level)
-
-
-def _needed(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"an ONNX graph needs the package {name}: pip install 'graphkd[onnx]'") from error
 
 
 def _write(path: str | Path, content: bytes) -> None:
