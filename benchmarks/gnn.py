@@ -96,7 +96,8 @@ def student_of(row: Metadata, scene: Scene, settings: Mapping[str, Any], place: 
     options = {**training(row, scene, asked), "seed": scene.seed, "task": scene.task}
     options["shares_every"] = max((options.get("epochs") or row.published.get("epochs", EPOCHS)) // _SHARES, 1)
     found, costs = place.distil(row.name, student, teacher, scene.seen, **{**arguments, **own}, **options)
-    return Student(found.model, entries, {**costs, **own_term(found.history)})
+    chosen = {"validation": found.scores["val"]["accuracy"]} if "val" in found.scores else {}
+    return Student(found.model, entries, {**costs, **chosen, **own_term(found.history)})
 
 
 def tuned(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphkd.core.batches import first_batch
+from graphkd.core.by_name import node_types
 from graphkd.core.cached import Cached
 from graphkd.core.clients import Clients
 from graphkd.core.ensemble import Ensemble
@@ -75,5 +76,9 @@ def check_refused(chosen: Method, task: Task, teachers: Sequence[Any], data: Any
 
 def check_data(chosen: Method, data: Any) -> None:
     """Raise ValueError where the data lack what the method reads."""
+    if "heterogeneous" in chosen.cannot and (kinds := node_types(first_batch(data))):
+        raise ValueError(
+            f"{chosen.name!r} cannot take heterogeneous data, here of {kinds}: {chosen.cannot['heterogeneous']}"
+        )
     if "edges" in chosen.needs and "edge_index" not in first_batch(data):
         raise lacks(chosen, "edges")

@@ -65,7 +65,7 @@ class Metadata:
 
     settings: its hyper-parameters and their defaults, the published ones. space: the range of each that is searched,
     (low, high). needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot: "loader", "call",
-    "cached", "ensemble" or "student" -> why it cannot take that. published: options of ``fit`` from its paper.
+    "cached", "ensemble", "heterogeneous" or "student" -> why it cannot take that. published: options of ``fit`` from its paper.
     student, teacher: whether it needs one; without a student it makes the published one. tasks: kinds of tasks that it
     serves, or a name of several, see ``KINDS``. survey: the reference numbers in Hu et al., arXiv:2304.14800, of the
     works whose method it is, or a part of it.

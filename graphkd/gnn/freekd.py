@@ -57,7 +57,7 @@ def freekd_method(
     rho: float = 1.0,
     gamma: float = 0.5,
     similarity: Similarity = "cosine",
-    scale: float = 1.0,
+    scale: float = 10.0,
     temperature: float = 1.0,
     reduction: Reduction = "mean",
     confidence: float | None = None,
@@ -131,9 +131,10 @@ class FreeKD(Trainable):
     layers. ``student`` is the ``ModuleList`` of both peers. Terms: the losses of each peer, ``reward``, and the share
     of each action: ``phi_teaches``, ``psi_teaches``, ``structure_passed``.
 
-    There is no code of the authors. Ours: states without gradients; the mean over acting nodes (the formulas can be
-    read as a "sum"); mu, rho and gamma; SIM, the cosine; tanh in the policies; rewards of peers in eval mode; no
-    baseline. Only labelled nodes act, since states and rewards need labels, and only they are neighbours that teach.
+    There is no code of the authors. Ours: states without gradients; means over the nodes that can learn (the formulas
+    can be read as a "sum"); mu, rho and gamma; SIM, the cosine at a temperature of 0.1, at which contrasts of cosines
+    stand elsewhere: at 1 a softmax of cosines is flat, and the structure losses were 1e-5 of the objective; tanh in the
+    policies; rewards of peers in eval mode; no baseline. Only labelled nodes act, since states and rewards need labels, and only they are neighbours that teach.
     With ``confidence`` (ours alone) an unlabelled node acts too where the peers' mean probability of a class is at
     least that, which then stands for its label. One process. An iteration costs two runs of each peer, O(N C + E d).
     """
@@ -151,7 +152,7 @@ class FreeKD(Trainable):
         rho: float = 1.0,
         gamma: float = 0.5,
         similarity: Similarity = "cosine",
-        scale: float = 1.0,
+        scale: float = 10.0,
         temperature: float = 1.0,
         reduction: Reduction = "mean",
         confidence: float | None = None,

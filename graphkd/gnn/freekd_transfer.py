@@ -52,8 +52,10 @@ def freekd_transfer(
     direction: 1 with phi as the student, 0 with psi. where: a mask (N,) of the nodes whose losses count. The node loss
     is the sum of T^2 KL(teacher_i || student_i) over those with a_i = direction; the structure loss that of
     KL(s_i^teacher || s_i^student) over those with structure action 1, s_i = softmax_j scale SIM(h_i, h_j) over the
-    in-neighbours j with a_j = direction, duplicate edges counted. "mean" divides both by the number of ``where``. The
-    teacher is a constant. O(N C + E d) time.
+    in-neighbours j with a_j = direction, duplicate edges counted. "mean" divides the node loss by the number of
+    ``where``, the structure loss by that of the nodes with two such in-neighbours or more, since of one nothing can be
+    learnt: so its weight means the same however few nodes have labels around them. The teacher is a constant.
+    O(N C + E d) time.
     """
     choose("reduction", reduction, ("mean", "sum"))
     taught = where & (actions.node == direction)
@@ -63,8 +65,10 @@ def freekd_transfer(
     with torch.no_grad():
         local = segment_log_softmax(scale * similarities(teacher.hidden, layout, similarity), layout)
     structure = edge_kl(scale * similarities(student.hidden, layout, similarity), local, layout).sum()
-    count = where.sum().clamp(min=1) if reduction == "mean" else 1
-    return node / count, structure / count
+    if reduction == "sum":
+        return node, structure
+    several = torch.bincount(layout.target.long(), minlength=where.size(0)) > 1
+    return node / where.sum().clamp(min=1), structure / several.sum().clamp(min=1)
 
 
 def neighbourhoods(edge_index: Tensor, node_action: Tensor, direction: int) -> Tensor:

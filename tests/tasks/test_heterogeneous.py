@@ -164,3 +164,16 @@ def test_several_labels_of_a_type():
     data["paper"].y = nn.functional.one_hot(data["paper"].y, CLASSES).float()
     found = run("none", Native(), None, data, MultiLabelNodeClassification(node_type="paper"), epochs=40)
     assert found.scores["test"]["roc_auc"] > 0.7
+
+
+REFUSED = [row.name for row in graphkd.methods() if "heterogeneous" in row.cannot]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_methods_of_one_type_of_nodes_refuse_others_by_name(name):
+    with pytest.raises(ValueError, match=f"'{name}' cannot take heterogeneous data, here of .*'paper'.*: it "):
+        graphkd.distil(name, Native(1), Native(), papers(), task=TASK, hidden="last", progress=False)
+
+
+def test_some_methods_refuse_them():
+    assert {"ard", "pate", "adversarial"} <= set(REFUSED)

@@ -114,7 +114,10 @@ def _rows(x: Tensor, edge_index: Tensor | None = None) -> dict[str, Tensor]:
     survey=(165, 166),
     tasks=("node_classification", "regression"),
     needs=("hidden",),
-    cannot={"ensemble": "inputs are made by gradients through its teacher's model"},
+    cannot={
+        "ensemble": "inputs are made by gradients through its teacher's model",
+        "heterogeneous": "it makes features 'x' of nodes of one type",
+    },
 )
 def activation_records(
     problem: Problem, *, rows: int = 500, steps: int = 200, step_size: float = 0.05, temperature: float = 4.0

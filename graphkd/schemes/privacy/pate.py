@@ -59,7 +59,13 @@ def noisy_votes(
 
 
 @method(
-    "pate", family="privacy", paper="Papernot et al., ICLR 2017", arxiv="1610.05755", survey=(90, 167), teacher=False
+    "pate",
+    family="privacy",
+    paper="Papernot et al., ICLR 2017",
+    arxiv="1610.05755",
+    survey=(90, 167),
+    cannot={"heterogeneous": "it cuts a graph of one type of nodes into private parts"},
+    teacher=False,
 )
 def pate(
     problem: Problem, *, gamma: float = 1.0, teachers: int = 10, queries: int = 100, parts: Tensor | None = None

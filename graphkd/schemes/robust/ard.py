@@ -142,7 +142,12 @@ def ard(
 
 
 @method(
-    "ard_plain", family="robust", paper="Goldblum et al., AAAI 2020", arxiv="1905.09747", space={"alpha": (0.1, 1.0)}
+    "ard_plain",
+    family="robust",
+    paper="Goldblum et al., AAAI 2020",
+    arxiv="1905.09747",
+    cannot={"heterogeneous": "it changes the features 'x' of nodes of one type"},
+    space={"alpha": (0.1, 1.0)},
 )
 def ard_plain_method(
     problem: Problem,
@@ -171,7 +176,10 @@ def ard_plain_method(
     arxiv="1905.09747",
     survey=(162,),
     tasks=("classes",),
-    cannot={"ensemble": "it trains a robust model of its teacher's kind"},
+    cannot={
+        "ensemble": "it trains a robust model of its teacher's kind",
+        "heterogeneous": "it changes the features 'x' of nodes of one type",
+    },
     space={"alpha": (0.1, 1.0)},
 )
 def ard_method(
