@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
-from statistics import fmean
+from statistics import fmean, pstdev
 
 import torch
 from torch import Tensor, nn
@@ -40,5 +41,7 @@ def accuracy(model: nn.Module, data: Data, mask: str | Tensor = "test_mask") -> 
 
 
 def mean_of(measure, seeds: int, offset: int) -> float:
-    """Mean of ``measure(seed)`` over ``seeds`` seeds; offsets share none."""
-    return fmean(measure(seeds * offset + number) for number in range(seeds))
+    """Mean of ``measure(seed)`` over ``seeds`` seeds, printed with their spread; offsets share none."""
+    found = [float(measure(seeds * offset + number)) for number in range(seeds)]
+    sys.stdout.write(f"{fmean(found):.2f} on average of {seeds} seeds, {pstdev(found):.2f} apart\n")
+    return fmean(found)

@@ -38,7 +38,7 @@ def gained(seed: int, knows: bool) -> float:
 
 def test_another_task_s_labels_help(seed_offset):
     def holds(knows: bool) -> bool:
-        return mean_of(lambda seed: gained(seed, knows), 6, seed_offset) > 5
+        return mean_of(lambda seed: gained(seed, knows), 10, seed_offset) > 4.5
 
     assert holds(True)
     assert not holds(False)  # a second teacher that is never sure
