@@ -24,7 +24,7 @@ WITHOUT_REGIME = {
     "cc_class_uniform": "batches with all classes taught what others do",
     "fedbe": "beside FedAvg -2.5, -1.4, -0.4 and 0 points in four kinds of federation; FedDF gained 4 in two of them",
     "ehdm": "not tried in a task of its own; on links of communities its gain was within the noise",
-    "freekd": "its structure level is a ten-thousandth of the objective at the published weights",
+    "freekd": "peers gain 0.6 and 0.7 points on Cora, with standard errors of 0.4; only labelled nodes teach",
     "gfkd": "not tried: graphs that are made up take minutes",
     "llp": "a first task gave 83.5 beside 82.4 of an untaught teacher: too little",
     "mcl_okd": "the contrast between peers added nothing to their soft targets",
