@@ -26,23 +26,27 @@ ENOUGH = 0.9
 
 
 class Outcomes:
-    """Plugin of pytest that keeps which tests passed."""
+    """Plugin of pytest that keeps which tests passed, and what they said of means and spreads."""
 
     def __init__(self) -> None:
         self.green: dict[str, bool] = {}
+        self.said: dict[str, list[str]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.green[report.nodeid] = self.green.get(report.nodeid, True) and report.passed
+        name = report.nodeid.removeprefix(f"{LANE}/")
+        self.green[name] = self.green.get(name, True) and report.passed
+        if report.when == "call":
+            self.said[name] = report.capstdout.splitlines()
 
 
-def run(offset: int, chosen: Sequence[str]) -> dict[str, bool]:
-    """Name of a test -> whether it is green at this offset."""
+def run(offset: int, chosen: Sequence[str]) -> Outcomes:
+    """What tests are green at this offset, and what they said, by the name of a test."""
     found = Outcomes()
     options = ["-m", "slow", "-n0", "-p", "no:cacheprovider", "--tb=no", "--seed-offset", str(offset)]
     code = pytest.main([*options, *(chosen or [LANE])], plugins=[found])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise SystemExit(f"pytest ended with {code!r} at offset {offset}: its line is not written")
-    return {name.removeprefix(f"{LANE}/"): green for name, green in found.green.items()}
+    return found
 
 
 def table(lines: Iterable[dict]) -> Iterator[str]:
@@ -69,7 +73,8 @@ def main() -> None:
     done = {line["offset"] for line in lines if line["chosen"] == chosen}
     for offset in offsets:
         if offset not in done:
-            lines.append({"offset": offset, "chosen": chosen, "green": run(offset, chosen)})
+            found = run(offset, chosen)
+            lines.append({"offset": offset, "chosen": chosen, "green": found.green, "said": found.said})
             with given.out.open("a") as file:
                 file.write(json.dumps(lines[-1]) + "\n")
     sys.stdout.write("".join(f"{line}\n" for line in table(lines)))

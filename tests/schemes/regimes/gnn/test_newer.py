@@ -6,6 +6,7 @@ alone, HG2M trusts the nodes of which the teacher is sure.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -36,24 +37,27 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+SEEDS = {"adagmlp": 4, "vqgraph": 1}
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_soft_labels_reach_what_labels_do_not(name, seed_offset):
-    data, options = communities(seed_offset), {"epochs": 60, "seed": seed_offset, "progress": False}
-    known = teacher(data, seed_offset)
-
-    def accuracy(**settings: float) -> float:
-        return right(graphkd.distil(name, None, known, data, **SETTINGS[name], **settings, **options))
-
-    labels = accuracy(label_weight=1.0)
+    @cache
+    def accuracy(seed: int, label_weight: float) -> float:
+        data, options = communities(seed), {"epochs": 60, "seed": seed, "progress": False}
+        options |= SETTINGS[name] | {"label_weight": label_weight}
+        return right(graphkd.distil(name, None, teacher(data, seed), data, **options))
 
     def holds(label_weight: float) -> bool:
-        return accuracy(label_weight=label_weight) > labels + 8
+        gain = lambda seed: accuracy(seed, label_weight) - accuracy(seed, 1.0)  # noqa: E731
+        return mean_of(gain, SEEDS[name], seed_offset) > 8
 
     assert holds(0.1)
     assert not holds(0.999)
 
 
 def test_sure_nodes_alone_teach_better_where_others_know_nothing(seed_offset):
+    @cache
     def accuracy(seed: int, share: float) -> float:
         data, options = communities(seed, homophily=0.95), {"epochs": 100, "seed": seed, "progress": False}
         student = net(16, 32, 4, seed=seed, dropout=0.3)
@@ -61,7 +65,7 @@ def test_sure_nodes_alone_teach_better_where_others_know_nothing(seed_offset):
         return right(graphkd.distil("hg2m", student, Shaky(data, seed), data, **settings, **options))
 
     def holds(share: float) -> bool:
-        return mean_of(lambda seed: accuracy(seed, share) - accuracy(seed, 1.0), 2, seed_offset) > 4
+        return mean_of(lambda seed: accuracy(seed, share) - accuracy(seed, 1.0), 8, seed_offset) > 4
 
     assert holds(0.6)
     assert not holds(0.999)

@@ -10,9 +10,10 @@ from tests.schemes.regimes.online.scene import learnt
 from tests.schemes.regimes.scene import mean_of
 
 METHODS = ("ban", "ban_ensemble", "ban_dkpp")
+GAINS = [("ban", 6, 1.5), ("ban_ensemble", 6, 1.5), ("ban_dkpp", 16, 0.8)]
 
 
-@pytest.mark.parametrize(("name", "seeds", "points"), [("ban", 6, 1.5), ("ban_ensemble", 6, 1.5), ("ban_dkpp", 16, 0.8)])
+@pytest.mark.parametrize(("name", "seeds", "points"), GAINS)
 def test_generations_are_better_than_the_first(name, seeds, points, seed_offset):
     """Dark knowledge that is shuffled, so that how sure a generation is remains, gains half of what it does whole."""
     alone = mean_of(partial(learnt, "none"), seeds, seed_offset)
