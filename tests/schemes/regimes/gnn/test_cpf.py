@@ -34,11 +34,12 @@ def test_a_student_that_propagates_learns_from_its_teacher(name, seed_offset):
 
 
 def test_labels_must_propagate(seed_offset):
-    data = communities(seed_offset)
-    known, options = teacher(data, seed_offset), {"epochs": 100, "lr": 0.01, "seed": seed_offset, "progress": False}
+    def accuracy(seed: int, *, steps: int) -> float:
+        data, options = communities(seed), {"epochs": 100, "lr": 0.01, "seed": seed, "progress": False}
+        return right(graphkd.distil("cpf_tra", None, teacher(data, seed), data, steps=steps, **options))
 
     def holds(steps: int) -> bool:
-        return right(graphkd.distil("cpf_tra", None, known, data, steps=steps, **options)) > 80
+        return mean_of(partial(accuracy, steps=steps), 3, seed_offset) > 82
 
     assert holds(7)
     assert not holds(1)  # most nodes have no labelled neighbour
