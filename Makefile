@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PARALLEL := -n logical --dist worksteal  # a process a core, each test on one thread
 
-.PHONY: help venv demo test test-slow test-regimes test-scatter test-gpu lint types docs bench compile clean
+.PHONY: help venv demo test test-slow test-regimes test-scatter test-gpu lint types pages docs bench compile clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -16,12 +16,13 @@ venv: $(READY)  ## build .venv with the pinned dependencies
 $(READY): constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,recsys]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,recsys,site]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt recbole
 	touch $@
 
 demo: $(READY)  ## compress a graph neural network and a recommender on real data, in minutes
 	$(BIN)/python -m benchmarks.gnn --dataset digits --teacher sage --student mlp --methods none,kd,glnn --seeds 3
+	$(BIN)/python -m benchmarks.compress --dataset digits --teacher sage --latency-ms 0.2 --trials 24
 	$(BIN)/python -m benchmarks.recsys --dataset ml-100k --teacher mf:64 --student mf:8 --methods none,cd --seeds 1
 
 # The second lane runs the Triton kernels on numpy; pytest's 5, no tests, is what it says where Triton is not to be had.
@@ -59,8 +60,11 @@ lint: $(READY)  ## ruff and codespell
 types: $(READY)  ## mypy
 	$(BIN)/mypy
 
-docs: $(READY)  ## docs/methods.md and docs/schemes.md, the pages of all methods, from their metadata
+pages: $(READY)  ## docs/methods.md, docs/schemes.md and docs/survey.md, from the methods' metadata
 	$(BIN)/python -m docs.pages
+
+docs: $(READY)  ## the site, into build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(READY)  ## the measured tables of the README, into results/
 	mkdir -p results

@@ -3,7 +3,8 @@
 ``python -m benchmarks.recsys --dataset ml-100k --teacher mf:64 --student mf:8 --methods none,rrd,de --seeds 5``
 
 HetComp has two teachers of its own: the benchmark's teacher, trained again, and a LightGCN of its width (MF beside a
-LightGCN), each in up to four stages. Their training is not in the student's seconds.
+LightGCN), each in up to four stages. Their training is not in the student's seconds. LightGNN is for ``--teacher
+lightgcn:32 --student lightgcn:32``, and in no group.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 
 import recsys
 from benchmarks.options import add_methods, add_tuning, seeds, split_settings, use_methods
-from benchmarks.ranking.models import MODELS, Data, check_dataset, load, model
+from benchmarks.ranking.models import MODELS, OF_LIGHTGCN, Data, check_dataset, check_propagations, load, model
 from benchmarks.ranking.own_interactions import add_own_data, own_data
 from benchmarks.ranking.timing import TimedRanking, cost
 from benchmarks.report import plot, show
@@ -41,7 +42,7 @@ from recsys.tasks import Ranking
 TASKS = ("ranking", "ctr", "ratings", "sequential")
 METHODS: Mapping[str, Metadata] = {row.name: row for row in recsys.methods(task="ranking")}
 GROUPS = {
-    "all": ["none", *(name for name in METHODS if name != "none")],
+    "all": ["none", *(name for name in METHODS if name not in ("none", *OF_LIGHTGCN))],
     **{family: [row.name for row in METHODS.values() if row.family == family] for family in ("lists", "tables")},
 }
 CUTOFFS = (10, 20, 50)
@@ -255,6 +256,7 @@ def _check(arguments: argparse.Namespace) -> None:
         model(name, arguments.dataset, arguments.data_path)
     if "hetcomp" in arguments.methods:
         beside(arguments.teacher_name)
+    check_propagations(arguments.methods, **models)
     if any(name.partition(":")[0] not in ("mf", "lightgcn") for name in models.values()):
         series = Series(arguments, arguments.first_seed)
         check_tables(arguments.methods, **{side: series.build(name) for side, name in models.items()})

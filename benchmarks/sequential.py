@@ -1,7 +1,8 @@
 """Compress sequential recommenders: teacher x student x methods x seeds on one dataset.
 
 ``python -m benchmarks.recsys --task sequential --dataset toys --teacher sasrec:64 --student gru4rec:64 --methods
-none,kd,rrd,de --seeds 5``. Each user's last item tests, the one before validates; all items are ranked.
+none,kd,rrd,de --seeds 5``. Each user's last item tests, the one before validates; all items are ranked. EMKD needs a
+BERT4Rec as student, SLMRec SASRecs of one width; they are in no group. DLLM2Rec has the teacher's lists and vectors.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from recsys.models import SequentialRecommender
 from recsys.tasks import Sequential
 
 METHODS: Mapping[str, Metadata] = {row.name: row for row in recsys.methods(task="sequential")}
+OF_KINDS = ("emkd", "slmrec")  # which do not take all models
 GROUPS = {
-    "all": ["none", *(name for name in METHODS if name != "none")],
+    "all": ["none", *(name for name in METHODS if name not in ("none", *OF_KINDS))],
     **{family: [row.name for row in METHODS.values() if row.family == family] for family in ("lists", "tables")},
 }
 METRICS = ("ndcg@10", "hit@10", "ndcg@5", "hit@5")
@@ -94,7 +96,7 @@ class Series:
         )
 
     def _teacher_of(self, name: str, place: Place) -> Any:
-        return self.teacher(place).model if METHODS[name].teacher else None
+        return self.teacher(place).model if METHODS[name].teacher or name == "dllm2rec" else None
 
     def _run(
         self,
@@ -213,9 +215,19 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     try:
         for name in (arguments.student_name, arguments.teacher_name):
             check_model(name)
+        _check(arguments)
     except ValueError as error:
         parser.error(str(error))
     return arguments
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for models that a method cannot take."""
+    student, teacher = arguments.student_name, arguments.teacher_name
+    if "emkd" in arguments.methods and not student.startswith("bert4rec:"):
+        raise ValueError(f"emkd masks items: say --student bert4rec:WIDTH, got {student}")
+    if "slmrec" in arguments.methods and not (student == teacher and student.startswith("sasrec:")):
+        raise ValueError(f"slmrec compares blocks of SASRecs of one width, got {teacher} and {student}")
 
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import recsys
+from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
 from recsys import bridge
 from recsys._recbole_models import kinds
@@ -100,9 +101,16 @@ def _learns(inner: Any) -> str:
     return f"its own loss, of {'pairs' if inner.input_type.name == 'PAIRWISE' else 'labelled pairs'}"
 
 
+def _of_any(task: str) -> list[Metadata]:
+    """The methods of a task that are for models of any kind."""
+    return [
+        row for row in recsys.methods(task=task) if not {"propagation", "masked student", "blocks"} & set(row.needs)
+    ]
+
+
 def _methods(side: str, model: Any) -> str:
     """Which methods of rankings serve a model on a side: those of scores, and with tables all."""
-    rows = recsys.methods(task="ranking")
+    rows = _of_any("ranking")
     scores = [row for row in rows if f"{side}_tables" not in row.needs]
     return f"all {len(rows)}" if model.has_tables else f"{len(scores)} of scores"
 
@@ -162,7 +170,7 @@ def _sequential(name: str) -> Row:
     first = recsys.distil("none", model, None, data, epochs=1, progress=False).model
     again = _small(lambda options: bridge.recommender(data, name, options), name)
     recsys.distil("kd", again, first, data, epochs=1, progress=False)
-    rows = recsys.methods(task="sequential")
+    rows = _of_any("sequential")
     return Row(name, f"all {len(rows)} of sequences", f"all {len(rows)} of sequences", "its own loss")
 
 
@@ -188,13 +196,13 @@ def page(rows: Iterable[Row]) -> str:
 
 
 def _legend() -> list[str]:
-    rows = recsys.methods(task="ranking")
+    rows = _of_any("ranking")
 
     def names(side: str) -> str:
         return ", ".join(f"`{row.name}`" for row in rows if f"{side}_tables" in row.needs)
 
     return [
-        f"Rankings have {len(rows)} methods by name (docs/methods.md). Models whose scores are inner products of two",
+        f"Rankings have {len(rows)} methods for models of any kind (docs/methods.md). Models of products of two",
         "tables take part in all of them; others in those that read scores alone. Of a student these need tables:",
         f"{names('student')}; of a teacher: {names('teacher')}.",
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from datasets.recommenders import RECOMMENDERS
@@ -12,14 +13,14 @@ from graphkd.core.method import Metadata
 
 ROOT = Path(__file__).parents[1]
 REGIMES = ROOT / "tests" / "schemes" / "regimes"
+OFFSETS = REGIMES / "offsets.jsonl"  # what the lane gave at other seeds, made by tests.schemes.regimes.offsets
 RESULTS = ROOT / "benchmarks" / "results"
 OTHERS = {202: ("`graphkd.schemes.quantify_knowledge`", "Cheng et al., CVPR 2020", "knowledge_points")}
 # Schemes for which no small task was found in which their mechanism helps beyond chance, and what was seen.
 WITHOUT_REGIME = {
     "afd": "fooling features gained 9 points in one task of noisy labels and none in others",
     "amtml": "weights that are learnt gave less than equal ones; they reward agreement with the student",
-    "ban_cwtm": "where ban gains 4.7 points, with labels of which some are wrong, it gained 1.5, 3.0 apart from seed to "
-    "seed",
+    "ban_cwtm": "where ban gains 4.7 points, among wrong labels, it gained 1.5, and seeds are 3.0 apart",
     "byot": "the model with exits was as good as the model alone, -1 to +1",
     "cc_class_uniform": "batches with all classes taught what others do",
     "fedbe": "beside FedAvg -2.5, -1.4, -0.4 and 0 points in four kinds of federation; FedDF gained 4 in two of them",
@@ -37,8 +38,8 @@ WITHOUT_REGIME = {
     "sskd": "not tried in a task of its own",
     "stochastic": "samples of a teacher with dropout taught what the teacher does",
     "takd": "assistants gained 6 to 8 points over some seeds and none over others",
-    "validation_weights_log": "between two teachers of drawn labels a good one was not found: 4 points below the student "
-    "alone, whether the weights moved or not",
+    "validation_weights_log": "between two teachers of drawn labels a good one was not found: 4 points below the "
+    "student alone, whether the weights moved or not",
     "voted_triplets": "gained in two of three seeds",
 }
 _TABLE = ("| work | method | paper | shown by | measured in |", "|---|---|---|---|---|")
@@ -54,7 +55,9 @@ def page(rows: Sequence[Metadata]) -> str:
         "Made by `python -m docs.pages` from the methods' metadata. Hu et al., arXiv:2304.14800, cite works by number; "
         f"{len(works)} of these numbers are methods here or parts of one. *Shown by* is the test of the paper's "
         "regime, in which the method must help and does not without its mechanism, or else the test of its definition "
-        "and behaviour; *measured in* are the committed rows of benchmarks, see [results.md](results.md).",
+        "and behaviour. Beside a regime stands at how many offsets of its seeds it was green, of how many that it was "
+        "run at as it is now: the lowest of its tests, by `python -m tests.schemes.regimes.offsets`. *Measured in* are "
+        "the committed rows of benchmarks, see [results.md](results.md).",
         "",
         *_TABLE,
     ]
@@ -81,6 +84,19 @@ def regime_files() -> dict[str, list[Path]]:
                 for name in ast.literal_eval(node.value):
                     found.setdefault(name, []).append(path)
     return found
+
+
+@cache
+def green_offsets() -> dict[str, str]:
+    """File of a regime, below the folder of all -> "18 of 20": at how many offsets its least sure test was green."""
+    latest: dict[str, dict[int, bool]] = {}
+    for line in map(json.loads, OFFSETS.read_text().splitlines()):
+        for test, green in line["green"].items():
+            latest.setdefault(test, {})[line["offset"]] = green
+    counts: dict[str, list[tuple[int, int]]] = {}
+    for test, found in latest.items():
+        counts.setdefault(test.partition("::")[0], []).append((sum(found.values()), len(found)))
+    return {file: "{} of {}".format(*min(found, key=lambda pair: pair[0] - pair[1])) for file, found in counts.items()}
 
 
 def unit_tests(row: Metadata) -> list[Path]:
@@ -110,5 +126,14 @@ def _named(folder: Path, stem: str) -> list[Path]:
 
 
 def _line(number: int, name: str, paper: str, tests: Iterable[Path], tables: Iterable[Path]) -> str:
-    links = (", ".join(f"[{path.stem}](../{path.relative_to(ROOT)})" for path in paths) for paths in (tests, tables))
-    return "| " + " | ".join((f"[{number}]", name, paper, *links)) + " |"
+    shown, measured = (
+        ", ".join(f"[{path.stem}](../{path.relative_to(ROOT)}){_beside(path)}" for path in paths)
+        for paths in (tests, tables)
+    )
+    return "| " + " | ".join((f"[{number}]", name, paper, shown, measured)) + " |"
+
+
+def _beside(path: Path) -> str:
+    """What stands beside the link to a regime's test."""
+    known = path.is_relative_to(REGIMES) and green_offsets().get(str(path.relative_to(REGIMES)))
+    return f" ({known})" if known else ""

@@ -1,5 +1,11 @@
-"""Knowledge distillation on graphs: make a small model as good as a large one."""
+"""Knowledge distillation on graphs: make a small model as good as a large one.
 
+The rooms, ``graphkd.losses``, ``graphkd.tasks`` and so on, are imported when they are first asked for.
+"""
+
+import lazy_loader
+
+from graphkd.compress import Budget, compress
 from graphkd.core.cached import Cached
 from graphkd.core.checkpoint import load, save
 from graphkd.core.clients import Clients
@@ -17,10 +23,14 @@ from graphkd.core.view import Batch, View
 from graphkd.distil import distil, methods
 from graphkd.tune import tune
 
-__version__ = "0.1.0"
+_ROOMS = ("gnn", "kernels", "loaders", "losses", "schemes", "serving", "tasks")
+__getattr__, _, _ = lazy_loader.attach(__name__, submodules=_ROOMS)
+
+__version__ = "0.2.0"
 __all__ = [
     "EMA",
     "Batch",
+    "Budget",
     "Cached",
     "Clients",
     "Distilled",
@@ -33,6 +43,7 @@ __all__ = [
     "Step",
     "Tuned",
     "View",
+    "compress",
     "distil",
     "fit",
     "load",
@@ -41,3 +52,7 @@ __all__ = [
     "save",
     "tune",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_ROOMS])

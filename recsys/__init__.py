@@ -16,7 +16,7 @@ class _Face(ModuleType):
     """Keeps its functions before the sub-modules of the same names, which importing them would bind."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in ("distil", "methods", "tune") and isinstance(value, ModuleType)):
+        if not (name in ("compress", "distil", "methods", "tune") and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

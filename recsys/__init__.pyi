@@ -1,4 +1,5 @@
 from . import bridge, evaluate, models, retrieve, serve
+from .compress import compress
 from .data.interactions import Interactions, Split
 from .distil import distil, methods
 from .tune import tune
@@ -7,6 +8,7 @@ __all__ = [
     "Interactions",
     "Split",
     "bridge",
+    "compress",
     "distil",
     "evaluate",
     "methods",

@@ -12,7 +12,7 @@ import pytest
 from tests import parity
 
 GOLDEN = Path(__file__).parent / "golden"
-FOLDERS = [GOLDEN / name for name in ("generic", "graph", "recsys")]
+FOLDERS = [GOLDEN / name for name in ("generic", "graph", "newgraph", "newrec", "recsys")]
 CASES = [(folder, case) for folder in FOLDERS for case in json.loads((folder / "index.json").read_text())]
 
 

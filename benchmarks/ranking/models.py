@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from recsys import Interactions, Split, bridge
 from recsys._recbole_models import check_model, did_you_mean, kinds
 from recsys.models import MF, LightGCN, Recommender
 
+OF_LIGHTGCN = ("lightgnn",)  # methods that take no other models
 _EMBEDDED = "ml-100k"  # inside RecBole's wheel
 _LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "RO", "group_by": "user"}
 
@@ -53,6 +54,15 @@ def check_dataset(name: str, folder: Path | None) -> None:
         raise ValueError(f"--dataset must be one of {known}, or a RecBole dataset with its --data-path, got {name!r}")
     if folder is not None and name != _EMBEDDED and not (file := folder / name / f"{name}.inter").is_file():
         raise ValueError(f"--dataset {name} must have its interactions at {str(file)!r}; there is no such file")
+
+
+def check_propagations(methods: Sequence[str], student: str, teacher: str) -> None:
+    """ValueError where a method is for LightGCNs of one width, and the models are others."""
+    if set(OF_LIGHTGCN) & set(methods) and not (student == teacher and student.startswith("lightgcn:")):
+        raise ValueError(
+            f"{', '.join(OF_LIGHTGCN)} is for LightGCNs of one width: say --teacher lightgcn:W --student lightgcn:W, "
+            f"got {teacher} and {student}"
+        )
 
 
 MODELS: dict[str, Callable[[Data, int], Recommender]] = {

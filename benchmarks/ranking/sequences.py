@@ -16,10 +16,10 @@ from recsys.data import SequenceSplit
 from recsys.data.sequence_batches import By
 from recsys.data.sequence_rows import SequenceRows
 from recsys.data.source import Source
-from recsys.models import GRU4Rec, SASRec, SequentialRecommender
+from recsys.models import BERT4Rec, GRU4Rec, SASRec, SequentialRecommender
 from recsys.tasks import Sequential
 
-_WIDE = 32  # from this width on SASRec has two layers and two heads, below one of each
+_WIDE = 32  # from this width on SASRec and BERT4Rec have two layers and two heads, below one of each
 
 # What is usual for a dataset where the command line says nothing: how rows are cut and judged, and the softmax.
 PROTOCOLS: Mapping[str, Mapping[str, Any]] = {
@@ -33,12 +33,17 @@ MODELS: Mapping[str, Callable[..., SequentialRecommender]] = {
     "gru4rec": lambda split, width, dropout: GRU4Rec(
         split.num_items, width, max_length=split.max_length, dropout=dropout
     ),
+    "bert4rec": lambda split, width, dropout: BERT4Rec(split.num_items, width, dropout=dropout, **_shape(split, width)),
 }
 
 
 def _sasrec(split: SequenceSplit, width: int, dropout: float) -> SASRec:
+    return SASRec(split.num_items, width, dropout=dropout, **_shape(split, width))
+
+
+def _shape(split: SequenceSplit, width: int) -> dict[str, int]:
     count = 2 if width >= _WIDE else 1
-    return SASRec(split.num_items, width, max_length=split.max_length, layers=count, heads=count, dropout=dropout)
+    return {"max_length": split.max_length, "layers": count, "heads": count}
 
 
 def check_model(text: str) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from benchmarks.measure import timed
 from recsys.data.batches import RankingBatches
 from recsys.data.interactions import Interactions
 from recsys.data.source import Source
-from recsys.models import Recommender, frozen, tables_of
+from recsys.models import LightGNN, Recommender, frozen, tables_of
 from recsys.retrieve import Retriever
 from recsys.tasks import Ranking
 
@@ -97,7 +97,7 @@ class TimedRanking(Ranking):
 def cost(model: Recommender) -> dict[str, float]:
     """Parameters, bytes of what serves (the tables, or all parameters), milliseconds for 20 items of 1,000 users.
 
-    A model without tables scores all items for these users by itself.
+    A model without tables scores all items for these users by itself. Of a LightGNN also the shares that are kept.
     """
     users, k = torch.arange(1000) % model.num_users, min(20, model.num_items)
     search: Callable[[], Any]
@@ -107,7 +107,9 @@ def cost(model: Recommender) -> dict[str, float]:
     else:
         served, search = list(model.parameters()), partial(_best, model, users, k)
     search()
+    kept = model.kept() if isinstance(model, LightGNN) else ()
     return {
+        **dict(zip(("edges_kept", "entries_kept"), kept, strict=False)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "embedding_bytes": sum(t.numel() * t.element_size() for t in served),
         "latency_ms": sorted(timed(search, 5))[2] * 1e3,

@@ -43,6 +43,15 @@ NEEDS: Mapping[str, tuple[str, str]] = {
     "second": ("labels of a second task on the same rows", "second=tensor of shape (N,), or the name of a column"),
     "student_tables": ("a student whose scores are inner products of two tables", "student=MF(users, items, width)"),
     "teacher_tables": ("a teacher whose scores are inner products of two tables", "teacher=MF(users, items, width)"),
+    "propagation": (
+        "a student and a teacher that propagate tables over the training pairs",
+        "student=LightGCN(split.train, width, 2), teacher=LightGCN(split.train, width, 8)",
+    ),
+    "masked student": ("a student that fills in masked items", "student=BERT4Rec(num_items, width)"),
+    "blocks": (
+        "a student and a teacher of blocks of one width",
+        "student=SASRec(num_items, width, layers=2), teacher=SASRec(num_items, width, layers=4)",
+    ),
 }
 
 # Names for several kinds of tasks: those with classes that exclude each other, and all that have a student's rows.
@@ -65,10 +74,10 @@ class Metadata:
 
     settings: its hyper-parameters and their defaults, the published ones. space: the range of each that is searched,
     (low, high). needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot: "loader", "call",
-    "cached", "ensemble", "heterogeneous" or "student" -> why it cannot take that. published: options of ``fit`` from its paper.
-    student, teacher: whether it needs one; without a student it makes the published one. tasks: kinds of tasks that it
-    serves, or a name of several, see ``KINDS``. survey: the reference numbers in Hu et al., arXiv:2304.14800, of the
-    works whose method it is, or a part of it.
+    "cached", "ensemble", "heterogeneous" or "student" -> why it cannot take that. published: options of ``fit`` from
+    its paper. student, teacher: whether it needs one; without a student it makes the published one. tasks: kinds of
+    tasks that it serves, or a name of several, see ``KINDS``. survey: the reference numbers in Hu et al.,
+    arXiv:2304.14800, of the works whose method it is, or a part of it.
     """
 
     name: str

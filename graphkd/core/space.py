@@ -63,10 +63,11 @@ class Space:
         asked: Mapping[str, Any] | None = None,
     ) -> None:
         start, asked = dict(start or {}), dict(asked or {})
-        method = {name: start.get(name, value) for name, value in chosen.settings.items() if name not in given}
+        made = {name: start.get(name, value) for name, value in _of_factory(student, asked).items()}
+        taken = {*given, *made}  # a method's setting of a name that the student's function has stays as published
+        method = {name: start.get(name, value) for name, value in chosen.settings.items() if name not in taken}
         own = "lr" in chosen.settings or "optimizer" in given  # then the method or the user has the optimiser
         training = {} if own else {name: start.get(name, usual[name]) for name in TRAINING}
-        made = {name: start.get(name, value) for name, value in _of_factory(student, asked).items()}
         known = {**made, **training, **method}
         for named, words in ((asked, "'space' has ranges"), (start, "'start' has values")):
             wrong = sorted(named.keys() - known.keys())

@@ -13,12 +13,15 @@ _PATIENT = 10.0  # seconds that a search may last before a line is printed of it
 
 
 class Shown:
-    """Tells of trials as they end. shown: False tells nothing, True shows the bar wherever it is, None what fits."""
+    """Tells of trials as they end. shown: False tells nothing, True shows the bar wherever it is, None what fits.
 
-    def __init__(self, trials: int, shown: bool | None, title: str) -> None:
-        self.trials, self.title, self.best = trials, title, float("-inf")
+    unit: what is counted, in words.
+    """
+
+    def __init__(self, trials: int, shown: bool | None, title: str, unit: str = "trial") -> None:
+        self.trials, self.title, self.unit, self.best = trials, title, unit, float("-inf")
         on_terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=trials, disable=not (on_terminal if shown is None else shown), unit="trial", desc=title)
+        self._bar = tqdm(total=trials, disable=not (on_terminal if shown is None else shown), unit=unit, desc=title)
         self._lines = shown is None and not on_terminal
         self._started = time.monotonic()
 
@@ -35,7 +38,7 @@ class Shown:
         self._bar.set_postfix_str(f"best {self.best:.4f}", refresh=False)
         self._bar.update()
         found = "no score" if score is None else f"{score:.4f}"
-        self.line(f"trial {number + 1} of {self.trials}: {found} {words}, best {self.best:.4f}")
+        self.line(f"{self.unit} {number + 1} of {self.trials}: {found} {words}, best {self.best:.4f}")
 
     def line(self, words: str) -> None:
         """Print a line, where there is no bar and the search lasts."""

@@ -54,7 +54,7 @@ def tuned(
             raise ValueError(f"{name!r} must be at least 1, got {value}")
     if "resume" in options:
         raise TypeError("a search goes on by itself in the folder 'checkpoint' and has no 'resume'")
-    _check_validation(task, data)
+    check_validation(task, data)
     # a loss is the whole objective and has no settings
     named = catalogue.find(method) if isinstance(method, str) else method
     chosen: Metadata = Metadata(name="loss") if isinstance(named, Loss) else as_method(named)
@@ -86,7 +86,7 @@ def tuned(
     return found
 
 
-def _check_validation(task: Task, data: Any) -> None:
+def check_validation(task: Task, data: Any) -> None:
     """Raise ValueError for data without validation rows."""
     with seeded(0):  # a loader draws when it is looked into
         known = data.prepared(task, None) if isinstance(data, Clients) else task.prepare(data)

@@ -134,9 +134,10 @@ class FreeKD(Trainable):
     There is no code of the authors. Ours: states without gradients; means over the nodes that can learn (the formulas
     can be read as a "sum"); mu, rho and gamma; SIM, the cosine at a temperature of 0.1, at which contrasts of cosines
     stand elsewhere: at 1 a softmax of cosines is flat, and the structure losses were 1e-5 of the objective; tanh in the
-    policies; rewards of peers in eval mode; no baseline. Only labelled nodes act, since states and rewards need labels, and only they are neighbours that teach.
-    With ``confidence`` (ours alone) an unlabelled node acts too where the peers' mean probability of a class is at
-    least that, which then stands for its label. One process. An iteration costs two runs of each peer, O(N C + E d).
+    policies; rewards of peers in eval mode; no baseline. Only labelled nodes act, since states and rewards need labels,
+    and only they are neighbours that teach. With ``confidence`` (ours alone) an unlabelled node acts too where the
+    peers' mean probability of a class is at least that, which then stands for its label. One process. An iteration
+    costs two runs of each peer, O(N C + E d).
     """
 
     def __init__(

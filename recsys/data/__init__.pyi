@@ -1,5 +1,6 @@
 from .batches import RankingBatches
 from .interactions import Interactions, Split
+from .ranked import Ranked
 from .ratings import Ratings, UniformSplit
 from .rows import Field, RowBatches, Rows
 from .sequence_batches import SequenceBatches
@@ -10,6 +11,7 @@ from .tabular import read_interactions
 __all__ = [
     "Field",
     "Interactions",
+    "Ranked",
     "RankingBatches",
     "Ratings",
     "RowBatches",

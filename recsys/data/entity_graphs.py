@@ -91,6 +91,26 @@ def co_occurrence(pairs: Interactions, k: int = 5) -> EntityGraph:
     return EntityGraph.from_edges(torch.stack([row, column]), value, size)
 
 
+def common(pairs: Interactions, k: int) -> tuple[Tensor, Tensor]:
+    """Join users with those they have most items in common with: edges (2, E), and how many items (E,) int64.
+
+    Of each user the ``k`` others as in ``co_occurrence``, and both directions of all of them, once. Of items:
+    ``pairs.transpose()``. Costs as ``co_occurrence``.
+    """
+    if k < 1:
+        raise ValueError(f"'k' must be at least 1, got {k}")
+    size, nothing = pairs.num_users, torch.zeros(2, 0, dtype=torch.int64, device=pairs.items.device)
+    edges, counted = [nothing], [nothing[0]]
+    for ids, counts in _counted(pairs):
+        found = _most(counts, ids, k)
+        edges.append(found)
+        counted.append(counts[found[0] - ids[0], found[1]])
+    row, column = torch.cat(edges, dim=1)
+    keys, place = torch.cat([row * size + column, column * size + row]).unique(return_inverse=True)
+    number = torch.zeros_like(keys).scatter(0, place, torch.cat(counted).repeat(2))  # the same both ways
+    return torch.stack([keys.div(size, rounding_mode="floor"), keys % size]), number
+
+
 def nearest(table: Tensor, k: int = 5, *, padding: bool = False) -> EntityGraph:
     """GraphD's graph: the ``k`` rows of a table that are nearest to each, with the weight 1 / k, (N, d).
 

@@ -9,12 +9,14 @@ from .crossdistil import CrossDistil
 from .dcd import DCD, Discrepancy
 from .de import DE
 from .decay import Decay
+from .dllm2rec import DLLM2Rec
 from .freqd import FreqD
 from .ftd import FTD
 from .graphd import GraphD
 from .hetcomp import HetComp
 from .htd import HTD
 from .irrrd import ItemRRD
+from .lightgnn import LightGNN
 from .log_loss import LogLoss
 from .next_item import NextItem
 from .pckd import PCKD
@@ -26,6 +28,7 @@ from .refine import Refine
 from .rocket import Rocket
 from .rrd import RRD
 from .sequence_kl import SequenceKL
+from .slmrec import SLMRec
 from .soft_clicks import SoftClicks
 from .soft_labels import SoftLabels
 from .unkd import UnKD
@@ -47,6 +50,7 @@ __all__ = [
     "ClickHint",
     "Clicks",
     "CrossDistil",
+    "DLLM2Rec",
     "Decay",
     "Discrepancy",
     "FreqD",
@@ -54,6 +58,7 @@ __all__ = [
     "HetComp",
     "ItemRRD",
     "LearnedConfidence",
+    "LightGNN",
     "LogLoss",
     "NextItem",
     "RDWeights",
@@ -62,6 +67,7 @@ __all__ = [
     "Refine",
     "Rocket",
     "RoutedExperts",
+    "SLMRec",
     "SequenceKL",
     "SoftClicks",
     "SoftLabels",

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphkd.core.loss import Loss
 from graphkd.losses._checks import check_positive
 from recsys.data.lists import among
 from recsys.losses._scores import wide
@@ -117,3 +118,71 @@ def _check(x: Tensor, targets: Tensor, negatives: Tensor, candidates: Tensor, di
         raise ValueError(f"'candidates' and 'distances' must be ({x.size(0)}, K), got {got}")
     if candidates.size(1) > x.size(1):
         raise ValueError(f"'candidates' must list at most the {x.size(1)} items, got {candidates.size(1)}")
+
+
+class DLLM2Rec(Loss):
+    """The ranking part of DLLM2Rec, or all of it: a teacher's items of every row as positives. Cui et al., RecSys 2024,
+    arXiv:2405.00338.
+
+    The parts of ``dllm2rec``, means over rows, of the scores of all items; student: ``logits`` (N, I), and ``user``
+    (N, d) and ``item`` (I, d), whose products are scored where the batch has ``candidates``, since logits are then of
+    these alone. targets, unseen: (N,) ids; taught: (N, K) ids, distances: (N, K), as ``DLLM2RecLists`` gives them;
+    id 0 is padding and has no part. whole: the paper's sum with its base loss, ``lam`` times the ranking part, and
+    DROS's terms times ``dros``; else the ranking part alone, whose weight is the caller's. item_weights: (I,), for
+    DROS. O(N (I + K)), and N I d more where logits are of candidates.
+    """
+
+    on = ("logits", "user", "item")
+
+    def __init__(
+        self,
+        *,
+        shares: tuple[float, float, float] = (0.3, 0.5, 0.1),
+        decay: float = 1.0,
+        whole: bool = False,
+        lam: float = 0.8,
+        dros: float = 0.0,
+        item_weights: Tensor | None = None,
+        negative_shift: float = 1.0,
+        row_wise: bool = False,
+        on: tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__(on=on)
+        if min(shares) < 0 or sum(shares) <= 0:
+            raise ValueError(f"'shares' must be three weights of 0 or more, one above 0, got {shares}")
+        self.whole, self.shares, self.decay = whole, shares, check_positive("decay", decay)
+        self.lam, self.dros, self.negative_shift, self.row_wise = lam, dros, negative_shift, row_wise
+        self.register_buffer("item_weights", item_weights, persistent=False)
+
+    def forward(
+        self,
+        student: tuple[Tensor, Tensor, Tensor],
+        *,
+        targets: Tensor,
+        taught: Tensor,
+        distances: Tensor,
+        unseen: Tensor,
+        candidates: Tensor | None = None,
+    ) -> Tensor:
+        """See the class."""
+        logits, user, item = student
+        if not len(targets):
+            return logits.sum() * 0
+        x = logits[:, 1:] if candidates is None else user @ item[1:].t()
+        weights: Tensor | None = self.item_weights  # type: ignore[assignment] # a buffer
+        target_places, unseen_places, taught_places = (ids - 1 for ids in (targets, unseen, taught))
+        found = dllm2rec(
+            x,
+            target_places,
+            unseen_places,
+            taught_places,
+            distances,
+            lam=self.lam,
+            dros=self.dros,
+            item_weights=None if weights is None else weights[1:],
+            shares=self.shares,
+            decay=self.decay,
+            negative_shift=self.negative_shift,
+            row_wise=self.row_wise,
+        )
+        return found.loss if self.whole else found.distillation

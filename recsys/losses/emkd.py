@@ -47,11 +47,32 @@ def mutual_kl(logits: Tensor, masked: Tensor, tau: float = 0.3) -> Tensor:
     """
     total = logits.new_zeros(())
     for copy, chosen in enumerate(masked):
-        logs = (logits[:, copy, chosen] / tau).log_softmax(dim=-1)
-        for one, other in combinations(logs, 2):
-            ways = [F.kl_div(x, y.detach(), log_target=True, reduction="sum") for x, y in ((one, other), (other, one))]
-            total = total + (ways[0] + ways[1]) / 2 / max(int(chosen.sum()), 1)
+        total = total + mutual_rows(logits[:, copy, chosen], tau)
     return total
+
+
+def mutual_rows(logits: Tensor, tau: float = 0.3) -> Tensor:
+    """Match the rows of every pair of networks as ``mutual_kl``, of one copy: (N, n, C) -> scalar, 0 without rows."""
+    total, logs = logits.new_zeros(()), (logits / tau).log_softmax(dim=-1)
+    for one, other in combinations(logs, 2):
+        ways = [F.kl_div(x, y.detach(), log_target=True, reduction="sum") for x, y in ((one, other), (other, one))]
+        total = total + (ways[0] + ways[1]) / 2
+    return total / max(logits.size(1), 1)
+
+
+def masked_items(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum over networks the mean cross-entropy of masked items: (N, n, C), (n,) -> scalar, 0 without rows."""
+    each = F.cross_entropy(logits.flatten(0, 1), labels.repeat(logits.size(0)), reduction="sum")
+    return each / max(len(labels), 1)
+
+
+def contrasts(states: Tensor, near: Tensor, tau: float = 0.3) -> tuple[Tensor, Tensor]:
+    """Contrast networks with themselves and with each other, ICL and CCL: (N, B, D), copies (N, M, B, D) -> scalars."""
+    pairs = [(n, u) for n in range(len(states)) for u in range(len(states))]
+    found = {(n, u): copy_contrast(states[n], states[u], near[u], tau) for n, u in pairs}
+    icl, ccl = ([value for (n, u), value in found.items() if (n == u) is same] for same in (True, False))
+    nothing = states.new_zeros(())
+    return nothing + sum(icl), nothing + sum(ccl)
 
 
 def emkd(
@@ -80,25 +101,23 @@ def emkd(
     O(N^2 (B^2 L H + M n C)).
     """
     check_positive("tau", tau)
-    count, copies = _sizes(anchors, positives, logits, labels, attribute_logits, attributes)
+    _, copies = _sizes(anchors, positives, logits, labels, attribute_logits, attributes)
     anchors, positives, logits, attribute_logits = wide(anchors, positives, logits, attribute_logits)
-    states, near = anchors.flatten(2), positives.flatten(3)
-    pairs = [(n, u) for n in range(count) for u in range(count)]
-    contrasts = {(n, u): copy_contrast(states[n], states[u], near[u], tau) for n, u in pairs}
-    icl = logits.new_zeros(()) + sum(value for (n, u), value in contrasts.items() if n == u)
-    ccl = logits.new_zeros(()) + sum(value for (n, u), value in contrasts.items() if n != u)
+    icl, ccl = contrasts(anchors.flatten(2), positives.flatten(3), tau)
     masked = labels != padding
     items = logits.new_zeros(())
     for copy in range(copies):
-        chosen, of = masked[copy], labels[copy][masked[copy]].expand(count, -1)
-        each = F.cross_entropy(logits[:, copy, chosen].flatten(0, 1), of.flatten(), reduction="sum")
-        items = items + each / max(int(chosen.sum()), 1)
-    last = masked[-1]
-    asked, wanted = attribute_logits[:, last], attributes[last].to(logits.dtype)
-    bce = F.binary_cross_entropy_with_logits(asked, wanted.expand_as(asked), reduction="sum")
-    attribute = bce / max(wanted.numel(), 1)
+        items = items + masked_items(logits[:, copy, masked[copy]], labels[copy][masked[copy]])
+    attribute = attribute_error(attribute_logits[:, masked[-1]], attributes[masked[-1]])
     kl = mutual_kl(logits, masked, tau)
     return EMKDTerms(items + mutual * kl + attribute + contrast * (icl + ccl), icl, ccl, kl, items, attribute)
+
+
+def attribute_error(logits: Tensor, attributes: Tensor) -> Tensor:
+    """Sum over networks the BCE of attributes, means over rows and attributes: (N, n, A), (n, A) -> scalar."""
+    wanted = attributes.to(logits.dtype)
+    bce = F.binary_cross_entropy_with_logits(logits, wanted.expand_as(logits), reduction="sum")
+    return bce / max(wanted.numel(), 1)
 
 
 def _sizes(

@@ -9,9 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from graphkd.core.loss import Loss
 from graphkd.kernels.operators import row_blocks
 from graphkd.kernels.pairs.contrast import product_logsumexp
-from recsys.losses._tables import Tables
+from graphkd.losses._checks import check_positive
+from recsys.losses._scores import wide
+from recsys.losses._tables import Tables, constant_tables
 
 _BLOCK = 1 << 22  # pairs of a row and all entities at a time
 
@@ -121,3 +124,84 @@ def edge_sizes(
     found = torch.where(keys[place] == asked, guide_weights[order][place], 0)
     near = (guide[edges[0]] * guide[edges[1]]).sum(dim=1).sigmoid()
     return (weights + aug1 * near + aug2 * found) * mask
+
+
+class LightGNN(Loss):
+    """What a small propagation learns beside BPR: preferences, deep layers, room. Chen et al., WSDM 2025,
+    arXiv:2501.03228.
+
+    soft_weight ``soft_pairs`` of ``triples`` random users and pairs of items, drawn every time
+    + contrast_weight ``table_contrast`` with ``deep``, the sums of the teacher's layers from the second on, of users
+    and items, at the batch's users and positives + spread_weight ``spread`` + subspace_weight ``subspaces`` by
+    ``masks``, which entries of each row are kept. All are means. student, teacher: tables (U, d), (I, d), the teacher's
+    of any width; deep: (U, d), (I, d), or None without contrast; users, positives: (B,). The authors' L2 of tables and
+    edge weights is the optimiser's weight decay here. O(triples d + (n_users + n_items) (U + I) d) time for the
+    distinct n of a batch, in blocks.
+    """
+
+    on = ("user", "item")
+
+    def __init__(
+        self,
+        deep: Tables | None = None,
+        masks: Tables | None = None,
+        *,
+        soft_weight: float = 1.0,
+        soft_temperature: float = 0.03,
+        triples: int = 100_000,
+        contrast_weight: float = 0.01,
+        contrast_temperature: float = 0.1,
+        spread_weight: float = 1.0,
+        subspace_weight: float = 1e-4,
+        loosen: float = 1.0,
+        on: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__(on=on)
+        if contrast_weight and deep is None:
+            raise ValueError(
+                "'deep' must be the sums of the teacher's deeper layers beside 'contrast_weight', got none"
+            )
+        self.soft_weight, self.contrast_weight = soft_weight, contrast_weight
+        self.spread_weight, self.subspace_weight = spread_weight, subspace_weight if masks is not None else 0.0
+        self.soft_temperature = check_positive("soft_temperature", soft_temperature)
+        self.contrast_temperature = check_positive("contrast_temperature", contrast_temperature)
+        self.triples, self.loosen = triples, loosen
+        for name, tables in (("deep", deep), ("mask", masks)):
+            for side, table in zip(("user", "item"), tables or (None, None), strict=True):
+                self.register_buffer(f"{name}_{side}", None if table is None else table.detach(), persistent=False)
+
+    def forward(self, student: Tables, teacher: Tables, *, users: Tensor, positives: Tensor) -> Tensor:
+        """See the class."""
+        user, item, *others = wide(*student, *constant_tables(teacher, student))
+        student, teacher, ids = (user, item), (others[0], others[1]), (users.unique(), positives.unique())
+        total = user.sum() * 0
+        if not len(users):
+            return total
+        if self.soft_weight:
+            total = total + self.soft_weight * self.preferences(student, teacher)
+        if self.contrast_weight:
+            parts = zip(student, self._tables("deep"), ids, strict=True)
+            total = total + self.contrast_weight * sum(
+                table_contrast(own, deep, some, self.contrast_temperature) for own, deep, some in parts
+            )
+        if self.spread_weight:
+            total = total + self.spread_weight * spread(student, *ids)
+        if self.subspace_weight:
+            masks = self._tables("mask")
+            kept = masks[0].to(student[0].dtype), masks[1].to(student[1].dtype)
+            total = total + self.subspace_weight * subspaces(student, kept, *ids, self.loosen)
+        return total
+
+    def preferences(self, student: Tables, teacher: Tables) -> Tensor:
+        """``soft_pairs`` of random users, each with two random items."""
+        sizes, device = (len(student[0]), len(student[1])), student[0].device
+        users = torch.randint(sizes[0], (self.triples,), device=device)
+        pairs = torch.randint(sizes[1], (2, self.triples), device=device)
+        own, known = (
+            (user.index_select(0, users) * (item.index_select(0, pairs[0]) - item.index_select(0, pairs[1]))).sum(dim=1)
+            for user, item in (student, teacher)
+        )
+        return soft_pairs(own, known, self.soft_temperature)
+
+    def _tables(self, name: str) -> Tables:
+        return getattr(self, f"{name}_user"), getattr(self, f"{name}_item")

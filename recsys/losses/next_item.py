@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -9,6 +10,22 @@ from graphkd.core.loss import Loss
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import choose
 from recsys.losses._scores import Reduction, reduce
+
+HIDDEN = -5e4  # the logit of what is no answer: its probability is 0 in any floating type
+
+
+def item_logits(state: Tensor, item: Tensor, targets: Tensor | None = None, candidates: Tensor | None = None) -> Tensor:
+    """Products of states (N, d) with all items (I, d), padding's hidden: (N, I).
+
+    Of ``candidates`` (M,): with the targets (N,) and these, (N, 1 + M), a candidate that is the target being hidden.
+    """
+    if candidates is None or targets is None:
+        nothing = torch.zeros(1, dtype=torch.long, device=state.device)
+        return (state @ item.t()).index_fill_(1, nothing, HIDDEN)
+    targets, drawn = targets.to(state.device), candidates.to(state.device)
+    own = (state * item.index_select(0, targets)).sum(dim=1, keepdim=True)
+    others = (state @ item.index_select(0, drawn).t()).masked_fill_(targets[:, None] == drawn, HIDDEN)
+    return torch.cat([own, others], dim=1)
 
 
 def next_item(logits: Tensor, answers: Tensor, *, reduction: Reduction = "sum") -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from graphkd.core.loss import Loss
 from graphkd.kernels.norms import cosines
 from recsys.losses._scores import wide
+from recsys.losses.next_item import item_logits, next_item
 
 
 def slmrec(
@@ -33,3 +35,55 @@ def slmrec(
     direction = 1 - cosines(x, y).mean(dim=1)
     length = torch.linalg.vector_norm(x - y, dim=2).mean(dim=1)
     return (cosine_weight * direction + norm_weight * length).sum()
+
+
+class SLMRec(Loss):
+    """Blocks of a small model's layers pulled to those of a large one. Xu et al., ICLR 2025, arXiv:2405.17890.
+
+    The mean over rows of ``slmrec``; student, teacher: ``layers`` (N, layers + 1, d) of ``LayerView``, at the rows'
+    positions, where the authors read the last position of each sequence. Equal states have a gradient of 0. O(N K d).
+    """
+
+    on = "layers"
+
+    def __init__(
+        self, blocks: int = 4, *, cosine_weight: float = 1.0, norm_weight: float = 0.1, on: str | None = None
+    ) -> None:
+        super().__init__(on=on)
+        if blocks < 1 or min(cosine_weight, norm_weight) < 0:
+            got = f"{blocks}, {cosine_weight} and {norm_weight}"
+            raise ValueError(f"'blocks' must be at least 1, weights 0 or more, got {got}")
+        self.blocks, self.cosine_weight, self.norm_weight = blocks, cosine_weight, norm_weight
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See the class."""
+        if not len(student):
+            return student.sum() * 0
+        x, y = (each.transpose(0, 1)[:, :, None] for each in (student, teacher))
+        return slmrec(x, y, self.blocks, cosine_weight=self.cosine_weight, norm_weight=self.norm_weight)
+
+
+class InnerHeads(Loss):
+    """Next items from inner blocks, by heads of their own, which are dropped. Xu et al., ICLR 2025, arXiv:2405.17890.
+
+    sum over rows of sum_{i < K} CE(head_i(x_i)), x_i the student's state ((L + 1) // K) i; student: ``layers``
+    (N, L + 1, d) and ``item`` (I, d). A head is a linear map before the products with the table of items; targets
+    (N,), candidates (M,): as for ``NextItem``. O(N K I d).
+    """
+
+    on = ("layers", "item")
+
+    def __init__(self, width: int, blocks: int = 4, *, on: tuple[str, str] | None = None) -> None:
+        super().__init__(on=on)
+        self.heads = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks - 1))
+
+    def forward(self, student: tuple[Tensor, Tensor], *, targets: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """See the class."""
+        layers, item = student
+        step = layers.size(1) // (len(self.heads) + 1)
+        answers = targets if candidates is None else targets * 0
+        total = layers.sum() * 0
+        for place, head in enumerate(self.heads, 1):
+            logits = item_logits(head(layers[:, step * place]), item, targets, candidates)
+            total = total + next_item(logits, answers)
+        return total

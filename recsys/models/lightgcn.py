@@ -37,17 +37,28 @@ class LightGCN(Recommender):
         user, item = table.split([self.num_users, self.num_items])
         return user, item
 
+    def layer_tables(self) -> list[Tensor]:
+        """A^l E of the layers l = 0 … L, (U + I, d) each."""
+        return layers_of((self.ptr, self.column, self.value), self.table.weight, self.layers)
+
 
 def propagated(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int) -> Tensor:
     """The mean over layers 0…L of A^l E, for a table E (n, d) and a symmetric A given by pointers, columns, values."""
+    total, *rest = layers_of(graph, table, layers)
+    for hidden in rest:
+        total = total + hidden
+    return total / (layers + 1)
+
+
+def layers_of(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int) -> list[Tensor]:
+    """A^l E of the layers l = 0 … L, (n, d) each; otherwise as ``propagated``."""
     ptr, column, value = graph
     edges = torch.arange(column.size(0), device=column.device)
     layout = EdgeLayout(ptr, column, column, edges, ptr, column, edges)  # symmetric: both directions are the same
-    hidden = total = table
+    found = [table]
     for _ in range(layers):
-        hidden = edge_spmm(value.to(table.dtype), hidden, layout)
-        total = total + hidden
-    return total / (layers + 1)
+        found.append(edge_spmm(value.to(table.dtype), found[-1], layout))
+    return found
 
 
 def _normalised(interactions: Interactions) -> tuple[Tensor, Tensor, Tensor]:

@@ -85,19 +85,26 @@ class SASRec(SequentialRecommender):
             return super().tables_of(batch)
         return self._positions(batch["sequences"], batch["at"]), self.items()
 
-    def _positions(self, sequences: Tensor, at: Tensor | None) -> Tensor:
-        """States (n, d) of all positions, flat, or of some places, which hold all that is no padding before them."""
+    def layers_of(self, sequences: Tensor, at: Tensor | None = None) -> list[Tensor]:
+        """What enters the first block and what leaves each, the last behind the norm: (n, d) each, positions flat.
+
+        at: the places of those wanted in the flat (B L), which hold all that is no padding before them; None: all.
+        """
         batch, length = sequences.shape
         ids, table = sequences.flatten(), self.position.weight
         if at is None:
             x = self.item(ids) + table[:length].repeat(batch, 1)
         else:
             x = self.item(ids.index_select(0, at)) + table.index_select(0, at % length)
-        x = F.dropout(x, self.dropout, self.training)
+        found = [F.dropout(x, self.dropout, self.training)]
         for block in self.blocks:
-            x = block(x, (batch, length), at)
-        found: Tensor = self.norm(x)
+            found.append(block(found[-1], (batch, length), at))
+        found[-1] = self.norm(found[-1])
         return found
+
+    def _positions(self, sequences: Tensor, at: Tensor | None) -> Tensor:
+        """States (n, d) of all positions, flat, or of some places."""
+        return self.layers_of(sequences, at)[-1]
 
     def items(self) -> Tensor:
         """The table of items, (num_items, d)."""

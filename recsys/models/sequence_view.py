@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recsys.losses.next_item import item_logits
 from recsys.models.sequential import SequentialRecommender
 from recsys.models.tables import Tables
 from recsys.models.view import RecommenderView
-
-HIDDEN = -5e4  # the logit of what is no answer: its probability is 0 in any floating type
 
 
 class SequenceView(RecommenderView):
@@ -55,14 +54,7 @@ class SequenceView(RecommenderView):
         return self._tables
 
     def _logits(self) -> Tensor:
-        state, item = self._both()
-        if "candidates" not in self._batch:
-            nothing = torch.zeros(1, dtype=torch.long, device=state.device)
-            return (state @ item.t()).index_fill_(1, nothing, HIDDEN)
-        targets, drawn = (self._batch[name].to(state.device) for name in ("targets", "candidates"))
-        own = (state * item.index_select(0, targets)).sum(dim=1, keepdim=True)
-        others = (state @ item.index_select(0, drawn).t()).masked_fill_(targets[:, None] == drawn, HIDDEN)
-        return torch.cat([own, others], dim=1)
+        return item_logits(*self._both(), *(self._batch.get(name) for name in ("targets", "candidates")))
 
 
 def show_rows(model: nn.Module, batch: Any) -> SequenceView:

@@ -1,5 +1,6 @@
 from .cd import CDLists
 from .dcd import DCDLists
+from .dllm2rec import DLLM2RecLists
 from .hetcomp import HetCompLists
 from .irrrd import IRRRDLists
 from .pckd import PCKDLists
@@ -12,6 +13,7 @@ from .unkd import UnKDLists
 __all__ = [
     "CDLists",
     "DCDLists",
+    "DLLM2RecLists",
     "HetCompLists",
     "IRRRDLists",
     "PCKDLists",

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from benchmarks.progress import Progress
-from benchmarks.ranking.models import load
+from benchmarks.ranking.models import OF_LIGHTGCN, load
 from benchmarks.ranking.timing import cost
-from benchmarks.recsys import METHODS, Series, main, parse, task_of
+from benchmarks.recsys import GROUPS, METHODS, Series, main, parse, task_of
 from datasets.recommenders import load_interactions, skewed
 from recsys.data.same_ids import check_same_ids
 from recsys.losses import BPR, LogLoss
@@ -47,13 +47,14 @@ def test_every_method_writes_a_line_per_value_a_table_and_a_picture(tmp_path, ca
     out, picture = tmp_path / "rows.jsonl", tmp_path / "plot.png"
     main([*SHORT, "--methods", "all", "--wide", "--out", str(out), "--plot", str(picture)])
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert len(rows) == 2 * (1 + len(METHODS))
+    assert {*GROUPS["all"], *OF_LIGHTGCN} == set(METHODS)
+    assert len(rows) == 2 * (1 + len(GROUPS["all"]))
     assert all(row.keys() >= KEYS | COSTS for row in rows)
     assert {row["metric"] for row in rows} == {"ndcg@10", "recall@10"}
     assert {row["embedding_bytes"] for row in rows if row["method"] != "teacher"} == {4 * 4 * (300 + 240)}
     assert picture.read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("teacher", *METHODS, "sampling s"))
+    assert all(name in printed for name in ("teacher", *GROUPS["all"], "sampling s"))
 
 
 @pytest.mark.parametrize(("protocol", "metric"), [("ratio", "ndcg@10"), ("full", "recall@50")])
@@ -176,6 +177,14 @@ class TestRecBole:
         check_same_ids(load("ml-100k", "ratio", 0).split, load_interactions("ml-100k", seed=0))
 
 
+def test_what_is_left_of_a_pruned_graph_is_in_its_row(capsys):
+    models = ["--teacher", "lightgcn:4", "--student", "lightgcn:4", "--methods", "lightgnn"]
+    settings = [f"--set=lightgnn.{text}" for text in ("runs=2", "hops=2", "triples=50")]
+    row = main([*SHORT, *models, "--epochs", "1", *settings])[-1]
+    assert row["edges_kept"] == pytest.approx(0.95, abs=0.01)
+    assert row["entries_kept"] == pytest.approx(0.8, abs=0.01)
+
+
 def test_costs_of_tables():
     found = cost(Tables(torch.randn(50, 3), torch.randn(70, 3)))
     assert (found["parameters"], found["embedding_bytes"]) == (0, 4 * 3 * 120)
@@ -185,6 +194,7 @@ def test_costs_of_tables():
     ("arguments", "message"),
     [
         (["--methods", "foo"], "'foo' is not a method"),
+        (["--methods", "lightgnn"], "lightgnn is for LightGCNs of one width: say --teacher lightgcn:W --student"),
         (["--teacher", "mf"], "a model is NAME:WIDTH with a name of"),
         (["--student", "tree:3"], "a model is NAME:WIDTH with a name of"),
         (["--dataset", "foo"], "or a RecBole dataset with its --data-path, got 'foo'"),

@@ -33,6 +33,15 @@ def test_rows_of_a_teacher_and_its_students(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("student", "method"), [("gru4rec:4", "dllm2rec"), ("bert4rec:8", "emkd"), ("sasrec:8", "slmrec")]
+)
+def test_methods_of_sequences_alone(student, method):
+    rows = recsys.main(["--task", "sequential", *SMALL, "--student", student, "--methods", method])
+    assert {row["method"] for row in rows} == {"teacher", method}
+
+
+@pytest.mark.slow
 def test_settings_are_searched_on_validation_rows(tmp_path):
     rows = recsys.main(
         ["--task", "sequential", *SMALL, "--methods", "kd", "--tune", "2", "--runs", str(tmp_path), "--epochs", "4"]
@@ -46,7 +55,9 @@ def test_settings_are_searched_on_validation_rows(tmp_path):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--student", "mf:8"], "a model is NAME:WIDTH with a name of ['gru4rec', 'sasrec'], got 'mf:8'"),
+        (["--student", "mf:8"], "a model is NAME:WIDTH with a name of ['bert4rec', 'gru4rec', 'sasrec'], got 'mf:8'"),
+        (["--methods", "emkd"], "emkd masks items: say --student bert4rec:WIDTH, got gru4rec:4"),
+        (["--methods", "slmrec"], "slmrec compares blocks of SASRecs of one width, got sasrec:8 and gru4rec:4"),
         (["--teacher", "sasrec:0"], "got 'sasrec:0'"),
         (["--methods", "hetcomp"], "hetcomp"),
         (["--dataset", "beauty"], "invalid choice: 'beauty'"),

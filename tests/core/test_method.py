@@ -138,3 +138,13 @@ def test_settings_do_not_have_the_names_of_options():
 
     with pytest.raises(TypeError, match=r"settings of 'mine' must have names of their own, \['features'\] are options"):
         graphkd.distil(mine, torch.nn.Linear(2, 2), None, data)
+
+
+def test_the_rooms_are_attributes_that_are_imported_when_asked_for():
+    code = (
+        "import sys, graphkd\n"
+        "assert 'graphkd.losses' not in sys.modules\n"
+        "assert graphkd.losses.KL and graphkd.tasks.NodeClassification and 'losses' in dir(graphkd)\n"
+        "assert callable(graphkd.distil) and not hasattr(graphkd, 'nothing')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

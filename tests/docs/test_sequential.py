@@ -10,7 +10,7 @@ import torch
 
 import recsys
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sequential.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "sequential.md").read_text()
 
 
 def test_the_example_runs(monkeypatch, capsys):

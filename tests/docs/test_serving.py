@@ -1,32 +1,35 @@
-"""The guide's example of one's own interactions and a service runs as it stands."""
+"""The pages' examples of one's own interactions and a service run as they stand."""
 
 from __future__ import annotations
 
 import re
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import recsys
 from recsys.__main__ import main
+from tests.docs.blocks import block, run
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 
-
-@pytest.mark.slow
-def test_from_a_file_to_recommendations(monkeypatch, tmp_path, capsys):
+def write_clicks(folder):
+    """A log of 40 visitors as a file; gives its pairs."""
     random = np.random.default_rng(0)
     rows = {(f"v{user}", f"{item:03}") for user in range(40) for item in random.integers(0, 60, 9)}
     rows |= {("ann", "007"), ("ann", "NA"), ("ann", "008")}
     days = [f"2024-05-{day:02}" for day in random.integers(1, 31, len(rows))]
     lines = ["visitor,sku,day", *(f"{user},{sku},{day}" for (user, sku), day in zip(sorted(rows), days, strict=True))]
-    (tmp_path / "clicks.csv").write_text("\n".join(lines))
+    (folder / "clicks.csv").write_text("\n".join(lines))
+    return rows
+
+
+@pytest.mark.slow
+def test_from_a_file_to_recommendations(monkeypatch, tmp_path, capsys):
+    rows = write_clicks(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(recsys, "distil", partial(recsys.distil, epochs=1, progress=False))
-    (code,) = (text for text in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL) if "serve" in text)
-    exec(compile(code, "guide.md", "exec"), {})
+    run(block("guides/serving.md", "serve.export"), "serving.md")
     ann, bob = capsys.readouterr().out.splitlines()
     assert ann.startswith("ann ('")
     assert bob.startswith("bob ('")
@@ -35,3 +38,23 @@ def test_from_a_file_to_recommendations(monkeypatch, tmp_path, capsys):
     listed = [tuple(line.split("\t")[::2][:2]) for line in capsys.readouterr().out.splitlines()]
     assert len(listed) > 80
     assert not set(listed) & rows
+
+
+@pytest.mark.slow
+def test_a_new_user_compresses_a_recommender_of_a_log(monkeypatch, tmp_path, capsys):
+    write_clicks(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recsys, "distil", partial(recsys.distil, epochs=1, progress=False))
+    run(block("index.md", "read_interactions"), "index.md")
+    scores, ann, _ = capsys.readouterr().out.splitlines()
+    assert scores.count("{") == 2
+    assert ann.startswith("ann ('")
+
+
+@pytest.mark.slow
+def test_recbole_gives_data_and_models(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("recbole")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recsys, "distil", partial(recsys.distil, epochs=1, progress=False))
+    run(block("guides/recbole.md", "LightGCN"), "recbole.md")
+    assert capsys.readouterr().out.count("{") == 3

@@ -221,6 +221,21 @@ SUBJECT: dict[str, Callable[[Draw], Any]] = {
     "recsys.*.groups": number(3),
     "recsys.*.gumbel": OMIT,
     "recsys.*.temperature": OMIT,
+    **{
+        f"recsys.DLLM2Rec.{name}": lambda draw, name=name: draw.integers(name, (draw.sizes["rows"],), ITEMS - 1) + 1
+        for name in ("targets", "unseen")
+    },
+    "recsys.DLLM2Rec.taught": lambda draw: draw.integers("taught", (draw.sizes["rows"], 2), ITEMS - 1) + 1,
+    "recsys.DLLM2Rec.distances": lambda draw: draw.positive("distances", draw.sizes["rows"], 2, differentiable=False),
+    "recsys.DLLM2Rec.shares": number((0.3, 0.5, 0.0)),  # agreement is a step of the scores
+    "recsys.DLLM2Rec.item_weights": OMIT,
+    "recsys.DLLM2Rec.candidates": OMIT,
+    "recsys.SLMRec.blocks": number(2),
+    "recsys.LightGNN.deep": OMIT,
+    "recsys.LightGNN.masks": OMIT,
+    "recsys.LightGNN.contrast_weight": number(0.0),  # of deep layers
+    "recsys.LightGNN.soft_temperature": number(1.0),
+    "recsys.LightGNN.triples": number(20),
     "recsys.*.users": lambda draw: draw.integers("users", (draw.sizes["rows"],), USERS),
     "recsys.*.positives": lambda draw: draw.integers("positives", (draw.sizes["rows"],), ITEMS),
     "recsys.*.negatives": lambda draw: draw.integers("negatives", (draw.sizes["rows"],), ITEMS),
@@ -241,8 +256,16 @@ SUBJECT: dict[str, Callable[[Draw], Any]] = {
 ENTRIES: dict[str, Callable[[Draw, str], Tensor]] = {
     **{
         f"recsys.{subject}": lambda draw, name: table(name, USERS if name.endswith("user") else ITEMS, "width")(draw)
-        for subject in ("FTD", "HTD", "DE", "PCKD", "FreqD", "GraphD", "HetComp")
+        for subject in ("FTD", "HTD", "DE", "PCKD", "FreqD", "GraphD", "HetComp", "LightGNN")
     },
+    "recsys.SLMRec": lambda draw, name: draw.rows(
+        name, draw.sizes["rows"], 3 if name.startswith("student") else 5, draw.sizes["width"]
+    ),
+    "recsys.DLLM2Rec": lambda draw, name: draw.rows(
+        name,
+        ITEMS if name.endswith("item") else draw.sizes["rows"],
+        ITEMS if name.endswith("logits") else draw.sizes["width"],
+    ),
     "recsys.RCEKD": lambda draw, name: draw.rows(
         name, min(USERS, draw.sizes["rows"]), 2 if name.endswith("own") else 4
     ),

@@ -14,7 +14,7 @@ from recsys import Interactions, Split
 from recsys.data import Sequences, SequenceSplit
 from recsys.data.ratings import Ratings, UniformSplit
 from recsys.data.rows import Field, Rows
-from recsys.models import MF, GRU4Rec, LightGCN, SASRec
+from recsys.models import MF, BERT4Rec, GRU4Rec, LightGCN, SASRec
 from recsys.models.clicks import ClickNet, show
 from recsys.models.ratings import AutoRec, BiasedMF
 from recsys.tasks import Clicks, Ranking, Sequential, UniformRatings
@@ -99,6 +99,10 @@ def mf(seed: int, width: int) -> MF:
     return seeded(seed, lambda: MF(USERS, ITEMS, width, std=0.1)).eval()
 
 
+def lightgcn(seed: int, layers: int) -> LightGCN:
+    return seeded(seed, lambda: LightGCN(split().train, 8, layers)).eval()
+
+
 def net(seed: int, width: int = 3, hidden: tuple[int, ...] = (8,)) -> ClickNet:
     return seeded(seed, lambda: ClickNet(FIELDS, width, hidden, dropout=0.1)).eval()
 
@@ -159,6 +163,11 @@ GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
     "second": lambda: {"second": (rows().columns["user"] % 2).float()},
     "student_tables": dict,
     "teacher_tables": dict,
+    "propagation": lambda: {"student": lightgcn(5, 2), "teacher": lightgcn(1, 3)},
+    "masked student": lambda: {
+        "student": seeded(5, lambda: BERT4Rec(chain_split().num_items, 8, max_length=6, layers=1)).eval()
+    },
+    "blocks": lambda: {"student": sasrec(5, 8)},
 }
 # Method -> what it alone is given.
 OWN: dict[str, Callable[[], dict[str, Any]]] = {
@@ -169,6 +178,9 @@ OWN: dict[str, Callable[[], dict[str, Any]]] = {
         "epochs": 4,
         "every": 1,
     },
+    "dllm2rec": lambda: {"teacher": sasrec(1, 8)},
+    "emkd": lambda: {"count": 2, "copies": 2},
+    "lightgnn": lambda: {"runs": 2, "hops": 3, "triples": 200},
 }
 
 

@@ -94,7 +94,7 @@ class FlowerStrategy(Strategy):
     another method, unless the server was given ``min_clients``: then a round goes on without those that fail, leave or
     send what is not to be believed (see ``Server``), which the log names; with fewer than that the run ends with
     ValueError. The last receipt is Flower's evaluation after the last round, whose history has the mean cross-entropy
-    of own labelled rows. See docs/federated.md for TLS and for what a malicious client can still do.
+    of own labelled rows. See docs/guides/federated.md for TLS and for what a malicious client can still do.
     """
 
     def __init__(self, server: Server, clients: int, rounds: int, *, timeout: int = 600) -> None:

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from graphkd import Ensemble, Frozen
 from recsys.data import SequenceBatches
+from recsys.losses.next_item import HIDDEN
 from recsys.models import MF, GRU4Rec, SASRec, show_rows, tables_at
-from recsys.models.sequence_view import HIDDEN
 from recsys.models.sequential import MeanSequential, check_items, row_tables, sequential_of
 from recsys.models.tables import Tables
 from tests.recsys.toy_sequences import chain_split

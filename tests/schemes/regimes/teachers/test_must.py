@@ -42,4 +42,4 @@ def gained(seed: int, knows: bool) -> float:
 def test_another_task_s_labels_help(seed_offset):
     helped = mean_of(partial(gained, knows=True), SEEDS, seed_offset)
     assert helped > 2.5
-    assert helped > mean_of(partial(gained, knows=False), SEEDS, seed_offset) + 2.5  # a teacher that is never sure
+    assert helped > mean_of(partial(gained, knows=False), SEEDS, seed_offset) + 1.5  # a teacher that is never sure

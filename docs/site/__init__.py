@@ -1,0 +1,1 @@
+"""What the site makes of metadata, docstrings and measured rows when it is built: ``make docs``."""

@@ -1,0 +1,34 @@
+"""Compress a recommender trained on a log of clicks, and recommend from a folder that needs no training code."""
+
+import tempfile
+
+import numpy as np
+
+import recsys
+from recsys import Interactions, Split
+from recsys.models import MF
+
+# 1. A log: visitors like one kind of item each. `recsys.data.read_interactions("clicks.csv", ...)` reads a file.
+random = np.random.default_rng(0)
+visitors = np.repeat(np.arange(300), 20)
+liked = (visitors % 6) + 6 * random.integers(0, 40, len(visitors))
+items = np.where(random.random(len(visitors)) < 0.7, liked, random.integers(0, 240, len(visitors)))
+pairs = sorted({(f"visitor-{user}", f"item-{item}") for user, item in zip(visitors, items, strict=True)})
+log = Interactions.from_tokens([user for user, _ in pairs], [item for _, item in pairs])
+split = Split.ratio(log, seed=0)
+
+# 2. A teacher with 64 numbers a user and item; a student with 4. "none" trains by BPR alone.
+users, items = log.num_users, log.num_items
+teacher = recsys.distil("none", MF(users, items, 64), None, split, epochs=20, progress=False)
+student = MF(users, items, 4)
+alone = recsys.distil("none", student, None, split, epochs=20, progress=False)
+distilled = recsys.distil("kd", student, teacher.model, split, epochs=20, progress=False)
+print("teacher  ", teacher.scores["test"])
+print("alone    ", alone.scores["test"])
+print("distilled", distilled.scores["test"])
+
+# 3. A service: a folder with tables, ids as they came, what visitors have had, and a card.
+with tempfile.TemporaryDirectory() as folder:
+    recsys.serve.export(distilled, folder, split)
+    for user, found, scores, _ in recsys.serve.recommend(folder, ["visitor-0", "visitor-1"], k=3):
+        print(user, list(found), scores)

@@ -1,0 +1,96 @@
+"""The search for recommenders that are accurate, fast and small: several widths and methods, within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphkd.compressing.budget import Budget
+from recsys.distil import CATALOGUE, asked_of, default_task, distil
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from graphkd.compressing.front import Front
+    from graphkd.core.resume import Resume
+    from graphkd.core.task import Task
+
+_OF_RUNS = ("optimizer", "patience", "metric_every", "clip")
+
+
+def compress(
+    teacher: Any,
+    split: Any,
+    task: Task | None = None,
+    *,
+    students: Any = "auto",
+    methods: Any = "auto",
+    budget: Budget | None = None,
+    trials: int = 40,
+    seed: int | None = None,
+    epochs: int | None = None,
+    latency: Callable[[nn.Module], float] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: Resume = False,
+    progress: bool | None = None,
+    **options: Any,
+) -> Front:
+    """Search students of which none is beaten in ranking and costs together; ``graphkd.compress`` for recommenders.
+
+    Costs are measured before anything is trained; students over the budget are listed with the reason and not trained.
+    Students, methods and settings are chosen by successive halving on validation pairs.
+
+    Args:
+        teacher: a recommender or a teacher (``Cached``, ``Frozen``, ``Ensemble``).
+        split: ``Split(train, valid, test)``, or what ``recsys.bridge.load`` gives.
+        task: ``recsys.tasks.Ranking(...)``; its first metric, of which more must be better, chooses.
+        students: recommenders, or functions that make one; a list of them or by name. "auto" is ``MF`` of up to five
+            widths below the teacher's.
+        methods: names of ``recsys.methods(task="ranking")`` that need no further models; "auto" takes up to four.
+        budget: limits of a query's median milliseconds, of parameters and of megabytes. A query is a user in, the best
+            20 items that the user does not have out, on one thread of the CPU (``recsys.retrieve``).
+        trials: how many settings of how many pairs, by successive halving.
+        seed: of first weights, settings and trainings.
+        epochs: of a whole training, by default the task's.
+        latency: model -> milliseconds, in place of that measure.
+        checkpoint: a folder, in which each training is noted in a journal.
+        resume: True goes on there, "auto" begins or goes on; False refuses a folder that holds something.
+        progress: a bar over trainings (default: on a terminal, elsewhere lines).
+        options: of ``recsys.distil``.
+
+    Returns:
+        A ``Front``, whose cards have the metric under ``validation``.
+
+    Raises:
+        ImportError: optuna is missing, ``pip install 'graphkd[tune]'``.
+        TypeError: the data are no split of pairs.
+        ValueError: there are no validation pairs, less is better of the metric, a method cannot be used here.
+
+    Costs about trials x 0.5 trainings.
+
+    Example::
+
+        front = recsys.compress(teacher, split, budget=graphkd.Budget(latency_ms=0.5), trials=20)
+        recsys.serve.export(front.best().result, "service/", split)
+    """
+    from recsys._compressing import compression  # which loads recommenders
+
+    asked = {**dict.fromkeys(_OF_RUNS), **options, "epochs": epochs, "seed": seed}
+    given, _ = asked_of(split, asked, task)
+    epochs, seed = given.pop("epochs", None), given.pop("seed", None)
+    search = compression(
+        distil,
+        CATALOGUE,
+        teacher,
+        split,
+        task or default_task(split),
+        students=students,
+        methods=methods,
+        budget=budget or Budget(),
+        latency=latency,
+        epochs=epochs,
+        seed=seed or 0,
+        options=given,
+    )
+    return search(trials, checkpoint=checkpoint, resume=resume, progress=progress)

@@ -1,0 +1,1 @@
+"""Rankings learnt while the student itself is pruned."""

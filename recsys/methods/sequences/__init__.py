@@ -1,0 +1,1 @@
+"""Methods of sequential recommenders alone."""

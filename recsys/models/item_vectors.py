@@ -1,0 +1,111 @@
+"""What an outside teacher knows of items, added to the embeddings that a sequential model reads."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recsys.models.sequential import SequentialRecommender
+
+
+class ItemVectors(nn.Module):
+    """A table of items as it is read: e_i + ``share`` (W h_i + b), of fixed vectors h. Cui et al., RecSys 2024.
+
+    What is compared with states stays ``weight``, the table alone. table: (I, d); vectors: (I, D), constants, which
+    are part of the state. O(n D d) for the n distinct items of a batch.
+    """
+
+    vectors: Tensor
+
+    def __init__(self, table: nn.Embedding, vectors: Tensor, share: float = 0.2) -> None:
+        super().__init__()
+        if vectors.dim() != 2 or vectors.size(0) > table.num_embeddings:
+            raise ValueError(
+                f"'vectors' must be ({table.num_embeddings}, D), a vector an item, got {tuple(vectors.shape)}"
+            )
+        self.table, self.share = table, share
+        self.map = nn.Linear(vectors.size(1), table.embedding_dim)
+        self.to(table.weight.device)
+        short = table.num_embeddings - vectors.size(0)  # a mask's row stands behind those of the items
+        self.register_buffer("vectors", nn.functional.pad(vectors.detach(), (0, 0, 0, short)).to(table.weight))
+
+    @property
+    def weight(self) -> Tensor:
+        """The table alone."""
+        return self.table.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Embeddings of some items, (...) -> (..., d)."""
+        distinct, place = ids.unique(return_inverse=True)
+        added = self.map(self.vectors.index_select(0, distinct))
+        found: Tensor = self.table(ids) + self.share * added.index_select(0, place.flatten()).view(*ids.shape, -1)
+        return found
+
+
+class AddedItems(nn.Module):
+    """A table of items to which fixed rows are added where it is read: what is left of ``ItemVectors``."""
+
+    added: Tensor
+
+    def __init__(self, table: nn.Embedding, added: Tensor) -> None:
+        super().__init__()
+        self.table = table
+        self.register_buffer("added", added)
+
+    @property
+    def weight(self) -> Tensor:
+        """The table alone."""
+        return self.table.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Embeddings of some items, (...) -> (..., d)."""
+        found: Tensor = self.table(ids) + self.added.index_select(0, ids.flatten()).view(*ids.shape, -1)
+        return found
+
+
+def read_with(model: SequentialRecommender, vectors: Tensor, share: float) -> None:
+    """Let a model read its items with vectors added; the model itself is changed. ValueError for one without a table.
+
+    SASRec, GRU4Rec, BERT4Rec and RecBole's models of sequences have a table, by which their items are read.
+    """
+    owner, name = _place(model)
+    setattr(owner, name, ItemVectors(getattr(owner, name), vectors, share))
+
+
+@torch.no_grad()
+def folded(model: SequentialRecommender) -> SequentialRecommender:
+    """Copy a model whose vectors, if it has some, are folded into rows of its own width: the same scores."""
+    made = copy.deepcopy(model)
+    owner, name = _place(made)
+    known = getattr(owner, name)
+    if isinstance(known, ItemVectors):
+        setattr(owner, name, AddedItems(known.table, known.share * known.map(known.vectors)))
+    return made
+
+
+def with_rows(model: SequentialRecommender) -> SequentialRecommender:
+    """Copy a model that reads its items with rows of zeros added: what a student of ``dllm2rec`` is loaded into.
+
+    Example::
+
+        model = Distilled.load("student/", with_rows(SASRec(split.num_items, 64, max_length=20))).model
+    """
+    made = copy.deepcopy(model)
+    owner, name = _place(made)
+    known = getattr(owner, name)
+    setattr(owner, name, AddedItems(known, torch.zeros_like(known.weight)))
+    return made
+
+
+def _place(model: SequentialRecommender) -> tuple[Any, str]:
+    """The module that has the table of items, and its name there."""
+    for owner, name in ((model, "item"), (getattr(model, "model", None), "item_embedding")):
+        if isinstance(getattr(owner, name, None), (nn.Embedding, ItemVectors, AddedItems)):
+            return owner, name
+    raise ValueError(
+        f"vectors of items are added where a model reads its table of items, {type(model).__name__} has none that is "
+        "known, 'item' or RecBole's 'item_embedding': say vector_weight=0"
+    )
