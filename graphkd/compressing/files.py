@@ -90,7 +90,8 @@ def read_answers(path: str | Path, nodes: int) -> Answers:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:  # numpy leaves open what it cannot read
+            array = np.load(file, allow_pickle=False)
     except Exception as error:  # numpy has many for what is damaged
         raise ValueError(f"{path} must hold logits (N, C) as numpy.save writes them: {error}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.ndim != 2 or not array.shape[1]:
