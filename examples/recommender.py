@@ -3,12 +3,14 @@
 import tempfile
 
 import numpy as np
+import torch
 
 import recsys
 from recsys import Interactions, Split
 from recsys.models import MF
 
 # 1. A log: visitors like one kind of item each. `recsys.data.read_interactions("clicks.csv", ...)` reads a file.
+torch.manual_seed(0)
 random = np.random.default_rng(0)
 visitors = np.repeat(np.arange(300), 20)
 liked = (visitors % 6) + 6 * random.integers(0, 40, len(visitors))
@@ -22,7 +24,7 @@ users, items = log.num_users, log.num_items
 teacher = recsys.distil("none", MF(users, items, 64), None, split, epochs=20, progress=False)
 student = MF(users, items, 4)
 alone = recsys.distil("none", student, None, split, epochs=20, progress=False)
-distilled = recsys.distil("kd", student, teacher.model, split, epochs=20, progress=False)
+distilled = recsys.distil("rd", student, teacher.model, split, epochs=20, progress=False)
 print("teacher  ", teacher.scores["test"])
 print("alone    ", alone.scores["test"])
 print("distilled", distilled.scores["test"])

@@ -28,7 +28,7 @@ def student(dropout=0.5):
 # 1. The settings of one method, with the learning rate, weight decay and dropout. The first trial is the published one.
 alone = graphkd.distil("none", student(), None, data, epochs=27)
 tuned = graphkd.tune("kd", student, teacher, data, trials=4, seeds=1, finalists=1, epochs=27, progress=False)
-distilled = graphkd.distil("kd", student(**tuned.setting.student), teacher, data, epochs=27, **tuned.options)
+distilled = graphkd.distil("kd", student(**tuned.setting.student), teacher, data, **tuned.options)
 print("alone    ", alone.scores["test"])
 print("distilled", distilled.scores["test"], "by", tuned.setting)
 

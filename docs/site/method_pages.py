@@ -167,7 +167,9 @@ def example(row: Metadata) -> str:
     package = row.module.partition(".")[0]
     of_clients = "clients" in row.needs
     student = "None" if "student" in row.cannot or not (row.student or of_clients) else "student"
-    teacher = "teachers" if "teachers" in row.needs else "teacher" if row.teacher else "None"
+    teacher = (
+        "teachers" if "teachers" in row.needs else "teacher" if row.teacher or "ranked" in row.settings else "None"
+    )
     data = "clients" if of_clients else "data"
     if package == "recsys":  # whose rows of clicks have layers of another name
         data = "split" if row.tasks[0] in ("ranking", "sequential") else "data"

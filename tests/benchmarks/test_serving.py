@@ -104,7 +104,7 @@ def test_memory_in_a_process_of_its_own(scene):
     found = memory.measured(entry, scene, 4, 5)
     assert found["peak_mb"] >= found["resident_mb"] > 0
     assert found["tables_mb"] == 0
-    with pytest.raises(RuntimeError, match=r"memory of .* could not be measured: .*'batch' must be from 1"):
+    with pytest.raises(RuntimeError, match=r"(?s)memory of .* could not be measured: .*'batch' must be from 1"):
         memory.measured(entry, scene, 10_000, 5)
 
 

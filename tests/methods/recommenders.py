@@ -179,6 +179,8 @@ OWN: dict[str, Callable[[], dict[str, Any]]] = {
         "every": 1,
     },
     "dllm2rec": lambda: {"teacher": sasrec(1, 8)},
+    "hint": lambda: {"student": autoencoder(5)},
+    "soft_label": lambda: {"student": autoencoder(5)},
     "emkd": lambda: {"count": 2, "copies": 2},
     "lightgnn": lambda: {"runs": 2, "hops": 3, "triples": 200},
 }
