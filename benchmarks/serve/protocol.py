@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 import time
@@ -12,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.serve.graphs import Numbers
 from graphkd.serving import Form
+from graphkd.serving.timing import no_collection, torch_threads
 
 BLOCK, WARM, ROUNDS = 50, 20, 5
 _HELD = 1 << 28  # bytes that are gathered before they are computed on
@@ -133,7 +132,7 @@ def _warmed(form: Form, queries: Sequence[Numbers], plan: Plan) -> float:
 def _block(form: Form, queries: Sequence[Numbers], times: Times, size: Size, flush: Callable[[], None] | None) -> None:
     began = time.perf_counter()
     times.begins.append(len(times.wall))
-    with _no_collection():
+    with no_collection():
         for query in queries:
             if flush is not None:
                 flush()
@@ -182,7 +181,7 @@ def opened(form: Form, draw: Draw, plan: Plan, load: float, seed: int) -> Times:
     each = _mean(form, draw(BLOCK), plan)
     count = max(min(plan.queries, int(load * plan.seconds / each)), ROUNDS)
     queries, arrivals = draw(count), np.cumsum(random.exponential(each / load, count))
-    with _no_collection():
+    with no_collection():
         begun = time.perf_counter()
         for place, (query, arrival) in enumerate(zip(queries, arrivals, strict=True)):
             if place % BLOCK == 0:
@@ -200,7 +199,7 @@ def _mean(form: Form, queries: Sequence[Numbers], plan: Plan) -> float:
     """Seconds of a query in a closed loop, by the processor's time: another's turn does not count."""
     wall: list[float] = []
     cpu: list[float] = []
-    with _no_collection():
+    with no_collection():
         for query in queries:
             _timed(form, query, wall, cpu)
             if len(wall) >= ROUNDS and sum(wall) > plan.seconds / ROUNDS:
@@ -226,7 +225,6 @@ class Flush:
 @contextmanager
 def on_threads(count: int) -> Iterator[None]:
     """Let torch, and numpy's BLAS, which is another library, run on so many threads."""
-    before = torch.get_num_threads()
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
@@ -235,23 +233,8 @@ def on_threads(count: int) -> Iterator[None]:
         limits: Any = nullcontext()
     else:
         limits = threadpool_limits(count)
-    with limits:
-        torch.set_num_threads(count)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    on = gc.isenabled()
-    gc.disable()
-    try:
+    with limits, torch_threads(count):
         yield
-    finally:
-        if on:
-            gc.enable()
 
 
 def all_threads() -> int:

@@ -118,7 +118,7 @@ def latencies(
     random = np.random.default_rng(seed)
     blocks = max(_ROUNDS, math.ceil(queries / _BLOCK))
     found: dict[str, list[_Block]] = {name: [] for name in forms}
-    with _threads(threads):
+    with torch_threads(threads):
         for form in forms.values():
             for query in _drawn(random, ids, batch, _WARM):
                 form(query)
@@ -148,7 +148,7 @@ def _block(form: Form, queries: list[Array]) -> _Block:
 def _timed(function: Callable[[Any], Any], given: list[Any]) -> tuple[Array, Array]:
     """Seconds of each call, by the wall's clock and the processor's."""
     wall, cpu = np.empty(len(given)), np.empty(len(given))
-    with _no_collection():
+    with no_collection():
         for place, each in enumerate(given):
             before = time.process_time()
             start = time.perf_counter()
@@ -203,7 +203,8 @@ def _drawn(random: np.random.Generator, ids: Array, batch: int, count: int) -> l
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch run on so many threads, and on as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -213,7 +214,8 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
+    """Keep the garbage collector from running."""
     on = gc.isenabled()
     gc.disable()
     try:
