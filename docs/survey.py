@@ -88,7 +88,10 @@ def regime_files() -> dict[str, list[Path]]:
 
 @cache
 def green_offsets() -> dict[str, str]:
-    """File of a regime, below the folder of all -> "18 of 20": at how many offsets its least sure test was green."""
+    """File of a regime, below the folder of all -> "18 of 20": at how many offsets its least sure test was green.
+
+    Of tests that were green at all offsets it is the one that was run at the fewest.
+    """
     latest: dict[str, dict[int, bool]] = {}
     for line in map(json.loads, OFFSETS.read_text().splitlines()):
         for test, green in line["green"].items():
@@ -96,7 +99,8 @@ def green_offsets() -> dict[str, str]:
     counts: dict[str, list[tuple[int, int]]] = {}
     for test, found in latest.items():
         counts.setdefault(test.partition("::")[0], []).append((sum(found.values()), len(found)))
-    return {file: "{} of {}".format(*min(found, key=lambda pair: pair[0] - pair[1])) for file, found in counts.items()}
+    least = {file: min(found, key=lambda pair: (pair[0] - pair[1], pair[1])) for file, found in counts.items()}
+    return {file: f"{green} of {run}" for file, (green, run) in least.items()}
 
 
 def unit_tests(row: Metadata) -> list[Path]:
