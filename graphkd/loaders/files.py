@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
+from graphkd.core.archives import read_arrays
+
 _SPARSE = ("x_indptr", "x_indices", "x_data")
 _SPLITS = {"train": "train_mask", "val": "val_mask", "valid": "val_mask", "test": "test_mask"}
 _LABEL, _SPLIT = ("y", "label"), "split"  # columns of a table of nodes that are no features
@@ -58,8 +60,7 @@ def read_graph(path: str | Path, nodes: str | Path | None = None) -> Data | Hete
 
 
 def _from_arrays(path: Path) -> Data:
-    with np.load(path, allow_pickle=False) as held:
-        entries = {name: _tensor(held[name], path, name) for name in held.files}
+    entries = {name: _tensor(array, path, name) for name, array in read_arrays(path).items()}
     if "edge_index" not in entries:
         raise ValueError(f"{path} must have 'edge_index', (2, E), it has {sorted(entries)}")
     given = [name for name in _SPARSE if name in entries]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
+from graphkd.core.archives import read_arrays
+
 Record = tuple[str, Mapping[str, Any]]  # where it stands, and its values by name
-_NO_ARRAYS = (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile)
 
 
 def records(path: str | Path) -> Iterator[Record]:
@@ -88,11 +88,7 @@ def _refused(constant: str) -> NoReturn:
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
     """Arrays of an ``.npz``, of which each has a row a record; ValueError for objects and for other lengths."""
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            found = {name: held[name] for name in held.files}
-    except _NO_ARRAYS as error:
-        raise ValueError(f"{str(path)!r} must be an .npz of plain arrays, no objects: {error}") from error
+    found = read_arrays(path)
     lengths = {name: len(each) if each.ndim else None for name, each in found.items()}
     if len(set(lengths.values())) != 1 or None in lengths.values():
         raise ValueError(f"{str(path)!r} must hold arrays of one length, got {lengths}")

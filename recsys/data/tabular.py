@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from graphkd.core.archives import read_arrays
 from recsys.data.interactions import Interactions
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -64,22 +63,17 @@ def read_interactions(
         raise ValueError(f"{str(path)!r}: {error} (the first below the names is row 0)") from error
 
 
-def _chosen(what: str, columns: list[str], user: str, item: str, time: str | None) -> list[str]:
+def _chosen(what: str, columns: Sequence[str], user: str, item: str, time: str | None) -> list[str]:
     chosen = [user, item, *([] if time is None else [time])]
     lacking = [name for name in chosen if name not in columns]
     if lacking:
-        raise ValueError(f"{what!r} must have the columns {chosen}, it lacks {lacking} among {columns}")
+        raise ValueError(f"{what!r} must have the columns {chosen}, it lacks {lacking} among {list(columns)}")
     return chosen
 
 
 def _of_arrays(path: Path, user: str, item: str, time: str | None) -> Interactions:
-    with np.load(path, allow_pickle=False) as held:
-        chosen = _chosen(str(path), list(held.files), user, item, time)
-        try:
-            columns = [held[name] for name in chosen]
-        except ValueError as error:
-            raise ValueError(f"{str(path)!r} must hold plain arrays, no objects: save texts as dtype str") from error
-    return Interactions.from_tokens(*columns)
+    columns = read_arrays(path, lambda names: _chosen(str(path), names, user, item, time))
+    return Interactions.from_tokens(*columns.values())
 
 
 def _of_text(path: Path, user: str, item: str, time: str | None, delimiter: str) -> list[list[str]]:

@@ -92,5 +92,5 @@ def test_others_that_are_refused(tmp_path):
     ):
         read_interactions(tmp_path / "log.csv", time="time")
     np.savez(tmp_path / "log.npz", user=np.array(["a", None]), item=np.array([1, 2]))
-    with pytest.raises(ValueError, match="must hold plain arrays, no objects: save texts as dtype str"):
+    with pytest.raises(ValueError, match=r"must be an .npz of plain arrays, no objects, .*texts: dtype str"):
         read_interactions(tmp_path / "log.npz")
