@@ -1,6 +1,7 @@
 """FitNets where the paper has them: a student deeper and thinner than its teacher, which few labels hardly train.
 
-A hint for its middle layer forms the first half before answers come, and every row has one.
+A hint for its middle layer forms the first half before answers come, and every row has one. Points were chosen at seeds
+from 300 on, which no offset below 37 has.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ def gains(seed: int, *, taught: bool = True) -> tuple[float, float]:
 def test_a_deep_thin_student_learns_by_a_hint_and_answers_that_fade(seed_offset):
     assert mean_of(lambda seed: gains(seed)[1], 8, seed_offset) > 0
 
-    def holds(seeds: int, *, taught: bool) -> bool:
-        return mean_of(lambda seed: gains(seed, taught=taught)[0], seeds, seed_offset) > 10
+    def holds(*, taught: bool) -> bool:
+        return mean_of(lambda seed: gains(seed, taught=taught)[0], 8, seed_offset) > 12
 
-    assert holds(8, taught=True)
-    assert not holds(4, taught=False)  # by a teacher that has learnt nothing
+    assert holds(taught=True)
+    assert not holds(taught=False)  # by a teacher that has learnt nothing
 
 
 def test_hidden_rows_of_a_teacher_help_beside_few_labels(seed_offset):
