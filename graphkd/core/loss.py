@@ -59,7 +59,7 @@ class Loss(nn.Module):
     batch), ``"~train_mask"``, ``"seed"`` for the seeds of a sampled batch, ``"all"``, or a tuple, for the rows in all
     of it. By default a loss of rows reads the seeds of a sampled batch and all rows of any other, one of further facts,
     as edges are, the whole sub-graph. A loss that would read labels outside of ``train_mask`` by default is refused,
-    where ``where=None`` or ``"all"`` was not said on purpose.
+    where ``where=None`` or ``"all"`` was not said on purpose; from one whose ``learns_labels`` is False they are hidden.
     ``answers`` says that it softens logits: of "classes" that exclude each other, or of "labels" apart.
     Weights belong to the caller: ``0.9 * KL(4.0) + 100 * LSP()``. They, and numbers of the constructor, are finite.
     """
@@ -71,7 +71,7 @@ class Loss(nn.Module):
     classes_from: ClassVar[int] = 2  # of fewer it learns nothing
     columns: ClassVar[bool] = False  # whether an entry (N,) is one of width 1, as for all of graphkd.losses
     needs_teacher: ClassVar[bool]
-    learns_labels: bool  # whether it reads ``y``, the labels of its rows: where it needs them, unless it says otherwise
+    learns_labels: bool  # whether it reads ``y``, labels: where its methods name it, unless it says otherwise
     _says_where: bool
     __array_ufunc__ = None  # a numpy number times a loss is a loss
     _known: ClassVar[dict[str, dict[str, bool]]]  # method -> its facts, and whether each is required
@@ -81,7 +81,7 @@ class Loss(nn.Module):
         cls._known = {method: _keyword_only(getattr(cls, method)) for method in ("forward", "digest")}
         cls.needs_teacher = "teacher" in inspect.signature(cls.forward).parameters
         if "learns_labels" not in vars(cls):
-            cls.learns_labels = cls._known["forward"].get("y", False)
+            cls.learns_labels = any("y" in facts for facts in cls._known.values())
         cls.columns = cls.columns or cls.__module__.startswith("graphkd.losses.")
         for method in ("forward", "digest"):
             if method in vars(cls):
@@ -186,7 +186,8 @@ class Loss(nn.Module):
         return {name: self._chosen(fact, rows) if name in self.rows else fact for name, fact in facts.items()}
 
     def _wanted(self, method: str, *, needed: bool) -> list[str]:
-        return [name for name, is_needed in self._known[method].items() if is_needed is needed]
+        hidden = () if needed or self.learns_labels else ("y",)
+        return [name for name, is_needed in self._known[method].items() if is_needed is needed and name not in hidden]
 
     def _chosen(self, tensor: Tensor, rows: Rows) -> Tensor:
         chosen = rows.of(tensor)

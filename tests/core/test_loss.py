@@ -144,6 +144,33 @@ def test_a_default_that_a_constructor_hands_on_is_no_purpose():
     assert HandsOn(where="train_mask").where == "train_mask"
 
 
+class MayReadLabels(Loss):
+    """A loss that takes labels where they are to be had."""
+
+    rows = ("y",)
+
+    def digest(self, teacher, *, y=None):
+        return y
+
+    def forward(self, student, teacher, *, y=None):
+        return torch.tensor(0.0 if y is None and teacher is None else 1.0)
+
+
+class ReadsNoLabels(MayReadLabels):
+    learns_labels = False
+
+
+def test_labels_that_may_be_read_are_those_of_training_or_hidden():
+    view, data = {"logits": torch.zeros(30, 3)}, graph()
+    with pytest.raises(ValueError, match="MayReadLabels reads the labels of 20 rows outside of 'train_mask'"):
+        MayReadLabels().measure(view, None, data)
+    assert torch.equal(MayReadLabels(where="train_mask").digest_view(view, data), data.y[data.train_mask])
+    hidden = ReadsNoLabels()
+    assert hidden.digest_view(view, data) is None
+    assert hidden.measure(view, None, data) == 0
+    assert hidden.reads(data) == []  # a stored teacher's answers do not depend on them
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss))])
 def test_copies_are_as_they_were(copied):
     loss = copied(0.5 * KL(4.0, where=("seed", "m")) + CE(where=None))
