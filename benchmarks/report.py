@@ -155,13 +155,14 @@ def _of(rows: list[Row], methods: list[str], parser: argparse.ArgumentParser) ->
     return [row for method in methods for row in rows if row["method"] == method]
 
 
-def _tables(rows: list[Row]) -> list[list[Row]]:
-    """Rows that belong into one table: of one dataset, split, setting and options."""
+def tables(rows: list[Row]) -> dict[str, list[Row]]:
+    """Rows that belong into one table, of one dataset, split, setting and options, by what it is about."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        about = [row["dataset"], row["split"], row.get("setting"), row.get("options")]
-        found.setdefault(json.dumps(about), []).append(row)
-    return list(found.values())
+        others = [str(row["setting"])] if row.get("setting") else []
+        others += [json.dumps(row["options"])] if row.get("options") else []
+        found.setdefault(", ".join([row["dataset"], str(row["split"]), *others]), []).append(row)
+    return found
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -187,7 +188,7 @@ def main(argv: list[str] | None = None) -> None:
     missing = set(arguments.metrics or ()) - {row["metric"] for row in rows}
     if missing:
         parser.error(f"--metrics must be in the files, got {', '.join(sorted(missing))}")
-    for place, table in enumerate(_tables(rows)):
+    for place, table in enumerate(tables(rows).values()):
         metrics = arguments.metrics or metrics_of(table)[:_MOST]
         numbers = ", ".join(map(str, sorted({row["seed"] for row in table})))
         title = f"{table[0]['dataset']}, {table[0]['split']}, seeds {numbers}"

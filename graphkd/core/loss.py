@@ -59,7 +59,7 @@ class Loss(nn.Module):
     batch), ``"~train_mask"``, ``"seed"`` for the seeds of a sampled batch, ``"all"``, or a tuple, for the rows in all
     of it. By default a loss of rows reads the seeds of a sampled batch and all rows of any other, one of further facts,
     as edges are, the whole sub-graph. A loss that would read labels outside of ``train_mask`` by default is refused,
-    where ``where=None`` or ``"all"`` was not said on purpose; from one whose ``learns_labels`` is False they are hidden.
+    where ``where=None`` or ``"all"`` was not said on purpose; where ``learns_labels`` is False, labels are hidden.
     ``answers`` says that it softens logits: of "classes" that exclude each other, or of "labels" apart.
     Weights belong to the caller: ``0.9 * KL(4.0) + 100 * LSP()``. They, and numbers of the constructor, are finite.
     """

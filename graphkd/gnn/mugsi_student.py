@@ -42,5 +42,5 @@ class MuGSIStudent(nn.Module):
     def forward(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
         """(n, F), (n,) the graph of each node, without it one -> (B, C)."""
         index = torch.zeros(x.size(0), dtype=torch.long, device=x.device) if batch is None else batch
-        scores: Tensor = self.last(self.pool(self.embed(x), index))
+        scores: Tensor = self.last(self.pool(self.embed(x), index, 1 if batch is None else None))
         return scores

@@ -87,7 +87,7 @@ def _positions(problem: Problem, width: int, **options: int) -> Tensor:
 
 
 class Positioned(nn.Module):
-    """An MLP on features and the positions of one graph's nodes: transductive, it serves these nodes alone.
+    """An MLP on features and the positions of one graph's nodes: it serves these, and others whose position is given.
 
     model: ``forward`` (N, F + d) -> (N, C); position: (N, d), in the order of the nodes.
     """
@@ -99,15 +99,18 @@ class Positioned(nn.Module):
         self.model = model
         self.register_buffer("position", position)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, F) -> (N, C), for the nodes whose positions these are; ValueError for another number of nodes."""
-        known = self.position.size(0)
-        if x.size(0) != known:
+    def forward(self, x: Tensor, position: Tensor | None = None) -> Tensor:
+        """(N, F) -> (N, C), for the nodes whose positions these are, or others, (N, d), that are given.
+
+        Raises ValueError for another number of nodes. An exported student is given positions, so that it serves any.
+        """
+        known = self.position if position is None else position
+        if position is None and x.size(0) != known.size(0):
             raise ValueError(
-                f"'x' must be of the {known} nodes whose positions are known, got {x.size(0)}: this student is "
-                "transductive; extended(seen, edge_index) makes one that also knows the positions of a larger graph"
+                f"'x' must be of the {known.size(0)} nodes whose positions are known, got {x.size(0)}: this student is "
+                "transductive; give 'position' of these nodes, see extend_positions, or take extended(seen, edge_index)"
             )
-        return self.model(torch.cat([x, self.position.to(x)], dim=1))
+        return self.model(torch.cat([x, known.to(x)], dim=1))
 
     def extended(self, seen: Tensor, edge_index: Tensor) -> Positioned:
         """Make one that serves a larger graph: mask (N',) of this one's nodes in it, and its edges (2, E).

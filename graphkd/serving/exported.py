@@ -45,8 +45,9 @@ def export(
 ) -> dict[str, Any]:
     """Write a model for ONNX Runtime or for ``torch.export.load``, checked against eager torch, and a card beside it.
 
-    The number of rows stays free, of edges too: an input named ``edge_index`` is (2, E), of ids of the first input's
-    rows; all others are (rows, ...) where the example's are, and fixed otherwise. The file is compared with the model
+    The number of rows stays free, of edges and pairs too: inputs named ``edge_index`` and ``edge_label_index`` are
+    (2, E), of ids of the first input's rows; all others are (rows, ...) where the example's are, and fixed otherwise.
+    A model of graphs is exported without ``batch``, for one graph at a time. The file is compared with the model
     in eval mode on random inputs of 1 to 40 rows and written only where they agree. Card: ``path`` and ``.json``.
 
     Args:

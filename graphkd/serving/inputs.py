@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from graphkd.core.ids import check_range
 
 EDGES = "edge_index"
+_PAIRS = {EDGES: "edges", "edge_label_index": "pairs"}  # inputs (2, E) of ids, and what their number is called
 _LEAST = 2  # rows of what is traced: one row, or one edge, would be taken for a fixed size
 
 
@@ -34,19 +35,19 @@ class Inputs:
         if first.dim() < 1 or not len(first):
             raise ValueError(f"'example' must have at least one row, got {tuple(first.shape)}")
         rows, edges = len(first), named[EDGES].size(1) if EDGES in named else None
-        if EDGES in named:
-            check_range(named[EDGES], rows, EDGES, "rows of the first input")
         free = {name: _free(name, tensor, rows, edges) for name, tensor in named.items()}
+        for name in _PAIRS.keys() & named.keys():
+            check_range(named[name], rows, name, "rows of the first input")
         return cls({name: _enough(tensor, free[name]) for name, tensor in named.items()}, free)
 
     def drawn(self, rows: int, seed: int) -> dict[str, Tensor]:
         """Random inputs: normal numbers, whole numbers and truth values from the example's, edges among the rows."""
         random = torch.Generator().manual_seed(seed)
-        sizes = {"rows": rows, "edges": 3 * rows}
+        sizes = {"rows": rows, "edges": 3 * rows, "pairs": 2 * rows}
         found = {}
         for name, tensor in self.example.items():
             shape = [sizes[self.free[name][d]] if d in self.free[name] else n for d, n in enumerate(tensor.shape)]
-            if name == EDGES:
+            if name in _PAIRS:
                 found[name] = torch.randint(rows, shape, generator=random).to(tensor.dtype)
             elif tensor.is_floating_point():
                 positive = 0 in self.free[name] and self.free[name][0] == "edges" and bool((tensor >= 0).all())
@@ -84,10 +85,10 @@ def _named(model: nn.Module, example: Any) -> dict[str, Tensor]:
 
 
 def _free(name: str, tensor: Tensor, rows: int, edges: int | None) -> dict[int, str]:
-    if name == EDGES:
+    if name in _PAIRS:
         if tensor.dim() != 2 or tensor.size(0) != 2 or tensor.dtype not in (torch.int64, torch.int32):
-            raise ValueError(f"{EDGES!r} must be ids (2, E), got {tensor.dtype} {tuple(tensor.shape)}")
-        return {1: "edges"}
+            raise ValueError(f"{name!r} must be ids (2, E), got {tensor.dtype} {tuple(tensor.shape)}")
+        return {1: _PAIRS[name]}
     if tensor.dim() and tensor.size(0) == edges and name.startswith("edge_"):
         return {0: "edges"}
     return {0: "rows"} if tensor.dim() and tensor.size(0) == rows else {}

@@ -11,10 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphkd.serving.inputs import EDGES, Inputs, copied
+from graphkd.serving.inputs import Inputs, copied
 from graphkd.serving.onnx_packages import needed, quiet
 
 Run = Callable[[Mapping[str, Tensor]], list[Tensor]]
+# Students of ours that no trace can hold: why, and what serves in their place.
+_UNTRACED: Mapping[str, str] = {
+    "PLP": "propagates labels over the one graph that it was trained on: its answers, (N, C), serve the same nodes",
+    "PAM": "finds the peers of each graph anew, outside of torch: ask it in torch, or keep its answers in a table",
+    "Positioned": "keeps a position for each node of one graph: give 'position', (rows, d), in the example beside 'x'",
+}
 _QUANTISED = ("MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul")
 
 
@@ -67,16 +73,16 @@ def outputs_of(answers: Any, model: nn.Module) -> list[Tensor]:
 
 
 def _traced(model: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
-    sizes = {"rows": torch.export.Dim("rows"), "edges": torch.export.Dim("edges")}
+    sizes = {size: torch.export.Dim(size) for dims in inputs.free.values() for size in dims.values()}
     free = {name: {dim: sizes[size] for dim, size in dims.items()} for name, dims in inputs.free.items()}
     try:
         with quiet():
             return torch.export.export(model, (), copied(inputs.example), dynamic_shapes=free)
     except Exception as error:  # torch.export's errors have no base of their own
-        local = "; a layer that looks up rows or peers cannot be traced" if EDGES in inputs.example else ""
+        known = [name for name in (type(part).__name__ for part in model.modules()) if name in _UNTRACED]
+        why = f"{known[0]} {_UNTRACED[known[0]]}" if known else _first_line(error)
         raise TypeError(
-            f"{type(model).__name__} must be a module that torch.export traces with any number of rows: "
-            f"{_first_line(error)}{local}"
+            f"{type(model).__name__} must be a module that torch.export traces with any number of rows: {why}"
         ) from error
 
 

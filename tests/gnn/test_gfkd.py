@@ -29,7 +29,7 @@ class Classifier(nn.Module):
         self.norms = nn.ModuleList([nn.BatchNorm1d(width), nn.BatchNorm1d(width)])
         self.last = nn.Linear(width, CLASSES)
 
-    def forward(self, x, edge_index, batch):
+    def forward(self, x, edge_index, batch=None):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = norm(conv(x, edge_index)).relu()
         return self.last(global_add_pool(x, batch))

@@ -28,7 +28,7 @@ class Pooled(nn.Module):
         torch.manual_seed(seed)
         self.conv, self.embed, self.last = GCNConv(FEATURES, width), nn.Linear(width, width), nn.Linear(width, out)
 
-    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
         return self.last(self.embed(global_mean_pool(self.conv(x, edge_index).relu(), batch)).relu())
 
 
