@@ -19,7 +19,8 @@ def markdown(text: str) -> str:
 
 def _fenced(found: re.Match[str]) -> str:
     head, code = found["head"].strip(), textwrap.dedent(found["code"]).strip("\n")
-    return textwrap.indent(f"**{head}**\n\n```python\n{code}\n```\n\n", found["indent"])
+    language = "pycon" if code.startswith(">>> ") else "python"
+    return textwrap.indent(f"**{head}**\n\n```{language}\n{code}\n```\n\n", found["indent"])
 
 
 def included(text: str) -> str:

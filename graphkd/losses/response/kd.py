@@ -53,12 +53,21 @@ def kl(
 
 
 class KL(Loss):
-    """Soft targets: match the teacher's softened class probabilities. Hinton et al., 2015, arXiv:1503.02531.
+    """Match the teacher's class probabilities, softened by a temperature. Hinton et al., 2015, arXiv:1503.02531.
 
     T^2 mean_i KL(softmax(t_i / T) || softmax(s_i / T)); student, teacher: (N, C).
     ``reduction="batchmean"`` sums over classes and averages over rows. ``"elementmean"`` divides by N C, the default
     of ``torch.nn.KLDivLoss`` that efficient-gnns and others run: C times smaller. ``rescale=False`` drops T^2: weight
     decay in the gradient (Adam's) must then shrink with 1 / T^2, or be AdamW's.
+
+    Example::
+
+        >>> logits = torch.tensor([[2.0, 1.0, 0.0]])
+        >>> round(float(KL(4.0)(torch.zeros(1, 3), logits)), 3)
+        0.328
+        >>> KL(4.0)(logits, logits)
+        tensor(0.)
+        >>> result = graphkd.distil(0.9 * KL(4.0), student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"
