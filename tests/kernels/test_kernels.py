@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from graphkd import kernels
 from tests.kernels.cases import CASES, Case
 from tests.kernels.graphs import EXAMPLE, NO_EDGES, ONE_NODE, QUICK, Graph, assert_close, graphs
+from tests.lanes import thinned
 
 NARROW = (torch.float32, torch.float16, torch.bfloat16)
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -85,7 +86,7 @@ def test_second_derivative(case: Case) -> None:
         torch.autograd.grad(sum(grad.square().sum() for grad in first), inputs)
 
 
-@each_case
+@pytest.mark.parametrize("case", thinned(CASES.values(), 4), ids=CASES)
 def test_compiles(case: Case) -> None:
     """In one graph, to the same bits."""
     torch.compiler.reset()
@@ -165,10 +166,10 @@ def operators() -> list[str]:
 
 
 def operators_on_graphs() -> Iterator[Any]:
-    """Each operator on each graph; those whose forms are many, in the slow lane."""
+    """Each operator on each graph; three in four, and those whose forms are many, in the slow lane."""
     many = ("local_structure", "affinity_divergence", "affinity_sums", "density_divergence")
-    for name in operators():
-        long = name.removeprefix("graphkd::").removesuffix("_backward") in many
+    for place, name in enumerate(operators()):
+        long = place % 4 > 0 or name.removeprefix("graphkd::").removesuffix("_backward") in many
         yield pytest.param(name, EXAMPLE, id=f"{name}-example", marks=[pytest.mark.slow] * long)
         yield pytest.param(name, NO_EDGES, id=f"{name}-no_edges")
 

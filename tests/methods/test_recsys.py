@@ -11,6 +11,7 @@ import recsys
 from graphkd import Ensemble, Frozen
 from recsys import Split
 from recsys.models.clicks import show
+from tests.lanes import thinned
 from tests.methods import contract, recommenders
 
 _PAIRS, _ROWS = ("cause",), ("hint", "soft_label")  # for factorisations, for autoencoders alone
@@ -35,7 +36,7 @@ def test_leaves_alone_what_it_is_given(row):
     contract.leaves_alone(row, scene=recommenders)
 
 
-@pytest.mark.parametrize("row", ROWS, indirect=True)
+@pytest.mark.parametrize("row", thinned(ROWS, 4), indirect=True)
 def test_a_broken_run_goes_on_to_the_same_bits(row, tmp_path):
     contract.resumes(row, tmp_path, scene=recommenders)
 
