@@ -16,7 +16,7 @@ from graphkd.losses._projector import Linear
 
 
 def activation_boundaries(student: Tensor, teacher: Tensor, margin: float = 1.0) -> Tensor:
-    """Squared hinge against the sign of the teacher's pre-activations: (N, d), (N, d) -> scalar; see ``AB``."""
+    """Sum squared hinges against the teacher's signs, mean over rows: (N, d), (N, d) -> scalar; see ``AB``."""
     check_same_shape(student, teacher, "; AB(student_width, teacher_width) connects the student")
     wide = student.to(accumulation_dtype(student))
     towards = torch.where(teacher > 0, wide, -wide)
@@ -24,12 +24,21 @@ def activation_boundaries(student: Tensor, teacher: Tensor, margin: float = 1.0)
 
 
 class AB(Loss):
-    """Activation boundaries: match which hidden units fire. Heo et al., AAAI 2019, arXiv:1811.03233.
+    """Match which hidden units fire (activation boundaries). Heo et al., AAAI 2019, arXiv:1811.03233.
 
     mean_i sum_k max(0, m - s_ik)^2 where t_ik > 0, max(0, m + s_ik)^2 elsewhere, on pre-activations; student: (N, d_s),
     teacher: (N, d_t). With both widths given a connector (linear without bias, batch norm) d_s -> d_t trains with the
     student; without, the widths must agree. It is the first of two stages: afterwards the student is trained on labels
     without it. ``AB.layers`` sums several layers as the authors do.
+
+    Example::
+
+        >>> t = torch.tensor([[0.1, -0.1]])
+        >>> AB()(torch.tensor([[2.0, -3.0]]), t)  # on the teacher's sides, by the margin of 1
+        tensor(0.)
+        >>> AB()(torch.zeros(1, 2), t)
+        tensor(2.)
+        >>> result = graphkd.distil("ab", student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

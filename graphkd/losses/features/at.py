@@ -22,7 +22,15 @@ def attention_transfer(
     form: Literal["code", "paper"] = "code",
     reduction: AttentionReduction = "mean",
 ) -> Tensor:
-    """Difference of unit-norm attention over nodes: (..., N, d_s), (..., N, d_t) -> scalar; see ``AT``."""
+    """Compare unit-norm attention over nodes: (..., N, d_s), (..., N, d_t) -> scalar; see ``AT``.
+
+    Example::
+
+        >>> x = torch.tensor([[1.0, 2.0], [3.0, 0.0], [1.0, 1.0]])
+        >>> wide = torch.cat([x, x], dim=1)  # attention twice as large at each node: the same direction
+        >>> round(float(attention_transfer(wide, 5 * x)), 3)
+        0.0
+    """
     check_rows(student, teacher)
     choose("form", form, ("code", "paper"))
     choose("reduction", reduction, AttentionReduction)
@@ -39,7 +47,7 @@ def _attention(x: Tensor, power: float) -> Tensor:
 
 
 class AT(Loss):
-    """Attention transfer: match how strongly each node is activated. Zagoruyko and Komodakis, ICLR 2017.
+    """Match how strongly each node is activated (attention transfer). Zagoruyko and Komodakis, ICLR 2017.
 
     a_i = sum_k |x_ik|^p, a / |a|_2 over the nodes of a graph; mean_i (a^s_i - a^t_i)^2 as in the authors' ``form``, the
     "code"; the "paper" (arXiv:1612.03928, eq. 2) has |a^s - a^t|_2, the mean over graphs. Unit vectors of more nodes
@@ -47,6 +55,16 @@ class AT(Loss):
     and averages over graphs. student: (N, d_s), teacher: (N, d_t); widths may differ. Leading dimensions before N are
     graphs of equal size. The paper's weight is 1e3 / 2 over the number of nodes, the code's 1e3. Gradient attention:
     show the gradients of the inputs as an entry.
+
+    Example::
+
+        >>> s, t = torch.tensor([[3.0], [0.0]]), torch.tensor([[0.0, 0.0], [1.0, 2.0]])  # attention (1, 0) and (0, 1)
+        >>> AT(reduction="graphs")(s, t)
+        tensor(2.)
+        >>> AT()(s, t)  # the mean over two nodes
+        tensor(1.)
+        >>> loss = graphkd.losses.CE(where="train_mask") + 0.1 * AT(reduction="graphs")
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

@@ -14,7 +14,7 @@ from graphkd.losses._projector import Linear, projector
 
 
 class FeatureAdversary(Loss):
-    """Let the student's hidden features pass for the teacher's. Wang, Xu, Xu and Tao, AAAI 2018 (portable networks).
+    """Deceive a discriminator of both models' features. Wang, Xu, Xu and Tao, AAAI 2018 (portable networks).
 
     ``fooling`` of a discriminator, held constant, by the projected student's rows, plus ``discrimination`` of both
     sides' rows, held constant, by the discriminator, which trains along: one backward pass for both, and an optimiser
@@ -23,6 +23,15 @@ class FeatureAdversary(Loss):
     ``CE() + KL(4.0) + 0.1 * FeatureAdversary(16, 64)``. student: (N, d_s), teacher: (N, d_t), a linear map d_s -> d_t
     and a discriminator of one hidden layer of ``inner``; the paper's weights are not known to us. With a hint and
     ``InfoNCE`` it makes up ``CAKD``.
+
+    Example::
+
+        >>> loss = FeatureAdversary(12, 12)
+        >>> _ = nn.init.zeros_(loss.discriminator[-1].weight), nn.init.zeros_(loss.discriminator[-1].bias)
+        >>> round(float(loss(torch.randn(5, 12), torch.randn(5, 12)).detach()), 3)  # it tells nothing apart: 3 log 2
+        2.079
+        >>> loss = graphkd.losses.CE(where="train_mask") + 0.1 * FeatureAdversary(12, 12)
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

@@ -16,7 +16,7 @@ Metric = Literal["l1", "l2", "cosine", "huber"]
 
 
 def feature_distance(student: Tensor, teacher: Tensor, metric: Metric = "l2") -> Tensor:
-    """Distance of features, the mean over rows: (N, d), (N, d) -> scalar; see ``FeatureDistance``."""
+    """Average the distance of features over rows: (N, d), (N, d) -> scalar; see ``FeatureDistance``."""
     choose("metric", metric, Metric)
     if metric == "cosine":
         return hidden_cosine(student, teacher)
@@ -30,11 +30,19 @@ def feature_distance(student: Tensor, teacher: Tensor, metric: Metric = "l2") ->
 
 
 class FeatureDistance(Loss):
-    """Distance of hidden features of one width, eq. 15 to 19 of Hu et al., arXiv:2304.14800.
+    """Shorten the distance of hidden features of one width, eq. 15 to 19 of Hu et al., arXiv:2304.14800.
 
     mean_i D(s_i, t_i), summed over the width; student, teacher: (N, d). ``metric``: "l1" |s - t|_1 (eq. 15, where the
     index of the norm is missing), "l2" |s - t|^2 (16), "cosine" 1 - cos (17, 18; ``HiddenCosine``), "huber" with delta
     1 (19). Unlike ``FitNet`` it is not divided by d. Eq. 20 is ``TripletOrder``, eq. 21 ``VML``.
+
+    Example::
+
+        >>> s, t = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])
+        >>> [float(FeatureDistance(metric)(s, t)) for metric in ("l1", "l2", "huber")]
+        [7.0, 25.0, 6.0]
+        >>> loss = FeatureDistance("l1")
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

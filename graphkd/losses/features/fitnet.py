@@ -17,7 +17,7 @@ from graphkd.losses.response.fading_kl import FadingKL
 def fitnet(
     student: Tensor, teacher: Tensor, *, normalise: bool = False, reduction: Literal["mean", "sum"] = "mean"
 ) -> Tensor:
-    """Mean squared difference of features of one width: (N, d), (N, d) -> scalar; see ``FitNet``."""
+    """Average squared differences of features of one width: (N, d), (N, d) -> scalar; see ``FitNet``."""
     choose("reduction", reduction, ("mean", "sum"))
     check_same_shape(student, teacher, "; FitNet(student_width, teacher_width) projects the student")
     s, t = (unit_vectors(x) if normalise else x.to(accumulation_dtype(x)) for x in (student, teacher))
@@ -31,6 +31,15 @@ class FitNet(Loss):
     d_s -> d_t trains with the student; without, the widths must agree. ``normalise`` compares L2-normalised rows, the
     node form of efficient-gnns; ``reduction="sum"`` leaves out 1 / N d_t. The paper has 1/2 |.|^2 per sample (d_t / 2
     times this) and a first stage on hints alone, as the method ``fitnet_stages``; RepDistiller trains jointly.
+
+    Example::
+
+        >>> FitNet()(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]))  # (3^2 + 4^2) / 2
+        tensor(12.5000)
+        >>> round(float(FitNet(normalise=True)(torch.tensor([[6.0, 8.0]]), torch.tensor([[3.0, 4.0]]))), 3)
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 100 * FitNet(12, 12, normalise=True)
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

@@ -17,12 +17,30 @@ Reduction = Literal["mean", "sum"]
 
 
 def flow(first: Tensor, second: Tensor) -> Tensor:
-    """How two layers go together, (1/N) sum_i x_i y_i': (..., N, m), (..., N, n) -> (..., m, n)."""
+    """Average the products of channels of two layers, (1/N) sum_i x_i y_i': (..., N, m), (..., N, n) -> (..., m, n).
+
+    Example::
+
+        >>> flow(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]))  # of one node
+        tensor([[3.],
+                [6.]])
+        >>> tuple(flow(torch.ones(48, 8), torch.ones(48, 3)).shape)
+        (8, 3)
+    """
     return channel_products(first, second) / max(first.size(-2), 1)
 
 
 def fsp(student: Layers, teacher: Layers | Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """Squared difference of two flows between two layers; see ``FSP``. ``teacher`` may be its ``flow``."""
+    """Compute the squared difference of two flows between two layers; see ``FSP``. ``teacher`` may be its ``flow``.
+
+    Example::
+
+        >>> layers = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]])  # their flow is (3, 6)
+        >>> fsp(layers, torch.zeros(2, 1))  # (3^2 + 6^2) / 2
+        tensor(22.5000)
+        >>> fsp(layers, flow(*layers))
+        tensor(0.)
+    """
     choose("reduction", reduction, ("mean", "sum"))
     if not isinstance(teacher, Tensor):
         for one, other in zip(student, teacher, strict=True):
@@ -49,6 +67,14 @@ class FSP(Loss):
     widths at each. Leading dimensions before N are graphs of equal size, over which it averages: a batch of single
     nodes, (N, 1, m), gives outer products. Several pairs of layers are several losses. The paper trains on it first,
     on labels afterwards; RepDistiller's weight in that first stage is 50. O(N m n) time.
+
+    Example::
+
+        >>> x, y = torch.randn(48, 8), torch.randn(48, 3)
+        >>> round(float(FSP()((x, y), (x.flip(0), y.flip(0)))), 3)  # which node is which does not count
+        0.0
+        >>> layers = ("convs.0", "convs.1")
+        >>> result = graphkd.distil("fsp", student, teacher, data, layers=layers, epochs=2, progress=False)
     """
 
     on = ("hidden_0", "hidden_1")

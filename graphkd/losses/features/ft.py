@@ -24,7 +24,14 @@ def _layers(*widths: int) -> nn.Sequential:
 
 
 class Paraphraser(nn.Module):
-    """An auto-encoder of a teacher's features: (N, d_t) -> factors (N, rate d_t) -> (N, d_t)."""
+    """Encode a teacher's features as factors and decode these: (N, d_t) -> factors (N, rate d_t) -> (N, d_t).
+
+    Example::
+
+        >>> paraphraser = Paraphraser(8, rate=0.25)
+        >>> tuple(paraphraser.encoder(data.x).shape), tuple(paraphraser(data.x).shape)
+        ((48, 2), (48, 8))
+    """
 
     def __init__(self, width: int, rate: float = 0.5) -> None:
         super().__init__()
@@ -38,10 +45,18 @@ class Paraphraser(nn.Module):
 
 
 def factor_transfer(student: Tensor, teacher: Tensor, power: float = 1.0, *, collapse: float | None = None) -> Tensor:
-    """Mean |.|^power of the difference of unit-norm factors, flattened for each object: (N, ...), (N, ...) -> scalar.
+    """Average |.|^power of the difference of unit-norm factors, flattened for each object: (N, ...) twice -> scalar.
 
     ``collapse=p`` first averages x^p over the last dimension, (N, positions, d) -> (N, positions): the other loss that
     RepDistiller calls factor transfer, which is attention transfer with an L1 distance.
+
+    Example::
+
+        >>> s = torch.tensor([[2.0, 0.0]])
+        >>> factor_transfer(s, torch.tensor([[0.0, 7.0]]))  # (|1 - 0| + |0 - 1|) / 2
+        tensor(1.)
+        >>> factor_transfer(s, 9 * s)  # lengths do not count
+        tensor(0.)
     """
     check_rows(student, teacher)
     if collapse is not None:
@@ -55,13 +70,23 @@ def factor_transfer(student: Tensor, teacher: Tensor, power: float = 1.0, *, col
 
 
 class FT(Loss):
-    """Factor transfer: match what an auto-encoder keeps of the teacher. Kim et al., NeurIPS 2018, arXiv:1802.04977.
+    """Match what an auto-encoder keeps of the teacher (factor transfer). Kim et al., NeurIPS 2018, arXiv:1802.04977.
 
     mean_ik | F^s_ik / |F^s_i|_2 - F^t_ik / |F^t_i|_2 |^p with F^t = ``paraphraser.encoder(t)`` and F^s =
     ``translator(s)``, of width rate d_t; student: (N, d_s), teacher: (N, d_t). Call ``fit_paraphraser`` on the
     teacher's features before training: the paraphraser is frozen afterwards, and part of the ``state_dict``; the
     translator trains with the student. Both are three linear layers with leaky ReLUs where the authors convolve. As in
     their code the mean is over entries (the paper has the norm), and nothing is batch-normalised. Their weight is 500.
+
+    Example::
+
+        >>> loss, features = FT(12, 8, rate=0.25), torch.randn(48, 8)
+        >>> error = loss.fit_paraphraser(features)  # the teacher's
+        >>> tuple(loss.translator(torch.randn(48, 12)).shape), tuple(loss.paraphraser.encoder(features).shape)
+        ((48, 2), (48, 2))
+        >>> any(each.requires_grad for each in loss.paraphraser.parameters())
+        False
+        >>> result = graphkd.distil("ft", student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

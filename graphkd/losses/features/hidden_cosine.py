@@ -10,7 +10,7 @@ from graphkd.losses._checks import check_same_shape
 
 
 def hidden_cosine(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean of one minus the cosine of features of one width: (N, d), (N, d) -> scalar; see ``HiddenCosine``."""
+    """Average one minus the cosine of features of one width: (N, d), (N, d) -> scalar; see ``HiddenCosine``."""
     check_same_shape(student, teacher)
     return (1 - cosines(student, teacher)).sum() / max(student[..., 0].numel(), 1)
 
@@ -21,6 +21,14 @@ class HiddenCosine(Loss):
     mean_i (1 - cos(s_i, t_i)); student, teacher: (N, d). A row of zeros has cosine 0 and no gradient. Their second
     part, the divergence of attention rows, averaged over heads and rows, is ``KL(on="attention")`` on scores
     (heads, N, N) before softmax. They train layers from the bottom to the top, one after the other, then the classes.
+
+    Example::
+
+        >>> s, t = torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+        >>> [float(HiddenCosine()(s, other)) for other in (2 * s, t, -s)]  # 1 - cos: lengths do not count
+        [0.0, 1.0, 2.0]
+        >>> loss = graphkd.losses.CE(where="train_mask") + HiddenCosine()
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

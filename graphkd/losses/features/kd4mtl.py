@@ -12,7 +12,7 @@ from graphkd.losses._projector import projector
 
 
 def kd4mtl(student: Tensor, teacher: Tensor, *, eps: float = 1e-6) -> Tensor:
-    """Squared difference of unit features, mean over rows: (N, d), (N, d) -> scalar; see ``KD4MTL``."""
+    """Average squared differences of unit features over rows: (N, d), (N, d) -> scalar; see ``KD4MTL``."""
     check_same_shape(student, teacher, "; KD4MTL(student_width, teacher_width) adapts the student")
     s, t = (_directed(x.to(accumulation_dtype(x)), eps) for x in (student, teacher))
     return (s - t).square().sum() / max(s[..., 0].numel(), 1)
@@ -25,12 +25,20 @@ def _directed(x: Tensor, eps: float) -> Tensor:
 
 
 class KD4MTL(Loss):
-    """One task's teacher for a student of several tasks. Li and Bilen, 2020, arXiv:2007.06889 (KD4MTL).
+    """Match the teacher of one task in a student of several. Li and Bilen, 2020, arXiv:2007.06889 (KD4MTL).
 
     mean_i |u(A s_i) - u(t_i)|^2, u(x) = x / sqrt(|x|^2 + eps); student: (N, d_s) features that tasks share, teacher:
     (N, d_t) those of a network trained on this task alone. A, d_s -> d_t, linear without bias, trains with the student;
     without widths there is none. A row of zeros stays one, without gradient. One such loss a task, weighted (1, 1, 2 in
     the paper), beside the tasks' own.
+
+    Example::
+
+        >>> t = torch.tensor([[3.0, 4.0]])
+        >>> [round(float(KD4MTL()(s, t)), 3) for s in (2 * t, t.flip(1), -t)]  # 2 - 2 cos
+        [0.0, 0.08, 4.0]
+        >>> loss = graphkd.losses.CE(where="train_mask") + KD4MTL(12, 12)  # of one task
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

@@ -22,12 +22,21 @@ def neuron_selectivity(student: Tensor, teacher: Tensor, *, degree: int = 2, off
 
 
 class NST(Loss):
-    """Neuron selectivity transfer: match on which nodes channels are active. Huang and Wang, 2017, arXiv:1707.01219.
+    """Match on which nodes channels are active (neuron selectivity). Huang and Wang, 2017, arXiv:1707.01219.
 
     Squared maximum mean discrepancy of the channels, unit vectors over the nodes of a graph, with the kernel
     (x . y + offset)^degree: mean_kl k(s_k, s_l) + mean_kl k(t_k, t_l) - 2 mean_kl k(s_k, t_l). student: (N, d_s),
     teacher: (N, d_t); widths may differ. Leading dimensions before N are graphs of equal size, over which it averages.
     RepDistiller's weight is 50. Products of channels are the entries of d x d Gram matrices: O(N d^2) time.
+
+    Example::
+
+        >>> x = torch.randn(48, 8)
+        >>> round(abs(float(NST()(3 * x.flip(1), x))), 3)  # neither the order of channels nor their scale counts
+        0.0
+        >>> NST()(torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]]))  # active on different nodes: 1 + 1 - 0
+        tensor(2.)
+        >>> result = graphkd.distil(50 * NST(), student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

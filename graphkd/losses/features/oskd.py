@@ -35,13 +35,21 @@ def _mean(values: Tensor, chosen: Tensor) -> Tensor:
 
 
 class OSKD(Loss):
-    """Self-distillation towards subclasses, which it estimates. Tzelepi, Passalis and Tefas, ESWA 2021.
+    """Pull nodes to near ones of their class, push them from others. Tzelepi, Passalis and Tefas, ESWA 2021.
 
     mean_i [mean over the k nodes j of i's class with the least |s_i - t_j|^2 of that + mean over all other j != i of
     max(0, margin - |s_i - t_j|^2)]; student, teacher: (N, d), y: (N,) integers. The teacher is the student itself, its
     features constant: ``EMA(student, 0.0)``, that of this step in eval mode, or a slower average. Choose it where
     classes hold several kinds and no other teacher is at hand. The paper's formula is not known to us: this restates
     what the survey says of it. O(N^2 d) time and memory: mind ``where``.
+
+    Example::
+
+        >>> x, y = torch.tensor([[0.0], [0.0], [0.5]]), torch.tensor([0, 0, 1])
+        >>> OSKD(k=1)(x, x, y=y)  # a node of class 1 is nearer than the margin: 1 - 0.5^2
+        tensor(0.7500)
+        >>> OSKD(k=1)(4 * x, 4 * x, y=y)  # it is far enough
+        tensor(0.)
     """
 
     on = "hidden"

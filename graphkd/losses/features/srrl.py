@@ -15,7 +15,14 @@ from graphkd.losses.features.fitnet import fitnet
 
 
 def softmax_regression(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
-    """Mean squared difference of the teacher's classifier on both features: (N, d), (N, d), (C, d) -> scalar."""
+    """Average squared differences of a classifier on both features: (N, d), (N, d), (C, d) -> scalar.
+
+    Example::
+
+        >>> s, t, weight = torch.tensor([[1.0, 5.0]]), torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]])
+        >>> softmax_regression(s, t, weight)  # (2 * 1)^2: the second feature does not count
+        tensor(4.)
+    """
     check_same_shape(student, teacher, "; SRRL(weight, student_width) connects the student")
     wide = accumulation_dtype(student)
     with torch.autocast(student.device.type, enabled=False):  # the difference first: a bias cancels, digits do not
@@ -24,19 +31,27 @@ def softmax_regression(student: Tensor, teacher: Tensor, weight: Tensor) -> Tens
 
 
 def srrl(student: Tensor, teacher: Tensor, weight: Tensor, *, regression: float = 1.0) -> Tensor:
-    """Matched features plus ``regression`` times matched answers of the teacher's classifier; see ``SRRL``."""
+    """Match features, plus ``regression`` times the answers of the teacher's classifier; see ``SRRL``."""
     answers = softmax_regression(student, teacher, weight)
     return fitnet(student, teacher) + regression * answers
 
 
 class SRRL(Loss):
-    """Softmax regression representation learning. Yang et al., ICLR 2021.
+    """Match features, and the teacher's classifier on them (softmax regression). Yang et al., ICLR 2021.
 
     (1 / N d) |r(s) - t|^2 + regression (1 / N C) |W r(s) - W t|^2, W the teacher's frozen classifier (C, d), whose
     bias cancels; student: (N, d_s), teacher: (N, d), features before it. With ``student_width`` given a linear
     connector r, d_s -> d, trains with the student (the authors': convolution, batch norm, ReLU); without, the widths
     must agree. Both weights are 1 in their code. For rankings W is the teacher's item table: scores of the student's
     users against it. Despite the name the answers are compared as logits, not after softmax.
+
+    Example::
+
+        >>> loss, t = SRRL(torch.tensor([[1.0, 0.0]])), torch.zeros(1, 2)
+        >>> float(loss(torch.tensor([[0.0, 2.0]]), t)), float(loss(torch.tensor([[2.0, 0.0]]), t))
+        (2.0, 6.0)
+        >>> loss = SRRL(teacher.convs[1].lin.weight, 12)  # of the layer after the hidden one
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

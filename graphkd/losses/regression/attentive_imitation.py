@@ -16,10 +16,18 @@ from graphkd.losses.regression._errors import check_outputs, check_targets, row_
 def imitation_weights(
     teacher: Tensor, y: Tensor, error_range: tuple[float, float] | None = None, *, clamp: bool = True
 ) -> Tensor:
-    """How far to imitate each row, 1 - e / (max e - min e) of the teacher's squared errors: (N, k), (N, k) -> (N,).
+    """Weigh each row by 1 - e / (max e - min e), e the teacher's squared errors: (N, k), (N, k) -> (N,).
 
-    ``error_range`` gives their bounds over the training set, by default they are those of the rows. ``clamp``: 0 at
-    least.
+    ``error_range`` gives the bounds of e over the training set, by default they are those of the rows. ``clamp`` keeps
+    the weights at 0 or above.
+
+    Example::
+
+        >>> t, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.zeros(3, 1)  # squared errors 0, 1 and 4
+        >>> imitation_weights(t, y)
+        tensor([1.0000, 0.7500, 0.0000])
+        >>> imitation_weights(t, y, error_range=(0.0, 2.0))  # 4 is beyond: clamped
+        tensor([1.0000, 0.5000, 0.0000])
     """
     errors = squared_errors(teacher, y)
     if error_range is not None:
@@ -47,18 +55,27 @@ def attentive_imitation(
     error_range: tuple[float, float] | None = None,
     clamp: bool = True,
 ) -> Tensor:
-    """Labels, and the teacher as far as it is right: (N, k) each -> scalar; see ``AttentiveImitation``."""
+    """Learn labels, and the teacher as far as it is right: (N, k) each -> scalar; see ``AttentiveImitation``."""
     check_outputs(student, teacher, y)
     weights = imitation_weights(teacher, y, error_range, clamp=clamp)
     return row_mean(alpha * squared_errors(student, y) + (1 - alpha) * weights * squared_errors(student, teacher))
 
 
 class AttentiveImitation(Loss):
-    """Imitate the teacher the less the more it errs. Saputra et al., ICCV 2019, arXiv:1908.00858 (attentive imitation).
+    """Weigh the imitation of the teacher down where its error is large. Saputra et al., ICCV 2019, arXiv:1908.00858.
 
     mean_i (alpha |s_i - y_i|^2 + (1 - alpha) w_i |s_i - t_i|^2), w_i = 1 - e_i / (max e - min e), e_i = |t_i - y_i|^2;
     student, teacher, y: (N, k). The paper's bounds of e are those of the training set, ``error_range``; without it they
     are those of the rows. Ours: w is 0 at least (``clamp``), and 1 where all errors are equal.
+
+    Example::
+
+        >>> s, t, y = torch.zeros(3, 1), torch.tensor([[0.0], [1.0], [2.0]]), torch.zeros(3, 1)
+        >>> AttentiveImitation(alpha=0.0)(s, t, y=y)  # weights 1, 0.75, 0 of squares 0, 1, 4
+        tensor(0.2500)
+        >>> loss = AttentiveImitation(0.5, where="train_mask")
+        >>> data.y, task = data.x[:, :3], graphkd.tasks.Regression()
+        >>> result = graphkd.distil(loss, student, teacher, data, task=task, epochs=2, progress=False)
     """
 
     rows = ("y",)
@@ -81,7 +98,7 @@ class AttentiveImitation(Loss):
 def attentive_hint(
     student: Tensor, teacher: Tensor, output: Tensor, y: Tensor, *, error_range: tuple[float, float] | None = None
 ) -> Tensor:
-    """Hidden features as far as the teacher's output is right: (N, d), (N, d), (N, k), (N, k) -> scalar."""
+    """Match hidden features as far as the teacher's output is right: (N, d), (N, d), (N, k), (N, k) -> scalar."""
     check_same_shape(student, teacher)
     check_rows(student, output)
     check_targets(output, y)
@@ -89,11 +106,21 @@ def attentive_hint(
 
 
 class AttentiveHint(Loss):
-    """Attentive hint training, the first stage of ``AttentiveImitation``. Saputra et al., ICCV 2019, arXiv:1908.00858.
+    """Match hidden features in a first stage of ``AttentiveImitation``. Saputra et al., ICCV 2019, arXiv:1908.00858.
 
-    mean_i w_i |x_i - z_i|^2 of hidden features x of the student and z of the teacher, (N, d), and the weights that the
-    teacher's outputs (N, k) earn against y. ``on`` names the features, then the outputs. With both widths given a
+    mean_i w_i |x_i - z_i|^2 of hidden features x of the student and z of the teacher, (N, d), and the weights of the
+    teacher's outputs (N, k) against y. ``on`` names the features, then the outputs. With both widths given a
     linear map d_s -> d_t trains with the student; without, the widths must agree.
+
+    Example::
+
+        >>> t, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.zeros(3, 1)  # weights 1, 0.75, 0
+        >>> round(float(AttentiveHint()((torch.zeros(3, 2), t), (torch.ones(3, 2), t), y=y)), 3)  # of squares 2, 2, 2
+        1.167
+        >>> data.y, task = data.x[:, :3], graphkd.tasks.Regression()
+        >>> loss = AttentiveHint(12, 12, where="train_mask")
+        >>> given = {"task": task, "hidden": "convs.0", "epochs": 2, "progress": False}
+        >>> result = graphkd.distil(loss, student, teacher, data, **given)
     """
 
     on = ("hidden", "logits")
@@ -116,7 +143,15 @@ class AttentiveHint(Loss):
 
 
 def error_range(teacher: Tensor, y: Tensor) -> tuple[float, float]:
-    """Find the least and the largest squared error of a teacher over rows: (N, k), (N, k)."""
+    """Find the least and the largest squared error of a teacher over rows: (N, k), (N, k).
+
+    Example::
+
+        >>> t, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.zeros(3, 1)
+        >>> error_range(t, y)
+        (0.0, 4.0)
+        >>> loss = AttentiveImitation(error_range=error_range(t, y))  # of the training set, for batches of it
+    """
     errors = squared_errors(teacher, y).detach()
     if not errors.numel():
         raise ValueError("there must be a labelled row for the teacher to be right about, got none")

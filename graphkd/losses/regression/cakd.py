@@ -14,12 +14,21 @@ from graphkd.losses.information.info_nce import info_nce
 
 
 class CAKD(FeatureAdversary):
-    """Contrastive adversarial distillation of hidden features for regression. Xu et al., Neurocomputing 2022.
+    """Match hidden features for regression by a hint, a contrast and an adversary. Xu et al., Neurocomputing 2022.
 
     Of the student's rows behind a linear map d_s -> d_t: FitNet's mean squared difference, plus ``contrast`` times
     ``info_nce`` at ``temperature``, plus ``adversary`` times ``FeatureAdversary`` with a discriminator of one hidden
     layer of ``inner``. student: (N, d_s), teacher: (N, d_t). The paper's formula and weights are not known to us; these
     are its parts, by our weights.
+
+    Example::
+
+        >>> loss = CAKD(12, 12, contrast=0.1, adversary=0.1)
+        >>> sorted({name.split(".")[0] for name, _ in loss.named_parameters()})  # train with the student
+        ['discriminator', 'projector']
+        >>> data.y, task = data.x[:, :3], graphkd.tasks.Regression()
+        >>> given = {"task": task, "hidden": "convs.0", "epochs": 2, "progress": False}
+        >>> result = graphkd.distil(loss, student, teacher, data, **given)
     """
 
     def __init__(

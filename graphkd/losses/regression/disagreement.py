@@ -8,12 +8,20 @@ from graphkd.losses.regression._errors import row_mean
 
 
 def disagreement(student: Tensor, teacher: Tensor, made: Tensor, *, size: float = 1e-5, output: float = 1e-5) -> Tensor:
-    """What a generator of inputs minimises: (N, k), (N, k), (N, d) -> scalar. Kang and Kang, ESWA 2021.
+    """Compute what a generator of inputs minimises: (N, k), (N, k), (N, d) -> scalar. Kang and Kang, ESWA 2021.
 
     -mean (t - s)^2 + size mean_i |x_i|^2 + output mean s^2: inputs x on which a regression student and its teacher
     differ. The gradient goes to the generator through x, s and t. The authors' code drops the last two terms (they
     stand on a line of their own). The student minimises f (t - s)^2 on made inputs plus 1 - f times that on Gaussian
     noise, f falling from 1 to 0: ``f * FitNet(on="made") + (1 - f) * FitNet(on="noise")``.
+
+    Example::
+
+        >>> s, t, made = torch.zeros(1, 1), torch.tensor([[2.0]]), torch.tensor([[3.0, 4.0]])
+        >>> disagreement(s, t, made, size=0.0)  # -(2 - 0)^2: lower where they differ more
+        tensor(-4.)
+        >>> round(float(disagreement(s, t, made, size=0.1)), 3)  # + 0.1 * 5^2
+        -1.5
     """
     check_same_shape(student, teacher)
     check_rows(student, made)

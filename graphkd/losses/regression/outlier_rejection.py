@@ -13,7 +13,14 @@ from graphkd.losses.regression._errors import check_outputs, row_mean, squared_e
 
 
 def is_inlier(teacher: Tensor, y: Tensor, threshold: float = 1.0) -> Tensor:
-    """Where the target is at most ``threshold`` from the teacher's output: (N, k), (N, k) -> (N,)."""
+    """Mark rows whose target is at most ``threshold`` from the teacher's output: (N, k), (N, k) -> (N,).
+
+    Example::
+
+        >>> t, y = torch.zeros(3, 1), torch.tensor([[0.5], [1.0], [4.0]])
+        >>> is_inlier(t, y, threshold=1.0)
+        tensor([ True,  True, False])
+    """
     return squared_errors(teacher, y) <= threshold**2
 
 
@@ -28,13 +35,23 @@ def outlier_rejection(
 
 
 class OutlierRejection(Loss):
-    """Teacher outlier rejection (TOR) for noisy targets. After Takamoto et al., MIPR 2020, arXiv:2002.12597.
+    """Ignore labels that are far from the teacher's answer (TOR). After Takamoto et al., MIPR 2020, arXiv:2002.12597.
 
     mean_i ([|t_i - y_i| <= threshold] |s_i - y_i|^2 + weight |r_i - t_i|^2); s and r are the student's heads for labels
     and for the teacher, ``on`` names both entries, in that order, and the teacher is read at the second; all (N, k).
     A restatement: the paper's exact formula was not at hand. The mean is over all rows, the rejected too.
-    head: makes r, and trains along, of the student's hidden rows after a ReLU, for a student without a second head;
-    ``on`` then names its answer and its hidden layer, and the teacher is read at the first.
+    head: a layer that makes r of the student's hidden rows after a ReLU, and trains with it, for a student without a
+    second head; ``on`` then names its answer and its hidden layer, and the teacher is read at the first.
+
+    Example::
+
+        >>> s, t, y = torch.ones(2, 1), torch.zeros(2, 1), torch.tensor([[0.5], [9.0]])  # 9 is an outlier
+        >>> OutlierRejection(threshold=1.0)((s, t), (t, t), y=y)  # (0.5^2 + 0) / 2, the second head at the teacher
+        tensor(0.1250)
+        >>> data.y = data.x[:, :3]
+        >>> loss = OutlierRejection(head=nn.Linear(12, 3), where="train_mask")
+        >>> given = {"task": graphkd.tasks.Regression(), "hidden": "convs.0", "epochs": 2, "progress": False}
+        >>> result = graphkd.distil(loss, student, teacher, data, **given)
     """
 
     on = ("logits", "imitation")

@@ -9,7 +9,7 @@ from graphkd.losses.regression._errors import check_targets, row_mean, squared_e
 
 
 def squared_error(student: Tensor, y: Tensor, *, y_scale: Tensor | None = None) -> Tensor:
-    """Squared distance of outputs from their targets, the mean over rows: (N, k), (N, k) -> scalar; see the class."""
+    """Average squared distances of outputs from targets over rows: (N, k), (N, k) -> scalar; see ``SquaredError``."""
     if student.dim() != 2:
         raise ValueError(
             f"outputs of a regression must have shape (N, k), (N, 1) for one number, got {tuple(student.shape)}: "
@@ -22,11 +22,20 @@ def squared_error(student: Tensor, y: Tensor, *, y_scale: Tensor | None = None) 
 
 
 class SquaredError(Loss):
-    """Squared error of the outputs with real-valued labels ``y``, mean over rows; ``where`` for labelled ones.
+    """Learn real-valued labels ``y`` by the squared error, mean over rows; ``where`` for labelled ones.
 
     mean_i sum_j ((s_ij - y_ij) / c_j)^2; student, y: (N, k). ``y_scale`` of the batch, (k,), is the spread c_j of each
-    target, 1 without it; a target that is NaN is not known and counts for nothing. Half of it is the negative log
+    target, 1 without it; a target that is NaN is not known and is ignored. Half of it is the negative log
     likelihood of normal distributions.
+
+    Example::
+
+        >>> y = torch.tensor([[3.0, 4.0], [0.0, float("nan")]])
+        >>> SquaredError()(torch.zeros(2, 2), y=y)  # (3^2 + 4^2 + 0) / 2 rows
+        tensor(12.5000)
+        >>> loss = SquaredError(where="train_mask")
+        >>> data.y, task = data.x[:, :3], graphkd.tasks.Regression()
+        >>> result = graphkd.distil(loss, student, None, data, task=task, epochs=2, progress=False)
     """
 
     rows = ("y",)

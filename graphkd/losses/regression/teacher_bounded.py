@@ -15,18 +15,44 @@ from graphkd.losses.regression._errors import check_outputs, check_targets, row_
 
 
 def is_bounded(student: Tensor, teacher: Tensor, y: Tensor, margin: float = 0.0) -> Tensor:
-    """Where the student's squared error plus ``margin`` is above the teacher's: (N, k) each -> (N,)."""
+    """Mark rows where the student's squared error plus ``margin`` is above the teacher's: (N, k) each -> (N,).
+
+    Example::
+
+        >>> s, t, y = torch.ones(2, 1), torch.tensor([[0.5], [3.0]]), torch.zeros(2, 1)
+        >>> is_bounded(s, t, y)  # better than the teacher in the second row
+        tensor([ True, False])
+        >>> is_bounded(s, t, y, margin=9.0)
+        tensor([True, True])
+    """
     return squared_errors(student.detach(), y) + margin > squared_errors(teacher, y)
 
 
 def bounded_error(student: Tensor, teacher: Tensor, y: Tensor, margin: float = 0.0) -> Tensor:
-    """The student's squared error where ``is_bounded``, the mean over rows: (N, k) each -> scalar."""
+    """Average over rows the student's squared error where ``is_bounded``, else 0: (N, k) each -> scalar.
+
+    Example::
+
+        >>> s, t, y = torch.ones(2, 1), torch.tensor([[0.5], [3.0]]), torch.zeros(2, 1)
+        >>> bounded_error(s, t, y)  # (1 + 0) / 2: better than the teacher in the second row
+        tensor(0.5000)
+        >>> bounded_error(s, t, y, margin=9.0)
+        tensor(1.)
+    """
     check_outputs(student, teacher, y)
     return row_mean(torch.where(is_bounded(student, teacher, y, margin), squared_errors(student, y), 0))
 
 
 def smooth_l1(student: Tensor, y: Tensor) -> Tensor:
-    """Huber's loss with delta 1 of every output, summed over a row, mean over rows: (N, k), (N, k) -> scalar."""
+    """Sum Huber's loss with delta 1 over the outputs of a row, mean over rows: (N, k), (N, k) -> scalar.
+
+    Example::
+
+        >>> smooth_l1(torch.tensor([[0.5, 3.0]]), torch.zeros(1, 2))  # 0.5^2 / 2 + 3 - 1/2
+        tensor(2.6250)
+        >>> smooth_l1(torch.tensor([[1.0], [3.0]]), torch.zeros(2, 1))  # (1/2 + 5/2) / 2
+        tensor(1.5000)
+    """
     check_targets(student, y)
     y = beside(y, student)
     wide = accumulation_dtype(student)
@@ -39,12 +65,22 @@ def teacher_bounded(student: Tensor, teacher: Tensor, y: Tensor, *, nu: float = 
 
 
 class TeacherBounded(Loss):
-    """Regression bounded by the teacher's error. Chen et al., NeurIPS 2017.
+    """Learn numbers, and more where the student's error is above the teacher's. Chen et al., NeurIPS 2017.
 
     mean_i (H(s_i - y_i) + nu [|s_i - y_i|^2 + margin > |t_i - y_i|^2] |s_i - y_i|^2), H Huber's loss with delta 1,
     summed over the k outputs; student, teacher, y: (N, k), k = 1 for ratings. The gradient pulls to the target, never
-    to the teacher, who only decides whether the second term counts. The margin is on the student's side as printed: the
+    to the teacher, which only decides if the second term counts. The margin is on the student's side as printed: the
     term counts also where the student is a little better. nu 0.5; the margin's value is not in the paper.
+
+    Example::
+
+        >>> s, y = torch.tensor([[1.0]]), torch.tensor([[0.0]])
+        >>> TeacherBounded(nu=0.5)(s, torch.tensor([[0.5]]), y=y)  # the teacher is better: 1/2 + nu 1^2
+        tensor(1.)
+        >>> TeacherBounded(nu=0.5)(s, torch.tensor([[3.0]]), y=y)  # it is worse
+        tensor(0.5000)
+        >>> data.y, task, loss = data.x[:, :3], graphkd.tasks.Regression(), TeacherBounded(where="train_mask")
+        >>> result = graphkd.distil(loss, student, teacher, data, task=task, epochs=2, progress=False)
     """
 
     rows = ("y",)

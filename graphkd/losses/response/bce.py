@@ -10,7 +10,14 @@ from graphkd.losses._checks import beside
 
 
 def binary_cross_entropy(student: Tensor, y: Tensor) -> Tensor:
-    """Binary cross-entropy of logits with targets in [0, 1], the mean over known entries: (N, C), (N, C) -> scalar."""
+    """Average binary cross-entropy of logits with targets in [0, 1] over known entries: (N, C), (N, C) -> scalar.
+
+    Example::
+
+        >>> y = torch.tensor([[0.25, float("nan")]])  # a soft label, and one that is not known
+        >>> [round(float(binary_cross_entropy(p.logit(), y)), 3) for p in torch.tensor([[[0.25, 0.1]], [[0.5, 0.9]]])]
+        [0.562, 0.693]
+    """
     y = beside(y, student)
     if y.shape != student.shape:
         raise ValueError(f"'y' must have the shape of the logits, {tuple(student.shape)}, got {tuple(y.shape)}")
@@ -20,9 +27,17 @@ def binary_cross_entropy(student: Tensor, y: Tensor) -> Tensor:
 
 
 class BCE(Loss):
-    """Binary cross-entropy of the logits with multi-label targets ``y``, mean over rows and labels.
+    """Learn multi-label targets ``y`` by the binary cross-entropy of the logits, mean over rows and labels.
 
-    student, y: (N, C), targets in [0, 1], NaN where they are not known: these entries count for nothing.
+    student, y: (N, C), targets in [0, 1], NaN where they are not known: these entries are ignored.
+
+    Example::
+
+        >>> y = torch.tensor([[1.0, 0.0], [0.0, float("nan")]])  # the last label is not known
+        >>> round(float(BCE()(torch.zeros(2, 2), y=y)), 3)  # log 2
+        0.693
+        >>> round(float(BCE()(torch.tensor([[20.0, -20.0], [-20.0, 20.0]]), y=y)), 3)
+        0.0
     """
 
     answers: Answers | None = "labels"

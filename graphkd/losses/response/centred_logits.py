@@ -12,7 +12,7 @@ from graphkd.losses._checks import check_rows
 
 
 def centred_logits(student: Tensor, teacher: Tensor, classes: int | None = None) -> Tensor:
-    """Mean squared difference of centred logits of old classes: (N, C), (N, A) -> scalar; see ``CentredLogits``."""
+    """Average squared differences of centred logits of old classes: (N, C), (N, A) -> scalar; see ``CentredLogits``."""
     check_rows(student, teacher)
     old = teacher.size(-1) if classes is None else classes
     if not 0 < old <= min(student.size(-1), teacher.size(-1)):
@@ -30,6 +30,15 @@ class CentredLogits(Loss):
     (1 / N A) sum_ic ((s_ic - mean s_i) - (t_ic - mean t_i))^2, means and sum over the A old classes; student: (N, C),
     the old classes first, teacher: (N, A). ``classes`` says how many are old, by default as many as the teacher has.
     Learning without forgetting (Li and Hoiem, 2016) has ``KL(2.0)`` there instead.
+
+    Example::
+
+        >>> logits = torch.tensor([[3.0, 5.0, 9.0]])  # two old classes, then a new one
+        >>> CentredLogits()(logits, torch.tensor([[0.0, 2.0]]))  # the old ones differ by a constant
+        tensor(0.)
+        >>> CentredLogits()(logits, torch.tensor([[0.0, 4.0]]))  # (-1, 1) against (-2, 2)
+        tensor(1.)
+        >>> result = graphkd.distil(CentredLogits(classes=2), student, teacher, data, epochs=2, progress=False)
     """
 
     def __init__(self, classes: int | None = None, **reads: Unpack[Reads]) -> None:

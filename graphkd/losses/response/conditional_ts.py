@@ -14,7 +14,14 @@ from graphkd.losses.response._entropies import soft_entropies
 
 
 def is_right(teacher: Tensor, y: Tensor) -> Tensor:
-    """Where a teacher's, or each of several teachers', first class is the label: (..., N, C), (N,) -> (..., N)."""
+    """Mark rows whose label is the likeliest class of a teacher, or of each of several: (..., N, C), (N,) -> (..., N).
+
+    Example::
+
+        >>> logits = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 3.0]])
+        >>> is_right(logits, torch.tensor([0, 1]))
+        tensor([ True, False])
+    """
     if teacher.dim() < 2 or y.shape != teacher.shape[-2:-1]:
         raise ValueError(
             f"'y' must hold a class of each row of 'teacher', {tuple(teacher.shape)}, got {tuple(y.shape)}"
@@ -23,7 +30,7 @@ def is_right(teacher: Tensor, y: Tensor) -> Tensor:
 
 
 def conditional_teacher_student(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
-    """Soft targets where the teacher is right, labels elsewhere: (N, C), (N, C), (N,) -> scalar; see ``ConditionalTS``.
+    """Take soft targets where the teacher is right, else labels: (N, C), (N, C), (N,) -> scalar; see ``ConditionalTS``.
 
     ``is_right`` tells which rows get soft targets.
     """
@@ -35,11 +42,21 @@ def conditional_teacher_student(student: Tensor, teacher: Tensor, y: Tensor, tem
 
 
 class ConditionalTS(Loss):
-    """Conditional teacher-student: the teacher where it is right, the label elsewhere. Meng et al., ICASSP 2019.
+    """Learn from the teacher where it is right, from the label elsewhere. Meng et al., ICASSP 2019.
 
     mean_i CE(s_i, p_i) with p_i = softmax(t_i) where argmax t_i = y_i, onehot(y_i) elsewhere; student, teacher: (N, C),
     y: (N,) integers in [0, C). A temperature, which is ours, softens both sides where the teacher is right, without
-    T^2. The paper knows no unlabelled rows: give those ``KL(where="~train_mask")``.
+    T^2. The paper has no unlabelled rows: give those ``KL(where="~train_mask")``.
+
+    Example::
+
+        >>> loss, logits = ConditionalTS(), torch.tensor([[-20.0, 20.0]])
+        >>> round(float(loss(logits, -logits, y=torch.tensor([1]))), 3)  # the teacher is wrong: the label counts
+        0.0
+        >>> round(float(loss(logits, -logits, y=torch.tensor([0]))), 3)  # it is right
+        40.0
+        >>> loss = ConditionalTS(2.0, where="train_mask")
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

@@ -19,10 +19,19 @@ def confidence_weighted(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
 
 
 class ConfidenceWeighted(Loss):
-    """Labels weighted by how sure the teacher is. Furlanello et al., ICML 2018, arXiv:1805.04770 (CWTM).
+    """Weigh the labels by the teacher's confidence. Furlanello et al., ICML 2018, arXiv:1805.04770 (CWTM).
 
     sum_i w_i CE(s_i, y_i), w_i = max softmax(t_i) over its sum; student, teacher: (N, C), y: (N,) integers in [0, C).
-    The paper's control: what of born-again networks is due to importance weighting alone.
+    It is the paper's control: how much of the gain of born-again networks is due to importance weighting alone.
+
+    Example::
+
+        >>> t = torch.tensor([[20.0, -20.0], [0.0, 0.0]])  # confidences 1 and 1/2: weights 2/3 and 1/3
+        >>> s = torch.tensor([[0.0, 0.0], [20.0, -20.0]])  # errors log 2 and 0
+        >>> round(float(ConfidenceWeighted()(s, t, y=torch.tensor([0, 0]))), 3)  # 2/3 log 2
+        0.462
+        >>> loss = ConfidenceWeighted(where="train_mask")
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

@@ -12,19 +12,29 @@ from graphkd.losses._checks import check_same_shape
 
 
 def consistency(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared differences of probabilities, summed over rows, mean over classes: (N, C), (N, C) -> scalar."""
+    """Sum squared differences of probabilities over rows, mean over classes: (N, C), (N, C) -> scalar."""
     check_same_shape(student, teacher)
     p, q = (logits.to(accumulation_dtype(logits)).softmax(dim=-1) for logits in (student, teacher))
     return (p - q).square().sum() / student.size(-1)
 
 
 class Consistency(Loss):
-    """Consistency with the moving average of the student. Tarvainen and Valpola, NeurIPS 2017, arXiv:1703.01780.
+    """Match the moving average of the student. Tarvainen and Valpola, NeurIPS 2017, arXiv:1703.01780.
 
     (1 / N C) sum_i |softmax(s_i) - softmax(t_i)|^2, the teacher an ``EMA(student)``; student, teacher: (N, C). Over the
-    share ``ramp`` of training it rises as exp(-5 (1 - e)^2), e the share of that which is done, told by ``fit``:
-    before, the average knows nothing. The authors' code divides by N in the caller; there the weight is 100 beside the
-    mean over labelled rows of the cross-entropy, and it rises in 40,000 of 150,000 steps: a ``ramp`` of 0.27.
+    share ``ramp`` of training it rises as exp(-5 (1 - e)^2), e the share of the ramp that is done, told by ``fit``:
+    early on, the average knows nothing. The authors' code divides by N in the caller; there the weight is 100 beside
+    the mean over labelled rows of the cross-entropy, and it rises in 40,000 of 150,000 steps: a ``ramp`` of 0.27.
+
+    Example::
+
+        >>> logits = torch.tensor([[20.0, -20.0]])
+        >>> round(float(Consistency()(logits, -logits)), 3)  # |(1, 0) - (0, 1)|^2 / 2
+        1.0
+        >>> loss = Consistency(ramp=0.5)
+        >>> loss.set_epoch(0, epochs=10)
+        >>> round(float(loss(logits, -logits)), 3)  # exp(-5); 1 again from epoch 5
+        0.007
     """
 
     answers = "classes"

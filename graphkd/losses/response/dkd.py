@@ -22,7 +22,16 @@ def _label_or_not(logits: Tensor, y: Tensor, temperature: float) -> Tensor:
 
 
 def tckd(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 4.0) -> Tensor:
-    """T^2 KL of label's class against the others together: (N, C), (N, C), (N,) -> scalar; see ``DKD``."""
+    """T^2 KL of the label's class against all others together: (N, C), (N, C), (N,) -> scalar; see ``DKD``.
+
+    Example::
+
+        >>> t = torch.tensor([[2.0, 1.0, 0.0]])
+        >>> s = torch.tensor([[2.0, 0.0, 1.0]])  # the probability of class 0 is the same
+        >>> y = torch.tensor([0])
+        >>> round(float(tckd(s, t, y)), 3), float(nckd(s, t, y)) > 0
+        (0.0, True)
+    """
     y = decoupled_labels(student, teacher, y)
     check_positive("temperature", temperature)
     return temperature**2 * kl(_label_or_not(student, y, temperature), _label_or_not(teacher, y, temperature))
@@ -31,18 +40,37 @@ def tckd(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 4.0) 
 def dkd(
     student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 4.0, *, alpha: float = 1.0, beta: float = 8.0
 ) -> Tensor:
-    """``alpha`` times ``tckd`` plus ``beta`` times ``nckd``: (N, C), (N, C), (N,) -> scalar; see ``DKD``."""
+    """``alpha`` times ``tckd`` plus ``beta`` times ``nckd``: (N, C), (N, C), (N,) -> scalar; see ``DKD``.
+
+    Example::
+
+        >>> s, t, y = torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([0])
+        >>> other = 1 - float(t.softmax(dim=1)[0, 0])
+        >>> parts = dkd(s, t, y, temperature=1.0, alpha=1.0, beta=other)
+        >>> bool(torch.isclose(parts, kl(s, t)))  # with this beta it is KL
+        True
+    """
     return alpha * tckd(student, teacher, y, temperature) + beta * nckd(student, teacher, y, temperature)
 
 
 class DKD(Loss):
-    """Decoupled knowledge distillation. Zhao et al., CVPR 2022, arXiv:2203.08679.
+    """Match the label's class and the others apart (decoupled distillation). Zhao et al., CVPR 2022, arXiv:2203.08679.
 
     T^2 mean_i (alpha KL(b(t_i) || b(s_i)) + beta KL(q(t_i) || q(s_i))), b = (p_y, 1 - p_y) of p = softmax(. / T), q the
     softmax over the C - 1 classes other than y_i. With alpha = 1 and beta = 1 - p_y of the teacher it is ``KL(T)``.
     student, teacher: (N, C), y: (N,); in a list of items y is the positive one. The authors add it to CE with weight 1,
     beta from 2 to 8 at T = 4, 0.5 at T = 1, over ``warm_up`` epochs (20) in which its weight rises linearly; ``fit``
     tells the epoch. They subtract 1000 from the label's logit and take log p unclamped; here 1 - p_y is a log-sum-exp.
+
+    Example::
+
+        >>> t, s = torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([[2.0, 0.0, 1.0]])
+        >>> round(float(DKD(1.0, beta=0.0)(s, t, y=torch.tensor([0]))), 3)  # label's class: the same
+        0.0
+        >>> round(float(DKD(1.0, beta=1.0)(s, t, y=torch.tensor([0]))), 3)  # the others: tanh(1/2)
+        0.462
+        >>> loss = graphkd.losses.CE(where="train_mask") + DKD(where="train_mask", warm_up=20)
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

@@ -10,11 +10,20 @@ from graphkd.losses.response.kd import KL, Softened
 
 
 class FadingKL(KL):
-    """Soft targets that count less and less, as in FitNets' second stage. Romero et al., ICLR 2015, arXiv:1412.6550.
+    """Match soft targets with a falling weight, as FitNets' second stage. Romero et al., ICLR 2015, arXiv:1412.6550.
 
     w T^2 mean_i KL(softmax(t_i / T) || softmax(s_i / T)), w linear over the epochs from ``first`` to ``last``; the
     paper has 4, 1 and T = 3. student, teacher: (N, C). ``fit`` tells the epoch; in a loop of your own call
     ``set_epoch``.
+
+    Example::
+
+        >>> loss = FadingKL(3.0, first=4.0, last=1.0)
+        >>> loss.set_epoch(1, epochs=4)  # weights 4, 3, 2, 1
+        >>> loss.weight
+        tensor(3.)
+        >>> loss = graphkd.losses.CE(where="train_mask") + loss
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     weight: Tensor

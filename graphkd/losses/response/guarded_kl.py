@@ -17,7 +17,7 @@ Guard = Literal["target", "ratio"]
 def guarded_kl(
     student: Tensor, teacher: Tensor, temperature: float = 1.0, *, eps: float = 1e-7, guard: Guard = "target"
 ) -> Tensor:
-    """KL with a small number in its logarithm: (N, C), (N, C) -> scalar; see ``GuardedKL``."""
+    """Compute KL with a small number in its logarithm: (N, C), (N, C) -> scalar; see ``GuardedKL``."""
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
     choose("guard", guard, Guard)
@@ -34,13 +34,22 @@ def guarded_kl(
 
 
 class GuardedKL(Loss):
-    """Soft targets as the codes of online distillation compute them. Zhang et al., CVPR 2018, arXiv:1706.00384 (DML).
+    """Match soft targets as authors' codes of online distillation do. Zhang et al., CVPR 2018, arXiv:1706.00384 (DML).
 
     T^2 mean_i sum_c p_c log(p_c / q_c), p and q the softened probabilities of teacher and student, with
     ``guard="target"``: p + eps for p, which then no longer sums to 1 (ONE, FFL and OKDDip, eps = 1e-7);
-    ``guard="ratio"``: log(eps + p_c / (q_c + eps)) (DML, eps = 1e-8). At eps = 0 it is ``KL``. Choose it to repeat
+    ``guard="ratio"``: log(eps + p_c / (q_c + eps)) (DML, eps = 1e-8). At eps = 0 it is ``KL``. Choose it to reproduce
     their numbers, ``KL`` for all else: it needs no guard. student, teacher: (N, C); gradients flow into a teacher that
     has any.
+
+    Example::
+
+        >>> logits = torch.zeros(1, 2)
+        >>> GuardedKL(eps=0.0)(logits, logits)
+        tensor(0.)
+        >>> round(float(GuardedKL(eps=0.01)(logits, logits)), 3)  # 2 (0.51 log 1.02)
+        0.02
+        >>> result = graphkd.distil(GuardedKL(3.0), student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

@@ -41,6 +41,16 @@ def kl(
     """T^2 KL(softmax(teacher / T) || softmax(student / T)): (N, C), (N, C) -> scalar; see ``KL``.
 
     Log-probabilities are as good as logits at T = 1. ``teacher`` may be ``Softened`` at the same temperature.
+
+    Example::
+
+        >>> s, t = torch.zeros(1, 2), torch.tensor([[20.0, -20.0]])
+        >>> round(float(kl(s, t)), 3)  # log 2
+        0.693
+        >>> round(float(kl(s, t, reduction="elementmean")), 3)  # divided by two classes too
+        0.347
+        >>> round(float(kl(s.log_softmax(dim=1), t)), 3)
+        0.693
     """
     check_same_shape(student, teacher if isinstance(teacher, Tensor) else teacher.log_prob)
     choose("reduction", reduction, Reduction)

@@ -25,10 +25,20 @@ def label_smoothing(student: Tensor, y: Tensor, alpha: float = 0.1, *, spread: S
 
 
 class LabelSmoothing(Loss):
-    """Cross-entropy with smoothed labels, which no teacher makes. Yuan et al., CVPR 2020, arXiv:1909.11723.
+    """Learn smoothed labels by cross-entropy, without a teacher. Yuan et al., CVPR 2020, arXiv:1909.11723.
 
     -mean_i sum_c q_c log softmax(s_i)_c, q = (1 - alpha) onehot(y_i) + alpha / C; student: (N, C), y: (N,) integers in
     [0, C). ``spread="others"`` as in the authors' code: 1 - alpha on the label, alpha / (C - 1) on each other class.
+
+    Example::
+
+        >>> logits, y = torch.tensor([[40.0, 0.0, 0.0]]), torch.tensor([0])
+        >>> round(float(LabelSmoothing(0.3)(logits, y=y)), 3)  # 0.1 on each other class: 0.2 * 40
+        8.0
+        >>> round(float(LabelSmoothing(0.3, spread="others")(logits, y=y)), 3)  # 0.15 on each: 0.3 * 40
+        12.0
+        >>> loss = LabelSmoothing(0.1, where="train_mask")
+        >>> result = graphkd.distil(loss, student, None, data, epochs=2, progress=False)
     """
 
     answers = "classes"

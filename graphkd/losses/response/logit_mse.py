@@ -10,7 +10,7 @@ from graphkd.losses._checks import check_same_shape
 
 
 def logit_mse(student: Tensor, teacher: Tensor) -> Tensor:
-    """Half the squared distance of logits, the mean over rows: (N, C), (N, C) -> scalar; see ``LogitMSE``."""
+    """Average half the squared distance of logits over rows: (N, C), (N, C) -> scalar; see ``LogitMSE``."""
     check_same_shape(student, teacher)
     s, t = (x.to(accumulation_dtype(x)) for x in (student, teacher))
     return (s - t).square().sum() / max(2 * s.size(0), 1)
@@ -20,6 +20,13 @@ class LogitMSE(Loss):
     """Regress the teacher's logits, (1 / 2N) sum_i |s_i - t_i|^2. Ba and Caruana, NIPS 2014, arXiv:1312.6184.
 
     student, teacher: (N, C). The paper standardises the teacher's logits first; that is left to the caller.
+
+    Example::
+
+        >>> LogitMSE()(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))  # 5^2 / 2
+        tensor(12.5000)
+        >>> loss = graphkd.losses.CE(where="train_mask") + LogitMSE()
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

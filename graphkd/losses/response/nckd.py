@@ -23,6 +23,16 @@ class NCKD(Loss):
 
     T^2 mean_i KL(q(t_i) || q(s_i)), q the softmax at T over the C - 1 classes other than y_i; student, teacher: (N, C),
     y: (N,). FedNTD is ``CE() + NCKD()`` with the broadcast global model as the teacher; its code has T = 1.
+
+    Example::
+
+        >>> s, t = torch.tensor([[9.0, 1.0, 0.0]]), torch.tensor([[2.0, 1.0, 0.0]])
+        >>> NCKD()(s, t, y=torch.tensor([0]))  # only the label's logit differs
+        tensor(0.)
+        >>> bool(NCKD()(s, t, y=torch.tensor([1])) > 0)
+        True
+        >>> loss = NCKD(2.0, where="train_mask")
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

@@ -14,7 +14,14 @@ from graphkd.losses._checks import check_same_shape
 
 
 def is_confident(teacher: Tensor, threshold: float) -> Tensor:
-    """Where the largest probability is ``threshold`` at least: (N, C) -> (N,)."""
+    """Mark the rows whose largest probability is ``threshold`` at least: (N, C) -> (N,).
+
+    Example::
+
+        >>> logits = torch.tensor([[3.0, 0.0], [1.0, 0.0]])  # probabilities of 0.95 and 0.73
+        >>> is_confident(logits, 0.9)
+        tensor([ True, False])
+    """
     return teacher.to(accumulation_dtype(teacher)).softmax(dim=-1).amax(dim=-1) >= threshold
 
 
@@ -26,10 +33,19 @@ def pseudo_label(student: Tensor, teacher: Tensor, threshold: float = 0.9) -> Te
 
 
 class PseudoLabel(Loss):
-    """Consistency with the teacher's confident decisions. Sohn et al., 2020, arXiv:2005.04757 (STAC).
+    """Learn the classes of which the teacher is confident. Sohn et al., 2020, arXiv:2005.04757 (STAC).
 
     (1/N) sum_i [max softmax(t_i) >= threshold] CE(s_i, argmax t_i): divided by all N rows, the unsure ones too;
     student, teacher: (N, C). The student sees a perturbed graph, the teacher the clean one. Weight 2 in the paper.
+
+    Example::
+
+        >>> t = torch.tensor([[3.0, 0.0], [1.0, 0.0]])  # probabilities of 0.95 and 0.73
+        >>> round(float(PseudoLabel(0.9)(torch.zeros(2, 2), t)), 3)  # log 2 / 2: the first row alone
+        0.347
+        >>> round(float(PseudoLabel(0.7)(torch.zeros(2, 2), t)), 3)  # both rows
+        0.693
+        >>> result = graphkd.distil(PseudoLabel(0.5), student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

@@ -12,16 +12,24 @@ from graphkd.losses.response.bce import binary_cross_entropy
 
 
 def soft_bce(student: Tensor, teacher: Tensor) -> Tensor:
-    """Binary cross-entropy with the teacher's sigmoid as target, the mean over all entries; see ``SoftBCE``."""
+    """Average the binary cross-entropy with the teacher's sigmoid as target over all entries; see ``SoftBCE``."""
     check_same_shape(student, teacher)
     return binary_cross_entropy(student, teacher.to(accumulation_dtype(teacher)).sigmoid())
 
 
 class SoftBCE(Loss):
-    """Soft targets for multi-label nodes. Joshi et al., TNNLS 2022, arXiv:2111.04964.
+    """Match soft targets of multi-label nodes. Joshi et al., TNNLS 2022, arXiv:2111.04964.
 
     BCE(student, sigmoid(teacher)), the mean over rows and labels; student, teacher: (N, C) logits. The authors' code
     for PPI multiplies it by T^2 without softening anything: put such a factor into the weight.
+
+    Example::
+
+        >>> t = torch.tensor([[0.0, 20.0]])
+        >>> round(float(SoftBCE()(t, t)), 3)  # its least value: the mean entropy of the labels, log 2 and 0
+        0.347
+        >>> round(float(SoftBCE()(torch.zeros(1, 2), t)), 3)
+        0.693
     """
 
     answers: Answers | None = "labels"

@@ -16,14 +16,14 @@ from graphkd.losses.response._entropies import soft_entropies
 def soft_cross_entropy(
     student: Tensor, teacher: Tensor, temperature: float = 1.0, *, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy of softened probabilities, the mean over rows: (N, C), (N, C), (C,) -> scalar; see ``SoftCE``."""
+    """Average the cross-entropy of softened answers over rows: (N, C), (N, C), (C,) -> scalar; see ``SoftCE``."""
     check_same_shape(student, teacher)
     entropies = soft_entropies(student, teacher, temperature, class_weights)
     return entropies.sum() / max(entropies.numel(), 1)
 
 
 class SoftCE(Loss):
-    """Cross-entropy with soft targets, its classes weighted. Chen et al., NeurIPS 2017.
+    """Learn soft targets by cross-entropy with weighted classes. Chen et al., NeurIPS 2017.
 
     -mean_i sum_c w_c softmax(t_i / T)_c log softmax(s_i / T)_c, without T^2; student, teacher: (N, C), logits or
     log-probabilities. ``class_weights``: (C,), of 1 by default; the paper gives the background class 1.5, here that of
@@ -32,6 +32,15 @@ class SoftCE(Loss):
     defensive distillation trains on, alone and at a high T (20 to 100), tested at T = 1: Papernot et al., S&P 2016,
     arXiv:1511.04508, a baseline that masks gradients rather than a protection. Without weights it is ``KL(T,
     rescale=False)`` plus the entropy of the teacher.
+
+    Example::
+
+        >>> logits = torch.zeros(1, 2)
+        >>> round(float(SoftCE()(logits, logits)), 3)  # the entropy of the teacher, log 2
+        0.693
+        >>> round(float(SoftCE(class_weights=[1.5, 1.0])(logits, logits)), 3)  # 1.25 log 2
+        0.866
+        >>> result = graphkd.distil(4.0 * SoftCE(2.0), student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

@@ -17,7 +17,14 @@ Distance = Literal["norm", "norms", "bce", "kl"]
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """Class probabilities (N, C) of a teacher."""
+    """Hold a teacher's class probabilities (N, C).
+
+    Example::
+
+        >>> labels = SoftLabels.of(torch.tensor([[2.0, 0.0]]), decimals=1)
+        >>> labels.probability
+        tensor([[0.9000, 0.1000]])
+    """
 
     probability: Tensor
 
@@ -63,13 +70,23 @@ def _log_others(log_p: Tensor) -> Tensor:
 
 
 class SoftLabelDistance(Loss):
-    """Distance of class probabilities from a teacher's. Yang et al. (CPF), The Web Conference 2021, arXiv:2103.02885.
+    """Match a teacher's probabilities by a distance. Yang et al. (CPF), The Web Conference 2021, arXiv:2103.02885.
 
     With p = softmax(s) and q = softmax(t), student, teacher: (N, C) logits, or log-probabilities:
     "norm", sqrt(sum_i |p_i - q_i|^2) over all rows, which the authors' code runs; "norms", sum_i |p_i - q_i|, the
     paper's, a sum too; and two more of the code, means over all N C entries: "bce", the binary cross-entropy
     with q as target, and "kl", of KL(q || p). ``decimals`` rounds q: the code writes 4 to a file and reads them back.
     The gradient of a norm of 0 is 0. CPF compares unlabelled nodes: ``where="~train_mask"``.
+
+    Example::
+
+        >>> s, t = torch.zeros(2, 2), torch.tensor([[20.0, -20.0], [20.0, -20.0]])
+        >>> round(float(SoftLabelDistance("norm")(s, t)), 3)  # of (1/2, 1/2) from (1, 0), twice
+        1.0
+        >>> round(float(SoftLabelDistance("norms")(s, t)), 3)  # 2 sqrt(1/2)
+        1.414
+        >>> loss = graphkd.losses.CE(where="train_mask") + SoftLabelDistance(where="~train_mask")
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

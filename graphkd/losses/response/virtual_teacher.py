@@ -18,7 +18,7 @@ Form = Literal["code", "paper"]
 def virtual_teacher(
     student: Tensor, y: Tensor, temperature: float = 20.0, *, correct: float = 0.99, form: Form = "code"
 ) -> Tensor:
-    """KL from a teacher made of labels: (N, C), (N,) -> scalar; see ``VirtualTeacher``."""
+    """Compute KL from a teacher made of labels: (N, C), (N,) -> scalar; see ``VirtualTeacher``."""
     choose("form", form, Form)
     y = class_ids_of(student, y)
     if not 0 < correct < 1 or student.size(-1) < 2:
@@ -35,7 +35,7 @@ def virtual_teacher(
 
 
 class VirtualTeacher(Loss):
-    """Tf-KD's virtual teacher, sure and always right. Yuan et al., CVPR 2020, arXiv:1909.11723 (Tf-KD_reg).
+    """Match a virtual teacher, which is sure and always right. Yuan et al., CVPR 2020, arXiv:1909.11723 (Tf-KD_reg).
 
     u = ``correct`` on the label, (1 - correct) / (C - 1) on each other class. ``form="paper"``: mean_i KL(u at T ||
     softmax(s_i / T)). ``"code"``, the authors': (1 / N C) sum_i KL(softmax(u / T) || softmax(s_i)), where probabilities
@@ -43,6 +43,16 @@ class VirtualTeacher(Loss):
     either: for the paper's form, whose gradient shrinks with T, weight decay in the gradient must shrink too, or be
     AdamW's. student: (N, C), y: (N,) integers in [0, C). Their total is
     ``(1 - alpha) * CE() + alpha * 100 * VirtualTeacher()`` with alpha = 0.1.
+
+    Example::
+
+        >>> loss = VirtualTeacher(20.0, correct=0.75, form="paper")
+        >>> loss(torch.tensor([[0.75, 0.25]]).log(), y=torch.tensor([0]))  # its own answer
+        tensor(0.)
+        >>> round(float(VirtualTeacher(20.0)(torch.zeros(1, 2), y=torch.tensor([0]))), 3)  # nearly uniform
+        0.0
+        >>> loss = VirtualTeacher(where="train_mask")
+        >>> result = graphkd.distil(loss, student, None, data, epochs=2, progress=False)
     """
 
     answers = "classes"
