@@ -26,4 +26,5 @@ def survey_objective(
     """
     if min(weights) < 0 or abs(sum(weights) - 1) > 1e-9:
         raise ValueError(f"'weights' must be 0 at least and sum to 1, got {weights}")
-    return weights[0] * CE(**({} if labelled is None else {"where": labelled})) + weights[1] * KL(temperature, rescale=False) + weights[2] * transfer
+    label = CE() if labelled is None else CE(where=labelled)
+    return weights[0] * label + weights[1] * KL(temperature, rescale=False) + weights[2] * transfer
