@@ -64,7 +64,7 @@ def table(rows: Sequence[Row], metric: str) -> list[list[str]]:
     groups = by_method(rows, metric)
     bases = [base for base in (BASE, OTHER) if base in groups]
     found = {base: differences(rows, metric, base) for base in bases}
-    titles = [cell for base in bases for cell in (f"less {base}", "wins", "p")]
+    titles = [cell for base in bases for cell in (f"difference to {base}", "wins", "p")]
     mean = {name: statistics.fmean(row["value"] for row in group) for name, group in groups.items()}
     lines = [["method", "student", "seeds", metric, *titles]]
     for name in sorted(mean, key=mean.__getitem__, reverse=metric not in _LESS_IS_BETTER):
