@@ -1,4 +1,4 @@
-"""Graph contrastive representation distillation (G-CRD): the student's view of a node against the teacher's of all."""
+"""Graph contrastive representation distillation (G-CRD): a node's student embedding against all teacher embeddings."""
 
 from typing import Self, Unpack
 
@@ -51,9 +51,16 @@ def gcrd(
     share: tuple[int, int] = (0, 1),
     eps: float = 0.0,
 ) -> Tensor:
-    """InfoNCE of two embeddings in one space, student anchors against all teacher rows: (N, p), (N, p) -> scalar.
+    """Contrast student anchors with all teacher rows, in one space, by InfoNCE: (N, p), (N, p) -> scalar.
 
     ``share=(k, n)``: n times what the k-th of n parts of the anchors contributes, so that the mean over k is the loss.
+
+    Example::
+
+        >>> x, y = torch.randn(6, 4), torch.randn(6, 4)
+        >>> shares = [gcrd(x, y, share=(part, 2)) for part in range(2)]  # of the anchors of two processes
+        >>> bool(torch.isclose(torch.stack(shares).mean(), gcrd(x, y)))
+        True
     """
     check_same_shape(student, teacher, "; GCRD(student_width, teacher_width) projects both")
     check_positive("temperature", temperature)
@@ -70,7 +77,7 @@ def _unit(x: Tensor, eps: float) -> Tensor:
 
 
 class GCRD(Loss):
-    """Graph contrastive representation distillation. Joshi et al., 2022, arXiv:2111.04964 (G-CRD).
+    """Contrast each node's embedding with the teacher's of all nodes. Joshi et al., 2022, arXiv:2111.04964 (G-CRD).
 
     a = P_s(s) / |.|, b = P_t(t) / |.|, (1/N) sum_i [-a_i . b_i / tau + log sum_j exp(a_i . b_j / tau)], the positive
     included. student: (N, d_s), teacher: (N, d_t). Heads P on both sides train with the student: linear - batch norm
@@ -80,6 +87,13 @@ class GCRD(Loss):
     candidates (streamed: O(N^2 p) time, O(N p) memory); ``max_samples`` draws a subset at each step, as the authors do.
     Their weights: 0.01 beside KD, 0.1 alone. ``gathered()`` makes the rows of all processes candidates; each process
     takes its part of the anchors, so that only the mean of their values is the loss.
+
+    Example::
+
+        >>> round(float(GCRD(temperature=1.0)(3 * torch.eye(2), torch.eye(2))), 3)  # log(1 + 1 / e), invariant to scale
+        0.313
+        >>> loss = graphkd.losses.CE(where="train_mask") + 0.1 * GCRD(student_width=12, teacher_width=12, projection=16)
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

@@ -96,9 +96,16 @@ def geometric_graph(
     neighbours: int | None = None,
     teacher: Tensor | None = None,
 ) -> Tensor:
-    """W^p of ``GKD`` as a matrix, (N, ..., d) -> (N, N); with the neighbours of ``teacher``, without it of its own.
+    """Build W^p of ``GKD`` as a matrix, (N, ..., d) -> (N, N); with the neighbours of ``teacher``, else its own.
 
-    To look at: the loss never builds it.
+    For inspection: the loss never builds it.
+
+    Example::
+
+        >>> geometric_graph(torch.ones(3, 2))  # all cosines 1, all degrees 2
+        tensor([[0.0000, 0.5000, 0.5000],
+                [0.5000, 0.0000, 0.5000],
+                [0.5000, 0.5000, 0.0000]])
     """
     check_matrix("x", x)
     y = _classes(x.size(0), y, mask)
@@ -133,7 +140,14 @@ def gkd(
     mask: Mask | None = None,
     neighbours: int | None = None,
 ) -> Tensor:
-    """Squared Frobenius distance of powers of two graphs: (N, ..., d_s), (N, ..., d_t), (N,) -> scalar; see ``GKD``."""
+    """Compare powers of two graphs by |.|_F^2: (N, ..., d_s), (N, ..., d_t), (N,) -> scalar; see ``GKD``.
+
+    Example::
+
+        >>> apart, alike = torch.eye(3), torch.ones(3, 2)  # no edges, and all six of 1/2
+        >>> [round(float(gkd(apart, alike, power=power)), 3) for power in (1, 2)]
+        [1.5, 1.125]
+    """
     check_matrix("student", student)
     y = _classes(student.size(0), y, mask)
     if isinstance(teacher, Tensor):
@@ -217,7 +231,7 @@ def _low_rank(s: Tensor, t: Tensor, power: int, y: Tensor | None = None) -> tupl
 
 
 class GKD(Loss):
-    """Deep geometric distillation: match the graph of how alike nodes are. Lassance et al., ICASSP 2020 (GKD).
+    """Match the similarity graph of nodes: deep geometric distillation. Lassance et al., ICASSP 2020 (GKD).
 
     |W_t^p - W_s^p|_F^2, a sum, W = D^-1/2 A D^-1/2, A the cosines of features after their ReLU (below 0 counts as 0),
     diagonal 0, D its row sums; arXiv:1911.03080. student: (N, ..., d_s), teacher: (N, ..., d_t). ``mask`` keeps pairs
@@ -229,6 +243,15 @@ class GKD(Loss):
     Exact without N x N: Gram matrices of the rank-pd and diagonal forms, O(N p^2 d^2) time; for "inter" with p > 1,
     d is C + 1 times as wide. With k, sparse products of O(N k) entries, once O(N^2 d) found them, which a ``Cached``
     teacher does once.
+
+    Example::
+
+        >>> y = torch.tensor([0, 0, 1])
+        >>> pair = torch.eye(3), torch.ones(3, 2)  # no edges, and all six of 1/2: 6 (1/2)^2
+        >>> [round(float(GKD(mask=mask)(*pair, y=y)), 3) for mask in (None, "intra", "inter")]
+        [1.5, 0.5, 1.0]
+        >>> loss = graphkd.losses.CE(where="train_mask") + 25 * GKD()
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

@@ -25,9 +25,16 @@ Entries = tuple[Tensor, Tensor | EdgeLayout]  # features, and logits or the grap
 
 
 def prediction_graph(logits: Tensor, neighbours: int = 8) -> Tensor:
-    """Edges to every node from itself and those whose class probabilities have the largest cosines with its own.
+    """Give each node edges from itself and from the nodes of the most similar class probabilities, by cosine.
 
     (N, C) -> (2, N k), by target and then by source; no gradient.
+
+    Example::
+
+        >>> logits = torch.tensor([[3.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 3.0]])
+        >>> prediction_graph(logits, neighbours=2)  # nodes 0 and 1 predict one class, 2 and 3 the other
+        tensor([[0, 1, 0, 1, 2, 3, 2, 3],
+                [0, 0, 1, 1, 2, 2, 3, 3]])
     """
     check_matrices(logits=logits)
     x = logits.detach().double()  # sure rows differ by less than float32 resolves beside 1
@@ -47,10 +54,16 @@ def neighbourhood(x: Tensor, edge_index: Tensor | EdgeLayout) -> Tensor:
 def bank_contrast(
     anchor: Tensor, positive: Tensor, memory: Tensor, negatives: Part, temperature: float = 0.07
 ) -> Tensor:
-    """InfoNCE of anchors with a positive and rows of a memory each: (N, p), (N, p), (n, p), (N, K) -> scalar.
+    """Contrast anchors with a positive and rows of a memory each: (N, p), (N, p), (n, p), (N, K) -> scalar.
 
     mean_i -log[exp(a_i . b_i / tau) / (exp(a_i . b_i / tau) + sum_k exp(a_i . m_k / tau))]; the memory is constant,
     ``negatives`` are ids or ``Counts``.
+
+    Example::
+
+        >>> anchor, memory, negatives = torch.tensor([[1.0, 0.0]]), torch.eye(2), torch.tensor([[1]])
+        >>> round(float(bank_contrast(anchor, anchor, memory, negatives, temperature=1.0)), 3)  # log(1 + 1 / e)
+        0.313
     """
     anchor, positive = (x.to(accumulation_dtype(x)) for x in (anchor, positive))
     if isinstance(negatives, Counts):
@@ -62,7 +75,7 @@ def bank_contrast(
 
 
 class HKD(Loss):
-    """Holistic distillation: contrast nodes and their neighbourhoods, with memories. Zhou et al., ICCV 2021 (HKD).
+    """Contrast nodes and their neighbourhoods with memories: holistic distillation. Zhou et al., ICCV 2021 (HKD).
 
     e = normalised linear map of the features, g = normalised linear map of [e, mean of e over the k neighbours], M the
     memories of e (of each side, by node), NCE = ``bank_contrast`` with K negatives (the same ones in all terms):
@@ -78,6 +91,14 @@ class HKD(Loss):
     order); ``negatives``: (N, K) ids instead of drawn ones. ``labels``: (num_nodes,) classes, from the other of which
     negatives are drawn, with replacement (the authors': without, where possible); without it from all other nodes.
     The authors' weight is 3, beside KL(4) with weight 1 and labels. Time and memory as of ``CRD``.
+
+    Example::
+
+        >>> hkd = HKD(data.num_nodes, student_width=12, teacher_width=12, projection=16, neighbours=4, negatives=8)
+        >>> tuple(hkd.student_memory.shape), tuple(hkd.teacher_memory.shape)
+        ((48, 16), (48, 16))
+        >>> loss = graphkd.losses.CE(where="train_mask") + 3 * hkd
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     answers = "classes"
@@ -179,7 +200,7 @@ class HKD(Loss):
 def hkd_method(problem: Problem, *, weight: float = 3.0, negatives: int = 1024) -> Loss:
     """Contrast nodes, and neighbourhoods in the graph of predictions, with memories of all nodes, beside the labels.
 
-    Choose it where time is at hand and both a node and what is around it should be learnt; it is among the dearest. The
-    authors draw 16,384 negatives, and add soft targets.
+    Choose it where training time is no concern and both nodes and their neighbourhoods should be learnt; it is among
+    the most expensive. The authors draw 16,384 negatives, and add soft targets.
     """
     return problem.supervised() + weight * HKD(problem.nodes, *problem.widths, negatives=negatives)

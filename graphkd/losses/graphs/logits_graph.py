@@ -1,4 +1,4 @@
-"""Graph distillation, the logits graph: what several teachers predict, with earth mover's distances as edges."""
+"""Graph distillation, the logits graph: several teachers' predictions, with earth mover's distances as edges."""
 
 import math
 from collections.abc import Sequence
@@ -21,11 +21,17 @@ Mode = Literal["pairwise", "joint"]
 
 
 def earth_movers_distance(student: Tensor, teacher: Tensor, ground: Ground | Tensor = "discrete") -> Tensor:
-    """Earth mover's distance of two distributions in every row: (..., N, C), (..., N, C) -> (..., N).
+    """Compute the earth mover's distance of two distributions in every row: (..., N, C), (..., N, C) -> (..., N).
 
     ``ground``, what it costs to move from one class to another: "discrete", 1 between any two, where it is half the sum
     of absolute differences; "ordered" |i - j|, where it is the sum of absolute differences of the cumulated
     distributions; or a matrix (C, C), with a linear program a row (``graphkd.kernels.transport``).
+
+    Example::
+
+        >>> first, last = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+        >>> [float(earth_movers_distance(first, last, ground)) for ground in ("discrete", "ordered")]
+        [1.0, 2.0]
     """
     if student.shape[-2:] != teacher.shape[-2:]:
         raise ValueError(
@@ -73,7 +79,15 @@ def logits_graph(
     ground: Ground | Tensor = "discrete",
     mode: Mode = "pairwise",
 ) -> Tensor:
-    """Earth mover's distances of a student to K teachers: (N, C), (K, N, C), (K,) -> scalar; see ``LogitsGraph``."""
+    """Average earth mover's distances to K teachers: (N, C), (K, N, C), (K,) -> scalar; see ``LogitsGraph``.
+
+    Example::
+
+        >>> sure = torch.tensor([[99.0, 0.0]])  # the distances to the two teachers are 0 and 1
+        >>> teachers, weights = torch.stack([sure, sure.flip(1)]), torch.tensor([0.75, 0.25])
+        >>> float(logits_graph(sure, teachers)), float(logits_graph(sure, teachers, weights))
+        (0.5, 0.25)
+    """
     choose("mode", mode, Mode)
     s, t = _distributions(student, teachers, temperature)
     if mode == "joint":
@@ -89,7 +103,15 @@ def logits_graph(
 def logits_adjacency(
     student: Tensor, teachers: Tensor, *, temperature: float = 2.0, ground: Ground | Tensor = "discrete"
 ) -> Tensor:
-    """Squared difference of the student's row of the adjacency matrix from the teachers': see ``LogitsGraph``."""
+    """Compute the squared difference of the student's and the teachers' adjacency rows; see ``LogitsGraph``.
+
+    Example::
+
+        >>> sure, unsure = torch.tensor([[99.0, 0.0]]), torch.zeros(1, 2)
+        >>> teachers = torch.stack([sure, sure.flip(1)])  # a mean distance of 1/2 to both
+        >>> float(logits_adjacency(sure, teachers)), float(logits_adjacency(unsure, teachers))
+        (0.5, 0.0)
+    """
     s, t = _distributions(student, teachers, temperature)
     ours = earth_movers_distance(s, t, ground)
     theirs = torch.stack([earth_movers_distance(one, t, ground) for one in t]).mean(dim=0)
@@ -105,7 +127,7 @@ def _distributions(student: Tensor, teachers: Tensor, temperature: float) -> tup
 
 
 class LogitsGraph(Loss):
-    """Graph distillation, the logits graph: several teachers by earth mover's distance. Zhang and Peng, IJCAI 2018.
+    """Match several teachers' logits by earth mover's distance: the logits graph. Zhang and Peng, IJCAI 2018.
 
     mean_n sum_k w_k EMD(p_nk, q_n), p_k = softmax(z_k / T) of teacher k, q the student's, plus ``adjacency`` times
     mean_n sum_l (mean_k EMD(p_nk, p_nl) - EMD(q_n, p_nl))^2, how the student lies among the teachers; arXiv:1804.10069.
@@ -114,6 +136,15 @@ class LogitsGraph(Loss):
     distributions, summed over its pairs, which is at least the sum of their EMDs, all pairs of teachers among them.
     There is no code of the authors; the formula, T and the weights are our reading, only the graph and the distance are
     theirs. O(N K C) time for "discrete" and "ordered", else a linear program for every row.
+
+    Example::
+
+        >>> teachers = torch.tensor([[[99.0, 0.0], [0.0, 99.0]]])  # two teachers of one node: (N, K, C)
+        >>> float(LogitsGraph(weights=[0.75, 0.25])(torch.tensor([[99.0, 0.0]]), teachers))  # distances 0 and 1
+        0.25
+        >>> from graphkd.core.ensemble import stacked
+        >>> both = graphkd.Ensemble([teacher, teacher], stacked)
+        >>> result = graphkd.distil("logits_graph", student, both, data, epochs=2, progress=False)
     """
 
     answers = "classes"

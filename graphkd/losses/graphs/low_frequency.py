@@ -1,4 +1,4 @@
-"""What the answers of neighbours share: the low frequency of FF-G2M."""
+"""Soft labels of neighbours as targets: the low frequency of FF-G2M."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -15,9 +15,15 @@ from graphkd.losses._checks import check_same_shape
 
 @dataclass(frozen=True)
 class NeighbourAnswers:
-    """A teacher's part of ``low_frequency``: for every node the soft labels q_i of its targets i, summed.
+    """Hold a teacher's part of ``low_frequency``: for every node the soft labels q_i of its targets i, summed.
 
     target: (N, C); entropy: sum_e H(q_i), scalar; edges: how many there are.
+
+    Example::
+
+        >>> answers = NeighbourAnswers.of(torch.zeros(2, 2), torch.tensor([[0, 0], [1, 1]]))  # 0 -> 1, twice
+        >>> answers.target.tolist(), answers.edges  # two soft labels (1/2, 1/2) for node 0, none for node 1
+        ([[1.0, 1.0], [0.0, 0.0]], 2)
     """
 
     target: Tensor
@@ -39,7 +45,15 @@ class NeighbourAnswers:
 def low_frequency(
     student: Tensor, teacher: Tensor | NeighbourAnswers, edge_index: Tensor, *, self_loops: bool = False
 ) -> Tensor:
-    """KL of each node's answer from its neighbours' soft labels: (N, C), (N, C), (2, E) -> scalar; ``LowFrequency``."""
+    """Compare predictions with neighbours' soft labels by KL: (N, C), (N, C), (2, E) -> scalar; see ``LowFrequency``.
+
+    Example::
+
+        >>> student, teacher = torch.tensor([[1.0986, 0.0], [0.0, 0.0]]), torch.zeros(2, 2)  # (3/4, 1/4) of node 0
+        >>> edges = torch.tensor([[0, 1], [1, 0]])
+        >>> round(float(low_frequency(student, teacher, edges)), 3)  # half of log(2 / sqrt(3)), by the edge 0 -> 1
+        0.072
+    """
     check_same_shape(student, teacher if isinstance(teacher, Tensor) else teacher.target)
     t = NeighbourAnswers.of(teacher, edge_index, self_loops=self_loops) if isinstance(teacher, Tensor) else teacher
     log_p = student.to(accumulation_dtype(student)).log_softmax(dim=1)
@@ -47,12 +61,20 @@ def low_frequency(
 
 
 class LowFrequency(Loss):
-    """Answer as the teacher answers for the neighbours. Wu et al. (FF-G2M), AAAI 2023, arXiv:2305.10758.
+    """Match the teacher's predictions for the neighbours. Wu et al. (FF-G2M), AAAI 2023, arXiv:2305.10758.
 
     (1/E) sum_{j -> i} KL(softmax(t_i) || softmax(s_j)), the mean over edges taken literally; student, teacher: (N, C)
     logits, edge_index: (2, E). ``self_loops`` adds an edge at every node, as the paper does: the term j = i is then
     ordinary soft targets. The sum over edges needs the teacher's soft labels summed over each node's targets alone,
     which a ``Cached`` teacher keeps: O(N C) a step, O(E C) once.
+
+    Example::
+
+        >>> logits, edges = torch.randn(2, 3), torch.tensor([[0, 1], [1, 0]])
+        >>> abs(round(float(LowFrequency()(logits.flip(0), logits, edge_index=edges)), 3))  # the other's logits
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + LowFrequency(self_loops=True)
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"

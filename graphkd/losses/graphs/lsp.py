@@ -1,4 +1,4 @@
-"""Local structure preserving (LSP): how alike each node is to its neighbours."""
+"""Local structure preserving (LSP): similarities of each node to its neighbours."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -37,7 +37,14 @@ class LocalStructure:
 def local_structure(
     x: Tensor, edge_index: Tensor | EdgeLayout, kernel: EdgeKernel = "rbf", **knobs: Any
 ) -> LocalStructure:
-    """Softmax of edge similarities over the edges entering each node: (N, d), (2, E) -> (E,), in log space."""
+    """Apply softmax to edge similarities, over the edges entering each node: (N, d), (2, E) -> (E,), in log space.
+
+    Example::
+
+        >>> x, edges = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1, 2], [0, 0]])
+        >>> local_structure(x, edges, "cosine").probabilities()  # softmax of node 0's cosines, 1 and 0
+        tensor([0.7311, 0.2689])
+    """
     layout = edge_layout(edge_index, x.size(0))
     return LocalStructure(segment_log_softmax(similarity_in_layout(x, layout, kernel, **knobs), layout), layout)
 
@@ -52,9 +59,16 @@ def lsp(
     reduction: Literal["nodes", "edges"] = "nodes",
     **knobs: Any,
 ) -> Tensor:
-    """Divergence of two local structures: (N, d_s), (N, d_t), (2, E) -> scalar; formula and knobs at ``LSP``.
+    """Compare two local structures: (N, d_s), (N, d_t), (2, E) -> scalar; formula and arguments at ``LSP``.
 
     ``teacher`` may be its ``local_structure``, computed before with the same kernel.
+
+    Example::
+
+        >>> teacher, edges = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1, 2], [0, 0]])
+        >>> known = local_structure(teacher, edges, "cosine")  # (0.73, 0.27) of node 0's in-neighbours
+        >>> round(float(lsp(torch.eye(3), known, edges, "cosine", reduction="edges")), 3)  # KL 0.12 over 2 edges
+        0.06
     """
     choose("divergence", divergence, Divergence)
     choose("reduction", reduction, ("nodes", "edges"))
@@ -77,16 +91,23 @@ def lsp(
 
 
 class LSP(Loss):
-    """Local structure preserving: match how alike each node is to its in-neighbours. Yang et al., CVPR 2020.
+    """Match the similarities of each node to its in-neighbours: local structure preserving. Yang et al., CVPR 2020.
 
     u_ij = k(h_i, h_j) for every edge j -> i, LS_i = softmax_j u_ij, (1/N) sum_i KL(LS^student_i || LS^teacher_i).
     student: (N, d_s), teacher: (N, d_t), edge_index: (2, E) taken literally: a duplicate edge counts twice, a node
-    without in-edges counts 0. Kernels and their knobs (``sigma``, ``degree``, ``offset``, ``normalise``) are those of
-    ``graphkd.kernels.edge_similarity``; the defaults, RBF with sigma 100, are our reading of the paper, as is the
+    without in-edges counts 0. Kernels and their parameters (``sigma``, ``degree``, ``offset``, ``normalise``) are those
+    of ``graphkd.kernels.edge_similarity``; the defaults, RBF with sigma 100, are our reading of the paper, as is the
     direction. ``divergence``: "student_teacher" (paper), "teacher_student" (both public codes), "mse" of the
-    probabilities. ``reduction``: the mean over "nodes", or over "edges". The paper's weight is 100.
-    O(E (d_s + d_t)) time, O(E + N) memory beside the features. On a GPU the divergences are fused, and then not twice
-    differentiable.
+    probabilities. ``reduction``: the mean over "nodes", or over "edges". The paper's weight is 100. O(E (d_s + d_t))
+    time, O(E + N) memory beside the features. On a GPU the divergences are fused, and then not twice differentiable.
+
+    Example::
+
+        >>> x = torch.randn(48, 4)
+        >>> abs(round(float(LSP("cosine")(3 * x, x, edge_index=data.edge_index)), 3))  # cosines are invariant to scale
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 100 * LSP("cosine")
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

@@ -1,4 +1,4 @@
-"""KL from the soft labels that weighted edges bring: what KRD, HGMD and HG2M share, never (E, C)."""
+"""KL from soft labels along weighted edges, which KRD, HGMD and HG2M share, without an (E, C) tensor."""
 
 from __future__ import annotations
 

@@ -37,10 +37,16 @@ class CountSketch(nn.Module):
 
 
 def compact_bilinear(first: Tensor, second: Tensor) -> Tensor:
-    """Compact bilinear pooling of sketched rows, their circular convolution: (N, D), (N, D) -> (N, D).
+    """Apply compact bilinear pooling to sketched rows, by circular convolution: (N, D), (N, D) -> (N, D).
 
     The count sketch of x y' by h(i) + h'(j) mod D and s_i s'_j, whose inner products are on average (x . u) (y . v);
     Gao et al., CVPR 2016, arXiv:1511.06062. By FFT, O(N D log D).
+
+    Example::
+
+        >>> first, second = torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+        >>> compact_bilinear(first, second).argmax(dim=1)  # places 2 and 1 meet at 2 + 1 = 0 mod 3
+        tensor([0])
     """
     check_same_shape(first, second)
     first, second = (x.to(accumulation_dtype(x)) for x in (first, second))
@@ -52,10 +58,16 @@ def compact_bilinear(first: Tensor, second: Tensor) -> Tensor:
 def mean_discrepancy(
     student: Tensor, teacher: Tensor, kernel: DiscrepancyKernel = "poly", gamma: float = 1.0
 ) -> Tensor:
-    """Squared maximum mean discrepancy of two sets of rows, biased: (N, D), (N, D) -> scalar.
+    """Compute the squared maximum mean discrepancy of two sets of rows, biased: (N, D), (N, D) -> scalar.
 
     mean_ij k(s_i, s_j) + mean_ij k(t_i, t_j) - 2 mean_ij k(s_i, t_j). ``linear`` x.y, from means; ``poly`` (x.y + 1)^2,
     from means and D x D second moments; ``rbf`` exp(-gamma |x - y|^2), from all pairs in tiles, O(N^2 D) time.
+
+    Example::
+
+        >>> x, y = torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [2.0]])  # one mean, second moments 5 and 4
+        >>> [round(float(mean_discrepancy(x, y, kernel)), 3) for kernel in ("linear", "poly")]
+        [0.0, 1.0]
     """
     choose("kernel", kernel, DiscrepancyKernel)
     check_same_shape(student, teacher)
@@ -74,13 +86,23 @@ def mean_discrepancy(
 
 
 class RepresentationGraph(Loss):
-    """Graph distillation, the representation graph: pairs of teachers' features. Zhang and Peng, IJCAI 2018.
+    """Match the pooled features of pairs of teachers: the representation graph. Zhang and Peng, IJCAI 2018.
 
     mean_{k<l} MMD^2(n(CBP(t_k, t_l)), n(CBP(s, s))), CBP the ``compact_bilinear`` pooling of count sketches into
     ``dimension`` numbers, n(.) unit rows; arXiv:1804.10069. student: (N, d_s), teacher: two or more teachers' features
     (or layers) side by side, (N, sum of ``teacher_widths``). ``kernel`` and ``gamma``: see ``mean_discrepancy``. Every
     teacher has one sketch, the student two; they are buffers. There is no code of the authors: pairs of teachers by
     CBP are theirs, MMD and the student's vertex are our reading. O(N K^2 D (log D + D)) time.
+
+    Example::
+
+        >>> loss = RepresentationGraph(12, teacher_widths=[4, 4, 6], dimension=64)
+        >>> vertices = loss.digest(torch.randn(8, 14))  # features of three teachers side by side: three pairs
+        >>> len(vertices), tuple(vertices[0].shape)
+        (3, (8, 64))
+        >>> objective = graphkd.losses.CE(where="train_mask") + RepresentationGraph(12, [12, 12])
+        >>> both = graphkd.Ensemble([teacher, teacher])
+        >>> result = graphkd.distil(objective, student, both, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

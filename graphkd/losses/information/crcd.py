@@ -50,7 +50,15 @@ def crcd(
     eps: float = EPS,
     relation_eps: float = _RELATION_EPS,
 ) -> Tensor:
-    """Noise-contrastive estimation of relations: (N, p), (n, p), (N, 1 + K), () -> scalar; see ``CRCD``."""
+    """Contrast relations by noise-contrastive estimation: (N, p), (n, p), (N, 1 + K), () -> scalar; see ``CRCD``.
+
+    Example::
+
+        >>> memory, index = torch.eye(6), torch.tensor([[0, 2, 3], [1, 4, 5]])  # the positive first, then negatives
+        >>> log_z = crcd_log_normaliser(memory[:2], memory, index)
+        >>> bool(crcd(memory[[0, 1]], memory, index, log_z) < crcd(memory[[2, 4]], memory, index, log_z))
+        True
+    """
     noise = Noise(index, memory.size(0), eps)
     log_share = relation_cosines(anchor, memory, index, relation_eps) / temperature - log_normaliser
     total = F.softplus(log_share - noise.log, threshold=50.0).sum(dim=2)
@@ -67,14 +75,22 @@ def crcd_log_normaliser(
 
 
 class CRCD(CRD):
-    """Complementary relation contrastive distillation, with its memories. Zhu et al., CVPR 2021, arXiv:2103.16367.
+    """Contrast relations of nodes to anchors, with memories. Zhu et al., CVPR 2021, arXiv:2103.16367 (CRCD).
 
     CRD on relations instead of representations: the rows of a batch are also anchors a, read in the memory, and for
-    every row and every anchor u_i - M_a tells M_i - M_a among the M_k - M_a (unit vectors, of differences plus
+    every row and every anchor u_i - M_a identifies M_i - M_a among the M_k - M_a (unit vectors, of differences plus
     ``relation_eps``): NCE over N^2 relations, with a = exp(cosine / tau) / Z. Memories begin as unit vectors. Formulas
     are those of a third party's code (Lechatelia/CRCD), the authors' is not public; its products of losses and its
     weight that falls to 0 are not taken over. Further arguments: those of ``CRD``. O(N^2 K p) time and O(N^2 K) memory,
     hence ``max_samples``.
+
+    Example::
+
+        >>> loss = CRCD(data.num_nodes, student_width=12, teacher_width=12, projection=16, negatives=8)
+        >>> tuple(loss.teacher_memory.shape), round(float(loss.teacher_memory.norm(dim=1).mean()), 3)
+        ((48, 16), 1.0)
+        >>> settings = {"hidden": "convs.0", "negatives": 8, "max_samples": 16, "epochs": 2, "progress": False}
+        >>> result = graphkd.distil("crcd", student, teacher, data, **settings)
     """
 
     def __init__(
@@ -108,9 +124,17 @@ class CRCD(CRD):
 
 
 def cross_entropy_gradient(features: Tensor, y: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
-    """Gradient of each row's cross-entropy with respect to features under a linear classifier: (N, d), (N,) -> (N, d).
+    """Differentiate each row's cross-entropy by features, under a linear classifier: (N, d), (N,) -> (N, d).
 
     weight: (C, d), bias: (C,); without ``weight`` the features are the logits.
+
+    Example::
+
+        >>> cross_entropy_gradient(torch.zeros(1, 2), torch.tensor([0]), weight=None).tolist()  # p - 1 and p
+        [[-0.5, 0.5]]
+        >>> weight = torch.tensor([[1.0, 0.0], [0.0, 4.0]])
+        >>> cross_entropy_gradient(torch.zeros(1, 2), torch.tensor([0]), weight).tolist()
+        [[-0.5, 2.0]]
     """
     check_matrices(features=features)
     features = features.to(accumulation_dtype(features))
@@ -127,18 +151,34 @@ def cross_entropy_gradient(features: Tensor, y: Tensor, weight: Tensor | None, b
 
 
 def crcd_gradient(student: Tensor, teacher: Tensor) -> Tensor:
-    """1 minus the mean cosine of two sets of gradients: (N, d), (N, d) -> scalar; see ``CRCDGradient``."""
+    """Subtract the mean cosine of two sets of gradients from 1: (N, d), (N, d) -> scalar; see ``CRCDGradient``.
+
+    Example::
+
+        >>> rows = torch.eye(2)  # equal, orthogonal and opposite gradients
+        >>> [float(crcd_gradient(rows, other)) for other in (rows, rows.flip(0), -rows)]
+        [0.0, 1.0, 2.0]
+    """
     check_same_shape(student, teacher)
     return (1 - cosines(student, teacher)).sum() / max(student.size(0), 1)
 
 
 class CRCDGradient(Loss):
-    """Match how both models would change their features for the labels. Zhu et al., CVPR 2021, arXiv:2103.16367 (CRCD).
+    """Match both models' feature gradients of the cross-entropy. Zhu et al., CVPR 2021, arXiv:2103.16367 (CRCD).
 
     mean_i 1 - cos(dCE/ds_i, dCE/dt_i), CE the cross-entropy with ``y`` of a linear classifier on the features, whose
     gradient has a closed form; or with ``contrast``, a ``CRCD``, its value on these gradients. student, teacher:
     (N, d), of one width unless contrasted; classifiers: the models' own last layers, trained or frozen by their
     owners, or None where the entries are the logits. O(N C d).
+
+    Example::
+
+        >>> loss = CRCDGradient(on="logits", where="train_mask")
+        >>> logits = torch.tensor([[0.0, 30.0, 0.0]]), torch.tensor([[0.0, 0.0, 30.0]])  # two wrong classes
+        >>> round(float(loss(*logits, y=torch.tensor([0]))), 3)  # gradients (-1, 1, 0) and (-1, 0, 1)
+        0.5
+        >>> objective = graphkd.losses.CE(where="train_mask") + loss
+        >>> result = graphkd.distil(objective, student, teacher, data, epochs=2, progress=False)
     """
 
     on = "hidden"
@@ -180,8 +220,8 @@ class CRCDGradient(Loss):
 def crcd_method(problem: Problem, *, weight: float = 1.0, negatives: int = 500, max_samples: int = 64) -> Loss:
     """Tell each node's relation to anchors from those of other nodes, by memories, beside the labels.
 
-    Choose it over ``crd`` where where a node lies to others says more than its row; ``max_samples`` nodes are drawn at
-    each step.
+    Choose it over ``crd`` where a node's position relative to others says more than its row; ``max_samples`` nodes are
+    drawn at each step.
     """
     loss = CRCD(problem.nodes, *problem.widths, negatives=negatives, max_samples=max_samples)
     return problem.supervised() + weight * loss

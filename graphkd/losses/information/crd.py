@@ -46,10 +46,17 @@ def crd(
     *,
     eps: float = EPS,
 ) -> Tensor:
-    """Noise-contrastive estimation of anchors against a memory: (N, p), (n, p), (N, 1 + K), () -> scalar; see ``CRD``.
+    """Contrast anchors with a memory by noise-contrastive estimation; see ``CRD``.
 
-    Anchors are unit vectors, ``index`` names the positive's row first and then K negatives', or holds their ``Counts``;
-    the memory is constant.
+    (N, p), (n, p), (N, 1 + K), () -> scalar. Anchors are unit vectors, ``index`` names the positive's row first and
+    then K negatives', or holds their ``Counts``; the memory is constant.
+
+    Example::
+
+        >>> memory, index = torch.eye(3), torch.tensor([[0, 1, 2]])  # the positive first, then negatives
+        >>> log_z = crd_log_normaliser(memory[:1], memory, index)
+        >>> bool(crd(memory[:1], memory, index, log_z) < crd(memory[1:2], memory, index, log_z))
+        True
     """
     anchor, noise = anchor.to(accumulation_dtype(anchor)), Noise(index, memory.size(0), eps)
     own, shift, scale = _own(index), -log_normaliser - noise.log, 1 / temperature
@@ -63,7 +70,14 @@ def crd(
 
 
 def crd_log_normaliser(anchor: Tensor, memory: Tensor, index: Part, temperature: float = 0.07) -> Tensor:
-    """Logarithm of Z of ``crd``: the mean of exp(a . m / tau) over a batch, times n; scalar, constant."""
+    """Compute log Z of ``crd``, Z the mean of exp(a . m / tau) over a batch, times n; scalar, constant.
+
+    Example::
+
+        >>> memory, index = torch.eye(3), torch.tensor([[0, 1, 2]])
+        >>> round(float(crd_log_normaliser(memory[:1], memory, index, temperature=1.0)), 3)  # log(e + 1 + 1)
+        1.551
+    """
     if isinstance(index, Counts):
         log_total, candidates = _log_total(anchor.detach(), memory, index, temperature), 1 + index.negatives
     else:
@@ -93,13 +107,13 @@ def remember(memory: Tensor, ids: Tensor, rows: Tensor, momentum: float) -> None
 
 
 def first_memory(num_nodes: int, width: int) -> Tensor:
-    """What a memory of CRD starts with: uniform in +-1 / sqrt(width / 3), not normalised; (num_nodes, width)."""
+    """Draw the first memory of CRD, uniform in +-1 / sqrt(width / 3), not normalised; (num_nodes, width)."""
     bound = (width / 3) ** -0.5
     return torch.empty(num_nodes, width).uniform_(-bound, bound)
 
 
 class CRD(Loss):
-    """Contrastive representation distillation, with memories. Tian, Krishnan and Isola, ICLR 2020, arXiv:1910.10699.
+    """Contrast representations with memories of all nodes. Tian, Krishnan and Isola, ICLR 2020, arXiv:1910.10699 (CRD).
 
     u = P_s(s), v = P_t(t), linear maps to unit vectors that train with the student. For node i, its row k_0 of the
     teacher's memory M and K rows k drawn uniformly from the other nodes: a_k = exp(u_i . M_k / tau) / Z, c = K / n, h =
@@ -111,6 +125,16 @@ class CRD(Loss):
     and log Z are buffers. The authors' weight is 0.8; their alias sampler may draw i itself, ours does not. Up to 16
     nodes for each negative it is only drawn how often each node is one, in O(N n p) time and O(N n) memory, 64 MB at
     most; beyond, O(N K p) time and O(N (K + p)) memory.
+
+    Example::
+
+        >>> loss = CRD(data.num_nodes, student_width=12, teacher_width=12, negatives=16)
+        >>> before = loss.teacher_memory.clone()
+        >>> value = loss(torch.randn(2, 12), torch.randn(2, 12), n_id=torch.tensor([7, 3]))
+        >>> (loss.teacher_memory != before).any(dim=1).nonzero()[:, 0]  # the memory now holds this batch's rows
+        tensor([3, 7])
+        >>> settings = {"hidden": "convs.0", "negatives": 16, "epochs": 2, "progress": False}
+        >>> result = graphkd.distil("crd", student, teacher, data, **settings)
     """
 
     on = "hidden"

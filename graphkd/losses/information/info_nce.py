@@ -1,4 +1,4 @@
-"""InfoNCE: tell the own teacher row from all others."""
+"""InfoNCE: contrast each node's own teacher row with those of all others."""
 
 from typing import Unpack
 
@@ -13,9 +13,14 @@ from graphkd.losses._checks import check_positive, check_same_shape
 
 
 def info_nce(student: Tensor, teacher: Tensor, temperature: float = 0.5) -> Tensor:
-    """InfoNCE of the directions of two embeddings of one width, own teacher row against all: (N, d), (N, d) -> scalar.
+    """Contrast the directions of two embeddings of one width by InfoNCE: (N, d), (N, d) -> scalar.
 
     See ``InfoNCE``; ``gcrd`` is the same behind heads, on a sample of the rows.
+
+    Example::
+
+        >>> [round(float(info_nce(torch.eye(2), torch.eye(2), temperature)), 3) for temperature in (1.0, 0.1)]
+        [0.313, 0.0]
     """
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
@@ -24,11 +29,20 @@ def info_nce(student: Tensor, teacher: Tensor, temperature: float = 0.5) -> Tens
 
 
 class InfoNCE(Loss):
-    """Tell the own teacher row from all others. van den Oord et al., 2018, arXiv:1807.03748.
+    """Distinguish each node's own teacher row from all others. van den Oord et al., 2018, arXiv:1807.03748.
 
     (1/N) sum_i [-a_i . b_i / tau + log sum_j exp(a_i . b_j / tau)], a, b the rows of student and teacher as unit
     vectors; student, teacher: (N, d). log N minus the ``nce`` bound of ``mutual_information``. No layers of its own:
     widths must agree; ``GCRD`` has heads. O(N^2 d) time, O(N d) memory.
+
+    Example::
+
+        >>> round(float(InfoNCE(1.0)(3 * torch.eye(2), torch.eye(2))), 3)  # log(1 + 1 / e), invariant to scale
+        0.313
+        >>> round(float(InfoNCE()(torch.ones(4, 2), torch.ones(4, 2))), 3)  # rows that cannot be told apart: log 4
+        1.386
+        >>> settings = {"temperature": 0.5, "epochs": 2, "progress": False}
+        >>> result = graphkd.distil("info_nce", student, teacher, data, **settings)
     """
 
     on = "hidden"

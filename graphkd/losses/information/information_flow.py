@@ -1,4 +1,4 @@
-"""Information flow: PKT layer by layer, the earlier layers fading out."""
+"""Information flow: PKT layer by layer, with decaying weights of the earlier layers."""
 
 from typing import Unpack
 
@@ -12,14 +12,23 @@ from graphkd.losses.information.pkt import PKT, Density, DensityDivergence, Dens
 
 
 class InformationFlow(Loss):
-    """PKT layer by layer, the earlier layers fading out. Passalis, Tzelepi and Tefas, CVPR 2020, arXiv:2005.00727.
+    """Apply PKT layer by layer, earlier layers with a decaying weight. Passalis, Tzelepi and Tefas, CVPR 2020.
 
     pkt(last layer) + w sum over the other layers of pkt, w = 100 0.7^epoch, so that the first epochs form the
-    intermediate layers (the critical period). ``on`` names the layers, the last one last; student's and teacher's are
-    matched in order. Kernel, divergence, eps and ``reduction`` are the authors': "combined", Jeffreys' divergence,
-    1e-6, a mean over "pairs", which shrinks as 1 / N; "rows" sums over the pairs of a row. ``fit`` tells the epoch; in
-    a loop of your own call ``set_epoch``. The authors' teacher is an auxiliary network of the student's layout, trained
-    by ``PKT`` on the last layer first. O(L N^2 d) time, memory as ``PKT``.
+    intermediate layers (the critical period); arXiv:2005.00727. ``on`` names the layers, the last one last; student's
+    and teacher's are matched in order. Kernel, divergence, eps and ``reduction`` are the authors': "combined",
+    Jeffreys' divergence, 1e-6, a mean over "pairs", which shrinks as 1 / N; "rows" sums over the pairs of a row.
+    ``fit`` sets the epoch; in a loop of your own call ``set_epoch``. The authors' teacher is an auxiliary network of
+    the student's layout, trained by ``PKT`` on the last layer first. O(L N^2 d) time, memory as ``PKT``.
+
+    Example::
+
+        >>> flow = InformationFlow(initial=100.0, decay=0.5, reduction="rows")
+        >>> flow.set_epoch(2, epochs=10)
+        >>> float(flow.weight)  # of the hidden layer; that of the logits is 1
+        25.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 0.03 * flow
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = ("hidden", "logits")

@@ -26,13 +26,20 @@ def mutual_information(
     temperature: float = 1.0,
     own: Tensor | None = None,
 ) -> Tensor:
-    """Lower bound on the mutual information of two embeddings, nats; the critic is g_ij = s_i . t_j / temperature.
+    """Bound the mutual information of two embeddings from below, in nats; the critic is g_ij = s_i . t_j / temperature.
 
     student: (N, p), teacher: (M, p), own: (N,) the teacher row of each student row, its own number by default ->
     scalar. With +(i) = own_i: ``jensen_shannon`` mean_i -sp(-g_i+(i)) - mean_(i, j != +(i)) sp(g_ij), sp = softplus
     (Deep InfoMax's estimator, Hjelm et al., ICLR 2019: not in nats, never above 0); ``donsker_varadhan``
     mean_i g_i+(i) - log mean_ij e^g_ij, all pairs standing for the product of marginals; ``nce``
     log M + mean_i log softmax_j(g_ij) at +(i) (van den Oord et al., 2018). O(N M p) time, O((N + M) p) memory.
+
+    Example::
+
+        >>> informative, constant = 20 * torch.eye(4), torch.zeros(4, 4)
+        >>> bounds = [mutual_information(x, torch.eye(4), "nce") for x in (informative, constant)]
+        >>> [round(float(bound), 3) for bound in bounds]  # at most log 4
+        [1.386, 0.0]
     """
     choose("bound", bound, Bound)
     check_positive("temperature", temperature)
@@ -59,7 +66,17 @@ def mutual_information(
 
 
 def mimkd(student: Tensor, teacher: Tensor, bound: Bound = "jensen_shannon", *, own: Tensor | None = None) -> Tensor:
-    """Minus a bound on mutual information, by the shapes global, local or of features; see ``MIMKD``."""
+    """Negate a bound on mutual information; the shapes say whether global, local or of features: see ``MIMKD``.
+
+    Example::
+
+        >>> vectors = 20 * torch.eye(4)
+        >>> round(float(mimkd(vectors, vectors, "nce")), 3)  # -log 4
+        -1.386
+        >>> parts = vectors[:, None].expand(4, 3, 4)  # 3 parts of each of 4 objects
+        >>> round(float(mimkd(parts, vectors, "nce")), 3), round(float(mimkd(parts, parts, "nce")), 3)
+        (-1.386, -1.386)
+    """
     check_matrix("student", student)
     check_matrix("teacher", teacher)
     if student.dim() == 2:
@@ -82,6 +99,14 @@ class MIMKD(Loss):
     first, (L, d_s), with the teacher's second, (N, d_t), PyG's ``batch``: (L,) telling the row of each part (without
     it L = N: a layer with the last). The critics and weights of the paper are unknown here: the product of maps is our
     choice. O(N^2 p) time, M times that for parts; O(N M p) memory.
+
+    Example::
+
+        >>> loss = MIMKD(student_width=12, teacher_width=4)
+        >>> round(loss(torch.zeros(8, 12), torch.randn(8, 4)).item(), 3)  # a constant student: 2 log 2
+        1.386
+        >>> objective = graphkd.losses.CE(where="train_mask") + MIMKD(12, 12, bound="nce")
+        >>> result = graphkd.distil(objective, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"
@@ -117,7 +142,7 @@ class MIMKD(Loss):
 def mimkd_method(problem: Problem, *, weight: float = 1.0, bound: Bound = "jensen_shannon") -> Loss:
     """Maximise a lower bound on the mutual information of hidden rows, beside the labels.
 
-    Choose it over ``vid`` where the teacher's rows are not to be predicted, only told apart. The authors' weights are
+    Choose it over ``vid`` where the teacher's rows need not be predicted, only distinguished. The authors' weights are
     unknown to us.
     """
     return problem.supervised() + weight * MIMKD(*problem.widths, bound=bound)

@@ -30,7 +30,16 @@ class Density(NamedTuple):
 
 
 def densities(x: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7, **knobs: Any) -> tuple[Density, ...]:
-    """What ``pkt`` needs of one side's embeddings (N, d): a ``Density`` for each kernel, two for "combined"."""
+    """Prepare one side's embeddings (N, d) for ``pkt``: a ``Density`` for each kernel, two for "combined".
+
+    Example::
+
+        >>> (density,) = densities(torch.eye(2))  # (1 + cos) / 2 is 1 with itself and 1/2 with the other
+        >>> density.sums
+        tensor([1.5000, 1.5000])
+        >>> len(densities(torch.eye(2), "combined"))
+        2
+    """
     check_matrix("x", x)
     x, found = x.to(accumulation_dtype(x)), []
     for name in _each(kernel):
@@ -57,9 +66,16 @@ def pkt(
     kernel_eps: float | None = None,
     **knobs: Any,
 ) -> Tensor:
-    """Divergence of two sets of pairwise probabilities: (N, d_s), (N, d_t) -> scalar; formula and knobs at ``PKT``.
+    """Compare two sets of pairwise probabilities: (N, d_s), (N, d_t) -> scalar; formula and arguments at ``PKT``.
 
-    ``teacher`` may be its ``densities``, computed before with the same kernel and knobs.
+    ``teacher`` may be its ``densities``, computed before with the same kernel and arguments.
+
+    Example::
+
+        >>> student, teacher = torch.randn(6, 4), torch.randn(6, 3)
+        >>> known = densities(teacher, "combined")  # once, where the teacher stays
+        >>> bool(torch.isclose(pkt(student, known, "combined"), pkt(student, teacher, "combined")))
+        True
     """
     choose("divergence", divergence, DensityDivergence)
     choose("reduction", reduction, DensityReduction)
@@ -84,7 +100,7 @@ def _mean(total: Tensor, student: Tensor, reduction: str) -> Tensor:
 
 
 class PKT(Loss):
-    """Probabilistic knowledge transfer: match who is near whom. Passalis and Tefas, ECCV 2018, arXiv:1803.10837.
+    """Match the probabilities that nodes are neighbours: PKT. Passalis and Tefas, ECCV 2018, arXiv:1803.10837.
 
     p_ij = k(s_i, s_j) / sum_j k(s_i, s_j), q the same of the teacher; (1/N^2) sum_ij q log((q + eps) / (p + eps)), the
     diagonal included as in the authors' code. student: (N, d_s), teacher: (N, d_t). k: "cosine" (1 + cos) / 2, norms
@@ -94,6 +110,13 @@ class PKT(Loss):
     authors' later code; "jeffreys" (q - p)(log q - log p). ``reduction="rows"`` sums over j and averages over i. The
     mean over N^2 makes it small: RepDistiller's weight is 30,000. O(N^2 d) time in tiles,
     O(N d) memory; Jeffreys' divergence, and "kl" with eps 0, keep two numbers of each pair of up to 5,500 nodes.
+
+    Example::
+
+        >>> round(float(PKT(reduction="rows")(torch.eye(2), torch.ones(2, 2))), 3)  # KL of (1/2, 1/2) and (2/3, 1/3)
+        0.059
+        >>> loss = graphkd.losses.CE(where="train_mask") + 470 * PKT(reduction="rows")
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"
@@ -139,7 +162,14 @@ def supervised_pkt(
     eps: float = 1e-7,
     reduction: DensityReduction = "pairs",
 ) -> Tensor:
-    """PKT from labels, q_ij = [y_i = y_j] / count: (N, d), (N,) integers -> scalar; see ``SupervisedPKT``."""
+    """Apply PKT to labels, q_ij = [y_i = y_j] / count: (N, d), (N,) integers -> scalar; see ``SupervisedPKT``.
+
+    Example::
+
+        >>> y = torch.tensor([0, 1])  # each row is alone in its class: KL of (1, 0) and (2/3, 1/3)
+        >>> round(float(supervised_pkt(torch.eye(2), y, reduction="rows")), 3)
+        0.405
+    """
     choose("reduction", reduction, DensityReduction)
     y = class_ids(y, student.size(0))
     total = student.new_zeros((), dtype=torch.float64)
@@ -151,11 +181,18 @@ def supervised_pkt(
 
 
 class SupervisedPKT(Loss):
-    """PKT with labels in the teacher's place: rows of one class are near. Passalis and Tefas, ECCV 2018.
+    """Bring rows of one class near each other: PKT with labels as the teacher. Passalis and Tefas, ECCV 2018.
 
     ``PKT`` with q_ij = [y_i = y_j] / |class of i|, the diagonal included; student: (N, d), y: (N,) integers >= 0.
-    ``reduction``: as there.
-    The authors add it, times a weight, to that of the teacher. O(N^2 d) time, O(N d) memory.
+    ``reduction``: as there. The authors add it, times a weight, to that of the teacher. O(N^2 d) time, O(N d) memory.
+
+    Example::
+
+        >>> x = torch.tensor([[1.0], [2.0], [-1.0], [-2.0]])
+        >>> abs(round(float(SupervisedPKT()(x, y=torch.tensor([0, 0, 1, 1]))), 3))  # classes in opposite directions
+        0.0
+        >>> settings = {"hidden": "convs.0", "epochs": 2, "progress": False}
+        >>> result = graphkd.distil("pkt_supervised", student, None, data, **settings)
     """
 
     on = "hidden"

@@ -17,16 +17,31 @@ from graphkd.losses.information.vsd import vsd
 
 
 def vcd(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], temperature: float = 1.0) -> Tensor:
-    """``vsd`` of each view's code with the other view's observation, summed; see ``VCD``."""
+    """Sum ``vsd`` of each view's code with the other view's observation; see ``VCD``.
+
+    Example::
+
+        >>> sure, unsure = torch.tensor([[1.0986, 0.0]]), torch.zeros(1, 2)  # (3/4, 1/4) and (1/2, 1/2)
+        >>> round(float(vcd((sure, sure), (unsure, unsure))), 3)  # log(2 / sqrt(3)) of each view
+        0.288
+    """
     return vsd(student[0], teacher[1], temperature) + vsd(student[1], teacher[0], temperature)
 
 
 class VCD(Loss):
-    """Variational cross-distillation: codes of two views keep what the views share. Tian et al., CVPR 2021 (VCD).
+    """Keep in the codes of two views what the views share: cross-distillation. Tian et al., CVPR 2021 (VCD).
 
     mean_i KL(softmax(v2_i / T) || softmax(z1_i / T)) + mean_i KL(softmax(v1_i / T) || softmax(z2_i / T)); ``on`` names
     the logits of the two views, (N, C) each: the student's are predicted from the codes z, the teacher's from the
     observations v, constant here.
+
+    Example::
+
+        >>> first, second = torch.randn(4, 3), torch.randn(4, 3)
+        >>> VCD()((second, first), (first, second))  # each view is compared with the teacher's other one
+        tensor(0.)
+        >>> settings = {"rate": 0.2, "epochs": 2, "progress": False}
+        >>> result = graphkd.distil("vcd", student, teacher, data, **settings)
     """
 
     answers = "classes"

@@ -14,7 +14,14 @@ from graphkd.losses._checks import check_same_shape
 
 
 def vml(student: Tensor, teacher: Tensor) -> Tensor:
-    """Jensen-Shannon divergence of two predictions, nats: (N, C), (N, C) logits -> scalar; see ``VML``."""
+    """Compute the Jensen-Shannon divergence of two predictions, nats: (N, C), (N, C) logits -> scalar; see ``VML``.
+
+    Example::
+
+        >>> logits = torch.tensor([[1.0986, 0.0]])  # (3/4, 1/4) against (1/4, 3/4), with (1/2, 1/2) in the middle
+        >>> round(float(vml(logits, logits.flip(1))), 3)
+        0.131
+    """
     check_same_shape(student, teacher)
     p, q = (F.log_softmax(logits.to(accumulation_dtype(logits)), dim=-1) for logits in (student, teacher))
     middle = torch.logaddexp(p, q) - math.log(2)
@@ -23,11 +30,19 @@ def vml(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class VML(Loss):
-    """Variational mutual learning: predictions from the codes of two views agree. Tian et al., CVPR 2021 (VML).
+    """Make predictions from the codes of two views agree: mutual learning. Tian et al., CVPR 2021 (VML).
 
     mean_i JS(softmax(s_i), softmax(t_i)) = 1/2 KL(p || m) + 1/2 KL(q || m), m = (p + q) / 2, nats (eq. 21 of Hu et al.,
     arXiv:2304.14800); student, teacher: (N, C) logits. Both sides get a gradient where the teacher has one. The
     authors' code has a Sinkhorn distance here.
+
+    Example::
+
+        >>> sure = torch.tensor([[50.0, 0.0]])
+        >>> [round(float(VML()(sure, other)), 3) for other in (sure, sure.flip(1))]  # at most log 2
+        [0.0, 0.693]
+        >>> loss = graphkd.losses.CE(where="train_mask") + VML()
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"
@@ -42,6 +57,6 @@ class VML(Loss):
 def vml_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Match classes in Jensen-Shannon divergence, beside the labels.
 
-    Choose it over soft targets where the teacher is too sure of some nodes: the divergence is at most log 2 a node.
+    Choose it over soft targets where the teacher is overconfident in places: the divergence is at most log 2 a node.
     """
     return problem.supervised() + weight * VML()

@@ -15,7 +15,14 @@ Form = Literal["paper", "code"]
 
 
 def vsd(student: Tensor, teacher: Tensor, temperature: float = 1.0, *, form: Form = "paper") -> Tensor:
-    """KL of the observation's prediction from the code's: (N, C), (N, C) logits -> scalar; see ``VSD``."""
+    """Compute KL(observation's prediction || code's prediction): (N, C), (N, C) logits -> scalar; see ``VSD``.
+
+    Example::
+
+        >>> code, observation = torch.tensor([[1.0986, 0.0]]), torch.zeros(1, 2)  # (3/4, 1/4) and (1/2, 1/2)
+        >>> round(float(vsd(code, observation)), 3)  # log(2 / sqrt(3))
+        0.144
+    """
     choose("form", form, ("paper", "code"))
     if form == "paper":
         return kl(student, teacher.detach(), temperature, rescale=False)
@@ -26,12 +33,22 @@ def vsd(student: Tensor, teacher: Tensor, temperature: float = 1.0, *, form: For
 
 
 class VSD(Loss):
-    """Variational self-distillation: a bottleneck's code keeps what the label needs. Tian et al., CVPR 2021 (VSD).
+    """Keep in a bottleneck's code what the label needs: self-distillation. Tian et al., CVPR 2021 (VSD).
 
     mean_i KL(softmax(v_i / T) || softmax(z_i / T)); student: (N, C), z, the logits predicted from the code, teacher:
     (N, C), v, those predicted from the observation that the code compresses, a branch of the same network, constant
     here. ``form="code"`` is what the authors' code computes, for comparison alone: mean_ik p_z (log p_z - p_v).
     Both branches learn the labels beside it.
+
+    Example::
+
+        >>> code, observation = torch.zeros(1, 2), torch.zeros(1, 2, requires_grad=True)
+        >>> VSD()(code, observation)  # no gradient reaches the observation
+        tensor(0.)
+        >>> round(float(VSD(form="code")(code, observation)), 3)  # (log 1/2 - 1/2) / 2, not 0
+        -0.597
+        >>> loss = graphkd.losses.CE(where="train_mask") + VSD(temperature=1.0)
+        >>> result = graphkd.distil(loss, student, teacher, data, epochs=2, progress=False)
     """
 
     answers = "classes"
@@ -51,7 +68,7 @@ class VSD(Loss):
 def vsd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
     """Bring the classes that the student predicts to those of the teacher, its observation, beside the labels.
 
-    Choose it where the student is a narrow code of what the teacher sees; between two models it is soft targets
+    Choose it where the student is a narrow code of what the teacher sees; between two models it equals soft targets
     without the factor of the squared temperature.
     """
     return problem.supervised() + weight * VSD(temperature)

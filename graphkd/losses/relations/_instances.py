@@ -1,4 +1,4 @@
-"""What the losses of the instance relationship graph (IRG) share: how squared distances are scaled."""
+"""Scales of squared distances, which the losses of the instance relationship graph (IRG) share."""
 
 from typing import Literal
 

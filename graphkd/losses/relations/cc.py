@@ -29,7 +29,16 @@ def correlation_congruence(
     normalise: bool = True,
     reduction: CongruenceReduction = "mean",
 ) -> Tensor:
-    """Difference of two matrices of pairwise kernels: (N, d_s), (N, d_t) -> scalar; knobs at ``CC``."""
+    """Compute the difference of two matrices of pairwise kernels: (N, d_s), (N, d_t) -> scalar; see ``CC``.
+
+    Example::
+
+        >>> apart, alike = torch.eye(2), torch.ones(2, 2)
+        >>> round(float(correlation_congruence(apart, alike, order=None)), 3)  # (1 - exp(-0.8))^2 / 2
+        0.152
+        >>> round(float(correlation_congruence(apart, alike, "bilinear", reduction="norm")), 3)  # sqrt(1 + 1)
+        1.414
+    """
     check_rows(student, teacher)
     choose("kernel", kernel, CongruenceKernel)
     choose("reduction", reduction, CongruenceReduction)
@@ -50,7 +59,7 @@ def correlation_congruence(
 
 
 class CC(Loss):
-    """Correlation congruence: match a kernel of all pairs of nodes. Peng et al., ICCV 2019, arXiv:1904.01802.
+    """Match a kernel of all pairs of nodes: correlation congruence (CC). Peng et al., ICCV 2019, arXiv:1904.01802.
 
     (1/N^2) sum_ij (k(s_i, s_j) - k(t_i, t_j))^2 of unit rows; student: (N, d_s), teacher: (N, d_t). ``kernel``:
     "gaussian" exp(-gamma |x - y|^2), its series in x . y up to ``order``, None for the exact kernel; or "bilinear"
@@ -58,6 +67,16 @@ class CC(Loss):
     norm / N^2, instead of the mean of squares. ``CC.torchdistill`` is the form of that library. The paper's weight is
     0.003. Bilinear and order 1 take O(N d^2) time, order 2 O(N d^4) where d^3 < N; else O(N^2 d) in tiles. The authors
     draw batches that hold several nodes of each class, which is left to the loader.
+
+    Example::
+
+        >>> apart, alike = torch.eye(2), torch.ones(2, 2)
+        >>> round(float(CC("bilinear")(apart, alike)), 3)  # 2 of the 4 cosines are 0 where the teacher has 1
+        0.5
+        >>> round(float(CC("bilinear")(3 * apart, apart)), 3)  # rows are compared as unit vectors
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 1000 * CC()
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"
@@ -88,10 +107,16 @@ class CC(Loss):
 
 
 def adjacent_correlation(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean inner product of the absolute errors of adjacent rows: (N, d), (N, d) -> scalar.
+    """Average the inner products of the absolute errors of adjacent rows: (N, d), (N, d) -> scalar.
 
     (1 / (N - 1)) sum_i |s_i - t_i| . |s_{i+1} - t_{i+1}|, which RepDistiller calls correlation congruence. It depends
     on the order of rows, hence no class; use ``CC``.
+
+    Example::
+
+        >>> student = torch.tensor([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]])
+        >>> float(adjacent_correlation(student, torch.zeros(3, 2)))  # (1 * 2 + 0 * 1 + 2 * 0 + 1 * 3) / 2
+        2.5
     """
     check_same_shape(student, teacher)
     s, t = (x.to(accumulation_dtype(x)) for x in (student, teacher))

@@ -1,4 +1,4 @@
-"""Cross-image relations (CIRKD): how alike nodes are to those of other graphs, of a batch and of a memory."""
+"""Cross-image relations (CIRKD): similarities of nodes to those of other graphs, of a batch and of a memory."""
 
 from typing import Unpack
 
@@ -16,7 +16,14 @@ from graphkd.losses._projector import Linear
 
 
 def cirkd(student: Tensor, teacher: Tensor, temperature: float = 0.1) -> Tensor:
-    """KL of every node's cosines with the nodes of each graph: (B, P, d_s), (B, P, d_t) -> scalar; see ``CIRKD``."""
+    """Compare cosines of nodes with the nodes of each graph by KL: (B, P, d_s), (B, P, d_t) -> scalar; see ``CIRKD``.
+
+    Example::
+
+        >>> uniform = torch.ones(2, 2)  # both nodes are equally similar to both
+        >>> round(float(cirkd(torch.eye(2), uniform, temperature=1.0)), 3)  # KL of (0.5, 0.5) and (0.731, 0.269)
+        0.12
+    """
     check_rows(student, teacher)
     graphs, nodes = (1, student.size(0)) if student.dim() == 2 else student.shape[:2]
     s, t = (unit_vectors(x).reshape(graphs * nodes, x.size(-1)) for x in (student, teacher))
@@ -24,11 +31,19 @@ def cirkd(student: Tensor, teacher: Tensor, temperature: float = 0.1) -> Tensor:
 
 
 class CIRKD(Loss):
-    """Cross-sample relations: match how alike nodes are to those of every graph. Yang et al., CVPR 2022 (CIRKD).
+    """Match the similarities of each node to the nodes of every graph. Yang et al., CVPR 2022 (CIRKD).
 
     1/B^2 sum_ij mean_p KL(softmax_q(t_ip . t_jq / tau) || softmax_q(s_ip . s_jq / tau)) of unit vectors, nodes p and q
     of graphs (or groups of nodes) i and j; student: (B, P, d_s), teacher: (B, P, d_t), or (N, d): a single graph. No
     tau^2. The authors' weight is 1, P the pixels of an image. O((B P)^2 d) time in blocks, no matrix of all pairs.
+
+    Example::
+
+        >>> x = torch.randn(2, 4, 5)  # 2 graphs of 4 nodes
+        >>> abs(round(float(CIRKD()(3 * x, x)), 3))  # invariant to scale
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + CIRKD(temperature=0.1)
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"
@@ -44,9 +59,16 @@ class CIRKD(Loss):
 def cirkd_memory(
     student: Tensor, teacher: Tensor, memory: Tensor, temperature: float = 0.1, kd_temperature: float = 1.0
 ) -> Tensor:
-    """KL of every node's cosines with a memory: (N, d), (N, d), (K, d) unit rows -> scalar; see ``CIRKDMemory``.
+    """Compare each node's cosines with a memory by KL: (N, d), (N, d), (K, d) unit rows -> scalar; see ``CIRKDMemory``.
 
     T^2 mean_i KL(softmax_k(t_i . m_k / (tau T)) || softmax_k(s_i . m_k / (tau T))).
+
+    Example::
+
+        >>> student, teacher = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
+        >>> memory = torch.eye(2)  # of two nodes, equally similar to the teacher's row
+        >>> round(float(cirkd_memory(student, teacher, memory, temperature=1.0)), 3)  # KL of (0.5, 0.5), (0.73, 0.27)
+        0.12
     """
     check_same_shape(student, teacher, "; CIRKDMemory(num_nodes, student_width, teacher_width) has a head")
     if memory.size(1) != student.size(1):
@@ -58,13 +80,22 @@ def cirkd_memory(
 
 
 class CIRKDMemory(Loss):
-    """Cross-sample relations with a memory of the teacher's embeddings of all nodes. Yang et al., CVPR 2022 (CIRKD).
+    """Match the similarities of each node to a memory of the teacher's embeddings. Yang et al., CVPR 2022 (CIRKD).
 
     ``cirkd_memory`` against ``samples`` rows of the memory, drawn at each step. The memory, (num_nodes, d_t), random
     unit vectors at first, is a buffer; while training the rows ``n_id`` (without it, all nodes in order) take the
     teacher's embeddings before they are drawn from. student: (N, d_s) through a head (linear, batch norm, ReLU, linear,
     without biases) into the teacher's width; teacher: (N, d_t). The authors keep queues of 4096 pixels and 1024 regions
     by class, each with weight 0.1; we keep all nodes by their ids, and no regions. O(N K d) time in blocks.
+
+    Example::
+
+        >>> loss = CIRKDMemory(data.num_nodes, student_width=12, teacher_width=4, samples=16)
+        >>> value = loss(torch.randn(2, 12), torch.ones(2, 4), n_id=torch.tensor([7, 5]))
+        >>> loss.memory[7].tolist()  # the teacher's row of node 7 at length 1
+        [0.5, 0.5, 0.5, 0.5]
+        >>> settings = {"hidden": "convs.0", "samples": 16, "epochs": 2, "progress": False}
+        >>> result = graphkd.distil("cirkd_memory", student, teacher, data, **settings)
     """
 
     on = "hidden"

@@ -1,4 +1,4 @@
-"""In which order a teacher puts the context of each node, as a hinge for every pair of it: LLP's ranking loss."""
+"""LLP's ranking loss: a hinge for every pair of context nodes that the teacher ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENTRIES = 1 << 22  # of pairs that are held at a time
 
 
 def context_rank(student: Tensor, teacher: Tensor, margin: float = 0.1) -> Tensor:
-    """Order each row's scores as the teacher does: (B, L), (B, L) -> scalar.
+    """Rank each row's scores as the teacher does: (B, L), (B, L) -> scalar.
 
     The mean over rows and pairs a < b of max(0, m - r (s_a - s_b)), r = 1 where t_a - t_b > m, -1 where it is below
     -m, else 0: such a tie adds the constant m and no gradient. Guo et al. (LLP), ICML 2023, arXiv:2210.05801, by
@@ -24,7 +24,7 @@ def context_rank(student: Tensor, teacher: Tensor, margin: float = 0.1) -> Tenso
     Args:
         student: (B, L) scores of L context nodes of B anchors.
         teacher: likewise; no gradient reaches it.
-        margin: m, of both sides alike, since their scores are chances.
+        margin: m, the same on both sides, since their scores are probabilities.
     """
     check_same_shape(student, teacher)
     wide = accumulation_dtype(student)

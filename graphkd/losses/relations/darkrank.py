@@ -1,4 +1,4 @@
-"""DarkRank: in which order nodes are near to a node."""
+"""DarkRank: the order of nodes by their distance to a query node."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,13 @@ _FLOOR = 1e-12  # of squared distances
 
 @dataclass(frozen=True)
 class Proximity:
-    """Scores -alpha |x - y|^beta of nodes beside a query."""
+    """Score nodes by their distance to a query: -alpha |x - y|^beta.
+
+    Example::
+
+        >>> Proximity(alpha=3.0, beta=1.0).of_squared(torch.tensor([4.0, 9.0]))  # distances 2 and 3
+        tensor([-6., -9.])
+    """
 
     alpha: float = 3.0
     beta: float = 3.0
@@ -68,8 +74,8 @@ def order_log_likelihood(scores: Tensor) -> Tensor:
 def order_divergence(student: Tensor, teacher: Tensor, *, entropy: bool = True) -> Tensor:
     """KL divergence of the distributions over all m! orders of lists, the teacher's constant: (Q, m), (Q, m) -> (Q,).
 
-    Without ``entropy`` the cross-entropy, which has not the teacher's entropy subtracted. A next choice depends on the
-    set of those made alone: the sum over all sets S of the teacher's probability to choose S first, times the
+    Without ``entropy``: the cross-entropy, from which the teacher's entropy is not subtracted. A next choice depends
+    on the set of those made alone: the sum over all sets S of the teacher's probability to choose S first, times the
     divergence of the choice that follows. O(2^m m) a list.
     """
     size = student.size(1)
@@ -110,9 +116,16 @@ def darkrank(
     eps: float = 0.0,
     official_gradient: bool = False,
 ) -> Tensor:
-    """Divergence of the orders in which nodes are near to a query: (N, d_s), (N, d_t) -> scalar; knobs at ``DarkRank``.
+    """Compare the orders of nodes by their distance to a query: (N, d_s), (N, d_t) -> scalar; see ``DarkRank``.
 
     ``eps`` is added to the probability of a list. ``official_gradient``: that of TuSimple's operators (``tusimple``).
+
+    Example::
+
+        >>> line = torch.tensor([[0.0], [1.0], [3.0]])  # node 1 is nearer to node 0 than to node 2
+        >>> other = torch.tensor([[0.0], [2.0], [3.0]])  # and here to node 2
+        >>> bool(darkrank(line, line) < darkrank(other, line))
+        True
     """
     choose("transfer", transfer, Transfer)
     choose("queries", queries, Queries)
@@ -158,6 +171,16 @@ class DarkRank(Loss):
     the mean over queries. student: (N, d_s), teacher: (N, d_t), divided by their norms unless ``normalise=False``.
     "hard" is the HardDarkRank of the authors of RKD. ``DarkRank.tusimple`` is the form of TuSimple. Weight 16 there.
     O(N^2 d) time for the teacher's lists, in blocks (once, if ``Cached``), O(N m d) for the rest; "soft" O(N 2^m m).
+
+    Example::
+
+        >>> x = torch.randn(6, 4)
+        >>> abs(round(float(DarkRank("soft")(3 * x, x)), 3))  # the same order with the same probabilities
+        0.0
+        >>> round(float(DarkRank()(torch.eye(3), x[:3])), 3)  # equal distances: log 2, for the two orders of two nodes
+        0.693
+        >>> loss = graphkd.losses.CE(where="train_mask") + 0.03 * DarkRank(length=4)
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

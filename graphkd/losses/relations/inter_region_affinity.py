@@ -1,4 +1,4 @@
-"""Inter-region affinity: how alike regions of a graph are, each summed up by the moments of its nodes' features."""
+"""Inter-region affinity: similarities of regions of a graph, by the moments of their nodes' features."""
 
 from dataclasses import dataclass
 from typing import Literal, Self, Unpack
@@ -23,10 +23,15 @@ _ROUNDING = 8  # units in the last place of what is summed up by which a sum of 
 
 
 def louvain_regions(edge_index: Tensor, num_nodes: int, *, resolution: float = 1.0, seed: int = 0) -> Tensor:
-    """Communities by Louvain's modularity, the largest first: (2, E) -> (N,) integers. Edges count as undirected.
+    """Find communities by Louvain's modularity, the largest first: (2, E) -> (N,) integers. Edges count as undirected.
 
     Blondel et al., 2008, arXiv:0803.0476, by networkx: seconds for 10,000 nodes, on the CPU. Compute it once and give
     it to ``InterRegionAffinity(regions="given")`` as ``regions`` of the batch.
+
+    Example::
+
+        >>> louvain_regions(torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 0, 4, 5, 3]]), 6)  # two triangles
+        tensor([0, 0, 0, 1, 1, 1])
     """
     import networkx  # type: ignore[import-untyped]  # torch depends on it; slow to import
 
@@ -163,10 +168,7 @@ def inter_region_affinity(
     literal: bool = False,
     valid_only: bool = True,
 ) -> Tensor:
-    """Squared difference of two affinities of regions: (N, d_s), (N, d_t), (N,) or (N, R) -> scalar.
-
-    See ``InterRegionAffinity``; a ``RegionGraph`` of the teacher knows its regions.
-    """
+    """Compare affinities of regions: (N, d_s), (N, d_t), (N,) or (N, R) -> scalar; see ``InterRegionAffinity``."""
     if isinstance(teacher, Tensor):
         check_rows(student, teacher)
         if regions is None:
@@ -185,7 +187,7 @@ def inter_region_affinity(
 
 
 class InterRegionAffinity(Loss):
-    """Inter-region affinity: match how alike regions of the graph are. Hou et al., CVPR 2020 (IntRA-KD).
+    """Match the similarities of regions of the graph: inter-region affinity. Hou et al., CVPR 2020 (IntRA-KD).
 
     (1 / 3 R^2) sum_r sum_ij (C^s_r - C^t_r)^2, C_r the cosines of the r-th moments of the regions i and j: mu_1 = mean
     of M f over the members, mu_2 = mean of (M f - mu_1)^2, mu_3 = mean of ((M f - mu_1) / mu_2)^3, by component, M how
@@ -197,8 +199,16 @@ class InterRegionAffinity(Loss):
     mu_3 divides by the second moment (at least 1e-6), not its root, as printed. Regions of fewer than 3 members count
     as 0 and not in R (``valid_only=False``: in R). ``literal`` sums over all nodes, those outside with features 0, as
     the paper prints and the authors' example does; one member is enough then. Of several graphs, by ``batch``: (N,), it
-    is the mean. Their losses were never released: no weight is known for graphs;
-    begin with 10. ``num_regions`` (else looked up) saves a wait for the device. O(E d + R^2 d) time for E memberships.
+    is the mean. Their losses were never released: no weight is known for graphs; begin with 10. ``num_regions`` (else
+    looked up) saves a wait for the device. O(E d + R^2 d) time for E memberships.
+
+    Example::
+
+        >>> x, y = torch.rand(6, 4), torch.tensor([0, 0, 0, 1, 1, 1])
+        >>> abs(round(float(InterRegionAffinity()(3 * x, x, y=y)), 3))  # invariant to scale
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 10 * InterRegionAffinity("teacher")
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on: str | tuple[str, ...] = "hidden"

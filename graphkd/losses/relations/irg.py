@@ -18,7 +18,13 @@ from graphkd.losses.relations.rkd import Scaled
 
 
 def edge_map(x: Tensor, scale: Scale = "max") -> Tensor:
-    """The edges of a graph of instances, |x_i - x_j|^2 / scale: (N, d) -> (N, N). To look at: ``IRG`` builds none."""
+    """Build the edges of a graph of instances, |x_i - x_j|^2 / scale: (N, d) -> (N, N). ``IRG`` itself builds none.
+
+    Example::
+
+        >>> edge_map(torch.tensor([[0.0], [1.0], [2.0]])).tolist()
+        [[0.0, 0.25, 1.0], [0.25, 0.0, 0.25], [1.0, 0.25, 0.0]]
+    """
     choose("scale", scale, Scale)
     check_matrix("x", x)
     x = scale_free(x, scale)
@@ -40,7 +46,14 @@ def irg(
     constant: bool = True,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Squared difference of two matrices of scaled squared distances: (N, d_s), (N, d_t) -> scalar; see ``IRG``."""
+    """Compute the squared difference of scaled squared distances: (N, d_s), (N, d_t) -> scalar; see ``IRG``.
+
+    Example::
+
+        >>> line = torch.tensor([[0.0], [1.0], [2.0]])  # edges 1/4, 1/4 and 1; those of the teacher are 1
+        >>> round(float(irg(line, torch.eye(3), reduction="sum")), 3)  # 4 * (3 / 4)^2
+        2.25
+    """
     choose("scale", scale, Scale)
     choose("reduction", reduction, Reduction)
     check_rows(student, teacher if isinstance(teacher, Tensor) else teacher.features)
@@ -53,7 +66,7 @@ def irg(
 
 
 class IRG(Loss):
-    """Instance relationship graph, its edges: match squared distances of all pairs. Liu et al., CVPR 2019.
+    """Match squared distances of all pairs, the edges of the instance relationship graph. Liu et al., CVPR 2019.
 
     (1/N^2) |D^s / max D^s - D^t / max D^t|_F^2, D_ij = |x_i - x_j|^2; student: (N, d_s), teacher: (N, d_t). ``scale``:
     "max", "mean" (over all pairs; ours, without their O(N^2 d)) or "none". ``constant`` holds the student's scale
@@ -61,6 +74,14 @@ class IRG(Loss):
     "mean" over pairs; "rows", their 1 / 2N; "sum". Their weight is 0.005. The vertices are ``FitNet(on="logits")``, how
     they change ``IRGTransform``, how edges change ``IRGEdgeTransform``; ``IRG.multi_type`` and ``IRG.paper`` are sums.
     O(N d^2) time by Gram matrices; the largest distance streams all pairs, less those too short by their norms.
+
+    Example::
+
+        >>> x = torch.randn(6, 4)
+        >>> abs(round(float(IRG()(3 * x + 1, x)), 3))  # invariant to scale and shift
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 0.16 * IRG()
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"
@@ -85,9 +106,15 @@ class IRG(Loss):
         logits: str = "logits",
         where: str | None = None,
     ) -> Sum:
-        """Vertices of the logits, edges of ``layers`` (their mean), and ``changes`` between pairs of layers (the mean).
+        """Add up losses on vertices (logits), on edges of ``layers`` (mean), and on ``changes`` between layers (mean).
 
         The defaults, weights and a gradient through the scales included, are those of Knowledge-Distillation-Zoo.
+
+        Example::
+
+            >>> loss = IRG.multi_type(["first", "second"], [("first", "second")])  # names of taps of a ``Distiller``
+            >>> [(weight, type(part).__name__) for weight, part in loss.parts()]
+            [(0.1, 'FitNet'), (2.5, 'IRG'), (2.5, 'IRG'), (5.0, 'IRGTransform')]
         """
         edges = [(edge / len(layers), cls(constant=constant, on=layer, where=where)) for layer in layers]
         moves = [(transform / len(changes), IRGTransform(constant=constant, on=pair, where=where)) for pair in changes]
@@ -106,7 +133,7 @@ class IRG(Loss):
         logits: str = "logits",
         where: str | None = None,
     ) -> Sum:
-        """The paper's sums of squares, unscaled: vertices of the logits, edges of all ``layers``, and ``changes``.
+        """Add up the paper's unscaled squares on vertices (logits), on edges of all ``layers``, and on ``changes``.
 
         Its weights are unknown to us, as is whether edges change by |A_2 - A_1|_F^2, which we assume.
         """

@@ -1,4 +1,4 @@
-"""The instance relationship graph (IRG): how far its vertices and its edges move between layers."""
+"""The instance relationship graph (IRG): changes of its vertices and its edges between layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +52,14 @@ def irg_transform(
     constant: bool = True,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Squared difference of how far nodes move between two layers; see ``IRGTransform``."""
+    """Compute the squared difference of how far nodes move between two layers; see ``IRGTransform``.
+
+    Example::
+
+        >>> before, after = torch.zeros(2, 1), torch.tensor([[1.0], [2.0]])
+        >>> float(irg_transform((before, after), (before, after.repeat(1, 2))))  # twice as wide: channels are averaged
+        0.0
+    """
     choose("scale", scale, Scale)
     choose("reduction", reduction, Reduction)
     ours = Change.of(student, scale, constant)
@@ -63,12 +70,20 @@ def irg_transform(
 
 
 class IRGTransform(Loss):
-    """Instance relationship graph, its transformation: match how far nodes move between layers. Liu et al., CVPR 2019.
+    """Match how far nodes move between two layers: IRG's transformation. Liu et al., CVPR 2019.
 
     (1/N) sum_i (v^s_i - v^t_i)^2 with v_i = |y_i - x_i|^2 / max_j |y_j - x_j|^2 of a layer x and a later one y of the
     same width (or twice it: adjacent channels of y are averaged); ``on`` names the two. ``scale``: the "max", the
     "mean" or "none"; ``constant`` holds the student's constant as the authors' layer does. ``reduction``: the "mean"
     over nodes; "rows", their 1 / 2; "sum". Their weight is 0.005. O(N d).
+
+    Example::
+
+        >>> before, after = torch.zeros(2, 1), torch.tensor([[1.0], [2.0]])  # scaled, nodes move by 1/4 and 1
+        >>> float(IRGTransform()((before, after), (before, torch.ones(2, 1))))  # the teacher's by 1: (3 / 4)^2 / 2
+        0.28125
+        >>> settings = {"layers": ("convs.0", "convs.1:in"), "epochs": 2, "progress": False}
+        >>> result = graphkd.distil("irg_transform", student, teacher, data, **settings)
     """
 
     on = ("hidden_0", "hidden_1")
@@ -107,7 +122,15 @@ def irg_edge_transform(
     constant: bool = True,
     reduction: EdgeReduction = "mean",
 ) -> Tensor:
-    """Squared difference of how far all edges move between two layers; see ``IRGEdgeTransform``."""
+    """Compute the squared difference of how far all edges move between two layers; see ``IRGEdgeTransform``.
+
+    Example::
+
+        >>> line, corners = torch.tensor([[0.0], [1.0], [2.0]]), torch.eye(3)  # scaled edges 1/4, 1/4, 1 and 1, 1, 1
+        >>> moved, still = (line, corners), (line, line)
+        >>> round(float(irg_edge_transform(moved, still, reduction="sum")), 2)  # (4 * (3 / 4)^2)^2
+        5.06
+    """
     choose("scale", scale, Scale)
     choose("reduction", reduction, EdgeReduction)
     if not isinstance(teacher, Tensor):
@@ -119,12 +142,20 @@ def irg_edge_transform(
 
 
 class IRGEdgeTransform(Loss):
-    """Instance relationship graph, its transformation: match how far edges move between layers. Liu et al., CVPR 2019.
+    """Match how far edges move between two layers: IRG's transformation. Liu et al., CVPR 2019.
 
     (|A^s_2 - A^s_1|_F^2 - |A^t_2 - A^t_1|_F^2)^2, A the squared distances of all pairs in a layer over their ``scale``
     (see ``IRG``), of two layers of any widths; ``on`` names them. ``reduction``: of the squares inside, the "mean" over
     pairs or their "sum". The authors' code has no such part: the form is our
     reading of the paper, where ``scale`` is "none" (``IRG.paper``). O(N d^2), and the largest distances as in ``IRG``.
+
+    Example::
+
+        >>> line, corners = torch.tensor([[0.0], [1.0], [2.0]]), torch.eye(3)  # scaled edges 1/4, 1/4, 1 and 1, 1, 1
+        >>> abs(round(float(IRGEdgeTransform()((line, corners), (5 * line, 3 * corners))), 3))
+        0.0
+        >>> round(float(IRGEdgeTransform()((line, corners), (line, line))), 4)  # (4 * (3 / 4)^2 / 9)^2
+        0.0625
     """
 
     on = ("hidden_0", "hidden_1")

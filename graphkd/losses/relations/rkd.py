@@ -1,4 +1,4 @@
-"""Relational distillation (RKD): how far nodes are from each other, and at which angles."""
+"""Relational knowledge distillation (RKD): distances of pairs and angles of triples of nodes."""
 
 from dataclasses import dataclass
 from typing import Any, Self, Unpack
@@ -26,7 +26,7 @@ class Scaled:
 
     @classmethod
     def by_mean(cls, x: Tensor, **knobs: Any) -> Self:
-        """Distances over their mean, kept up to 64 MB; knobs are those of ``mean_distance``."""
+        """Distances over their mean, kept up to 64 MB; further arguments are those of ``mean_distance``."""
         scale = mean_distance(x, **knobs)
         return cls(x, scale, scaled_distances(x, scale, **knobs))
 
@@ -40,10 +40,16 @@ def rkd_distance(
     delta: float = 1.0,
     diagonal: bool = True,
 ) -> Tensor:
-    """Huber loss of distances over their mean: (N, d_s), (N, d_t) -> scalar; see ``RKDDistance``.
+    """Compare distances over their mean by Huber's loss: (N, d_s), (N, d_t) -> scalar; see ``RKDDistance``.
 
     ``squared`` compares squared distances; squared ones below ``floor`` count as ``floor``; ``delta`` is Huber's.
     Without ``diagonal`` it is the mean over pairs of different nodes, as in the code of GKD, not over all N^2.
+
+    Example::
+
+        >>> line = torch.tensor([[0.0], [1.0], [3.0]])  # distances over their mean: 0.5, 1, 1.5; the teacher's: 1
+        >>> round(float(rkd_distance(line, torch.eye(3), diagonal=False)), 3)  # 4 pairs of 0.5^2 / 2, over 6 pairs
+        0.083
     """
     check_rows(student, teacher if isinstance(teacher, Tensor) else teacher.features)
     if isinstance(teacher, Tensor):
@@ -56,12 +62,20 @@ def rkd_distance(
 
 
 class RKDDistance(Loss):
-    """Match distances of pairs of nodes over their mean. Park et al., CVPR 2019, arXiv:1904.05068 (RKD-D).
+    """Match the distances of pairs of nodes, over their mean. Park et al., CVPR 2019, arXiv:1904.05068 (RKD-D).
 
     (1/N^2) sum_ij H(|s_i - s_j| / m_s - |t_i - t_j| / m_t), m the mean over pairs of different nodes (the student's
     has a gradient), H Huber's loss with delta 1; student: (N, d_s), teacher: (N, d_t). As in the authors' code a
     squared distance is at least 1e-12. Weight beside class labels 25, in metric learning 1. O(N^2 d) time
     in tiles, O(N d) memory; up to 64 MB of distances of a side, those of 5,500 nodes, are kept instead of made again.
+
+    Example::
+
+        >>> x = torch.randn(6, 4)
+        >>> abs(round(float(RKDDistance()(5 * x + 1, x)), 3))  # invariant to scale and shift
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 25 * RKDDistance()
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"
@@ -75,7 +89,14 @@ class RKDDistance(Loss):
 
 
 def rkd_angle(student: Tensor, teacher: Tensor, *, delta: float = 1.0, max_samples: int | None = None) -> Tensor:
-    """Huber loss of the cosines of all angles: (N, d_s), (N, d_t) -> scalar; see ``RKDAngle``."""
+    """Compare the cosines of all angles by Huber's loss: (N, d_s), (N, d_t) -> scalar; see ``RKDAngle``.
+
+    Example::
+
+        >>> line = torch.tensor([[0.0], [1.0], [3.0]])  # cosines 1, -1 and 1; the teacher's are 1/2
+        >>> round(float(rkd_angle(line, torch.eye(3))), 3)  # 2 (1 / 8 + 1 + 1 / 8) / 27
+        0.093
+    """
     check_rows(student, teacher)
     student, teacher = sample_rows(student, teacher, max_samples)
     return angle_divergence(student, teacher, delta=delta)
@@ -89,6 +110,14 @@ class RKDAngle(Loss):
     learning 2. O(N^3 + N^2 d) time and O(N^2) memory, by the law of cosines from squared distances. Hence
     ``max_samples``: that many nodes are drawn at each step where there are more (the paper's batches have 64 or 128);
     None: all of them.
+
+    Example::
+
+        >>> x, rotation = torch.randn(6, 4), torch.linalg.qr(torch.randn(4, 4)).Q
+        >>> abs(round(float(RKDAngle()(5 * x @ rotation + 1, x)), 3))  # invariant to scale, rotation and shift
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 50 * RKDAngle(max_samples=64)
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"
@@ -109,17 +138,33 @@ def rkd(
     *,
     max_samples: int | None = None,
 ) -> Tensor:
-    """``distance`` times ``rkd_distance`` and ``angle`` times ``rkd_angle``; see ``RKD``."""
+    """Add ``distance`` times ``rkd_distance`` and ``angle`` times ``rkd_angle``; see ``RKD``.
+
+    Example::
+
+        >>> line, corners = torch.tensor([[0.0], [1.0], [3.0]]), torch.eye(3)
+        >>> parts = rkd_distance(line, corners), rkd_angle(line, corners)
+        >>> [round(float(value), 3) for value in (*parts, rkd(line, corners, distance=1.0, angle=2.0))]
+        [0.056, 0.093, 0.241]
+    """
     features = teacher if isinstance(teacher, Tensor) else teacher.features
     return distance * rkd_distance(student, teacher) + angle * rkd_angle(student, features, max_samples=max_samples)
 
 
 class RKD(RKDDistance):
-    """Relational knowledge distillation: distances and angles. Park et al., CVPR 2019, arXiv:1904.05068.
+    """Match distances and angles of nodes: relational knowledge distillation. Park et al., CVPR 2019, arXiv:1904.05068.
 
     ``distance`` RKD-D + ``angle`` RKD-A, at the authors' ratio of 1 to 2: ``25 * RKD()`` is RepDistiller's. Distances
     are those of all pairs of nodes, angles those of ``max_samples`` nodes drawn at each step; see ``RKDDistance`` and
     ``RKDAngle``, which are also losses of their own.
+
+    Example::
+
+        >>> x, rotation = torch.randn(6, 4), torch.linalg.qr(torch.randn(4, 4)).Q
+        >>> abs(round(float(RKD()(5 * x @ rotation + 1, x)), 3))
+        0.0
+        >>> loss = graphkd.losses.CE(where="train_mask") + 25 * RKD(max_samples=64)
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     def __init__(

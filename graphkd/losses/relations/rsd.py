@@ -1,4 +1,4 @@
-"""Representational similarity (RSD, of NOSMOG): how alike nodes are in what a student makes of its hidden layer."""
+"""Representational similarity (RSD, of NOSMOG): inner products of nodes behind a map of the student's hidden layer."""
 
 from typing import Unpack
 
@@ -13,17 +13,31 @@ from graphkd.losses.relations.cc import correlation_congruence
 
 
 def representational_similarity(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of all inner products: (N, d_s), (N, d_t) -> scalar; see ``RSD``."""
+    """Compare all inner products by their mean squared difference: (N, d_s), (N, d_t) -> scalar; see ``RSD``.
+
+    Example::
+
+        >>> float(representational_similarity(torch.eye(2), torch.ones(2, 2)))  # (1, 0, 0, 1) and (2, 2, 2, 2): 10 / 4
+        2.5
+    """
     return correlation_congruence(student, teacher, "bilinear", normalise=False)
 
 
 class RSD(Loss):
-    """Representational similarity distillation: match the inner products of nodes. Tian et al. (NOSMOG), ICLR 2023.
+    """Match the inner products of nodes: representational similarity distillation. Tian et al. (NOSMOG), ICLR 2023.
 
     (1/N^2) |S S' - T T'|_F^2 with S = dropout(ReLU(W s + b)), rows not normalised; student: (N, width), teacher:
     (N, d_t). W is width x width and trains with the student; the dropout is the authors' code's, which applies the
     student's own. Both hidden layers are taken before their ReLU there, and the weight is 0.1 on Cora and CiteSeer.
     arXiv:2208.10010. By Gram matrices, O(N d^2) time, where the authors build both N x N matrices.
+
+    Example::
+
+        >>> rsd = RSD(12)  # the width of the student's hidden layer
+        >>> [tuple(parameter.shape) for parameter in rsd.parameters()]  # W and b, which train with the student
+        [(12, 12), (12,)]
+        >>> loss = graphkd.losses.CE(where="train_mask") + 0.1 * rsd
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"

@@ -1,4 +1,4 @@
-"""Who is nearer to whom: triplets with a margin."""
+"""The order of distances: triplets with a margin."""
 
 from typing import Unpack
 
@@ -14,7 +14,18 @@ from graphkd.losses._rows import sample_rows
 
 
 def triplet_hinge(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 0.2) -> Tensor:
-    """mean_i max(0, |a_i - p_i| - |a_i - n_i| + margin), distances unsquared (eq. 20): (N, d) each -> scalar."""
+    """Penalise negatives that are not farther than positives by a margin: (N, d) each -> scalar.
+
+    mean_i max(0, |a_i - p_i| - |a_i - n_i| + margin), distances unsquared (eq. 20).
+
+    Example::
+
+        >>> anchor, near, far = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 6.0]])
+        >>> triplet_hinge(anchor, near, far)  # distances 5 and 6: in order, by more than the margin
+        tensor(0.)
+        >>> round(float(triplet_hinge(anchor, far, near)), 3)  # 6 - 5 + 0.2
+        1.2
+    """
     for other in (positive, negative):
         check_same_shape(anchor, other)
     anchor, positive, negative = (x.to(accumulation_dtype(x)) for x in (anchor, positive, negative))
@@ -28,7 +39,14 @@ def _distances(x: Tensor) -> Tensor:
 
 
 def triplet_order(student: Tensor, teacher: Tensor, margin: float = 0.2, *, max_samples: int | None = None) -> Tensor:
-    """``triplet_hinge`` on all triplets that the teacher orders: (N, d_s), (N, d_t) -> scalar; see ``TripletOrder``."""
+    """Apply ``triplet_hinge`` to all triplets the teacher orders: (N, d_s), (N, d_t) -> scalar; see ``TripletOrder``.
+
+    Example::
+
+        >>> line = torch.tensor([[0.0], [1.0], [3.0]])
+        >>> round(float(triplet_order(torch.eye(3), line, margin=0.5)), 3)  # equal distances: all of the margin
+        0.5
+    """
     check_rows(student, teacher)
     student, teacher = sample_rows(student, teacher, max_samples)
     ours, theirs = _distances(student), _distances(teacher)
@@ -39,12 +57,21 @@ def triplet_order(student: Tensor, teacher: Tensor, margin: float = 0.2, *, max_
 
 
 class TripletOrder(Loss):
-    """Who is nearer to whom, with a margin, eq. 20 of Hu et al., arXiv:2304.14800; You et al., KDD 2017.
+    """Match which of two nodes is nearer to a third, by a margin. You et al., KDD 2017.
 
-    max(0, |s_a - s_p| - |s_a - s_n| + margin), the mean over all triplets of rows a, p, n of which the teacher has p
-    nearer to a than n; ties do not count. student: (N, d_s), teacher: (N, d_t). The survey prints the teacher's
-    distances for the student's, which would have no gradient. ``max_samples`` rows are drawn at each step: O(m^3) time
-    and memory. For given triplets, or such that several teachers vote on, call ``triplet_hinge``.
+    max(0, |s_a - s_p| - |s_a - s_n| + margin), eq. 20 of Hu et al., arXiv:2304.14800, the mean over all triplets of
+    rows a, p, n of which the teacher has p nearer to a than n; ties do not count. student: (N, d_s), teacher: (N, d_t).
+    The survey prints the teacher's distances for the student's, which would have no gradient. ``max_samples`` rows are
+    drawn at each step: O(m^3) time and memory. For given triplets, or such that several teachers vote on, call
+    ``triplet_hinge``.
+
+    Example::
+
+        >>> line = torch.tensor([[0.0], [1.0], [3.0]])
+        >>> TripletOrder()(line.square(), line)  # other distances in the same order
+        tensor(0.)
+        >>> loss = graphkd.losses.CE(where="train_mask") + TripletOrder(margin=0.2, max_samples=32)
+        >>> result = graphkd.distil(loss, student, teacher, data, hidden="convs.0", epochs=2, progress=False)
     """
 
     on = "hidden"
