@@ -1,4 +1,4 @@
-"""``python -m graphkd``: what is installed here; ``methods`` lists methods, ``compress`` searches a student.
+"""``python -m graphkd``: versions of what is installed; ``methods`` lists methods, ``compress`` searches a student.
 
 ::
 
@@ -54,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _methods(task: str | None, family: str | None) -> Iterator[str]:
-    """A line a method: name, family, needs, what it does."""
+    """Yield a line a method: name, family, needs, what it does."""
     for row in methods(task=_KINDS.get(task or "", task), family=family):
         yield f"{row.name:<24} {row.family:<12} {', '.join(row.needs) or '-':<28} {row.summary}"
 
 
 def _installed() -> Iterator[str]:
-    """What a report of a fault should say."""
+    """Yield the lines of a report on the installation: versions, threads, devices and methods."""
     yield from (f"{name:<16} {number}" for name, number in versions().items())
     for extra, packages in _EXTRAS.items():
         advice = f"pip install 'graphkd[{extra}]'" if extra else "optional"

@@ -1,4 +1,4 @@
-"""The search for students that are accurate, fast and small: many of them, by several methods, within a budget."""
+"""Search for students that are accurate, fast and small: many of them, by several methods, within a budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door of the library: a method, a student, a teacher and data become a trained student."""
+"""Entry point of the library: a method, a student, a teacher and data become a trained student."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def distil(
     features: Features = "auto",
     **settings: Any,
 ) -> Distilled:
-    """Train a student by a method; what is given stays as it is, ``result.model`` is what serves.
+    """Train a student by a method; the arguments stay unchanged, ``result.model`` is the trained student.
 
     method: a name of ``methods()``, a loss (then it is the whole objective), or a function of a ``Problem``.
     student: a module, or a function that makes one; None for methods that bring their own. teacher: a module, a teacher
@@ -123,7 +123,7 @@ def distil(
 
 
 def default_task(data: Any) -> Task:
-    """Node classification, where the data look like it."""
+    """Return node classification, where the data look like it."""
     from graphkd.tasks import NodeClassification  # which loads the losses that it needs
 
     task = NodeClassification()

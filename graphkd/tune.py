@@ -1,4 +1,4 @@
-"""The search for the settings of a method on validation rows."""
+"""Search for the settings of a method on validation rows."""
 
 from __future__ import annotations
 

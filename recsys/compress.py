@@ -71,8 +71,13 @@ def compress(
 
     Example::
 
-        front = recsys.compress(teacher, split, budget=graphkd.Budget(latency_ms=0.5), trials=20)
-        recsys.serve.export(front.best().result, "service/", split)
+        >>> from recsys.models import MF
+        >>> students = [lambda width=width: MF(170, 180, width) for width in (2, 4)]
+        >>> options = {"methods": ["kd"], "trials": 1, "epochs": 2, "progress": False}
+        >>> budget = graphkd.Budget(parameters=1000)  # 700 of the first student
+        >>> front = recsys.compress(MF(170, 180, 8), split, students=students, budget=budget, **options)
+        >>> len(front), len(front.left_out)
+        (1, 1)
     """
     from recsys._compressing import compression  # which loads recommenders
 

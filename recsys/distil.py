@@ -43,7 +43,8 @@ def methods(*, task: Any = None, family: str | None = None) -> Sequence[Metadata
 
     Example::
 
-        [row.name for row in recsys.methods(task="ranking")]
+        >>> [row.name for row in recsys.methods(task="ranking", family="pruning")]
+        ['lightgnn']
     """
     return CATALOGUE.select(task=task, family=family)
 
@@ -95,9 +96,13 @@ def distil(
 
     Example::
 
-        result = recsys.distil("rrd", MF(users, items, 8), teacher, Split(train, valid, test), weight=1e-3)
-        result.scores["test"]["ndcg@10"]
-        result.save("student/")
+        >>> from recsys.models import MF
+        >>> student, teacher = MF(170, 180, width=4), MF(170, 180, width=8)
+        >>> result = recsys.distil("rrd", student, teacher, split, weight=1e-3, epochs=2, progress=False)
+        >>> sorted(result.scores["test"])
+        ['ndcg@10', 'recall@10']
+        >>> tuple(result.model(torch.tensor([3, 7])).shape)  # users' scores of all items
+        (2, 180)
     """
     given: dict[str, Any] = {"epochs": epochs, "optimizer": optimizer, "patience": patience}
     given |= {"metric_every": metric_every}
@@ -131,7 +136,7 @@ def distil(
 
 
 def asked_of(split: Any, given: Mapping[str, Any], task: Task | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is asked of a run: what is ``given``, else what RecBole's options of the data say, and these by their names.
+    """Return what is asked of a run, ``given`` or by RecBole's options of the data, and the latter by their names.
 
     None stands for what is not given. Options of evaluation count where no ``task`` is given.
     """

@@ -55,8 +55,12 @@ def tune(
 
     Example::
 
-        tuned = recsys.tune("rrd", lambda: MF(users, items, 8), teacher, split, trials=20)
-        result = recsys.distil("rrd", MF(users, items, 8), teacher, split, **tuned.options)
+        >>> from recsys.models import MF
+        >>> teacher, options = MF(170, 180, width=8), {"trials": 2, "seeds": 1, "finalists": 1, "epochs": 2}
+        >>> tuned = recsys.tune("kd", lambda: MF(170, 180, width=4), teacher, split, **options, progress=False)
+        >>> tuned.score >= tuned.published
+        True
+        >>> result = recsys.distil("kd", MF(170, 180, width=4), teacher, split, **tuned.options, progress=False)
     """
     given, _ = asked_of(split, {**dict.fromkeys(_OF_RUNS), **options, "epochs": epochs, "seed": seed}, task)
     epochs, seed = given.pop("epochs", None), given.pop("seed", 0)

@@ -1,1 +1,1 @@
-"""The parts of ``graphkd.compress``: what students cost, how trials are spent on them, and the front that is left."""
+"""Parts of ``graphkd.compress``: costs of students, trials spent on them, and the resulting front."""

@@ -1,4 +1,4 @@
-"""What a student costs to serve, and what it may cost."""
+"""Costs of serving a student, and limits to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNITS = {"latency_ms": "ms", "parameters": "parameters", "megabytes": "MB"}
 
 @dataclass(frozen=True)
 class Costs:
-    """What a student costs to serve.
+    """Costs of serving a student.
 
     latency_ms: the median of a query. parameters: their number. megabytes: of parameters and buffers, a million bytes
     each. form: how a query was answered: "numpy", "torch", and so on.
@@ -56,7 +56,7 @@ class Budget:
 
     @property
     def limits(self) -> dict[str, float]:
-        """Give the limits that there are, by name."""
+        """Return the limits that there are, by name."""
         return {name: limit for name, limit in asdict(self).items() if limit is not None}
 
     def over(self, costs: Costs) -> str:
@@ -67,5 +67,5 @@ class Budget:
         )
 
     def excess(self, costs: Costs) -> float:
-        """Give the largest ratio of a cost to its limit; above 1 where costs exceed the budget."""
+        """Return the largest ratio of a cost to its limit; above 1 where costs exceed the budget."""
         return max((getattr(costs, name) / limit for name, limit in self.limits.items()), default=0.0)

@@ -1,4 +1,4 @@
-"""What is tried where nobody says: students and methods that serve a task, and the pairs of both that go together."""
+"""Default choices: students and methods that serve a task, and the pairs of both that fit together."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def chosen_methods(
 
 
 def pairs_of(students: Sequence[Student], methods: Sequence[Metadata]) -> list[tuple[Student, Metadata]]:
-    """Put together what goes together, so that each student and each method comes early.
+    """Pair students and methods that fit together, so that each of them comes early.
 
     A method of students that read features alone does not go with one that reads edges, nor one of hidden layers with a
     student that has none.
@@ -79,7 +79,7 @@ def _goes(student: Student, row: Metadata) -> bool:
 
 
 def _wrong(row: Metadata, kind: str, has: set[str]) -> ValueError | None:
-    """Why a method cannot be used here, or None."""
+    """Return the error that says why a method cannot be used here, or None."""
     if kind not in row.tasks:
         return ValueError(f"{row.name!r} is for {' and '.join(row.tasks)}, the task is {kind!r}: take it out")
     if "student" in row.cannot:

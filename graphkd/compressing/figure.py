@@ -10,7 +10,7 @@ _COLOURS = {"front": "C0", "tried": "0.7", "teacher": "C3"}
 
 
 def figure(points: Sequence[Mapping[str, Any]], metric: str, limit: float | None, path: Path) -> None:
-    """Draw what ``picture.draw`` does; ImportError that says what else there is where matplotlib is missing."""
+    """Draw the picture of ``picture.draw`` by matplotlib; ImportError that names the alternative without it."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

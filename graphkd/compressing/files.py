@@ -1,4 +1,4 @@
-"""What the command reads and writes: a graph that is checked, a teacher of answers or of weights, and the student."""
+"""Files of the command: a graph that is checked, a teacher given by answers or weights, and the written student."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MASKS = ("train_mask", "val_mask", "test_mask")
 
 
 class Answers(nn.Module):
-    """Give a node's recorded answers: a teacher of which nothing else is known.
+    """Teacher that returns recorded answers of nodes, of which nothing else is known.
 
     logits: (N, C), in the order of the graph's nodes.
     """
@@ -133,7 +133,7 @@ def make_teacher(path: str, weights: str | Path | None) -> nn.Module:
 
 
 def write_student(front: Front, member: Member, data: Data, folder: str | Path) -> list[str]:
-    """Write a student's weights and card, the report, and what runs without this library; gives the names of files.
+    """Write a student's weights and card, the report, and forms that run without this library; return the files' names.
 
     ``model.safetensors`` and ``card.json`` as ``Distilled.load`` reads them, ``report.html``, ``student.pt2`` for
     ``torch.export.load``, and where the student is a chain of layers ``student.safetensors`` for ``NumpyMLP.load``.

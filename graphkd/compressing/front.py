@@ -1,4 +1,4 @@
-"""What a compression found: students of which none beats another in accuracy and costs together."""
+"""Result of a compression: the Pareto front of students in accuracy and costs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphkd.core.files import replacing
 
 @dataclass(frozen=True)
 class Member:
-    """A student of a front.
+    """Student of a front.
 
     result: what ``distil`` gave. card: student, method, settings, validation (its score there, in ``metric``), costs
     (``latency_ms, parameters, megabytes, form``), scores with those of the test where the data have one, and how it was
@@ -31,12 +31,12 @@ class Member:
 
     @property
     def model(self) -> nn.Module:
-        """Give what serves, a plain module in eval mode."""
+        """Return the model that serves, a plain module in eval mode."""
         return self.result.model
 
     @property
     def costs(self) -> Costs:
-        """Give what it costs to serve."""
+        """Return the costs of serving it."""
         return Costs(**{name: self.card[name] for name in ("latency_ms", "parameters", "megabytes", "form")})
 
     def save(self, folder: str | Path) -> None:
@@ -47,7 +47,7 @@ class Member:
 
 @dataclass(frozen=True, repr=False)
 class Front(Sequence[Member]):
-    """Students of which none is at least as good in all of accuracy, latency, parameters and size as another.
+    """Pareto front of students: none is at least as good as another in accuracy, latency, parameters and size.
 
     members: most accurate first, ``front[0]`` and so on. left_out: a row a student that was over the budget and not
     trained, with the reason. tried: a row a training. teacher: its scores and, where it could be timed, its costs.
@@ -112,7 +112,7 @@ class Front(Sequence[Member]):
         return aligned(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give what the table shows: a row for the teacher, then one a student."""
+        """Return the rows of the table: one for the teacher, then one a student."""
         rows = [{"student": each.card["student"], "method": each.card["method"], **_shown(each.card)} for each in self]
         return [{"student": "teacher", "method": "", **_shown(self.teacher)}, *rows] if self.teacher else rows
 
@@ -131,7 +131,7 @@ class Front(Sequence[Member]):
         figure(self.points(), self.metric, self.budget.latency_ms, path)
 
     def points(self) -> list[dict[str, Any]]:
-        """Give what the picture shows: name, kind (front, tried, teacher), latency_ms or None, score."""
+        """Return the points of the picture: name, kind (front, tried, teacher), latency_ms or None, score."""
         last = {row["trial"]: row for row in self.tried if row["score"] is not None and row.get("is_last")}
         own = {each.card["trial"] for each in self}
         rows = [{"name": each.card["student"], "kind": "front", **_place(each.card)} for each in self]
@@ -157,7 +157,7 @@ def _costs(row: Mapping[str, Any]) -> Costs:
 
 
 def _shown(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns of a table that are alike for students and the teacher."""
+    """Return the columns of a table that are alike for students and the teacher."""
     test = next(iter(card.get("scores", {}).get("test", {}).values()), None)
     names = ("latency_ms", "parameters", "megabytes", "form")
     return {"validation": card.get("validation"), "test": test, **{name: card.get(name) for name in names}}

@@ -1,4 +1,4 @@
-"""What ``graphkd.compress`` makes of what it is given: students, methods, the measure of costs, the teacher's place."""
+"""Compression of teachers of graphs: students, methods, the measure of costs, and the teacher's own scores."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def _check(teacher: Any, data: Any) -> None:
 
 
 def _sides(call: Any) -> tuple[Call | None, Call | None]:
-    """How student and teacher are called."""
+    """Return how student and teacher are called."""
     return (call[0], call[1]) if isinstance(call, (tuple, list)) else (call, call)
 
 
 def _auto(task: Task, batch: Any, answers: int, train: Callable[[nn.Module], nn.Module]) -> list[Student]:
-    """Students for what the data are; ValueError where there are none for that."""
+    """Make the default students for the data; ValueError where there are none for such data."""
     x = lookup(batch, ("x",)).get("x")
     if task.kind not in NODES or node_types(batch) or not isinstance(x, torch.Tensor) or x.dim() != 2:
         raise ValueError(
@@ -107,7 +107,7 @@ def _auto(task: Task, batch: Any, answers: int, train: Callable[[nn.Module], nn.
 
 @torch.no_grad()
 def _answers(teacher: Frozen, batch: Any, task: Task) -> int:
-    """How many numbers a teacher answers by."""
+    """Return the width of a teacher's answers."""
     with seeded(0):
         shown = ask(frozen(teacher.model, task.call(teacher.call)) if type(teacher) is Frozen else teacher, batch)
     logits = shown["logits"]
@@ -132,14 +132,14 @@ def _wide(
 
 
 def _hidden(asked: Any, student: Student) -> Any:
-    """The paths of hidden layers for a student; one that was made has its own."""
+    """Return the paths of hidden layers for a student; one that was made has its own."""
     if student.is_given or asked is None:
         return asked
     return (student.hidden, asked[1] if isinstance(asked, (tuple, list)) else asked)
 
 
 def _judged(teacher: Any, task: Task, data: Any, call: Call | None, measure: Measure) -> dict[str, Any]:
-    """The teacher's scores and, where its queries can be timed as a student's, its costs."""
+    """Return the teacher's scores and, where its queries can be timed as a student's, its costs."""
     asked = frozen(teacher, call)
 
     def show(_: nn.Module, batch: Any) -> dict[str, Any]:

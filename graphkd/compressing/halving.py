@@ -35,7 +35,7 @@ Train = Callable[["Trial", int | None, Path | None], Distilled]  # trial, epochs
 
 @dataclass(frozen=True)
 class Trial:
-    """A student, a method and a setting."""
+    """Trial of a student, a method and a setting."""
 
     number: int
     student: Student
@@ -85,12 +85,12 @@ class Halving:
         return [(trials[number], self.found[number], scores[number]) for number in order]
 
     def _points(self, trials: Mapping[int, Trial], scores: Mapping[int, float]) -> dict[int, Point]:
-        """What is compared: the score and minus the costs."""
+        """Return the points that are compared: the score and minus the costs."""
         return {number: point_of(score, self.costs[trials[number].student.name]) for number, score in scores.items()}
 
     # ------------------------------------------------------------------ trainings
     def _rung(self, trials: Iterable[Trial], rung: int, shown: Shown) -> dict[int, float]:
-        """Train trials for the epochs of a rung; scores of those that did not fail."""
+        """Train trials for the epochs of a rung; return the scores of those that did not fail."""
         scores = dict[int, float]()
         for trial in trials:
             row, whole = self._row(trial, rung), self.epochs(trial.method)
@@ -102,13 +102,13 @@ class Halving:
         return scores
 
     def _known(self, scores: dict[int, float]) -> dict[int, float]:
-        """Scores as they are; RuntimeError where there are none."""
+        """Return scores as they are; RuntimeError where there are none."""
         if not scores:
             raise RuntimeError(f"no trial could be trained, the last one failed by {self.rows[-1]['error']}")
         return scores
 
     def _row(self, trial: Trial, rung: int) -> dict[str, Any]:
-        """One training in plain values, known if it was made before; of a last one the model is had again."""
+        """Describe one training in plain values, known if it was made before; a last one's model is loaded again."""
         key = f"trial {trial.number}, rung {rung}"
         known: dict[str, Any] | None = self.study.user_attrs.get(key)
         if known is None:
@@ -142,7 +142,7 @@ class Halving:
 
     # ------------------------------------------------------------------ settings
     def _drawn(self, number: int, pair: Pair) -> Setting:
-        """A setting near the published one, kept as soon as it is drawn."""
+        """Draw a setting near the published one, saved as soon as it is drawn."""
         space, key = self.space(pair), f"setting {number}"
         known: dict[str, Any] | None = self.study.user_attrs.get(key)
         if known is None:

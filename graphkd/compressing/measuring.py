@@ -1,4 +1,4 @@
-"""What students cost, measured before any is trained: the time of a query, all of them in turn."""
+"""Costs of students, measured before any training: the time of a query, all students in turn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Measure = Callable[[Mapping[str, nn.Module]], Mapping[str, Costs]]
 
 
 def measure_by(data: Any, task: Task, call: Call | None, latency: Callable[[nn.Module], float] | None) -> Measure:
-    """Make what measures students: on a graph by queries of a node each, else by the first batch of the data.
+    """Make the measure of students: on a graph by queries of one node each, else by the first batch of the data.
 
     latency: the user's own, module -> milliseconds.
     """
@@ -54,21 +54,21 @@ def measure_by(data: Any, task: Task, call: Call | None, latency: Callable[[nn.M
 
 
 def costs_of(model: nn.Module, milliseconds: float, form: str) -> Costs:
-    """Put what a model costs together."""
+    """Collect the costs of a model."""
     state = [value for value in plain_state(model).values() if isinstance(value, Tensor)]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Costs(milliseconds, parameters, sum(value.nbytes for value in state) / 1e6, form)
 
 
 def middle(told: Latency) -> float:
-    """Give the median of a query's milliseconds, of the processor's time where others kept the machine busy."""
+    """Return the median of a query's milliseconds, of processor time where other work kept the machine busy."""
     return told.cpu_p50 if told.busy else told.p50
 
 
 def _by_function(
     latency: Callable[[nn.Module], float], batch: Any, call: Call | None, models: Mapping[str, nn.Module]
 ) -> dict[str, Costs]:
-    """Ask the user's own measure, of models in eval mode."""
+    """Measure by the user's own function, of models in eval mode."""
     ready = {name: _ready(model, batch, call).eval() for name, model in models.items()}
     return {name: costs_of(model, float(latency(model)), "given") for name, model in ready.items()}
 
@@ -108,7 +108,7 @@ def _by_node(models: Mapping[str, nn.Module], graph: Data, batch: Any, finish: F
 
 
 def _forms(name: str, model: nn.Module, graph: Data, finish: Finish, *, sparse: bool) -> list[tuple[str, Form]]:
-    """The ways in which a model may answer a query."""
+    """List the ways in which a model may answer a query."""
     plain = unwrapped(model)
     if takes_edges(plain):
         hops = sum(isinstance(part, MessagePassing) for part in plain.modules())
@@ -131,7 +131,7 @@ def _forms(name: str, model: nn.Module, graph: Data, finish: Finish, *, sparse: 
 
 
 def _ready(model: nn.Module, batch: Any, call: Call | None) -> nn.Module:
-    """The model on the CPU, with the widths of lazy layers."""
+    """Return the model on the CPU, with the widths of lazy layers."""
     with seeded(0):
         model.cpu()
         give_shapes(model, lambda: Viewer(model, call=call)(batch))

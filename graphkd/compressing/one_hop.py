@@ -1,4 +1,4 @@
-"""A shallow graph neural network: each node's features, made narrow, and the mean of its neighbours'."""
+"""Shallow graph neural network: narrow hidden features of each node, and the mean of its neighbours'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of several points are not beaten: non-dominated fronts, and the best half of trials by them."""
+"""Non-dominated fronts of points, and the best half of trials by them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Point = Mapping[str, Any]
 
 
 class Axes:
-    """From latencies (logarithmic) and scores to places on the picture."""
+    """Axes that map latencies (logarithmic) and scores to places on the picture."""
 
     def __init__(self, latencies: Sequence[float], scores: Sequence[float]) -> None:
         self.low, self.high = _widened(min(map(math.log10, latencies)), max(map(math.log10, latencies)))
@@ -33,13 +33,13 @@ class Axes:
         return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 1)
 
     def x_ticks(self) -> list[float]:
-        """Give round latencies, at 1, 2 and 5 times powers of ten, every power alone where those are many."""
+        """Return round latencies, at 1, 2 and 5 times powers of ten, or the powers alone where those are many."""
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
         found = [step * 10.0**power for power in powers for step in ((1, 2, 5) if self.high - self.low < 3 else (1,))]
         return [tick for tick in found if self.low <= math.log10(tick) <= self.high]
 
     def y_ticks(self) -> list[float]:
-        """Give about five round scores."""
+        """Return about five round scores."""
         rough = (self.top - self.bottom) / 5
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
@@ -83,7 +83,7 @@ def _frame(axes: Axes, metric: str) -> list[str]:
 
 
 def _lines(axes: Axes, points: Sequence[Point], limits: Sequence[float]) -> list[str]:
-    """The front's steps, the budget, and a teacher that is not timed."""
+    """Draw the front's steps, the budget, and a teacher that is not timed."""
     best = sorted((p for p in points if p["kind"] == "front" and _is_timed(p)), key=lambda p: p["latency_ms"])
     corners: list[tuple[float, float]] = []
     top = -math.inf
@@ -126,7 +126,7 @@ def _free(x: float, y: float, labels: Sequence[tuple[float, float]]) -> tuple[fl
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Ends with some room, where both are one at least a twentieth."""
+    """Widen a range at both ends; where both are one, by a twentieth at least."""
     room = 0.08 * (high - low) if high - low > _LEAST else max(0.05 * abs(high), 0.05)
     return low - room, high + room
 
@@ -141,5 +141,5 @@ def _text(x: float, y: float, words: str, anchor: str = "end") -> str:
 
 
 def _escaped(words: str) -> str:
-    """Words as XML takes them, which has no control characters."""
+    """Escape text for XML; control characters become spaces."""
     return escape("".join(letter if letter.isprintable() else " " for letter in words))

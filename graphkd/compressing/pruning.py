@@ -1,4 +1,4 @@
-"""A narrow MLP that starts as what is left of a wide one: the hidden units that count least are taken out."""
+"""Narrow MLP initialised from a wide one, whose least important hidden units are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From students, methods and a budget to a front: what ``graphkd.compress`` and ``recsys.compress`` share."""
+"""Search that ``graphkd.compress`` and ``recsys.compress`` share: from students, methods and a budget to a front."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _SILENT = ("log", "save_every", "fabric")  # of options: what results do not dep
 
 @dataclass(frozen=True)
 class Compression:
-    """What is compressed, and how.
+    """Compression of a teacher: the candidates, the data, and how they are trained and measured.
 
     distil: of the library. students, methods: to choose among. usual: the training where neither the user nor the
     method says otherwise. measure: what students cost. epochs: of a whole training, None for the method's own. options:
-    of ``distil``. hidden: student -> the option ``hidden`` for it. judge: the teacher's scores and costs.
+    of ``distil``. hidden: student -> the option ``hidden`` for it. ``judge``: the teacher's scores and costs.
     """
 
     distil: Callable[..., Distilled]
@@ -82,7 +82,7 @@ class Compression:
 
     # ------------------------------------------------------------------ before any training
     def _measured(self, study: Any) -> dict[str, Costs]:
-        """Costs of all students, which a search that goes on takes as they were."""
+        """Return the costs of all students; a resumed search keeps those measured before."""
         known: dict[str, Any] | None = study.user_attrs.get("costs")
         if known is None:
             found = self.measure({each.name: each.shape() for each in self.students})
@@ -91,7 +91,7 @@ class Compression:
         return {name: Costs(**costs) for name, costs in known.items()}
 
     def _about(self, trials: int) -> dict[str, Any]:
-        """What another search differs in."""
+        """Describe the search in all by which it can differ from another."""
         shapes = {each.name: architecture(each.shape()) for each in self.students}
         given = {name: described(value) for name, value in self.options.items() if name not in _SILENT}
         given["hidden"] = {each.name: described(self.hidden(each)) for each in self.students}
@@ -108,7 +108,7 @@ class Compression:
         return Halving(pairs, costs, self._space, self._train, self._whole, study, seed=self.seed, folder=folder)
 
     def _whole(self, row: Metadata) -> int:
-        """Epochs of a whole training."""
+        """Return the epochs of a whole training."""
         return int({**self.usual, **row.published}["epochs"] if self.epochs is None else self.epochs)
 
     def _space(self, pair: Pair) -> Space:
@@ -134,7 +134,7 @@ class Compression:
         study: Any,
         left: list[dict[str, Any]],
     ) -> list[Member]:
-        """Those that were trained to the end and that none of the others beats; what cannot serve goes to ``left``."""
+        """Build the front of those trained to the end; a model that cannot serve goes to ``left``."""
         members = []
         for trial, result, score in found:
             name = f"{trial.student.name} by {trial.method.name}"
@@ -152,7 +152,7 @@ class Compression:
         return sorted(first, key=lambda each: -each.card["validation"])
 
     def _served(self, trial: Trial, result: Distilled, known: Costs, study: Any) -> Costs:
-        """Costs of what serves, measured again where the method made another model of the student."""
+        """Return the costs of the model that serves, measured again where the method changed the student's model."""
         kinds = {type(unwrapped(model)) for model in (result.model, trial.student.shape())}
         if len(kinds) == 1 and sum(each.numel() for each in result.model.parameters()) == known.parameters:
             return known
@@ -179,7 +179,7 @@ def _left_out(name: str, costs: Costs, budget: Budget) -> dict[str, Any]:
 
 
 def _folder(folder: Path, resume: Resume) -> Path:
-    """The folder, for a new search an empty one; ValueError where it is not."""
+    """Return the folder, empty for a new search; ValueError where it is not."""
     inside = contents(folder)
     if inside and resume is False:
         raise ValueError(
@@ -192,7 +192,7 @@ def _folder(folder: Path, resume: Resume) -> Path:
 
 
 def _trainings(trials: int) -> int:
-    """How many trainings so many trials are."""
+    """Count the trainings that a number of trials takes."""
     count = total = trials
     for _ in range(1, RUNGS):
         count = min(count, max(LEAST, (count + 1) // 2))

@@ -1,4 +1,4 @@
-"""Students to choose among: those of the user's, by name, with what is known of each before it is trained."""
+"""Students to choose among: the user's, by name, with what is known of each before it is trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphkd.core.wrappers import unwrapped
 
 @dataclass(frozen=True)
 class Student:
-    """A student that may be trained.
+    """Student that may be trained.
 
     make: what ``distil`` is given, a module or a function that makes one, perhaps of its ``dropout``. shape: makes a
     module of the same shape without training anything. hidden: the path of its hidden layer, None where the user says
@@ -88,7 +88,7 @@ def _given(name: Any, make: Any, taken: set[str], seed: int) -> Student:
 
 
 def _needed(make: Any) -> set[str]:
-    """Parameters of a student's function that have no default; a module has none."""
+    """List the parameters of a student's function that have no default; a module has none."""
     if isinstance(make, nn.Module):
         return set()
     parameters = inspect.signature(make).parameters.values()
@@ -96,7 +96,7 @@ def _needed(make: Any) -> set[str]:
 
 
 def _numbered(name: str) -> Iterable[str]:
-    """The name, then the name with 2, 3 and so on."""
+    """Yield the name, then the name with 2, 3 and so on."""
     yield name
     number = 2
     while True:

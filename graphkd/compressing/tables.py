@@ -24,7 +24,7 @@ def shown(value: Any) -> str:
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Give the names of all columns in the order in which they come."""
+    """List the names of all columns in the order in which they come."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 

@@ -1,1 +1,1 @@
-"""The drawing: views, teachers, losses, the distiller and fit."""
+"""Core of the library: views, teachers, losses, the distiller, ``fit``, methods and their runner."""

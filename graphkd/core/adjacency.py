@@ -1,4 +1,4 @@
-"""Edges in the forms that PyG has for them, read as ``edge_index``."""
+"""Edges in PyG's sparse forms, read as ``edge_index``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process on one device: what ``fit`` asks of ``lightning_fabric.Fabric``, where there is nothing to share.
+"""Training in one process on one device, by the part of ``lightning_fabric.Fabric``'s interface that ``fit`` calls.
 
 Fabric itself takes two seconds to import and a fifth of a millisecond a step.
 """
@@ -16,7 +16,7 @@ from graphkd.core.by_name import names
 
 
 class Alone:
-    """The only process of a run; its methods are those of Fabric that ``fit`` calls, and do as little as they can."""
+    """Stand-in for ``Fabric`` in a run of a single process, with the methods that ``fit`` calls."""
 
     global_rank, world_size, is_global_zero = 0, 1, True
     precision = "32-true"
@@ -25,7 +25,7 @@ class Alone:
         self.device = device
 
     def launch(self) -> None:
-        """Make the device the current one, on which kernels run."""
+        """Make the device, on which kernels run, the current one."""
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
 
@@ -34,7 +34,7 @@ class Alone:
         return module.to(self.device), optimizer
 
     def to_device(self, batch: Any) -> Any:
-        """A batch on the device: a mapping, a graph of PyG's, tensors in lists and tuples; others as they are."""
+        """Move a batch to the device: a mapping, a PyG graph, tensors in lists and tuples; others stay as they are."""
         if isinstance(batch, (list, tuple)):
             parts = [self.to_device(part) for part in batch]
             return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
@@ -45,15 +45,15 @@ class Alone:
         return copy.copy(batch).to(self.device) if callable(getattr(batch, "to", None)) else batch
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss."""
+        """Compute the gradients of a loss."""
         loss.backward()
 
     def clip_gradients(self, module: nn.Module, optimizer: torch.optim.Optimizer, *, max_norm: float) -> None:  # noqa: ARG002 - Fabric's
-        """Scale what an optimiser trains by down to a norm of gradients; RuntimeError where they are not finite."""
+        """Clip the gradients of an optimiser's parameters to a norm; RuntimeError where they are not finite."""
         trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         nn.utils.clip_grad_norm_(trained, max_norm, error_if_nonfinite=True)
 
 
 def precision_of(fabric: Any) -> str:
-    """The name of the precision that a Fabric, or the lone process, trains in."""
+    """Return the name of the precision in which a Fabric, or the single process, trains."""
     return str(getattr(fabric, "precision", None) or fabric._precision.precision)

@@ -1,4 +1,4 @@
-"""Kinds of answers: logits of classes that exclude each other, logits of labels apart; probabilities are neither."""
+"""Kinds of outputs: logits of classes that exclude each other, or logits of independent labels; not probabilities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _once = Once()
 
 
 def check_width(loss: str, logits: Tensor, side: str, least: int = 2) -> None:
-    """Raise ValueError where there are too few classes for one to be chosen."""
+    """Raise ValueError where logits have fewer classes than the loss needs."""
     width = logits.size(-1) if logits.dim() > 1 else 1
     if width < least:
         raise ValueError(
@@ -27,7 +27,7 @@ def check_width(loss: str, logits: Tensor, side: str, least: int = 2) -> None:
 
 @torch.no_grad()
 def check_logits(loss: str, answers: Answers, logits: Tensor, side: str) -> bool:
-    """Whether there are enough numbers to tell that these are logits.
+    """Check that answers are logits, and tell whether there were enough numbers to be sure.
 
     ValueError where they are not, but what a softmax, or a sigmoid, made of some.
     """
@@ -47,7 +47,7 @@ def check_logits(loss: str, answers: Answers, logits: Tensor, side: str) -> bool
 
 
 def is_softmax(rows: Tensor) -> bool:
-    """Whether rows are probabilities of two classes or more: none below 0, and each row sums to 1 up to rounding."""
+    """Tell whether rows are probabilities of two classes or more: not below 0, each row with sum 1 up to rounding."""
     if rows.dim() < 2 or rows.size(-1) < 2 or not rows.numel() or bool((rows < 0).any()):
         return False
     wide = rows.float() if rows.element_size() < 4 else rows
@@ -55,7 +55,7 @@ def is_softmax(rows: Tensor) -> bool:
 
 
 def is_sigmoid(numbers: Tensor) -> bool:
-    """Whether numbers are all in [0, 1] and some strictly inside; of a few, which may well be so, never."""
+    """Tell whether all numbers are in [0, 1] and some strictly inside; False for too few numbers to be sure."""
     if numbers.numel() < _TELLING:
         return False
     inside = (numbers > 0) & (numbers < 1)
@@ -63,7 +63,7 @@ def is_sigmoid(numbers: Tensor) -> bool:
 
 
 def check_exclusive(loss: str, y: Any, logits: Tensor, remedy: str) -> None:
-    """Raise ValueError where the labels say that a row may have several of the classes, or none."""
+    """Raise ValueError where labels allow a row to have several classes, or none."""
     if not isinstance(y, Tensor) or y.dim() < 2 or y.shape != logits.shape or y.size(-1) < 2:
         return
     if _once(y, "multi-label", lambda: _is_multi_label(y)):
@@ -75,7 +75,7 @@ def check_exclusive(loss: str, y: Any, logits: Tensor, remedy: str) -> None:
 
 @torch.no_grad()
 def _is_multi_label(y: Tensor) -> bool:
-    """Whether labels are 0 or 1, or NaN for unknown, and no row of them is one class alone."""
+    """Tell whether labels are 0 or 1, or NaN for unknown, and no row of them is one class alone."""
     known = y.nan_to_num() if y.is_floating_point() else y
     if not bool(((known == 0) | (known == 1)).all()):
         return False

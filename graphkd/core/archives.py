@@ -1,4 +1,4 @@
-"""Arrays of an ``.npz`` that someone else wrote: plain ones, or an error that names the file."""
+"""Arrays of an ``.npz`` from elsewhere: plain arrays, or an error that names the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training was asked for, in plain values, so that a resumed one can say in what it is another."""
+"""Settings of a training in plain values, by which a resumed run reports how it differs from the saved one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def asked_of(trainable: nn.Module, data: Any, optimizer: torch.optim.Optimizer, 
 
 
 def groups_of(optimizer: torch.optim.Optimizer) -> Groups:
-    """The settings of an optimiser's groups: learning rates, decays and so on."""
+    """Return the settings of an optimiser's groups: learning rates, decays and so on."""
     return [
         {name: _copied(value) for name, value in group.items() if name != "params"} for group in optimizer.param_groups
     ]
@@ -45,7 +45,7 @@ def schedule_of(scheduler: Any) -> Asked:
 
 
 def set_groups(optimizer: torch.optim.Optimizer, groups: Groups, known: Asked) -> None:
-    """Set those settings of an optimiser's groups that are asked for otherwise now than they were before."""
+    """Update those settings of an optimiser's groups whose requested values have changed."""
     for place, (group, asked) in enumerate(zip(optimizer.param_groups, groups, strict=True)):
         for name, value in asked.items():
             if known.get(_group_name(name, place)) != _shown(value):
@@ -63,14 +63,14 @@ def _copied(value: Any) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    """A number or text as it is, anything else in words."""
+    """Describe a value: a number or text as it is, anything else in words."""
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         return value.item()
     return described(value)
 
 
 def _teachers(trainable: nn.Module) -> Iterator[Any]:
-    """The teachers that a trainable holds, but for those that follow the student."""
+    """List the teachers of a trainable, except those that follow the student."""
     for module in trainable.modules():
         for each in getattr(module, "_held", ()):
             if isinstance(each, Frozen):

@@ -1,4 +1,4 @@
-"""One batch or any loader of them: going through either, rows by node id, and batches changed as they are drawn."""
+"""Batches, single or from a loader: iteration, rows by node id, and changes to batches as they are drawn."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def count_rows(batch: Batch) -> int:
 
 
 def node_ids(batch: Batch) -> Tensor:
-    """Ids of the nodes that a batch's rows are about: its ``n_id``, or numbers from 0 on, (n,)."""
+    """Return the node ids of a batch's rows: its ``n_id``, or numbers from 0 on, (n,)."""
     if "n_id" in batch:
         ids: Tensor = batch["n_id"]
         return ids
@@ -72,18 +72,18 @@ def node_ids(batch: Batch) -> Tensor:
 
 
 def with_ids(batch: Batch) -> Any:
-    """Make a batch say which rows it has: its own ``n_id``, or numbers from 0 on."""
+    """Give a batch the ids of its rows: its own ``n_id``, or numbers from 0 on."""
     return batch if "n_id" in batch else changed(batch, n_id=node_ids(batch))
 
 
 def own_rows(batch: Batch) -> int:
-    """Count the rows that a batch answers for: the seeds of a neighbour-sampled one, else all."""
+    """Count the rows whose answers a batch determines: the seeds of a neighbour-sampled batch, else all rows."""
     _, seeds = sampled(batch)
     return count_rows(batch) if seeds is None else seeds
 
 
 def sampled(batch: Any) -> tuple[Tensor | None, int | None]:
-    """The roots of a batch of PyG's ``ShaDowKHopSampler``, or how many rows at a sampled one's head are its seeds.
+    """Return the roots of a batch of PyG's ``ShaDowKHopSampler``, or the number of seeds at the head of a sampled one.
 
     Neither where a batch is not sampled; how many graphs a batch has says nothing of rows.
     """
@@ -95,7 +95,7 @@ def sampled(batch: Any) -> tuple[Tensor | None, int | None]:
 
 
 def rows_of(values: Tensor, ids: Tensor) -> Tensor:
-    """Take rows of values, (N, ...); those of a sparse matrix come dense."""
+    """Select rows of values, (N, ...); rows of a sparse matrix come dense."""
     ids = ids.to(values.device)
     if values.layout == torch.strided:
         return values[ids]
@@ -103,7 +103,7 @@ def rows_of(values: Tensor, ids: Tensor) -> Tensor:
 
 
 class Mapped:
-    """``data`` with every batch put through a function as it is drawn; epochs and state go through to ``data``."""
+    """Loader that applies a function to each batch of ``data`` when drawn; passes epochs and state on to ``data``."""
 
     def __init__(self, data: Batch | Iterable[Batch], function: Callable[[Any], Any]) -> None:
         self.data: Any = data
@@ -117,28 +117,28 @@ class Mapped:
         return 1 if names(self.data) is not None else len(self.data)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell ``data`` how far training is, if it wants to know."""
+        """Tell ``data`` the epoch, if it has ``set_epoch``."""
         tell = getattr(self.data, "set_epoch", None)
         if tell is not None:
             tell(epoch, epochs)
 
     def state_dict(self) -> dict[str, Any]:
-        """What ``data`` must go on with, if it keeps anything."""
+        """Return the state of ``data``, if it has any."""
         return self.data.state_dict() if has_state(self.data) else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where ``state_dict`` left off."""
+        """Restore the state of ``data`` from ``state_dict``."""
         if has_state(self.data):
             self.data.load_state_dict(state)
 
 
 def mapped(data: Any, function: Callable[[Any], Any]) -> Any:
-    """Put one batch through a function now, a loader's batches as they are drawn."""
+    """Apply a function to a single batch now, or to a loader's batches as they are drawn."""
     return function(data) if names(data) is not None else Mapped(data, function)
 
 
 def positions(batch: Batch, ids: Tensor) -> Tensor:
-    """Rows of a batch whose nodes are among ``ids``, as often as they stand there; of a sampled batch its seeds alone.
+    """Find the rows of a batch whose nodes are among ``ids``, repeats kept; of a sampled batch, only its seeds.
 
     A batch without ``n_id`` is the whole graph, whose rows are the ids themselves, in their order.
     """

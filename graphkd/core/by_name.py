@@ -1,4 +1,4 @@
-"""Filling what a function takes from a batch, by name: one rule for models, for facts of losses and for rules."""
+"""Arguments filled from a batch by name, in the same way for models, losses and rules that combine answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Batch(Protocol):
 
 
 def names(batch: Any) -> list[str] | None:
-    """The names a batch holds, or None where ``batch`` is no batch (a list or a loader of batches, say)."""
+    """Return the names of a batch's entries, or None where ``batch`` is none (a list or a loader of batches, say)."""
     if isinstance(batch, Mapping) or callable(getattr(batch, "keys", None)):
         return [str(name) for name in batch.keys()]  # noqa: SIM118 - iterating PyG Data gives pairs
     columns = getattr(batch, "columns", None)  # RecBole's Interaction
@@ -34,7 +34,7 @@ def names(batch: Any) -> list[str] | None:
 
 
 def node_types(batch: Any) -> list[str]:
-    """Kinds of nodes of PyG's ``HeteroData``; none of any other batch."""
+    """Return the node types of PyG's ``HeteroData``; none for any other batch."""
     return list(batch.node_types) if _knows(type(batch), "node_types") else []
 
 
@@ -55,7 +55,7 @@ def _knows(kind: type, name: str) -> bool:
 
 
 def lookup(batch: Batch, wanted: Iterable[str]) -> dict[str, Any]:
-    """Those of the wanted entries that a batch has.
+    """Return those of the wanted entries that a batch has.
 
     Of ``HeteroData`` what stands at its top level, and ``x_dict`` where nodes of a type have ``x``. What PyG knows of a
     batch without storing it counts too: ``num_nodes``, and of a batch of graphs how many they are, as ``num_graphs`` or
@@ -75,7 +75,7 @@ def lookup(batch: Batch, wanted: Iterable[str]) -> dict[str, Any]:
 
 
 def entry(batch: Any, name: str, default: Any = None) -> Any:
-    """One entry of a batch, or the default; PyG's ``in`` would list all entries first."""
+    """Return one entry of a batch, or the default; PyG's ``in`` would list all entries first."""
     store: Any = batch if _is_mapping(type(batch)) else getattr(batch, "_store", None)
     if _is_mapping(type(store)):
         return store.get(name, default)
@@ -93,7 +93,7 @@ def _of_types(batch: Any, name: str) -> Any:
 
 
 def _computed(batch: Any, name: str) -> Any:
-    """What a batch of PyG's knows without storing it."""
+    """Return a value that a PyG batch computes without storing it, such as ``num_nodes``."""
     if name not in ("num_nodes", "num_graphs", "batch_size"):
         return _MISSING
     stored = "num_graphs" if name == "batch_size" else name
@@ -127,7 +127,7 @@ def _missing(missing: list[str], batch: Any, asker: str, remedy: str) -> Excepti
 
 
 def required(function: Callable) -> tuple[str, ...]:
-    """The names of a function's parameters without a default."""
+    """List the names of a function's parameters without a default."""
     return tuple(p.name for p in _named(function) if p.default is p.empty)
 
 
@@ -137,14 +137,14 @@ def _named(function: Callable) -> list[inspect.Parameter]:
 
 
 class Inputs:
-    """What a model's ``forward`` takes: what it needs, and what it is given besides where the batch has it.
+    """Inputs of a model's ``forward``: those that it requires, and those that it also takes where the batch has them.
 
     A parameter with a default is given too, except labels, splits and a sampler's ``batch_size``. Of ``HeteroData`` a
     model that takes ``edge_index``, as ``to_hetero`` makes it, gets what there is by type: ``x_dict`` for ``x``.
     """
 
     def __init__(self, function: Callable, *, skip: int = 0) -> None:
-        """Of a function whose first ``skip`` parameters are given otherwise."""
+        """Read the parameters of a function but for the first ``skip``, which are given otherwise."""
         parameters = _named(function)[skip:]
         self.required = tuple(p.name for p in parameters if p.default is p.empty)
         others = [p.name for p in parameters if p.default is not p.empty]
@@ -153,7 +153,7 @@ class Inputs:
         self._count = "batch_size" in others  # of graphs, which only a batch of graphs has
 
     def of(self, batch: Batch, asker: str) -> tuple[dict[str, Any], list[str]]:
-        """What a batch gives, and the names among it that could have been left out; KeyError for a missing one."""
+        """Look up the inputs in a batch, and name those that are optional; KeyError for a missing one."""
         if self._nameless:
             raise TypeError(
                 f"{asker} takes no named inputs that a batch could give: give call=lambda model, batch: ..."
@@ -173,7 +173,7 @@ class Inputs:
 
 
 def _lookup_by_type(batch: Batch, wanted: Iterable[str]) -> dict[str, Any]:
-    """Those of the wanted entries that heterogeneous data have, by type where some type has them."""
+    """Return those of the wanted entries that heterogeneous data have, by type where some type has them."""
     wanted = list(wanted)
     of_types = lookup(batch, [f"{name}_dict" for name in wanted])
     others = lookup(batch, [name for name in wanted if f"{name}_dict" not in of_types])

@@ -31,7 +31,7 @@ _TAP = "tap:"  # before the path of a hidden layer, in names of what is kept
 
 
 class Cached(Frozen):
-    """A frozen teacher whose view of one graph is computed once, with all that a loss derives from it alone.
+    """Frozen teacher whose view of one graph is computed once, with all that a loss derives from it alone.
 
     ``data`` is the whole graph; without it the first batch is taken for it. Batches with ``n_id`` (PyG's
     neighbour samplers) get those rows of the view, by node id and never by position; ids are those of ``data.n_id``
@@ -81,12 +81,12 @@ class Cached(Frozen):
         self._forget()
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Announce hidden layers, so that they are computed, and stored, with the rest; they add up."""
+        """Register hidden layers, which are then computed and stored with the rest; further calls add to them."""
         super().attach(taps)
         self._layers += [path for path in taps.values() if path not in self._layers]
 
     def part_from(self, student: nn.Module) -> None:
-        """Take a copy of the model where training the student would change it, see ``apart``; subclasses do nothing."""
+        """Copy the model where training the student would change it, see ``apart``; subclasses do nothing."""
         if type(self) is Cached:
             self._copy_shared(student)
 
@@ -106,7 +106,7 @@ class Cached(Frozen):
         self._digests = Digests()
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Show the stored view, or its rows by ``n_id`` or ``graph_id``."""
+        """Return the stored view, or its rows by ``n_id`` or ``graph_id``."""
         ids = [name for name in IDS if entry(batch, name) is not None]
         _check_types(batch, ids)
         if self.data is None and ids:
@@ -119,7 +119,7 @@ class Cached(Frozen):
         return own | {name: found[_TAP + path] for name, path in (taps or {}).items()}
 
     def _rows_of(self, batch: Batch, ids: list[str], paths: list[str]) -> Mapping[str, Tensor]:
-        """What is kept of the rows of a batch, layers ``paths`` included."""
+        """Return the stored rows of a batch, layers ``paths`` included."""
         graph = self._checked()
         name = self._ids() if ids else ""
         if name in ids and not (self._is_full(batch[name]) and graph.is_whole(batch)):
@@ -132,14 +132,14 @@ class Cached(Frozen):
         )
 
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
-        """What ``loss`` needs of this teacher; on the whole graph it is computed once for the rows it is about."""
+        """Return what ``loss`` precomputes of this teacher; on the whole graph it is computed once for its rows."""
         if not is_kept(loss, view, self._view.values()):
             return super().digest(loss, view, batch)
         return self._digests(loss, view, batch, lambda: super(Cached, self).digest(loss, view, batch))
 
     # ------------------------------------------------------------------ what is kept
     def _checked(self) -> StoredGraph:
-        """The graph as it was when the view was computed; all is forgotten where it, or the teacher, has changed."""
+        """Return the graph of the computed view; forget everything where the graph or the teacher has changed."""
         changed = self._mark is not None and not self._mark.holds(self.model)
         if changed or (self._graph is not None and not self._graph.is_unchanged()):
             self._forget()
@@ -158,7 +158,7 @@ class Cached(Frozen):
         return (*found, *(f"{name}_dict" for name in found)) if of_type else found
 
     def _whole(self, paths: Sequence[str] = ()) -> dict[str, Tensor]:
-        """The view of all rows, in memory."""
+        """Return the view of all rows, in memory."""
         missing = [path for path in self._layers if _TAP + path not in self._view]
         if not self._view or (self.path is None and missing):
             with seeded(0):  # whenever it is computed, a run draws the same afterwards
@@ -178,11 +178,11 @@ class Cached(Frozen):
         return store.rows(rows, [name for name in store.names if name in wanted or not name.startswith(_TAP)])
 
     def _ids(self) -> str:
-        """By which ids parts of the graph are read."""
+        """Return the name of the ids by which parts of the graph are read."""
         return str(self._opened(self.path).key["rows"]) if self.path else ids_of(self._count(), self.data)
 
     def _count(self) -> int:
-        """Number of rows that are kept."""
+        """Count the rows that are kept."""
         if self.path is not None:
             return self._opened(self.path).count
         return min((rows.size(0) if rows.dim() else 0 for rows in self._whole().values()), default=0)
@@ -201,7 +201,7 @@ class Cached(Frozen):
 
     # ------------------------------------------------------------------ on disk
     def _opened(self, path: Path) -> Store:
-        """The store at ``path``, made if it is not there, once it has been found to be this teacher's."""
+        """Open the store at ``path``, written first where it is missing, and check that it is this teacher's."""
         if self._store is None:
             self._materialise()
             key = StoreKey(self.model, self.data, self._wanted(), self.version)
@@ -214,12 +214,12 @@ class Cached(Frozen):
         return self._store
 
     def _materialise(self) -> None:
-        """Give a model with lazy layers its shapes."""
+        """Initialise the shapes of a model with lazy layers."""
         with seeded(0):  # every process is to make the same model of it
             give_shapes(self.model, lambda: self._compute(first_batch(self.data), []))
 
     def _parts(self, key: StoreKey) -> Iterator[tuple[Tensor | None, View]]:
-        """What a store is written from: the view of the graph, or row ids and views of a loader's batches."""
+        """Yield the parts of which a store is written: the graph's view, or row ids and views of a loader's batches."""
         whole = names(self.data) is not None
         for batch in [self.data] if whole else self.data:
             view = self._compute(batch, self._layers)
@@ -244,7 +244,7 @@ def _check_types(batch: Any, ids: list[str]) -> None:
 
 
 def _stored(batch: Any, view: View, name: str) -> tuple[Tensor, View]:
-    """Row ids and rows of a loader's batch that are to be stored, of a sampled one those of its seeds."""
+    """Return row ids and rows of a loader's batch that are to be stored; of a sampled batch, those of its seeds."""
     if name not in batch:
         raise ValueError(f"a store needs to know whose rows a batch has, which has {names(batch)}; {_NO_IDS}")
     ids = row_ids(batch, name)

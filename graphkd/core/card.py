@@ -1,4 +1,4 @@
-"""Cards: what a run was, in plain values, so that another can be told from it."""
+"""Cards: descriptions of runs in plain values, which tell one run from another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Plain = bool | int | float | str | None
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
+    """Return the versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for package in ("graphkd", "torch_geometric"):
         try:
@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
 
 
 def described(value: Any) -> Any:
-    """A value in plain form: numbers and text as they are, modules, tensors and data by their fingerprint."""
+    """Describe a value in plain form: numbers and text as they are, modules, tensors and data by their fingerprint."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (nn.Module, Frozen)):
@@ -65,7 +65,7 @@ def _described_model(value: nn.Module | Frozen) -> Any:
 
 
 def architecture(model: Any) -> str | None:
-    """Class and number of parameters of a model, whatever its weights."""
+    """Describe a model by its class and number of parameters, whatever its weights."""
     if not isinstance(model, nn.Module):
         return None
     number = sum(parameter.numel() for parameter in model.parameters() if not nn.parameter.is_lazy(parameter))
@@ -73,7 +73,7 @@ def architecture(model: Any) -> str | None:
 
 
 def described_data(data: Any) -> str:
-    """What tells one graph or loader from another; the type alone where its entries cannot be read without a pass."""
+    """Describe a graph or loader by type and fingerprint, or by type and names where it has no fingerprint."""
     try:
         digest = fingerprint(data) if is_dataclass(data) else graph_fingerprint(data, None)
         return f"{type(data).__name__} {digest[:12]}"
@@ -83,9 +83,9 @@ def described_data(data: Any) -> str:
 
 
 def glimpse(data: Any) -> str:
-    """What tells data from other data, without going through a loader: a batch's entries; a loader's length and sizes.
+    """Describe data without a pass over a loader: a batch by its entries, a loader by its length and sizes.
 
-    And a few of the items that a loader is made of, looked at under a seed of their own.
+    A few of a loader's items are fingerprinted too, looked up under a seed of their own.
     """
     if names(data) is not None:
         return described_data(data)
@@ -107,13 +107,13 @@ def _sizes(data: Any) -> dict[str, Any]:
 
 
 def _inside(name: str, data: Any) -> list[Any]:
-    """Length and items of what a loader has under a name."""
+    """Return length and items of a loader's attribute."""
     source = getattr(data, name)
     return [len(source), _few(source)]
 
 
 def _few(source: Any) -> str:
-    """The fingerprint of the first, the middle and the last item of a data set, or of all of a graph."""
+    """Return the fingerprint of the first, the middle and the last item of a data set, or of all of a graph."""
     if names(source) is not None or is_dataclass(source):
         return described_data(source)
     places = sorted({0, len(source) // 2, len(source) - 1})
@@ -121,7 +121,7 @@ def _few(source: Any) -> str:
 
 
 def difference(known: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Where two cards differ, in words; mappings in them entry by entry."""
+    """List the differences between two cards in words, mappings in them entry by entry."""
     known, now = _flat(known), _flat(now)
     both = dict.fromkeys((*known, *now))
     return [

@@ -1,4 +1,4 @@
-"""The table of methods, read from the sources without importing them; finding one by name imports its file alone."""
+"""Table of methods, read from the sources without importing them; finding one by name imports its file alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KNOWN = {each.name for each in fields(Metadata)}
 
 
 class Catalogue(Sequence[Metadata]):
-    """All methods below some packages, in the order of packages and files.
+    """Catalogue of all methods in some packages, in the order of packages and files.
 
     Metadata are the literal arguments of ``@method``, hyper-parameters those of the function's keyword-only parameters.
     """
@@ -44,7 +44,7 @@ class Catalogue(Sequence[Metadata]):
         return next(each for one in found for each in (one, *one.also) if each.name == name)
 
     def select(self, *, task: Any = None, family: str | None = None) -> list[Metadata]:
-        """The methods of a task, given by its kind, class or object, and of a family; None: of all."""
+        """Select methods by task, given by its kind, class or object, and by family; None selects all."""
         kind = getattr(task, "kind", task)
         found = [row for row in self if (kind is None or kind in row.tasks) and family in (None, row.family)]
         if not found and (task is not None or family is not None):
@@ -64,7 +64,7 @@ class Catalogue(Sequence[Metadata]):
 
 
 def _sources(package: str) -> Iterator[tuple[Path, str]]:
-    """Files of a package and the names of their modules."""
+    """List the files of a package and the names of their modules."""
     spec = find_spec(package)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         for path in sorted(Path(place).rglob("*.py")):
@@ -73,7 +73,7 @@ def _sources(package: str) -> Iterator[tuple[Path, str]]:
 
 
 def _read(path: Path, module: str) -> Iterator[Metadata]:
-    """The metadata of the methods of a file."""
+    """Read the metadata of the methods in a file."""
     text = path.read_text()
     if not _DECORATED.search(text):
         return

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read as they were written and without running code from them."""
+"""Checkpoints: written atomically, and read as they were written, without running code from them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def load(path: str | Path) -> Any:
 
 
 def save_next(state: Any, path: Path) -> None:
-    """Write ``path`` and keep what was there before as the older generation."""
+    """Write ``path`` and keep its previous content as the older generation."""
     if path.is_file():
         older = older_of(path)
         older.unlink(missing_ok=True)
@@ -67,7 +67,7 @@ def save_next(state: Any, path: Path) -> None:
 
 
 def load_newest(path: Path) -> tuple[Any, Path] | None:
-    """Read the newest generation that is whole and say where it was, in a warning too if it is the older; None if none.
+    """Read the newest intact generation and return it with its path, None if none; warn if it is the older one.
 
     ValueError where none that is there can be read.
     """
@@ -89,12 +89,12 @@ def load_newest(path: Path) -> tuple[Any, Path] | None:
 
 
 def older_of(path: Path) -> Path:
-    """Where the older generation of a file is: 'last.old.pt' beside 'last.pt'."""
+    """Return the path of the older generation of a file: 'last.old.pt' beside 'last.pt'."""
     return path.with_suffix(f".old{path.suffix}")
 
 
 class _Noting:
-    """A file for ``torch.save``, which forgets the error of a write that failed."""
+    """File for ``torch.save`` that remembers the error of a failed write, which torch forgets."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -132,7 +132,7 @@ def _seal(file: IO[bytes]) -> None:
 
 
 def _check(path: Path) -> None:
-    """ValueError where the file is not what was written."""
+    """Raise ValueError where a file does not match its checksum."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _DIGITS - len(_SEAL)))

@@ -1,4 +1,4 @@
-"""Federated data: what each of several clients holds and no other sees."""
+"""Federated data: each of several clients holds a part that no other client sees."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphkd.core.view import Call
 
 
 class Clients(Sequence[Any]):
-    """What each of several clients holds, one graph or a loader each; the data of federated methods.
+    """Data of several clients, one graph or loader each, for federated methods.
 
     students: a model of each client, where they are not all to start as copies of the one ``student``.
 
@@ -42,7 +42,7 @@ class Clients(Sequence[Any]):
 
     @property
     def first(self) -> Any:
-        """The first batch of the first client."""
+        """Return the first batch of the first client."""
         return first_batch(self.data[0])
 
     def prepared(self, task: Task, device: torch.device | str | None = None) -> Clients:
@@ -67,7 +67,7 @@ class Clients(Sequence[Any]):
 
 
 def _prepared(task: Task, who: int, data: Any) -> Any:
-    """What a client holds, as the task reads it; what is wrong with it is said of the client."""
+    """Prepare a client's data for the task; errors name the client."""
     try:
         return task.prepare(data)
     except ValueError as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def csr(ptr: Tensor, index: Tensor, values: Tensor, shape: Sequence[int]) -> Tensor:
-    """A matrix of which row i has the entries from ``ptr[i]`` on, in the columns ``index``; nothing is checked."""
+    """Make a CSR matrix whose row i has the entries from ``ptr[i]`` on, in columns ``index``; nothing is checked."""
     _no_beta_warning()
     return torch.sparse_csr_tensor(ptr, index, values, tuple(shape), check_invariants=False)
 

@@ -1,4 +1,4 @@
-"""Numbers too small to be normalised, which processors multiply a hundred times more slowly."""
+"""Denormal numbers, which processors multiply a hundred times more slowly, flushed to 0."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Count numbers below 1e-38 as 0 within, on the CPU; the mode outside is left as it was.
+    """Flush numbers below 1e-38 to 0 within the block, on the CPU; the mode outside is left as it was.
 
     Weight decay drives the weights of units that never fire there, where they only cost time.
     """
@@ -23,5 +23,5 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def is_flushing() -> bool:
-    """Whether this thread counts them as 0."""
+    """Tell whether this thread flushes them to 0."""
     return float(torch.tensor(1e-39) * 1) == 0

@@ -1,4 +1,4 @@
-"""What losses need of a teacher that stays, kept for as long as nothing changes that it was made from."""
+"""Teacher precomputation of losses, cached for as long as nothing that it was computed from has changed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from graphkd.core.view import View
 
 
 class Digests:
-    """Digests by loss, each for one view and for the facts of the batch that the loss read; see ``Loss.reads``."""
+    """Digests by loss, each of one view and of the batch inputs that the loss read; see ``Loss.reads``."""
 
     def __init__(self) -> None:
         self._kept: weakref.WeakKeyDictionary[Loss, _Kept] = weakref.WeakKeyDictionary()
 
     def __call__(self, loss: Loss, view: View, batch: Batch, compute: Callable[[], Any]) -> Any:
-        """The digest kept for a loss, computed anew where the view or a fact is another one or was written to."""
+        """Return the digest of a loss, computed anew where the view or a batch input was replaced or written to."""
         entries, facts, kept = _read(loss, view), loss.reads(batch), self._kept.get(loss)
         if kept is None or not kept.is_of(entries, facts):
             kept = self._kept[loss] = _Kept(entries, facts, compute())
         return kept.digest
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all digests."""
         self._kept.clear()
 
     def __deepcopy__(self, memo: dict) -> Digests:
@@ -39,13 +39,13 @@ class Digests:
 
 
 def is_kept(loss: Loss, view: View, kept: Iterable[Tensor]) -> bool:
-    """Whether all that a loss reads of a view is among the tensors that a teacher keeps."""
+    """Tell whether all that a loss reads of a view is among the tensors that a teacher keeps."""
     known, read = {id(tensor) for tensor in kept}, _read(loss, view)
     return bool(read) and all(id(tensor) in known for tensor in read)
 
 
 def _read(loss: Loss, view: View) -> list[Tensor]:
-    """Entries of a view that a loss reads; none where one is not there."""
+    """Return the entries of a view that a loss reads; none where one is missing."""
     on = (loss.on,) if isinstance(loss.on, str) else loss.on
     return [view[name] for name in on] if all(name in view for name in on) else []
 
@@ -56,7 +56,7 @@ class _Kept:
         self._note(facts)
 
     def is_of(self, entries: list[Tensor], facts: list[Tensor]) -> bool:
-        """Whether the digest is that of this view and these facts; copies of facts count as the facts."""
+        """Tell whether the digest is of this view and these batch inputs; copies count as the inputs themselves."""
         if len(entries) != len(self.entries) or any(a is not b for a, b in zip(entries, self.entries, strict=True)):
             return False
         if len(facts) != len(self.facts):

@@ -1,4 +1,4 @@
-"""From what a user gives to a run, and from the run to its result: what both ``distil`` share."""
+"""Part that both ``distil`` share: a run prepared from the user's arguments, and its result."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def distilled(
     problem_type: Callable[..., Problem] = Problem,
     **options: Any,
 ) -> Distilled:
-    """Run a method on checked copies of what was given; ``options`` are those of ``fit`` that were asked for."""
+    """Run a method on checked copies of the arguments; ``options`` are those of ``fit`` that were asked for."""
     check_resume(resume, checkpoint)
     chosen, own = _chosen(method, catalogue, dict(settings or {}))
     teachers = _listed(teacher, student)
@@ -98,7 +98,7 @@ def _scores(task: Any, model: nn.Module, given: Problem) -> dict[str, dict[str, 
 
 
 def _chosen(method: Any, catalogue: Catalogue, settings: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
-    """The method that was named, given, or is a loss, and its settings, modules among them copied."""
+    """Return the method, given by name, as a method or as a loss, and its settings, modules among them copied."""
     if isinstance(method, Loss):
         if settings:
             raise TypeError(f"a loss is the whole objective and has no settings, got {sorted(settings)}")
@@ -120,7 +120,7 @@ def _copied(value: Any) -> Any:
 
 
 def _listed(teacher: Any, student: Any) -> list[Any]:
-    """The teachers that were given: none, one, or several; such as follow another model as they are now."""
+    """List the given teachers, none, one or several; those that follow another model are taken as they are now."""
     if teacher is None:
         return []
     found = list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
@@ -136,7 +136,7 @@ def _listed(teacher: Any, student: Any) -> list[Any]:
 
 
 def _each_side(value: Any, teachers: int) -> list[Any]:
-    """A value of the student and of each teacher; one value is for all."""
+    """Expand a value to the student and each teacher; a single value is for all."""
     if not isinstance(value, (list, tuple)):
         return [value] * (1 + teachers)
     if len(value) == 2:
@@ -150,7 +150,7 @@ def _each_side(value: Any, teachers: int) -> list[Any]:
 
 
 def _moved(model: Any, device: torch.device | str | None) -> Any:
-    """A copy of a module on a device; what is no module, or is there already, as it is."""
+    """Copy a module to a device; return other values, and modules that are there already, as they are."""
     if device is None or not isinstance(model, nn.Module):
         return model
     there = all(parameter.device == torch.device(device) for parameter in model.parameters())
@@ -158,7 +158,7 @@ def _moved(model: Any, device: torch.device | str | None) -> Any:
 
 
 def _placed(data: Any, student: Any, device: torch.device | str | None) -> Any:
-    """One graph where the student is, so that what methods make of it is there too; a loader as it is."""
+    """Copy a graph to the student's device, so that what methods derive from it is there too; not a loader."""
     parameter = next(student.parameters(), None) if isinstance(student, nn.Module) else None
     place = torch.device(device) if device is not None else None if parameter is None else parameter.device
     one = names(data) is not None and isinstance(data, Batch)

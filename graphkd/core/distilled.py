@@ -1,4 +1,4 @@
-"""What a run gives back: the model that serves, and a card that says what it is."""
+"""Result of a run: the trained model, and a card that describes it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Distilled:
 
 
 def _checked(folder: Path) -> tuple[bytes, dict[str, Any]]:
-    """The weights and the card in a folder; ValueError where they are not what was written together."""
+    """Read the weights and the card in a folder; ValueError where they were not written together."""
     weights, raw = ((folder / name).read_bytes() for name in (_WEIGHTS, _CARD))
     try:
         card = dict(json.loads(raw))

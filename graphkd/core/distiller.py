@@ -14,7 +14,7 @@ from graphkd.core.view import Batch, Call, View, Viewer
 
 
 class Step(NamedTuple):
-    """One evaluation: the weighted sum to differentiate, and each term before its weight, detached.
+    """Result of one evaluation: the weighted sum to differentiate, and each term before its weight, detached.
 
     A term that selected no row of the batch (``where``) is 0 in the sum and absent from ``terms``.
     """
@@ -62,7 +62,7 @@ class Distiller(Trainable):
             self.hold(self.teacher).attach(self._paths)
 
     def forward(self, batch: Batch) -> Step:
-        """Both views of one batch, compared by every loss."""
+        """Compare both views of one batch by every loss."""
         view = self._viewer(batch)
         taught = None if self.teacher is None else ask(self.teacher, batch, self._paths)
         terms: dict[str, Tensor] = {}
@@ -82,7 +82,7 @@ class Distiller(Trainable):
         return Step(total, terms)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell the losses and the teacher how far training is."""
+        """Tell the losses and the teacher the epoch."""
         for loss in self.losses:
             assert isinstance(loss, Loss)
             loss.set_epoch(epoch, epochs)
@@ -91,7 +91,7 @@ class Distiller(Trainable):
 
 
 def _sides(call: Any, teacher: Any) -> tuple[Call | None, Call | None]:
-    """How student and teacher are called; ValueError for a way of calling what brings its own."""
+    """Return how student and teacher are called; ValueError for a teacher that has a way of its own."""
     if not isinstance(call, (tuple, list)):
         pair = (call, call if isinstance(teacher, nn.Module) else None)
     elif len(call) == 2:
@@ -111,13 +111,13 @@ def _sides(call: Any, teacher: Any) -> tuple[Call | None, Call | None]:
 
 
 def _zero(loss: Loss, view: View) -> Any:
-    """0 for a loss with every row masked, differentiable: DDP waits for a gradient of all that a loss reads."""
+    """Return a differentiable 0 for a loss with every row masked: DDP waits for a gradient of all that a loss reads."""
     read = [view[name] for name in ((loss.on,) if isinstance(loss.on, str) else loss.on)]
     return sum(tensor.sum() for tensor in (*read, *loss.parameters())) * 0
 
 
 def _check_rows(name: str, loss: Loss, student: View, teacher: View) -> None:
-    """What both sides show must be about the same nodes; a loss alone may see the teacher's digest only."""
+    """Raise ValueError where student and teacher differ in rows; a loss alone may see only the teacher's digest."""
     for entry in (loss.on,) if isinstance(loss.on, str) else loss.on:
         if entry in student and entry in teacher:
             rows = [view[entry].size(0) if view[entry].dim() else 1 for view in (student, teacher)]
@@ -128,7 +128,7 @@ def _check_rows(name: str, loss: Loss, student: View, teacher: View) -> None:
 
 
 def _flatten(losses: Loss | Mapping[str, Loss] | None) -> tuple[list[str], list[float], list[Loss]]:
-    """Names, weights and losses of all terms; parts of a sum are named after their classes."""
+    """List names, weights and losses of all terms; parts of a sum are named after their classes."""
     if losses is None or (isinstance(losses, Mapping) and not losses):
         raise ValueError("'losses' must hold at least one loss, got none")
     named = losses if isinstance(losses, Mapping) else {"": losses}

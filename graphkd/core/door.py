@@ -1,4 +1,4 @@
-"""The door: what is given to a method is looked at once, before the first step, and refused with words or let in."""
+"""Checks of the models and data that a method is given, made once before the first step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORDS = {
 
 
 def check_models(chosen: Method, student: Any, teachers: Sequence[Any]) -> None:
-    """Raise ValueError unless the method can do with this student and these teachers."""
+    """Raise ValueError unless the method supports this student and these teachers."""
     if not chosen.family:  # a loss, or a method of the user's own
         return
     if "student" in chosen.cannot:
@@ -46,7 +46,7 @@ def check_models(chosen: Method, student: Any, teachers: Sequence[Any]) -> None:
 
 
 def check_needs(chosen: Method, settings: Mapping[str, Any], hidden: Any) -> None:
-    """Raise ValueError that says what the method needs, and how it is given, where that is missing."""
+    """Raise ValueError where something that the method needs is missing, and say how it is given."""
     if "hidden" in chosen.needs and hidden is None:
         raise lacks(chosen, "hidden")
     for parameter in inspect.signature(chosen.function).parameters.values():
@@ -56,7 +56,7 @@ def check_needs(chosen: Method, settings: Mapping[str, Any], hidden: Any) -> Non
 
 
 def check_refused(chosen: Method, task: Task, teachers: Sequence[Any], data: Any, call: Any) -> None:
-    """Raise ValueError that repeats the method's own reason for what it cannot take."""
+    """Raise ValueError with the method's own reason for what it cannot take."""
     if chosen.family and task.kind not in chosen.tasks:
         raise ValueError(f"{chosen.name!r} is for {' and '.join(chosen.tasks)}: give such a 'task', got {task.kind!r}")
     if "clients" in chosen.needs and not isinstance(data, Clients):

@@ -1,4 +1,4 @@
-"""Several teachers as one: an ensemble, and how what its members say becomes one view."""
+"""Several teachers as one: an ensemble, and rules that combine its members' answers into one view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Weigh = Callable[..., Tensor]
 
 
 def mean_logits(teachers: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The mean of several teachers' logits, weighted by (K,) or (K, N): (K, N, C) -> (N, C)."""
+    """Compute the mean of several teachers' logits, weighted by (K,) or (K, N): (K, N, C) -> (N, C)."""
     if weights is None:
         return teachers.mean(dim=0)
     shares = (weights / weights.sum(dim=0)).to(teachers.dtype)
@@ -30,13 +30,13 @@ def mean_logits(teachers: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def stacked(teachers: Tensor) -> Tensor:
-    """All teachers' logits, row by row, for losses that compare with each of them: (K, N, C) -> (N, K, C)."""
+    """Stack all teachers' logits row by row, for losses that compare with each of them: (K, N, C) -> (N, K, C)."""
     return teachers.transpose(0, 1)
 
 
 @dataclass
 class _Combined:
-    """A view that stays, and what it was combined from."""
+    """Constant view, and the members' views that it was combined from."""
 
     parts: list[Tensor]
     facts: Marks
@@ -84,12 +84,12 @@ class Ensemble(Frozen):
         self._forget()
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Announce hidden layers of every member, by the member's own path where it has one."""
+        """Register hidden layers of every member, by the member's own path where it has one."""
         for member, own in zip(self.members, self.taps, strict=True):
             member.attach({**taps, **own})
 
     def part_from(self, student: nn.Module) -> None:
-        """Let every member take a copy of what training the student would change, see ``apart``; not in a subclass."""
+        """Let every member copy what training the student would change, see ``apart``; not in a subclass."""
         for member in self.members if type(self) is Ensemble else ():
             member.part_from(student)
 
@@ -109,18 +109,18 @@ class Ensemble(Frozen):
         self._forget()
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell every member how far training is."""
+        """Tell every member the epoch."""
         for member in self.members:
             member.set_epoch(epoch, epochs)
 
     def kept(self) -> nn.Module | None:
-        """What of the members changes in a run; None where all are frozen."""
+        """Return the parts of the members that a run changes; None where all are frozen."""
         found = {str(place): kept for place, member in enumerate(self.members) if (kept := member.kept()) is not None}
         return nn.ModuleDict(found) if found else None
 
     @torch.no_grad()
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Show what the members say together, hidden layers ``taps`` side by side."""
+        """Return the combined view of the members, hidden layers ``taps`` side by side."""
         views = [ask(each, batch, {**(taps or {}), **own}) for each, own in zip(self.members, self.taps, strict=True)]
         facts = [fill(wanted, batch, "the Ensemble's rule") for wanted in self._facts]
         shared = [name for name in views[0] if all(name in view for view in views)]
@@ -136,7 +136,7 @@ class Ensemble(Frozen):
         return known.view
 
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
-        """What ``loss`` needs of this ensemble's view; computed once for a view that stays."""
+        """Return what ``loss`` precomputes of this ensemble's view; it is computed once for a constant view."""
         if not any(is_kept(loss, view, known.view.values()) for known in self._combined.values()):
             return super().digest(loss, view, batch)
         return self._digests(loss, view, batch, lambda: super(Ensemble, self).digest(loss, view, batch))

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and claimed by one process at a time."""
+"""Files: written atomically, and claimed by one process at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _guard = threading.Lock()
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside ``path`` that takes its place at the end; an exception leaves ``path`` as it was, and no more.
+    """Open a file beside ``path`` that replaces it at the end; an exception leaves ``path`` unchanged and nothing else.
 
     Its permissions are those of any new file. What writers that were killed left beside ``path`` is removed.
     """
@@ -45,7 +45,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what ``replacing`` left beside ``path`` where its process was killed; not what one that lives writes."""
+    """Remove the files that killed processes left in ``replacing`` beside ``path``; files of live processes stay."""
     for left in path.parent.iterdir():
         ours = left.name.startswith(f".{path.name}.") and is_left_over(left.name)
         if ours and (handle := claim(left)) is not None:
@@ -53,12 +53,12 @@ def sweep(path: Path) -> None:
 
 
 def is_left_over(name: str) -> bool:
-    """Whether a file is named as one that a killed writer leaves, of a checkpoint also by what wrote them once."""
+    """Tell whether a file has the name of a killed writer's temporary file, earlier versions' checkpoints included."""
     return re.fullmatch(r"\..+\.pt\.\w+|\..+\.[0-9a-f]{16}", name) is not None
 
 
 def claim(path: Path) -> int | None:
-    """Open a file, which is made, for this process alone: its descriptor, None where someone alive has it.
+    """Open a file, created if missing, for this process alone; return its descriptor, None where a live process has it.
 
     The claim ends with ``release``, with the descriptor, or with the process, however it dies. Processes that were
     forked meanwhile, such as a loader's workers, do not have it.

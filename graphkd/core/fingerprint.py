@@ -1,4 +1,4 @@
-"""Fingerprints: what tells one model, graph or batch from another without keeping it."""
+"""Fingerprints: hashes that tell one model, graph or batch from another without keeping it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHORT = 40  # letters of a setting that is kept as it is
 
 
 def fingerprint(value: Any) -> str:
-    """Sha256 of a tensor's dtype, shape and values, of a number, a text, or of lists, mappings, dataclasses of such.
+    """Hash a tensor's dtype, shape and values, a number, a text, or lists, mappings, dataclasses of such, by sha256.
 
     Neither the device nor the layout nor the order of a mapping counts. About a second per gigabyte; TypeError for
     anything else.
@@ -37,18 +37,18 @@ def fingerprint(value: Any) -> str:
 
 
 def model_fingerprint(model: nn.Module) -> str:
-    """``fingerprint`` of a model's ``state_fingerprint`` and ``attributes_of``, compiled or not."""
+    """Compute the ``fingerprint`` of a model's ``state_fingerprint`` and ``attributes_of``, compiled or not."""
     return fingerprint((state_fingerprint(model), attributes_of(model)))
 
 
 def state_fingerprint(model: nn.Module) -> str:
-    """``fingerprint`` of a model's state dict and of the class of every sub-module, compiled or not."""
+    """Compute the ``fingerprint`` of a model's state dict and of the class of every sub-module, compiled or not."""
     classes = {path: f"{type(part).__module__}.{type(part).__qualname__}" for path, part in plain_parts(model)}
     return fingerprint((classes, plain_state(model)))
 
 
 def attributes_of(model: nn.Module) -> dict[str, str]:
-    """What a model computes with besides its state: plain public attributes of every sub-module, as short text.
+    """Collect what a model computes with besides its state: plain public attributes of all sub-modules, as short text.
 
     Numbers, text, flags, dtypes, lists and mappings of such, functions and classes by their names. None and what is not
     plain are left out: a cache may hold either.
@@ -64,7 +64,7 @@ def attributes_of(model: nn.Module) -> dict[str, str]:
 
 
 def _plain(value: Any) -> str | None:
-    """A setting as text; None for what is no setting."""
+    """Return a setting as text; None for what is no setting."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Enum):
@@ -86,7 +86,7 @@ def _several(parts: Sequence[str]) -> str:
 
 
 def _function(value: Any) -> str | None:
-    """A function, a class or a part of one, by its name."""
+    """Describe a function, a class or a ``partial`` by its name; None for other values."""
     if isinstance(value, functools.partial):
         return f"{_function(value.func)}({_plain(value.args)}, {_plain(value.keywords)})"
     if isinstance(value, (Tensor, nn.Module)) or not callable(value) or not hasattr(value, "__qualname__"):
@@ -96,14 +96,14 @@ def _function(value: Any) -> str | None:
 
 
 def _code(function: FunctionType) -> str:
-    """What a function without a name of its own does, a lambda say, as far as it is plain."""
+    """Hash the code of a function without a name of its own, a lambda say, with its constants and defaults."""
     code, cells = function.__code__, function.__closure__ or ()
     values = [*code.co_consts, *(function.__defaults__ or ()), *(cell.cell_contents for cell in cells)]
     return fingerprint([code.co_code, list(code.co_names), [_plain(value) for value in values]])[:12]
 
 
 def graph_fingerprint(data: Any, wanted: Sequence[str] | None) -> str:
-    """``fingerprint`` of those of the names ``wanted`` that a batch has, None for all; of a loader, what it reads.
+    """Compute the ``fingerprint`` of a batch's entries ``wanted``, None for all; of a loader, that of what it reads.
 
     That is a sequence of batches (itself, its ``dataset`` or ``cluster_data``), which then count with their ids, or the
     one graph that PyG's loaders keep as ``data``. ValueError for a loader without any.
@@ -146,7 +146,7 @@ def _update(hasher: Any, value: Any) -> None:
 
 
 def _of_others(value: Any) -> Any:
-    """An array of numpy, or a sparse matrix of torch_sparse, in parts; TypeError for anything else."""
+    """Split an array of numpy, or a sparse matrix of torch_sparse, into parts; TypeError for anything else."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         return str(value.dtype), value.shape, value.tobytes()
     if hasattr(value, "sparse_sizes") and hasattr(value, "coo"):
@@ -168,7 +168,7 @@ def _order(name: Any) -> Any:
 
 
 def _entries(value: Any) -> Mapping[Any, Any] | None:
-    """The entries of a mapping or a namespace, the fields of a dataclass."""
+    """Return the entries of a mapping or a namespace, or the fields of a dataclass; None for anything else."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: getattr(value, each.name) for each in fields(value)}
     if isinstance(value, (Namespace, SimpleNamespace)):
@@ -177,7 +177,7 @@ def _entries(value: Any) -> Mapping[Any, Any] | None:
 
 
 def _parts(tensor: Tensor) -> Iterator[Tensor]:
-    """The values of a tensor in blocks of rows, so that no copy of all of it is made."""
+    """Yield the values of a tensor in blocks of rows, so that it is never copied as a whole."""
     if tensor.layout != torch.strided:
         sparse = tensor.to_sparse_coo().coalesce()
         yield from (*_parts(sparse.indices()), *_parts(sparse.values()))

@@ -1,4 +1,4 @@
-"""Finite or not: one check of all weights and buffers an epoch, so that nothing else is kept, chosen or served."""
+"""Check that all weights and buffers are finite, once an epoch, before anything is kept, chosen or served."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 5  # names in an error
 
 
 class Finite:
-    """Checks that what a run changes stays finite: parameters and buffers of some modules, of losses and averages too.
+    """Check that what a run changes stays finite: parameters and buffers of modules, of losses and averages too.
 
     Buffers that hold NaN or infinity at the start, such as masks of attention, may go on so. ValueError for a parameter
     that is to be trained and is not finite at the start.
@@ -38,7 +38,7 @@ class Finite:
 
     @torch.no_grad()
     def wrong(self) -> list[str]:
-        """Names of what is no longer finite. Costs a pass over the numbers, and waits for the device once."""
+        """Name all that is no longer finite; costs a pass over the numbers, and waits for the device once."""
         held = (tensor for _, tensors in self._held for tensor in tensors.values() if tensor is not None)
         if all_finite(held if not self._given else (tensor for _, tensor in self._named())):
             return []
@@ -53,7 +53,7 @@ class Finite:
 
 @torch.no_grad()
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether all entries of all floating-point tensors are finite."""
+    """Tell whether all entries of all floating-point tensors are finite."""
     floats = [_dense(tensor) for tensor in tensors if tensor.dtype.is_floating_point or tensor.dtype.is_complex]
     alike: dict[Any, list[Tensor]] = {}
     for tensor in floats:
@@ -64,7 +64,7 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
 
 
 def _dense(tensor: Tensor) -> Tensor:
-    """The entries of a tensor in a form that has a norm: none of one without a shape yet."""
+    """Return the entries of a tensor in a form that has a norm; 0 for a lazy one without a shape yet."""
     if nn.parameter.is_lazy(tensor):
         return torch.zeros(1)
     if tensor.layout != torch.strided:
@@ -73,6 +73,6 @@ def _dense(tensor: Tensor) -> Tensor:
 
 
 def shown(names: list[str]) -> str:
-    """The first few of some names."""
+    """Write the first few of some names, and the number of the others."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{names[:_SHOWN]}{more}"

@@ -49,7 +49,7 @@ def fit(
     title: str | None = None,
     shares_every: int | None = None,
 ) -> nn.Module:
-    """Train a module whose ``forward(batch)`` returns a ``Step``; give back its student, best epoch, eval mode.
+    """Train a module whose ``forward(batch)`` returns a ``Step``; return its student at the best epoch, in eval mode.
 
     data: one batch (full-batch training, a step an epoch) or an iterable of batches, gone through once an epoch; of
     several processes each takes its share (``processes.share``), and a step averages their gradients.
@@ -123,7 +123,7 @@ def fit(
 
 
 def _check(**options: tuple[Any, float]) -> None:
-    """ValueError for a number below the least that it may be."""
+    """Raise ValueError for a number below its minimum."""
     for name, (value, least) in options.items():
         if value is not None and not value >= least:  # NaN is not
             raise ValueError(f"'{name}' must be at least {least}, got {value}")

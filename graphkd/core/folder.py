@@ -1,4 +1,4 @@
-"""The folder of a run: made and tried before the first epoch, and one run's at a time."""
+"""Folder of a run: created and tested before the first epoch, and claimed by one run at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RUNNING = ".running"  # there while a run is, with the number of its process
 
 @contextmanager
 def held(folder: Path, needed: int = 0) -> Iterator[None]:
-    """Make a folder and keep it for one run.
+    """Create a folder and claim it for one run.
 
     OSError where it cannot be written or has less than ``needed`` bytes free, ValueError where another run has it.
     """
@@ -46,18 +46,18 @@ def held(folder: Path, needed: int = 0) -> Iterator[None]:
 
 
 def hold(folder: Path, needed: int, fabric: Processes, stack: ExitStack) -> None:
-    """``held`` until the stack ends, by the first of all processes; what it raises all do."""
+    """Enter ``held`` in the first of all processes until the stack ends; all processes raise what it raises."""
     from_first(fabric, lambda: stack.enter_context(held(folder, needed)))
 
 
 def contents(folder: Path) -> list[str]:
-    """Names of what is in a folder, if it is there, but for what tells that a run has it or was killed."""
+    """List the names in a folder, if it exists, except the files that mark a running or a killed run."""
     found = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
     return sorted(name for name in found if name != _RUNNING and not is_left_over(name))
 
 
 def empty(folder: Path) -> None:
-    """Remove all that is in a folder of a run of ours that this process holds."""
+    """Remove all that is in a run's folder, which this process holds."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -66,7 +66,7 @@ def empty(folder: Path) -> None:
 
 
 def size_of(module: nn.Module) -> int:
-    """Bytes of a module's state."""
+    """Count the bytes of a module's state."""
     tensors = (value for value in module.state_dict().values() if isinstance(value, Tensor))
     return sum(tensor.nbytes for tensor in tensors if not nn.parameter.is_lazy(tensor))
 

@@ -1,4 +1,4 @@
-"""Hooks of optimisers: what they hold, such as a schedule, is part of a run that is to be resumed."""
+"""State of optimiser hooks, such as a schedule, which is part of a run that is to be resumed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from graphkd.core.by_name import Batch, node_types
 
 
 def has_state(value: Any) -> bool:
-    """Whether something can say what it goes on with, and go on with it."""
+    """Tell whether an object has both ``state_dict`` and ``load_state_dict``."""
     if isinstance(value, Batch) and node_types(value):  # any name that ends in _dict is one of its entries by type
         return False
     return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
 
 
 def hook_states(optimizer: torch.optim.Optimizer) -> list[Any]:
-    """States of what the hooks around an optimiser's steps are, are methods of, or close over."""
+    """Return the states of what the hooks around an optimiser's steps are, are methods of, or close over."""
     return [held.state_dict() for hook in _hooks(optimizer) for held in _held(hook)]
 
 
 def set_hook_states(optimizer: torch.optim.Optimizer, states: Sequence[Any]) -> None:
-    """Put what the hooks hold into the states that ``hook_states`` gave."""
+    """Restore the hooks' states from ``hook_states``."""
     for held, state in zip((held for hook in _hooks(optimizer) for held in _held(hook)), states, strict=False):
         held.load_state_dict(state)
 
 
 def warn_of_hooks(optimizer: torch.optim.Optimizer) -> None:
-    """Say where the hooks of an optimiser hold nothing that can be kept: they begin anew when a run is resumed."""
+    """Warn where the hooks of an optimiser have no state that can be saved: they start afresh when a run is resumed."""
     lost = [getattr(hook, "__qualname__", type(hook).__name__) for hook in _hooks(optimizer) if not list(_held(hook))]
     if lost:
         warnings.warn(
@@ -48,7 +48,7 @@ def _hooks(optimizer: torch.optim.Optimizer) -> list[Callable[..., Any]]:
 
 
 def _held(hook: Callable[..., Any]) -> Iterator[Any]:
-    """What of a hook can be kept: objects with a state, but for models and optimisers, which are kept elsewhere."""
+    """Yield the objects in a hook that have a state, except models and optimisers, which are kept elsewhere."""
     plain = inspect.unwrap(hook)
     cells = getattr(plain, "__closure__", None) or ()
     defaults = getattr(plain, "__defaults__", None) or ()

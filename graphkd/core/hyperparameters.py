@@ -1,4 +1,4 @@
-"""Numbers that a user writes, weights and temperatures and the like: real and finite, or refused by name."""
+"""Checks of numeric hyper-parameters, such as weights and temperatures: real and finite, or refused by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"(float|int)( \| None)?")  # as an annotation
 
 
 def finite_number(name: str, value: Any) -> float:
-    """Give a number back as a float; TypeError for what is none, ValueError for NaN and infinity."""
+    """Return a number as a float; TypeError for what is none, ValueError for NaN and infinity."""
     if not isinstance(value, Real):
         kind = type(value).__name__
         learnt = f": a {kind} is not learnt here, write a loss of your own for that" if hasattr(value, "shape") else ""
@@ -25,7 +25,7 @@ def finite_number(name: str, value: Any) -> float:
 
 
 def check_numbers(function: Callable, given: Mapping[str, Any]) -> None:
-    """Check arguments by name: those annotated as numbers must be some, and no other may be NaN or infinite."""
+    """Check arguments by name: those annotated as numbers must be numbers, and none may be NaN or infinite."""
     numeric = _numeric(function)
     for name, value in given.items():
         if name in numeric and value is not None:

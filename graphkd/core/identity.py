@@ -1,4 +1,4 @@
-"""Identity of tensors: the very object while it is alive and unchanged, else its content; never its address."""
+"""Identity of tensors: the same object while it lives unchanged, else equal content; never the address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SETTING = (bool, int, float, str, FunctionType, BuiltinFunctionType)
 
 
 class Mark:
-    """Knows one tensor again as long as it is alive and nobody has written into it.
+    """Mark that recognises one tensor as long as it lives and nobody has written into it.
 
     Looking again costs a microsecond or two and never waits for a device.
     """
@@ -31,7 +31,7 @@ class Mark:
         self._seen = [window.tobytes() for window in self._windows]
 
     def holds(self, tensor: Tensor) -> bool:
-        """Whether this is the tensor that was marked, unchanged."""
+        """Tell whether this is the marked tensor, unchanged."""
         if self._of() is not tensor or self._state != _place(tensor):
             return False
         return [window.tobytes() for window in self._windows] == self._seen
@@ -41,7 +41,7 @@ class Mark:
 
 
 class Marks:
-    """Knows several named values again, whatever holds their tensors; numbers and text by value, others as objects."""
+    """Mark that recognises named values, whatever holds their tensors; numbers and text by value, others as objects."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._known = {name: [(leaf, _mark(leaf)) for leaf in leaves(value)] for name, value in values.items()}
@@ -50,7 +50,7 @@ class Marks:
             self._known[name] = [(None if mark else leaf, mark) for leaf, mark in known]  # keeps no tensor alive
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether these are the values that were marked, unchanged."""
+        """Tell whether these are the marked values, unchanged."""
         return values.keys() == self._known.keys() and all(self._is(name, value) for name, value in values.items())
 
     def _is(self, name: str, value: Any) -> bool:
@@ -67,7 +67,7 @@ class Marks:
 
 
 class ModelMark:
-    """Knows a model again while its parameters, buffers and the plain public attributes of its modules are unchanged.
+    """Mark that recognises a model while its parameters, buffers and modules' plain public attributes are unchanged.
 
     Costs about two microseconds a tensor and one a module.
     """
@@ -76,7 +76,7 @@ class ModelMark:
         self._model, self._parts = model, [_Part(module) for module in model.modules()]
 
     def holds(self, model: nn.Module) -> bool:
-        """Whether the model is as it was when it was marked."""
+        """Tell whether the model is unchanged since it was marked."""
         return model is self._model and all(part.is_as_it_was() for part in self._parts)
 
     def __deepcopy__(self, memo: dict) -> Self:
@@ -84,7 +84,7 @@ class ModelMark:
 
 
 class _Part:
-    """A module as it was, without what its sub-modules are."""
+    """Mark of a single module, without its sub-modules."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module, self._inner, self._size = module, tuple(module._modules.values()), len(vars(module))
@@ -111,14 +111,14 @@ class _Part:
 
 
 def _is_setting(name: str, value: Any) -> bool:
-    """Whether an attribute of a module is public and plain."""
+    """Tell whether an attribute of a module is public and plain."""
     if name[0] == "_" or name == "training":
         return False
     return type(value) in _SETTING or (type(value) is tuple and all(type(each) in _SETTING for each in value))
 
 
 def blocks(tensor: Tensor) -> tuple[Tensor, ...]:
-    """The dense tensors that hold a tensor's entries: itself, what an ``EdgeIndex`` wraps, or parts of a sparse one."""
+    """List the dense tensors that hold a tensor's entries: itself, an ``EdgeIndex``'s, or the parts of a sparse one."""
     if tensor.layout == torch.strided:
         held = getattr(tensor, "_data", None)
         return (held if isinstance(held, Tensor) else tensor,)
@@ -130,7 +130,7 @@ def blocks(tensor: Tensor) -> tuple[Tensor, ...]:
 
 
 def _place(tensor: Tensor) -> Hashable:
-    """Where a tensor's entries lie, in which form, and how often they were written to by torch's operations."""
+    """Return where a tensor's entries lie, in which form, and how often torch's operations have written to them."""
     if type(tensor) in _PLAIN and tensor.layout == torch.strided:
         return _place_of(tensor)
     version = None if tensor.is_inference() else tensor._version
@@ -143,7 +143,7 @@ def _place_of(block: Tensor) -> Hashable:
 
 
 def _window(block: Tensor) -> np.ndarray | None:
-    """A look at the bytes of a few entries, spread evenly; None where the CPU cannot see them.
+    """View the bytes of a few entries, spread evenly; None where the CPU cannot see them.
 
     It keeps nothing alive and must not be used unless the tensor is alive and lies where it lay.
     """
@@ -160,7 +160,7 @@ def _window(block: Tensor) -> np.ndarray | None:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Tensors and other values that a value holds; a ``SparseTensor`` of torch_sparse by its parts."""
+    """Yield the tensors and other values that a value holds; a ``SparseTensor`` of torch_sparse by its parts."""
     if isinstance(value, Mapping):
         for name, entry in value.items():
             yield str(name)
@@ -180,7 +180,7 @@ def _mark(leaf: Any) -> Mark | None:
 
 
 def same_content(one: Any, other: Any) -> bool:
-    """Whether two values have equal form and entries, on whatever devices; NaN is like NaN.
+    """Tell whether two values have equal form and entries, on whatever devices; NaN equals NaN.
 
     Sparse tensors of different layouts are equal where their entries are.
     """
@@ -211,13 +211,13 @@ def _same_tensors(one: Tensor, other: Tensor) -> bool:
 
 
 class Once:
-    """Computes something of a tensor once, and anew only when the tensor is another one or was written to."""
+    """Cache values derived from a tensor; recompute them only when it is another tensor or was written to."""
 
     def __init__(self) -> None:
         self._kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def __call__(self, tensor: Tensor, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What ``make`` gives for the tensor; ``key`` names what that is and what else it depends on."""
+        """Return what ``make`` gave for the tensor; ``key`` names that value and what else it depends on."""
         known = self._kept.get(tensor)
         if known is None or not known[0].holds(tensor):
             known = Mark(tensor), {}

@@ -1,4 +1,4 @@
-"""Ids of rows: by which a part of a graph, or of a set of graphs, says which rows it has."""
+"""Ids of rows, by which a part of a graph, or of a set of graphs, names its rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INTEGERS = (torch.int64, torch.int32)
 
 
 def inputs(batch: Any, wanted: Sequence[str] | None) -> dict[str, Any]:
-    """Those entries of a batch that are wanted, by default all; never its ids. Of ``HeteroData`` by type."""
+    """Return the wanted entries of a batch, by default all, but never its ids; of ``HeteroData`` by type."""
     if wanted is None:
         found = batch.to_dict() if node_types(batch) else {name: batch[name] for name in names(batch) or ()}
     else:
@@ -24,7 +24,7 @@ def inputs(batch: Any, wanted: Sequence[str] | None) -> dict[str, Any]:
 
 
 def ids_of(view_rows: int, batch: Batch) -> str:
-    """By which ids a view of a batch goes: ``graph_id`` where it has a row for each of those, else ``n_id``."""
+    """Name the ids of a view's rows: ``graph_id`` where it has a row for each of those, else ``n_id``."""
     counts = {name: batch[name].size(0) for name in IDS if name in batch and isinstance(batch[name], Tensor)}
     return "graph_id" if counts.get("graph_id") == view_rows and counts.get("n_id") != view_rows else "n_id"
 

@@ -1,4 +1,4 @@
-"""Models with lazy layers, which learn their widths from the first batch that they see."""
+"""Models with lazy layers, whose widths are set by the first batch that they see."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from graphkd.core.modes import evaluating
 
 
 def lacks_shapes(model: nn.Module) -> bool:
-    """Whether a model has parameters or buffers without a shape yet."""
+    """Tell whether a model has parameters or buffers without a shape yet."""
     return any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers()))
 
 
 @torch.no_grad()
 def give_shapes(model: nn.Module, ask: Callable[[], Any]) -> None:
-    """Let a model learn the widths of its lazy layers, by asking it once; one without such layers is not asked."""
+    """Set the widths of a model's lazy layers by calling it once; a model without such layers is not called."""
     if lacks_shapes(model):
         with evaluating(model):
             ask()

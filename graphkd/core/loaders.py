@@ -1,4 +1,4 @@
-"""Loaders of batches whose draws are the same in a run that went through and in one that was resumed."""
+"""Loaders whose random draws are the same in an uninterrupted run and in a resumed one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARTS = ("data", "dataset", "sampler", "batch_sampler")  # where a loader's gen
 
 
 def steady(data: Any, seed: int) -> Any:
-    """A loader whose workers last longer than an epoch, as one that draws anew every epoch; other data as they are.
+    """Return a loader with persistent workers as one that draws anew every epoch; other data as they are.
 
     Such workers are seeded once, when they start, and so would be others in a resumed run. Here they seed themselves
     for every batch, from a number that is drawn once an epoch. Without indices to batch, new ones start every epoch.
@@ -34,13 +34,13 @@ def steady(data: Any, seed: int) -> Any:
 
 
 class _Indices(list):
-    """The indices of a batch, and the seed of what is drawn when they are looked up."""
+    """Indices of a batch, and the seed of the draws when they are looked up."""
 
     seed: int
 
 
 class _Seeds:
-    """A sampler of batches that gives each a seed."""
+    """Batch sampler that gives each batch a seed."""
 
     def __init__(self, sampler: Iterable[Any]) -> None:
         self.sampler = sampler
@@ -62,7 +62,7 @@ class _Seeds:
 
 
 class _Reseeded:
-    """A data set that seeds its process's generators before it looks a batch up."""
+    """Data set that seeds its process's generators before it looks a batch up."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -82,12 +82,12 @@ class _Reseeded:
 
 
 def generator_states(data: Any) -> list[torch.Tensor]:
-    """States of the generators that a loader and its samplers keep for themselves."""
+    """Return the states of the generators that a loader and its samplers keep for themselves."""
     return [generator.get_state() for generator in _generators(data)]
 
 
 def set_generator_states(data: Any, states: Sequence[torch.Tensor]) -> None:
-    """Put a loader's own generators into the states that ``generator_states`` gave."""
+    """Restore a loader's own generators from ``generator_states``."""
     for generator, state in zip(_generators(data), states, strict=False):
         generator.set_state(state)
 

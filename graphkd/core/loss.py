@@ -1,4 +1,4 @@
-"""What every loss is: a comparison of one entry of two views, and weighted sums of such comparisons."""
+"""Losses: comparisons of one entry of two views, and weighted sums of such comparisons."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Entry = Tensor | tuple[Tensor, ...]
 
 
 class Reads(TypedDict, total=False):
-    """What every loss's constructor takes by keyword and hands on: which entry is compared, and in which rows."""
+    """Keyword arguments of every loss's constructor: the entry that is compared, and the rows."""
 
     on: str | tuple[str, ...] | None
     where: Where | None
 
 
 def _opening(method: Callable) -> Callable:
-    """A loss's method whose entries are looked at before it gets them, see ``Loss._opened``."""
+    """Wrap a loss's method so that entries are checked before it gets them, see ``Loss._opened``."""
     sides = [p.name for p in inspect.signature(method).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
 
     @functools.wraps(method)
@@ -51,16 +51,16 @@ def _keyword_only(method: Callable) -> dict[str, bool]:
 
 
 class Loss(nn.Module):
-    """Compare one entry of two views; keyword-only arguments of ``forward`` are facts filled from the batch.
+    """Compare one entry of two views; keyword-only arguments of ``forward`` are inputs filled from the batch by name.
 
-    ``on`` names the entry (or entries: ``forward`` then gets tuples). A fact without a default must be in the batch,
+    ``on`` names the entry (or entries: ``forward`` then gets tuples). An input without a default must be in the batch,
     one with a default is given where the batch has it. A ``forward`` without ``teacher`` is a supervised loss.
-    ``where`` restricts rows, of the entries and of the facts in ``rows``: ``"train_mask"`` (a mask or ids in the
+    ``where`` restricts rows, of the entries and of the inputs in ``rows``: ``"train_mask"`` (a mask or ids in the
     batch), ``"~train_mask"``, ``"seed"`` for the seeds of a sampled batch, ``"all"``, or a tuple, for the rows in all
-    of it. By default a loss of rows reads the seeds of a sampled batch and all rows of any other, one of further facts,
-    as edges are, the whole sub-graph. A loss that would read labels outside of ``train_mask`` by default is refused,
-    where ``where=None`` or ``"all"`` was not said on purpose; where ``learns_labels`` is False, labels are hidden.
-    ``answers`` says that it softens logits: of "classes" that exclude each other, or of "labels" apart.
+    of it. By default a loss of rows reads the seeds of a sampled batch and all rows of any other; a loss of further
+    inputs, such as edges, reads the whole sub-graph. A loss that would read labels outside of ``train_mask`` by default
+    is refused, where ``where=None`` or ``"all"`` was not said on purpose; where ``learns_labels`` is False, labels are
+    hidden. ``answers`` says that it softens logits: of "classes" that exclude each other, or of "labels" apart.
     Weights belong to the caller: ``0.9 * KL(4.0) + 100 * LSP()``. They, and numbers of the constructor, are finite.
     """
 
@@ -88,7 +88,7 @@ class Loss(nn.Module):
                 setattr(cls, method, _opening(vars(cls)[method]))
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        """Check the numbers that the constructor gets, and note whether the user says something about rows."""
+        """Check the constructor's numbers, and note whether the user says something about rows."""
         check_call(cls.__init__, None, *arguments, **named)
         made = super().__new__(cls)
         vars(made)["_says_where"] = "where" in named  # a constructor may hand on its default None
@@ -105,7 +105,7 @@ class Loss(nn.Module):
             self._refuse_other_facts(f"where={self.where!r} restricts rows")
 
     def gathered(self) -> Self:
-        """Compare the rows of all processes, not of each alone; the loss itself, changed. See ``gather_rows``.
+        """Compare the rows of all processes, not of each alone; return the loss itself, changed. See ``gather_rows``.
 
         Under DDP its gradient is then that of one process with all rows, whatever the reduction and however uneven the
         rows. Without it that holds for a mean over equally many rows in each; an uneven mean counts processes, not
@@ -116,7 +116,7 @@ class Loss(nn.Module):
         return self
 
     def _other_facts(self) -> list[str]:
-        """Facts that it needs and that are not of rows."""
+        """Name the batch inputs that the loss requires and that are not of rows."""
         return sorted(name for name, needed in self._known["forward"].items() if needed and name not in self.rows)
 
     def _refuse_other_facts(self, why: str) -> None:
@@ -124,28 +124,28 @@ class Loss(nn.Module):
             raise ValueError(f"{why}, but {type(self).__name__} also reads {others}")
 
     def _reads_whole(self, why: str) -> None:
-        """Say that this loss reads a whole graph; ValueError where rows are asked for."""
+        """Declare that this loss reads a whole graph; ValueError where rows are asked for."""
         self._whole = True
         if self.where not in (None, "all"):
             raise ValueError(f"{why}, got where={self.where!r}")
 
     def digest(self, teacher: Any) -> Any:
-        """What this loss needs of the teacher alone; ``forward`` takes it for ``teacher``, ``Cached`` keeps it."""
+        """Precompute what this loss needs of the teacher; ``forward`` takes it for ``teacher``, ``Cached`` keeps it."""
         return teacher
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Called by ``fit`` before epoch ``epoch`` of ``epochs``, from 0; a loss that anneals overrides it."""
 
     def parts(self) -> Iterator[tuple[float, Loss]]:
-        """The weighted losses this one is the sum of: itself, once."""
+        """Return the weighted losses of which this is the sum: itself, once."""
         yield 1.0, self
 
     def rows_in(self, batch: Batch) -> Rows:
-        """The rows of a batch that this loss reads."""
+        """Return the rows of a batch that this loss reads."""
         return Rows("all" if self._whole else self.where, batch)
 
     def reads(self, batch: Batch) -> list[Tensor]:
-        """All tensors of a batch that the ``digest`` of a teacher depends on."""
+        """List all tensors of a batch that the ``digest`` of a teacher depends on."""
         facts = [*fill(self._wanted("digest", needed=True), batch, type(self).__name__).values()]
         facts += lookup(batch, self._wanted("digest", needed=False)).values()
         held = (leaf for fact in facts for leaf in leaves(fact))
@@ -163,7 +163,7 @@ class Loss(nn.Module):
         return self(entry, teacher, **facts) if self.needs_teacher else self(entry, **facts)
 
     def digest_view(self, teacher: View, batch: Batch) -> Any:
-        """``digest`` of the entry that this loss reads of a teacher's view."""
+        """Compute the ``digest`` of the entry that this loss reads of a teacher's view."""
         rows = self.rows_in(batch)
         return self.digest(self._pick(teacher, rows, "teacher"), **self._facts(batch, "digest", rows))
 
@@ -203,7 +203,7 @@ class Loss(nn.Module):
                 check_exclusive(type(self).__name__, y, student[name], remedy)
 
     def _opened(self, entry: Any, side: str) -> Any:
-        """An entry as it is compared: a column where that is asked for; ValueError where it is of the wrong kind."""
+        """Return an entry as it is compared, as a column where the loss asks for it; ValueError for the wrong kind."""
         if isinstance(entry, tuple):
             opened = tuple(self._column(each) for each in entry)
             places = range(len(entry)) if self.answers_at is None else self.answers_at
@@ -217,7 +217,7 @@ class Loss(nn.Module):
         return entry[:, None] if self.columns and isinstance(entry, Tensor) and entry.dim() == 1 else entry
 
     def _look(self, entries: list[Any], side: str) -> None:
-        """Look at widths always, at numbers until a batch has enough of them to tell."""
+        """Check widths always, and numbers until a batch has enough of them to be sure."""
         if self.answers is None:
             return
         name, told = type(self).__name__, side in self._looked or torch.compiler.is_compiling()
@@ -272,17 +272,17 @@ class Sum(Loss):
         """Called by ``fit`` before epoch ``epoch`` of ``epochs``, from 0; a loss that anneals overrides it."""
 
     def parts(self) -> Iterator[tuple[float, Loss]]:
-        """The weighted losses, in the order they were written."""
+        """Return the weighted losses, in the order in which they were written."""
         yield from zip(self.weights, self.losses, strict=True)
 
     def gathered(self) -> Self:
-        """Each part on the rows of all processes."""
+        """Compare each part's rows of all processes."""
         for _, loss in self.parts():
             loss.gathered()
         return self
 
     def forward(self, student: Entry, teacher: Any, **facts: Any) -> Tensor:
-        """The sum on tensors; every part gets the two entries and those of the facts that it takes."""
+        """Compute the sum on tensors; every part gets the two entries and those of the batch inputs that it takes."""
         total = torch.zeros(())
         for weight, loss in self.parts():
             taken = {name: facts[name] for name in loss._known["forward"] if name in facts}

@@ -29,7 +29,7 @@ def read_mask(mask: Tensor, rows: int, name: str, *, split: int | None = None, i
 
 
 def check_rows(chosen: Tensor, rows: int, name: str, *, parts: bool = False) -> Tensor:
-    """Give back what selects rows, a mask (rows,) or row ids int64 with repeats kept, or raise what is wrong with it.
+    """Check a selection of rows: return a mask (rows,) or row ids int64 with repeats kept, or raise what is wrong.
 
     What its values must be is looked at once, and anew when somebody wrote into it. parts: the ids may be of nodes
     beyond these rows.

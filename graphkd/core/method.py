@@ -1,4 +1,4 @@
-"""A method: a named way from student, teacher, data and task to a trained student; its metadata stand beside it."""
+"""Methods: named functions that turn student, teacher, data and task into a trained student, with their metadata."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """What is known of a method without importing it.
+    """Metadata of a method, known without importing it.
 
     settings: its hyper-parameters and their defaults, the published ones. space: the range of each that is searched,
     (low, high). needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot: "loader", "call",
@@ -105,7 +105,7 @@ class Metadata:
 
     @property
     def space(self) -> dict[str, Any]:
-        """Ranges to search: log-uniform over a factor of 30 to both sides of a number's default, unless given."""
+        """Return search ranges: log-uniform over a factor of 30 to both sides of a number's default, unless given."""
         free = {
             name: (value / SPAN, value * SPAN)
             for name, value in self.settings.items()
@@ -122,7 +122,7 @@ class Method(Metadata):
     also: tuple[Method, ...] = ()  # of the same function, under other names
 
     def __call__(self, problem: Any, **settings: Any) -> Any:
-        """Run the function, as another method does that is built on this one."""
+        """Run the method's function, as methods that build on this one do."""
         return self.function(problem, **settings)
 
 
@@ -142,7 +142,7 @@ def method(
     space: Mapping[str, Any] | None = None,
     preset: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Method]:
-    """Name a function of a ``Problem``; all arguments must be literals, since tables read them without importing.
+    """Make a method of a function of a ``Problem``; all arguments must be literals: tables read them without importing.
 
     family: the shelf that the file stands on. published: options of ``fit``: "epochs", "patience", "lr" and
     "weight_decay" of Adam. space: hyper-parameter -> its range, where a factor of 30 to both sides is wrong. See
@@ -179,7 +179,7 @@ def method(
 
 
 def _renamed(known: Method, name: str, preset: Mapping[str, Any], tasks: tuple[str, ...]) -> Method:
-    """The same method with other defaults, under a name of its own."""
+    """Copy a method with other defaults, under a name of its own."""
     first = known.also[-1] if known.also else known
     made = replace(
         first,
@@ -198,18 +198,18 @@ def _documented(made: Method, text: str | None) -> Method:
 
 
 def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Hyper-parameters of a method's function and their defaults: its keyword-only parameters that have one."""
+    """Return the hyper-parameters of a method's function and their defaults: keyword-only parameters that have one."""
     found = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
 
 
 def first_paragraph(text: str | None) -> str:
-    """The first paragraph of a docstring, in one line: what a method does, and when to choose it."""
+    """Return the first paragraph of a docstring in one line: what a method does, and when to choose it."""
     return " ".join((text or "").partition("\n\n")[0].split())
 
 
 def as_method(given: Any) -> Method:
-    """A ``Method`` as it is; a function of a problem of one's own under its name."""
+    """Return a ``Method`` as it is, and a user's own function of a problem as a method of the function's name."""
     if isinstance(given, Method):
         return given
     if not callable(given):
@@ -265,6 +265,6 @@ def check_settings(chosen: Method, given: Collection[str] | Mapping[str, Any]) -
 
 
 def lacks(chosen: Metadata, need: str) -> ValueError:
-    """The error that says what a method needs and how it is given."""
+    """Make the error that says what a method needs and how it is given."""
     what, example = NEEDS.get(need, (f"'{need}'", f"{need}=..."))
     return ValueError(f"{chosen.name!r} needs {what}: give {example.format(name=chosen.name)}")

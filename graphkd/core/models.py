@@ -1,4 +1,4 @@
-"""Models as methods handle them: new weights, and a look at what one shows."""
+"""Models inside methods: new weights, and views without training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reset_parameters(model: nn.Module) -> None:
 
 
 def _is_reset_above(model: nn.Module, path: str) -> bool:
-    """Whether a module around the one at ``path`` resets it."""
+    """Tell whether a module around the one at ``path`` resets it."""
     parts = path.split(".")
     above = [model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts))]
     return any(hasattr(module, "reset_parameters") for module in above)
@@ -43,7 +43,7 @@ def _is_reset_above(model: nn.Module, path: str) -> bool:
 def shown(
     model: nn.Module | Frozen, call: Call | None = None, path: str | None = None
 ) -> Iterator[Callable[[Any], View]]:
-    """Look at what a model or a teacher shows, in eval mode and without gradients; ``path`` adds ``hidden``.
+    """Show the views of a model or a teacher, in eval mode and without gradients; ``path`` adds ``hidden``.
 
     Gives a function batch -> view; modes of the model are as before between its calls.
     """

@@ -1,4 +1,4 @@
-"""Modes of modules: eval for a while, and back."""
+"""Modes of modules: eval within a block, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Teachers that follow a student: the moving average of its weights, and what it was some epochs ago."""
+"""Teachers that follow a student: the moving average of its weights, and snapshots of earlier epochs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphkd.core.view import Batch, Call, View
 
 
 class _Copy(nn.Module):
-    """A copy of a model whose weights are buffers: part of a state, of nobody's parameters; and its renewals so far."""
+    """Copy of a model whose weights are buffers, part of its state but no parameters, with its number of renewals."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class _Copy(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002 - an average is never trained
-        """Stay in eval mode, whoever trains what this is a part of."""
+        """Stay in eval mode, whatever mode the module around it enters."""
         return super().train(False)
 
     def get_extra_state(self) -> int:
@@ -46,7 +46,7 @@ class _Copy(nn.Module):
 
     @torch.no_grad()
     def mix(self, student: nn.Module, keep: float) -> None:
-        """Weights become keep w + (1 - keep) w_student; other tensors of the state are the student's."""
+        """Set the weights to keep w + (1 - keep) w_student, and other tensors of the state to the student's."""
         fresh = student.state_dict()
         for name, kept in self.model.state_dict().items():
             if not isinstance(kept, Tensor):
@@ -65,13 +65,13 @@ class Follower(Frozen):
         super().__init__(self._copy.model, call=call)
 
     def still(self) -> Frozen:
-        """Make a teacher of what this one is now, a model with parameters of its own, which follows nobody."""
+        """Make a frozen teacher of the current state, with its own parameters, which no longer follows the student."""
         model = copy.deepcopy(self.student)
         model.load_state_dict(self.model.state_dict())
         return Frozen(model.eval(), call=self.call)
 
     def kept(self) -> nn.Module:
-        """The weights, as buffers, and the number of renewals."""
+        """Return the copy: the weights, as buffers, and the number of renewals."""
         return self._copy
 
     def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -104,14 +104,14 @@ class EMA(Follower):
         self._copy.renewals += 1
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Show the average's view, renewed first if the student trains."""
+        """Return the average's view, renewed first if the student trains."""
         if self.student.training:
             self.update()
         return super().__call__(batch, taps)
 
 
 class Snapshot(Follower):
-    """The student as it was at the last of every ``every`` epochs: it teaches itself within one training.
+    """Student as it was at the last of every ``every`` epochs: it teaches itself within one training.
 
     Yang, Xie, Su and Yuille, "Snapshot Distillation", CVPR 2019, arXiv:1812.00123. Choose it in the place of born-again
     generations where there is time for one training only; with a cyclic learning rate ``every`` is the cycle.
@@ -126,18 +126,18 @@ class Snapshot(Follower):
         self.every = every
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the cycle does not depend on the end
-        """Called before epoch ``epoch``, from 0: take the next snapshot where a cycle has ended."""
+        """Take the next snapshot where a cycle has ended; called before epoch ``epoch``, from 0."""
         if epoch > 0 and epoch % self.every == 0:
             self._copy.mix(self.student, 0.0)
             self._copy.renewals += 1
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Show the snapshot's view, before the first one the student's own."""
+        """Return the snapshot's view, before the first one the student's own."""
         if self._copy.renewals == 0 and self.student.training:
             self._copy.mix(self.student, 0.0)
         return super().__call__(batch, taps)
 
 
 def kept_by(*teachers: Any) -> nn.ModuleList:
-    """What several teachers keep, to be registered where they are used."""
+    """Collect what several teachers keep, to be registered where they are used."""
     return nn.ModuleList(kept for teacher in teachers if (kept := teacher.kept()) is not None)

@@ -1,4 +1,4 @@
-"""Plain values: what a checkpoint can hold and give back as it was, and where a state holds anything else."""
+"""Plain values, which a checkpoint can hold and give back as they were; any other in a state is named."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEEPEST = 100  # levels of containers within one another; what is deeper holds 
 
 
 def plain(value: Any) -> Any:
-    """Give back a value with Python's numbers in the place of numpy's; the very objects where there are none.
+    """Replace numpy's numbers in a value by Python's; return the very same objects where there are none.
 
     ValueError that names the entry, as 'optimizer.param_groups[0].lr', for what is neither a tensor, a number, text,
     nor a dict, list, tuple or set of such.

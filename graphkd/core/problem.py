@@ -1,4 +1,4 @@
-"""What a method is given: student, teachers, data and task as the runner prepared them, and what most methods do."""
+"""Problem of a method: student, teachers, data and task as the runner prepared them, and steps common to methods."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from graphkd.core.view import Call, View, names
 
 
 class Runner(Protocol):
-    """What trains a problem's stages and keeps them; see ``graphkd.core.run``."""
+    """Runner that trains a problem's stages and keeps them; see ``graphkd.core.run``."""
 
     def train(
         self,
@@ -87,17 +87,17 @@ class Problem(Rows):
     # ------------------------------------------------------------------ models
     @property
     def teacher(self) -> Any:
-        """The first teacher, or None."""
+        """Return the first teacher, or None."""
         return self.teachers[0] if self.teachers else None
 
     @property
     def hidden(self) -> tuple[str | None, str | None]:
-        """Tap paths of the hidden layers of student and teacher."""
+        """Return the tap paths of the hidden layers of student and teacher."""
         return self._side[1], self.path_of(self.teacher) if self.teachers else None
 
     @property
     def device(self) -> torch.device:
-        """Where models are made: that of the student, else of the teacher, else of the data."""
+        """Return the device on which models are made: that of the student, else of the teacher, else of the data."""
         for model in (self.student, getattr(self.teacher, "model", None)):
             parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
             if parameter is not None:
@@ -105,15 +105,15 @@ class Problem(Rows):
         return node_ids(self.first).device
 
     def call_of(self, model: Any) -> Call | None:
-        """How a model is called in place of the by-name call; the student's way for a model that is not known."""
+        """Return the call that replaces the by-name call of a model; the student's for a model that is not known."""
         return self._calls[model] if model in self._calls else self._side[0]
 
     def path_of(self, model: Any) -> str | None:
-        """Tap path of a model's hidden layer; the student's for a model that is not known."""
+        """Return the tap path of a model's hidden layer; the student's for a model that is not known."""
         return self._paths[model] if model in self._paths else self._side[1]
 
     def by_name(self, model: nn.Module, hidden: str | None = None) -> Any:
-        """Remember that a model of the method's own is called by name, and where its hidden layer is."""
+        """Note that a model of the method's own is called by name, and where its hidden layer is."""
         return self._know(model, None, hidden)
 
     def twin(self, model: nn.Module) -> Any:
@@ -121,14 +121,14 @@ class Problem(Rows):
         return self._know(copy.deepcopy(model), self.call_of(model), self.path_of(model))
 
     def fresh(self, model: nn.Module, number: int) -> Any:
-        """Make a model like this one with weights of its own, which depend on the seed and the number."""
+        """Make a model of the same kind with new weights, which depend on the seed and the number."""
         twin = self.twin(model).requires_grad_()
         with seeded(self.seed + 1000 * number):
             reset_parameters(twin)
         return twin
 
     def fresh_student(self, number: int) -> Any:
-        """Make a student like the one that was given, with weights of its own."""
+        """Make a student of the given one's kind, with new weights."""
         if self._factory is not None:
             with seeded(self.seed + 1000 * number):
                 return self.shaped(self._own(self._factory().to(self.device)), number)
@@ -142,13 +142,13 @@ class Problem(Rows):
             return self.by_name(build().to(self.device))
 
     def shaped(self, model: nn.Module, number: int = 0) -> Any:
-        """Let a model with lazy layers learn its widths from the first batch; weights depend on seed and number."""
+        """Set the widths of a model's lazy layers by the first batch; weights depend on seed and number."""
         with seeded(self.seed + 1000 * number):
             give_shapes(model, lambda: self._first_view(model))
         return model
 
     def taught_by(self, model: nn.Module) -> Frozen:
-        """Make a teacher of a model: of one graph its view is computed once."""
+        """Make a teacher of a model; its view of a single graph is computed once."""
         call = self.call_of(self.shaped(model))
         teacher = Frozen(model, call=call) if names(self.data) is None else Cached(model, self.data, call=call)
         self._know(teacher, call, self.path_of(model))
@@ -165,32 +165,32 @@ class Problem(Rows):
     # ------------------------------------------------------------------ views
     @cached_property
     def classes(self) -> int:
-        """Width of the answers: of the teacher's, else of the student's."""
+        """Return the width of the answers: of the teacher's, else of the student's."""
         shown = self.teacher if self.teachers else self.student
         return int(self._shown(shown, "logits").size(-1))
 
     @cached_property
     def widths(self) -> tuple[int, int]:
-        """Widths of the hidden layers of student and teacher."""
+        """Return the widths of the hidden layers of student and teacher."""
         return self.width_of(self.student), self.width_of(self.teacher)
 
     def width_of(self, model: nn.Module | Frozen) -> int:
-        """Width of the hidden layer of a model or a teacher."""
+        """Return the width of the hidden layer of a model or a teacher."""
         return int(self._shown(model, "hidden").size(-1))
 
     def view_of(self, teacher: nn.Module | Frozen, name: str = "logits") -> Tensor:
-        """What a teacher or a model shows of all nodes, by node id, (N, d)."""
+        """Compute an entry of a teacher's or a model's view for all nodes, by node id, (N, d)."""
         path = self.path_of(teacher) if name == "hidden" else None
         with shown(teacher, self.call_of(teacher), path) as show:
             return self.gather(lambda batch: show(batch)[name])
 
     # ------------------------------------------------------------------ losses and training
     def supervised(self, where: str | None = None) -> Loss:
-        """Loss of the labels."""
+        """Make the loss of the labels."""
         return self.task.supervised(where)
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
-        """Loss of soft targets that fits the task's answers."""
+        """Make the loss of soft targets that fits the task's answers."""
         return self.task.soft(temperature, where)
 
     def score(self, model: nn.Module, part: Any = "val") -> float:
@@ -223,11 +223,11 @@ class Problem(Rows):
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """Options of ``fit`` where neither the user nor the method says otherwise."""
+        """Return the options of ``fit`` where neither the user nor the method says otherwise."""
         return {}
 
     def batches(self) -> Any:
-        """What a stage trains on where it gives no data of its own."""
+        """Return the data on which a stage trains where it gives none of its own."""
         return self.data
 
     def train(
@@ -241,7 +241,7 @@ class Problem(Rows):
         seed: int | None = None,
         **published: Any,
     ) -> Any:
-        """Train a stage, or load it where it is finished; give back what serves, in eval mode.
+        """Train a stage, or load it where it is finished; return the model that serves, in eval mode.
 
         name: of the stage, once a run. data: the run's by default. serve: student -> the module that is measured, given
         back and saved. choose: the epoch, on validation, else the last. published: options of ``fit`` from the paper,
@@ -251,11 +251,11 @@ class Problem(Rows):
         return self.run.train(trainable, name, data, serve=serve, choose=choose, seed=seed, published=published)
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Make something that decides or is dear, once a run and under a seed of its own; it is kept with the run."""
+        """Make something that is random or expensive once a run, under a seed of its own; it is kept with the run."""
         return self.run.once(name, make)
 
     def rounds(self, count: int, *states: Any) -> Iterator[int]:
-        """Count rounds from 0; after each, ``states`` and generators are kept and the round's stages are dropped."""
+        """Count rounds from 0; after each, keep ``states`` and generators and drop the round's stages."""
         return self.run.rounds(count, states)
 
     # ------------------------------------------------------------------ inside
@@ -276,7 +276,7 @@ class Problem(Rows):
         return model
 
     def _shown(self, model: nn.Module | Frozen, name: str) -> Tensor:
-        """An entry of a model's view of the first batch."""
+        """Return an entry of a model's view of the first batch."""
         path = self.path_of(model) if name == "hidden" else None
         if name == "hidden" and path is None:
             raise ValueError("a hidden layer is asked for: give 'hidden', its path in student and teacher, got None")

@@ -1,4 +1,4 @@
-"""Several processes: the rows of all of them with gradients, and which batches fall to which."""
+"""Several processes: rows gathered from all of them with gradients, and batches shared out among them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def place() -> tuple[int, int]:
-    """Rank of this process and the number of all: (0, 1) where ``torch.distributed`` does not run."""
+    """Return the rank of this process and the number of all: (0, 1) where ``torch.distributed`` does not run."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
@@ -33,7 +33,7 @@ def place() -> tuple[int, int]:
 
 # ---------------------------------------------------------------- rows
 def gather_rows(rows: Tensor) -> Tensor:
-    """Rows of all processes by rank, (n_r, ...) -> (sum n_r, ...); counts may differ. In one process, the rows.
+    """Gather rows of all processes by rank, (n_r, ...) -> (sum n_r, ...); counts may differ. In one process, the rows.
 
     Differentiable: backward sums over the processes what each asks of a row. A loss that all evaluate on gathered rows
     therefore has, after DDP's mean over processes, the gradient of one process with all rows. All must call it.
@@ -46,7 +46,7 @@ def gather_rows(rows: Tensor) -> Tensor:
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """One small object of every process, by rank."""
+    """Gather one small object of every process, by rank."""
     world = place()[1]
     if world == 1:
         return [value]
@@ -78,7 +78,7 @@ def from_first(fabric: Processes, make: Callable[[], Any]) -> Any:
 
 
 class _Gather(torch.autograd.Function):
-    """All rows forward; backward the sum over processes, of which each keeps its rows."""
+    """Gather all rows; backward sums over the processes, of which each keeps its rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def _gather(rows: Tensor, counts: list[int]) -> Tensor:
 
 # ---------------------------------------------------------------- batches
 def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[int], Iterable[Any]]:
-    """The number of an epoch -> its batches for process ``rank`` of ``world``: one of every ``world`` batches in a row.
+    """Share batches out: epoch -> those of process ``rank`` of ``world``, one of every ``world`` batches in a row.
 
     Of a ``DataLoader`` (PyG's are) only these are collated, and their order comes from ``seed`` and epoch; any other
     iterable must give all processes the same batches. A last round that is not full is filled up from the first.
@@ -137,7 +137,7 @@ def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[in
 
 
 def _is_wrapped(data: Any) -> bool:
-    """Whether ``fabric.setup_dataloaders`` made this; then Fabric is loaded."""
+    """Tell whether ``fabric.setup_dataloaders`` made this, in which case Fabric is loaded."""
     fabric = sys.modules.get("lightning_fabric")
     return fabric is not None and bool(fabric.is_wrapped(data))
 
@@ -151,7 +151,7 @@ def _every(batches: Iterable[Any], rank: int, world: int) -> Iterator[Any]:
 
 
 class _Share:
-    """The batches of indices that fall to one process; all draw the same ones."""
+    """Batches of indices of one process; all processes draw the same ones."""
 
     def __init__(self, sampler: Iterable[Any], rank: int, world: int, seed: int) -> None:
         self.sampler, self.rank, self.world, self.seed = sampler, rank, world, seed
@@ -168,7 +168,7 @@ class _Share:
 
 
 def default_fabric(device: torch.device) -> Processes:
-    """Make the Fabric of all processes under ``torchrun``; elsewhere this process is alone."""
+    """Make the Fabric of all processes under ``torchrun``, elsewhere that of a single process."""
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         world, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
         if world > 1:

@@ -1,4 +1,4 @@
-"""How far a training has come: what a checkpoint holds of it, and what is shown of it."""
+"""Progress of a training: its part of a checkpoint, and its display."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PATIENT = 10.0  # seconds that a training may last before a line is printed of 
 
 @dataclass
 class Progress:
-    """How far a run has come: what a checkpoint holds besides weights, optimiser and generators."""
+    """Progress of a run: what a checkpoint holds besides weights, optimiser and generators."""
 
     seed: int
     epoch: int = 0
@@ -33,11 +33,11 @@ class Progress:
     best_served: dict[str, Tensor] = field(default_factory=dict)  # of what serves, where that is not the student
 
     def stale(self, patience: int | None) -> bool:
-        """Whether the latest metric came too many epochs after any had its best."""
+        """Tell whether no metric has improved in the last ``patience`` epochs."""
         return patience is not None and bool(self.bests) and self.measured_epoch - self.fresh_epoch >= patience
 
     def note(self, values: dict[str, float], student: nn.Module, served: nn.Module) -> None:
-        """Keep what is at least as good as the best before it."""
+        """Record the metrics that are at least as good as their best so far, and the state of a new best epoch."""
         self.measured_epoch = self.epoch
         better = [name for name, value in values.items() if value >= self.bests.get(name, -math.inf)]
         self.bests |= {name: values[name] for name in better}
@@ -49,18 +49,18 @@ class Progress:
             self.best_served = {} if served is student else _copied(served)
 
     def forget_bests(self) -> None:
-        """Begin anew to look for the best epoch: it is measured otherwise from now on."""
+        """Restart the search for the best epoch, since it is measured otherwise from now on."""
         self.bests, self.best_state, self.best_served = {}, {}, {}
 
 
 def _copied(model: nn.Module) -> dict[str, Any]:
-    """A state that stays as it is while the model goes on."""
+    """Copy a state, so that it stays as it is while the model trains on."""
     state = plain_state(model)
     return {name: v.clone() if type(v) is Tensor else copy.deepcopy(v) for name, v in state.items()}
 
 
 class Shown:
-    """A bar over epochs on a terminal; elsewhere a line on stderr a tenth of a run that lasts.
+    """Progress bar over epochs on a terminal; elsewhere a line on stderr for every tenth of a long run.
 
     shown: False shows nothing, True the bar wherever it is, None what fits.
     """
@@ -86,7 +86,7 @@ class Shown:
         self._bar.close()
 
     def update(self, report: Mapping[str, float]) -> None:
-        """Show one epoch more, and its report."""
+        """Show one more epoch, and its report."""
         self.done += 1
         if not self._bar.disable:
             self._bar.set_postfix(report, refresh=False)

@@ -1,4 +1,4 @@
-"""The files of a training: 'last.pt', from which it goes on with the same bits, and 'best.pt', which serves."""
+"""Files of a training: 'last.pt', from which it resumes bit for bit, and 'best.pt', which serves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HELD = ("trainable", "optimizer", "rng", "progress")
 
 
 def check_resume(resume: Any, checkpoint: Any) -> None:
-    """ValueError for what ``resume`` cannot be, or without the folder that it needs."""
+    """Raise ValueError for an invalid ``resume``, or for one without the folder that it needs."""
     if resume not in (True, False, "auto"):
         raise ValueError(f"'resume' must be True, False or 'auto', got {resume!r}")
     if resume and checkpoint is None:
@@ -41,7 +41,7 @@ def check_resume(resume: Any, checkpoint: Any) -> None:
 
 
 def warn_of_no_run(folder: Path) -> None:
-    """Say that there is nothing to resume, and what there is."""
+    """Warn that there is no run to resume, and say what the folder holds instead."""
     found = contents(folder)
     warnings.warn(
         f"'resume' found no run in {str(folder)!r}, which {f'holds {found[:5]}' if found else 'is new or empty'}: "
@@ -51,7 +51,7 @@ def warn_of_no_run(folder: Path) -> None:
 
 
 class Kept:
-    """What a folder keeps of a training: all that changes in it, and what was asked for.
+    """State of a training in a folder: all that changes in it, and what was asked for.
 
     given: data and whatever else of the user's may have a ``state_dict``, by name. groups: settings of the optimiser's
     groups before any scheduler. asked: what the run is asked for.
@@ -77,14 +77,14 @@ class Kept:
 
     # ------------------------------------------------------------------ writing
     def begin(self, progress: Progress, best: Mapping[str, Any]) -> None:
-        """Write what the run begins with, in the place of any other run: what cannot be saved is said now."""
+        """Write the run's initial state, in place of any other run; a state that cannot be saved raises now."""
         lazy = any(nn.parameter.is_lazy(parameter) for parameter in self.trainable.parameters())
         from_first(self.fabric, lambda: self._replace(wholly=lazy))
         if not lazy:
             self.save(progress, best)
 
     def _replace(self, *, wholly: bool) -> None:
-        """Take what an earlier run left out of the way; its best weights stay under another name."""
+        """Remove an earlier run's files; its best weights stay under another name."""
         best, older = self.path.with_name(BEST), files.older_of(self.path)
         if self.path.is_file() or older.is_file():
             warnings.warn(
@@ -99,7 +99,7 @@ class Kept:
             best.replace(files.older_of(best))
 
     def save(self, progress: Progress, best: Mapping[str, Any]) -> None:
-        """Write last.pt and best.pt, unless they hold this epoch."""
+        """Write last.pt and best.pt, unless they hold this epoch already."""
         if self._saved == progress.epoch:
             return
         rng, *others = gather_objects(rng_state())
@@ -122,7 +122,7 @@ class Kept:
 
     # ------------------------------------------------------------------ going on
     def load(self, progress: Progress, resume: Resume) -> Progress | None:
-        """Go on where ``save`` left off: how far that was, or None where there is nothing."""
+        """Load the state that ``save`` wrote; return its progress, or None where there is nothing."""
         found = from_first(self.fabric, lambda: files.load_newest(self.path))
         if found is None:
             if resume != "auto" and self.fabric.is_global_zero:
@@ -148,7 +148,7 @@ class Kept:
 
     @staticmethod
     def _progress(state: Any, path: Path) -> Progress:
-        """How far the run in a file came; ValueError where the file is no run's."""
+        """Read a run's progress from a saved state; ValueError where it is no run's."""
         try:
             if all(name in state for name in _HELD):
                 return Progress(**state["progress"])
@@ -161,7 +161,7 @@ class Kept:
         )
 
     def _check(self, state: Mapping[str, Any], asked: Asked, path: Path) -> None:
-        """ValueError where a file holds another model or another kind of optimiser, before anything is changed."""
+        """Raise ValueError where a file holds another model or kind of optimiser, before anything is changed."""
         kinds = ({name: each.get(name) for name in ("trainable", "optimizer")} for each in (asked, self.asked))
         wrong = difference(*kinds)
         sizes = [[len(group["params"]) for group in groups] for groups in _both(state["optimizer"], self.optimizer)]
@@ -176,7 +176,7 @@ class Kept:
             )
 
     def _load_optimizer(self, state: Mapping[str, Any], asked: Asked, epochs: int) -> None:
-        """Take the saved optimiser and schedule, but for what is asked for otherwise now."""
+        """Load the saved optimiser and schedule, except for settings that are now asked for otherwise."""
         begun = [{name: value for name, value in group.items() if name != "params"} for group in self._groups()]
         self.optimizer.load_state_dict(state["optimizer"])
         names = {name for name in (*asked, *self.asked) if name.startswith(("scheduler", "optimizer."))}
@@ -192,7 +192,7 @@ class Kept:
         set_hook_states(self.optimizer, state.get("hooks", ()))
 
     def _replay(self, epochs: int) -> None:
-        """Bring the schedule that is asked for to where the run is."""
+        """Advance the requested schedule to the run's epoch."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
             for _ in range(epochs if self.scheduler is not None else 0):
@@ -203,7 +203,7 @@ class Kept:
         return groups
 
     def _say(self, asked: Asked, path: Path) -> None:
-        """Warn of all in which the run goes on otherwise than it began."""
+        """Warn of everything in which the run goes on otherwise than it began."""
         self.differing = difference(asked, self.asked)
         if self.differing and self.fabric.is_global_zero:
             warnings.warn(
@@ -218,7 +218,7 @@ def _both(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> tuple[l
 
 
 def _misfits(trainable: nn.Module, state: Mapping[str, Any]) -> list[str]:
-    """Where a state has other names or shapes than a trainable; none if that takes it all the same."""
+    """List where a state has other names or shapes than a trainable; none if the trainable loads it all the same."""
     now = plain_state(trainable)
     lazy = {name for name, value in now.items() if nn.parameter.is_lazy(value)}
     shapes = (

@@ -25,7 +25,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def rng_state() -> dict[str, Any]:
-    """State of torch's, numpy's and random's global generators, in types that ``checkpoint.save`` takes."""
+    """Return the state of torch's, numpy's and random's global generators, in types that ``checkpoint.save`` takes."""
     _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     version, words, gauss_next = random.getstate()
     return {
@@ -37,7 +37,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Put the global generators into a state that ``rng_state`` returned."""
+    """Restore the global generators from ``rng_state``."""
     keys, *rest = state["numpy"]
     version, words, gauss_next = state["random"]
     torch.set_rng_state(state["torch"])

@@ -1,4 +1,4 @@
-"""The data of a problem by node id, whether they are one graph or come batch by batch."""
+"""Data of a problem by node id, whether they are one graph or come batch by batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphkd.core.view import names
 
 
 class Rows:
-    """What a problem knows of its rows; a mixin of ``Problem``.
+    """Rows of a problem's data by node id; a mixin of ``Problem``.
 
     One graph has its rows as node ids, a loader's batches say them by ``n_id``. Passes over a loader are made under the
     run's seed and leave its stream of random numbers as it was.
@@ -28,13 +28,13 @@ class Rows:
 
     @cached_property
     def first(self) -> Any:
-        """The first batch."""
+        """Return the first batch."""
         with seeded(self.seed):
             return first_batch(self.data)
 
     @cached_property
     def nodes(self) -> int:
-        """Number of nodes: of rows, or one more than the largest ``n_id`` of the loader."""
+        """Count the nodes: rows, or one more than the largest ``n_id`` of the loader."""
         if names(self.data) is not None:
             return count_rows(self.data)
         count, known = 0, torch.zeros(0, dtype=torch.float64)
@@ -47,11 +47,11 @@ class Rows:
 
     @property
     def features(self) -> int:
-        """Width of ``x``."""
+        """Return the width of ``x``."""
         return int(self.first["x"].size(1))
 
     def gather(self, rows: Callable[[Any], Tensor]) -> Tensor:
-        """Compute something batch by batch: batch -> (n, ...), given back by node id, (N, ...); 0 for nodes never seen.
+        """Compute something batch by batch: batch -> (n, ...), returned by node id, (N, ...); 0 for nodes never seen.
 
         Of a neighbour-sampled batch the seeds' rows are kept.
         """
@@ -68,27 +68,27 @@ class Rows:
         return found
 
     def values_of(self, name: str) -> Tensor:
-        """An entry of the data by node id, (N, ...)."""
+        """Return an entry of the data by node id, (N, ...)."""
         return self.gather(lambda batch: batch[name])
 
     @property
     def labelled(self) -> str:
-        """Name of the batch entry that selects labelled rows, for ``where=`` of a loss."""
+        """Return the name of the batch entry that selects labelled rows, for ``where=`` of a loss."""
         return self.task.labelled
 
     @cached_property
     def labelled_nodes(self) -> Tensor:
-        """Ids of the labelled nodes."""
+        """Return the ids of the labelled nodes."""
         return self.values_of(self.labelled).nonzero()[:, 0]
 
     @cached_property
     def targets(self) -> Tensor:
-        """Labels by node id, (N,), 0 where a node's label is not among those that may be learnt."""
+        """Return the labels by node id, (N,), 0 where a node's label is not among those that may be learnt."""
         labels = self.gather(self.task.targets)
         return torch.where(self.values_of(self.labelled), labels, torch.zeros_like(labels))
 
     def split(self, share: float) -> tuple[Tensor, Tensor]:
-        """Take a random share of the labelled nodes, one at least, apart: masks of what is left and of the share."""
+        """Set a random share of the labelled nodes, one at least, apart: masks of what is left and of the share."""
         rows = self.labelled_nodes
         held = max(1, round(share * rows.numel()))
         if not 0 < share < 1 or held >= rows.numel():
@@ -100,11 +100,11 @@ class Rows:
         return masks[0], masks[1]
 
     def with_rows(self, data: Any = None, /, **ids: Tensor) -> Any:
-        """Data with further entries of rows, given by node id, repeats kept; for ``where=`` of a loss."""
+        """Add entries of rows to the data, given by node id, repeats kept; for ``where=`` of a loss."""
         return self._mapped(data, lambda batch: {name: positions(batch, chosen) for name, chosen in ids.items()})
 
     def with_values(self, data: Any = None, /, **values: Tensor) -> Any:
-        """Data with further entries, or others in their place, given a value a node, (N, ...)."""
+        """Add entries to the data, or replace some, given a value a node, (N, ...)."""
         return self._mapped(data, lambda batch: {name: _taken(value, batch) for name, value in values.items()})
 
     def _mapped(self, data: Any, entries: Callable[[Any], Mapping[str, Any]]) -> Any:
@@ -123,7 +123,7 @@ def _ids(batch: Any) -> Tensor:
 
 
 def _same_nodes(known: Tensor, ids: Tensor, batch: Any) -> Tensor:
-    """What is known of the features of each node, (N,), those of a batch added; ValueError where a node has others."""
+    """Add a batch's features to the known checksum of each node, (N,); ValueError where a node has other features."""
     x = batch["x"] if "x" in batch else None  # noqa: SIM401 - a batch need not have get()
     if not isinstance(x, Tensor) or x.layout != torch.strided or x.dim() != 2 or not ids.numel():
         return known

@@ -1,4 +1,4 @@
-"""The runner of methods: trains their stages, keeps them in a folder, and goes on where a run was broken off."""
+"""Runner of methods: trains their stages, keeps them in a folder, and resumes interrupted runs."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ _OPTIONS = ("epochs", "optimizer", "scheduler", "clip", "patience", "metric_ever
 
 
 class Reports:
-    """A ``log`` for ``fit`` that keeps the reports of a stage with it, and hands them on with its name."""
+    """Log for ``fit`` that keeps the reports of a stage with it, and passes them on with the stage's name."""
 
     def __init__(self, stage: str, log: Callable[[dict[str, Any]], None] | None) -> None:
         self.stage, self.log = stage, log
         self.heard: list[dict[str, Any]] = []
 
     def __call__(self, report: dict[str, float]) -> None:
-        """Hear of an epoch."""
+        """Record the report of an epoch."""
         self.heard.append({"stage": self.stage, **report})
         if self.log is not None:
             self.log(self.heard[-1])
 
     def state_dict(self) -> dict[str, Any]:
-        """What was heard."""
+        """Return the recorded reports."""
         return {"heard": list(self.heard)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on after what was heard."""
+        """Restore the recorded reports."""
         self.heard = list(state["heard"])
 
 
 class Run:
-    """One run of a method: ``__call__`` gives what serves.
+    """One run of a method; ``__call__`` returns the model that serves.
 
     asked: options of ``fit`` that the user gave, which come before those of stages and of the method. folder: of the
     run, with a folder a stage. log: called with the report of every epoch, and with the name of its stage.
@@ -96,7 +96,7 @@ class Run:
 
     # ------------------------------------------------------------------ the start
     def _begin(self, folder: Path, settings: Mapping[str, Any], card: Mapping[str, Any]) -> None:
-        """Keep the weights that the run starts from, or start from those that were kept."""
+        """Save the run's initial weights, or load those that were saved."""
         path, parts = folder / _START, self._parts(settings)
         inside = self._shared(lambda: contents(folder))
         if inside and _START not in inside:
@@ -114,7 +114,7 @@ class Run:
         self._write({"card": dict(card), "parts": {name: plain_state(part) for name, part in parts.items()}}, path)
 
     def _go_on(self, known: Any, folder: Path, parts: Mapping[str, nn.Module], card: Mapping[str, Any]) -> None:
-        """Start from the weights that the run in the folder started from; ValueError where it is another run."""
+        """Load the initial weights of the run in the folder; ValueError where it is another run."""
         if not isinstance(known, dict) or set(known) != {"card", "parts"}:
             raise ValueError(f"{str(folder / _START)!r} must be what a run starts from, but is another file")
         wrong = difference(known["card"], card)
@@ -127,7 +127,7 @@ class Run:
             load_plain_state(part, known["parts"][name])
 
     def _parts(self, settings: Mapping[str, Any]) -> dict[str, nn.Module]:
-        """All modules that the run may train: the student, as it is and as it came, and those among the settings."""
+        """Collect all modules that the run may train: the student, now and as it came, and those among the settings."""
         found = {"student": self.problem.student, "start": self.problem.start}
         if isinstance(self.problem.data, Clients):
             found |= {f"client {place}": each for place, each in enumerate(self.problem.data.students or ())}
@@ -174,14 +174,14 @@ class Run:
         return served
 
     def _fit(self, folder: Path | None, name: str, trainable: nn.Module, data: Any, options: dict[str, Any]) -> None:
-        """Train, from the epoch at which the stage was broken off."""
+        """Train, from the epoch at which the stage was interrupted."""
         reports = self._reports = Reports(name, self.log)
         going_on: Resume = "auto" if folder is not None and self.resume else False
         fit(trainable, data, fabric=self.fabric, checkpoint=folder, resume=going_on, log=reports, title=name, **options)
         self.history += reports.heard
 
     def _finish(self, folder: Path, trainable: nn.Module, served: nn.Module, data: Any) -> None:
-        """Keep what the stage came to, in place of what going on with it would take."""
+        """Save the result of a stage, and remove the checkpoints from which it would have resumed."""
         state = {"trainable": plain_state(trainable), "served": plain_state(served), "history": self._reports.heard}
         if has_state(data):
             state["data"] = data.state_dict()
@@ -191,7 +191,7 @@ class Run:
                 (folder / left).unlink(missing_ok=True)
 
     def _finished(self, folder: Path | None, about: Mapping[str, Any]) -> Any:
-        """What a finished stage of this run came to, or None; ValueError where it began as another stage."""
+        """Load the result of a finished stage of this run, or None; ValueError where it began as another stage."""
         if folder is None:
             return None
         known = self._shared(lambda: files.load(folder / _STAGE) if (folder / _STAGE).is_file() else None)
@@ -213,7 +213,7 @@ class Run:
         return done
 
     def _folder(self, name: str) -> Path | None:
-        """A folder for the next stage; ValueError for a name that was there before."""
+        """Return the folder of the next stage; ValueError for a name that was there before."""
         self._name(name)
         return None if self.folder is None else self.folder / f"{len(self.names)}-{name}"
 
@@ -225,7 +225,7 @@ class Run:
     def _options(
         self, published: Mapping[str, Any], serve: Callable[[Any], nn.Module] | None, choose: bool
     ) -> dict[str, Any]:
-        """Options of ``fit``: asked beats stage, stage beats method, method beats the defaults."""
+        """Merge options of ``fit``: asked beats stage, stage beats method, method beats the defaults."""
         usual = {"epochs": EPOCHS, "lr": LR, "weight_decay": WEIGHT_DECAY, **self.problem.training}
         found = {**usual, **self.method.published, **published}
         adam = {"lr": found.pop("lr"), "weight_decay": found.pop("weight_decay")}

@@ -1,4 +1,4 @@
-"""The search for settings: trials that are cut short where others do better, and the best of them once more.
+"""Search for settings: trials that are stopped early where others do better, and the best of them repeated.
 
 A trial is trained for a ninth of the epochs, then for a third, then for all, as long as it is among the best third of
 those that came as far (successive halving: Jamieson and Talwalkar, AISTATS 2016, arXiv:1502.07943; asynchronously: Li
@@ -30,7 +30,7 @@ Train = Callable[[Setting, int, int, Path | None], Distilled]
 
 
 class Search:
-    """One search; ``__call__`` gives what it found.
+    """Search for the settings of a method; ``__call__`` returns the result.
 
     study: optuna's, which keeps each trial once it has ended, and the score of each training. train: (setting, epochs,
     seed, folder) -> what was trained so. folder: for the states of what is being trained. A search that was broken off
@@ -68,14 +68,14 @@ class Search:
 
     # ------------------------------------------------------------------ trials
     def _try(self, number: int, shown: Shown) -> None:
-        """One trial, or what is left of it."""
+        """Run one trial, or the rest of it."""
         if number >= len(self._trials()):
             self.study.add_trial(self._tried(number))
         row = self._row(self._trials()[number])
         shown.trial(number, row["score"], f"after {row['epochs']} of {self.epochs} epochs")
 
     def _tried(self, number: int) -> Any:
-        """A trial that has ended, in optuna's form."""
+        """Run a trial to its end and return it in optuna's form."""
         from optuna.trial import TrialState, create_trial
 
         values, scores, errors = self._values(number), dict[int, float](), dict[str, str]()
@@ -96,7 +96,7 @@ class Search:
         )
 
     def _climb(self, number: int, scores: dict[int, float]) -> bool:
-        """Train for more and more epochs and note the scores; whether it came to the last."""
+        """Train for more and more epochs and note the scores; tell whether the trial reached the last stage."""
         setting = self._setting(number)
         for epochs in self.rungs:
             scores[epochs] = self._score(number, setting, epochs, self.seed)
@@ -105,14 +105,14 @@ class Search:
         return True
 
     def _is_among_the_best(self, epochs: int, score: float) -> bool:
-        """Whether a score after so many epochs is in the best third of those so far, of fewer than three the best."""
+        """Tell whether a score after so many epochs is in the best third so far, of fewer than three the best."""
         others = [trial.intermediate_values.get(epochs) for trial in self._trials()]
         better = [other for other in others if other is not None and other > score]
         known = 1 + sum(other is not None for other in others)
         return len(better) < max(1, known // FACTOR)
 
     def _values(self, number: int) -> dict[str, Any]:
-        """What optuna suggests for a trial, kept as soon as it is known."""
+        """Return the values that optuna suggests for a trial, saved as soon as they are known."""
         key = f"setting {number}"
         known: dict[str, Any] | None = self.study.user_attrs.get(key)
         if known is None:
@@ -121,7 +121,7 @@ class Search:
         return known
 
     def _draft(self, number: int, fixed: dict[str, Any] | None = None) -> Any:
-        """A trial after all that ended, on paper: with fixed values, or with those that the estimator chooses."""
+        """Make an unrecorded trial after all that ended, with fixed values or with those that the estimator chooses."""
         import optuna
 
         sampler = optuna.samplers.TPESampler(seed=self.seed + number, n_startup_trials=RANDOM)
@@ -135,7 +135,7 @@ class Search:
 
     # ------------------------------------------------------------------ the best ones
     def _again(self, trial: Any, seeds: int, shown: Shown) -> float | None:
-        """Mean score of a setting over seeds that it was not chosen by; None where a training fails."""
+        """Compute the mean score of a setting over seeds that it was not chosen by; None where a training fails."""
         setting, scores = self._setting(trial.number), []
         for place in range(1, seeds + 1):
             try:
@@ -150,7 +150,7 @@ class Search:
 
     # ------------------------------------------------------------------ trainings
     def _score(self, number: int, setting: Setting, epochs: int, seed: int) -> float:
-        """Score on validation rows of one training, which is known if it was made before."""
+        """Train once and return the score on validation rows, or the score that is known from before."""
         key = f"trial {number}, {epochs} epochs, seed {seed}"
         known: dict[str, Any] = self.study.user_attrs
         if key in known:
@@ -175,7 +175,7 @@ class Search:
         return found
 
     def _row(self, trial: Any) -> dict[str, Any]:
-        """A trial in plain values: its last score, and what it was given."""
+        """Describe a trial in plain values: its last score, and what it was given."""
         scores, start = trial.intermediate_values, f"trial {trial.number},"
         trained = [value for key, value in self.study.user_attrs.items() if key.startswith(start)]
         return {
@@ -195,7 +195,7 @@ def _remove(folder: Path | None) -> None:
 
 
 def _finalists(trials: list[Any], most: int) -> list[Any]:
-    """The trial to start from, then the best of the others: of those that came furthest, then of those behind them."""
+    """List the trial to start from, then the best others: those that came furthest, then those behind them."""
     from optuna.trial import TrialState
 
     first, *others = trials

@@ -22,7 +22,7 @@ def settings_of(module: nn.Module) -> dict[str, Any]:
 
 
 def is_setting(value: Any) -> bool:
-    """Whether a value is plain: a number, text, or a few of such."""
+    """Tell whether a value is plain: a number, text, or a few of such."""
     if isinstance(value, (list, tuple)):
         return len(value) <= _MOST and all(is_setting(entry) for entry in value)
     return value is None or isinstance(value, (bool, int, float, str))

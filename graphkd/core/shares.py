@@ -1,4 +1,4 @@
-"""How much each term of an objective moves the student."""
+"""Shares of an objective's terms in the gradient of the student."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHARE = "share of "  # before a term's name in a report
 
 
 class Shares:
-    """The shares of a run's terms in every so-manieth epoch, on its first batch; None: in no epoch.
+    """Shares of a run's terms on the first batch of every ``every``-th epoch; None: of no epoch.
 
     Of a trainable that shows its weighted terms, see ``Trainable.note``; of others there are none.
     """
@@ -23,13 +23,13 @@ class Shares:
         self._student, self._every, self._waiting = student, every or 1, False
 
     def begin(self, epoch: int) -> None:
-        """Say that an epoch begins."""
+        """Ask for the terms of the next step, if this epoch is measured."""
         if self._trainable is not None and epoch % self._every == 0:
             self._trainable.ask_parts()
             self._waiting = True
 
     def take(self) -> dict[str, float]:
-        """Shares of the terms of the step that was evaluated, where they were asked for."""
+        """Return the shares of the evaluated step's terms, where they were asked for."""
         if not self._waiting or self._trainable is None:
             return {}
         self._waiting = False
@@ -37,7 +37,7 @@ class Shares:
 
 
 def shares_of(parts: Mapping[str, Tensor], parameters: Iterable[nn.Parameter]) -> dict[str, float]:
-    """Each weighted term's share of the gradient: its norm over all parameters, over the sum of these norms.
+    """Compute each weighted term's share of the gradient: its norm over all parameters, over the sum of these norms.
 
     {"kl": term} -> {"share of kl": a number in [0, 1]}; they sum to 1 unless no term has a gradient. Terms that point
     against each other count in full. The graph of the terms stays. Costs a backward pass a term.
@@ -49,7 +49,7 @@ def shares_of(parts: Mapping[str, Tensor], parameters: Iterable[nn.Parameter]) -
 
 
 def _norm(part: Tensor, trained: list[nn.Parameter]) -> float:
-    """Length of a term's gradient over all parameters."""
+    """Compute the norm of a term's gradient over all parameters."""
     if not part.requires_grad:
         return 0.0
     slopes = torch.autograd.grad(part, trained, retain_graph=True, allow_unused=True)

@@ -1,4 +1,4 @@
-"""What a search of settings looks through: ranges of a method's numbers, of its training, and of the student's own."""
+"""Search space of settings: ranges of a method's numbers, of its training, and of the student's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DROPOUT, USUAL_DROPOUT = (0.0, 0.8), 0.5  # of a student's function that has no 
 
 @dataclass(frozen=True)
 class Setting:
-    """One choice of all that is searched: of the method, of the training, and of the student's function.
+    """Point of a search space: settings of the method, of the training, and of the student's function.
 
     usual: the training is the method's own, whose stages may differ from ``training`` in it.
     """
@@ -32,7 +32,7 @@ class Setting:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What ``distil`` is given: the method's settings, and Adam with this learning rate and weight decay."""
+        """Return options of ``distil``: the method's settings, and Adam with this learning rate and weight decay."""
         if self.usual or not self.training:
             return dict(self.method)
         adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
@@ -40,12 +40,12 @@ class Setting:
 
     @property
     def values(self) -> dict[str, Any]:
-        """All of it by name."""
+        """Return all values by name."""
         return {**self.student, **self.training, **self.method}
 
 
 class Space:
-    """What is searched: the numbers of a method that are not given, learning rate and weight decay, the student's own.
+    """Search space: the numbers of a method that are not given, learning rate and weight decay, the student's own.
 
     usual: the training where nobody asks. start: name -> what the first trial has in place of what is published; ranges
     lie around it. asked: name -> (low, high) or a list of choices, in place of the ranges that a method has. A range
@@ -82,16 +82,16 @@ class Space:
         self.first = Setting(method, training, made, usual=not start.keys() & training.keys())
 
     def draw(self, trial: Any) -> dict[str, Any]:
-        """Values of all that is searched, as optuna suggests them."""
+        """Draw a value of every range by an optuna trial."""
         return {name: _drawn(trial, name, known) for name, known in self.ranges.items()}
 
     def start(self) -> dict[str, Any]:
-        """The first trial's values, or the nearest ones that are in range, as optuna is told of them."""
+        """Return the first trial's values, or the nearest ones in range, in the form that optuna takes."""
         values = self.first.values
         return {name: _nearest(values[name], known) for name, known in self.ranges.items()}
 
     def setting(self, number: int, values: Mapping[str, Any]) -> Setting:
-        """The setting of a trial; the first one's is where the search starts, to the bit."""
+        """Return the setting of a trial; that of the first one is exactly where the search starts."""
         if number == 0:
             return self.first
         parts = (self.first.method, self.first.training, self.first.student)
@@ -100,14 +100,14 @@ class Space:
 
 
 def _around(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A factor of 30 to both sides of numbers above 0; something small for a weight decay of 0."""
+    """Make ranges: a factor of 30 to both sides of numbers above 0; small numbers for a weight decay of 0."""
     numbers = {name: value for name, value in values.items() if isinstance(value, float) and value > 0}
     found = {name: (value / SPAN, value * SPAN) for name, value in numbers.items()}
     return {**({"weight_decay": NO_DECAY} if "weight_decay" in values else {}), **found}
 
 
 def _of_factory(student: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of a student's function that are searched, with what they are at first; a module has none."""
+    """Collect the parameters of a student's function that are searched, and their first values; a module has none."""
     if student is None or isinstance(student, torch.nn.Module):
         return {}
     found: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def _of_factory(student: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(name: str, known: Any) -> Any:
-    """A range or choices as they were given; TypeError or ValueError for what is neither."""
+    """Check a range or choices and return them; TypeError or ValueError for what is neither."""
     if isinstance(known, list) and known:
         wrong = [value for value in known if not (value is None or isinstance(value, (bool, int, float, str)))]
         if wrong:

@@ -1,4 +1,4 @@
-"""Features that are mostly zeros: the first layer of any model multiplies what is not zero alone.
+"""Features that are mostly zeros: the first layer of any model multiplies their non-zero entries only.
 
 Bags of words, one-hot codes and the like leave 90 to 99 % of a first layer's products to zeros. A model that is called
 by name is given them as ``SparseFeatures``, which any operation sees as the tensor that they are, but for dropout and
@@ -32,13 +32,13 @@ _PROBED = 64  # rows that are looked at first
 
 
 def features_mode() -> Features:
-    """How first layers multiply now."""
+    """Return the mode in which first layers multiply."""
     return _mode.get()
 
 
 @contextmanager
 def features_as(mode: Features) -> Iterator[None]:
-    """Say how first layers multiply until the end: see ``sparse_features``; ValueError for another mode."""
+    """Set how first layers multiply within the block, see ``sparse_features``; ValueError for another mode."""
     if mode not in get_args(Features):
         raise ValueError(f"'features' must be one of {get_args(Features)}, got {mode!r}")
     token = _mode.set(mode)
@@ -49,7 +49,7 @@ def features_as(mode: Features) -> Iterator[None]:
 
 
 def sparse_features(x: Any) -> Any:
-    """Give back features (N, F) as ``SparseFeatures`` where that helps, else as they are.
+    """Return features (N, F) as ``SparseFeatures`` where that helps, else as they are.
 
     "auto": those in a sparse layout of torch's, and on a CPU those of which fewer than a tenth are not 0, in float32
     and float64, outside autocast; a line is logged when it begins. "sparse": all, on any device. "dense": never.
@@ -64,7 +64,7 @@ def sparse_features(x: Any) -> Any:
 
 
 def _may(x: Tensor, mode: Features) -> bool:
-    """Whether features are to be looked at."""
+    """Tell whether features may be treated as sparse."""
     if mode == "dense" or x.requires_grad or torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False
     if x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(x.device.type):
@@ -74,7 +74,7 @@ def _may(x: Tensor, mode: Features) -> bool:
 
 @dataclass(frozen=True)
 class Entries:
-    """The entries of a matrix (N, F) that are not 0, by rows and by columns."""
+    """Non-zero entries of a matrix (N, F), by rows and by columns."""
 
     values: Tensor  # by rows
     ptr: Tensor  # where a row begins
@@ -86,7 +86,7 @@ class Entries:
 
     @classmethod
     def of(cls, x: Tensor) -> Self:
-        """All of a matrix of any layout."""
+        """Collect the entries of a matrix of any layout."""
         stored = x.to_sparse_coo().coalesce()
         row, column = stored.indices().int()
         order = column.argsort(stable=True)
@@ -94,15 +94,15 @@ class Entries:
         return cls(stored.values(), ptr, column, out_ptr, row[order], order, (x.size(0), x.size(1)))
 
     def times(self, values: Tensor, dense: Tensor) -> Tensor:
-        """X W with other values in the place of those that are not 0: (F, d) -> (N, d)."""
+        """Compute X W with other values in place of the non-zero ones: (F, d) -> (N, d)."""
         return csr(self.ptr, self.column, values, self.shape) @ dense
 
     def transposed_times(self, values: Tensor, dense: Tensor) -> Tensor:
-        """X' G: (N, d) -> (F, d)."""
+        """Compute X' G: (N, d) -> (F, d)."""
         return csr(self.out_ptr, self.row, values[self.order], self.shape[::-1]) @ dense
 
     def matrix(self, values: Tensor) -> Tensor:
-        """The whole matrix, (N, F)."""
+        """Return the whole matrix, (N, F)."""
         return csr(self.ptr, self.column, values, self.shape).to_dense()
 
 
@@ -130,7 +130,7 @@ def _pointers(ids: Tensor, size: int) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """X W or X' W, linear in W; of any order differentiable."""
+    """Product X W or X' W, linear in W, differentiable to any order."""
 
     @staticmethod
     def forward(dense: Tensor, entries: Entries, values: Tensor, transposed: bool) -> Tensor:
@@ -147,7 +147,7 @@ class _Product(torch.autograd.Function):
 
 
 class SparseFeatures(Tensor):
-    """A matrix (N, F) that knows its entries other than 0; to all operations but a few it is the matrix itself."""
+    """Matrix (N, F) that knows its non-zero entries; to all operations but a few it is an ordinary matrix."""
 
     entries: Entries
     stored: Tensor  # what is not 0, in the order of the entries
@@ -155,14 +155,14 @@ class SparseFeatures(Tensor):
     forms: ClassVar[Mapping[Any, Callable[..., Tensor | None]]]
 
     def __new__(cls, entries: Entries, values: Tensor, plain: Tensor | None) -> Self:
-        """Of one matrix's entries, with other values perhaps."""
+        """Make features of a matrix's entries, with the given values in their places."""
         about = values if plain is None else plain
         made: Any = Tensor._make_wrapper_subclass(cls, entries.shape, dtype=about.dtype, device=about.device)
         made.entries, made.stored, made.plain = entries, values, plain
         return made
 
     def whole(self) -> Tensor:
-        """The matrix."""
+        """Return the matrix."""
         if self.plain is None:
             self.plain = self.entries.matrix(self.stored)
         return self.plain
@@ -191,7 +191,7 @@ class SparseFeatures(Tensor):
 
 
 def whole(value: Any) -> Any:
-    """The matrix of ``SparseFeatures``, and anything else as it is."""
+    """Return the matrix of ``SparseFeatures``, and anything else as it is."""
     return value.whole() if isinstance(value, SparseFeatures) else value
 
 
@@ -207,7 +207,7 @@ _ABOUT = {
 
 
 def _product(x: SparseFeatures, weight: Tensor) -> Tensor | None:
-    """X W, or None where the weight is no plain matrix of that kind, or the features came to be trained."""
+    """Compute X W; None where the weight is no plain matrix of that kind, or where the features are trained."""
     fits = type(weight) in (Tensor, torch.nn.Parameter) and weight.dim() == 2 and weight.dtype == x.dtype
     if not fits or weight.layout != torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(weight):
         return None
@@ -222,7 +222,7 @@ def _linear(x: SparseFeatures, weight: Tensor, bias: Tensor | None = None) -> Te
 
 
 def _dropout(x: SparseFeatures, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor | None:
-    """Dropout of a zero is a zero: the others are drawn alone, by the same law but not from the same numbers."""
+    """Apply dropout to the non-zero entries alone: the same distribution, but not from the same random numbers."""
     if inplace:
         return None
     return SparseFeatures(x.entries, F.dropout(x.stored, p), None) if training and p else x

@@ -1,4 +1,4 @@
-"""A teacher's view on disk: rows by id, memory-mapped, whole or not there at all; ``store_writer`` writes it."""
+"""Store of a teacher's view on disk: rows by id, memory-mapped, written atomically by ``store_writer``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = 1 << 22  # entries that are converted, written or looked at at a time
 
 
 class Store:
-    """A view on disk, read by row: a memory-mapped ``.npy`` file an entry, never all of it in memory.
+    """View on disk, read by row: a memory-mapped ``.npy`` file an entry, never all of it in memory.
 
     Opening it compares the sha256 of every file with ``manifest.json``, and of that with itself, and looks at shapes
     and whether numbers are finite: two sequential readings of the store, about a second per gigabyte. ValueError where
@@ -50,20 +50,20 @@ class Store:
 
     @property
     def names(self) -> list[str]:
-        """Names of the entries."""
+        """Return the names of the entries."""
         return list(self._arrays)
 
     @property
     def count(self) -> int:
-        """Number of rows, the same of every entry."""
+        """Return the number of rows, the same for every entry."""
         return next((array.shape[0] if array.ndim else 0 for array in self._arrays.values()), 0)
 
     def stored_dtypes(self) -> set[torch.dtype]:
-        """The dtypes in which entries of floating-point numbers lie on disk."""
+        """Return the dtypes in which entries of floating-point numbers lie on disk."""
         return {stored for own, stored in self._dtypes.values() if own.is_floating_point}
 
     def rows(self, ids: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """The rows ``ids`` of some entries, by default of all, in the teacher's own dtype, on the device of ``ids``."""
+        """Read the rows ``ids`` of some entries, by default all, in the teacher's dtype, onto the device of ``ids``."""
         check_range(
             ids,
             self.count,
@@ -76,7 +76,7 @@ class Store:
         return {name: self._tensor(name, self._arrays[name][index]).to(ids.device) for name in wanted}
 
     def whole(self) -> dict[str, Tensor]:
-        """All rows of every entry, read into memory."""
+        """Read all rows of every entry into memory."""
         self._check_files()
         return {name: self._tensor(name, np.array(array)) for name, array in self._arrays.items()}
 
@@ -85,7 +85,7 @@ class Store:
         return torch.from_numpy(array).view(stored).to(own)
 
     def _check(self, name: str) -> None:
-        """ValueError for an entry that cannot be the teacher's: of other rows or another dtype, or not finite."""
+        """Raise ValueError for an entry that cannot be the teacher's: of other rows or another dtype, or not finite."""
         array, (own, stored) = self._arrays[name], self._dtypes[name]
         wanted = as_numpy(torch.empty(0, dtype=stored)).dtype
         if array.dtype != wanted or array.ndim == 0 or array.shape[0] != self.count:
@@ -98,7 +98,7 @@ class Store:
                 raise ValueError(_damaged(self.path, f"{name!r} must be finite, and is not"))
 
     def _check_files(self) -> None:
-        """ValueError where a file was written to since; one that was replaced or removed is still the one we have."""
+        """Raise ValueError where an open file was written to; one replaced or removed is still the one we have."""
         for number, (name, stamp) in enumerate(self._files.items()):
             try:
                 now = _stamp(self.path / f"{number}.npy")
@@ -109,13 +109,13 @@ class Store:
 
 
 def _stamp(file: Path) -> tuple[int, ...]:
-    """Which file this is, and when and in which size it was last written."""
+    """Return device, inode, time of the last change and size of a file."""
     found = os.stat(file)  # noqa: PTH116 - Path.stat takes twice as long, and this is done at every step
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def as_numpy(tensor: Tensor) -> np.ndarray:
-    """A CPU tensor as an array; numpy has no bfloat16, whose bits are taken for integers."""
+    """Return a CPU tensor as an array; numpy has no bfloat16, whose bits are taken for integers."""
     return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
@@ -125,13 +125,13 @@ def _dtype(name: str) -> torch.dtype:
 
 
 def file_checksum(path: Path) -> str:
-    """Sha256 of a file."""
+    """Compute the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:
-    """The one way to write a manifest, its own sha256 included."""
+    """Serialise a manifest with the sha256 of its content."""
     seal = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return json.dumps({**content, "seal": seal}, sort_keys=True, indent=1).encode()
 

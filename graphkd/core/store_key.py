@@ -1,4 +1,4 @@
-"""The key of a store: what its view was made from, so that another teacher, graph or way of asking is noticed."""
+"""Key of a store: what its view was made from, so that another teacher, graph or way of calling is noticed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphkd.core.view import View
 
 
 class StoreKey:
-    """The key of a teacher and a graph as they are now.
+    """Key of a teacher and a graph as they are now.
 
     described: what is written beside the view, complete once ``note`` was told about all parts of that.
     """
@@ -35,11 +35,11 @@ class StoreKey:
 
     @property
     def rows(self) -> str:
-        """The name of the ids that rows go by, known once a part was noted."""
+        """Return the name of the ids that rows go by, known once a part was noted."""
         return str(self.described["rows"])
 
     def note(self, view: View, batch: Batch) -> None:
-        """Take notice of a part of the view and the batch that it is of, and of what changed in the model."""
+        """Record a part of the view, the batch that it is of, and what changed in the model."""
         if self.described["rows"] is None:
             count = next((rows.size(0) for rows in view.values() if rows.dim()), 0)
             self.described["rows"] = ids_of(count, batch)
@@ -49,7 +49,7 @@ class StoreKey:
         self.described["settings"] = {name: text for name, text in before.items() if name not in moving}
 
     def check(self, store: Store, dtype: torch.dtype | None) -> None:
-        """Raise ValueError that says in what a store is another's."""
+        """Raise ValueError that says how a store's key differs from this one."""
         known, now = store.key, self.described
         wrong = {
             "by a teacher of other classes or another state": known["teacher"] != now["teacher"],
@@ -68,7 +68,7 @@ _ANEW = "remove the folder and it is made anew, or give another 'path'"
 
 
 def check_layers(store: Store, wanted: Sequence[str]) -> None:
-    """Raise ValueError where a store was made without a layer that is asked for."""
+    """Raise ValueError where a store was made without a requested layer."""
     missing = [name for name in wanted if name not in store.names]
     if missing:
         layers = [name.partition(":")[2] for name in missing]
@@ -76,7 +76,7 @@ def check_layers(store: Store, wanted: Sequence[str]) -> None:
 
 
 def _other_settings(known: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    """Where settings differ, in words, but for those that change as the model runs."""
+    """List differing settings in words, except those that change as the model runs."""
     before = known["settings"]
     names = sorted({*before, *now} - set(known["moving"]))
     return [f"{name} {before.get(name)}, not {now.get(name)}" for name in names if before.get(name) != now.get(name)]

@@ -1,4 +1,4 @@
-"""Writing a store: in parts, into a hidden folder that takes its place at the end, or leaves nothing."""
+"""Writer of stores: in parts, into a hidden folder that is renamed at the end, or removed on failure."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def write(
 
 
 def sweep(path: Path) -> None:
-    """Remove what writers of this store left where their process was killed; not what one that lives writes."""
+    """Remove the unfinished stores of killed writers; those of live writers stay."""
     for lock in path.parent.glob(f".{path.name}.*.lock"):
         if not re.fullmatch(r"\.[0-9a-f]{16}\.lock", lock.name.removeprefix(f".{path.name}")):
             continue
@@ -90,7 +90,7 @@ def _lock_of(folder: Path) -> Path:
 
 
 def _has_locks(handle: int) -> bool:
-    """Whether the file system of a claimed file keeps others out."""
+    """Tell whether the file system of a claimed file supports locks."""
     if sys.platform == "win32":
         return False
     try:
@@ -101,7 +101,7 @@ def _has_locks(handle: int) -> bool:
 
 
 class _Column:
-    """One entry while it is written: a ``.npy`` file that grows with the ids, and which of its rows came.
+    """Entry of a store while it is written: a ``.npy`` file that grows with the ids, and the rows that came.
 
     It is written by plain writes: a full disk, a quota or a lost one is then an OSError, where a memory map would end
     the process.
@@ -120,7 +120,7 @@ class _Column:
         self._start = len(self._header())
 
     def write(self, ids: Tensor | None, rows: Tensor) -> None:
-        """Put rows where their ids say; ValueError for an id that came before."""
+        """Write rows where their ids say; ValueError for an id that came before."""
         index = np.arange(rows.size(0)) if ids is None else ids.cpu().numpy()
         if index.size == 0:
             return
@@ -133,7 +133,7 @@ class _Column:
             self._put(index[chosen], np.ascontiguousarray(as_numpy(self._converted(block))))
 
     def close(self) -> tuple[str, str, str, str]:
-        """Finish the file and flush it to the disk; the entry's line in the manifest."""
+        """Finish the file, flush it to the disk, and return the entry's line in the manifest."""
         missing = np.flatnonzero(~self._seen[: self.count])
         if missing.size:
             raise ValueError(
@@ -148,7 +148,7 @@ class _Column:
         return self.name, _name(self.own), _name(self.stored), file_checksum(self.path)
 
     def _note(self, index: np.ndarray) -> None:
-        """Remember which rows came; ValueError for one that came before, or twice."""
+        """Record which rows came; ValueError for one that came before, or twice."""
         if index.min() < 0:
             raise ValueError(f"'n_id' must not be negative, got {index.min()}")
         self.count = max(self.count, int(index.max()) + 1)
@@ -182,7 +182,7 @@ class _Column:
         return rows.to("cpu", self.stored)
 
     def _put(self, index: np.ndarray, block: np.ndarray) -> None:
-        """Write rows of ascending ids, those that lie side by side at once."""
+        """Write rows of ascending ids, adjacent ones at once."""
         content = block.reshape(-1).view(np.uint8).data
         ends = [*(np.flatnonzero(np.diff(index) != 1) + 1).tolist(), len(index)]
         for begin, end in zip([0, *ends[:-1]], ends, strict=True):
@@ -196,7 +196,7 @@ class _Column:
             left = left[_written(self.file.write(left)) :]
 
     def _header(self) -> bytes:
-        """The head of the file; numpy pads it so that its length does not depend on the number of rows."""
+        """Make the head of the file; numpy pads it so that its length does not depend on the number of rows."""
         buffer, shape = io.BytesIO(), (self.count, *self.tail)
         about = {"descr": np.lib.format.dtype_to_descr(self._numpy), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(buffer, about)
@@ -231,7 +231,7 @@ def _sync(path: Path, content: bytes | None = None) -> None:
 
 
 def _publish(folder: Path, path: Path) -> None:
-    """Rename a finished store to its place, or drop it where one has come there since."""
+    """Rename a finished store to its place, or drop it where another one has appeared there."""
     try:
         folder.rename(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""The graph that a kept view is of: whether it is as it was, whether a batch is that graph or which of its rows."""
+"""Graph of a kept view: checks that it is unchanged, and that a batch is this graph or has some of its rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBERED = ("edge", "adj", "batch", "index", "ptr")  # in names of what is no r
 
 
 class StoredGraph:
-    """What is known of the graph, while it stays as it is: a change makes another one of it.
+    """Graph of a kept view as long as it stays unchanged; a changed graph needs another object.
 
     wanted: names of what the model reads, None for all that the data hold. Of a loader the graph that it keeps as
     ``data`` is known, if it changes nothing of its batches by a ``transform``.
@@ -34,11 +34,11 @@ class StoredGraph:
         self._compared = False  # a batch's inputs, as a whole
 
     def is_unchanged(self) -> bool:
-        """Whether nobody wrote into the graph, or gave it other entries."""
+        """Tell whether nobody has written into the graph, or replaced its entries."""
         return self._marks is None or self._marks.holds(inputs(self.graph, self._wanted))
 
     def is_whole(self, batch: Batch) -> bool:
-        """Whether a batch holds the same inputs as the graph; compared once for every set of living tensors."""
+        """Tell whether a batch holds the same inputs as the graph; compared once for every set of living tensors."""
         if batch is self.data or names(self.data) is None:
             return batch is self.data
         found, own = inputs(batch, self._wanted), inputs(self.data, self._wanted)
@@ -59,7 +59,7 @@ class StoredGraph:
         return self._wanted is None and both and _is_form_of(name, own, other)
 
     def rows(self, batch: Batch, name: str, count: int) -> Tensor:
-        """Which of ``count`` rows that are kept a batch has, by its ids; ValueError where its inputs are of others."""
+        """Find which of ``count`` kept rows a batch has, by its ids; ValueError where its inputs are of other rows."""
         ids, own = row_ids(batch, name), self._own_ids(name)
         if own is None or names(self.data) is None:  # a loader's rows are kept by their ids
             check_range(ids, count, name, "the rows of the Cached teacher's graph")
@@ -69,7 +69,7 @@ class StoredGraph:
         return ids if names(self.data) is None else places
 
     def _own_ids(self, name: str) -> tuple[Tensor, Tensor] | None:
-        """Sorted ids and their rows, where the graph has ids that are not its row numbers."""
+        """Return sorted ids and their rows, where the graph has ids that are not its row numbers."""
         if self._ids is None:
             self._ids = ()
             if self.graph is not None and name in self.graph:
@@ -81,7 +81,7 @@ class StoredGraph:
         return self._ids or None
 
     def _check_inputs(self, batch: Batch, places: Tensor, count: int) -> None:
-        """ValueError where a batch's inputs are not the graph's; all rows of the first, of later ones a handful.
+        """Raise ValueError where inputs differ from the graph's; checks all rows of the first batch, later a handful.
 
         On a device, which would have to be waited for, later ones are not looked at. ``augmented`` in a batch says that
         its inputs were changed on purpose.
@@ -119,7 +119,7 @@ _ANEW = (
 
 
 def _found(ids: Tensor, known: Tensor, rows: Tensor, name: str) -> Tensor:
-    """Rows of ids among the known ones, which are sorted; ValueError for others."""
+    """Find the rows of ids among the known ones, which are sorted; ValueError for others."""
     known = known.to(ids.device)
     places = torch.searchsorted(known, ids).clamp_max(known.numel() - 1)
     if not torch.equal(known[places], ids):
@@ -134,7 +134,7 @@ def _graph_of(loader: Any) -> Any:
 
 
 def _of_one_graph(found: dict[str, Any]) -> dict[str, Any]:
-    """Inputs without what a batch of a single graph has besides: its ``batch`` of zeros, its number of graphs."""
+    """Return inputs without the extras of a single graph's batch: its ``batch`` of zeros, its number of graphs."""
     batch, count = found.get("batch"), found.get("num_graphs")
     alone = {"batch"} if isinstance(batch, Tensor) and not bool(batch.any()) else set()
     alone |= {"num_graphs"} if isinstance(count, int) and count == 1 else set()
@@ -142,7 +142,7 @@ def _of_one_graph(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_of_rows(name: str) -> bool:
-    """Whether an input of this name may have a row a node that parts of a graph have too."""
+    """Tell whether an input of this name may have one row a node, in parts of a graph as in the whole."""
     return name not in IDS and not any(part in name for part in _NUMBERED)
 
 
@@ -151,14 +151,14 @@ def _has_rows(value: Any) -> bool:
 
 
 def _are_equal(own: Tensor, other: Tensor) -> bool:
-    """Whether the graph's rows are the batch's, which may hold them in another floating-point dtype."""
+    """Tell whether the graph's rows equal the batch's, which may hold them in another floating-point dtype."""
     if own.is_floating_point() and other.is_floating_point():
         own = own.to(other.dtype)
     return same_content(own, other)
 
 
 def _is_form_of(name: str, own: Tensor, other: Tensor) -> bool:
-    """Whether labels or a split were only given another form, as tasks do; a model is not called with them."""
+    """Tell whether labels or a split only changed their form, as tasks do; models are not called with them."""
     try:
         if name == "y":
             return same_content(read_labels(own), read_labels(other.to(own.device)))

@@ -1,4 +1,4 @@
-"""Optuna's study of a search: in memory, or in a text file of a folder, from which a killed search goes on."""
+"""Optuna study of a search: in memory, or in a text file of a folder, from which a killed search resumes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _JOURNAL = "trials.journal"
 
 @contextmanager
 def study_of(folder: Path | None, about: Mapping[str, Any]) -> Iterator[Any]:
-    """Give the study, of the folder where there is one, which is this search's alone meanwhile.
+    """Open the study, in memory or in a folder, which this search alone holds meanwhile.
 
     about: what the search is, in plain values. Raises ImportError without optuna, ValueError where the folder holds
     another search.
@@ -40,7 +40,7 @@ def study_of(folder: Path | None, about: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _check(study: Any, folder: Path | None, now: Mapping[str, Any]) -> None:
-    """Note what the search is; ValueError where it was another."""
+    """Record what is searched; ValueError where the study is of another search."""
     known = study.user_attrs.get("about")
     if known is None:
         study.set_user_attr("about", now)
@@ -54,7 +54,7 @@ def _check(study: Any, folder: Path | None, now: Mapping[str, Any]) -> None:
 
 
 def _storage(folder: Path | None) -> Any:
-    """The folder's journal; None, which is memory, without a folder."""
+    """Return the folder's journal; None, for memory, without a folder."""
     if folder is None:
         return None
     from optuna.storages import JournalStorage
@@ -66,7 +66,7 @@ def _storage(folder: Path | None) -> Any:
 
 
 def _mend(journal: Path) -> None:
-    """Drop the claim of a killed process, and the line that it had not written to its end; the folder is ours alone."""
+    """Remove the lock of a killed process and the last line if it is incomplete; the folder is ours alone."""
     journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
     if journal.exists():
         written = journal.read_bytes()

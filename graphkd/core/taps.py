@@ -1,4 +1,4 @@
-"""Taps: what named layers of a model show during one call, by hooks that live as long as that call."""
+"""Taps: outputs of named layers of a model during one call, by hooks that are removed at its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATH = re.compile(rf"(?P<module>.*?)(?P<suffixes>(?:{_SUFFIX})*)")
 
 
 def module_path(path: str) -> str:
-    """The path of the sub-module that a tap path is about."""
+    """Return the path of the sub-module in a tap path."""
     return str(_PATH.fullmatch(path)["module"])  # type: ignore[index]
 
 
@@ -36,7 +36,7 @@ class _Tap:
     changes: dict[bool, bool] = field(default_factory=dict)
 
     def part(self, value: Any) -> Any:
-        """The part of an output that the path names; an error, to be raised later, where there is none."""
+        """Return the part of an output that the path names; an error, to be raised later, where there is none."""
         for key in self.keys:
             found = [part for known, part in _parts(value) if known == key]
             if not found:
@@ -45,7 +45,7 @@ class _Tap:
         return value
 
     def refused(self, value: Any) -> Exception:
-        """The error for what is no tensor."""
+        """Make the error for an output that is no tensor."""
         if isinstance(value, Exception):
             return value
         parts = [f"{self.path}[{key}]" for key, part in _parts(value)]
@@ -54,7 +54,7 @@ class _Tap:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Parts of what a layer gives, by the keys that name them in a path."""
+    """Yield the parts of a layer's output, with the keys that name them in a path."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield ",".join(key) if isinstance(key, tuple) else str(key), part
@@ -91,7 +91,7 @@ class Taps:
 
 
 class Watch:
-    """What the taps of a model see while it is open; its hooks are gone when it ends, however it ends."""
+    """Outputs of a model's tapped layers while the context is open; its hooks are removed whenever it ends."""
 
     def __init__(self, taps: Sequence[_Tap], training: bool) -> None:
         self._taps, self._training = taps, training
@@ -119,7 +119,7 @@ class Watch:
             handle.remove()
 
     def take(self) -> dict[str, Tensor]:
-        """Hand out what was seen; ValueError for a tap without exactly one call."""
+        """Return the tapped tensors; ValueError for a tap without exactly one call."""
         return {tap.name: self._taken(tap) for tap in self._taps}
 
     def _before(self, tap: _Tap, _: nn.Module, inputs: tuple, named: dict[str, Any]) -> None:
@@ -172,7 +172,7 @@ class Watch:
 
 
 def _version(value: Tensor) -> int | None:
-    """How often a tensor was written to; None where torch does not count."""
+    """Return how often a tensor was written to; None where torch does not count."""
     return None if torch.compiler.is_compiling() or value.is_inference() else value._version
 
 

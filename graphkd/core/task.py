@@ -1,4 +1,4 @@
-"""What is predicted and how it is judged: the base of ``graphkd.tasks``."""
+"""Base class of the tasks in ``graphkd.tasks``: data entries, losses and metrics of a prediction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Part = Literal["val", "test"]
 
 
 class Task(ABC):
-    """What is predicted: which entries of the data are labels and splits, the losses that fit, and the metric.
+    """Prediction task: the entries of the data that are labels and splits, the losses that fit, and the metric.
 
     kind: the name by which methods say which tasks they serve. labelled: the batch entry that selects the rows whose
     labels are learnt, for ``where=`` of a loss. lower_is_better: names of scores that are errors.
@@ -25,24 +25,24 @@ class Task(ABC):
     lower_is_better: ClassVar[tuple[str, ...]] = ()
 
     def call(self, call: Call | None) -> Call | None:
-        """How models are called for their answers of this kind, where the user calls them by ``call`` or by name."""
+        """Return how models are called for this kind of answers, given the user's ``call``, None for calls by name."""
         return call
 
     @abstractmethod
     def prepare(self, data: Any) -> Any:
-        """Check what a user gave, one batch or a loader, and give it back in the one form that the rest reads."""
+        """Check the user's data, one batch or a loader, and return them in the one form that the rest reads."""
 
     @abstractmethod
     def supervised(self, where: str | None = None) -> Loss:
-        """Loss of the labels, on the labelled rows or those of ``where``."""
+        """Make the loss of the labels, on the labelled rows or those of ``where``."""
 
     @abstractmethod
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
-        """Loss between a student's and a teacher's answers of this kind, on all rows or those of ``where``."""
+        """Make the loss between a student's and a teacher's answers of this kind, on all rows or those of ``where``."""
 
     @abstractmethod
     def has(self, part: Part, data: Any) -> bool:
-        """Whether there is something to judge a model by."""
+        """Tell whether the data have rows of this part to evaluate a model on."""
 
     @abstractmethod
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
@@ -55,7 +55,7 @@ class Task(ABC):
 
     @abstractmethod
     def targets(self, batch: Any) -> Tensor:
-        """Labels of a batch's rows, (n,)."""
+        """Return the labels of a batch's rows, (n,)."""
 
     def scores(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, dict[str, float]]:
         """Measure a model on every part that there is."""

@@ -1,4 +1,4 @@
-"""Teachers: anything that turns a batch into a view without being trained by the student's optimiser."""
+"""Teachers: objects that turn a batch into a view and are not trained by the student's optimiser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Teacher = TypeVar("_Teacher", bound="nn.Module | Frozen")
 
 
 class Frozen:
-    """A trained model as teacher: always ``eval()`` and ``no_grad``, in nobody's ``parameters()`` or ``state_dict()``.
+    """Trained model as teacher: always ``eval()`` and ``no_grad``, in nobody's ``parameters()`` or ``state_dict()``.
 
     All its modules are in eval mode while it is asked and in the mode they were in afterwards, so that a model which
     somebody else trains goes on training. ``call(model, batch)`` replaces the by-name call of the model. A view with
@@ -43,7 +43,7 @@ class Frozen:
         self._finite: set[str] = set()  # tapped paths that were found finite, "" for what the model itself shows
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Announce hidden layers that will be asked for; the Distiller calls this. ValueError for a path not there."""
+        """Register hidden layers that will be asked for; the Distiller calls this. ValueError for a path not there."""
         Taps(unwrapped(self.model), taps)
 
     def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -54,12 +54,12 @@ class Frozen:
         """Called by ``fit`` before epoch ``epoch`` of ``epochs``, from 0; a teacher that changes overrides it."""
 
     def kept(self) -> nn.Module | None:
-        """What of this teacher changes in a run and so belongs to the run's state; None for a frozen one."""
+        """Return the part of this teacher that a run changes and that belongs to its state; None for a frozen one."""
         return None
 
     @torch.no_grad()
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Show this teacher's view of a batch, with the hidden layers ``taps``, name -> path, beside the model's own.
+        """Return this teacher's view of a batch, with the hidden layers ``taps``, name -> path, beside the model's own.
 
         A subclass whose view has no hidden layers may leave ``taps`` out: they are given only where there are any.
         """
@@ -71,11 +71,11 @@ class Frozen:
 
     @torch.no_grad()
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
-        """What ``loss`` needs of this teacher's view."""
+        """Return what ``loss`` precomputes of this teacher's view."""
         return loss.digest_view(view, batch)
 
     def part_from(self, student: nn.Module) -> None:
-        """Take a copy of the model where training the student would change it, see ``apart``; subclasses do nothing."""
+        """Copy the model where training the student would change it, see ``apart``; subclasses do nothing."""
         if type(self) is Frozen:
             self._copy_shared(student)
 
@@ -94,7 +94,7 @@ class Frozen:
 
 
 def frozen(teacher: nn.Module | Frozen, call: Call | None = None) -> Frozen:
-    """A teacher as it is, a model as one that is asked at every batch."""
+    """Return a teacher as it is, a model as a teacher that is called on every batch."""
     return teacher if isinstance(teacher, Frozen) else Frozen(teacher, call=call)
 
 
@@ -104,7 +104,7 @@ def ask(teacher: Frozen, batch: Batch, taps: Mapping[str, str] | None = None) ->
 
 
 def apart(teacher: _Teacher, student: nn.Module) -> _Teacher:
-    """Keep training the student from changing a teacher that is not to change; a plain module is given back, or a copy.
+    """Keep training the student from changing a constant teacher; return a plain module, or a copy of it.
 
     The model is copied as it is now, and a warning says so, where it shares parameters that the student trains, or a
     module with buffers, such as running statistics, which change as the student runs. The teacher itself then has the
@@ -125,7 +125,7 @@ def apart(teacher: _Teacher, student: nn.Module) -> _Teacher:
 
 
 def _shared(model: nn.Module, student: nn.Module) -> list[str]:
-    """Names of what a model shares with a student and training would change."""
+    """Name the tensors that a model shares with a student and that training would change."""
     trained = {_storage(parameter) for parameter in student.parameters() if parameter.requires_grad}
     same = set(student.modules())
     buffers = [
@@ -139,7 +139,7 @@ def _shared(model: nn.Module, student: nn.Module) -> list[str]:
 
 
 def _storage(tensor: Tensor) -> int:
-    """What tensors of one storage have in common while they live."""
+    """Return a number that tensors of the same storage share while they live."""
     if is_lazy(tensor) or tensor.layout != torch.strided:
         return id(tensor)
     return tensor.untyped_storage().data_ptr() or id(tensor)

@@ -1,4 +1,4 @@
-"""What ``fit`` trains, where it holds teachers and viewers besides its own parts."""
+"""Modules for ``fit`` that hold teachers and viewers besides their own parts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _Held = TypeVar("_Held", bound=Frozen | Viewer)
 
 
 class Trainable(nn.Module):
-    """A module whose ``forward(batch)`` gives a ``Step``; it moves the teachers that it holds.
+    """Module whose ``forward(batch)`` gives a ``Step``; it moves the teachers that it holds.
 
     Held teachers and viewers are in nobody's ``parameters()`` or ``state_dict()``. Numbers that its constructor gets
     are finite, else ValueError.
     """
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        """Check the numbers that the constructor gets."""
+        """Check the constructor's numbers."""
         check_call(cls.__init__, None, *arguments, **named)
         return super().__new__(cls)
 
@@ -34,27 +34,27 @@ class Trainable(nn.Module):
         self._noted: dict[str, Tensor] | None = None  # weighted terms of a step, where they were asked for
 
     def hold(self, held: _Held) -> _Held:
-        """Keep a teacher or a viewer, and give it back."""
+        """Register a teacher or a viewer, and return it."""
         self._held.append(held)
         return held
 
     def note(self, parts: Mapping[str, Tensor]) -> None:
-        """Show weighted terms of a step to whoever asked for them, to be differentiated one by one: see ``Shares``."""
+        """Record a step's weighted terms where they were asked for, to be differentiated one by one: see ``Shares``."""
         if self._noted is not None:
             self._noted.update(parts)
 
     def weighed(self, terms: Mapping[str, tuple[float | Tensor, Tensor]]) -> Tensor:
-        """Add terms, name -> (weight, value), and ``note`` each; at least one."""
+        """Sum terms, name -> (weight, value), and ``note`` each; at least one."""
         parts = [weight * value for weight, value in terms.values()]
         self.note(dict(zip(terms, parts, strict=True)))
         return functools.reduce(operator.add, parts)
 
     def ask_parts(self) -> None:
-        """Have the weighted terms of the next step kept."""
+        """Start to record the weighted terms of the next step."""
         self._noted = {}
 
     def take_parts(self) -> dict[str, Tensor]:
-        """Give the terms that were kept, and keep no more."""
+        """Return the recorded terms, and stop recording."""
         noted, self._noted = self._noted, None
         return noted or {}
 

@@ -1,4 +1,4 @@
-"""One training: epochs, the metric, and what is kept of them."""
+"""One training: its epochs, its metric, and its saved state."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What a training is asked for, see ``fit``."""
+    """Options of a training, see ``fit``."""
 
     epochs: int
     optimizer: OptimizerFactory
@@ -57,7 +57,7 @@ class Options:
 
 
 class Training:
-    """One call of ``fit``: the trainable set up by Fabric, its optimiser, and how far they have come."""
+    """One call of ``fit``: the trainable set up by Fabric, its optimiser, and its progress."""
 
     def __init__(
         self, trainable: nn.Module, student: nn.Module, data: Any, options: Options, fabric: Processes, seed: int
@@ -82,7 +82,7 @@ class Training:
         self.trainable, self.optimizer = fabric.setup(trainable, plain)
 
     def _asked(self) -> dict[str, Any]:
-        """What else makes a run what it is."""
+        """Return the further options that distinguish a run."""
         options, fabric = self.options, self.fabric
         return {
             "clip": options.clip,
@@ -98,7 +98,7 @@ class Training:
         }
 
     def begin(self, resume: Resume) -> None:
-        """Go on with the run in the folder, or write there what this one begins with."""
+        """Resume the run in the folder, or write the initial state of this one there."""
         if self.kept is None:
             return
         known = self.kept.load(self.progress, resume) if resume else None
@@ -109,7 +109,7 @@ class Training:
         self.kept.begin(self.progress, self._best())
 
     def _go_on(self, differing: list[str]) -> None:
-        """See to it that what is asked for now can follow what the run has come to."""
+        """Check whether the options let the run go on, and warn where nothing is left to train."""
         progress, options = self.progress, self.options
         if options.metric is None:
             progress.forget_bests()
@@ -144,14 +144,14 @@ class Training:
         self._save()
 
     def end(self) -> None:
-        """Give the student, and what serves, the state of the best epoch so far."""
+        """Load the best epoch's state so far into the student and the model that serves."""
         if self.progress.best_state:
             load_plain_state(self.student, self.progress.best_state)
         if self.progress.best_served:
             load_plain_state(self.options.serve(self.student), self.progress.best_served)
 
     def _batches(self) -> Callable[[int], Iterable[Any]]:
-        """What epoch goes through: the one batch, moved once, or this process's batches, moved as they come."""
+        """Return epoch -> batches: the one batch, moved once, or this process's batches, moved as they come."""
         data, fabric = self.data, self.fabric
         if names(data) is None:
             own = share(data, fabric.global_rank, fabric.world_size, self.progress.seed)
@@ -162,7 +162,7 @@ class Training:
         return lambda _: (batch,)
 
     def _epoch(self, batches: Callable[[int], Iterable[Any]]) -> dict[str, float]:
-        """One pass; means of loss and terms over the batches that had them. Waits for the device only at the end."""
+        """Train one epoch; return means of loss and terms over the batches that had them. Waits for the device once."""
         self._announce()
         sums: dict[str, list[Tensor]] = {}
         shares: dict[str, float] = {}
@@ -185,7 +185,7 @@ class Training:
         return report | shares
 
     def _announce(self) -> None:
-        """Say that an epoch begins."""
+        """Tell the module and the data the epoch, and put the parts back into train mode."""
         for part in (self.plain, self.data):
             announce: Any = getattr(part, "set_epoch", None)
             if announce is not None:
@@ -194,7 +194,7 @@ class Training:
             self.plain.train()
 
     def _step(self, loss: Tensor) -> None:
-        """One step of the optimiser."""
+        """Take one step of the optimiser."""
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         if self.options.clip is not None:
@@ -202,7 +202,7 @@ class Training:
         self.optimizer.step()
 
     def _check(self) -> None:
-        """ValueError where a step made anything infinite or NaN, before it is measured, kept or served."""
+        """Raise ValueError where a step made anything infinite or NaN, before it is measured, kept or served."""
         wrong = [name for own in self._of_all(self.finite.wrong()) for name in own]
         if wrong:
             raise ValueError(
@@ -212,7 +212,7 @@ class Training:
             )
 
     def _measures(self) -> bool:
-        """Whether this epoch has a metric."""
+        """Tell whether the metric is measured at this epoch."""
         return self.progress.epoch % self.options.metric_every == 0 or self.progress.epoch == self.options.epochs
 
     def _measure(self, metric: Metric) -> dict[str, float]:
@@ -222,7 +222,7 @@ class Training:
 
     @torch.no_grad()
     def _ask(self, metric: Metric) -> tuple[dict[str, float], nn.Module]:
-        """What the metric is now, and what was measured; a run's bests are no longer such under another name."""
+        """Measure the metric; return its values and the measured model. Bests under another name are forgotten."""
         self._agree()
         self.plain.eval()
         served = self.options.serve(self.student)
@@ -241,16 +241,16 @@ class Training:
         return values, served
 
     def _of_all(self, value: Any) -> list[Any]:
-        """One value of every process."""
+        """Gather one value of every process."""
         return gather_objects(value) if self.fabric.world_size > 1 else [value]
 
     def _agree(self) -> None:
-        """Give all processes the buffers of the first; each fills its own from its batches."""
+        """Copy the buffers of the first process to all; each fills its own from its batches."""
         if self.fabric.world_size > 1:
             copy_buffers(self.plain)
 
     def _save(self) -> None:
-        """Keep the state, and that of what serves at the best epoch so far."""
+        """Save the state, and that of the model that serves at the best epoch so far."""
         if self.kept is not None:
             self.kept.save(self.progress, self._best())
 
@@ -260,7 +260,7 @@ class Training:
 
 
 def _over(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser, if all that it changes is to be trained."""
+    """Check that an optimiser changes only parameters that are trained, and return it."""
     known = {id(parameter) for parameter in parameters}
     others = sum(id(p) not in known for group in optimizer.param_groups for p in group["params"])
     if others:
@@ -272,14 +272,14 @@ def _over(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> t
 
 
 def _numbers(values: list[Tensor]) -> list[float]:
-    """Scalars as numbers; a device is waited for once."""
+    """Return scalars as numbers; waits for the device once."""
     if values[0].device.type == "cpu":
         return [value.item() for value in values]
     return torch.stack(values).double().flatten().tolist()
 
 
 def _means(reports: list[dict[str, list[float]]]) -> dict[str, float]:
-    """Means over all values of all processes; a name may be missing in some."""
+    """Average all values of all processes by name; a name may be missing in some."""
     found: dict[str, list[float]] = {}
     for report in reports:
         for name, values in report.items():

@@ -1,4 +1,4 @@
-"""How far a search of settings has come: a bar over trials on a terminal, elsewhere a line a trial."""
+"""Progress of a search for settings: a bar over trials on a terminal, elsewhere a line a trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATIENT = 10.0  # seconds that a search may last before a line is printed of it
 
 
 class Shown:
-    """Tells of trials as they end. shown: False tells nothing, True shows the bar wherever it is, None what fits.
+    """Report trials as they end. shown: False shows nothing, True the bar wherever it is, None what fits.
 
     unit: what is counted, in words.
     """
@@ -32,7 +32,7 @@ class Shown:
         self._bar.close()
 
     def trial(self, number: int, score: float | None, words: str) -> None:
-        """Tell of a trial that has ended, and of the best score so far."""
+        """Report a trial that has ended, and the best score so far."""
         if score is not None:
             self.best = max(self.best, score)
         self._bar.set_postfix_str(f"best {self.best:.4f}", refresh=False)
@@ -41,7 +41,7 @@ class Shown:
         self.line(f"{self.unit} {number + 1} of {self.trials}: {found} {words}, best {self.best:.4f}")
 
     def line(self, words: str) -> None:
-        """Print a line, where there is no bar and the search lasts."""
+        """Print a line, where there is no bar and the search is long."""
         seconds = time.monotonic() - self._started
         if self._lines and seconds > _PATIENT:
             print(f"{self.title}: {words}, {seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""What a search of settings found."""
+"""Result of a search for settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphkd.core.space import Setting
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found.
+    """Result of a search for settings.
 
     method: its name. setting: the best one, ``setting.student`` what the student's function is called with. score: its
     mean on validation rows over ``seeds`` trainings of ``epochs``, in the task's first metric; published: the mean of
@@ -36,12 +36,12 @@ class Tuned:
 
     @property
     def options(self) -> dict[str, Any]:
-        """All that ``distil`` is given to train so: ``distil(name, student, teacher, data, **tuned.options)``."""
+        """Return all arguments to train with the setting: ``distil(name, student, teacher, data, **tuned.options)``."""
         return {**self.given, **self.setting.options}
 
     @property
     def values(self) -> dict[str, Any]:
-        """The setting in plain values by name, with what was given of the kind and not searched."""
+        """Return the setting in plain values by name, and with it given settings that were not searched."""
         return {**{name: value for name, value in self.kept.items() if _is_plain(value)}, **self.setting.values}
 
     def toml(self) -> str:
@@ -59,7 +59,7 @@ class Tuned:
         return "\n".join([known, f"[{self.method}]", *values]) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write ``toml()`` to a file, whole or not at all."""
+        """Write ``toml()`` to a file, atomically."""
         with replacing(Path(path)) as file:
             file.write(self.toml().encode())
 
@@ -71,7 +71,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _written(value: Any) -> str:
-    """A value in TOML, of which floats keep all digits."""
+    """Write a value in TOML, floats with all their digits."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_written, value))}]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, str)) else repr(value)

@@ -1,4 +1,4 @@
-"""From what a user gives to a search of settings, and from the search to its result: what both ``tune`` share."""
+"""Part that both ``tune`` share: a search prepared from the user's arguments, and its result."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tuned(
     progress: bool | None,
     options: Mapping[str, Any],
 ) -> Tuned:
-    """Search the settings of a method; ``usual`` is the training where nobody asks."""
+    """Search the settings of a method; ``usual`` are the default options of its training."""
     for name, value in (("trials", trials), ("seeds", seeds), ("finalists", finalists)):
         if value < 1:
             raise ValueError(f"{name!r} must be at least 1, got {value}")
@@ -97,7 +97,7 @@ def check_validation(task: Task, data: Any) -> None:
 
 
 def _architecture(student: Any, ranges: Space, seed: int) -> str | None:
-    """Class and size of the student, also of one that a function makes."""
+    """Describe the class and size of the student, also of one that a function makes."""
     if student is None or isinstance(student, nn.Module):
         return architecture(student)
     with seeded(seed):

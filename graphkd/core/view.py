@@ -1,4 +1,4 @@
-"""Views: the named tensors that one model shows for one batch, hidden layers included."""
+"""Views: the named tensors that one model computes for one batch, hidden layers included."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Call = Callable[[nn.Module, Any], Any]
 
 
 class Viewer:
-    """Turns a model and a batch into a view: calls the model, names its output, adds the tapped layers.
+    """Turn a model and a batch into a view: call the model, name its outputs, add the tapped layers.
 
     ``forward``'s parameters are filled from the batch by name, those with a default too where the batch has them, see
     ``Inputs``; ``call(model, batch)`` overrides that. A tensor becomes ``{"logits": tensor}``, a mapping is the view
@@ -41,7 +41,7 @@ class Viewer:
         self._further: dict[tuple[tuple[str, str], ...], Taps] = {}
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Call the model on a batch and name what it shows, further ``taps`` included."""
+        """Call the model on a batch and name its outputs, further ``taps`` included."""
         watched = self._resolved(taps) if taps else self._taps
         if not watched:
             return self._named(self._ask(batch))
@@ -52,7 +52,7 @@ class Viewer:
         return {**view, **tapped} if isinstance(view, dict) else ChainMap(tapped, view)  # type: ignore[arg-type]
 
     def taken(self, batch: Batch) -> tuple[str, ...]:
-        """The names of a batch's entries that the model is called with; with ``call`` all that the batch has."""
+        """Return the names of a batch's entries that the model is called with; with ``call`` all that the batch has."""
         held = names(batch) or []
         if self._inputs is None:
             return tuple(held)
@@ -61,7 +61,7 @@ class Viewer:
         return tuple(name for name in held if name in used)
 
     def _resolved(self, taps: Mapping[str, str]) -> Taps:
-        """Own taps and further ones, searched for once: a step has the same as the step before."""
+        """Resolve the model's own taps and further ones, and keep the result for the next step."""
         key = tuple(taps.items())
         if key not in self._further:
             self._further[key] = Taps(self._taps.model, {**self._taps.paths, **taps})
@@ -87,7 +87,7 @@ class Viewer:
             raise
 
     def _features(self, x: Any) -> Any:
-        """Features as the model's first layer multiplies them fastest; a compiled model has them as they are."""
+        """Return features in the form that the first layer multiplies fastest; unchanged for a compiled model."""
         found = sparse_features(x)
         return x if found is not x and _is_compiled(self.model) else found
 
@@ -109,7 +109,7 @@ def _is_compiled(model: nn.Module) -> bool:
 
 
 def _without_buffers(view: dict[str, Tensor], model: nn.Module) -> View:
-    """A view with copies of the model's own buffers, which the next call changes: means of batch norm, say."""
+    """Copy those tensors of a view that are the model's own buffers, which the next call changes: batch norm's, say."""
     if torch.compiler.is_compiling():
         return view
     own = {buffer.data_ptr() for buffer in model.buffers() if buffer.layout == torch.strided and not is_lazy(buffer)}

@@ -1,4 +1,4 @@
-"""Which rows of a batch a loss reads: named masks and ids, seeds of a sampled batch, and what these have in common."""
+"""Rows of a batch that a loss reads: named masks and ids, seeds of a sampled batch, and what these have in common."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _once = Once()
 
 
 def read_where(where: Any) -> Where:
-    """Check which rows are asked for; ValueError that says what ``where`` may be."""
+    """Check a selection of rows; ValueError that says what ``where`` may be."""
     found = tuple(where) if isinstance(where, (tuple, list)) else (where,)
     fits = [isinstance(name, str) and _NAME.fullmatch(name) and name not in ("~seed", "~all") for name in found]
     if not found or not all(fits):
@@ -33,7 +33,7 @@ def read_where(where: Any) -> Where:
 
 
 class Rows:
-    """The rows of one batch that ``where`` selects; None selects the seeds of a sampled batch, and all of any other.
+    """Rows of one batch that ``where`` selects; None selects the seeds of a sampled batch, and all of any other.
 
     Seeds are the first ``batch_size`` rows of PyG's ``NeighborLoader``, the only ones whose neighbourhood is whole, and
     the roots of its ``ShaDowKHopSampler``; how many graphs a batch has says nothing of rows.
@@ -52,11 +52,11 @@ class Rows:
 
     @property
     def all(self) -> bool:
-        """Whether every row is read."""
+        """Tell whether every row is read."""
         return not self._names and not self._by_seed
 
     def of(self, tensor: Tensor) -> Tensor:
-        """Those rows of a tensor that has one a row."""
+        """Select those rows of a tensor that has one a row."""
         if self.all:
             return tensor
         count = tensor.size(0) if tensor.dim() else 0
@@ -65,14 +65,14 @@ class Rows:
         return tensor[self._found[count]]
 
     def reads(self) -> list[Tensor]:
-        """What of the batch decides on the rows."""
+        """List the tensors of the batch that determine the rows."""
         found = [self._entry(name)[1] for name in self._names]
         if self._by_seed:
             found.append(torch.tensor(self._seeds) if self._roots is None else self._roots)
         return found
 
     def _select(self, count: int) -> Tensor | slice:
-        """The rows among ``count``: in the order of the roots or ids where there are some, repeats kept."""
+        """Select the rows among ``count``, in the order of the roots or ids where there are some, repeats kept."""
         nodes = _nodes(self._batch, count) if self._by_seed or self._roots is not None else count
         number = self._seeds if self._roots is None else self._roots.numel()
         own = count == number != nodes and (self._by_seed or self._roots is not None)  # has a row a seed alone
@@ -91,13 +91,13 @@ class Rows:
         return both if own else found[both]
 
     def _of_other_things(self, count: int, nodes: int) -> slice:
-        """All rows of what has none a node, as scores of edges have; ValueError where seeds are asked for."""
+        """Return all rows of an entry that is not of nodes, such as scores of edges; ValueError for seeds."""
         if self._where is None:
             return slice(None)
         raise ValueError(f"where={self._where!r} selects seeds among {nodes} nodes, got an entry of {count} rows")
 
     def _begin(self, chosen: list[Tensor], own: bool) -> Tensor:
-        """Nodes that the rows are among; what is taken from ``chosen`` is done with."""
+        """Return the ids from which the selection starts; those taken from ``chosen`` are removed there."""
         if self._roots is not None and (own or self._by_seed):
             return self._roots
         ids = [place for place, each in enumerate(chosen) if each.dtype != torch.bool]
@@ -106,7 +106,7 @@ class Rows:
         return _ids(chosen.pop(ids[0] if ids else 0))
 
     def _chosen(self, name: str, rows: int) -> Tensor:
-        """A mask, or ids, of ``rows`` nodes."""
+        """Return the mask or the ids of an entry, checked for ``rows`` nodes."""
         named, chosen = self._entry(name)
         known = check_rows(chosen, rows, named)
         if name == named:
@@ -129,7 +129,7 @@ def _ids(chosen: Tensor) -> Tensor:
 
 
 def _nodes(batch: Batch, otherwise: int) -> int:
-    """Count the nodes of a batch, where it has something of each."""
+    """Count the nodes of a batch, where it has an entry of nodes."""
     return next((int(found.size(0)) for found in lookup(batch, ("n_id", "x", "batch")).values()), otherwise)
 
 

@@ -1,4 +1,4 @@
-"""States under the names of the plain model, whatever it is wrapped in: ``torch.compile``, ``DataParallel``."""
+"""States under a plain model's names, whatever it is wrapped in: ``torch.compile``, ``DataParallel``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The plain model inside of what wraps it."""
+    """Return the plain model inside its wrappers."""
     while (inner := _inner(model)) is not None:
         model = model._modules[inner]  # type: ignore[assignment]
     return model
 
 
 def plain_state(module: nn.Module) -> dict[str, Any]:
-    """``state_dict`` with the names that it has where no part is wrapped."""
+    """Return the ``state_dict`` with the names that it has where no part is wrapped."""
     state = module.state_dict()
     prefixes = _prefixes(module)
     if not prefixes:
@@ -26,7 +26,7 @@ def plain_state(module: nn.Module) -> dict[str, Any]:
 
 
 def load_plain_state(module: nn.Module, state: Mapping[str, Any]) -> None:
-    """``load_state_dict`` of what ``plain_state`` gave, of this module or of one that is wrapped otherwise."""
+    """Load the state that ``plain_state`` gave, of this module or of one that is wrapped otherwise."""
     prefixes = _prefixes(module)
     if prefixes:
         state = {_wrapped_name(name, prefixes): value for name, value in state.items()}
@@ -34,7 +34,7 @@ def load_plain_state(module: nn.Module, state: Mapping[str, Any]) -> None:
 
 
 def plain_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """``named_modules`` with the names that they have where none is wrapped, and without the wrappers."""
+    """List ``named_modules`` with the names that they have where none is wrapped, and without the wrappers."""
     prefixes = _prefixes(module)
     for path, part in module.named_modules():
         if _inner(part) is None:
@@ -56,13 +56,13 @@ def _wrapped_name(name: str, prefixes: list[tuple[str, str]]) -> str:
 
 
 def _prefixes(module: nn.Module) -> list[tuple[str, str]]:
-    """Where the wrappers among a module's parts are, from the outside in, and what each puts into names there."""
+    """List the wrappers among a module's parts, from the outside in, and the prefixes that they add to names."""
     found = ((f"{path}." if path else "", _inner(part)) for path, part in module.named_modules(remove_duplicate=False))
     return [(path, f"{inner}.") for path, inner in found if inner is not None]
 
 
 def _inner(module: nn.Module) -> str | None:
-    """The name under which a wrapper has what it wraps."""
+    """Return the name under which a wrapper holds the wrapped module."""
     if "_orig_mod" in module._modules:
         return "_orig_mod"
     return "module" if isinstance(module, (DataParallel, DistributedDataParallel)) else None

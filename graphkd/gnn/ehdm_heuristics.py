@@ -78,14 +78,16 @@ def _paths(adjacency: Any, ends: np.ndarray, cap: int) -> np.ndarray:
 
 
 class Heuristic(nn.Module):
-    """A teacher of links without parameters, for ``llp``: it shows ``link_heuristics`` as ``scores``.
+    """Teach links without parameters, for ``llp``: show ``link_heuristics`` as ``scores``.
 
     kind: "cn", "aa", "ra" or "path". Its numbers are read as they are, counts too, as the authors do; as chances of a
     link (``logits``) they mean nothing, but they rank pairs.
 
     Example::
 
-        graphkd.distil("llp", student, Heuristic("cn"), data, task=task)
+        >>> edges, pairs = torch.tensor([[0, 1, 2], [1, 2, 3]]), torch.tensor([[0, 0], [2, 3]])
+        >>> Heuristic("cn")(torch.zeros(4, 1), edges, pairs)["scores"]  # 0 and 2 share node 1, 0 and 3 none
+        tensor([1., 0.])
     """
 
     def __init__(self, kind: Kind = "cn") -> None:

@@ -93,7 +93,13 @@ class Round(NamedTuple):
 
 
 class FreeKDRounds(Mapped):
-    """Every batch of ``data`` (a batch, or an iterable of batches) twice in a row: for the peers, then the policies."""
+    """Give every batch of ``data`` (a batch, or an iterable of them) twice in a row: to the peers, then the policies.
+
+    Example::
+
+        >>> [half.rewards for half in FreeKDRounds([data, data])]
+        [False, True, False, True]
+    """
 
     def __init__(self, data: Batch | Iterable[Batch]) -> None:
         super().__init__(data, copy.copy)  # moving PyG's Data to a device changes it
@@ -108,7 +114,7 @@ class FreeKDRounds(Mapped):
 
 
 class _Turn(NamedTuple):
-    """What the policies saw and did, kept until the peers have learnt from it."""
+    """Hold what the policies saw and did, kept until the peers have learnt from it."""
 
     nodes: Tensor
     labels: Tensor
@@ -117,7 +123,7 @@ class _Turn(NamedTuple):
 
 
 class FreeKD(Trainable):
-    """Two peers and the policies that choose, node by node, who teaches whom; ``fit`` it on ``FreeKDRounds(data)``.
+    """Train two peers and policies that choose, node by node, who teaches whom; ``fit`` it on ``FreeKDRounds(data)``.
 
     An iteration: both peers are run; a node policy draws a_i in {0, 1} from h_i^phi, h_i^psi and both cross-entropies;
     a structure policy draws whether node i's local structures are passed on, from the same and the mean similarity to
@@ -138,6 +144,15 @@ class FreeKD(Trainable):
     and only they are neighbours that teach. With ``confidence`` (ours alone) an unlabelled node acts too where the
     peers' mean probability of a class is at least that, which then stands for its label. One process. An iteration
     costs two runs of each peer, O(N C + E d).
+
+    Example::
+
+        >>> peers = FreeKD(student, teacher, data, hidden="convs.0", where="train_mask")
+        >>> learn, reward = FreeKDRounds(data)
+        >>> {"label_phi", "node_phi", "structure_phi"} <= set(peers(learn).terms)
+        True
+        >>> list(peers(reward).terms)
+        ['reward']
     """
 
     def __init__(

@@ -21,14 +21,23 @@ Similarity = Literal["cosine", "dot", "rbf", "euclidean", "squared_euclidean"]
 
 
 class Shown(NamedTuple):
-    """What one peer shows of N nodes: class scores (N, C) and the representation (N, d) that nodes are compared by."""
+    """Hold one peer's class scores (N, C) and the representation (N, d) by which N nodes are compared.
+
+    Example::
+
+        >>> shown = Shown(logits=torch.randn(3, 2), hidden=torch.randn(3, 4))
+        >>> actions = Actions(node=torch.tensor([1, 1, 0]), structure=torch.ones(3))
+        >>> edges, where = torch.tensor([[0, 1, 2], [2, 2, 0]]), torch.ones(3, dtype=torch.bool)
+        >>> freekd_transfer(shown, shown, actions, edges, direction=1, where=where)  # peers that agree
+        (tensor(0.), tensor(0.))
+    """
 
     logits: Tensor
     hidden: Tensor
 
 
 class Actions(NamedTuple):
-    """A node and a structure action for every node, each (N,)."""
+    """Hold a node and a structure action for every node, each (N,)."""
 
     node: Tensor
     structure: Tensor
@@ -47,7 +56,7 @@ def freekd_transfer(
     temperature: float = 1.0,
     reduction: Literal["mean", "sum"] = "mean",
 ) -> tuple[Tensor, Tensor]:
-    """Node and structure loss of the peer that learns where the node action is ``direction``; see ``FreeKD``.
+    """Compute both losses, of nodes and structures, of the peer that learns at actions ``direction``; see ``FreeKD``.
 
     direction: 1 with phi as the student, 0 with psi. where: a mask (N,) of the nodes whose losses count. The node loss
     is the sum of T^2 KL(teacher_i || student_i) over those with a_i = direction; the structure loss that of
@@ -56,6 +65,16 @@ def freekd_transfer(
     ``where``, the structure loss by that of the nodes with two such in-neighbours or more, since of one nothing can be
     learnt: so its weight means the same however few nodes have labels around them. The teacher is a constant.
     O(N C + E d) time.
+
+    Example::
+
+        >>> phi, psi = (Shown(torch.randn(3, 2, requires_grad=True), torch.randn(3, 4)) for _ in range(2))
+        >>> actions = Actions(node=torch.tensor([1, 1, 0]), structure=torch.zeros(3))
+        >>> edges, where = torch.tensor([[0, 1, 2], [2, 2, 0]]), torch.ones(3, dtype=torch.bool)
+        >>> node, structure = freekd_transfer(phi, psi, actions, edges, direction=1, where=where)
+        >>> node.backward()
+        >>> phi.logits.grad.any(dim=1), psi.logits.grad  # phi learns where the action is 1
+        (tensor([ True,  True, False]), None)
     """
     choose("reduction", reduction, ("mean", "sum"))
     taught = where & (actions.node == direction)
@@ -97,6 +116,13 @@ def freekd_reward(
 
     c = CE^phi + CE^psi. known: a mask (N,) of the neighbours with a label, by default all; without any the second term
     is 0, and duplicate edges count.
+
+    Example::
+
+        >>> logits, y = torch.zeros(2, 2), torch.tensor([0, 1])
+        >>> reward = freekd_reward(logits, logits, y, edge_index=torch.tensor([[0], [1]]), gamma=0.5)
+        >>> (reward / torch.tensor(2.0).log()).round(decimals=3)  # both peers pay log 2 at every node
+        tensor([-2., -3.])
     """
     cost = node_cross_entropy(phi, y) + node_cross_entropy(psi, y)
     source, target = edge_index if known is None else edge_index[:, known[edge_index[0]]]
@@ -112,6 +138,13 @@ def freekd_objective(reward: Tensor, logits: Actions, actions: Actions) -> Tenso
     """(1/B) sum_i R_i (log pi_node(a_i) + log pi_structure(a_i)), to be maximised: three times (B,) -> scalar.
 
     Both policies take action 1 with probability sigmoid(logit).
+
+    Example::
+
+        >>> logits, actions = Actions(torch.zeros(2), torch.zeros(2)), Actions(torch.tensor([0, 1]), torch.ones(2))
+        >>> value = freekd_objective(torch.tensor([1.0, 3.0]), logits, actions)
+        >>> round(float(value / torch.tensor(0.5).log()), 3)  # (1 + 3) / 2, times two chances of 1/2
+        4.0
     """
     pairs = zip(logits, actions, strict=True)
     log_prob = sum(-F.binary_cross_entropy_with_logits(x, a.to(x.dtype), reduction="none") for x, a in pairs)

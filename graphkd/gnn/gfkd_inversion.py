@@ -22,7 +22,7 @@ Batch = dict[str, Tensor]
 
 
 class FakeGraphs(nn.Module):
-    """B graphs whose features and edges are parameters; a batch as PyG's, ``x``, ``edge_index``, ``batch`` and ``y``.
+    """Hold B graphs whose features and edges are parameters: a batch of ``x``, ``edge_index``, ``batch`` and ``y``.
 
     sizes: (B,) numbers of nodes n_g; targets: (B,) classes; width: F. ``features`` (N, F) are the node features, or
     with ``one_hot`` their logits; ``structure`` (sum n_g^2) the logits of all ordered pairs of nodes of a graph, row
@@ -30,6 +30,14 @@ class FakeGraphs(nn.Module):
     node an edge to itself, for teachers whose layers add none. Drawn from the global generator: features normal, edge
     probabilities uniform. bound: the largest magnitude of a feature that is no one-hot logit, in units of the data's,
     by default of standardised ones: where the teacher's statistics say little of it, a feature would run away.
+
+    Example::
+
+        >>> fake = FakeGraphs(sizes=torch.tensor([3, 4]), targets=torch.tensor([0, 1]), width=5)
+        >>> [(graph.num_nodes, int(graph.y)) for graph in fake.graphs()]
+        [(3, 0), (4, 1)]
+        >>> fake.graphs()[0].x.sum(dim=1)  # rows are one-hot
+        tensor([1., 1., 1.])
     """
 
     batch: Tensor
@@ -115,6 +123,14 @@ class Inversion(Trainable):
     teacher: a graph classifier, its ``forward`` filled by name from ``x``, ``edge_index``, ``batch``, or as ``call``
     says; never trained, in eval mode. ValueError if it has no BatchNorm with running statistics. An epoch runs the
     teacher three times.
+
+    Example::
+
+        >>> from graphkd.gnn import MuGSIStudent
+        >>> fake = FakeGraphs(torch.tensor([3, 4]), torch.tensor([0, 1]), width=5)
+        >>> inversion = Inversion(fake, teacher=MuGSIStudent(5, classes=2), bn_weight=0.1)
+        >>> sorted(inversion().terms)
+        ['bn', 'entropy', 'label']
     """
 
     def __init__(

@@ -98,7 +98,16 @@ class Recorded(Frozen):
 def glnn_distiller(
     student: nn.Module, teacher: Frozen, label_weight: float = 0.0, *, call: Call | None = None
 ) -> Distiller:
-    """Make the distiller of GLNN: terms ``label`` and ``teacher``, each on the rows that ``GLNNBatches`` marks."""
+    """Make the distiller of GLNN: terms ``label`` and ``teacher``, each on the rows that ``GLNNBatches`` marks.
+
+    Example::
+
+        >>> told = teacher(data.x, data.edge_index).detach()
+        >>> batches = GLNNBatches(data.x, data.y, data.train_mask, told=told)
+        >>> distiller = glnn_distiller(MLP([8, 3], norm=None), Recorded(logits="told"))
+        >>> [list(distiller(batch).terms) for batch in batches]
+        [['label'], ['teacher']]
+    """
     check_label_weight(label_weight)
     losses = {"label": label_weight * CE(where="labelled"), "teacher": (1 - label_weight) * KL(where="taught")}
     return Distiller(student, teacher, losses, call=call)
@@ -111,11 +120,17 @@ def check_label_weight(value: float) -> None:
 
 
 class GLNNBatches:
-    """The authors' epoch: shuffled batches of labelled rows, then of all rows; a last partial batch is left out.
+    """Iterate as the authors do: shuffled batches of labelled rows, then of all rows, without a last partial batch.
 
     x: (N, F), y: (N,), labelled: row ids or a mask; batches hold x, y, ``n_id`` and the masks ``labelled`` and
     ``taught``. rows: ids of those that count as all. entries: further values a node, (N, ...), that batches hold. Fewer
     rows than ``batch_size`` make one batch.
+
+    Example::
+
+        >>> batches = GLNNBatches(data.x, data.y, data.train_mask, batch_size=20)
+        >>> [(len(batch["y"]), bool(batch["labelled"].all())) for batch in batches]  # 24 labelled rows, then all 48
+        [(20, True), (20, False), (20, False)]
     """
 
     def __init__(

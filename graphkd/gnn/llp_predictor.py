@@ -12,6 +12,12 @@ class LinkPredictor(nn.Module):
     features, width: F and the width of embeddings and hidden layers; layers, predictor_layers: linear layers of the
     encoder and of the predictor. ``encode`` (N, F) -> (N, width), ``decode`` (N, width), (2, M) -> (M,); both
     together by ``forward``.
+
+    Example::
+
+        >>> model, pairs = LinkPredictor(features=8, width=16).eval(), torch.tensor([[3, 5], [17, 6]])
+        >>> torch.allclose(model(data.x, pairs), model(data.x, pairs.flip(0)))  # pairs have no direction
+        True
     """
 
     def __init__(

@@ -28,6 +28,12 @@ class MuGSIStudent(nn.Module):
     features, classes, width: F, C and h. Nodes are seen by ``embed``, graphs by ``pool``. Where a node lies in its
     graph must stand in its features, as Laplacian eigenvectors (PyG's ``AddLaplacianEigenvectorPE``) or sums over
     neighbours, which the authors call MLP* and GA-MLP.
+
+    Example::
+
+        >>> model = MuGSIStudent(features=8, classes=2, width=16).eval()
+        >>> tuple(model(data.x, batch=torch.arange(48) // 16).shape)  # three graphs
+        (3, 2)
     """
 
     def __init__(self, features: int, classes: int, width: int = 64, *, dropout: float = 0.0) -> None:

@@ -87,9 +87,17 @@ def _positions(problem: Problem, width: int, **options: int) -> Tensor:
 
 
 class Positioned(nn.Module):
-    """An MLP on features and the positions of one graph's nodes: it serves these, and others whose position is given.
+    """Run an MLP on features and positions of one graph's nodes, or of other nodes whose position is given.
 
     model: ``forward`` (N, F + d) -> (N, C); position: (N, d), in the order of the nodes.
+
+    Example::
+
+        >>> student = Positioned(MLP([8 + 2, 3]), position=torch.randn(48, 2)).eval()
+        >>> tuple(student(data.x).shape)
+        (48, 3)
+        >>> tuple(student(data.x[:5], position=torch.zeros(5, 2)).shape)  # other nodes
+        (5, 3)
     """
 
     position: Tensor
@@ -127,6 +135,15 @@ class NOSMOGDistiller(Distiller):
     cross-entropy and w = ``label_weight``, on taught rows KL(teacher || student) and w = 1 - ``label_weight``. delta
     is ``adversarial_change`` within ``epsilon`` for the answer's loss. width: of the student's hidden layer. A step of
     weight 0, as the published label step, is one of zero gradients: its adversarial term is not computed.
+
+    Example::
+
+        >>> told = {"logits": torch.zeros(48, 3), "hidden": torch.randn(48, 12)}
+        >>> batches = GLNNBatches(data.x, data.y, data.train_mask, **told)
+        >>> recorded = Recorded(logits="logits", hidden="hidden")
+        >>> distiller = NOSMOGDistiller(MLP([8, 16, 3], norm=None), recorded, hidden=("lins.0", ""), width=16)
+        >>> [sorted(distiller(batch).terms) for batch in batches]  # labelled rows, then all
+        [['label', 'similarity'], ['adversarial', 'similarity', 'teacher']]
     """
 
     def __init__(
@@ -162,7 +179,7 @@ class NOSMOGDistiller(Distiller):
         return Step(weight * (loss + self.adversarial_weight * adversarial), terms)
 
     def change(self, objective: Objective, x: Tensor) -> Tensor:
-        """What is added to the features."""
+        """Find the change that is added to the features."""
         return adversarial_change(objective, x, self.epsilon)
 
     def _answer(self, batch: Batch, labelled: bool) -> Objective:

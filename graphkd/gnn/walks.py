@@ -12,9 +12,15 @@ from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm
 
 
 def random_walks(edge_index: Tensor, num_nodes: int, *, length: int, per_node: int = 1, seed: int = 0) -> Tensor:
-    """Walks along edges, uniformly among those that leave a node: (2, E) -> (per_node * N, length) node ids.
+    """Walk along edges, uniformly among those that leave a node: (2, E) -> (per_node * N, length) node ids.
 
     Every node starts ``per_node`` of them, in random order; where no edge leaves, a walk stays.
+
+    Example::
+
+        >>> path = torch.tensor([[0, 1], [1, 2]])
+        >>> sorted(random_walks(path, num_nodes=3, length=3).tolist())  # no edge leaves node 2
+        [[0, 1, 2], [1, 2, 2], [2, 2, 2]]
     """
     for name, value in (("length", length), ("per_node", per_node)):
         if value < 1:
@@ -58,6 +64,11 @@ def deepwalk(
     Skip-gram with hierarchical softmax and, as gensim's default adds, five negative samples; the defaults are NOSMOG's
     for Cora, in whose graphs every node has a loop (``add_self_loops``). One thread: the same seed gives the same
     vectors.
+
+    Example::
+
+        >>> tuple(deepwalk(data.edge_index, num_nodes=48, width=16, length=10, per_node=2).shape)
+        (48, 16)
     """
     from gensim.models import Word2Vec  # slow to import
 
@@ -70,10 +81,16 @@ def deepwalk(
 
 
 def extend_positions(position: Tensor, seen: Tensor, edge_index: Tensor) -> Tensor:
-    """Positions of the whole graph from those of the nodes seen: an unseen node takes the mean of seen in-neighbours.
+    """Extend positions from the nodes seen to the whole graph: an unseen node takes the mean of seen in-neighbours.
 
     position: (n, d), of the seen nodes in order; seen: mask (N,) of n nodes; edge_index: (2, E) of the whole graph.
     -> (N, d), 0 where no neighbour was seen.
+
+    Example::
+
+        >>> position, seen = torch.tensor([[0.0], [4.0]]), torch.tensor([True, True, False, False])
+        >>> extend_positions(position, seen, torch.tensor([[0, 1], [2, 2]]))[:, 0]  # node 3 has no neighbour
+        tensor([0., 4., 2., 0.])
     """
     count = int(seen.sum())
     if position.size(0) != count:

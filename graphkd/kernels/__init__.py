@@ -1,4 +1,4 @@
-"""Sparse and dense primitives that need no N x N and no E x d memory, each with a slow reference beside it."""
+"""Sparse and dense kernels without N x N and without E x d memory, each with a slow reference beside it."""
 
 from graphkd.kernels.edges.distances import edge_l1_distance, edge_squared_distance
 from graphkd.kernels.edges.layout import EdgeLayout, edge_layout

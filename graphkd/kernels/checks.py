@@ -1,4 +1,4 @@
-"""Checks of the shapes that kernels are given; each names the argument, what was expected and what came."""
+"""Checks of the shapes of kernels' arguments; errors name the argument, what was expected and what came."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graphkd.kernels.edges.layout import EdgeLayout
 
 
 def check_matrices(**tensors: Tensor) -> None:
-    """Each must be rows, (N, d)."""
+    """Check that each argument is a matrix of rows, (N, d)."""
     for name, x in tensors.items():
         if x.dim() != 2:
             remedy = f": use {name}[:, None] for rows of one number" if x.dim() == 1 else ""
@@ -16,7 +16,7 @@ def check_matrices(**tensors: Tensor) -> None:
 
 
 def check_rows(**tensors: Tensor) -> None:
-    """Each must be rows, (N, d), as many as the first has."""
+    """Check that each argument is a matrix of rows, (N, d), with as many as the first has."""
     check_matrices(**tensors)
     (first, x), *others = tensors.items()
     for name, other in others:
@@ -25,7 +25,7 @@ def check_rows(**tensors: Tensor) -> None:
 
 
 def check_widths(**tensors: Tensor) -> None:
-    """Each must be rows, as wide as the first are."""
+    """Check that the rows of each argument are as wide as those of the first."""
     check_matrices(**tensors)
     (first, x), *others = tensors.items()
     for name, other in others:
@@ -34,14 +34,14 @@ def check_widths(**tensors: Tensor) -> None:
 
 
 def check_vectors(length: int, **tensors: Tensor) -> None:
-    """Each must hold a number for each of ``length`` rows or edges."""
+    """Check that each argument holds a number for each of ``length`` rows or edges."""
     for name, x in tensors.items():
         if x.shape != (length,):
             raise ValueError(f"'{name}' must have shape ({length},), got {tuple(x.shape)}")
 
 
 def check_nodes(layout: EdgeLayout, **tensors: Tensor) -> None:
-    """Each must hold a row for every node of a graph."""
+    """Check that each argument holds a row for every node of a graph."""
     check_matrices(**tensors)
     for name, x in tensors.items():
         if x.size(0) != layout.num_nodes:

@@ -1,4 +1,4 @@
-"""What autograd functions that are no custom operators share."""
+"""Shared code of autograd functions that are no custom operators."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def differentiable_once(backward: Callable[..., tuple]) -> Callable[..., tuple]:
 
 
 class _Refusal(torch.autograd.Function):
-    """A gradient as it is, that depends on some tensors in a way that is not known."""
+    """Gradient passed on unchanged, as a function of some tensors that refuses to be differentiated."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, *origins: Tensor) -> Tensor:  # noqa: ARG004 - torch gives both

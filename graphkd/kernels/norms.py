@@ -25,7 +25,7 @@ def inverse_norms(x: Tensor, dim: int = -1, *, keepdim: bool = False) -> Tensor:
 
 
 def unit_vectors(x: Tensor, dim: int = -1, *, eps: float = 0.0) -> Tensor:
-    """Vectors along a dimension over their length plus eps, in float32 at least; zeros stay, with gradient 0."""
+    """Divide vectors along a dimension by their length plus eps, in float32 at least; zeros stay, with gradient 0."""
     x = x.to(accumulation_dtype(x))
     if x.size(dim) == 1 and not eps:  # a sign, of slope 0: the two terms of the slope cancel up to rounding over |x|
         return x.sign() * (x.abs() > LEAST)
@@ -34,7 +34,7 @@ def unit_vectors(x: Tensor, dim: int = -1, *, eps: float = 0.0) -> Tensor:
 
 
 def rescaled(x: Tensor, dim: tuple[int, ...]) -> Tensor:
-    """Numbers over the largest of them along some dimensions, which counts as a constant, in float32 at least.
+    """Divide numbers by the largest of them along some dimensions, which counts as a constant, in float32 at least.
 
     For what does not see a scale, so that its powers neither overflow nor vanish: the gradient is then the same.
     """
@@ -51,14 +51,14 @@ def cosines(one: Tensor, other: Tensor, dim: int = -1) -> Tensor:
 
 
 def constants(x: Tensor, dim: int) -> Tensor:
-    """Which vectors along a dimension hold one number, up to rounding: (..., d) -> (..., 1)."""
+    """Find the vectors along a dimension that hold one number, up to rounding: (..., d) -> (..., 1)."""
     low, high = x.detach().aminmax(dim=dim, keepdim=True)
     rounding = _ROUNDINGS * torch.finfo(x.dtype).eps * torch.maximum(low.abs(), high.abs())
     return (high - low <= rounding) & rounding.isfinite()
 
 
 def deviations(x: Tensor, dim: int) -> Tensor:
-    """What vectors along a dimension differ by from their mean; zeros with gradient 0 where that is rounding alone.
+    """Subtract the mean of vectors along a dimension; zeros with gradient 0 where the differences are rounding alone.
 
     A mean of n equal numbers may be off by some units in the last place, whose direction would mean nothing.
     """
@@ -78,7 +78,7 @@ def correlations(one: Tensor, other: Tensor, dim: int, *, eps: float = 0.0) -> T
 
 
 def _apart(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Deviations from the mean, their length, 1 for a constant, and which are constants."""
+    """Compute deviations from the mean, their length, 1 for a constant, and which are constants."""
     apart = x - x.mean(dim=dim, keepdim=True)
     length = torch.linalg.vector_norm(apart, dim=dim)
     flat = length == 0 if x.size(dim) == 0 else constants(x, dim).squeeze(dim) | (length == 0)

@@ -1,4 +1,4 @@
-"""What all operators share: how they are registered, and the dtype they sum in."""
+"""Shared code of all operators: their registration, and the dtype they sum in."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def register_cuda(operator: Any, launch: Callable[..., Any]) -> None:
 
 
 def accumulation_dtype(x: Tensor) -> torch.dtype:
-    """The dtype a kernel sums in, and returns values per edge, node or graph in: float32 at least."""
+    """Return the dtype a kernel sums in, and returns values per edge, node or graph in: float32 at least."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
 def row_blocks(rows: int, width: int, elements: int, device: torch.device, least: int = 1) -> Iterator[slice]:
-    """Slices that cover ``rows`` rows, each of about ``elements`` entries at ``width`` entries a row; ``least`` rows.
+    """Cut ``rows`` rows into slices of about ``elements`` entries at ``width`` entries a row; at least ``least`` rows.
 
     At least ``GPU_ELEMENTS`` entries on a GPU, which is done with smaller blocks before the next ones are launched.
     """
@@ -59,7 +59,7 @@ def row_blocks(rows: int, width: int, elements: int, device: torch.device, least
 
 
 def register_symmetric(value: Any, pull: Any) -> None:
-    """Autograd of an operator of (student, teacher, *knobs) -> scalar that is the same with the two exchanged.
+    """Register the gradient of an operator of (student, teacher, *options) -> scalar that is symmetric in both.
 
     ``pull``, of the same arguments, is the gradient with respect to the first.
     """
@@ -81,13 +81,13 @@ def register_symmetric(value: Any, pull: Any) -> None:
 
 
 def wants_gradient(x: Tensor) -> bool:
-    """Whether somebody may ask for the gradient of a tensor."""
+    """Tell whether the gradient of a tensor may be asked for."""
     return torch.is_grad_enabled() and x.requires_grad
 
 
 @operator("known_gradient_backward")
 def _known_gradient(grad: Tensor, pull: Tensor, x: Tensor) -> Tensor:
-    """An operator, of the input too, so that a second derivative is refused and not taken for 0."""
+    """Scale a known gradient, as an operator of the input too, so that a second derivative is refused and not 0."""
     return (grad * pull).to(x.dtype)
 
 
@@ -101,7 +101,7 @@ def _are_tensors(argument: Any) -> bool:
 
 
 def register_known_gradient(operator: Any) -> None:
-    """Autograd of an operator of (x, *others) -> (scalar, its gradient with respect to x); others are constants."""
+    """Register the gradient of an operator of (x, *others) -> (scalar, its gradient with respect to x)."""
 
     def setup(ctx: Any, inputs: tuple, output: tuple) -> None:
         ctx.save_for_backward(inputs[0], output[1])

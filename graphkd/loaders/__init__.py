@@ -42,8 +42,10 @@ def neighbour_loader(
 
     Example::
 
-        loader = neighbour_loader(data, [10, 10], data.train_mask, batch_size=1024, shuffle=True)
-        graphkd.distil("kd", student, Cached(teacher, data), loader, task=NodeClassification(evaluate_on=data))
+        >>> from graphkd.tasks import NodeClassification
+        >>> loader = neighbour_loader(data, [2, 2], data.train_mask, batch_size=8, shuffle=True)
+        >>> task, taught = NodeClassification(evaluate_on=data), graphkd.Cached(teacher, data)
+        >>> result = graphkd.distil("kd", student, taught, loader, task=task, epochs=2, progress=False)
     """
     if _has_backend():
         return NeighborLoader(data, num_neighbors, input_nodes, replace=replace, **options)
@@ -68,6 +70,12 @@ def link_neighbour_loader(
         edge_label_index: the edges, (2, M), by default all of the graph; of ``HeteroData`` (type, edges).
         options: those of ``LinkLoader``, as ``edge_label``, ``neg_sampling`` and ``neg_sampling_ratio``, and of
             ``torch.utils.data.DataLoader``.
+
+    Example::
+
+        >>> batch = next(iter(link_neighbour_loader(data, [2, 2], batch_size=16, neg_sampling_ratio=1.0)))
+        >>> batch.edge_label_index.shape[1], int(batch.edge_label.sum())  # 16 edges, and as many pairs that are none
+        (32, 16)
     """
     if _has_backend():
         return LinkNeighborLoader(data, num_neighbors, edge_label_index, replace=replace, **options)

@@ -41,7 +41,11 @@ def read_graph(path: str | Path, nodes: str | Path | None = None) -> Data | Hete
 
     Example::
 
-        data = read_graph("edges.csv", nodes="nodes.csv")
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/graph.npz", x=np.eye(3), edge_index=np.array([[0, 1], [1, 2]]), y=np.arange(3))
+        ...     read_graph(f"{folder}/graph.npz")
+        Data(x=[3, 3], edge_index=[2, 2], y=[3])
     """
     path = Path(path)
     if not path.is_file():

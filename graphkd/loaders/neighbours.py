@@ -39,6 +39,15 @@ class NeighbourSampler(BaseSampler):
 
     num_neighbors: the fan-out of each hop, ``[10, 10]``, or such a list for each type of edges.
     O(E) memory and one sort when it is made, O(nodes + edges) a batch.
+
+    Example::
+
+        >>> from torch_geometric.loader import NodeLoader
+        >>> batch = next(iter(NodeLoader(data, NeighbourSampler(data, [2, 2]), data.train_mask, batch_size=8)))
+        >>> torch.equal(batch.n_id[:8], data.train_mask.nonzero()[:8, 0])  # seeds come first
+        True
+        >>> int(batch.edge_index[1].bincount().max())  # edges drawn that enter a node
+        2
     """
 
     def __init__(self, data: Data | HeteroData, num_neighbors: FanOuts, *, replace: bool = False) -> None:
@@ -146,7 +155,7 @@ _NO_EDGES = _Edges(*(torch.empty(0, dtype=torch.long) for _ in range(3)))
 
 
 class _Found(NamedTuple):
-    """What a batch holds, by kind: node ids, ends of edges in local numbers, edge ids, and counts of each hop."""
+    """Hold a batch, by kind: node ids, ends of edges in local numbers, edge ids, and counts of each hop."""
 
     nodes: dict[NodeType, Tensor]
     source: dict[EdgeType, Tensor]

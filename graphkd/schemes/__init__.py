@@ -1,4 +1,4 @@
-"""Who teaches whom, and when: what several teachers say together, schedules, and what follows from them.
+"""Distillation schemes: who teaches whom and when, combined answers of several teachers, and schedules.
 
 Names are imported when they are first asked for; ``__init__.pyi`` lists them.
 """

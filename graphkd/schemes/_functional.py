@@ -1,4 +1,4 @@
-"""Models with other parameters than their own: what pilots and inputs that are learnt are differentiated through."""
+"""Models called with other parameters than their own, to differentiate through pilots and learnt inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphkd.core.view import Batch, Call, View, Viewer
 
 
 class _Shown(nn.Module):
-    """A model's view of a batch, as a module: what ``functional_call`` asks for, whatever way the model is called."""
+    """Module that computes a model's view of a batch, for ``functional_call``, whatever way the model is called."""
 
     def __init__(self, model: nn.Module, call: Call | None) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class _Shown(nn.Module):
         self.viewer = Viewer(model, call=call)
 
     def forward(self, batch: Batch) -> View:
-        """Show the view."""
+        """Compute the view."""
         return self.viewer(batch)
 
 

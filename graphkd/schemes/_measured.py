@@ -1,4 +1,4 @@
-"""The value of a loss, or of a weighted sum of losses, on views that are at hand."""
+"""Value of a loss, or of a weighted sum of losses, on given views."""
 
 from __future__ import annotations
 

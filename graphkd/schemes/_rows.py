@@ -1,4 +1,4 @@
-"""Which rows of a batch a trainable reads labels of."""
+"""Rows of a batch whose labels a trainable reads."""
 
 from __future__ import annotations
 

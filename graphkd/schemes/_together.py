@@ -1,4 +1,4 @@
-"""Several models as one."""
+"""Several models combined into one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphkd.schemes.teachers._combine import soft_target
 
 
 class Together(nn.Module):
-    """Several models as one: the logarithm of their mean probabilities, (N, C).
+    """Several models as one, whose answer is the logarithm of their mean probabilities, (N, C).
 
     models: each gives logits, or a mapping that has them; ValueError where one gives probabilities. ``forward`` takes
     what any of theirs asks for, by name or in the order in which it is first asked for, and hands each its own: a model
@@ -30,7 +30,7 @@ class Together(nn.Module):
 
     @property
     def forward(self) -> Callable[..., Tensor]:  # type: ignore[override]
-        """What the models' ``forward`` take, so that it can be filled by name -> (N, C)."""
+        """Return a ``forward`` with the arguments of all models, so that it can be filled by name -> (N, C)."""
         return jointly(self.models, self._joined)
 
     def _joined(self, ask: Callable[[], list[Any]]) -> Tensor:
@@ -43,7 +43,7 @@ class Together(nn.Module):
 
 
 def jointly(models: Iterable[nn.Module], found: Callable[[Callable[[], list[Any]]], Tensor]) -> Callable[..., Tensor]:
-    """Make a ``forward`` of what any of the models takes; ``found`` makes the result, by a function that asks them."""
+    """Make a ``forward`` with all models' arguments; ``found`` makes its result of a function that calls them."""
     pairs = [(model, inspect.signature(model.forward)) for model in models]
     union = _union([own for _, own in pairs])
 
@@ -64,12 +64,12 @@ def jointly(models: Iterable[nn.Module], found: Callable[[Callable[[], list[Any]
 
 
 def logits_of(answer: Any) -> Tensor:
-    """The logits among what a model gives, which may be all."""
+    """Return the logits in a model's output, which may be all of it."""
     return answer["logits"] if isinstance(answer, Mapping) else answer
 
 
 def _union(signatures: Sequence[inspect.Signature]) -> inspect.Signature:
-    """All parameters, in the order in which they first come; those without a default in any go first."""
+    """Join all parameters, in the order in which they first come; those without a default in any go first."""
     if all(own == signatures[0] for own in signatures):
         return signatures[0]
     found: dict[str, inspect.Parameter] = {}

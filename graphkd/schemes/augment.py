@@ -1,4 +1,4 @@
-"""Batches that are changed anew whenever they are drawn: what noisy students and contrasts of views learn from."""
+"""Batches that are changed anew whenever they are drawn, for noisy students and for contrasts of views."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def mask_features(batch: Batch, rate: float = 0.2) -> Any:
 
 
 def _by_type(batch: Any, kinds: Iterable[Any], change: Change) -> Any:
-    """Copy heterogeneous data with the entries of some types changed as those of a graph are."""
+    """Change the entries of some types of heterogeneous data as those of a graph are changed."""
     other = changed(batch)
     for kind in kinds:
         for name, value in change(Data(**batch[kind].to_dict())).to_dict().items():
@@ -69,7 +69,7 @@ def _by_type(batch: Any, kinds: Iterable[Any], change: Change) -> Any:
 
 
 def _masked(x: Tensor, kept: Tensor) -> Tensor:
-    """A sparse matrix with its columns weighted, in its own layout."""
+    """Weight the columns of a sparse matrix, in its own layout."""
     entries = x.to_sparse_coo().coalesce()
     values = entries.values() * kept[entries.indices()[1]]
     return torch.sparse_coo_tensor(entries.indices(), values, x.shape, is_coalesced=True).to_sparse(layout=x.layout)
@@ -81,7 +81,7 @@ def drop_edges_and_features(batch: Batch, rate: float = 0.2) -> Any:
 
 
 def noise_of(noise: Change | None, rate: float) -> Change:
-    """Take the change that was given, by default ``drop_edges_and_features`` at a rate."""
+    """Return the given change, by default ``drop_edges_and_features`` at a rate."""
     return noise or partial(drop_edges_and_features, rate=_check_rate(rate))
 
 
@@ -98,12 +98,12 @@ class Changed(Mapped):
 
 
 def told(entry: str) -> Frozen:
-    """Make a teacher whose logits stand in the batch, under this name: they were kept, or come from elsewhere."""
+    """Make a teacher that reads its logits from the batch entry of this name."""
     return Frozen(nn.Identity(), call=lambda _, batch: batch[entry])
 
 
 def asked_anew(teacher: Frozen) -> Frozen:
-    """Make a teacher that is asked about every batch as it comes, changed or not, of one that keeps its answers."""
+    """Make a teacher that is called on every batch as it comes, changed or not, of one that keeps its answers."""
     if isinstance(teacher, Ensemble):
         members = [asked_anew(member) for member in teacher.members]
         return Ensemble(members, teacher.combine, weights=teacher.weights, taps=teacher.taps)

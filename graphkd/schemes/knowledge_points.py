@@ -1,4 +1,4 @@
-"""What a student knows beside its teacher, counted in knowledge points: inputs that a hidden layer cannot do without.
+"""Knowledge points of a student and its teacher: inputs that a hidden layer cannot do without.
 
 Cheng, Rao, Chen and Zhang, "Explaining Knowledge Distillation by Quantifying the Knowledge", CVPR 2020,
 arXiv:2003.03622.
@@ -28,7 +28,7 @@ _SPAN = 10.0  # noise is kept within a factor of this above, and of its cube bel
 
 @dataclass(frozen=True, eq=False)
 class KnowledgePoints:
-    """What one model knows: of every feature of every node its entropy in nats, whether it is a point, all (N, F).
+    """Knowledge points of one model: the entropy of every node's features in nats, and which are points, all (N, F).
 
     background: features that ought not to matter.
     """
@@ -39,22 +39,22 @@ class KnowledgePoints:
 
     @property
     def foreground_count(self) -> int:
-        """Number of points among the features that may matter."""
+        """Count the points among the features that may matter."""
         return int((self.points & ~self.background).sum())
 
     @property
     def background_count(self) -> int:
-        """Number of points among those that ought not to."""
+        """Count the points among those that ought not to."""
         return int((self.points & self.background).sum())
 
     @property
     def share(self) -> float:
-        """Share of the points that is in the foreground (the paper's lambda), NaN without any point."""
+        """Compute the share of the points in the foreground (the paper's lambda), NaN without any point."""
         total = int(self.points.sum())
         return self.foreground_count / total if total else math.nan
 
     def overlap(self, other: KnowledgePoints) -> float:
-        """Jaccard index of the foreground's points with those of another model, 1 where neither has any."""
+        """Compute the Jaccard index of the foreground's points with those of another model, 1 where neither has any."""
         own, others = (each.points & ~each.background for each in (self, other))
         union = int((own | others).sum())
         return int((own & others).sum()) / union if union else 1.0
@@ -62,7 +62,7 @@ class KnowledgePoints:
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What a student knows beside its teacher, and what it knew at earlier times."""
+    """Knowledge points of a student, of its teacher, and of snapshots of the student at earlier times."""
 
     student: KnowledgePoints
     teacher: KnowledgePoints
@@ -70,18 +70,18 @@ class Knowledge:
 
     @property
     def overlap(self) -> float:
-        """Jaccard index of the student's points with the teacher's."""
+        """Compute the Jaccard index of the student's points with the teacher's."""
         return self.student.overlap(self.teacher)
 
     @property
     def stability(self) -> tuple[float, ...]:
-        """Jaccard index of the points of each snapshot with those of the next, the student as it is at the end."""
+        """Compute the Jaccard index of each snapshot's points with the next one's, the last one the final student's."""
         line = [*self.snapshots, self.student]
         return tuple(one.overlap(other) for one, other in pairwise(line))
 
     @property
     def kept(self) -> float:
-        """Share of all points that the student ever had which it has at the end (the paper's rho); 1 without any.
+        """Compute the share of all points the student ever had that it still has (the paper's rho); 1 without any.
 
         The lower, the more detours there were.
         """
@@ -169,7 +169,7 @@ def quantify_knowledge(
 
 
 def _background(x: Tensor, mask: Tensor | None) -> Tensor:
-    """The background as a mask (N, F)."""
+    """Return the background as a mask (N, F)."""
     if mask is None:
         return torch.zeros(x.shape, dtype=torch.bool)
     if mask.dtype != torch.bool or mask.shape not in (x.shape, x.shape[1:]):

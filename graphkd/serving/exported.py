@@ -48,7 +48,8 @@ def export(
     The number of rows stays free, of edges and pairs too: inputs named ``edge_index`` and ``edge_label_index`` are
     (2, E), of ids of the first input's rows; all others are (rows, ...) where the example's are, and fixed otherwise.
     A model of graphs is exported without ``batch``, for one graph at a time. The file is compared with the model
-    in eval mode on random inputs of 1 to 40 rows and written only where they agree. Card: ``path`` and ``.json``.
+    in eval mode on random inputs of 1 to 40 rows and written only where they agree. Card: ``path`` and ``.json``. ONNX
+    Runtime runs an ``.onnx`` file by ``InferenceSession(path).run(None, {"x": features})``.
 
     Args:
         model: a module, or what ``distil`` gave; it stays as it is. It answers by a tensor or a tuple of tensors.
@@ -60,7 +61,7 @@ def export(
             largest class is the same. Give ``task`` to see what it costs.
         tolerance: how far answers may be off, in parts of the largest one, at least 1; not of int8.
         task: says the metric, which goes into the card as ``scores`` and, of the file, ``exported_scores``.
-        data: what ``task`` judges on.
+        data: what ``task`` evaluates on.
         call: how ``task`` asks the model, ``call(model, batch)``; by default by name.
         card: plain values that go along.
 
@@ -70,9 +71,13 @@ def export(
 
     Example::
 
-        export(result, data.x[:2], "student.onnx", int8=True, task=NodeClassification(), data=data)
-        session = onnxruntime.InferenceSession("student.onnx")
-        (answers,) = session.run(None, {"x": features})
+        >>> import tempfile
+        >>> from torch_geometric.nn import MLP
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     card = export(MLP([8, 3], norm=None), data.x[:2], f"{folder}/student.pt2")
+        ...     loaded = torch.export.load(f"{folder}/student.pt2").module()
+        >>> card["exported"]["form"], tuple(loaded(x=data.x[:7]).shape)
+        ('program', (7, 3))
     """
     path = Path(path)
     form = _form(path, form, int8)

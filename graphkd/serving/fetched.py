@@ -65,6 +65,13 @@ def answer_fetched(
     degrees of sources other than ``GCNConv`` (SGConv, APPNP, LGConv, ...; margin=1 allows them), ``GCNConv`` with
     weights of edges (likewise), and norms or attention over all nodes. Modules of others are not looked into: see
     ``check_fetched``.
+
+    Example::
+
+        >>> around = Neighbourhoods(data.edge_index, data.num_nodes).fetch([3, 17], hops=2)
+        >>> answers = answer_fetched(teacher, data.x, around)
+        >>> torch.allclose(answers, teacher(data.x, data.edge_index)[[3, 17]], atol=1e-5)
+        True
     """
     check_local(model, x, around, edges or {}, margin)
     return asked(model, x[around.nodes], around, edges, margin)
@@ -102,7 +109,11 @@ def check_fetched(
 
     Example::
 
-        check_fetched(teacher, data, range(32), hops=2)
+        >>> round(check_fetched(teacher, data, range(32), hops=2), 3)
+        0.0
+        >>> check_fetched(teacher, data, range(32), hops=1)
+        Traceback (most recent call last):
+        RuntimeError: GCN must answer by 1 hops as on the whole graph, its answers differ by ...
     """
     graph = Neighbourhoods(data.edge_index, int(data.x.size(0)))
     around = graph.fetch(nodes, hops)

@@ -26,10 +26,17 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Form:
-    """One way to answer.
+    """Answer queries in two steps, gathering and computing, which are timed apart.
 
     gather: ids (B,) -> what the model needs, from memory: rows of features, and of a GNN the neighbourhood. compute:
     that -> probabilities (B, C) as numpy. reach: what was gathered -> how many edges it has.
+
+    Example::
+
+        >>> form = Form.of(teacher, data, fetch=2)
+        >>> around = form.gather(np.array([3, 17]))
+        >>> form.compute(around).shape, form.reach(around) > 0
+        ((2, 3), True)
     """
 
     gather: Callable[[Array], Any]

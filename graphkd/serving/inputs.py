@@ -1,4 +1,4 @@
-"""What an exported model is called with: names, which sizes are free, and random inputs to check it by."""
+"""Inputs of an exported model: names, which sizes are free, and random inputs to check it by."""
 
 from __future__ import annotations
 

@@ -21,12 +21,21 @@ Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """A part of a graph, in local numbers.
+    """Hold a part of a graph, in local numbers.
 
     nodes: (n,) ids of its nodes in the whole graph, those asked for first. edge_index: (2, E) its edges, sources first,
     as rows of ``nodes``, those of one target together. place: (B,) at which rows the nodes stand that were asked for,
     repeats included. hops: how far it reaches. complete: whether all edges were followed, not draws from them. found:
     (E,) where the edges stand in ``graph``'s own order.
+
+    Example::
+
+        >>> path = torch.tensor([[0, 1, 2], [1, 2, 3]])
+        >>> around = Neighbourhoods(path, num_nodes=4).fetch([3], hops=2)
+        >>> around.nodes, around.edge_index.tolist()  # 2 -> 3, 1 -> 2
+        (tensor([3, 2, 1]), [[1, 2], [0, 1]])
+        >>> around.edges
+        tensor([2, 1])
     """
 
     nodes: Tensor
@@ -52,7 +61,7 @@ class Neighbourhood:
 
 
 class Neighbourhoods:
-    """A graph held so that the neighbourhood of a few nodes is found without a look at the others.
+    """Index a graph so that the neighbourhood of a few nodes is found without reading the others.
 
     Edges are sorted once by the node they enter (CSR, numpy). A fetch costs O(edges found), whatever the graph's size,
     and may be called from several threads; each keeps N numbers. ``torch_geometric.utils.k_hop_subgraph``, which
@@ -64,8 +73,12 @@ class Neighbourhoods:
 
     Example::
 
-        around = Neighbourhoods(data.edge_index, data.num_nodes).fetch([3, 17], hops=2)
-        answers = teacher(data.x[around.nodes], around.edge_index)[around.place]
+        >>> graph = Neighbourhoods(data.edge_index, data.num_nodes)
+        >>> around = graph.fetch([3, 17], hops=2)
+        >>> around.nodes[around.place], around.complete
+        (tensor([ 3, 17]), True)
+        >>> graph.fetch([3, 17], fan_outs=[2, 2]).complete  # draws from the edges
+        False
     """
 
     def __init__(self, edge_index: Any, num_nodes: int) -> None:

@@ -35,9 +35,13 @@ class NumpyMLP:
 
     Example::
 
-        runner = NumpyMLP.of(student)
-        answers = runner(features[ids])  # (B, C), numpy in and out
-        runner.save("student.safetensors")
+        >>> from torch_geometric.nn import MLP
+        >>> mlp = MLP([8, 16, 3]).eval()
+        >>> runner = NumpyMLP.of(mlp)
+        >>> np.allclose(runner(data.x[:5].numpy()), mlp(data.x[:5]).detach().numpy(), atol=1e-5)
+        True
+        >>> runner.width, runner.classes
+        (8, 3)
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:

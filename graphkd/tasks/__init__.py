@@ -1,4 +1,4 @@
-"""What is predicted: labels, splits, losses and the metric of each kind of answer."""
+"""Tasks: labels, splits, losses and the metric of each kind of answer."""
 
 import lazy_loader
 

@@ -18,15 +18,20 @@ from graphkd.tasks.metrics import answers, area_under_curve, selected, tensor_of
 
 @dataclass(frozen=True)
 class AnomalyDetection(Task):
-    """A score a node, larger for what is odder; judged by the area under the curve. No method reads its labels.
+    """Score nodes, the odder the larger; evaluated by the area under the curve. No method reads the labels.
 
-    labels: the entry that says what is odd, (N,) of 0 and 1, for judging alone; the data may do without. judged: the
-    mask of the rows that are judged, by default all. ``train_mask``, boolean (N,), are rows that are known to be
+    labels: the entry that says what is odd, (N,) of 0 and 1, for evaluation alone; it may be missing. ``judged``: the
+    mask of the rows that are evaluated, by default all. ``train_mask``, boolean (N,), are rows that are known to be
     ordinary, for methods that learn them; without it all rows are taken for such. Models answer (N,) or (N, 1).
 
     Example::
 
-        graphkd.distil("ordinal", student, None, data, task=AnomalyDetection(labels="odd"))
+        >>> data.odd = (data.y == 2).long()
+        >>> task = AnomalyDetection(labels="odd")
+        >>> from torch_geometric.nn import MLP
+        >>> result = graphkd.distil("ordinal", MLP([8, 16, 1]), None, data, task=task, epochs=2, progress=False)
+        >>> task.score(student, task.prepare(data), call=lambda model, batch: batch["odd"].float())
+        {'auc': 1.0}
     """
 
     kind: ClassVar[str] = "anomaly_detection"
@@ -55,7 +60,7 @@ class AnomalyDetection(Task):
         return torch.zeros(count_rows(batch), dtype=torch.long)
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether there are labels to judge by; none choose epochs."""
+        """Whether there are labels to evaluate by; none choose epochs."""
         return part == "test" and self.labels in first_batch(data)
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002 - there is one

@@ -38,20 +38,23 @@ class Classification(Task):
 
 @dataclass(frozen=True)
 class NodeClassification(Classification, NodeTask):
-    """One class a node: ``y`` (N,), and the masks ``train_mask``, ``val_mask`` and ``test_mask``.
+    """Predict one class a node: ``y`` (N,), and the masks ``train_mask``, ``val_mask`` and ``test_mask``.
 
-    split: which column of masks (N, k). evaluate_on: the whole graph, or a loader, to judge models on, where training
-    sees a part of it. new: a mask over its nodes that training did not see, whose score stands apart as "new".
+    split: which column of masks (N, k). evaluate_on: the whole graph, or a loader, to evaluate models on, where
+    training sees a part of it. new: a mask over its nodes that training did not see, whose score stands apart as "new".
     node_type: of heterogeneous data, the type whose nodes are classified. A model gets ``x_dict`` and
     ``edge_index_dict``, or by ``x`` the features of that type alone; it answers for that type or for all, by type.
     metrics: "accuracy", "macro_f1", "roc_auc" (in two classes that of the second, else each against all); the first
     chooses epochs.
     Masks may be boolean (N,) or node ids; labels (N,) or (N, 1). Of data without any mask all labelled nodes are
-    learnt. With a neighbour-sampled batch its seeds are judged.
+    learnt. Of a neighbour-sampled batch the seeds are evaluated.
 
     Example::
 
-        graphkd.distil("kd", student, teacher, data, task=NodeClassification(split=0))
+        >>> task = NodeClassification(metrics=("macro_f1", "accuracy"))
+        >>> result = graphkd.distil("kd", student, teacher, data, task=task, epochs=2, progress=False)
+        >>> list(result.scores["test"])
+        ['macro_f1', 'accuracy']
     """
 
     kind: ClassVar[str] = "node_classification"

@@ -22,7 +22,7 @@ from graphkd.tasks.regression import Numbers
 
 @dataclass(frozen=True)
 class GraphTask(Task):
-    """Answers of whole graphs, judged on loaders of their own."""
+    """Answers of whole graphs, evaluated on loaders of their own."""
 
     labelled: ClassVar[str] = "labelled"
 
@@ -39,7 +39,7 @@ class GraphTask(Task):
 
     @abstractmethod
     def _answers(self, model: nn.Module, batch: Batch, call: Call | None) -> Tensor:
-        """What a model answers of each graph."""
+        """Ask a model about each graph."""
 
     def prepare(self, data: Any) -> Any:
         """Give batches of labelled graphs their labels in one form, and ``labelled``, a mask of graphs with one."""
@@ -50,7 +50,7 @@ class GraphTask(Task):
         return self._loader(part) is not None
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002
-        """Judge a model on the graphs of a part that have a label."""
+        """Evaluate a model on the graphs of a part that have a label."""
         found, wanted = [], []
         for batch in batches(self._loader(part) or ()):
             labels = self.targets(batch)
@@ -76,16 +76,21 @@ class GraphTask(Task):
 
 @dataclass(frozen=True)
 class GraphClassification(Classification, GraphTask):
-    """One class a graph: ``y`` (B,) of PyG's batches of B graphs; judged on loaders of their own.
+    """Predict one class a graph: ``y`` (B,) of PyG's batches of B graphs; evaluated on loaders of their own.
 
-    val, test: loaders (``torch_geometric.loader.DataLoader``), or lists of batches, to choose epochs on and to judge.
+    val, test: loaders (``torch_geometric.loader.DataLoader``), or lists of batches, to choose epochs and to test on.
     Labels may be (B,) or (B, 1); a negative one is unlabelled. Data may be None for methods that make their graphs.
     metrics: "accuracy", "macro_f1", "roc_auc", as for ``NodeClassification``; the first chooses epochs.
 
     Example::
 
-        task = GraphClassification(val=DataLoader(val, 64), test=DataLoader(test, 64))
-        graphkd.distil("kd", student, teacher, DataLoader(train, 32, shuffle=True), task=task)
+        >>> from torch_geometric.loader import DataLoader
+        >>> from graphkd.gnn import MuGSIStudent
+        >>> loader = DataLoader([data.clone().update({"y": torch.tensor([y])}) for y in (0, 1)], batch_size=2)
+        >>> student, teacher = MuGSIStudent(8, classes=2), MuGSIStudent(8, classes=2)
+        >>> task = GraphClassification(val=loader, test=loader)
+        >>> graphkd.distil("kd", student, teacher, loader, task=task, epochs=2, progress=False).scores["test"]
+        {'accuracy': ...}
     """
 
     kind: ClassVar[str] = "graph_classification"
@@ -111,7 +116,7 @@ class GraphClassification(Classification, GraphTask):
 
 @dataclass(frozen=True)
 class GraphRegression(Numbers, GraphTask):
-    """Numbers of graphs: ``y`` (B,) or (B, k) of PyG's batches, NaN where they are not known.
+    """Predict numbers of graphs: ``y`` (B,) or (B, k) of PyG's batches, NaN where they are not known.
 
     val, test: loaders, as for ``GraphClassification``. Models answer (B, k). Losses compare several targets each in
     units of its standard deviation over the training graphs, which one pass over the data finds; scores are those of
@@ -119,8 +124,13 @@ class GraphRegression(Numbers, GraphTask):
 
     Example::
 
-        task = GraphRegression(val=DataLoader(val, 64), test=DataLoader(test, 64))
-        graphkd.distil("kd", student, teacher, DataLoader(train, 32, shuffle=True), task=task)
+        >>> from torch_geometric.loader import DataLoader
+        >>> from graphkd.gnn import MuGSIStudent
+        >>> loader = DataLoader([data.clone().update({"y": torch.tensor([y])}) for y in (0.5, 2.0)], batch_size=2)
+        >>> student, teacher = MuGSIStudent(8, classes=1), MuGSIStudent(8, classes=1)
+        >>> task = GraphRegression(val=loader, test=loader)
+        >>> sorted(graphkd.distil("kd", student, teacher, loader, task=task, epochs=2, progress=False).scores["test"])
+        ['explained', 'mae', 'rmse']
     """
 
     kind: ClassVar[str] = "graph_regression"

@@ -29,7 +29,7 @@ _PAIRS = "edge_label_index"
 
 @dataclass(frozen=True)
 class LinkPrediction(Task):
-    """Pairs of nodes, ``edge_label_index`` (2, M), and whether an edge joins them, ``edge_label`` (M,) of 0 and 1.
+    """Predict whether an edge joins pairs of nodes: ``edge_label_index`` (2, M), ``edge_label`` (M,) of 0 and 1.
 
     The form of PyG's ``RandomLinkSplit`` and ``LinkNeighborLoader``. Messages pass along ``edge_index``. Where the
     training pairs are edges alone (``add_negative_train_samples=False``, or no ``edge_label_index``, then all edges
@@ -52,8 +52,12 @@ class LinkPrediction(Task):
 
     Example::
 
-        train, val, test = RandomLinkSplit(add_negative_train_samples=False)(data)
-        graphkd.distil("kd", student, teacher, train, task=LinkPrediction(val=val, test=test))
+        >>> from torch_geometric.transforms import RandomLinkSplit
+        >>> train, val, test = RandomLinkSplit(add_negative_train_samples=False)(data)
+        >>> task = LinkPrediction(val=val, test=test, metrics=("auc", "hits@5"))
+        >>> result = graphkd.distil("kd", student, teacher, train, task=task, epochs=2, progress=False)
+        >>> sorted(result.scores["test"])
+        ['auc', 'hits@5']
     """
 
     kind: ClassVar[str] = "link_prediction"
@@ -97,7 +101,7 @@ class LinkPrediction(Task):
         return self._part(part) is not None
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002
-        """Judge a model on the pairs of a part."""
+        """Evaluate a model on the pairs of a part."""
         found = list(self._answered(model, self._part(part), call))
         check_any(len(found), part, "batch")
         scores, labels, ranked = zip(*found, strict=True)

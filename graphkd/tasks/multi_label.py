@@ -20,15 +20,19 @@ from graphkd.tasks.nodes import NodeTask
 
 @dataclass(frozen=True)
 class MultiLabelNodeClassification(NodeTask):
-    """Labels apart: ``y`` (N, L) of 0 and 1, NaN for unknown, and masks as for ``NodeClassification``.
+    """Predict several labels a node: ``y`` (N, L) of 0 and 1, NaN for unknown, and masks as for ``NodeClassification``.
 
-    Models answer a logit for each label, (N, L). Unknown entries are neither learnt nor judged. metrics: "micro_f1",
+    Models answer a logit for each label, (N, L). Unknown entries are neither learnt nor evaluated. metrics: "micro_f1",
     "macro_f1" (a logit above 0 is a yes), "roc_auc" and "average_precision" (the mean over labels that some of the
-    judged nodes have and others lack); the first chooses epochs. Else as ``NodeClassification``.
+    evaluated nodes have and others lack); the first chooses epochs. Else as ``NodeClassification``.
 
     Example::
 
-        graphkd.distil("kd", student, teacher, data, task=MultiLabelNodeClassification())
+        >>> data.y = torch.nn.functional.one_hot(data.y).float()
+        >>> task = MultiLabelNodeClassification(metrics=("macro_f1", "roc_auc"))
+        >>> result = graphkd.distil("kd", student, teacher, data, task=task, epochs=2, progress=False)
+        >>> sorted(result.scores["test"])
+        ['macro_f1', 'roc_auc']
     """
 
     kind: ClassVar[str] = "multi_label_node_classification"

@@ -1,4 +1,4 @@
-"""What tasks of nodes share: masks, node types, nodes that training did not see, and judging by rows of a mask."""
+"""Common parts of node tasks: masks, node types, nodes that training did not see, evaluation by rows of a mask."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OF_NODES = ("x", "y", "n_id", "batch_size", *MASKS.values())  # what a graph sa
 
 @dataclass(frozen=True)
 class NodeTask(Task):
-    """Answers of nodes, learnt and judged by the masks ``train_mask``, ``val_mask`` and ``test_mask``."""
+    """Answers of nodes, learnt and evaluated by the masks ``train_mask``, ``val_mask`` and ``test_mask``."""
 
     labelled: ClassVar[str] = MASKS["train"]
     known_metrics: ClassVar[Mapping[str, Metric]] = {}
@@ -44,7 +44,7 @@ class NodeTask(Task):
 
     @abstractmethod
     def _scores(self, model: nn.Module, batch: Batch, call: Call | None) -> Tensor:
-        """What a model answers of each row."""
+        """Ask a model about each row."""
 
     def call(self, call: Call | None) -> Call | None:
         """Read the answers of one node type where a model gives those of all."""
@@ -78,11 +78,11 @@ class NodeTask(Task):
         return MASKS[part] in first and (names(data) is None or bool(first[MASKS[part]].any()))
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
-        """Judge a model on the nodes of a part by ``metrics``."""
+        """Evaluate a model on the nodes of a part by ``metrics``."""
         return self._measure(model, self._judged(data, part), MASKS[part], call)
 
     def scores(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, dict[str, float]]:
-        """Judge a model on validation and test nodes, and on new ones where there are any."""
+        """Evaluate a model on validation and test nodes, and on new ones where there are any."""
         found = super().scores(model, data, call)
         if self.new is not None:
             whole = mapped(self.prepare(self.evaluate_on), lambda batch: changed(batch, new=self.new))
@@ -90,7 +90,7 @@ class NodeTask(Task):
         return found
 
     def _judged(self, data: Any, part: Part) -> Any:
-        """What a model is judged on; epochs are chosen on what training sees, but for a loader, which has its seeds."""
+        """Choose data to evaluate on; epochs are chosen on what training sees, but of a loader, on its seeds."""
         elsewhere = self.evaluate_on is not None and (part == "test" or names(data) is None)
         return self.prepare(self.evaluate_on) if elsewhere else data
 

@@ -1,4 +1,4 @@
-"""What regressions share: labels (N, k) with gaps, their spread, and errors of the numbers that are known."""
+"""Common parts of regressions: labels (N, k) with gaps, their spread, and errors of the numbers that are known."""
 
 from __future__ import annotations
 

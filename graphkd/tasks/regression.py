@@ -35,18 +35,21 @@ class Numbers(Task):
 
 @dataclass(frozen=True)
 class Regression(Numbers):
-    """Numbers of rows: ``y`` (N,) or (N, k), NaN where they are not known; judged by the share of variance explained.
+    """Predict numbers of rows: ``y`` (N,) or (N, k), NaN where unknown; evaluated by the share of variance explained.
 
     The masks ``train_mask``, ``val_mask`` and ``test_mask``, boolean (N,) or row ids, say which rows are learnt and
-    judged; without ``train_mask`` all rows with a label are learnt. val, test: further data, one batch or a loader, all
-    of whose labelled rows are judged, in place of a mask. Models answer (N, k). Of several targets losses compare each
+    evaluated; without ``train_mask`` all rows with a label are learnt. val, test: further data, one batch or a loader,
+    evaluated by all labelled rows in place of a mask. Models answer (N, k). Of several targets losses compare each
     in units of its standard deviation over the labels that are learnt, ``y_scale`` of the prepared data. "explained" is
     1 - mean squared error over the variance, which chooses epochs; "rmse" and "mae" are errors in the labels' unit; of
     several targets their means.
 
     Example::
 
-        graphkd.distil("kd", student, teacher, rows, task=Regression(val=held_out, test=others))
+        >>> data.y = data.x[:, :3]
+        >>> result = graphkd.distil("kd", student, teacher, data, task=Regression(), epochs=2, progress=False)
+        >>> sorted(result.scores["test"])
+        ['explained', 'mae', 'rmse']
     """
 
     kind: ClassVar[str] = "regression"
@@ -70,7 +73,7 @@ class Regression(Numbers):
         return y[:, 0] if y.size(1) == 1 else y
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether there are rows to judge: data of their own, or a mask with a row in it."""
+        """Whether there are rows to evaluate: data of their own, or a mask with a row in it."""
         if self._apart(part) is not None:
             return True
         first = first_batch(data)

@@ -1,4 +1,4 @@
-"""What recommenders are trained on: interactions, ratings, rows of features, and batches of them.
+"""Training data of recommenders: interactions, ratings, rows of features, and batches of them.
 
 Names are imported when they are first asked for; ``__init__.pyi`` lists them.
 """

@@ -15,7 +15,7 @@ from recsys.data.source import Source, WithSources
 
 
 class RankingBatches(WithSources):
-    """An epoch: all training pairs in random order, each with its negatives, and the lists of the sources.
+    """Iterate over all training pairs in random order, each with its negatives, and the lists of the sources.
 
     A pair that was taken several times comes as often. A batch is a dict: ``users``, ``positives``, ``negatives`` (B,)
     int64; ``unique_users``, sorted; ``positive`` and ``negative``, their ``Lists`` of one column; and the entries of
@@ -24,6 +24,15 @@ class RankingBatches(WithSources):
     other, and k as ``copies``. All draws come from torch's global generator at the beginning of the epoch or in the
     order of the batches, so a resumed ``fit`` repeats them. O(nnz log nnz) an epoch besides the sources. ValueError for
     a user who has all items.
+
+    Example::
+
+        >>> pairs = Interactions.from_pairs([0, 0, 1], [0, 1, 2], 2, 3)
+        >>> batch = next(iter(RankingBatches(pairs, batch_size=3)))
+        >>> sorted(zip(batch["users"].tolist(), batch["positives"].tolist()))
+        [(0, 0), (0, 1), (1, 2)]
+        >>> pairs.contains(batch["users"], batch["negatives"]).any()
+        tensor(False)
     """
 
     def __init__(

@@ -19,7 +19,7 @@ __all__ = ["Interactions", "Split", "check_ids", "check_sizes"]
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """A set of (user, item) pairs as compressed rows.
+    """Hold a set of (user, item) pairs as compressed rows.
 
     ptr: (num_users + 1,) int64, items: (nnz,) int32, ascending within a user. ``padding``: id 0 of users and items
     stands for nobody and nothing, as in RecBole; it is never sampled, listed or ranked. repeats: (nnz,) int32, how
@@ -80,15 +80,15 @@ class Interactions:
     def from_tokens(cls, users: Any, items: Any, times: Any = None) -> Interactions:
         """Build from original ids, (n,) and (n,) texts or whole numbers in any container, an event a row. O(n log n).
 
-        times: (n,) numbers, dates, or texts of such, see ``recsys.data.times.read_times``. Users and items are numbered
-        in one order however the rows came: by number where all ids are whole numbers, else by text. ``user_tokens``
-        and ``item_tokens`` keep the ids, as texts; they travel to splits and exports. ValueError that names the rows
-        whose ids are missing, TypeError for ids of another type.
+        times: (n,) numbers, dates, or texts of such, see ``recsys.data.times.read_times``. The numbering of users and
+        items does not depend on the order of rows: by number where all ids are whole numbers, else by text.
+        ``user_tokens`` and ``item_tokens`` keep the ids as texts, for splits and exports. ValueError that names the
+        rows whose ids are missing, TypeError for ids of another type.
 
         Example::
 
-            pairs = Interactions.from_tokens(["ann", "bob", "ann"], ["tea", "tea", "jam"], times=[3, 1, 2])
-            split = Split.by_time(pairs)
+            >>> Interactions.from_tokens(["ann", "bob", "ann"], ["tea", "tea", "jam"], times=[3, 1, 2]).item_tokens
+            ('jam', 'tea')
         """
         from recsys.data.tokens import numbered
 
@@ -107,7 +107,8 @@ class Interactions:
 
         Example::
 
-            pairs = Interactions.from_dataframe(pandas.read_csv("clicks.csv"), "visitor", "sku", "timestamp")
+            >>> Interactions.from_dataframe({"visitor": [7, 9], "sku": [1, 1]}, "visitor", "sku")
+            Interactions(2 pairs, 2 users, 1 items)
         """
         from recsys.data.tabular import of_frame
 
@@ -208,10 +209,9 @@ class Interactions:
 
 @dataclass(frozen=True)
 class Split:
-    """Training, validation and test pairs over the same ids, with the original ids (tokens) where they are known.
+    """Hold training, validation and test pairs over the same ids, and the original ids (tokens) where known.
 
-    ``ratio``, ``by_time``, ``leave_last_out`` and ``by_rows`` make one of interactions, ``given`` one of three sets
-    that are split already.
+    ``ratio``, ``by_time``, ``leave_last_out`` and ``by_rows`` split interactions, ``given`` joins three sets.
     """
 
     train: Interactions
@@ -265,7 +265,9 @@ class Split:
 
         Example::
 
-            split = Split.given(*(Interactions.from_dataframe(part, "user", "item") for part in (train, valid, test)))
+            >>> parts = [Interactions.from_tokens(["ann", user], ["tea", "jam"]) for user in ("ann", "bob", "eve")]
+            >>> Split.given(*parts).user_tokens
+            ('ann', 'bob', 'eve')
         """
         from recsys.data import splitting
 

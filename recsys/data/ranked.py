@@ -20,7 +20,7 @@ _SHOWN = 5  # users that a message names
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """What a teacher ranks first, made once and offline: lists of users, or of single rows of their histories.
+    """Hold the top lists of a teacher, made once and offline: of users, or of single rows of their histories.
 
     users: (n,) ids; items: (n, K) ids, best first, none twice in a list; distances: (n, K), 0 or more, how far each
     item is from what the teacher meant, zeros where it is equally sure of all; steps: (n,), how many items of the
@@ -30,8 +30,10 @@ class Ranked:
 
     Example::
 
-        ranked = Ranked.from_file("lists.jsonl", split, vectors="items.npz")
-        recsys.distil("dllm2rec", SASRec(split.num_items, 64), None, split, ranked=ranked)
+        >>> lists = torch.tensor([[2, 0], [1, 2]])
+        >>> ranked = Ranked(users=torch.tensor([1, 0]), items=lists, distances=torch.zeros(2, 2))
+        >>> ranked.of_users(Interactions.from_pairs([0, 1], [0, 1], 2, 3)).tolist()
+        [[1, 2], [2, 0]]
     """
 
     users: Tensor

@@ -14,7 +14,14 @@ from graphkd.losses._checks import choose
 
 
 class Ratings(NamedTuple):
-    """Pairs with values -1 (disliked) or 1 (liked): users, items, values, (n,) each."""
+    """Hold pairs with values -1 (disliked) or 1 (liked): users, items, values, (n,) each.
+
+    Example::
+
+        >>> ratings = Ratings(torch.tensor([0, 0, 1]), torch.tensor([2, 0, 1]), torch.tensor([1.0, -1.0, 1.0]))
+        >>> dense(ratings, num_users=2, num_items=3).tolist()
+        [[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    """
 
     users: Tensor
     items: Tensor
@@ -30,7 +37,15 @@ def dense(pairs: Ratings, num_users: int, num_items: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class UniformSplit:
-    """Biased ratings ``logged``, and a uniform sample in three parts, over ids below ``num_users``, ``num_items``."""
+    """Hold biased ratings ``logged`` and a uniform sample in three parts, ids below ``num_users``, ``num_items``.
+
+    Example::
+
+        >>> parts = [Ratings(torch.tensor([u]), torch.tensor([i]), torch.ones(1)) for u in (0, 1) for i in (0, 2)]
+        >>> split = UniformSplit(*parts, num_users=2, num_items=3)
+        >>> split.logged_rows.tolist(), split.uniform_rows.tolist()
+        ([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    """
 
     logged: Ratings
     train: Ratings

@@ -11,7 +11,15 @@ from torch import Tensor
 
 
 class Field(NamedTuple):
-    """A column of ids below ``size``: (N,), or (N, L) for a ``sequence``, where 0 fills up short ones."""
+    """Describe a column of ids below ``size``: (N,), or (N, L) of a ``sequence``, padded with 0.
+
+    Example::
+
+        >>> from recsys.models.clicks import ClickNet
+        >>> net = ClickNet({"user": Field(5), "tags": Field(3, sequence=True)}, width=2, hidden=(4,))
+        >>> tuple(net({"user": torch.tensor([4, 1]), "tags": torch.tensor([[2, 1], [2, 0]])})["logits"].shape)
+        (2,)
+    """
 
     size: int
     sequence: bool = False
@@ -19,7 +27,15 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Rows:
-    """All rows of a dataset: ``columns`` (N, ...), the ``fields`` among them, and the row ids of its three parts."""
+    """Hold all rows of a dataset: ``columns`` (N, ...), the ``fields`` among them, and the row ids of its three parts.
+
+    Example::
+
+        >>> columns = {"user": torch.tensor([1, 2, 1]), "y": torch.tensor([1.0, 0.0, 1.0])}
+        >>> rows = Rows(columns, {"user": Field(3)}, *torch.arange(3).split(1))
+        >>> rows.take(rows.valid)
+        {'user': tensor([2]), 'y': tensor([0.]), 'n_id': tensor([1])}
+    """
 
     columns: Mapping[str, Tensor]
     fields: Mapping[str, Field]
@@ -45,7 +61,14 @@ class Rows:
 
 
 class RowBatches:
-    """An epoch over some rows, in random order, by torch's global generator, unless ``shuffle`` is False."""
+    """Iterate over batches of some rows, shuffled by torch's global generator unless ``shuffle`` is False.
+
+    Example::
+
+        >>> rows = Rows({"y": torch.arange(5.0)}, {}, *torch.arange(5).split([3, 1, 1]))
+        >>> [batch["y"].tolist() for batch in RowBatches(rows, rows.train, batch_size=2, shuffle=False)]
+        [[0.0, 1.0], [2.0]]
+    """
 
     def __init__(self, rows: Rows, ids: Tensor, *, batch_size: int = 1024, shuffle: bool = True) -> None:
         if batch_size < 1:

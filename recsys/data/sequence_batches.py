@@ -17,7 +17,7 @@ By = Literal["positions", "rows"]
 
 
 class SequenceBatches(WithSources):
-    """An epoch: all training rows in random order, with negatives and the lists of the sources.
+    """Iterate over all training rows in random order, with negatives and the lists of the sources.
 
     by: "positions" reads stretches of users' items, of whose positions each is a row, as a causal model can, in a pass
     for many rows (``SequenceRows.windows``); "rows" reads every history by itself, as RecBole does. A batch is a dict:
@@ -27,6 +27,14 @@ class SequenceBatches(WithSources):
     numbers 0 … N-1, by which losses on tables find states; ``candidates`` (M,), ``shared`` uniform items, repeats and
     targets among them, where that is not None; and the entries of every source, which takes rows for users, from 1. All
     draws come from torch's global generator in the order of the batches, so that a resumed ``fit`` repeats them.
+
+    Example::
+
+        >>> from recsys.data import Sequences, SequenceSplit
+        >>> rows = SequenceSplit.leave_one_out(Sequences.from_arrays([0, 0, 5], [3, 1, 2, 4, 5])).train
+        >>> batch = next(iter(SequenceBatches(rows, by="positions")))
+        >>> batch["sequences"].tolist(), batch["targets"].tolist()  # one history, two rows
+        ([[3, 1]], [1, 2])
     """
 
     def __init__(

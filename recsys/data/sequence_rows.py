@@ -26,10 +26,17 @@ class Histories(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SequenceRows:
-    """Rows (history -> item): a user each, and the place of the item among the events, both (R,) int64.
+    """Hold rows (history -> next item): the user of each, and the place of its item among the events, both (R,) int64.
 
     Histories are cut to their latest ``max_length`` items and made when they are asked for: R + n numbers are kept, not
     R max_length. Rows are ascending by user and time.
+
+    Example::
+
+        >>> sequences = Sequences.from_arrays([0, 0, 5], [3, 1, 2, 4, 5])
+        >>> rows = SequenceSplit.leave_one_out(sequences, max_length=2).train
+        >>> rows.histories().sequences.tolist(), rows.targets.tolist()
+        ([[3, 0], [3, 1]], [1, 2])
     """
 
     sequences: Sequences
@@ -94,7 +101,7 @@ class Windows:
         return self.first.size(0)
 
     def histories(self, windows: Tensor) -> Histories:
-        """What a causal model reads, (W,) -> (W, longest): position p is the history's end of the window's row p."""
+        """Gather some windows' items, (W,) -> (W, longest): position p ends the history of the window's row p."""
         counts = self.counts[windows]
         first, width = self.first[windows], max(int(counts.max()), 1)
         found = _gathered(self.rows.sequences.items, self.rows.places[first] - 1, counts, width)
@@ -118,11 +125,19 @@ def _gathered(items: Tensor, starts: Tensor, lengths: Tensor, width: int) -> Ten
 
 @dataclass(frozen=True)
 class SequenceSplit:
-    """Training, validation and test rows over the same sequences.
+    """Hold training, validation and test rows over the same sequences.
 
     As RecBole's ``LS: valid_and_test`` over rows: a user with n items has n - 1 rows; the last is to test, the one
     before to validate, the rest train. Of a user with 3 items one row trains and one tests, of one with 2 the one row
     trains, and one with 1 has none. The history of a test row holds the validation item.
+
+    Example::
+
+        >>> split = SequenceSplit.leave_one_out(Sequences.from_arrays([0, 0, 4], [3, 1, 2, 4]), max_length=2)
+        >>> split.train.targets, split.valid.targets, split.test.targets
+        (tensor([1]), tensor([2]), tensor([4]))
+        >>> split.test.histories().sequences  # the latest two items before the target
+        tensor([[1, 2]])
     """
 
     sequences: Sequences

@@ -1,4 +1,4 @@
-"""What every user took, in the order of time: the data of sequential recommenders."""
+"""Sequences of every user's items, in the order of time: the data of sequential recommenders."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ from recsys.data.interactions import Interactions
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """The items of every user, oldest first, as compressed rows; id 0 of users and items is padding, as in RecBole.
+    """Hold every user's items, oldest first, as compressed rows; id 0 of users and items is padding, as in RecBole.
 
     ptr: (num_users + 1,) int64, items: (n,) int64 from 1 on, repeats kept; user 0 is nobody and has none.
     user_tokens, item_tokens: the ids as they were written, by id, where they are known.
+
+    Example::
+
+        >>> sequences = Sequences(ptr=torch.tensor([0, 0, 3, 5]), items=torch.tensor([4, 1, 2, 2, 3]), num_items=5)
+        >>> sequences
+        Sequences(5 events, 3 users, 5 items)
+        >>> sequences.of(2)
+        tensor([2, 3])
     """
 
     ptr: Tensor
@@ -39,8 +47,8 @@ class Sequences:
 
         Example::
 
-            data = Sequences.from_events([1, 2, 1], [5, 3, 2], times=[20, 10, 10])
-            split = SequenceSplit.leave_one_out(data, max_length=50)
+            >>> Sequences.from_events([1, 2, 1], [5, 3, 2], times=[20, 10, 10]).of(1)
+            tensor([2, 5])
         """
         users, items = read_ids("users", users), read_ids("items", items)
         if users.dim() != 1 or users.shape != items.shape:
@@ -63,7 +71,10 @@ class Sequences:
 
         Example::
 
-            Sequences.from_interactions(Interactions.from_dataframe(frame, "visitor", "sku", "timestamp"))
+            >>> pairs = Interactions.from_tokens(["ann", "ann"], ["tea", "jam"], times=["2024-05-02", "2024-05-01"])
+            >>> sequences = Sequences.from_interactions(pairs)
+            >>> [sequences.item_tokens[item] for item in sequences.of(1)]
+            ['jam', 'tea']
         """
         if pairs.times is None or pairs.rows is None:
             raise ValueError("'pairs' must know the times of events: build them with 'times', got none")

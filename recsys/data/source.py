@@ -25,7 +25,7 @@ class Source(Protocol):
 
 
 class WithSources:
-    """What batches with ``sources``, by name, do for them: epochs, entries that do not collide, and their state."""
+    """Serve ``sources`` of batches, by name: their epochs, entries that do not collide, and their state."""
 
     sources: dict[str, Source]
 
@@ -37,7 +37,7 @@ class WithSources:
                 tell(epoch, epochs)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the sources keep for longer than an epoch."""
+        """Return what the sources keep for longer than an epoch."""
         return {key: source.state_dict() for key, source in self.sources.items() if hasattr(source, "state_dict")}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ class WithSources:
             self.sources[key].load_state_dict(kept)  # type: ignore[attr-defined]
 
     def _entries(self, asked: Mapping[str, Any], taken: Mapping[str, Any]) -> Iterator[tuple[str, Lists | Tensor]]:
-        """What the sources give for a batch, by name; ValueError for a name that it, or another source, already has."""
+        """Yield the sources' entries of a batch, by name; ValueError for a name that it, or another source, has."""
         names = set(taken)
         for key, source in self.sources.items():
             entries = source.lists(asked)

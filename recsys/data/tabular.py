@@ -42,7 +42,12 @@ def read_interactions(
 
     Example::
 
-        pairs = read_interactions("clicks.csv", user="visitor", item="sku", time="timestamp")
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/clicks.npz", visitor=np.array(["ann", "bob"]), sku=np.array(["tea", "jam"]))
+        ...     pairs = read_interactions(f"{folder}/clicks.npz", user="visitor", item="sku")
+        >>> pairs, pairs.user_tokens
+        (Interactions(2 pairs, 2 users, 2 items), ('ann', 'bob'))
     """
     path = Path(path)
     if not path.is_file():

@@ -27,10 +27,15 @@ def gumbel_like(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Annealing:
-    """A temperature that falls geometrically from ``start`` to ``end`` in ``epochs``, those of the run where None.
+    """Lower a temperature geometrically from ``start`` to ``end`` in ``epochs``, those of the run where None.
 
     tau = start (end / start)^(e / epochs); ``lag``: e is one less than the epoch, but for the first, as in the authors'
     codes. Both ends must be positive, else ValueError.
+
+    Example::
+
+        >>> [round(Annealing(1.0, 0.01, lag=False).at(epoch, epochs=2), 3) for epoch in range(3)]
+        [1.0, 0.1, 0.01]
     """
 
     start: float = 1.0
@@ -71,9 +76,15 @@ def route(gates: Tensor, temperature: float, noise: Tensor | None = None, eps: f
 
 
 class RoutedExperts(nn.Module):
-    """M small networks d_s -> (d_s + d_t) // 2 -> d_t with ReLU, and a gate that reads the teacher.
+    """Route rows to M small networks d_s -> (d_s + d_t) // 2 -> d_t with ReLU, by a gate that reads the teacher.
 
     The hidden width is d_s // 2 where d_s = d_t. ``gate_eps``: 1e-10 inside the logarithm in the authors' code.
+
+    Example::
+
+        >>> experts = RoutedExperts(student_dim=3, teacher_dim=5, experts=4)
+        >>> tuple(experts(torch.randn(2, 3), torch.randn(2, 5), temperature=1.0).shape)  # in the teacher's width
+        (2, 5)
     """
 
     def __init__(self, student_dim: int, teacher_dim: int, experts: int = 30, *, gate_eps: float = 0.0) -> None:
@@ -133,7 +144,7 @@ def stacked_linear(count: int, rows: int, columns: int) -> tuple[nn.Parameter, n
 
 
 class RoutedLoss(Loss):
-    """What DE and HTD share: experts for users and for items, a temperature, and the facts that they read."""
+    """Hold what DE and HTD share: experts of users and of items, a temperature, and the batch's entries they read."""
 
     on = ("user", "item")
 

@@ -1,4 +1,4 @@
-"""What FreqD and GraphD share: tables compared after each entity is mixed with its neighbours."""
+"""Common parts of FreqD and GraphD: tables compared after each entity is mixed with its neighbours."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FilteredLoss(Loss):
     def errors(
         self, student: Tensor, teacher: Tensor, around: Around, experts: AveragedExperts, own: tuple[Weight, Weight]
     ) -> Tensor:
-        """What each entity adds: the tables' rows of the nodes around (m, d_s), (m, d_t) -> (n,).
+        """Measure each entity: the tables' rows of the nodes around (m, d_s), (m, d_t) -> (n,).
 
         own: the weights of an entity itself, of the student's row and of the teacher's; its neighbours have the rest.
         """

@@ -1,4 +1,4 @@
-"""What KDCRec's losses share.
+"""Common parts of KDCRec's losses.
 
 Ratings are -1 or 1, 0 is unobserved. An autoencoder shows rows of all items, (B, I); a matrix factorisation shows the
 pairs of its batch, (N,): the formulas are the same. See ``recsys.models.ratings`` for both, ``recsys.data.ratings`` for

@@ -1,4 +1,4 @@
-"""What the losses on score matrices share: checks, reductions, the logarithm of a sigmoid."""
+"""Common parts of the losses on score matrices: checks, reductions, the logarithm of a sigmoid."""
 
 from __future__ import annotations
 

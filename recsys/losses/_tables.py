@@ -1,4 +1,4 @@
-"""What the losses on embedding tables share: the triplets of a batch, and the constant tables of a teacher."""
+"""Common parts of the losses on embedding tables: the triplets of a batch, and the constant tables of a teacher."""
 
 from __future__ import annotations
 

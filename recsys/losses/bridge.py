@@ -23,6 +23,12 @@ class Bridge(Loss):
     mean (f - f_t)^2; student, teacher: (N,) on random pairs, or (B, I) with ``sampled`` (B, I), a fair coin for each
     entry. For factorisations the authors add the L2 of the random pairs' rows inside the weight:
     ``lamb2 * (Bridge(on="random") + lamb * Decay(on="random_decay"))``. Weight 0.01 (autoencoders), 0.1.
+
+    Example::
+
+        >>> student, teacher = torch.tensor([[1.0, 2.0, 9.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+        >>> Bridge()(student, teacher, sampled=torch.tensor([[1, 1, 0]]))  # (0 + 4) / 3
+        tensor(1.3333)
     """
 
     on = "output"

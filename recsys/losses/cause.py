@@ -16,6 +16,14 @@ class CausalPull(Loss):
 
     mean over the batch of |q_i - sg(q'_i)|_1; student: ``item`` and ``copy``, (N, d) each, see ``BiasedMF``. A uniform
     rating trains the copy itself, and is pulled nowhere.
+
+    Example::
+
+        >>> item, copy = torch.tensor([[1.0, 2.0]], requires_grad=True), torch.tensor([[0.0, 4.0]], requires_grad=True)
+        >>> loss = CausalPull()((item, copy))  # |1 - 0| + |2 - 4|
+        >>> loss.backward()
+        >>> loss.item(), item.grad.tolist(), copy.grad
+        (3.0, [[1.0, -1.0]], None)
     """
 
     on: str | tuple[str, ...] = ("item", "copy")

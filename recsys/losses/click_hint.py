@@ -21,10 +21,16 @@ def click_hint(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class ClickHint(Loss):
-    """The hint of ensembled click-through prediction. Zhu et al., CIKM 2020, arXiv:2011.04106.
+    """Match a teacher's hidden layer for click-through prediction (hint). Zhu et al., CIKM 2020, arXiv:2011.04106.
 
     mean_n |t_n - W s_n|^2, W trained, without a bias; student: (N, d_s), teacher: (N, d_t), tapped hidden layers.
     ``FitNet`` divides by d_t as well, and its projector has a bias.
+
+    Example::
+
+        >>> loss = ClickHint(student_width=3, teacher_width=4)
+        >>> loss(torch.zeros(2, 3), torch.ones(2, 4))  # the projection of zeros is zero
+        tensor(4., grad_fn=<...>)
     """
 
     on = "hidden"

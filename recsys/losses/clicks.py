@@ -24,7 +24,13 @@ def click_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 class Clicks(Loss):
-    """Binary cross-entropy of the logits with clicks ``y``, the mean over entries; student, y: (N,) or (N, T)."""
+    """Measure the binary cross-entropy with clicks ``y``, the mean over entries; student, y: (N,) or (N, T).
+
+    Example::
+
+        >>> Clicks()(torch.tensor([0.0, 99.0]), y=torch.tensor([1.0, 1.0]))  # (log 2 + 0) / 2
+        tensor(0.3466)
+    """
 
     rows: ClassVar[tuple[str, ...]] = ("y",)
 

@@ -88,7 +88,7 @@ def crossdistil_kd(
 
 
 class CrossDistil(Loss):
-    """Cross-task distillation for multi-task click prediction. Yang et al., AAAI 2022, arXiv:2202.09852.
+    """Distil between two click tasks on the same rows. Yang et al., AAAI 2022, arXiv:2202.09852.
 
     Two tasks; student: ``logits`` (N, 2) and ``ranking`` (N, 2), the scores of teacher heads with parameters of their
     own, see ``MultiTaskNet``; y: (N, 2) clicks. For each task the sum of three means: the augmented ranking
@@ -99,6 +99,14 @@ class CrossDistil(Loss):
     ``ranking_weight``: of the augmented ranking, which otherwise outweighs the labels in the shared layers.
     ``start_epoch``: before it alpha is 0, so that heads and calibration settle first. How the authors draw quadruplets,
     warm up, and set beta1, beta2, alpha, margin and temperature is not known to us; theirs may sum where we average.
+
+    Example::
+
+        >>> logits, ranking = torch.zeros(4, 2), torch.zeros(4, 2)
+        >>> y = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> loss = CrossDistil(alpha=0.5)((logits, ranking), y=y)
+        >>> round(loss.exp().item(), 1)  # 2^10: of each task three relations, a calibration and a distillation
+        1024.0
     """
 
     on = ("logits", "ranking")

@@ -12,7 +12,14 @@ from recsys.losses.rrd import RRD
 
 
 class Discrepancy(NamedTuple):
-    """Where a student ranks a teacher's list too low and too high, and its ranks there: (R, K) each."""
+    """Hold where a student ranks a teacher's list too low and too high, and its ranks there: (R, K) each.
+
+    Example::
+
+        >>> found = rank_discrepancy(torch.tensor([[1.0, 3.0, 2.0]]))  # the student's scores of the teacher's list
+        >>> found.rank.tolist(), (found.under > 0).tolist(), (found.over > 0).tolist()
+        ([[2, 0, 1]], [[True, False, False]], [[False, True, True]])
+    """
 
     under: Tensor
     over: Tensor
@@ -36,11 +43,17 @@ def rank_discrepancy(scores: Tensor, *, sharpness: float = 0.1, floor: float = 0
 
 
 class DCD(RRD):
-    """Dual correction: ``RRD`` on what the student ranks too low, above what it ranks too high. CIKM 2021.
+    """Rank what the student puts too low above what it puts too high (dual correction), by ``RRD``. CIKM 2021.
 
     Lee and Kim, arXiv:2109.03459. student: scores (R, K) of underestimated items in the teacher's order and (R, L) of
     overestimated ones, drawn by ``rank_discrepancy``; ``DCD.items()`` is the item side. The authors redraw for each
     batch, and renew the weights every third epoch.
+
+    Example::
+
+        >>> under, over = torch.zeros(1, 2), torch.zeros(1, 1)
+        >>> round(float(DCD()((under, over)).exp()), 3)  # two items to be first of three, then of two
+        6.0
     """
 
     on = ("underestimated", "overestimated")

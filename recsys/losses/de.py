@@ -21,7 +21,7 @@ class DETerms(NamedTuple):
 
 
 class DE(RoutedLoss):
-    """Distillation experts: reconstruct the teacher's embeddings. Kang et al., CIKM 2020, arXiv:2012.04357.
+    """Reconstruct the teacher's embeddings by experts. Kang et al., CIKM 2020, arXiv:2012.04357.
 
     l(e) = |T_e - sum_m z_m E_m(S_e)|^2, z = softmax((log softmax(G T_e + c) + g) / tau), g fresh Gumbel noise; the sum
     over distinct users of l + 1/2 (the sum over distinct positive items + the sum over distinct negative items).
@@ -31,6 +31,15 @@ class DE(RoutedLoss):
     over 1000 epochs). ``squared=False`` is the norm itself, as in the paper. Their weight is 0.01, beside summed BPR.
     For cost see ``routed``: never a (B, d_t, M) tensor. ``gumbel``: noise under "users", "positives" and "negatives",
     its rows in the order of the sorted distinct ids.
+
+    Example::
+
+        >>> user, item = torch.randn(4, 3, requires_grad=True), torch.randn(5, 3)
+        >>> ids = {"users": [0, 2], "positives": [1, 1], "negatives": [0, 3]}
+        >>> batch = {name: torch.tensor(each) for name, each in ids.items()}
+        >>> DE(3, 6, experts=2)((user, item), (torch.randn(4, 6), torch.randn(5, 6)), **batch).backward()
+        >>> user.grad.any(dim=1)  # users of the batch alone are read
+        tensor([ True, False,  True, False])
     """
 
     def __init__(

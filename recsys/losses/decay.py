@@ -15,7 +15,13 @@ def half_squares(*weights: Tensor) -> Tensor:
 
 
 class Decay(Loss):
-    """The half sum of squares ``decay`` that a model shows: its weights, or the rows of its tables in the batch."""
+    """Penalise the half sum of squares ``decay`` that a model shows: of weights, or of its tables' rows in the batch.
+
+    Example::
+
+        >>> Decay()(half_squares(torch.tensor([3.0, 4.0])))
+        tensor(12.5000)
+    """
 
     on = "decay"
 

@@ -17,7 +17,7 @@ _TINY = 1e-8  # beside a confidence or an agreement, in the authors' code
 
 
 class DLLM2RecTerms(NamedTuple):
-    """What ``dllm2rec`` gives: the loss, two of its parts, with DROS's term in the second, and the weights (B, K)."""
+    """Hold results of ``dllm2rec``: the loss, two of its parts, DROS's term in the second, and the weights (B, K)."""
 
     loss: Tensor
     supervised: Tensor
@@ -121,8 +121,9 @@ def _check(x: Tensor, targets: Tensor, negatives: Tensor, candidates: Tensor, di
 
 
 class DLLM2Rec(Loss):
-    """The ranking part of DLLM2Rec, or all of it: a teacher's items of every row as positives. Cui et al., RecSys 2024,
-    arXiv:2405.00338.
+    """Take a teacher's items of every row as further positives: the ranking part of DLLM2Rec, or all of it.
+
+    Cui et al., RecSys 2024, arXiv:2405.00338.
 
     The parts of ``dllm2rec``, means over rows, of the scores of all items; student: ``logits`` (N, I), and ``user``
     (N, d) and ``item`` (I, d), whose products are scored where the batch has ``candidates``, since logits are then of
@@ -130,6 +131,14 @@ class DLLM2Rec(Loss):
     id 0 is padding and has no part. whole: the paper's sum with its base loss, ``lam`` times the ranking part, and
     DROS's terms times ``dros``; else the ranking part alone, whose weight is the caller's. item_weights: (I,), for
     DROS. O(N (I + K)), and N I d more where logits are of candidates.
+
+    Example::
+
+        >>> student = torch.zeros(1, 5), torch.zeros(1, 2), torch.zeros(5, 2)
+        >>> batch = {"targets": torch.tensor([1]), "taught": torch.tensor([[2, 3]]), "unseen": torch.tensor([4])}
+        >>> loss = DLLM2Rec(negative_shift=0.0)(student, **batch, distances=torch.zeros(1, 2))
+        >>> round(float(loss.exp()), 3)  # the weights of items sum to 1
+        4.0
     """
 
     on = ("logits", "user", "item")

@@ -15,7 +15,7 @@ from recsys.losses._scores import wide
 
 
 class EMKDTerms(NamedTuple):
-    """What ``emkd`` gives: the loss and its five parts."""
+    """Hold the results of ``emkd``: the loss and its five parts."""
 
     loss: Tensor
     icl: Tensor

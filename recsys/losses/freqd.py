@@ -13,8 +13,7 @@ from recsys.losses._tables import Tables, Triplets
 
 
 class FreqD(FilteredLoss):
-    """Frequency-weighted features: both sides filtered before they are compared. Zhu and Zhang, KDD 2025,
-    arXiv:2411.10676.
+    """Compare features behind a low-pass filter on both sides. Zhu and Zhang, KDD 2025, arXiv:2411.10676.
 
     H = alpha A' + (1 - alpha) I, A' the normalised graph of entities, each edge kept with probability ``keep`` and
     then divided by it; S^ = H f(S), T^ = H T, f the mean of ``experts`` networks d_s -> d_t -> d_t with ``dropout``.
@@ -28,6 +27,14 @@ class FreqD(FilteredLoss):
     experts' cost, where the authors' code filters all of them: the same values. Their weight is 0.5, beside summed BPR.
     The authors compare a LightGCN student's tables before its propagation, here what it serves is compared.
     ValueError for tables of another number of rows than the graphs'.
+
+    Example::
+
+        >>> from recsys.data.entity_graphs import co_occurrence
+        >>> graphs = co_occurrence(split.train), co_occurrence(split.train.transpose())
+        >>> loss = FreqD(4, 8, *graphs, alpha=0.5)
+        >>> from recsys.models import MF
+        >>> result = recsys.distil(loss, MF(170, 180, width=4), MF(170, 180, width=8), split, epochs=2, progress=False)
     """
 
     def __init__(

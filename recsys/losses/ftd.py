@@ -30,7 +30,7 @@ def cosine_distance(s: Tensor, t: Tensor, teacher_term: bool = True) -> Tensor:
 
 
 class FTD(Loss):
-    """Full topology distillation: the cosines of all pairs of a batch. Kang et al., KDD 2021, arXiv:2106.08700.
+    """Match the cosines of all pairs of a batch (full topology distillation). Kang et al., KDD 2021, arXiv:2106.08700.
 
     sum_ab (cos(S_a, S_b) - cos(T_a, T_b))^2 over ordered pairs of the distinct users and the distinct (positive or
     negative) items, n in all. student: tables (U, d_s), (I, d_s), teacher: (U, d_t), (I, d_t); users,
@@ -38,6 +38,15 @@ class FTD(Loss):
     As |S'S|^2 + |T'T|^2 - 2 |S'T|^2 of d x d Gram matrices in float64: O(n d^2), never n x n where n is larger than the
     widths. ``teacher_term=False`` leaves out |T'T|^2, a constant to the student: same gradient, cheaper, and a value
     that can be negative. Zero rows have cosine 0 with all.
+
+    Example::
+
+        >>> teacher = torch.randn(4, 3), torch.randn(5, 3)
+        >>> ids = {"users": [0, 2], "positives": [1, 1], "negatives": [0, 3]}
+        >>> batch = {name: torch.tensor(each) for name, each in ids.items()}
+        >>> student = teacher[0] * 2, teacher[1] * 5
+        >>> round(float(FTD()(student, teacher, **batch)), 3)  # lengths of rows do not count
+        0.0
     """
 
     on = ("user", "item")

@@ -13,7 +13,7 @@ from recsys.losses._tables import Tables, Triplets
 
 
 class GraphD(FilteredLoss):
-    """Features of mixed neighbourhoods. Zhu, code of woriazzc/KDs, 2024; there is no paper.
+    """Compare features of randomly mixed neighbourhoods. Zhu, code of woriazzc/KDs, 2024; there is no paper.
 
     S'_e = a_S S_e + (1 - a_S) sum_n A'_en S_n, T'_e likewise with a_T: a_S, a_T uniform in [0, 2 alpha), drawn for
     users, for positive and for negative items; A the graph of the nearest rows of the teacher's table, each edge
@@ -23,6 +23,14 @@ class GraphD(FilteredLoss):
     ``nearest`` rows of the teacher's tables. self_weights: (3, 2), a_S and a_T of the three instead of draws.
     With alpha > 1/2 a weight may exceed 1, and neighbours are then subtracted, as in the authors' code; with
     ``self_weights`` of 1 it is plain features. A projection of zeros has the cosine 0. O(n k d) and the experts' cost.
+
+    Example::
+
+        >>> from recsys.data.entity_graphs import nearest
+        >>> from recsys.models import MF
+        >>> teacher = MF(170, 180, width=8)
+        >>> loss = GraphD(4, 8, *(nearest(table.detach()) for table in teacher.tables()))
+        >>> result = recsys.distil(loss, MF(170, 180, width=4), teacher, split, epochs=2, progress=False)
     """
 
     def __init__(

@@ -57,7 +57,7 @@ def hetcomp_rank(
 
 
 class HetComp(Loss):
-    """The ensemble ranking of heterogeneous teachers, easy first. Kang et al., WWW 2023, arXiv:2303.01130.
+    """Learn the ensemble ranking of heterogeneous teachers, easy first. Kang et al., WWW 2023, arXiv:2303.01130.
 
     S: scores (R, I) of the batch's distinct users, clamped to +-``clamp``; P: positives (R, p), observed items as the
     teachers rank them; T: tops (R, K), unobserved ones; rest(A) = sum of exp S over items neither observed nor in A.
@@ -69,6 +69,14 @@ class HetComp(Loss):
     student: tables (U, d), (I, d); ``tops``, ``known``: Lists of the same users (R,) with items (R, K), (R, p), in the
     teachers' order; ``interactions``: the training pairs. The authors' weights are 0.01 and 0.005, without a base loss.
     The authors subtract sums of exp, here the items are masked: no cancellation. O(R I d).
+
+    Example::
+
+        >>> pairs = Interactions.from_pairs([0], [0], num_users=1, num_items=4)
+        >>> known, tops = (Lists(torch.tensor([0]), torch.tensor([[item]])) for item in (0, 1))
+        >>> loss = HetComp(pairs)((torch.zeros(1, 2), torch.zeros(4, 2)), tops=tops, known=known)
+        >>> round(float(loss.exp()), 3)  # each of two items first of three: itself, and two unlisted ones
+        9.0
     """
 
     on = ("user", "item")

@@ -86,7 +86,7 @@ class HTDTerms(NamedTuple):
 
 
 class HTD(RoutedLoss):
-    """Hierarchical topology distillation: cosines in groups, and of groups. Kang et al., KDD 2021, arXiv:2106.08700.
+    """Match cosines within groups and of groups (hierarchical topology). Kang et al., KDD 2021, arXiv:2106.08700.
 
     alpha (E + G) + (1 - alpha) (GA_users + GA_items) over the distinct users and the distinct items of a batch.
     Groups g(e) = argmax of a gate on T_e, apart for users and items; prototypes P_g are means of raw member rows.
@@ -98,6 +98,15 @@ class HTD(RoutedLoss):
     teacher cosine (``positive_only``), prototypes carry no gradient (``prototype_grad=False``), hence none at all in G
     of "P,P". ``own_group=False`` leaves out an entity's own prototype in "P,e", as UnKD's code does. Authors: alpha
     0.5, 30 groups, weight 1e-3. O(sum n_g^2 d) at most for E, O(n K d) for G, for GA see ``routed``; never n x n.
+
+    Example::
+
+        >>> teacher = torch.randn(4, 3), torch.randn(5, 3)
+        >>> ids = {"users": [0, 2], "positives": [1, 1], "negatives": [0, 3]}
+        >>> batch = {name: torch.tensor(each) for name, each in ids.items()}
+        >>> student = teacher[0] * 2, teacher[1] * 5
+        >>> round(HTD(3, 3, groups=2, alpha=1.0)(student, teacher, **batch).item(), 3)  # alpha = 1: cosines alone
+        0.0
     """
 
     def __init__(

@@ -6,11 +6,17 @@ from recsys.losses.rrd import RRD
 
 
 class ItemRRD(RRD):
-    """The item side of IR-RRD. Kang et al., Information Sciences 2021.
+    """Rank users for an item, the item side of IR-RRD. Kang et al., Information Sciences 2021.
 
     ``RRD`` with items for rows and users in the lists. IR-RRD adds both to the summed BPR, in the authors' weights
     ``1e-3 * RRD() + 5e-4 * ItemRRD()``. student: scores (R, K) of interesting users, best first, and (R, L) of
     uninteresting ones, one row for each distinct item in the lists of this batch's users, see ``IRRRDLists``.
+
+    Example::
+
+        >>> interesting, uninteresting = torch.tensor([[2.0, 1.0]]), torch.tensor([[-9.0]])  # users of an item
+        >>> ItemRRD()((interesting, uninteresting)) < ItemRRD()((interesting.flip(1), uninteresting))
+        tensor(True)
     """
 
     on = ("interesting_users", "uninteresting_users")

@@ -112,7 +112,7 @@ def edge_sizes(
     aug1: float = 0.05,
     aug2: float = 1.0,
 ) -> Tensor:
-    """What an edge is judged by beside its weight: (w + aug1 sigma(m_row . m_column) + aug2 w_guide) mask, (nnz,).
+    """Rate each edge by more than its weight: (w + aug1 sigma(m_row . m_column) + aug2 w_guide) mask, (nnz,).
 
     guide: tables m (n, d) of the intermediate model; guide_edges (2, nnz'), guide_weights (nnz',): its edges, an edge
     that it lacks having the weight 0. O(nnz log nnz').
@@ -127,8 +127,7 @@ def edge_sizes(
 
 
 class LightGNN(Loss):
-    """What a small propagation learns beside BPR: preferences, deep layers, room. Chen et al., WSDM 2025,
-    arXiv:2501.03228.
+    """Distil a small propagation from a deeper one, beside BPR. Chen et al., WSDM 2025, arXiv:2501.03228.
 
     soft_weight ``soft_pairs`` of ``triples`` random users and pairs of items, drawn every time
     + contrast_weight ``table_contrast`` with ``deep``, the sums of the teacher's layers from the second on, of users
@@ -137,6 +136,13 @@ class LightGNN(Loss):
     of any width; deep: (U, d), (I, d), or None without contrast; users, positives: (B,). The authors' L2 of tables and
     edge weights is the optimiser's weight decay here. O(triples d + (n_users + n_items) (U + I) d) time for the
     distinct n of a batch, in blocks.
+
+    Example::
+
+        >>> loss = LightGNN(contrast_weight=0.0, spread_weight=0.0, triples=10)
+        >>> same = torch.zeros(3, 2), torch.zeros(4, 2)  # tables that prefer nothing
+        >>> round(float(loss(same, same, users=torch.tensor([0]), positives=torch.tensor([1])).exp()), 3)
+        2.0
     """
 
     on = ("user", "item")

@@ -16,9 +16,15 @@ def log_loss(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean
 
 
 class LogLoss(Loss):
-    """Observed against sampled items, the base loss of RD: Tang and Wang, KDD 2018, arXiv:1809.07428.
+    """Classify observed against sampled items, the base loss of RD: Tang and Wang, KDD 2018, arXiv:1809.07428.
 
     (1/R) sum_u [- sum_i log sigma(s(u, i)) - sum_j log sigma(-s(u, j))]; student: scores (R, P), (R, N).
+
+    Example::
+
+        >>> positive, negative = torch.zeros(1, 1), torch.zeros(1, 2)
+        >>> round(float(LogLoss()((positive, negative)).exp()), 3)  # three items, each with the chance 1/2
+        8.0
     """
 
     on = ("positive", "negative")

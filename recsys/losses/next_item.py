@@ -39,13 +39,19 @@ def next_item(logits: Tensor, answers: Tensor, *, reduction: Reduction = "sum") 
 
 
 class NextItem(Loss):
-    """Cross-entropy of the next item. RecBole's CE; sampled: arXiv:2309.07602, RecSys 2023.
+    """Measure the cross-entropy of the next item. RecBole's CE; sampled: arXiv:2309.07602, RecSys 2023.
 
     sum over rows of -log softmax(s)[target]; student: ``logits`` (N, I) of ``SequenceView``, in which padding has no
     part; targets: (N,) ids. Of a batch with ``candidates``, logits (N, 1 + M), the target is the first column, and the
     softmax is over it and M uniform items, one draw for the batch; a drawn item that is the target has no part.
     RecBole's CE takes the mean, and has padding among the negatives. ``reduction``: "sum", beside losses that are tuned
     to a summed loss, or "mean". O(N C).
+
+    Example::
+
+        >>> logits = torch.tensor([[HIDDEN, 0.0, 0.0, 0.0]])  # item 0 is padding
+        >>> round(float(NextItem()(logits, targets=torch.tensor([2])).exp()), 3)
+        3.0
     """
 
     on = "logits"

@@ -19,11 +19,17 @@ def rating_error(output: Tensor, ratings: Tensor, weight: Tensor | None = None) 
 
 
 class RatingError(Loss):
-    """Squared error of the observed ratings, divided by all entries of the block. Liu et al., SIGIR 2020 (KDCRec).
+    """Measure squared errors of observed ratings, divided by all entries of the block. Liu et al., SIGIR 2020 (KDCRec).
 
     mean (x - f [x != 0])^2; student: ``output`` f, ratings: x, (B, I) or (N,). So the effective step shrinks with the
     share of unobserved entries, as in the authors' code. ``confidence`` c in (0, 1] weights the entries that the batch
     marks as ``logged``, those of biased origin, 1 the uniform ones: "union".
+
+    Example::
+
+        >>> ratings, logged = torch.tensor([1.0, -1.0, 0.0]), torch.tensor([True, False, False])
+        >>> RatingError(confidence=0.5)(torch.tensor([0.0, 0.0, 9.0]), ratings=ratings, logged=logged)  # (0.5 + 1) / 3
+        tensor(0.5000)
     """
 
     on = "output"
@@ -44,12 +50,19 @@ class RatingError(Loss):
 
 
 class LearnedConfidence(Loss):
-    """``RatingError`` with a trained confidence of every logged entry: "WR". Liu et al., SIGIR 2020 (KDCRec).
+    """Weigh the ``RatingError`` of every logged entry by a trained confidence: "WR". Liu et al., SIGIR 2020 (KDCRec).
 
     The weight of a logged entry is its confidence, clipped to [0, 1], from ``start`` on. shape: of the table, (U, I)
     for autoencoders, whose batch has the rows' ids as ``entries`` (B,); (samples,) for factorisations, where
     ``entries`` (N,) numbers the samples. ``logged``: (B, I) or (N,). Nothing keeps confidences up: their gradient is
     the squared error, so they only fall; that is the method.
+
+    Example::
+
+        >>> loss = LearnedConfidence(2, start=0.3)  # of two samples, the first of which is logged
+        >>> batch = {"ratings": torch.ones(2), "logged": torch.tensor([True, False]), "entries": torch.arange(2)}
+        >>> round(loss(torch.zeros(2), **batch).item(), 3)  # (0.3 + 1) / 2
+        0.65
     """
 
     on = "output"

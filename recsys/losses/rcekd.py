@@ -38,7 +38,7 @@ def list_cross_entropy(
 
 
 def rcekd_meeting(own: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
-    """What of the mixed lists counts, and how far they meet: ids (R, K), (R, L + K) -> (R, L + K) bool, (R,) float64.
+    """Find what of the mixed lists counts, and their overlap: ids (R, K), (R, L + K) -> (R, L + K) bool, (R,) float64.
 
     ``mixed`` are L drawn items, then the teacher's K, which count where they are neither among the student's ``own``
     nor drawn; they meet in |teacher's among drawn| / K. O(R (K + L)).
@@ -74,7 +74,7 @@ def rcekd(
 
 
 class RCEKD(Loss):
-    """Rejuvenated cross-entropy on top items. Zhu and Zhang, 2025, arXiv:2509.20989.
+    """Match rankings of top items by rejuvenated cross-entropy. Zhu and Zhang, 2025, arXiv:2509.20989.
 
     sum over rows of (1 - w) H(A) + w H(Q + (B - A - Q)), w = exp(-beta |B in Q| / K), H(X) = -sum_{i in X} p_i log q_i
     with p, q the softmax over X of the teacher's and the student's scores, both over T. A: the student's top K; B: the
@@ -84,6 +84,14 @@ class RCEKD(Loss):
     mixed_kept (R, L + K), what of the mixed list counts, and mixed_met (R,), |B in Q| / K, are found here where they
     are not given. The sum counts a user once for each row, as the authors' code does. Their settings on CiteULike:
     T 1, K 50, L 50, beta 3. O(R (K + L)).
+
+    Example::
+
+        >>> own, mixed = (Lists(torch.tensor([0]), torch.tensor([items])) for items in ([0, 1], [0, 0, 1]))
+        >>> scores = torch.zeros(1, 2), torch.zeros(1, 3)  # of a student and a teacher that prefer nothing
+        >>> loss = RCEKD(sharpness=0.0)(scores, scores, own=own, mixed=mixed)
+        >>> round(float(loss), 3)  # without sharpness the mixed list counts alone, of which one item is left
+        0.0
     """
 
     on = ("own", "mixed")

@@ -17,7 +17,16 @@ _MOST_COUNTED = 128  # scores of a row; sorting costs what comparing with so man
 
 
 class RDWeights(NamedTuple):
-    """Weights of a teacher's list in RD: by position (K,), by rank discrepancy (R, K), and the ones used (R, K)."""
+    """Hold the weights of a teacher's list: by position (K,), by rank discrepancy (R, K), and those used (R, K).
+
+    Example::
+
+        >>> found = rd_weights(torch.tensor([[5.0, 0.0]]), torch.tensor([[1.0, 2.0]]), num_items=101)
+        >>> [round(each, 3) for each in found.static.tolist()]
+        [0.731, 0.269]
+        >>> found.weight  # the student ranks the first item high already
+        tensor([[0., 1.]])
+    """
 
     static: Tensor
     dynamic: Tensor
@@ -60,7 +69,7 @@ def _counted(top: Tensor, sampled: Tensor) -> Tensor:
 
 
 def _sorted(top: Tensor, sampled: Tensor) -> Tensor:
-    """What ``_counted`` gives, with the sampled scores sorted once."""
+    """Count as ``_counted`` does, with the sampled scores sorted once."""
     ordered = sampled.sort(dim=1).values.contiguous()
     return sampled.size(1) - torch.searchsorted(ordered, top.contiguous(), right=True)
 
@@ -99,7 +108,7 @@ def rd(top: Tensor, weight: Tensor, *, average_items: bool = False, reduction: R
 
 
 class RD(Loss):
-    """Ranking distillation: the teacher's top items as weighted positives. Tang and Wang, KDD 2018, arXiv:1809.07428.
+    """Take the teacher's top items as weighted positives (RD). Tang and Wang, KDD 2018, arXiv:1809.07428.
 
     -(1/R) sum_u sum_r w_r log sigma(s(u, pi_r)); student: scores ``top`` (R, K) of the teacher's best unseen items,
     best first, and ``sampled`` (R, Q) of uniform unseen items, from which ranks R_r are estimated.
@@ -109,6 +118,15 @@ class RD(Loss):
     ``renormalise`` makes hybrid and dynamic weights of a row sum to 1, as the paper does and the authors' code does
     not (False). They add this loss, with weight 1, to ``LogLoss``, the paper combines the two convexly; their
     ``num_items`` counts the padding item. O(K Q) a row, or O((K + Q) log Q), see ``discrepancy_weights``.
+
+    Example::
+
+        >>> loss = RD(weighting="static")
+        >>> good, poor = torch.tensor([[3.0, 1.0]]), torch.tensor([[1.0, 3.0]])  # of the teacher's list, best first
+        >>> loss((good,)) < loss((poor,))
+        tensor(True)
+        >>> round(float(loss((torch.zeros(1, 2),)).exp()), 3)  # weights sum to 1
+        2.0
     """
 
     on = ("top", "sampled")

@@ -14,7 +14,7 @@ Scale = Literal["mean", "sum"]
 
 
 class RecBoleLoss(Loss):
-    """What a RecBole model is trained by in RecBole: its ``calculate_loss`` on the batch, its parts added.
+    """Train a RecBole model as RecBole does: by its ``calculate_loss`` on the batch, its parts added.
 
     So NGCF, SGL and NCL learn with their regularisers and contrastive parts, SimpleX by its cosine loss,
     NeuMF and DMF by cross-entropy, MultiVAE, ENMF and DiffRec by the users of the batch, each once. Uniform negatives,

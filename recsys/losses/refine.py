@@ -26,10 +26,18 @@ def refined_ratings(ratings: Tensor, teacher: Tensor, confidence: float = 0.2) -
 
 
 class Refine(Loss):
-    """Squared error against labels that the uniform model refined. Liu et al., SIGIR 2020 (KDCRec, label-based).
+    """Fit labels that the uniform model refined, by squared error. Liu et al., SIGIR 2020 (KDCRec, label-based).
 
     mean (x + xi z - f [x != 0])^2, z from ``refined_ratings``: by row for autoencoders (B, I), over the batch for
     factorisations (N,). ``confidence`` is xi.
+
+    Example::
+
+        >>> ratings, teacher = torch.tensor([1.0, -1.0, 0.0]), torch.tensor([2.0, 0.0, 9.0])
+        >>> refined_ratings(ratings, teacher, 0.2)
+        tensor([ 1.2000, -1.0000,  0.0000])
+        >>> round(float(Refine(0.2)(torch.tensor([1.2, -1.0, 7.0]), teacher, ratings=ratings)), 3)
+        0.0
     """
 
     on = "output"

@@ -29,7 +29,7 @@ def rocket(
 
 
 class Rocket(Loss):
-    """Rocket launching: light net and booster trained together. Zhou et al., AAAI 2018, arXiv:1708.04106.
+    """Train a light net and a booster together (rocket launching). Zhou et al., AAAI 2018, arXiv:1708.04106.
 
     L(y, z) + L(y, b) + gamma (1/N) sum_n |z_n - sg(b_n)|^2; student: the entries ``logits`` z of the light net and
     ``booster`` b, see ``RocketNet``: (N, C) with classes y, L = cross-entropy, or (N,) with clicks y, L = binary
@@ -38,6 +38,15 @@ class Rocket(Loss):
     light net; ``block=False`` lets it through (the authors' switch for that is always on: it parses "False" as true).
     ``rows``: what the hint is divided by, in the authors' code the nominal batch size, also of a smaller last batch.
     Their R+KD adds ``rocket_kd``, here ``2 * alpha * KL(T, reduction="elementmean")`` beside it.
+
+    Example::
+
+        >>> light, booster = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
+        >>> Rocket(weight=0.5)((light, booster + 2), y=torch.tensor([0.5])).backward()
+        >>> light.grad  # 2 * 0.5 (0 - 2), of the hint alone: the label asks for a logit of 0
+        tensor([-2.])
+        >>> round(float(booster.grad), 3)  # sigmoid(2) - 0.5, of the label alone
+        0.381
     """
 
     on = ("logits", "booster")
@@ -61,7 +70,7 @@ class Rocket(Loss):
 
 
 def rocket_kd(student: Tensor, teacher: Tensor, temperature: float = 4.0, alpha: float = 0.9) -> Tensor:
-    """What a pre-trained teacher adds to ``rocket``: (N, C), (N, C) -> scalar.
+    """Match a pre-trained teacher beside ``rocket``: (N, C), (N, C) -> scalar.
 
     2 alpha T^2 times the mean over all N C entries of p (log p - log q), p and q the softened probabilities of teacher
     and student: the authors' divergence averages over classes too, so that it is C times smaller than ``kl``.

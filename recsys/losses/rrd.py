@@ -19,13 +19,21 @@ def rrd(interesting: Tensor, uninteresting: Tensor, *, reduction: Reduction = "s
 
 
 class RRD(Loss):
-    """Relaxed ranking distillation. Kang et al., CIKM 2020, arXiv:2012.04357.
+    """Keep the teacher's order of interesting items, above all others. Kang et al., CIKM 2020, arXiv:2012.04357.
 
     - sum_u sum_k [s_k - log(sum_{i >= k} exp s_i + sum_j exp v_j)]: the order of K interesting items, best first, and
     their place above L uninteresting ones, whose own order is left open. student: scores s (R, K) and v (R, L), one
     row for each distinct user of the batch. ``reduction``: the authors' "sum", or the "mean" over rows.
     ``squash``: a sigmoid on the scores, as in UnKD's code, which takes the mean too.
     The authors' weight is 1e-3, beside the summed BPR; IR-RRD adds ``ItemRRD``. In log space; O(R (K + L)).
+
+    Example::
+
+        >>> best, rest = torch.tensor([[3.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+        >>> RRD()((best, rest)) < RRD()((best.flip(1), rest))
+        tensor(True)
+        >>> torch.allclose(RRD()((best, rest)), RRD()((best, rest.flip(1))))
+        True
     """
 
     on = ("interesting", "uninteresting")

@@ -38,10 +38,17 @@ def slmrec(
 
 
 class SLMRec(Loss):
-    """Blocks of a small model's layers pulled to those of a large one. Xu et al., ICLR 2025, arXiv:2405.17890.
+    """Pull blocks of a small model's layers to those of a large one. Xu et al., ICLR 2025, arXiv:2405.17890.
 
     The mean over rows of ``slmrec``; student, teacher: ``layers`` (N, layers + 1, d) of ``LayerView``, at the rows'
     positions, where the authors read the last position of each sequence. Equal states have a gradient of 0. O(N K d).
+
+    Example::
+
+        >>> teacher = torch.randn(2, 5, 8)  # what enters four layers and leaves each
+        >>> student = teacher[:, [0, 2, 4]]  # two layers, each in the place of a block of two
+        >>> round(float(SLMRec(blocks=2)(student, teacher)), 3)
+        0.0
     """
 
     on = "layers"

@@ -12,7 +12,7 @@ from recsys.losses.clicks import click_loss
 
 
 def mixed_clicks(teacher: Tensor, gate: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-    """What teachers say together: (N,), or (N, M) with weights (N, M) -> probabilities (N,), see ``SoftClicks``.
+    """Mix the soft clicks of teachers: (N,), or (N, M) with weights (N, M) -> probabilities (N,), see ``SoftClicks``.
 
     Cross-entropy is linear in its target, so the gated sum of M losses is one loss against the gated sum of targets.
     """
@@ -34,7 +34,7 @@ def soft_clicks(student: Tensor, teacher: Tensor, gate: Tensor | None = None, te
 
 
 class SoftClicks(Loss):
-    """Soft clicks of one teacher, or of several, gated by row. Zhu et al., CIKM 2020, arXiv:2011.04106.
+    """Match soft clicks of one teacher, or of several, gated by row. Zhu et al., CIKM 2020, arXiv:2011.04106.
 
     mean_n sum_i a_ni bce(sigma(t_ni / T), s_n / T), a_n = softmax(W t_n + b) over M teachers; bce(q, x) = -q log
     sigma(x) - (1 - q) log sigma(-x). student: (N,) logits; teacher: (N,), or (N, M) where ``teachers`` = M is given:
@@ -42,6 +42,15 @@ class SoftClicks(Loss):
     whether their gate reads logits or probabilities, is not known to us; here it reads logits. Their total is
     ``w_ce * Clicks() + w_kd * SoftClicks(teachers=M)``, hints apart. ``held_out`` stops on this loss, which needs no
     labels. O(N M^2).
+
+    Example::
+
+        >>> loss = SoftClicks(teachers=2)
+        >>> teachers = torch.tensor([[3.0, -3.0]])  # of one row, who contradict each other
+        >>> loss.weights(teachers).tolist()
+        [[0.5, 0.5]]
+        >>> round(loss(torch.zeros(1), teachers).exp().item(), 3)
+        2.0
     """
 
     def __init__(

@@ -23,6 +23,12 @@ class SoftLabels(Loss):
 
     mean (softmax(f / T) - softmax(f_t / T))^2 over all B I entries; the total is c times this and (1 - c) times
     ``RatingError``, c = 0.2. Their other one, the hint, is ``FitNet(on="code")`` in its place.
+
+    Example::
+
+        >>> teacher = torch.tensor([[1.0, -1.0, 0.5]])
+        >>> round(float(SoftLabels(temperature=5.0)(teacher + 3.0, teacher)), 3)  # the same distributions
+        0.0
     """
 
     on = "output"

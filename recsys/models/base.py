@@ -1,4 +1,4 @@
-"""What every recommender is: a model that scores items for users."""
+"""Recommenders: models that score items for users."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from recsys.models.products import check_rows, inner_products
 
 
 class Recommender(nn.Module):
-    """A model that scores items for users; the scores of most are inner products of two tables.
+    """Score items for users, in most models by inner products of two tables.
 
     A subclass overrides ``tables``, or sets ``has_tables = False`` and overrides ``score``. Called with users, (B,), it
     gives their scores of all items, (B, num_items), and so it is exported by ``torch.export``. ``padding``: whether id
     0 of users and items stands for nobody and nothing.
+
+    Example::
+
+        >>> class Popular(Recommender):
+        ...     def tables(self):
+        ...         return torch.ones(self.num_users, 1), torch.arange(float(self.num_items))[:, None]
+        >>> Popular(num_users=2, num_items=3)(torch.tensor([1]))
+        tensor([[0., 1., 2.]])
     """
 
     __constants__ = ("has_tables",)  # for torch.jit.script
@@ -61,7 +69,16 @@ def _chosen(name: str, table: Tensor, ids: Tensor) -> Tensor:
 
 
 def check_model(model: Recommender, interactions: Interactions, name: str = "model") -> None:
-    """Raise ValueError unless a model scores the users and items of the interactions."""
+    """Raise ValueError unless a model scores the users and items of the interactions.
+
+    Example::
+
+        >>> from recsys.models import MF
+        >>> check_model(MF(170, 180, width=4), split.train)
+        >>> check_model(MF(2, 3, width=4), split.train)
+        Traceback (most recent call last):
+        ValueError: 'model' must score 170 users × 180 items, got 2 × 3
+    """
     sizes = (model.num_users, model.num_items), (interactions.num_users, interactions.num_items)
     if sizes[0] != sizes[1]:
         raise ValueError(

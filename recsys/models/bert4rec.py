@@ -34,7 +34,7 @@ class BothWays(nn.Module):
 
 
 class BERT4Rec(SequentialRecommender):
-    """Bidirectional attention over a history and a masked item behind it. Sun et al., CIKM 2019, arXiv:1904.06690.
+    """Attend to a history from both sides, and to a mask behind it. Sun et al., CIKM 2019, arXiv:1904.06690.
 
     Embeddings of items and of positions, ``layers`` blocks, a norm; the state at the mask times the embeddings scores
     what comes next. It differs from the authors' code by norms before both parts of a block, positions that are counted
@@ -44,7 +44,11 @@ class BERT4Rec(SequentialRecommender):
 
     Example::
 
-        student = BERT4Rec(split.num_items, 64, max_length=split.max_length)
+        >>> model = BERT4Rec(num_items=10, width=16, max_length=5).eval()
+        >>> tuple(model(torch.tensor([[3, 7, 2], [4, 0, 0]]), lengths=torch.tensor([3, 1])).shape)
+        (2, 10)
+        >>> tuple(model.encode(torch.tensor([[3, model.mask, 2]])).shape)  # states beside a masked item
+        (1, 3, 16)
     """
 
     causal = False

@@ -10,11 +10,17 @@ from recsys.models.sequential import SequentialRecommender
 
 
 class GRU4Rec(SequentialRecommender):
-    """Session-based recommendation by a GRU. Hidasi et al., ICLR 2016, arXiv:1511.06939.
+    """Read a session by a GRU. Hidasi et al., ICLR 2016, arXiv:1511.06939.
 
     Embeddings of items, ``layers`` GRUs of width ``hidden``, a linear map back to the embeddings' width; scores are
     products with the embeddings, as in RecBole. The authors' has an output table of its own, and batches of sessions
     side by side. hidden: twice the width by default. Weights are drawn by the global generator. O(L hidden^2).
+
+    Example::
+
+        >>> model = GRU4Rec(num_items=10, width=4, hidden=6, max_length=5).eval()
+        >>> tuple(model(torch.tensor([[3, 7, 2], [4, 0, 0]]), lengths=torch.tensor([3, 1])).shape)
+        (2, 10)
     """
 
     def __init__(

@@ -13,10 +13,17 @@ from recsys.models.embedding import Embedding
 
 
 class LightGCN(Recommender):
-    """LightGCN (He et al., SIGIR 2020): the mean over layers 0…L of A^l E, A = D^-1/2 (R; R') D^-1/2.
+    """Propagate tables (LightGCN; He et al., SIGIR 2020): the mean over layers 0…L of A^l E, A = D^-1/2 (R; R') D^-1/2.
 
     ``interactions``: the training pairs. The propagation is a sparse product, O(nnz · width) a layer, and runs whenever
     the tables are asked for: once a view. The graph is no part of the state dict. std 0.1 is the authors'.
+
+    Example::
+
+        >>> model = LightGCN(split.train, width=8, layers=2)
+        >>> mean = sum(model.layer_tables()) / 3
+        >>> torch.allclose(torch.cat(model.tables()), mean)
+        True
     """
 
     ptr: Tensor

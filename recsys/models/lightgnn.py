@@ -14,7 +14,7 @@ from recsys.models.embedding import Embedding
 
 
 class LightGNN(Recommender):
-    """A LightGCN that learns which edges and entries it can do without. Chen et al., WSDM 2025, arXiv:2501.03228.
+    """Propagate tables as LightGCN does, with edges and entries to prune. Chen et al., WSDM 2025, arXiv:2501.03228.
 
     Tables are the sum over layers 0 ... L of A^l E: E the entries that are kept of a table of users, then items; A
     D^-1/2 (G + I) D^-1/2 of the training pairs, each entry times a weight of its own, 1 at first, or 0 where it was
@@ -26,7 +26,12 @@ class LightGNN(Recommender):
 
     Example::
 
-        student = LightGNN(split.train, 32, layers=2)
+        >>> model = LightGNN(split.train, width=8, layers=2)
+        >>> model.prune(edges=torch.zeros_like(model.edge_mask), entries=model.entry_mask)
+        >>> model.kept()
+        (0.0, 1.0)
+        >>> torch.equal(torch.cat(model.tables()), model.table.weight)  # nothing is left to propagate along
+        True
     """
 
     edge_index: Tensor

@@ -9,7 +9,15 @@ from recsys.models.embedding import Embedding
 
 
 class MF(Recommender):
-    """Matrix factorisation (Rendle et al., UAI 2009): two free tables, N(0, std²) by the global generator."""
+    """Factorise the matrix of pairs (Rendle et al., UAI 2009): two free tables, N(0, std²) by the global generator.
+
+    Example::
+
+        >>> mf = MF(num_users=3, num_items=4, width=2)
+        >>> user, item = mf.tables()
+        >>> torch.equal(mf(torch.tensor([0, 2])), user[[0, 2]] @ item.T)
+        True
+    """
 
     def __init__(self, num_users: int, num_items: int, width: int, std: float = 0.01) -> None:
         super().__init__(num_users, num_items)

@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 class SASRec(SequentialRecommender):
-    """Self-attentive sequential recommendation. Kang and McAuley, ICDM 2018, arXiv:1808.09781.
+    """Read a history by causal self-attention. Kang and McAuley, ICDM 2018, arXiv:1808.09781.
 
     Embeddings of items plus those of positions, ``layers`` blocks of causal attention and a network of width 4 d, a
     norm; the score of an item is the product of a state with its embedding. Padding is on the right, so that causal
@@ -50,7 +50,10 @@ class SASRec(SequentialRecommender):
 
     Example::
 
-        student = SASRec(split.num_items, 16, max_length=split.max_length, layers=1, heads=1)
+        >>> model = SASRec(num_items=10, width=16, max_length=5, layers=1).eval()
+        >>> one, other = model.states(torch.tensor([[3, 7, 2], [3, 7, 9]]))
+        >>> torch.allclose(one[:2], other[:2], atol=1e-6)  # later items change no earlier state
+        True
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class SASRec(SequentialRecommender):
         return self._positions(batch["sequences"], batch["at"]), self.items()
 
     def layers_of(self, sequences: Tensor, at: Tensor | None = None) -> list[Tensor]:
-        """What enters the first block and what leaves each, the last behind the norm: (n, d) each, positions flat.
+        """Return what enters the first block and leaves each, the last behind the norm: (n, d) each, positions flat.
 
         at: the places of those wanted in the flat (B L), which hold all that is no padding before them; None: all.
         """

@@ -15,13 +15,23 @@ from recsys.models.view import RecommenderView
 
 
 class SequenceView(RecommenderView):
-    """What a sequential model shows for a batch of ``SequenceBatches``, each entry computed once, when it is asked for.
+    """Show a sequential model's entries for a batch of ``SequenceBatches``, each computed once, when it is first read.
 
     ``user``: the states of the batch's rows (N, d), by the numbers 0 … N-1. ``item``: the table of items (I, d), a bias
     of items being its last column. ``logits``: of all items, (N, I), that of padding at -5e4; or, of a batch with
     ``candidates``, of the target and these, (N, 1 + M), a candidate that is the target at -5e4. The scores of the
     batch's ``Lists`` by name, and ``own_loss``, as ``RecommenderView`` has them. A teacher's rows may be looked up in
     ``Tables`` of their states.
+
+    Example::
+
+        >>> from recsys.models import GRU4Rec
+        >>> batch = {"sequences": torch.tensor([[3, 7, 0]]), "lengths": torch.tensor([2])}
+        >>> view = SequenceView(GRU4Rec(num_items=10, width=4), batch)
+        >>> tuple(view["user"].shape), tuple(view["logits"].shape)
+        ((1, 4), (1, 10))
+        >>> view["logits"][0, 0].item()  # padding is no item
+        -50000.0
     """
 
     def __init__(self, model: SequentialRecommender | Tables, batch: Any) -> None:
@@ -58,7 +68,15 @@ class SequenceView(RecommenderView):
 
 
 def show_rows(model: nn.Module, batch: Any) -> SequenceView:
-    """The ``call=`` of a sequential model: ``Distiller(student, Frozen(teacher, call=show_rows), losses, ...)``."""
+    """Show a sequential model for a batch: ``Distiller(student, Frozen(teacher, call=show_rows), losses, ...)``.
+
+    Example::
+
+        >>> from recsys.models import GRU4Rec
+        >>> batch = {"sequences": torch.tensor([[3, 7, 0]]), "lengths": torch.tensor([2])}
+        >>> sorted(show_rows(GRU4Rec(num_items=10, width=4), batch))
+        ['item', 'logits', 'user']
+    """
     if not isinstance(model, (SequentialRecommender, Tables)):
         raise TypeError(f"'model' must be a SequentialRecommender, or Tables of rows, got {type(model).__name__}")
     return SequenceView(model, batch)

@@ -1,4 +1,4 @@
-"""What every sequential recommender is: a model that turns a history into a state, whose products with items rank."""
+"""Sequential recommenders: models that turn a history into a state, whose products with items rank."""
 
 from __future__ import annotations
 
@@ -18,12 +18,22 @@ _ROWS = 1024  # histories whose states are made at once
 
 
 class SequentialRecommender(nn.Module):
-    """A model of histories: its state after one, times its table of items, is the score of every item.
+    """Score every item by the product of its row of a table with the state after a history.
 
     A subclass overrides ``items`` and, where it is ``causal``, so that its state at a position depends on the items up
     to it alone, ``states``; else ``last``. Called with histories (B, L), padded with 0 on the right, and their lengths
     (B,), it gives the scores of all items, (B, num_items), and so it is exported. Item 0 is padding. max_length: items
     of a history that it reads at most.
+
+    Example::
+
+        >>> class Latest(SequentialRecommender):  # what comes next is like the latest item
+        ...     def items(self):
+        ...         return torch.eye(self.num_items)
+        ...     def states(self, sequences):
+        ...         return self.items()[sequences]
+        >>> Latest(num_items=4, max_length=3)(torch.tensor([[1, 3, 0]]), lengths=torch.tensor([2]))
+        tensor([[0., 0., 0., 1.]])
     """
 
     causal = True
@@ -150,15 +160,19 @@ def row_tables(model: SequentialRecommender, rows: SequenceRows, *, windows: boo
 
 
 def tables_at(model: SequentialRecommender, split: SequenceSplit) -> Tables:
-    """What a sequential model knows of every user after the training items, as tables: a teacher of rankings.
+    """Make tables of a sequential model's states after every user's training items: a teacher of rankings.
 
     The user's row is the state after all training items, zeros for users without any; so MF and others learn from
     SASRec by ``recsys.distil("rrd", MF(...), tables_at(sasrec, split), split.pairs())``.
 
     Example::
 
-        teacher = tables_at(sasrec, split)
-        recsys.distil("rrd", MF(teacher.num_users, teacher.num_items, 16), teacher, split.pairs())
+        >>> from recsys.data import Sequences
+        >>> from recsys.models import SASRec
+        >>> split = SequenceSplit.leave_one_out(Sequences.from_arrays([0, 0, 3, 6], [1, 2, 3, 3, 2, 4]))
+        >>> teacher = tables_at(SASRec(split.num_items, width=8), split)
+        >>> tuple(teacher.user.shape), tuple(teacher.item.shape)  # of rankings, for split.pairs()
+        ((3, 8), (5, 8))
     """
     check_items(model, split)
     histories = split.whole_training()

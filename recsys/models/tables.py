@@ -11,9 +11,16 @@ from recsys.models.finite import check_finite
 
 
 class Tables(Recommender):
-    """Two fixed tables, kept as buffers: what is left of a trained model of inner products, and the usual teacher.
+    """Hold two fixed tables as buffers: a trained model of inner products, and the usual teacher.
 
     ``padding``: row 0 of both stands for nobody and nothing.
+
+    Example::
+
+        >>> tables = Tables(user=torch.eye(2), item=torch.tensor([[3.0, 0.0], [1.0, 2.0]]))
+        >>> tables(torch.tensor([0, 1]))
+        tensor([[3., 1.],
+                [0., 2.]])
     """
 
     user: Tensor  # no annotation is a text in this file: torch.jit.script reads these
@@ -53,7 +60,17 @@ class Tables(Recommender):
 
 @contextmanager
 def frozen(model: Recommender) -> Iterator[Recommender]:
-    """Inside the block, the model in eval mode without gradients, or its tables, if it has some, computed once."""
+    """Give the model in eval mode without gradients, or, if it has tables, these, computed once for the block.
+
+    Example::
+
+        >>> from recsys.models import LightGCN
+        >>> model = LightGCN(split.train, width=4)
+        >>> with frozen(model) as fixed:
+        ...     users, items = fixed.tables()
+        >>> users.requires_grad, model.training
+        (False, True)
+    """
     training = model.training
     model.eval()
     try:
@@ -64,7 +81,15 @@ def frozen(model: Recommender) -> Iterator[Recommender]:
 
 
 def tables_of(model: Recommender) -> Tables:
-    """Copy a model's tables, computed in eval mode; TypeError for a model without any."""
+    """Copy a model's tables, computed in eval mode; TypeError for a model without any.
+
+    Example::
+
+        >>> from recsys.models import LightGCN
+        >>> teacher = tables_of(LightGCN(split.train, width=4))
+        >>> tuple(teacher.user.shape), teacher.user.requires_grad
+        ((170, 4), False)
+    """
     with frozen(model) as fixed:
         user, item = fixed.tables()
         return Tables(user.detach().clone(), item.detach().clone(), padding=model.padding)

@@ -18,11 +18,20 @@ _OWN = ("own_loss", "own_loss_sum")
 
 
 class RecommenderView(Mapping[str, Tensor]):
-    """What a recommender shows for a batch, each entry computed once, when it is first asked for.
+    """Show a recommender's entries for a batch, each computed once, when it is first read.
 
     ``user``, ``item``: the tables of a model that has some. The name of every entry of the batch that is a ``Lists``:
     its scores (R, M). ``own_loss`` and ``own_loss_sum``: of a model that brings a loss, as ``RecBoleModel``, that loss
     of the batch in its ``epoch``, and times the rows. Iterating gives the tables alone.
+
+    Example::
+
+        >>> from recsys.models import Tables
+        >>> model = Tables(torch.eye(2), torch.tensor([[3.0, 0.0], [1.0, 2.0]]))
+        >>> view = RecommenderView(model, {"top": Lists(torch.tensor([0, 1]), torch.tensor([[0, 1], [1, 0]]))})
+        >>> view["top"]
+        tensor([[3., 1.],
+                [2., 0.]])
     """
 
     def __init__(self, model: Recommender, batch: Any) -> None:
@@ -104,7 +113,15 @@ class RecommenderView(Mapping[str, Tensor]):
 
 
 def show(model: nn.Module, batch: Any) -> RecommenderView:
-    """The ``call=`` of a recommender: ``Distiller(student, Frozen(teacher, call=show), losses, call=show)``."""
+    """Show a recommender for a batch, as ``Distiller(student, Frozen(teacher, call=show), losses, call=show)`` asks.
+
+    Example::
+
+        >>> from recsys.models import MF
+        >>> view = show(MF(170, 180, width=4), {"top": Lists(torch.tensor([5]), torch.tensor([[0, 7, 9]]))})
+        >>> tuple(view["user"].shape), tuple(view["top"].shape)
+        ((170, 4), (1, 3))
+    """
     if not isinstance(model, Recommender):
         raise TypeError(f"'model' must be a Recommender, got {type(model).__name__}")
     return RecommenderView(model, batch)

@@ -1,4 +1,4 @@
-"""What recommenders predict: rankings, clicks, and ratings of whom uniform samples are known.
+"""Tasks of recommenders: rankings, sequences, clicks, and biased ratings beside a uniform sample.
 
 Names are imported when they are first asked for; ``__init__.pyi`` lists them.
 """

@@ -1,4 +1,4 @@
-"""What the tasks of recommenders share."""
+"""Common parts of the tasks of recommenders."""
 
 from __future__ import annotations
 

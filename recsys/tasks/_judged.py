@@ -1,4 +1,4 @@
-"""How rankings are judged: all items ranked, drawn candidates, one held-out item, or labelled rows."""
+"""How rankings are evaluated: all items ranked, drawn candidates, one held-out item, or labelled rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FIXED: WeakKeyDictionary[Interactions, dict[Any, Any]] = WeakKeyDictionary()  #
 
 
 class Judging(Form):
-    """What a task says of how it judges; see ``Ranking``."""
+    """Describe how a task evaluates; see ``Ranking``."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ class Judging(Form):
 
     @property
     def modes(self) -> Mapping[str, str]:
-        """How each part is judged."""
+        """How each part is evaluated."""
 
     @property
     def repeatable(self) -> bool:
@@ -65,7 +65,7 @@ class Judging(Form):
 
 
 def modes_of(protocol: Protocol) -> dict[str, str]:
-    """How validation and test are judged, by "val" and "test"; ValueError for a way that is none."""
+    """How validation and test are evaluated, by "val" and "test"; ValueError for a way that is none."""
     if isinstance(protocol, Mapping):
         if not set(protocol) <= {"valid", "test"} or not protocol:
             raise ValueError(f"'protocol' must be one for all, or of 'valid' and of 'test', got {dict(protocol)!r}")
@@ -86,7 +86,7 @@ def modes_of(protocol: Protocol) -> dict[str, str]:
 
 
 def check_metrics(names: Sequence[str], modes: Mapping[str, str]) -> tuple[str, ...]:
-    """The metrics in lower case; ValueError for those that do not fit how models are judged."""
+    """The metrics in lower case; ValueError for those that do not fit how models are evaluated."""
     names = tuple(name.lower() for name in names)
     values = [name for name in names if name in VALUES]
     if values and len(values) < len(names):
@@ -178,7 +178,7 @@ def _taken(pairs: Interactions) -> Tensor:
 
 
 def _once(data: Split, key: Any, make: Any) -> Any:
-    """What is drawn for a split, kept as long as its training pairs are."""
+    """Draw once for a split, and keep it as long as its training pairs."""
     kept = _FIXED.setdefault(data.train, {})
     key = (key, id(data.valid), id(data.test))
     if key not in kept:

@@ -1,4 +1,4 @@
-"""Clicks: whether a row of features is clicked on, judged by AUC, log loss and calibration."""
+"""Clicks: whether a row of features is clicked on, evaluated by AUC, log loss and calibration."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ _BLOCK = 8192  # rows that are scored at once
 
 @dataclass(frozen=True)
 class Clicks(RecommenderTask):
-    """Whether a row is clicked on: ``Rows`` with a column ``y`` of 0 and 1; AUC chooses the epoch.
+    """Predict whether a row is clicked on: ``Rows`` with a column ``y`` of 0 and 1; AUC chooses the epoch.
 
     Also measured: log loss in nats, and the expected calibration error. batch_size: rows a batch.
 
     Example::
 
-        recsys.distil("rocket", net, None, rows, booster=wider, task=Clicks(batch_size=4096))
+        >>> from recsys.models.clicks import ClickNet, Field
+        >>> columns = {"user": torch.arange(8) % 4, "y": (torch.arange(8) % 2).float()}
+        >>> rows = Rows(columns, {"user": Field(4)}, *torch.arange(8).split([4, 2, 2]))
+        >>> net = ClickNet(rows.fields, width=2, hidden=(4,))
+        >>> result = recsys.distil("kd", net, net, rows, task=Clicks(batch_size=2), epochs=2, progress=False)
+        >>> sorted(result.scores["test"])
+        ['auc', 'ece', 'log_loss']
     """
 
     kind: ClassVar[str] = "clicks"

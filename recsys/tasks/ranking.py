@@ -1,4 +1,4 @@
-"""Rankings: which items a user takes, judged by full ranking or by leave-one-out among candidates."""
+"""Rankings: which items a user takes, evaluated by full ranking or by leave-one-out among candidates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ONE = Negatives()
 
 @dataclass(frozen=True)
 class Ranking(RecommenderTask):
-    """Which items a user takes: a ``Split`` of pairs, judged by how high held-out items are ranked.
+    """Rank items for users: a ``Split`` of pairs, evaluated by how high held-out items are ranked.
 
     metrics: RecBole's names, the first chooses the epoch; by default ndcg@10 and recall@10. protocol: "full" ranks all
     items but those seen; "leave_one_out" ranks each user's one held-out item among 499 drawn ones, by hit, ndcg and mrr
@@ -49,7 +49,11 @@ class Ranking(RecommenderTask):
 
     Example::
 
-        recsys.distil("rrd", student, teacher, split, task=Ranking(metrics=("recall@20", "ndcg@20")))
+        >>> from recsys.models import MF
+        >>> student, teacher, task = MF(170, 180, 4), MF(170, 180, 8), Ranking(metrics=("recall@20", "hit@5"))
+        >>> result = recsys.distil("rrd", student, teacher, split, task=task, epochs=2, progress=False)
+        >>> sorted(result.scores["test"])
+        ['hit@5', 'recall@20']
     """
 
     kind: ClassVar[str] = "ranking"
@@ -77,7 +81,7 @@ class Ranking(RecommenderTask):
 
     @cached_property
     def modes(self) -> Mapping[str, str]:
-        """How each part is judged."""
+        """How each part is evaluated."""
         return modes_of(self.protocol)
 
     @property
@@ -143,11 +147,18 @@ class Ranking(RecommenderTask):
 
 
 def base_loss(model: nn.Module, copies: int = 1) -> Loss:
-    """What a model is trained by, summed over the batch: a RecBole model by its own loss, all others by BPR.
+    """Make the base loss of a model, summed over the batch: of a RecBole model its own, of all others BPR.
 
     RecBole's BPR and NeuMF have BPR and the log loss for their own; copies: how often batches have each pair, for its
-    negatives. Where a model's loss alone does not train it
-    (RaCT, RecVAE), BPR stands in for it, and a warning says so.
+    negatives. Where a model's loss alone does not train it (RaCT, RecVAE), BPR replaces it, and a warning says so.
+
+    Example::
+
+        >>> from recsys.models import MF
+        >>> student = MF(170, 180, width=4)
+        >>> list(base_loss(student).modules())[-1]
+        BPR()
+        >>> result = recsys.distil(base_loss(student), student, None, split, epochs=2, progress=False)
     """
     inner: Any = getattr(model, "model", None)
     if not hasattr(model, "own_loss") or kind_of(inner) == "BPR":

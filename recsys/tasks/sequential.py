@@ -1,4 +1,4 @@
-"""Sequences: which item a user takes next, judged by full ranking after leaving the last two items out."""
+"""Sequences: which item a user takes next, evaluated by full ranking after leaving the last two items out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from recsys.tasks._base import RecommenderTask, refuse_rows
 
 @dataclass(frozen=True)
 class Sequential(RecommenderTask):
-    """Which item a user takes next: a ``SequenceSplit``, of which a user's last item tests, the one before validates.
+    """Predict a user's next item: a ``SequenceSplit``, of which the last item tests, the one before validates.
 
     metrics: RecBole's names, the first chooses the epoch. seen: "ranked", as RecBole has it, ranks all items;
     "left_out" all but the user's earlier ones, unless one is the target. negatives: of the softmax, uniform items drawn
@@ -35,8 +35,13 @@ class Sequential(RecommenderTask):
 
     Example::
 
-        split = SequenceSplit.leave_one_out(Sequences.from_events(users, items, times), max_length=50)
-        recsys.distil("rrd", SASRec(split.num_items, 16), teacher, split, task=Sequential(negatives=1000))
+        >>> from recsys.data import Sequences
+        >>> from recsys.models import GRU4Rec
+        >>> split = SequenceSplit.leave_one_out(Sequences.from_events([1, 2] * 6, torch.arange(12) % 5 + 1))
+        >>> student, teacher = (GRU4Rec(split.num_items, width) for width in (4, 8))
+        >>> task = Sequential(metrics=("hit@2",), seen="left_out")
+        >>> list(recsys.distil("kd", student, teacher, split, task=task, epochs=2, progress=False).scores["test"])
+        ['hit@2']
     """
 
     kind: ClassVar[str] = "sequential"

@@ -1,4 +1,4 @@
-"""Likes and dislikes that were logged with a bias, beside a small uniform sample, on which models are judged."""
+"""Likes and dislikes that were logged with a bias, beside a small uniform sample, on which models are evaluated."""
 
 from __future__ import annotations
 
@@ -21,12 +21,21 @@ from recsys.tasks._base import RecommenderTask, refuse_rows
 
 @dataclass(frozen=True)
 class UniformRatings(RecommenderTask):
-    """Likes (1) and dislikes (-1) of pairs: a ``UniformSplit`` of logged and of uniform ones; AUC chooses the epoch.
+    """Predict likes (1) and dislikes (-1): a ``UniformSplit`` of logged and uniform ratings; AUC chooses the epoch.
 
-    Models are judged on the uniform parts alone. decay: the weight of the L2 that a model shows as ``decay``, by
+    Models are evaluated on the uniform parts alone. decay: the weight of the L2 that a model shows as ``decay``, by
     default 1e-3 for factorisations and 1e-5 for autoencoders. batch_size: logged ratings, or users of an autoencoder,
     a batch, by default 1024 and 128. Factorisations are trained for 40 epochs at 5e-3, autoencoders, which make a step
     in the place of many, for 160 at 1e-3.
+
+    Example::
+
+        >>> from recsys.models.ratings import BiasedMF
+        >>> ratings = Ratings(torch.tensor([0, 1]), torch.tensor([2, 0]), torch.tensor([1.0, -1.0]))
+        >>> split = UniformSplit(*[ratings] * 4, num_users=2, num_items=3)
+        >>> models, task = (BiasedMF(2, 3), BiasedMF(2, 3)), UniformRatings(batch_size=2)
+        >>> sorted(recsys.distil("bridge", *models, split, task=task, epochs=2, progress=False).scores["test"])
+        ['auc', 'ece', 'log_loss']
     """
 
     kind: ClassVar[str] = "uniform_ratings"

@@ -64,5 +64,7 @@ def test_an_example_gives_what_it_says(path):
     test.globs = names(path)
     torch.manual_seed(0)
     told: list[str] = []
+    torch.set_warn_always(True)  # what torch warns of once would be found by one example alone
     failed = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=told.append).failed
+    torch.set_warn_always(False)
     assert not failed, "".join(told)

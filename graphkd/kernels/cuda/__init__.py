@@ -1,4 +1,4 @@
-"""Triton bodies of the operators, one file a family; imported where Triton is.
+"""Triton bodies of the operators, one file a family; imported where Triton is installed.
 
 They take float32, float16 and bfloat16 and sum in float32. For float64 the ATen bodies run, some of which add with
 atomics on a GPU, in any order.

@@ -17,7 +17,7 @@ _KNOWN = WeakIdKeyDictionary()  # pointers -> their chunks, as long as the tenso
 
 
 class Chunks(NamedTuple):
-    """Every chunk's ``row``, first edge ``start`` and ``slot`` (-1: its row has no other), and the rows of several.
+    """Chunks of rows: ``row``, first edge ``start`` and ``slot`` (-1: the row has no other), and the rows of several.
 
     ``long_row`` (L): the rows of more than ``length`` edges; ``long_ptr`` (L + 1): their slots. All int32.
     A row without edges has one chunk.
@@ -63,5 +63,5 @@ def _cut(ptr: Tensor) -> Chunks:
 
 
 def _offsets(count: Tensor) -> Tensor:
-    """Where each of consecutive runs starts, and the end: (R,) -> (R + 1), int64."""
+    """Compute where each of consecutive runs starts, and the end: (R,) -> (R + 1), int64."""
     return torch.cat([count.new_zeros(1, dtype=torch.int64), count.cumsum(0)])

@@ -1,4 +1,4 @@
-"""What the Triton kernels share: how they are launched, block sizes, precision, and the list of what to compile.
+"""Shared code of the Triton kernels: launches, block sizes, precision, and the list of what to compile.
 
 A launch function has the signature of its operator's body and gets float32, float16 or bfloat16 tensors of any strides
 (float64 never comes: the registration in ``__init__`` sends it to the ATen body). It allocates its results and runs
@@ -36,7 +36,7 @@ class Compiled(NamedTuple):
 def each_dtype(
     kernel: Any, types: str, constants: Mapping[str, Any], warps: int = 4, stages: int = 2
 ) -> list[Compiled]:
-    """A ``Compiled`` for every dtype of ``DTYPES``, which takes the place of ``?`` in the types."""
+    """Make a ``Compiled`` for every dtype of ``DTYPES``, which takes the place of ``?`` in the types."""
     return [Compiled(kernel, types.replace("?", dtype), constants, warps, stages) for dtype in DTYPES]
 
 
@@ -56,7 +56,7 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
 
 
 def block_size(entries: int, largest: int, smallest: int = 16) -> int:
-    """The power of two that covers ``entries``, from ``smallest`` (16: the least ``tl.dot`` takes) to ``largest``."""
+    """Return the power of two that covers ``entries``, from ``smallest`` (16: ``tl.dot``'s least) to ``largest``."""
     return max(smallest, min(largest, triton.next_power_of_2(max(entries, 1))))
 
 

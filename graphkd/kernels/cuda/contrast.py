@@ -1,4 +1,4 @@
-"""The streamed log-sum-exp of InfoNCE: tiles of scores live in registers, backward computes them again."""
+"""Streamed log-sum-exp of InfoNCE: tiles of scores live in registers, backward computes them again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def logsumexp_kernel(
     anchor, candidate, partial, anchors, candidates, width, scale,
     PRECISION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """The largest scale a_i . b_j of a part of the candidates, and log sum exp below it, scaled anew as it rises."""
+    """Compute the largest scale a_i . b_j of a part of the candidates, and log sum exp below it, rescaled with it."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     part = tl.program_id(1)
     peak = tl.full((ROWS,), float("-inf"), tl.float32)
@@ -61,7 +61,7 @@ def product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> tuple[
 
 
 def _joined(partial: Tensor) -> Tensor:
-    """Of all candidates from those of their parts: (parts, N, 2) -> (N, 2)."""
+    """Combine the results of all parts of the candidates: (parts, N, 2) -> (N, 2)."""
     peak = partial[:, :, 0].amax(dim=0)
     return torch.stack([peak, (partial[:, :, 0] - peak + partial[:, :, 1]).logsumexp(dim=0)], dim=1)
 
@@ -73,7 +73,7 @@ def pull_kernel(
     OF_ANCHOR: tl.constexpr, SLICE: tl.constexpr,
     PRECISION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """A slice of scale sum_j g exp(scale x_i . y_j - peak - total) y_j, over one part of the rows of y.
+    """Compute a slice of scale sum_j g exp(scale x_i . y_j - peak - total) y_j, over one part of the rows of y.
 
     ``norm`` (peak and total) and g are the anchors': of x_i where x is the anchors, of y_j where it is the candidates.
     """

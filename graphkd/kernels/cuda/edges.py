@@ -27,7 +27,7 @@ _SLOTS = 16  # combined at a time
 # ---------------------------------------------------------------- values of edges
 @triton.jit
 def pair_terms(a, b, KIND: tl.constexpr):
-    """What a coordinate adds to the value of the edge between rows a and b."""
+    """Compute the term of a coordinate in the value of the edge between rows a and b."""
     if KIND == "dot":
         terms = a * b
     elif KIND == "squared":
@@ -39,7 +39,7 @@ def pair_terms(a, b, KIND: tl.constexpr):
 
 @triton.jit
 def edge_block(target, source, edges, EDGES: tl.constexpr):
-    """The edges of a program: their numbers, which of them exist, their targets and sources, int64."""
+    """Return the edges of a program: their numbers, which of them exist, their targets and sources, int64."""
     edge = tl.program_id(0) * EDGES + tl.arange(0, EDGES)
     live = edge < edges
     i = tl.load(target + edge, mask=live, other=0).to(tl.int64)
@@ -101,7 +101,7 @@ def _edge_values(kind: str, x: Tensor, y: Tensor, layout: tuple[Tensor, ...]) ->
 
 
 def tile_warps(width: int, edges: int = EDGES) -> int:
-    """Warps for a tile of edges: 32 entries a lane are enough loads under way, and spill no register."""
+    """Choose the warps for a tile of edges: 32 entries a lane are enough loads under way, and spill no register."""
     return max(1, edges * width // 1024)
 
 
@@ -170,7 +170,7 @@ def row_sums_kernel(
 def combine_sums_kernel(
     out, partial, long_row, long_ptr, width, ADD: tl.constexpr, SLOTS: tl.constexpr, WIDTH: tl.constexpr
 ):
-    """The sum of a long row's partial sums, in a fixed order."""
+    """Add a long row's partial sums, in a fixed order."""
     i = tl.load(long_row + tl.program_id(0)).to(tl.int64)
     begin = tl.load(long_ptr + tl.program_id(0))
     end = tl.load(long_ptr + tl.program_id(0) + 1)
@@ -192,7 +192,7 @@ def row_sums(
     """Sum messages from ``y`` at ``index`` over the edges between pointers into ``out`` (R, d), and return it.
 
     ``order``: where the edges' values lie, if not at their own place; ``add`` to what is there, which is then float32.
-    Kinds, and the facts that "cosine" needs: ``row_sums_kernel``.
+    Kinds, and the further arguments that "cosine" needs: ``row_sums_kernel``.
     """
     chunks, width = row_chunks(ptr), y.size(1)
     partial = torch.empty(chunks.slots, width, dtype=torch.float32, device=y.device)
@@ -224,7 +224,7 @@ def edge_l1_distance_backward(grad: Tensor, x: Tensor, *layout: Tensor) -> Tenso
 
 
 def symmetric_pull(kind: str, x: Tensor, grad: Tensor, layout: Sequence[Tensor], *facts: Tensor | None) -> Tensor:
-    """Gradient (N, d) of a symmetric function of both ends of every edge, from that of its values (E,)."""
+    """Compute the gradient (N, d) of a symmetric function of both ends of every edge, from that of its values (E,)."""
     ptr, source, _, out_ptr, out_target, out_order = layout
     out, grad = torch.empty(x.shape, dtype=torch.float32, device=x.device), grad.contiguous()
     row_sums(kind, out, x, x, grad, source, ptr, None, *facts)

@@ -61,7 +61,7 @@ def scores_kernel(
     KERNEL: tl.constexpr, PAIR: tl.constexpr, UNIT: tl.constexpr, DEGREE: tl.constexpr,
     EDGES: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Pair values z_e and similarities k(z_e); a block of edges a program."""
+    """Compute pair values z_e and similarities k(z_e); a block of edges a program."""
     edge, live, i, j = edge_block(target, source, edges, EDGES)
     z = pair_values_of(x, x, i, j, live, width, x_row, x_column, x_row, x_column, PAIR, EDGES, WIDTH)
     if UNIT:

@@ -32,7 +32,7 @@ def power(base, DEGREE: tl.constexpr):
 
 @triton.jit
 def squared_distance_tile(lines, row, column, rows, width, ROWS: tl.constexpr):
-    """|x_i - x_j|^2 for some rows of a matrix given by its columns, each as long as whole tiles of rows."""
+    """Compute |x_i - x_j|^2 for some rows of a matrix given by its columns, each as long as whole tiles of rows."""
     squared = tl.zeros((row.shape[0], column.shape[0]), tl.float32)
     length = tl.cdiv(rows, ROWS) * ROWS
     for _ in range(width):
@@ -47,7 +47,7 @@ def similarity_tile(
     x, row, column, rows, width, sigma, offset,
     KERNEL: tl.constexpr, DEGREE: tl.constexpr, ROWS: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """The kernel of pairs of rows, and its derivative with respect to x_i . x_j, for distances to |x_i - x_j|^2."""
+    """Compute the kernel of pairs of rows and its derivative by x_i . x_j, for distances by |x_i - x_j|^2."""
     if KERNEL == "dot" or KERNEL == "poly":
         value = product_tile(x, row, rows, x, column, rows, width, "tf32x3", FEATURES)
         slope = tl.full(value.shape, 1.0, tl.float32)
@@ -139,7 +139,7 @@ def pair_divergence_backward(
 
 
 def _operand(x: Tensor, kernel: str) -> tuple[Tensor, int]:
-    """What tiles of similarities are made of, and the width: rows for products, columns for distances."""
+    """Prepare the operand of tiles of similarities, and its width: rows for products, columns for distances."""
     if kernel in _PRODUCTS:
         rows = padded(x)
         return rows, rows.size(1)

@@ -28,7 +28,7 @@ def ordered_keys(log_weights, clock, position, size, weight_position, clock_posi
 def race_kernel(
     log_weights, clock, drawn, size, k, weight_row, weight_position, clock_row, clock_position, BLOCK: tl.constexpr
 ):
-    """One row: the positions of its k largest keys above minus infinity, ascending."""
+    """Find the positions of one row's k largest keys above minus infinity, ascending."""
     row = tl.program_id(0).to(tl.int64)
     log_weights += row * weight_row
     clock += row * clock_row

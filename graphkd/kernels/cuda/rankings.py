@@ -17,7 +17,7 @@ _PLACES = 512  # of a tile, at most
 
 @triton.jit
 def log_add(a, b):
-    """Log(exp a + exp b), minus infinity where both are."""
+    """Compute log(exp a + exp b), minus infinity where both are."""
     peak = tl.maximum(a, b)
     shift = tl.where(peak == float("-inf"), 0.0, peak)
     return peak + tl.log(1.0 + tl.exp(tl.minimum(a, b) - shift))
@@ -99,7 +99,7 @@ def _log(floor: float) -> float:
 
 
 def _shape(scores: Tensor) -> tuple[tuple[int], dict[str, int]]:
-    """The grid of programs, and the lists and places of a tile."""
+    """Return the grid of programs, and the lists and places of a tile."""
     lists, places = scores.shape
     width = block_size(places, _PLACES, smallest=2)
     height = block_size(lists, _ENTRIES // width, smallest=1)

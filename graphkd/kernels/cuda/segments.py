@@ -25,7 +25,7 @@ BLOCK = 1024  # edges of a program that looks at each by itself
 
 @triton.jit
 def no_statistics(ROWS: tl.constexpr, MODE: tl.constexpr):
-    """(m, s, q, w) of rows of which nothing has been seen."""
+    """Return the statistics (m, s, q, w) of rows of which no edge was seen yet."""
     nothing = tl.zeros((ROWS,), tl.float32)
     peak = nothing if MODE == "sum" else tl.full((ROWS,), float("-inf"), tl.float32)
     return peak, nothing, nothing, nothing
@@ -33,7 +33,7 @@ def no_statistics(ROWS: tl.constexpr, MODE: tl.constexpr):
 
 @triton.jit
 def absorb(peak, s, q, w, u, more_s, more_q, more_w, live, MODE: tl.constexpr):
-    """Statistics (R,) with those of (R, K) edges or chunks more; the formulas are at the head of the file."""
+    """Add (R, K) edges or chunks to the statistics of rows (R,); the formulas are at the head of the file."""
     if MODE == "sum":
         high = peak + tl.sum(tl.where(live, u, 0.0), axis=1)
     else:
@@ -80,7 +80,7 @@ def store_row(norm, value, i, peak, s, q, w, live, MODE: tl.constexpr):
 
 @triton.jit
 def store_chunk(norm, value, partial, i, line, peak, s, q, w, live, MODE: tl.constexpr):
-    """What chunks of the rows i found: the rows' results, or partial ones at their lines."""
+    """Store the statistics of chunks: the results of a row of one chunk, partial ones at the lines of a longer row."""
     store_row(norm, value, i, peak, s, q, w, live & (line < 0), MODE)
     to, several = partial + line.to(tl.int64) * 4, live & (line >= 0)
     tl.store(to, peak, mask=several)
@@ -94,7 +94,7 @@ def statistics_kernel(
     norm, value, partial, scores, teacher, row, start, slot, ptr, chunks,
     MODE: tl.constexpr, LENGTH: tl.constexpr, ROWS: tl.constexpr, EDGES: tl.constexpr,
 ):  # fmt: skip
-    """Statistics of a tile of chunks, from the scores of their edges."""
+    """Compute the statistics of a tile of chunks, from the scores of their edges."""
     chunk = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     exists = chunk < chunks
     i = tl.load(row + chunk, mask=exists, other=0)
@@ -112,7 +112,7 @@ def statistics_kernel(
 
 @triton.jit
 def combine_statistics_kernel(norm, value, partial, long_row, long_ptr, MODE: tl.constexpr, SLOTS: tl.constexpr):
-    """The statistics of a long row from those of its chunks, in a fixed order."""
+    """Combine the statistics of a long row from those of its chunks, in a fixed order."""
     one = tl.arange(0, 1)
     i = tl.load(long_row + tl.program_id(0) + one)
     begin = tl.load(long_ptr + tl.program_id(0))
@@ -132,7 +132,7 @@ def combine_statistics_kernel(norm, value, partial, long_row, long_ptr, MODE: tl
 
 @triton.jit
 def normalised(u, norm, i, live):
-    """``log_probabilities`` of edges that enter the rows i."""
+    """Compute ``log_probabilities`` of edges that enter the rows i."""
     at = norm + 2 * i.to(tl.int64)
     return u - tl.load(at, mask=live, other=0.0) - tl.load(at + 1, mask=live, other=0.0)
 
@@ -178,7 +178,7 @@ def edge_kl(student: Tensor, teacher: Tensor, ptr: Tensor, target: Tensor, rever
 
 
 def statistics(mode: str, scores: Tensor, teacher: Tensor, ptr: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the scores between pointers: ``normaliser`` (R, 2), or "sum" (R,); divergences (R,) of "kl" and "reverse"."""
+    """Compute ``normaliser`` (R, 2) or "sum" (R,) of scores between pointers; divergences (R,) of "kl", "reverse"."""
     chunks = row_chunks(ptr)
     value = torch.empty(ptr.size(0) - 1, dtype=torch.float32, device=ptr.device)
     norm = torch.empty_like(value) if mode == "sum" else value.new_empty(value.size(0), 2)

@@ -1,4 +1,4 @@
-"""Tiles of matrices of all pairs of rows, which no memory ever holds whole: the blocks of contrast and of pairs.
+"""Tiles of all-pairs matrices that no memory ever holds whole: the blocks of contrast and of pairs.
 
 Every program sums for its own rows, in an order that the shapes alone decide: no atomics, the same bits every time.
 """
@@ -19,7 +19,7 @@ _PROGRAMS = 528  # four for each multiprocessor of an H100; the same on every GP
 
 
 def parts(programs: int, tiles: int) -> int:
-    """In how many parts, of tiles of columns that take turns, these are cut so that few programs of rows fill a GPU."""
+    """Compute the number of parts, which take tiles of columns in turn, so that few programs of rows fill a GPU."""
     return max(1, min(tiles, _PROGRAMS // max(programs, 1)))
 
 
@@ -30,20 +30,20 @@ def padded(x: Tensor) -> Tensor:
 
 
 def narrowed(pull: Tensor, x: Tensor) -> Tensor:
-    """The gradient of x from parts of it (parts, rows, width when padded): their sum, in the shape and dtype of x."""
+    """Sum the parts of the gradient of x (parts, rows, width when padded), in the shape and dtype of x."""
     return pull.sum(dim=0)[:, : x.size(1)].to(x.dtype).contiguous()
 
 
 @triton.jit
 def load_tile(x, row, rows, feature, width):
-    """Entries of a ``padded`` matrix, (row, feature); 0 beyond its ends."""
+    """Load entries of a ``padded`` matrix, (row, feature); 0 beyond its ends."""
     entries = x + row.to(tl.int64)[:, None] * width + feature[None, :]
     return tl.load(entries, mask=(row < rows)[:, None] & (feature < width)[None, :], other=0.0)
 
 
 @triton.jit
 def product_tile(x, row, rows, y, column, columns, width, PRECISION: tl.constexpr, FEATURES: tl.constexpr):
-    """x_i . y_j for some rows of two ``padded`` matrices, float32."""
+    """Compute x_i . y_j for some rows of two ``padded`` matrices, float32."""
     products = tl.zeros((row.shape[0], column.shape[0]), tl.float32)
     for start in range(0, width, FEATURES):
         feature = start + tl.arange(0, FEATURES)

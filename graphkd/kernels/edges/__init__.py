@@ -1,1 +1,1 @@
-"""Kernels over the edges of a graph, which never hold E x d."""
+"""Kernels over the edges of a graph, without E x d memory."""

@@ -1,4 +1,4 @@
-"""The edges of a graph sorted twice: by target for what enters a node, by source for gradients."""
+"""Edges of a graph sorted twice: by target for what enters a node, by source for gradients."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class EdgeLayout:
 
     @property
     def num_nodes(self) -> int:
-        """Number of rows, isolated nodes included."""
+        """Return the number of rows, isolated nodes included."""
         return self.ptr.size(0) - 1
 
     @property
     def num_edges(self) -> int:
-        """Number of directed edges, duplicates counted."""
+        """Return the number of directed edges, duplicates counted."""
         return self.source.size(0)
 
     @property
     def rows(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """What operators over edges take: the compressed rows of both directions."""
+        """Return the arguments of operators over edges: the compressed rows of both directions."""
         return self.ptr, self.source, self.target, self.out_ptr, self.out_target, self.out_order
 
     def restore(self, values: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class EdgeLayout:
 
     @cached_property
     def undirected(self) -> Undirected | None:
-        """How both directions of the edges pair up, duplicates one by one; None where some have no reverse.
+        """Pair both directions of the edges, duplicates one by one; None where some edge has no reverse.
 
         Found at its first use: O(E), with edges that are not sorted within their targets two sorts.
         """
@@ -184,7 +184,7 @@ def _(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, ...]:
 
 
 def by_column(ptr: Tensor, column: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Compressed rows by column: pointers (columns + 1), the row of every entry (E,), its place among the rows (E,).
+    """Return compressed rows by column: pointers (columns + 1), row of every entry (E,), its place among the rows (E,).
 
     ptr (R + 1), column (E): int32, as are the results. Entries of a column keep their order. O(E + R + columns) by
     counting on a CPU, a sort on a GPU.

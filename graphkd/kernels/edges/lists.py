@@ -37,7 +37,7 @@ def list_dot_reference(one: Tensor, many: Tensor, lists: Tensor) -> Tensor:
 
 
 class _ListDot(torch.autograd.Function):
-    """No custom operator: its dispatch, a tenth of a millisecond a call, is what a batch's product takes."""
+    """Autograd function, no custom operator: its dispatch, 0.1 ms a call, takes as long as a batch's product."""
 
     @staticmethod
     def forward(ctx: Any, one: Tensor, many: Tensor, lists: Tensor) -> Tensor:
@@ -68,14 +68,14 @@ class _ListDot(torch.autograd.Function):
 
 
 def _compressed(lists: Tensor) -> tuple[Tensor, Tensor]:
-    """Lists as compressed rows: pointers (R + 1,) and ids (R M,), int32."""
+    """Convert lists to compressed rows: pointers (R + 1,) and ids (R M,), int32."""
     count, length = lists.shape
     ptr = torch.arange(count + 1, dtype=torch.int32, device=lists.device).mul_(length)
     return ptr, lists.reshape(-1).int()
 
 
 def _layout(lists: Tensor, size: int, *, backward: bool) -> EdgeLayout:
-    """Lists as the compressed rows of a bipartite graph; the other direction serves the gradient alone."""
+    """Convert lists to the compressed rows of a bipartite graph; the other direction serves the gradient alone."""
     ptr, source = _compressed(lists)
     nothing = source.new_empty(0)
     if not backward:

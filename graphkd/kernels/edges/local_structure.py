@@ -46,8 +46,8 @@ def local_structure_kl(
 ) -> Tensor:
     """``edge_kl`` of ``edge_similarity``: (N, d), (E,) -> (N,).
 
-    teacher_log_prob: log-probabilities in target order. Kernels and knobs are those of ``edge_similarity``; ``reverse``
-    as in ``edge_kl``. O(E d) time, O(E + N) memory; the gradient passes over the edges twice. Not twice differentiable:
+    teacher_log_prob: log-probabilities in target order. Kernels and options as in ``edge_similarity``; ``reverse`` as
+    in ``edge_kl``. O(E d) time, O(E + N) memory; the gradient passes over the edges twice. Not twice differentiable:
     for that, and on a CPU, compose ``similarity_in_layout`` and ``edge_kl``.
     """
     check_kernel(kernel)
@@ -104,7 +104,7 @@ def _local_structure(
     offset: float,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Divergence (N,), and for the gradient the products or distances of edges (E,) and ``normaliser``."""
+    """Compute divergences (N,), and for the gradient the products or distances of edges (E,) and ``normaliser``."""
     rows = ptr, source, target, out_ptr, out_target, out_order
     if PAIR_VALUES[kernel] == "dot":
         values = _edge_dot(x, x, *rows)
@@ -161,7 +161,7 @@ def _local_structure_pull(
     offset: float,
     reverse: bool,
 ) -> Tensor:
-    """Gradient with respect to the features."""
+    """Compute the gradient with respect to the features."""
     rows, wide = (ptr, source, target, out_ptr, out_target, out_order), x.to(values.dtype)
     p = log_probabilities(apply_kernel(values, kernel, sigma, degree, offset), norm, target)
     q = teacher.to(p.dtype)
@@ -182,7 +182,7 @@ def _local_structure_pull(
 
 
 def _slope(values: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
-    """Derivative of ``apply_kernel``."""
+    """Compute the derivative of ``apply_kernel``."""
     if kernel == "poly":
         return degree * (values + offset) ** (degree - 1)
     if kernel == "euclidean":

@@ -1,4 +1,4 @@
-"""How powers of two sparse matrices differ, from the entries of the powers alone."""
+"""Difference of powers of two sparse matrices, from the entries of the powers alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def power_divergence_reference(
 
 
 class _Products(NamedTuple):
-    """The products that make a power of a matrix: each one's place among its entries, and its two factors' places."""
+    """Products that make a power of a matrix: each one's place among its entries, and its two factors' places."""
 
     entry: Tensor
     left: Tensor  # among the entries of the power before
@@ -49,7 +49,7 @@ class _Products(NamedTuple):
 
 
 def _plan(edge_index: Tensor, num_nodes: int, power: int) -> tuple[Tensor, int, list[_Products]]:
-    """Where values go among the matrix's entries, how many entries there are, and how each power is made."""
+    """Plan the powers: the place of each value among a matrix's entries, their number, and each power's products."""
     keys, place = (edge_index[0].long() * num_nodes + edge_index[1]).unique(return_inverse=True)
     row, column = keys // num_nodes, keys % num_nodes
     pointer = torch.searchsorted(row, torch.arange(num_nodes + 1, device=row.device))
@@ -92,7 +92,7 @@ def _(student: Tensor, teacher: Tensor, edge_index: Tensor, num_nodes: int, powe
 
 @operator("power_divergence_backward")
 def _pull(student: Tensor, teacher: Tensor, edge_index: Tensor, num_nodes: int, power: int) -> Tensor:
-    """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
+    """Compute the gradient of the student; by symmetry the teacher's is that of the swapped arguments."""
     place, entries, plan = _plan(edge_index, num_nodes, power)
     powers = _powers(student, place, entries, plan)
     pull = 2 * (powers[-1] - _powers(teacher, place, entries, plan)[-1])

@@ -37,7 +37,7 @@ def edge_spmm(values: Tensor, y: Tensor, layout: EdgeLayout, *, transpose: bool 
 
 
 def _check_ends(layout: EdgeLayout, **ends: tuple[str, Tensor]) -> None:
-    """Rows of targets and of sources must be as many as the layout has: sparse products would read beyond them."""
+    """Check that targets and sources have as many rows as the layout: sparse products would read beyond them."""
     for end, (name, x) in ends.items():
         ptr = layout.ptr if end == "to" else layout.out_ptr
         if ptr.numel() and x.size(0) != ptr.size(0) - 1:  # layouts of lists that need no gradient have no ``out_ptr``

@@ -49,7 +49,7 @@ def edge_kl_reference(
 
 
 def segment_sum(values: Tensor, ptr: Tensor) -> Tensor:
-    """Sum of consecutive edge values between the pointers, (E,) -> (N,)."""
+    """Sum consecutive edge values between the pointers, (E,) -> (N,)."""
     if values.numel() == 0:
         return values.new_zeros(ptr.size(0) - 1)
     return torch.segment_reduce(values, "sum", offsets=ptr, initial=0)
@@ -77,7 +77,7 @@ _segment_sum.register_autograd(_segment_sum_backward, setup_context=_segment_sum
 
 
 def normaliser(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
-    """The largest score of every node's in-edges, and log sum exp of what they are below it: (E,) -> (N, 2).
+    """Compute the largest score of every node's in-edges, and log sum exp of the scores less it: (E,) -> (N, 2).
 
     Both apart, since beside scores of 1e8 float32 has no room for the logarithm of a sum. Minus infinity where no edge
     enters.
@@ -90,12 +90,12 @@ def normaliser(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
 
 
 def log_probabilities(scores: Tensor, norm: Tensor, target: Tensor) -> Tensor:
-    """Scores less their node's ``normaliser``: (E,), (N, 2) -> (E,)."""
+    """Subtract their node's ``normaliser`` from scores: (E,), (N, 2) -> (E,)."""
     return (scores - norm[:, 0].index_select(0, target)).sub_(norm[:, 1].index_select(0, target))
 
 
 def _normalised(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
-    """Log-probabilities of scores; where all are near the largest, as cosines are, it stands for that of each node."""
+    """Compute log-probabilities of scores; where all are near the largest, as cosines are, it serves every node."""
     if scores.device.type == "cpu" and scores.numel() > 0:
         low, high = scores.aminmax()
         if high - low <= _NARROW:

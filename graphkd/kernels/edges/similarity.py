@@ -1,4 +1,4 @@
-"""Similarity of the two ends of every edge, from products and distances that never hold E x d."""
+"""Similarity of the two ends of every edge, from products and distances without E x d memory."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def similarity_in_layout(
 
 
 def check_kernel(kernel: str) -> None:
-    """Raise if it is unknown."""
+    """Raise ValueError for an unknown kernel."""
     if kernel not in PAIR_VALUES:
         raise ValueError(f"'kernel' must be one of {get_args(EdgeKernel)}, got {kernel!r}")
 
 
 def apply_kernel(values: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
-    """Similarities from the products or distances (``PAIR_VALUES``) that the kernel is a function of."""
+    """Compute similarities from the products or distances (``PAIR_VALUES``) that the kernel is a function of."""
     if kernel == "poly":
         return (values + offset) ** degree
     if kernel == "euclidean":

@@ -19,7 +19,7 @@ from graphkd.kernels.edges.segments import _segment_sum
 
 
 def undirected(layout: EdgeLayout) -> Undirected | None:
-    """How the edges of a graph pair up, on a CPU and outside ``torch.compile``; None where some have no reverse."""
+    """Pair both directions of edges, on a CPU and outside ``torch.compile``; None where some have no reverse."""
     if torch.compiler.is_compiling() or layout.ptr.device.type != "cpu":
         return None
     return layout.undirected

@@ -1,1 +1,1 @@
-"""Kernels over all pairs of rows, or over sampled ones, which never hold N x N."""
+"""Kernels over all pairs of rows, or over sampled ones, without N x N memory."""

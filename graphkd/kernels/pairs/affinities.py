@@ -90,7 +90,7 @@ def check_kernel(kernel: str) -> None:
 
 # ---------------------------------------------------------------- tiles
 class Affinity:
-    """A kernel on the rows of a matrix, tile by tile.
+    """Kernel on the rows of a matrix, tile by tile.
 
     dtype: of the tiles, by default that of the rows, float32 at least. Cosines of rows that are given in float64 keep
     their digits near -1 in narrower tiles too, where (1 + x.y) / 2 is a difference.
@@ -115,7 +115,7 @@ class Affinity:
         self.kernel, self.sigma, self.degree, self.eps, self.diagonal = kernel, sigma, degree, eps, diagonal
 
     def tile(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        """Kernel values, and what ``slope`` needs with them."""
+        """Compute kernel values, and what ``slope`` needs with them."""
         values, distance = self._all_pairs(rows, columns)
         if not self.diagonal and rows == columns:
             values.fill_diagonal_(0)
@@ -153,12 +153,12 @@ class Affinity:
         return values
 
     def _power(self, distance: Tensor) -> Tensor:
-        """(D / sigma)^degree; the distance itself where that is it."""
+        """Compute (D / sigma)^degree; the distance itself where that is it."""
         scaled = distance if self.sigma == 1 else distance / self.sigma
         return scaled if self.degree == 1 else scaled.pow(self.degree)
 
     def slope(self, values: Tensor, distance: Tensor) -> Tensor | float:
-        """Derivative with respect to x.y, or of the kernel's logarithm, which does not underflow, to |x - y|^2."""
+        """Return the derivative by x.y, or that of the kernel's logarithm, which cannot underflow, by |x - y|^2."""
         if self.kernel in ("dot", "cosine"):
             return 1.0 if self.kernel == "dot" else 0.5
         if self.kernel == "rbf":
@@ -173,12 +173,12 @@ class Affinity:
         return slope.masked_fill_(distance == distance.new_tensor(self.eps).sqrt(), 0)
 
     def steepness(self, values: Tensor, distance: Tensor) -> Tensor | float:
-        """Derivative of the kernel with respect to x.y or |x - y|^2; it may underflow."""
+        """Return the derivative of the kernel with respect to x.y or |x - y|^2; it may underflow."""
         slope = self.slope(values, distance)
         return slope * values if self.of_distance else slope
 
     def pull(self, weights: Callable[[slice, slice, Tensor], Tensor]) -> Tensor:
-        """Gradient with respect to ``x`` from ``weights`` of a tile, both directions added up.
+        """Compute the gradient with respect to ``x`` from ``weights`` of a tile, both directions added up.
 
         They are derivatives with respect to the kernel, or for a kernel of a distance to its logarithm.
         """
@@ -192,7 +192,7 @@ class Affinity:
         return self.gathered(weighted())
 
     def gathered(self, weighted: Iterable[tuple[slice, slice, Tensor]]) -> Tensor:
-        """Gradient with respect to ``x`` from derivatives with respect to x.y or |x - y|^2 of unordered pairs."""
+        """Compute the gradient of ``x`` from derivatives with respect to x.y or |x - y|^2 of unordered pairs."""
 
         def of_others() -> Iterator[tuple[slice, slice, Tensor]]:
             for rows, columns, weight in weighted:

@@ -38,7 +38,7 @@ def affinity_divergence(
 
     p_ij = k(s_i, s_j) / student_sums_i, q_ij = k(t_i, t_j) / teacher_sums_i; student: (N, d_s), teacher: (N, d_t),
     sums: (N,). ``kl`` q log((q + eps) / (p + eps)); ``kl_ratio`` q log(eps + q / (p + eps)); ``jeffreys``
-    (q - p)(log q - log p); ``product`` (p q)^2. Kernels and knobs: ``affinity_sums``; ``teacher_kernel`` is
+    (q - p)(log q - log p); ``product`` (p q)^2. Kernels, options: ``affinity_sums``; ``teacher_kernel`` is
     ``kernel`` unless given, ``kernel_eps``, what is added to squared distances, ``eps``. Tiles have the dtype of the
     sums; rows in float64 beside narrower sums keep the digits of cosines near -1. O(N^2 d) time. Not twice
     differentiable.
@@ -87,7 +87,7 @@ def _log_ratio(one: Tensor, other: Tensor, eps: float) -> Tensor:
 
 
 def _inverse(sums: Tensor, x: Tensor, kernel: str) -> Tensor:
-    """1 over row sums; 0 for a row where no kernel is above 0, but for the rounding of N cosines that are all -1."""
+    """Compute 1 over row sums; 0 where no kernel is above 0, but for the rounding of N cosines that are all -1."""
     least = _LEAST_SUM
     if kernel == "cosine":
         least = _ROUNDINGS * torch.finfo(accumulation_dtype(x)).eps * sums.size(0)
@@ -182,7 +182,7 @@ def _pull(
     diagonal: bool,
     of_teacher: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients with respect to one side's rows and their sums; ``x`` is the teacher with the flag."""
+    """Compute the gradients of one side's rows and their sums; ``x`` is the teacher with the flag."""
     wide = accumulation_dtype(x_sums)
     beside = Affinity(other, other_kernel, sigma, degree, kernel_eps, diagonal, wide)
     of_sums = torch.zeros_like(x_sums, memory_format=torch.contiguous_format)

@@ -1,4 +1,4 @@
-"""How the angles of all triples of rows differ, from the squared distances of all pairs and no differences of triples.
+"""Differences between the angles of all triples of rows, from the squared distances of all pairs.
 
 The cosine at corner v of the triangle i v j follows from its sides, (S_iv + S_jv - S_ij) / (2 sqrt(S_iv S_jv)):
 O(N^2 d + N^3) time instead of O(N^3 d). Memory is N x N, that of one corner; backward computes the corners again.
@@ -41,7 +41,7 @@ def _cosines_reference(x: Tensor) -> Tensor:
 
 
 class _Corners:
-    """All cosines of one set of rows, a block of corners at a time."""
+    """Cosines of all angles in one set of rows, a block of corners at a time."""
 
     def __init__(self, x: Tensor) -> None:
         self.x, norm = _prepare(x, "euclidean")
@@ -49,13 +49,13 @@ class _Corners:
         self.inverse = torch.where(self.squared > 0, self.squared.rsqrt(), 0)
 
     def cosines(self, corners: slice) -> Tensor:
-        """Those at some corners, (corners, N, N)."""
+        """Compute the cosines at some corners, (corners, N, N)."""
         sides = self.squared[corners]
         found = sides[:, :, None] + sides[:, None, :]
         return found.sub_(self.squared).mul_(0.5).mul_(self.lengths(corners))
 
     def lengths(self, corners: slice) -> Tensor:
-        """One over the lengths of both sides that meet, (corners, N, N)."""
+        """Return one over the lengths of both sides that meet, (corners, N, N)."""
         inverse = self.inverse[corners]
         return inverse[:, :, None] * inverse[:, None, :]
 
@@ -82,7 +82,7 @@ def _(student: Tensor, teacher: Tensor, delta: float) -> Tensor:
 
 @operator("angle_divergence_backward")
 def _angle_pull(student: Tensor, teacher: Tensor, delta: float) -> Tensor:
-    """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
+    """Compute the gradient of the student; by symmetry the teacher's is that of the swapped arguments."""
     s, t, count = _Corners(student), _Corners(teacher), student.size(0)
     weight = torch.zeros_like(s.squared)  # of every squared distance
     for corners in _blocks(student):

@@ -84,7 +84,7 @@ def label_divergence_reference(anchor: Tensor, candidate: Tensor, y: Tensor, hit
 
 # ---------------------------------------------------------------- what all have in common
 def _reduce(anchor: Tensor, candidate: Tensor, scale: float, reduction: Callable[[Tensor, slice], Tensor]) -> Tensor:
-    """One number a row of scores, in blocks of rows."""
+    """Reduce each row of scores to one number, in blocks of rows."""
     wide = accumulation_dtype(anchor)
     a, b = anchor.to(wide), candidate.to(wide)
     values = a.new_empty(a.size(0))
@@ -100,7 +100,7 @@ def _pull_blocks(
     scale: float,
     slope: Callable[[Tensor, slice], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of both sides from the slope of the reduction, which gets the very scores that ``_reduce`` had."""
+    """Compute gradients of both sides from the reduction's slope, which gets the very scores that ``_reduce`` had."""
     wide = accumulation_dtype(anchor)
     a, b, grad = anchor.to(wide), candidate.to(wide), grad.to(wide)
     of_anchor, of_candidate = a.new_empty(a.shape), b.new_zeros(b.shape)
@@ -123,7 +123,7 @@ def _per_anchor(anchor: Tensor, *_: Any) -> Tensor:
 # ---------------------------------------------------------------- log-sum-exp
 @operator("product_logsumexp")
 def _product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """The values (N,), and as (N, 2) the largest score of a row and log sum exp of what all are below it.
+    """Compute the values (N,), and as (N, 2) the largest score of a row and log sum exp of the scores less it.
 
     The gradient needs both apart: beside scores of 1e8 float32 has no room for the logarithm of a sum.
     """

@@ -1,4 +1,4 @@
-"""The distance between the matrices of all cosines of two sets of rows, from Gram matrices; value and gradient at once.
+"""Distance between the matrices of all cosines of two sets of rows, from Gram matrices; value and gradient at once.
 
 With unit rows u and v, |U U' - V V'|^2 = |U' U|^2 + |V' V|^2 - 2 |U' V|^2. With respect to u its gradient is 4 P,
 P = U (U' U) - V (V' U), and with respect to s, row by row, 4 (P - (P . u) u) / |s|.
@@ -57,7 +57,7 @@ def cosine_distance_reference(student: Tensor, teacher: Tensor) -> Tensor:
 def _cosine_distance(
     student: Tensor, teacher: Tensor, unit: Tensor | None, energy: Tensor | None, wanted: bool
 ) -> tuple[Tensor, Tensor]:
-    """The value, and if wanted its gradient with respect to the student."""
+    """Compute the value, and if wanted its gradient with respect to the student."""
     wide = accumulation_dtype(student)
     inverse = inverse_norms(student).to(wide)
     rows = student.to(wide) * inverse[:, None]
@@ -80,7 +80,7 @@ def _cosine_distance(
 def _products(
     rows: Tensor, theirs: Tensor, scale: Tensor | None, energy: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """U' U, U' V and |V' V|^2 in float64, multiplied in blocks of the dtype of U; V: rows, times a scale if given."""
+    """Compute U' U, U' V and |V' V|^2 in float64, from blocks of U's dtype; V: rows, times a scale if given."""
     wide, (p, q) = rows.dtype, (rows.size(1), theirs.size(1))
     ss, st, tt = (rows.new_zeros(shape, dtype=torch.float64) for shape in ((p, p), (p, q), (q, q)))
     step = _ROWS if wide == torch.float64 else _BLOCK

@@ -1,4 +1,4 @@
-"""Contrasts of every anchor with all rows of a memory, each as often as it counts; ``sampled`` has those by ids.
+"""Contrasts of every anchor with all rows of a memory, weighted by counts; ``sampled`` has those by ids.
 
 The memory is constant, so the anchor's gradient is found on the way forward, and only where somebody may ask for it.
 """
@@ -74,7 +74,7 @@ def _reduce(
     pulled: bool,
     reduction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
 ) -> tuple[Tensor, Tensor]:
-    """One number a row of products (N,), and, if it is to be pulled, its gradient with respect to the anchor (N, p).
+    """Reduce each row of products to one number (N,), and, if asked for, its gradient of the anchor (N, p).
 
     ``reduction`` gets products and how often each counts; it returns the numbers and their slopes.
     """
@@ -92,7 +92,7 @@ def _outputs(anchor: Tensor, pulled: bool) -> tuple[Tensor, Tensor]:
 
 
 def _safe(anchor: Tensor, memory: Tensor, shift: Tensor | float = 0.0) -> bool:
-    """Whether no score can be large; False where the answer would have to be waited for."""
+    """Tell whether no score can be large; False where the answer would have to be waited for."""
     if anchor.device.type != "cpu" or not (anchor.numel() and memory.numel()):
         return False
     largest = anchor.norm(dim=1).max() * memory.norm(dim=1).max()
@@ -114,7 +114,7 @@ def _backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple:
 def _counted_logsumexp(
     anchor: Tensor, memory: Tensor, counts: Tensor, scale: float, pulled: bool
 ) -> tuple[Tensor, Tensor]:
-    """The values (N,), and their gradients with respect to the anchors (N, p)."""
+    """Compute the values (N,), and their gradients with respect to the anchors (N, p)."""
     wide = accumulation_dtype(anchor)
     scaled, known = scale * anchor.to(wide), memory.to(wide)
     reduction = _sum_of_exp if _safe(scaled, known) else _logsumexp
@@ -127,7 +127,7 @@ def _sum_of_exp(scores: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _logsumexp(scores: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Below the largest score that counts; others could exceed it by more than exponentials bear."""
+    """Compute log-sum-exp below the largest score that counts; others could exceed it by more than exp can bear."""
     scores.masked_fill_(counts == 0, -torch.inf)
     peak = scores.amax(dim=1) if scores.size(1) else scores.new_full((scores.size(0),), -torch.inf)
     peak = peak.nan_to_num(nan=torch.nan, posinf=torch.inf)  # finite where nothing counts
@@ -136,7 +136,7 @@ def _logsumexp(scores: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _normalised(share: Tensor) -> tuple[Tensor, Tensor]:
-    """Logarithms of the sums of rows, and the rows as shares of them."""
+    """Return the logarithms of the sums of rows, and the rows as shares of them."""
     total = share.sum(dim=1)
     return total.log(), share.div_(total.clamp_min(torch.finfo(total.dtype).tiny)[:, None])
 
@@ -146,7 +146,7 @@ def _normalised(share: Tensor) -> tuple[Tensor, Tensor]:
 def _counted_softplus(
     anchor: Tensor, memory: Tensor, counts: Tensor, shift: Tensor, scale: float, pulled: bool
 ) -> tuple[Tensor, Tensor]:
-    """The sums (N,), and their gradients with respect to the anchors (N, p)."""
+    """Compute the sums (N,), and their gradients with respect to the anchors (N, p)."""
     wide = accumulation_dtype(anchor)
     scaled, known = scale * anchor.to(wide), memory.to(wide)
 

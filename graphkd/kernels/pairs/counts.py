@@ -1,4 +1,4 @@
-"""How often each item is drawn, where more are drawn than there are: multinomial counts without the draws.
+"""Multinomial counts of items without the draws, for more draws than there are items.
 
 Independent Poisson counts are multinomial once their sum is known. So each row takes Poisson counts of a mean a little
 below the wanted one, again where they sum to more than was asked for, and the few draws that are missing one by one.
@@ -24,7 +24,7 @@ _EXACT = 1 << 24  # float32 holds all whole numbers up to here
 
 
 class Others(NamedTuple):
-    """For every item those of other groups than its own: all but a stretch of the items in order of their groups."""
+    """Items of other groups than an item's own: all but one stretch of the items in the order of their groups."""
 
     order: Tensor  # (n,)
     begin: Tensor  # (n,) where the group of an item begins in the order
@@ -33,14 +33,14 @@ class Others(NamedTuple):
 
     @classmethod
     def of(cls, groups: Tensor) -> Others:
-        """From the group of every item, (n,) integers."""
+        """Make it from the group of every item, (n,) integers."""
         _, places, sizes = groups.unique(return_inverse=True, return_counts=True)
         rooms = (groups.numel() - sizes).unique().tolist()
         return cls(places.argsort(stable=True), (sizes.cumsum(0) - sizes)[places], sizes[places], tuple(rooms))
 
     @property
     def alone(self) -> bool:
-        """Whether every item is a group of its own."""
+        """Tell whether every item is a group of its own."""
         return self.rooms == (self.order.numel() - 1,)
 
 
@@ -50,7 +50,7 @@ def draw_others(others: Others, ids: Tensor, samples: int, generator: torch.Gene
 
 
 def count_others(others: Others, ids: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-    """How often each item is among ``samples`` of other groups than those of ``ids``: (N,) -> (N, n) whole floats.
+    """Count how often each item is drawn in ``samples`` of other groups than those of ``ids``: (N,) -> (N, n) floats.
 
     The law is that of counting ``draw_others``, to 2^-48; rows are independent and sum to ``samples``. O(N n) time.
     """
@@ -75,7 +75,7 @@ def _add(counts: Tensor, index: Tensor) -> Tensor:
 
 
 def _place(others: Others, ids: Tensor, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    """A draw for each entry of ``shape``: a place in the order, beyond the own group's where it reaches that."""
+    """Draw a place in the order for each entry of ``shape``, beyond the own group's where it reaches that."""
     held = others.order.numel()
     if others.alone:
         drawn = torch.randint(max(held - 1, 1), shape, generator=generator, device=ids.device)
@@ -89,7 +89,7 @@ def _place(others: Others, ids: Tensor, shape: tuple[int, ...], generator: torch
 def _poisson(
     others: Others, ids: Tensor, samples: int, dtype: torch.dtype, generator: torch.Generator | None
 ) -> Tensor:
-    """Counts that sum to a little less than ``samples``, 0 in the own group; (N, n)."""
+    """Draw counts that sum to a little less than ``samples``, 0 in the own group; (N, n)."""
     held = others.order.numel()
     rooms = _levels(others.rooms)
     table, bounds = _tables(tuple(_mean(samples, room) for room in rooms), dtype, ids.device)
@@ -106,7 +106,7 @@ def _poisson(
 
 
 def _levels(rooms: tuple[int, ...]) -> tuple[int, ...]:
-    """Some of the rooms, the largest among them."""
+    """Choose some of the rooms, the largest among them."""
     last, number = len(rooms) - 1, min(len(rooms), _LEVELS)
     return tuple(rooms[last - last * k // max(number - 1, 1)] for k in reversed(range(number)))
 
@@ -116,7 +116,7 @@ def _mean(samples: int, room: int) -> float:
 
 
 def _fill(counts: Tensor, level: Tensor, table: Tensor, bounds: Tensor, generator: torch.Generator | None) -> None:
-    """Poisson counts into rows of one length, laid end to end."""
+    """Draw Poisson counts into rows of one length, laid end to end."""
     bits = torch.empty((counts.numel() + 3) // 4, dtype=torch.int64, device=counts.device)
     bits.random_(-(1 << 63), None, generator=generator)
     upper = bits.view(torch.int16)[: counts.numel()].int().bitwise_and_((1 << _UPPER) - 1)
@@ -132,7 +132,7 @@ def _fill(counts: Tensor, level: Tensor, table: Tensor, bounds: Tensor, generato
 
 @functools.lru_cache(maxsize=8)
 def _tables(means: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For each mean, and the upper of 48 bits, the Poisson count or -1 where the lower ones decide: flat.
+    """Tabulate the Poisson count of each mean and upper 48 bits, -1 where the lower bits decide: flat.
 
     And the bounds between counts in 48 bits, (means, counts), those of the k-th mean above k 2^48.
     """

@@ -28,7 +28,7 @@ _LEAST = 1e-20  # a kernel below it may come near what ``affinity_divergence`` a
 
 
 def fits(teacher: Tensor, teacher_sums: Tensor) -> bool:
-    """Whether ``density_divergence`` takes this teacher: up to 64 MB of pairs, and no gradient."""
+    """Tell whether ``density_divergence`` takes this teacher: up to 64 MB of pairs, and no gradient."""
     return fit_in_memory(teacher_sums) and not (wants_gradient(teacher) or wants_gradient(teacher_sums))
 
 
@@ -72,7 +72,7 @@ def _density_divergence(
     diagonal: bool,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The value, and if wanted its gradient with respect to the student."""
+    """Compute the value, and if wanted its gradient with respect to the student."""
     knobs = kernel, sigma, degree, kernel_eps, diagonal
     wide = accumulation_dtype(teacher_sums)
     s, t = (Affinity(x, *knobs, wide) for x in (student, teacher))
@@ -102,7 +102,7 @@ register_known_gradient(_density_divergence)
 
 # ---------------------------------------------------------------- passes
 def _kept(affinity: Affinity) -> tuple[deque[tuple[Tensor, Tensor]], Tensor]:
-    """The tiles of a kernel with what its slope needs, and row sums (N,) in float64."""
+    """Compute the tiles of a kernel with what its slope needs, and row sums (N,) in float64."""
     kept: deque[tuple[Tensor, Tensor]] = deque()
     sums = torch.zeros(affinity.x.size(0), dtype=torch.float64, device=affinity.x.device)
     for rows, columns in tiles(affinity.x):
@@ -115,7 +115,7 @@ def _kept(affinity: Affinity) -> tuple[deque[tuple[Tensor, Tensor]], Tensor]:
 def _compared(
     s: Affinity, t: Affinity, ours: deque[tuple[Tensor, Tensor]], a: Tensor, b: Tensor, jeffreys: bool, wanted: bool
 ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor | float]]] | None:
-    """The value, g (N,), and of every tile what is taken from g_i + g_j and what dk is multiplied by.
+    """Compute the value, g (N,), and for every tile what is subtracted from g_i + g_j and the factor of dk.
 
     None where a kernel or the sum of one vanishes.
     """
@@ -153,7 +153,7 @@ def _add_sums(sums: Tensor, values: Tensor, rows: slice, columns: slice) -> None
 def _apart(
     student: Tensor, teacher: Tensor, sums: Tensor, teacher_sums: Tensor, divergence: str, knobs: tuple, wanted: bool
 ) -> tuple[Tensor, Tensor]:
-    """The same from kernels that vanish somewhere, made again for the value, its gradient and that of the sums."""
+    """Compute the same from kernels that vanish somewhere, anew for the value, its gradient and that of the sums."""
     kernel, sigma, degree, kernel_eps, diagonal = knobs
     form = kernel, kernel, divergence, sigma, degree, 0.0, kernel_eps, diagonal
     value = _divergence.aten(student, teacher, sums, teacher_sums, *form)

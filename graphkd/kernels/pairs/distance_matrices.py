@@ -1,4 +1,4 @@
-"""The distance between two N x N matrices of squared Euclidean distances, from small Gram matrices.
+"""Distance between two N x N matrices of squared Euclidean distances, from small Gram matrices.
 
 D_ij = |x_i - x_j|^2 has rank d + 2: D = P Q' with P = [a, 1, -2 X] and Q = [1, a, X], a = squared row norms, so that
 every inner product of two such matrices is one of Gram matrices, all found in those of F = [a, 1, X]. F is never
@@ -44,14 +44,14 @@ def squared_distance_divergence_reference(
 
 
 def _factor(x: Tensor, centre: Tensor) -> Tensor:
-    """[|x - c|^2, 1, x - c]: (N, d), (d,) -> (N, d + 2) in float64."""
+    """Compute [|x - c|^2, 1, x - c]: (N, d), (d,) -> (N, d + 2) in float64."""
     x = x.double() - centre.double()
     norm = x.square().sum(dim=1, keepdim=True)
     return torch.cat([norm, torch.ones_like(norm), x], dim=1)
 
 
 def _inner_product(gram: Tensor) -> Tensor:
-    """The sum of (P'P) * (Q'Q), with P = F diag(1, 1, -2, ...) and Q = F but for its first two columns swapped."""
+    """Sum (P'P) * (Q'Q), with P = F diag(1, 1, -2, ...) and Q = F but for its first two columns swapped."""
     p, q = gram.shape
     swapped, weight = torch.arange(max(p, q), device=gram.device), gram.new_full((max(p, q),), -2)
     swapped[:2], weight[:2] = swapped[:2].flip(0), 1
@@ -62,7 +62,7 @@ def _inner_product(gram: Tensor) -> Tensor:
 def _distance_grams(
     student: Tensor, teacher: Tensor, student_centre: Tensor, teacher_centre: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """F_s' F_s, F_t' F_t and F_s' F_t."""
+    """Compute F_s' F_s, F_t' F_t and F_s' F_t."""
     p, q = student.size(1) + 2, teacher.size(1) + 2
     ss, tt, st = (student.new_zeros(shape, dtype=torch.float64) for shape in ((p, p), (q, q), (p, q)))
     for rows in row_blocks(student.size(0), max(p, q), _ELEMENTS, student.device):
@@ -84,7 +84,7 @@ def _(
 
 @operator("distance_grams_backward")
 def _distance_grams_pull(x: Tensor, y: Tensor, centre: Tensor, y_centre: Tensor, xx: Tensor, xy: Tensor) -> Tensor:
-    """Gradient with respect to x from those of F_x' F_x and F_x' F_y."""
+    """Compute the gradient of x from those of F_x' F_x and F_x' F_y."""
     same, cross = xx + xx.t(), xy.t().contiguous()
     pulled = torch.empty_like(x, memory_format=torch.contiguous_format)
     for rows in row_blocks(x.size(0), max(same.size(0), cross.size(0)), _ELEMENTS, x.device):

@@ -84,7 +84,7 @@ def _distances(side: tuple[Tensor, Tensor], rows: slice, columns: slice, squared
 
 
 def _slope(distances: Tensor, squared: bool, floor: float) -> Tensor:
-    """Derivative of a distance by its square."""
+    """Compute the derivative of a distance by its square."""
     if squared:
         return (distances > floor).to(distances.dtype)
     return torch.where(distances > floor**0.5, 0.5 / distances, 0)
@@ -171,7 +171,7 @@ def _divergence_pull(
     floor: float,
     delta: float,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients with respect to the student and its scale; by symmetry the teacher's are those of swapped arguments."""
+    """Compute the gradients of the student and its scale; by symmetry the teacher's are those of swapped arguments."""
     s, t = _prepare(student, "euclidean"), _prepare(teacher, "euclidean")
     by_s, by_t = _inverse(student_scale), _inverse(teacher_scale)
     total = torch.zeros((), dtype=torch.float64, device=student.device)

@@ -55,7 +55,7 @@ def product_kl_reference(
 
 
 def _log_softmax(anchor: Tensor, candidate: Tensor, rows: slice, scale: float, groups: int) -> Tensor:
-    """Log-probabilities of some rows, (rows, groups, members)."""
+    """Compute log-probabilities of some rows, (rows, groups, members)."""
     products = (scale * anchor[rows]) @ candidate.t()
     return products.view(products.size(0), groups, candidate.size(0) // groups).log_softmax(dim=2)
 
@@ -83,7 +83,7 @@ def _pull(
     grad: Tensor, own: Tensor, own_candidate: Tensor, other: Tensor, other_candidate: Tensor,
     scale: float, groups: int, of_teacher: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Gradients of one side's rows and candidates; d KL(p || q) is q - p by q's scores, p (log p/q - KL) by p's."""
+    """Compute the gradients of one side; d KL(p || q) is q - p by q's scores, p (log p/q - KL) by p's."""
     wide = accumulation_dtype(own)
     a, b, u, v, grad = (x.to(wide) for x in (own, own_candidate, other, other_candidate, grad))
     of_rows, of_candidates = (torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (a, b))

@@ -163,7 +163,7 @@ def _(a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor) -> tuple[Tensor, T
 def _grams_pull(
     x: Tensor, y: Tensor, x_scale: Tensor, y_scale: Tensor, xx: Tensor, xy: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradients with respect to x and its scale from those of X' X and X' Y."""
+    """Compute the gradients of x and its scale from those of X' X and X' Y."""
     wide = accumulation_dtype(x)
     same, cross = (xx + xx.t()).to(wide), xy.t().to(wide)
     of_x, of_scale = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, x_scale))

@@ -31,7 +31,7 @@ def grouped_gram_distance_reference(student: Tensor, teacher: Tensor, labels: Te
 
 
 def groups(labels: Tensor) -> Iterator[Tensor]:
-    """The rows of each label, smallest label first."""
+    """List the rows of each label, smallest label first."""
     sizes = labels.unique(return_counts=True)[1]
     return iter(labels.argsort(stable=True).split(sizes.tolist()))
 
@@ -52,7 +52,7 @@ def _(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
 
 @operator("grouped_gram_distance_backward")
 def _pull(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
+    """Compute the gradient of the student; by symmetry the teacher's is that of the swapped arguments."""
     pull = torch.empty_like(student, memory_format=torch.contiguous_format)
     for rows in groups(labels):
         s, t = student[rows].double(), teacher[rows].double()

@@ -1,4 +1,4 @@
-"""The rows that are nearest or most similar to a row, and the two that are farthest from each other, without N x N."""
+"""Rows that are nearest or most similar to a row, and the two farthest from each other, without N x N memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SLACK = 1 + 1e-5  # of a bound against rounding
 
 
 def nearest_rows(x: Tensor, count: int, queries: int | None = None) -> Tensor:
-    """The ``count`` rows nearest to each of the first ``queries`` rows (all), itself left out, nearest first.
+    """Find the ``count`` rows nearest to each of the first ``queries`` rows (all), itself left out, nearest first.
 
     (N, d) -> (queries, min(count, N - 1)) indices. O(queries N d) time, memory of the result and a block.
     """
@@ -25,7 +25,7 @@ def nearest_rows(x: Tensor, count: int, queries: int | None = None) -> Tensor:
 
 
 def similar_rows(x: Tensor, count: int, labels: Tensor | None = None, *, same: bool = True) -> Tensor:
-    """The ``count`` rows whose inner products with each row are largest and positive, itself left out, largest first.
+    """Find the ``count`` rows with the largest positive inner products with each row, itself left out, largest first.
 
     With ``labels`` only rows of the row's label count, or with ``same=False`` only those of others. Where fewer are
     positive, the row itself takes the places left. (N, d) -> (N, min(count, N - 1)) indices. O(N^2 d) time, memory of

@@ -1,4 +1,4 @@
-"""How two sets of distances, each over its mean, differ: value and gradient in one go, the student's distances kept."""
+"""Difference of two sets of distances, each over its mean: value and gradient at once, student's distances kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Tiles = tuple[Tensor, ...]
 
 
 def scaled_distances(x: Tensor, scale: Tensor, *, squared: bool = False, floor: float = FLOOR) -> Tiles:
-    """Distances of all pairs over a scale, as ``relative_distance_divergence`` takes a teacher's; none beyond 64 MB.
+    """Divide all pairs' distances by a scale, as ``relative_distance_divergence`` takes a teacher's; none above 64 MB.
 
     (N, d) -> the tiles of the upper triangle, N^2 / 2 numbers without a gradient.
     """
@@ -97,7 +97,7 @@ def _relative_divergence(
     delta: float,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The value, and if wanted its gradient with respect to the student.
+    """Compute the value, and if wanted its gradient with respect to the student.
 
     With e = D / m - T and h = e within +-delta: dJ/dD = (h / m + b) / N^2, where b = -sum h D / (m^2 N (N - 1)) comes
     through the mean m.
@@ -130,7 +130,7 @@ def _relative_divergence(
 
 
 def _weigh(weight: Tensor, distances: Tensor, squared: bool, floor: float) -> Tensor:
-    """Weights of distances times the derivative of each by its square; both are overwritten."""
+    """Multiply weights of distances by the derivative of each by its square; both are overwritten."""
     if squared:
         return weight.mul_(distances > floor)
     return weight.div_(torch.threshold_(distances, floor**0.5, torch.inf)).mul_(0.5)

@@ -69,7 +69,7 @@ def _reduce(
     scale: float,
     reduction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
 ) -> tuple[Tensor, Tensor]:
-    """One number a row of scores (N,), and its gradient with respect to the anchor (N, p).
+    """Reduce each row of scores to one number (N,), with its gradient with respect to the anchor (N, p).
 
     ``reduction`` gets scores and how often each counts; it returns the numbers and their slopes.
     """
@@ -93,7 +93,7 @@ def _reduce(
 
 @operator("sampled_backward")
 def sampled_pull(grad: Tensor, slope: Tensor, anchor: Tensor) -> Tensor:
-    """The gradient of the anchors from that of a number for each, whose slope is known."""
+    """Compute the gradient of the anchors from that of a number for each, whose slope is known."""
     return (grad[:, None] * slope).to(anchor.dtype)
 
 
@@ -117,7 +117,7 @@ def _fake_values(anchor: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
 def _sampled_softplus(
     anchor: Tensor, memory: Tensor, index: Tensor, shift: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """The sums (N,), and their gradients with respect to the anchors (N, p)."""
+    """Compute the sums (N,), and their gradients with respect to the anchors (N, p)."""
 
     def reduction(scores: Tensor, often: Tensor) -> tuple[Tensor, Tensor]:
         scores.add_(shift)
@@ -137,7 +137,7 @@ _sampled_softplus.register_autograd(_softplus_backward, setup_context=_setup)
 # ---------------------------------------------------------------- log-sum-exp
 @operator("sampled_logsumexp")
 def _sampled_logsumexp(anchor: Tensor, memory: Tensor, index: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """The values (N,), and their gradients with respect to the anchors (N, p)."""
+    """Compute the values (N,), and their gradients with respect to the anchors (N, p)."""
 
     def reduction(scores: Tensor, often: Tensor) -> tuple[Tensor, Tensor]:
         scores.add_(often.log())  # minus infinity where a row was not sampled

@@ -1,4 +1,4 @@
-"""Differences between all-pairs power series of inner products, by the cheapest exact form there is."""
+"""Differences between all-pairs power series of inner products, in the cheapest exact form."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _mean(total: Tensor, x: Tensor) -> Tensor:
 
 
 def _features_pay(student: Tensor, teacher: Tensor) -> bool:
-    """Whether Gram matrices of quadratic features take fewer products than all pairs, and features fit in memory."""
+    """Tell whether Gram matrices of quadratic features take fewer products than all pairs, and fit in memory."""
     rows, widths = student.size(0), (student.size(1), teacher.size(1))
     s, t = (width * (width + 1) // 2 for width in widths)
     return s**2 + t**2 + s * t < rows * sum(widths) // 2 and rows * (s + t) <= _MOST_FEATURES
@@ -89,7 +89,7 @@ def _(student: Tensor, teacher: Tensor, coefficients: list[float]) -> Tensor:
 
 @operator("series_divergence_backward")
 def _series_pull(student: Tensor, teacher: Tensor, coefficients: list[float]) -> Tensor:
-    """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
+    """Compute the gradient of the student; by symmetry the teacher's is that of the swapped arguments."""
     return _value_and_pull(student, teacher, coefficients)[1]
 
 

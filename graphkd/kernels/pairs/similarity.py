@@ -103,7 +103,7 @@ def _values(
 def _slope(
     x: Tensor, rows: slice, columns: slice, values: Tensor, kernel: str, sigma: float, degree: int, offset: float
 ) -> Tensor | float:
-    """Derivative of the kernel with respect to x.y, or to |x - y|^2 for the kernels of a distance."""
+    """Compute the derivative of the kernel with respect to x.y, or to |x - y|^2 for the kernels of a distance."""
     if kernel == "poly":
         return degree * (x[rows] @ x[columns].t() + offset) ** (degree - 1)
     if kernel == "euclidean":
@@ -129,7 +129,7 @@ def _(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, 
 
 @operator("pair_divergence_backward")
 def _pair_pull(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
-    """Gradient with respect to the student; by symmetry the teacher's is that of the swapped arguments."""
+    """Compute the gradient of the student; by symmetry the teacher's is that of the swapped arguments."""
     return _value_and_pull(student, teacher, kernel, sigma, degree, offset)[1]
 
 

@@ -68,7 +68,7 @@ def _(gram: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor]:
 
 @operator("log_quotient_backward")
 def _log_quotient_pull(grad: Tensor, gram: Tensor, values: Tensor, vectors: Tensor, ridge: float) -> Tensor:
-    """``gram`` is what values and vectors depend on: asked for, a second derivative is refused."""
+    """Compute the gradient; ``gram``, on which values and vectors depend, lets a second derivative be refused."""
     inner = vectors.t() @ grad @ vectors
     return vectors @ inner.mul_(_divided_differences(values) / ridge**2) @ vectors.t()
 

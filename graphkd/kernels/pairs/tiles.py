@@ -1,4 +1,4 @@
-"""The pairs of rows i <= j in square tiles: which they are, what they add up to, whether a number of each is kept."""
+"""Square tiles of the pairs of rows i <= j: their places, their sums, and whether a number of each pair is kept."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ _BUDGET = 1 << 26  # bytes of a number of every pair: up to 5,500 rows in float3
 
 
 def tiles(x: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the tiles of the upper triangle."""
+    """Yield rows and columns of the tiles of the upper triangle."""
     count, edge = x.size(0), _EDGE.get(x.device.type, _EDGE["cuda"])
     slices = [slice(start, min(start + edge, count)) for start in range(0, count, edge)]
     return ((rows, columns) for number, rows in enumerate(slices) for columns in slices[number:])
 
 
 def times(rows: slice, columns: slice) -> int:
-    """How often the matrix of all pairs has a tile: those off the diagonal twice."""
+    """Count how often a tile stands in the matrix of all pairs: twice off the diagonal."""
     return 1 if rows == columns else 2
 
 
 def directions(rows: slice, columns: slice) -> Iterator[tuple[slice, int]]:
-    """Whose row sums divide a tile, and the dimension to sum over for these rows: i's, and for (j, i) j's."""
+    """Yield the rows whose sums divide a tile, and the dimension to sum over for them: i's, and for (j, i) j's."""
     yield rows, 1
     if rows != columns:
         yield columns, 0
 
 
 def fit_in_memory(x: Tensor) -> bool:
-    """Whether a number of each pair of rows, in the dtype that kernels sum in, is below the budget of 64 MB."""
+    """Tell whether a number of each pair of rows, in the dtype that kernels sum in, is below the budget of 64 MB."""
     edge = min(_EDGE.get(x.device.type, _EDGE["cuda"]), x.size(0))
     return x.size(0) * (x.size(0) + edge) // 2 * torch.finfo(accumulation_dtype(x)).bits // 8 <= _BUDGET
 
 
 def gathered(x: Tensor, weighted: Iterable[tuple[slice, slice, Tensor]], *, apart: bool) -> Tensor:
-    """sum_j w_ij x_j, or with ``apart`` sum_j w_ij (x_i - x_j), of a symmetric matrix w in tiles: (N, d) -> (N, d)."""
+    """Compute sum_j w_ij x_j, or with ``apart`` sum_j w_ij (x_i - x_j), of a symmetric w in tiles: (N, d) -> (N, d)."""
     turned = x.t().contiguous()  # a product with a few columns takes four times as long as one with a few rows
     products, degree = torch.zeros_like(turned), x.new_zeros(x.size(0))
     for rows, columns, weight in weighted:

@@ -16,7 +16,7 @@ _MOST_CELLS = 1 << 16  # of a coupling; a program of so many unknowns takes seco
 
 
 def transport(marginals: Tensor, cost: Tensor) -> Tensor:
-    """Least cost of a coupling of K distributions, for every row: (K, N, C), (C, ..., C) with K dimensions -> (N,).
+    """Compute the least cost of coupling K distributions, row by row: (K, N, C), (C, ..., C) in K dimensions -> (N,).
 
     min <cost, g> over g >= 0 of the shape of ``cost`` with these marginals, which are divided by their sums; for K = 2
     the earth mover's distance. The gradient is the dual solution, a subgradient where several are optimal. A row with
@@ -53,7 +53,7 @@ def _check_entries(marginals: Tensor, cost: Tensor) -> None:
 
 @operator("transport")
 def _transport(marginals: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
-    """The costs (N,), and their gradients with respect to the marginals (K, N, C)."""
+    """Compute the costs (N,), and their gradients with respect to the marginals (K, N, C)."""
     kinds, rows, classes = marginals.shape
     values, slope = np.zeros(rows), np.zeros((rows, kinds * classes))
     wanted = marginals.detach().cpu().movedim(0, 1).reshape(rows, kinds * classes).numpy()

@@ -1,1 +1,1 @@
-"""Kernels over ordered lists: how likely an order is, and orders that are drawn."""
+"""Kernels over ordered lists: probabilities of orders, and random orders."""

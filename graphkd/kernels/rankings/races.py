@@ -10,7 +10,7 @@ from graphkd.kernels.operators import accumulation_dtype, operator
 
 
 def race_top_k(log_weights: Tensor, clock: Tensor, k: int) -> Tensor:
-    """The k positions of every row that win a race, the largest of log w - log E: (R, N), (R, N) -> (R, k) int64.
+    """Find the k positions of every row that win a race, the largest log w - log E: (R, N), (R, N) -> (R, k) int64.
 
     Positions ascend. With independent E ~ Exp(1) they have the law of successive sampling, one after the other in
     proportion to the weights left (Efraimidis and Spirakis, 2006). A weight of minus infinity never wins: a row with

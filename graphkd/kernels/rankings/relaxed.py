@@ -36,7 +36,7 @@ def relaxed_log_likelihood_reference(scores: Tensor, others: Tensor) -> Tensor:
 
 
 class _Relaxed(torch.autograd.Function):
-    """No custom operators: the dispatch of four a batch takes as long as they do."""
+    """Autograd function, no custom operators: dispatching four of them a batch takes as long as they do."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, others: Tensor) -> Tensor:

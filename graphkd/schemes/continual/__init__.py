@@ -1,1 +1,1 @@
-"""Students of tasks that come one after another."""
+"""Continual learning: students of tasks that come one after another."""

@@ -1,4 +1,4 @@
-"""EWC: a student of tasks one after another, whose weights are held by what they meant to the earlier ones.
+"""EWC: tasks learnt one after another, with a penalty on changes of weights that earlier tasks need.
 
 Kirkpatrick et al., "Overcoming Catastrophic Forgetting in Neural Networks", PNAS 2017, arXiv:1612.00796.
 """
@@ -29,13 +29,13 @@ Sequenced = Tensor | Sequence[Any]
 
 
 class WeightMemory(NamedTuple):
-    """What the weights meant to the tasks so far: where they were, and the diagonal of Fisher's information, (P,)."""
+    """Memory of the weights over the tasks so far: their values, and the diagonal of Fisher's information, (P,)."""
 
     anchor: Tensor
     fisher: Tensor
 
     def joined(self, other: WeightMemory) -> WeightMemory:
-        """Add a later task's: one quadratic has the gradient of the sum of both, and its value but for a constant.
+        """Add a later task's memory: one quadratic has the gradient of both's sum, and its value but for a constant.
 
         Where no task cares for a weight the later anchor stands.
         """
@@ -45,7 +45,7 @@ class WeightMemory(NamedTuple):
 
 
 def ewc_penalty(student: Tensor, anchor: Tensor, fisher: Tensor) -> Tensor:
-    """Measure how far weights have moved that mattered, 1/2 sum_i F_i (theta_i - a_i)^2: (P,) three times -> scalar."""
+    """Penalise changes of weights that mattered, 1/2 sum_i F_i (theta_i - a_i)^2: (P,) three times -> scalar."""
     if not student.shape == anchor.shape == fisher.shape:
         shapes = [tuple(each.shape) for each in (student, anchor, fisher)]
         raise ValueError(f"'anchor' and 'fisher' must hold a number for each of the student's weights, got {shapes}")
@@ -53,7 +53,7 @@ def ewc_penalty(student: Tensor, anchor: Tensor, fisher: Tensor) -> Tensor:
 
 
 def trained_weights(model: nn.Module) -> Tensor:
-    """Give the weights of a model that are trained as one vector, in the order of ``parameters()``: (P,)."""
+    """Return the trained weights of a model as one vector, in the order of ``parameters()``: (P,)."""
     found = [parameter.flatten() for parameter in model.parameters() if parameter.requires_grad]
     if not found:
         raise ValueError(f"'student' must have parameters to train, {type(model).__name__} has none")
@@ -70,7 +70,7 @@ def fisher_diagonal(
     samples: int | None = None,
     call: Call | None = None,
 ) -> Tensor:
-    """Measure how much a classifier's answers depend on each weight that is trained: the mean over rows, (P,).
+    """Compute the diagonal of the Fisher information of a classifier's trained weights, the mean over rows, (P,).
 
     "empirical": F_i = mean_n (d log p(y_n | x_n) / d theta_i)^2, of the labels; near 0 on rows that are known by heart.
     "exact": the expectation of that over the model's own answers, mean_n sum_c p(c | x_n) (d log p(c | x_n) /
@@ -104,7 +104,7 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 
 
 def _squares(student: nn.Module, logs: Tensor, y: Tensor | None) -> Tensor:
-    """The sum over rows of squared gradients of log-probabilities, of labels or of all classes as they are likely."""
+    """Sum squared gradients of log-probabilities over rows, of labels, or of all classes by their probabilities."""
     parameters = [parameter for parameter in student.parameters() if parameter.requires_grad]
     total = torch.zeros_like(trained_weights(student))
     chances = logs.detach().exp() if y is None else F.one_hot(y, logs.size(1))
@@ -115,7 +115,7 @@ def _squares(student: nn.Module, logs: Tensor, y: Tensor | None) -> Tensor:
 
 
 class ElasticDistiller(Distiller):
-    """Distil with weights that are held by what they meant to earlier tasks; ``fit`` it.
+    """Distil with a penalty on changes of weights that earlier tasks need; ``fit`` it.
 
     ``weight`` times ``ewc_penalty`` of the student's weights from ``memory`` is added, as the term "ewc"; the memory
     moves with it and is in its state. Costs O(P) a step; buffers, as those of batch norm, are not held.
@@ -140,7 +140,7 @@ class ElasticDistiller(Distiller):
         self.register_buffer("fisher", memory.fisher)
 
     def forward(self, batch: Batch) -> Step:
-        """The losses of the batch and the penalty."""
+        """Compute the losses of the batch and the penalty."""
         step = super().forward(batch)
         penalty = ewc_penalty(trained_weights(self.student), self.anchor, self.fisher)
         held = self.weight * penalty
@@ -160,7 +160,7 @@ class ElasticDistiller(Distiller):
 def ewc(
     problem: Problem, *, sequence: Sequenced, weight: float = 400.0, fisher: Fisher = "exact", samples: int = 200
 ) -> nn.Module:
-    """Learn tasks one after another, and hold what the earlier ones need; choose it where labels come in turns.
+    """Learn tasks one after another, and keep weights that earlier ones need; choose it where labels come in turns.
 
     Earlier labels need not be kept: the student that has learnt the last task should still know the first. A task's
     loss is that of its labels plus ``weight`` times sum_k 1/2 sum_i F_ki (theta_i - a_ki)^2 over the tasks k before it,
@@ -199,7 +199,7 @@ def ewc(
 
 
 def _learnt(problem: Problem, data: Any, losses: Loss, name: str, fisher: Fisher, samples: int) -> WeightMemory:
-    """The memory of the task that the student has just learnt."""
+    """Compute the memory of the task that the student has just learnt."""
     student, targets, call = problem.student, problem.task.targets, problem.call_of(problem.student)
 
     def made() -> Tensor:
@@ -212,7 +212,7 @@ def _learnt(problem: Problem, data: Any, losses: Loss, name: str, fisher: Fisher
 
 
 def _tasks(problem: Problem, sequence: Sequenced) -> list[tuple[Any, str]]:
-    """What each task is trained on, and the entry of it that selects the rows whose labels are learnt."""
+    """List the data of each task, and the entry of them that selects the rows whose labels are learnt."""
     if isinstance(sequence, Tensor):
         return [(problem.with_values(learnt=mask), "learnt") for mask in _masks(problem, sequence)]
     if not isinstance(sequence, (list, tuple)) or any(isinstance(each, Tensor) for each in sequence):
@@ -232,7 +232,7 @@ def _tasks(problem: Problem, sequence: Sequenced) -> list[tuple[Any, str]]:
 
 
 def _masks(problem: Problem, sequence: Tensor) -> list[Tensor]:
-    """The labelled nodes of each task, (N,)."""
+    """Return the labelled nodes of each task, (N,)."""
     if sequence.dim() != 1 or sequence.is_floating_point() or sequence.size(0) < problem.nodes:
         raise ValueError(
             f"'sequence' must hold an integer for each of {problem.nodes} nodes, 0 for the first task, 1, 2 ... for "

@@ -1,1 +1,1 @@
-"""Without the data that the teacher was trained on."""
+"""Distillation without the data that the teacher was trained on."""

@@ -1,4 +1,4 @@
-"""Records of activations, and inputs made from them that a teacher takes for its training data.
+"""Records of activations, and inputs synthesised from them in place of the teacher's training data.
 
 Lopes, Fenu and Starner, "Data-Free Knowledge Distillation for Deep Neural Networks", 2017, arXiv:1710.07535.
 """
@@ -41,12 +41,12 @@ class Record:
         return cls(activations.mean(dim=0), vectors * values.clamp_min(0).sqrt() @ vectors.t())
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Make mean + L n, activations to aim at, of normal noise n (N, d); the authors' code has L L^T for L."""
+        """Draw mean + L n, activations to aim at, of normal noise n (N, d); the authors' code has L L^T for L."""
         return self.mean + noise @ self.factor.t()
 
 
 def activation_loss(activations: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-    """Sum over layers mean (relu(target) - relu(activation))^2, over all entries of a layer: (N, d) each."""
+    """Compute mean (relu(target) - relu(activation))^2 over all entries of a layer, summed over layers: (N, d) each."""
     missing = sorted(set(targets) - set(activations))
     if missing:
         raise ValueError(f"'activations' must have the layers {sorted(targets)}, {missing} are missing")
@@ -69,7 +69,7 @@ def reconstruct(
     deviation: float | Tensor = 1.0,
     bound: float = 3.0,
 ) -> Tensor:
-    """Make inputs ``x`` of a shape whose recorded layers look as the training data's did, by Adam from Gaussian noise.
+    """Synthesise inputs ``x`` whose activations resemble the records of the training data, by Adam from Gaussian noise.
 
     taps: name of a record -> path of the layer in the teacher; without "logits" among the records no tap is
     needed for it. edge_index: of the graph on the rows, by default none, for a teacher whose ``forward`` asks for it.
@@ -101,7 +101,7 @@ def reconstruct(
 
 
 def _rows(x: Tensor, edge_index: Tensor | None = None) -> dict[str, Tensor]:
-    """A batch of made rows, by default without edges."""
+    """Make a batch of synthetic rows, by default without edges."""
     edges = torch.empty(2, 0, dtype=torch.long, device=x.device) if edge_index is None else edge_index
     return {"x": x, "edge_index": edges}
 
@@ -122,7 +122,7 @@ def _rows(x: Tensor, edge_index: Tensor | None = None) -> dict[str, Tensor]:
 def activation_records(
     problem: Problem, *, rows: int = 500, steps: int = 200, step_size: float = 0.05, temperature: float = 4.0
 ) -> nn.Module:
-    """Learn a teacher's answers to inputs made from records of its activations; choose it where its data is to go.
+    """Learn a teacher's answers to inputs made from records of its activations; choose it where its data must go.
 
     Its owner keeps a ``Record`` of the logits and of the hidden layer, mean and covariance over the data, and mean and
     deviation of each feature, which is all that is read of them. From these ``rows`` inputs without edges are made, on

@@ -1,4 +1,4 @@
-"""A pruned network, one layer at a time, from few rows (cross distillation).
+"""Pruning of a network from few rows, one layer at a time (cross distillation).
 
 Bai, Wu, King and Lyu, "Few Shot Network Compression via Cross Distillation", AAAI 2020, arXiv:1911.09450.
 """
@@ -19,7 +19,7 @@ from graphkd.losses._checks import check_same_shape
 
 
 class CrossTerms(NamedTuple):
-    """The loss of one layer, and its two terms before their weights."""
+    """Loss of one layer, and its two terms before their weights."""
 
     loss: Tensor
     correction: Tensor
@@ -64,7 +64,7 @@ def soft_cross_distillation(
 
 
 def _mean_square(x: Tensor) -> Tensor:
-    """Over all entries; 0 where there are none."""
+    """Compute the mean of squares over all entries; 0 where there are none."""
     return x.to(accumulation_dtype(x)).square().sum() / max(x.numel(), 1)
 
 
@@ -89,7 +89,7 @@ def fit_masked(student_input: Tensor, teacher_input: Tensor, teacher: Tensor, ma
 
 
 def _moments(student_input: Tensor, teacher_input: Tensor, mu: float) -> Tensor:
-    """Second moments of the rows of both nets, (d_in, d_in) float64."""
+    """Compute second moments of the rows of both nets, (d_in, d_in) float64."""
     ours, theirs = student_input.double(), teacher_input.double()
     return mu * theirs.t() @ theirs + (1 - mu) * ours.t() @ ours
 
@@ -106,7 +106,7 @@ def proximal_mask(
     steps: int = 300,
     step_size: float = 0.1,
 ) -> Tensor:
-    """Find which weights of a layer stay by gradient and proximal steps on ``cross_distillation``: -> (d_out, d_in).
+    """Select the weights of a layer to keep by gradient and proximal steps on ``cross_distillation``: -> (d_out, d_in).
 
     From the teacher's weights on, each of ``steps`` of Adam, at ``step_size`` times their mean magnitude, is followed
     by a hard threshold: all but the largest weights, or with ``columns`` the columns of largest norm, become 0. How
@@ -129,7 +129,7 @@ def proximal_mask(
 
 
 def _largest(weight: Tensor, count: int, *, columns: bool) -> Tensor:
-    """A mask of the ``count`` largest entries, or columns, (d_out, d_in)."""
+    """Make a mask of the ``count`` largest entries, or columns, (d_out, d_in)."""
     size = weight.square().sum(dim=0) if columns else weight.abs().flatten()
     mask = torch.zeros_like(size, dtype=torch.bool)
     mask[size.topk(count).indices] = True
@@ -176,7 +176,7 @@ def prune(
 
 @torch.no_grad()
 def _refitted(problem: Problem, pruned: nn.Module, kept: float, mu: float, search: dict[str, Any]) -> dict[str, Tensor]:
-    """Weights of all linear maps, from the inputs on; ``pruned`` gets them as they are found."""
+    """Refit the weights of all linear maps, from the inputs on; ``pruned`` gets them as they are found."""
     model, found = problem.teacher.model, {}
     for path in [path for path, module in pruned.named_modules() if _is_linear(module)]:
         ours, theirs = (_inputs(problem, each, path) for each in (pruned, model))
@@ -193,7 +193,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 
 def _inputs(problem: Problem, model: nn.Module, path: str) -> Tensor:
-    """What a layer sees of the labelled rows, (n, d_in)."""
+    """Compute a layer's inputs for the labelled rows, (n, d_in)."""
     with shown(model, problem.call_of(problem.teacher), f"{path}:in") as show:
         rows = problem.gather(lambda batch: show(batch)["hidden"])
     return rows[problem.labelled_nodes.to(rows.device)]

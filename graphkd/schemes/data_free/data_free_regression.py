@@ -1,4 +1,4 @@
-"""A student of numbers whose teacher's data is gone: a generator makes inputs on which both differ.
+"""Data-free distillation of a regression: a generator makes inputs on which student and teacher differ.
 
 Kang and Kang, "Data-Free Knowledge Distillation in Neural Networks for Regression", Expert Systems with Applications
 2021.
@@ -27,14 +27,14 @@ _EPS = 1e-5  # as in batch norm
 
 
 class FakeTurn(NamedTuple):
-    """A batch whose ``x`` is not looked at, and whether the generator learns from it or the student."""
+    """Batch whose ``x`` is not read, and whether the generator learns from it or the student."""
 
     batch: Any
     for_generator: bool
 
 
 class FakeTurns(Mapped):
-    """Each batch ``steps`` times for the student, then once for the generator: an epoch."""
+    """Batches for an epoch: each one ``steps`` times for the student, then once for the generator."""
 
     def __init__(self, data: Batch | Iterable[Batch], steps: int = 10) -> None:
         super().__init__(data, changed)
@@ -50,7 +50,7 @@ class FakeTurns(Mapped):
 
 
 class DataFreeRegression(Trainable):
-    """A student of a regressing teacher whose inputs are gone; ``fit`` it on ``FakeTurns``. Kang and Kang, ESWA 2021.
+    """Student of a regressing teacher without its data; ``fit`` it on ``FakeTurns``. Kang and Kang, ESWA 2021.
 
     A generator of inputs, noise (N, ``noise``) -> (N, d), minimises ``disagreement`` of student and teacher, both
     constant; the student f mean (t - s)^2 on such inputs, constant, plus 1 - f times that on normal ones, f falling
@@ -94,7 +94,7 @@ class DataFreeRegression(Trainable):
         self.share = 1 - epoch / epochs
 
     def made(self, x: Tensor) -> Tensor:
-        """Inputs that the generator makes, as many as ``x`` has rows, on the scale of the teacher's."""
+        """Generate as many inputs as ``x`` has rows, on the scale of the teacher's."""
         rows: Tensor = self.generator(x.new_empty(x.size(0), self.noise).normal_())
         if not self.standardise:
             return rows
@@ -102,7 +102,7 @@ class DataFreeRegression(Trainable):
         return self.mean + self.deviation * apart / (apart.square().mean(dim=0) + _EPS).sqrt()
 
     def forward(self, turn: FakeTurn) -> Step:
-        """The generator's loss, or the student's."""
+        """Compute the generator's loss, or the student's."""
         batch, x = turn.batch, turn.batch["x"]
         made = self.made(x)
         if turn.for_generator:

@@ -1,4 +1,4 @@
-"""Students of one domain that are to work in another, by adversaries on answers or features.
+"""Adversarial adaptation of students to another domain, by discriminators of answers or features.
 
 Tsai et al., "Learning to Adapt Structured Output Space for Semantic Segmentation", CVPR 2018, arXiv:1802.10349.
 """
@@ -24,7 +24,7 @@ SOURCE, TARGET = "source_mask", "target_mask"
 
 
 def with_domains(problem: Problem, domains: Tensor, *, targets: int = 1) -> Any:
-    """Say in the data where rows are from: masks ``SOURCE`` and ``TARGET``, and ``domain``, 1, 2 ... for targets.
+    """Mark the domain of rows in the data: masks ``SOURCE`` and ``TARGET``, and ``domain``, 1, 2 ... for targets.
 
     domains: of every node, (N,), 0 for the source. Labels are learnt of the source's labelled rows alone, which are
     ``SOURCE`` and have ``domain`` 0; its other rows have -1. ValueError unless there are ``targets`` at least.
@@ -47,19 +47,19 @@ def with_domains(problem: Problem, domains: Tensor, *, targets: int = 1) -> Any:
 
 
 def discriminator(width: int, inner: int = 64) -> nn.Module:
-    """Make a net that tells rows of a width apart, by one logit."""
+    """Make a discriminator of rows of a width, which answers by one logit."""
     return nn.Sequential(nn.Linear(width, inner), nn.LeakyReLU(0.2), nn.Linear(inner, 1))
 
 
 class Adaptation(NamedTuple):
-    """What the student minimises, and what the discriminator does."""
+    """Losses of the student and of the discriminator."""
 
     student: Tensor
     discriminator: Tensor
 
 
 def domain_adversaries(shown: tuple[Tensor, Tensor], discriminator: nn.Module, *, source_label: int = 0) -> Adaptation:
-    """Take target rows for source rows, and tell both apart: ``shown`` (N, d) and (M, d) -> two scalars.
+    """Compute the losses of fooling a domain discriminator and of training it: (N, d) and (M, d) -> two scalars.
 
     Student: mean BCE(D(target), source_label), D constant; ``discriminator`` D (rows -> a logit each): the mean of
     BCE(D(source), source_label) and BCE(D(target), 1 - source_label), the rows constant.
@@ -92,7 +92,7 @@ def adversarial_adaptation(
 
 
 class Adversarial(Trainable):
-    """A student whose target rows look like source rows to a discriminator. Tsai et al., CVPR 2018, arXiv:1802.10349.
+    """Student whose target rows look like source rows to a discriminator. Tsai et al., CVPR 2018, arXiv:1802.10349.
 
     Output space (``tap=None``: the discriminator sees class probabilities, so what is aligned is how answers are
     distributed), or a hidden layer (``tap``: feature alignment). The batch names source rows ``source_mask`` and target
@@ -117,7 +117,7 @@ class Adversarial(Trainable):
         self._viewer = self.hold(Viewer(student, taps={} if tap is None else {"hidden": tap}, call=call))
 
     def forward(self, batch: Batch) -> Step:
-        """The sum of both losses."""
+        """Compute the sum of both losses."""
         view = self._viewer(batch)
         shown = view["logits"].softmax(dim=-1) if self.tap is None else view["hidden"]
         fooled, judged = domain_adversaries((shown[batch[SOURCE]], shown[batch[TARGET]]), self.discriminator)
@@ -145,7 +145,7 @@ def aligning(
     teacher=False,
 )
 def adversarial_output(problem: Problem, *, domains: Tensor, weight: float = 0.001, inner: int = 64) -> nn.Module:
-    """Align how answers are distributed in two domains; choose it where the target has no labels, and the same classes.
+    """Align the answers' distributions in two domains; choose it where the target has no labels, and the same classes.
 
     The student learns the source's labels, and a discriminator of one hidden layer, ``inner`` wide, tells its class
     probabilities of target rows from those of source rows, which the student is to prevent. ``domains``: of every node,

@@ -1,4 +1,4 @@
-"""Alignment and self-training in turn, and translated source features: BDL.
+"""BDL: alignment and self-training in turn, and translated source features.
 
 Li, Yuan and Vasconcelos, "Bidirectional Learning for Domain Adaptation of Semantic Segmentation", CVPR 2019,
 arXiv:1904.10620.
@@ -66,6 +66,6 @@ def bidirectional(
 
 
 def _teacher_of(problem: Problem, model: nn.Module, data: Any) -> Frozen:
-    """Make a teacher of a copy of a model, which answers about ``data`` in place of the run's own."""
+    """Make a teacher of a copy of a model, which always answers about ``data`` instead of the run's own data."""
     twin, call = problem.twin(model), problem.call_of(model)
     return Frozen(twin, call=call) if names(data) is None else Cached(twin, data, call=call)

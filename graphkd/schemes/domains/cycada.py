@@ -1,4 +1,4 @@
-"""Source rows that are made to look like target rows before a student learns them: CyCADA on features.
+"""CyCADA on features: source rows are translated to resemble target rows before a student learns them.
 
 Hoffman et al., "CyCADA: Cycle-Consistent Adversarial Domain Adaptation", ICML 2018, arXiv:1711.03213.
 """
@@ -30,7 +30,7 @@ from graphkd.schemes.domains.adversarial import (
 
 
 class Translator(nn.Module):
-    """x + W_2 relu(W_1 x), which starts as x."""
+    """Residual translator x + W_2 relu(W_1 x), initialised as the identity."""
 
     def __init__(self, width: int, inner: int = 64) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Translator(nn.Module):
 
 
 class Translation(Trainable):
-    """Train a translator of source features: a discriminator takes them for target's, a teacher for what they were.
+    """Train a translator of source features that pass for the target's, while a teacher's answers about them stay.
 
     CE(t(F(x_s)), argmax t(x_s)) + weight mean BCE(D(F(x_s)), target), D and the teacher t constant, and the
     discriminator's own loss, as in ``adversarial_adaptation``: semantic consistency and the adversary of CyCADA. The
@@ -67,7 +67,7 @@ class Translation(Trainable):
         self._teacher = self.hold(teacher if isinstance(teacher, Frozen) else Frozen(teacher, call=call))
 
     def forward(self, batch: Batch) -> Step:
-        """The sum of both losses."""
+        """Compute the sum of both losses."""
         source, target = batch[SOURCE], batch[TARGET]
         said = self._teacher(batch)["logits"][source].argmax(dim=1)
         seen = translated(batch, self.student)
@@ -80,7 +80,7 @@ class Translation(Trainable):
 
 
 def translated(batch: Batch, translator: nn.Module) -> Any:
-    """Copy a batch with the features of its source rows translated, where the translator is, and put back."""
+    """Copy a batch with the features of its source rows translated, on the translator's device, and put back."""
     x, source = batch["x"], batch[SOURCE]
     place = next((parameter.device for parameter in translator.parameters()), x.device)
     return changed(batch, x=x.masked_scatter(source[:, None], translator(x[source].to(place)).to(x.device)))
@@ -95,7 +95,7 @@ def translate(
     weight: float = 1.0,
     name: str = "translator",
 ) -> Any:
-    """Train a translator against its discriminator, to the last epoch, and give the data that it translates."""
+    """Train a translator against its discriminator, to the last epoch, and return the data that it translates."""
     translator = problem.train(Translation(*players, teacher, weight=weight), name, data, choose=False)
     return mapped(data, torch.no_grad()(lambda batch: translated(batch, translator)))
 

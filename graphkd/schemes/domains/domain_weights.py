@@ -1,4 +1,4 @@
-"""Teachers of several source domains, weighted by how alike their domains are to the target (Ruder et al.)."""
+"""Teachers of several source domains, weighted by the similarity of their domains to the target (Ruder et al.)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphkd.schemes.teachers._combine import soft_target
 
 
 def domain_similarity(sources: Tensor, target: Tensor) -> Tensor:
-    """Weights of source domains for a target domain: distributions (K, V), (V,) -> (K,), their sum is 1.
+    """Compute weights of source domains for a target domain: distributions (K, V), (V,) -> (K,), their sum is 1.
 
     1 - JSD(source || target), JSD in bits, over its sum (equal where no source has anything in common with the target);
     after Ruder et al., 2017, arXiv:1702.02052, who compare term distributions; here those of items or features. How
@@ -58,7 +58,7 @@ def domain_weights(problem: Problem, *, sources: Tensor, temperature: float = 5.
 
 
 def _weights(problem: Problem, sources: Tensor) -> Tensor:
-    """Of each teacher, (K,)."""
+    """Compute the weight of each teacher, (K,)."""
     count, terms = len(problem.teachers), problem.values_of("x").clamp_min(0)
     wanted = list(range(-1, count))
     if sources.shape != (problem.nodes,) or sources.is_floating_point() or sources.unique().tolist() != wanted:

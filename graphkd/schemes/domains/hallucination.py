@@ -1,4 +1,4 @@
-"""Features of an input that is missing when the student serves (cross-modal).
+"""Hallucinated features of an input that is missing when the student serves (cross-modal).
 
 Garcia, Morerio and Murino, "Modality Distillation with Multiple Stream Networks for Action Recognition", ECCV 2018,
 arXiv:1806.07110.

@@ -1,4 +1,4 @@
-"""Adapting to a target without labels: the teacher's answers, and the rows it is decided about (Ruder et al.)."""
+"""Adaptation to a target without labels, by a teacher's answers and the rows on which it is certain (Ruder et al.)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphkd.schemes.domains.adversarial import TARGET, with_domains
 
 
 def cluster_difference(hidden: Tensor, teacher: Tensor) -> Tensor:
-    """Measure how decidedly a row belongs to one of the clusters: (N, d), (N, C) -> (N,). Ruder et al., 2017.
+    """Measure how clearly a row belongs to one cluster (MCD): (N, d), (N, C) -> (N,). Ruder et al., 2017.
 
     cos(x_i, m_a) - cos(x_i, m_b), a and b the two classes of the largest cosines, m_c the mean of the hidden features
     that the teacher puts into class c (maximum cluster difference, MCD; the paper has two classes); a class of no rows
@@ -48,7 +48,7 @@ def mixed_pseudo_labels(teacher: Tensor, temperature: float = 5.0, mix: float = 
 
 
 class _InTurn(Mapped):
-    """Every batch twice: with the teacher's answers on the target's rows, then with mixed labels on chosen rows."""
+    """Every batch twice: with the teacher's answers on target rows, then with mixed labels on chosen rows."""
 
     def __iter__(self) -> Iterator[Any]:
         for batch in batches(self.data):

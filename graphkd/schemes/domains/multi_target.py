@@ -1,4 +1,4 @@
-"""One expert for each target domain, agreement among them, and one student of all (multi-target adaptation).
+"""Multi-target adaptation: one expert for each target domain, agreement among them, and one student of all.
 
 Isobe et al., "Multi-Target Domain Adaptation with Collaborative Consistency Learning", CVPR 2021, arXiv:2106.03418.
 """
@@ -23,7 +23,7 @@ from graphkd.schemes.teachers._combine import soft_target
 
 
 class CollaborativeExperts(Trainable):
-    """Experts that adapt to a target each and learn from each other, and the student they teach; ``fit`` it.
+    """Experts that adapt to a target each and learn from each other, and the student that they teach; ``fit`` it.
 
     The batch says by ``domain`` (N,) where a row is from: 0 the labelled source, k = 1..K the target of expert k;
     ``labels`` is the loss of the source's labels, ``CE(where="source_mask")``. Expert k minimises ``labels`` and
@@ -57,7 +57,7 @@ class CollaborativeExperts(Trainable):
         self._viewers = [self.hold(Viewer(model, call=call)) for model, call in ways]
 
     def forward(self, batch: Batch) -> Step:
-        """The sum of its terms, ``expert_1``, ``discriminator_1``, ..., ``agreement``, ``labels`` and ``taught``."""
+        """Sum the terms ``expert_1``, ``discriminator_1``, ..., ``agreement``, ``labels`` and ``taught``."""
         domain, views = batch["domain"], [viewer(batch) for viewer in self._viewers]
         student, *answers = (view["logits"] for view in views)
         labels, *known = (self._labels(view, batch) for view in views)
@@ -76,12 +76,12 @@ class CollaborativeExperts(Trainable):
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
     def _labels(self, view: Batch, batch: Batch) -> Tensor:
-        """The loss of the source's labels, 0 in a batch without source rows."""
+        """Compute the loss of the source's labels, 0 in a batch without source rows."""
         found = self.labels.measure(view, None, batch)  # type: ignore[arg-type]
         return view["logits"].sum() * 0 if found is None else found
 
     def _each_other(self, logits: Tensor) -> Tensor:
-        """Of all experts, KL to each other, constant, summed over experts, mean over the others: (K, N, C)."""
+        """Compute KL from the other experts' constant answers, summed over experts, mean over the others: (K, N, C)."""
         fixed, count = logits.detach(), len(logits)
         total = logits.new_zeros(())
         for step in range(1, count):

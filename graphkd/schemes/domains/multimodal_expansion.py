@@ -1,4 +1,4 @@
-"""A teacher of one kind of input labels rows for a student of several (cross-modal).
+"""Rows labelled by a teacher of one kind of input for a student of several (cross-modal).
 
 Xue, Ren, Gao and Zhao, "Multimodal Knowledge Expansion", ICCV 2021, arXiv:2103.14431.
 """
@@ -20,7 +20,7 @@ from graphkd.schemes.augment import Change, mask_features
 
 
 class SteadyDistiller(Distiller):
-    """A distiller whose student is to answer alike when its batch is changed.
+    """Distiller whose student must answer alike when its batch is changed.
 
     The losses plus weight mean_i |softmax(s_i) - softmax(s'_i)|^2, s' the student's logits on ``change(batch)``, drawn
     anew at every step; both have gradients. Costs two more forward and backward passes of the student.
@@ -31,7 +31,7 @@ class SteadyDistiller(Distiller):
         self.change, self.weight = change, weight
 
     def forward(self, batch: Batch) -> Step:
-        """The sum; a further term ``steady``."""
+        """Compute the sum, with a further term ``steady``."""
         loss, terms = super().forward(batch)
         one, other = (self._viewer(seen)["logits"] for seen in (batch, self.change(batch)))
         steady = consistency(one, other) * one.size(-1) / max(one.size(0), 1)

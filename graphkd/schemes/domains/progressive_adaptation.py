@@ -1,4 +1,4 @@
-"""A teacher that is carried to the target while it teaches.
+"""Progressive adaptation: a teacher is adapted to the target while it teaches.
 
 Nguyen-Meidine et al., "Unsupervised Multi-Target Domain Adaptation Through Knowledge Distillation", WACV 2021.
 """
@@ -39,7 +39,7 @@ class Progressive(nn.Module):
         self.distilling.set_epoch(epoch, epochs)
 
     def forward(self, batch: Batch) -> Step:
-        """The weighted sum."""
+        """Compute the weighted sum."""
         first, second = self.adapting(batch), self.distilling(batch)
         terms = {f"adapting.{name}": term for name, term in first.terms.items()}
         terms |= {f"distilling.{name}": term for name, term in second.terms.items()}

@@ -1,4 +1,4 @@
-"""Hidden features of one kind of input into a student of another, then labels (cross-modal).
+"""Supervision transfer: a student learns hidden features of another kind of input, then labels (cross-modal).
 
 Gupta, Hoffman and Malik, "Cross Modal Distillation for Supervision Transfer", CVPR 2016, arXiv:1507.00448.
 """

@@ -1,4 +1,4 @@
-"""The mean of a student's weights at the ends of cycles of the learning rate (SWA), for the server's distillation."""
+"""Mean of a student's weights at the ends of cycles of the learning rate (SWA), for the server's distillation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphkd.core.view import Call
 
 
 class Averaged(Distiller):
-    """A distiller that averages its student's weights over the ends of cycles of epochs, and over the last ones.
+    """Distiller that averages its student's weights over the ends of cycles of epochs, and over the last ones.
 
     Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018, arXiv:1803.05407.
     cycle: epochs. start: the share of training before the first cycle that counts. ``settle`` after training puts the
@@ -32,13 +32,13 @@ class Averaged(Distiller):
         self.mean = self._mean.kept()
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Take the weights in where a cycle has ended."""
+        """Add the weights to the mean where a cycle has ended."""
         super().set_epoch(epoch, epochs)
         if epoch and epoch % self.cycle == 0 and epoch >= self.start * epochs:
             self._mean.update()
 
     def settle(self) -> None:
-        """Take in the last weights, and give the student the mean."""
+        """Add the last weights to the mean, and load the mean into the student."""
         self._mean.update()
         self.student.load_state_dict(self._mean.model.state_dict())
 

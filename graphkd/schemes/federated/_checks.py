@@ -1,4 +1,4 @@
-"""What a message must be before anybody believes it: names, shapes, dtypes, and values within bounds."""
+"""Checks of messages before they are used: names, shapes, dtypes, and values within bounds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_COUNTER = 2**53
 
 
 class Entry(NamedTuple):
-    """What a message must hold under a name.
+    """Requirements on one entry of a message.
 
     shape: None stands for a width that the server was not told. dtype: None for any floating one. low, high: the least
     and the greatest value; ``bound`` is the argument of the server that says otherwise. Of what is not said here most
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether clients must agree about it."""
+        """Tell whether clients must agree about it."""
         return not self.free and (self.dtype is None or None in self.shape)
 
 
@@ -42,12 +42,12 @@ Reference = Mapping[str, Entry]
 
 
 def size_entry(max_size: float) -> Entry:
-    """How many examples a client learnt from."""
+    """Make the requirements on the number of examples that a client learnt from."""
     return Entry((), torch.int64, 1, max_size, "max_size")
 
 
 def entries_of(state: Mapping[str, Tensor], max_value: float = MAX_VALUE) -> dict[str, Entry]:
-    """What weights like these are: floats within ``max_value``, integers (counters) not below 0 where these are not."""
+    """Make the requirements on weights: floats within ``max_value``, counters not below 0 where these are not."""
     return {name: _entry_of(tensor, max_value) for name, tensor in state.items()}
 
 
@@ -60,12 +60,12 @@ def _entry_of(tensor: Tensor, max_value: float) -> Entry:
 
 
 def named(who: int) -> str:
-    """A client in a message to people."""
+    """Name a client in a message to people."""
     return f"client {who} (counted from 0)"
 
 
 def check_message(message: Any, reference: Reference, sender: str) -> None:
-    """Raise ValueError that names the sender and the entry unless a message is what the reference says."""
+    """Raise ValueError that names the sender and the entry unless a message meets its reference."""
     if message is None:
         raise ValueError(f"{sender}: there must be a message of it, none came: look at its own log")
     check_tensors(message, sender)
@@ -131,7 +131,7 @@ def believed(
     least: int | None,
     read: Callable[[int, dict[str, Tensor]], dict[str, Tensor]] | None = None,
 ) -> dict[int, dict[str, Tensor]]:
-    """Those messages that are what they must be, by client, None standing for one that did not come.
+    """Return the valid messages by client; None stands for one that did not come.
 
     ``read``: (client, message) -> the message as it is used; a ValueError of it is a refusal like others. Where some
     are refused, ``least`` of them must be left, by default all: ValueError that names the client otherwise, and a word
@@ -166,7 +166,7 @@ def _check_enough(number: int, clients: int, refused: Mapping[int, ValueError], 
 
 
 def odd_ones(messages: Mapping[int, Mapping[str, Tensor]], reference: Reference) -> dict[int, ValueError]:
-    """Find those clients that differ from most in what the reference leaves open; all where there is no most."""
+    """Find clients that differ from the majority in what the reference leaves open; all where there is no majority."""
     found: dict[int, ValueError] = {}
     for name in (name for name, entry in reference.items() if entry.is_open):
         forms = {who: (message[name].dtype, tuple(message[name].shape)) for who, message in messages.items()}
@@ -182,7 +182,7 @@ def odd_ones(messages: Mapping[int, Mapping[str, Tensor]], reference: Reference)
 
 
 def check_sizes(sizes: Sequence[float] | Tensor, clients: int, max_size: float = MAX_SIZE) -> Tensor:
-    """Numbers of examples as a tensor (K,); ValueError that names the client whose number is out of bounds."""
+    """Return numbers of examples as a tensor (K,); ValueError that names the client whose number is out of bounds."""
     counts = torch.as_tensor(sizes)
     if counts.shape != (clients,) or counts.dtype == torch.bool or counts.is_complex():
         raise ValueError(f"'sizes' must be {clients} counts, one a client, got {counts.dtype} of {tuple(counts.shape)}")

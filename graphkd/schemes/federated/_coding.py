@@ -1,4 +1,4 @@
-"""Soft labels as bytes: in few bits, and as the difference to what was sent before (CFD)."""
+"""Coding of soft labels as bytes: few bits an entry, and differences to the code sent before (CFD)."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def quantise(probabilities: Tensor, bits: int = 1) -> Tensor:
 
 
 def checksum(code: Tensor | None) -> Tensor:
-    """A number that tells codes apart, 0 of none."""
+    """Compute a number that tells codes apart, 0 for none."""
     return torch.tensor(0 if code is None else zlib.crc32(code.numpy().tobytes()))
 
 
 @dataclass(frozen=True)
 class DeltaCode:
-    """How soft labels go over the wire: ``bits`` bits an entry; ``delta`` codes changes alone.
+    """Code of soft labels in messages: ``bits`` bits an entry; ``delta`` codes changes alone.
 
     A message has "coded", the bytes of a code or, where both sides have the code before it, of what differs between the
     two; "base", the ``checksum`` of that one, 0 of none; and "known", the checksum of the latest code that the sender
@@ -52,27 +52,27 @@ class DeltaCode:
     delta: bool = True
 
     def coded(self, answers: Tensor) -> Tensor:
-        """Bytes of the quantised probabilities of logits, (N, C) -> (n,)."""
+        """Encode the quantised probabilities of logits as bytes, (N, C) -> (n,)."""
         units = quantise(answers.softmax(dim=-1), self.bits).cpu().mul(2**self.bits - 1).round().long()
         planes = units.flatten()[:, None].bitwise_right_shift(torch.arange(self.bits)).bitwise_and(1)
         return torch.from_numpy(np.packbits(planes.numpy().astype(np.uint8)))
 
     def decoded(self, code: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Logarithms of the quantised probabilities, (n,) -> (N, C)."""
+        """Decode bytes to logarithms of the quantised probabilities, (n,) -> (N, C)."""
         entries = int(np.prod(shape))
         planes = torch.from_numpy(np.unpackbits(code.numpy(), count=entries * self.bits)).long()
         units = (planes.reshape(entries, self.bits) << torch.arange(self.bits)).sum(dim=1)
         return (units.reshape(shape) / (2**self.bits - 1)).clamp_min(LEAST).log()
 
     def message(self, code: Tensor, base: Tensor | None, known: Tensor | None) -> Message:
-        """What is sent: a code, against ``base`` if there is one, and what the sender has of the other side."""
+        """Build a message: a code, against ``base`` if there is one, and the checksum of the other side's last code."""
         base = base if self.delta else None
         body = code if base is None else code ^ base
         sent = torch.from_numpy(np.frombuffer(zlib.compress(body.numpy().tobytes(), 9), dtype=np.uint8).copy())
         return {"coded": sent, "base": checksum(base), "known": checksum(known)}
 
     def read(self, message: Message, base: Tensor | None, shape: tuple[int, ...], sender: str) -> Tensor:
-        """The code in a message; ValueError that names the sender where it is none, or against another than ours."""
+        """Read the code in a message; ValueError that names the sender where it is invalid, or against another base."""
         size = -(-int(np.prod(shape)) * self.bits // 8)
         unpacker = zlib.decompressobj()
         try:
@@ -90,12 +90,12 @@ class DeltaCode:
 
     @property
     def entries(self) -> Reference:
-        """What a coded message must hold."""
+        """Return the requirements on a coded message."""
         return {"coded": Entry((None,), torch.uint8, 0, 255, free=True), "base": _SUM, "known": _SUM}
 
 
 class Coded:
-    """What a server has sent and got in a code: the last code of every client, and the last two targets'."""
+    """Codes that a server has sent and received: the last one of every client, and the last two targets'."""
 
     def __init__(self, code: DeltaCode | None) -> None:
         self.code = code
@@ -104,7 +104,7 @@ class Coded:
         self.targets: list[Tensor] = []
 
     def broadcast(self, who: int) -> Message:
-        """The last target, if there is one, and which code of the client's is known here."""
+        """Build the message with the last target, if there is one, and the checksum of the client's last code."""
         assert self.code is not None
         if not self.targets:
             return {"known": checksum(self.codes.get(who))}
@@ -112,24 +112,24 @@ class Coded:
         return self.code.message(self.targets[-1], has[0] if has else None, self.codes.get(who))
 
     def tell(self, target: Tensor) -> None:
-        """Keep a target that goes out next."""
+        """Code a target that is sent next, and keep the code."""
         if self.code is not None:
             self.targets = [*self.targets, self.code.coded(target)][-2:]
 
     def read(self, who: int, message: Message, shape: tuple[int, ...]) -> Message:
-        """A client's message with the answers that it codes."""
+        """Decode the answers in a client's message."""
         assert self.code is not None
         code = self.code.read(message, self.codes.get(who), shape, named(who))
         return {**message, "code": code, "answers": self.code.decoded(code, shape)}
 
     def kept(self, who: int, message: Message) -> Message:
-        """A message that is believed, its code kept as the next one's base."""
+        """Return a valid message, and keep its code as the next one's base."""
         if self.code is not None:
             self.codes[who], self.known[who] = message.pop("code"), int(message["known"])
         return message
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes from round to round."""
+        """Return all that changes from round to round."""
         return {"codes": dict(self.codes), "known": dict(self.known), "targets": list(self.targets)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

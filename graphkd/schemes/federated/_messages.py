@@ -1,4 +1,4 @@
-"""What both sides of a federated method share: messages, seeds, learning from answers, and how a stage is trained."""
+"""Shared code of both sides of a federated method: messages, seeds, learning from answers, and training of stages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Role = Literal["learn", "digest", "serve", "draw", "transfer", "begin"]
 
 
 class Train(Protocol):
-    """How a participant or a server trains: ``Problem.train`` in a run of ours, ``train_alone`` in any other."""
+    """Training function of a participant or a server: ``Problem.train`` in a run of ours, else ``train_alone``."""
 
     def __call__(self, trainable: nn.Module, name: str, data: Any, *, seed: int, **options: Any) -> Any:
         """Train; ``options`` are "epochs", "lr" and others of ``fit``."""
@@ -48,27 +48,27 @@ def train_alone(trainable: nn.Module, name: str, data: Any, *, seed: int, lr: fl
 
 
 def seed_of(seed: int, role: Role, number: int, who: int = 0) -> int:
-    """The seed of what a participant does in a round: neither order nor how many take part changes it."""
+    """Compute a participant's seed in a round, whatever the order and number of participants."""
     return int(np.random.SeedSequence((seed, get_args(Role).index(role), number, who)).generate_state(1)[0]) >> 1
 
 
 def pack_state(model: nn.Module) -> Message:
-    """A model's weights as entries of a message: copies."""
+    """Copy a model's weights into entries of a message."""
     return {WEIGHTS + name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
 def weights_entries(model: nn.Module, max_value: float) -> dict[str, Entry]:
-    """What a message of weights of this architecture must hold."""
+    """Return the requirements on a message of this architecture's weights."""
     return {WEIGHTS + name: entry for name, entry in entries_of(model.state_dict(), max_value).items()}
 
 
 def unpack_state(message: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights that a message holds."""
+    """Return the weights in a message."""
     return {name.removeprefix(WEIGHTS): tensor for name, tensor in message.items() if name.startswith(WEIGHTS)}
 
 
 def stack(messages: Sequence[Message], name: str) -> Tensor:
-    """One entry of all messages: (K, ...)."""
+    """Stack one entry of all messages: (K, ...)."""
     return torch.stack([message[name] for message in messages])
 
 
@@ -80,18 +80,18 @@ def taught(
     call: Call | None,
     kind: Callable[..., Distiller] = Distiller,
 ) -> tuple[Distiller, Any]:
-    """What trains a model on a target, and public rows with that target."""
+    """Make the distiller of a model on a target, and public rows with that target."""
     return kind(model, told("told"), copy.deepcopy(loss), call=call), changed(public, told=target)
 
 
 def answer(model: nn.Module, public: Batch, call: Call | None = None) -> Tensor:
-    """A model's answers on public rows: (N, C)."""
+    """Compute a model's answers on public rows: (N, C)."""
     with shown(model, call) as show:
         return show(public)["logits"]
 
 
 def kinds_of(models: Iterable[nn.Module]) -> list[int]:
-    """The number of each model's architecture, counted as they first come: class, names and shapes."""
+    """Number the models' architectures as they first come, by class, names and shapes."""
     keys = [(type(model), *((name, value.shape) for name, value in model.state_dict().items())) for model in models]
     kinds = list(dict.fromkeys(keys))
     return [kinds.index(key) for key in keys]

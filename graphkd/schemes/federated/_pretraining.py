@@ -1,4 +1,4 @@
-"""A start for clients that needs no labels: two changed views of a row are made alike, those of other rows unlike."""
+"""Contrastive pretraining of clients without labels: changed views of a row become alike, of other rows unlike."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Contrast(Trainable):
         self._viewer = self.hold(Viewer(student, taps={} if path is None else {"hidden": path}, call=call))
 
     def forward(self, batch: Batch) -> Step:
-        """The loss of two views of a batch."""
+        """Compute the loss of two views of a batch."""
         one, other = (self._viewer(self._changed(batch))[self.entry] for _ in range(2))
         rows = torch.randperm(one.size(0), device=one.device)[:_ROWS]
         loss = (self._told(one[rows], other[rows]) + self._told(other[rows], one[rows])) / 2

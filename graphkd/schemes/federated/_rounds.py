@@ -56,14 +56,14 @@ def federated(
 
 
 def _tell(problem: Problem, sides: Sequence[Participant]) -> None:
-    """Have every client tell what it tells once, before it learns; it is dear, and kept with the run."""
+    """Compute every client's one-off message before it learns; it is expensive, and kept with the run."""
     told = problem.once("told", lambda: [side.tell() for side in sides])
     for side, own in zip(sides, told, strict=True):
         side.told = own
 
 
 def _together(number: int, sides: Sequence[Participant], serving: Server, *, learn: bool) -> nn.Module:
-    """The clients' models as one, after the last that they get."""
+    """Combine the clients' models into one, after the last broadcast."""
     _receive(number, sides, serving)
     for side in sides if learn else ():
         side.learn(number)
@@ -71,7 +71,7 @@ def _together(number: int, sides: Sequence[Participant], serving: Server, *, lea
 
 
 def _receive(number: int, sides: Sequence[Participant], serving: Server) -> None:
-    """Every client gets what the server has for it."""
+    """Give every client the server's message for it."""
     for side in sides:
         side.receive(number, serving.broadcast(side.who))
 
@@ -79,7 +79,7 @@ def _receive(number: int, sides: Sequence[Participant], serving: Server) -> None
 def _sides(
     problem: Problem, rule: Rule, public: Batch | None, server: nn.Module | None, local_epochs: int, distil_epochs: int
 ) -> tuple[list[Participant], Server]:
-    """Both sides, who train by the run's stages."""
+    """Make both sides, which train by the run's stages."""
 
     def train(trainable: nn.Module, name: str, data: Any, *, seed: int, **options: Any) -> Any:
         return problem.train(trainable, name, data, choose=False, seed=seed, **{"weight_decay": 0.0, **options})
@@ -96,7 +96,7 @@ def _sides(
 
 
 def _clients(problem: Problem) -> list[Client]:
-    """The clients of a run, each with a model of its own."""
+    """Make the clients of a run, each with a model of its own."""
     data: Clients = problem.data
     if problem.teachers:
         raise ValueError("clients teach one another: give None as 'teacher', got a teacher")
@@ -107,7 +107,7 @@ def _clients(problem: Problem) -> list[Client]:
 
 
 def labelled_rows(problem: Problem, public: Batch) -> Any:
-    """Public rows, all of them labelled, as the task reads them; ValueError where they have no labels."""
+    """Prepare public rows, all of them labelled, for the task; ValueError where they have no labels."""
     rows = torch.ones_like(node_ids(public), dtype=torch.bool)
     try:
         return problem.task.prepare(changed(public, **{problem.labelled: rows}))

@@ -1,4 +1,4 @@
-"""The average of clients' weights."""
+"""Averages of clients' weights."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def mean_state(states: Sequence[State], counts: Tensor | None = None) -> dict[st
 
 
 def check_states(states: Sequence[State], base: State | None = None, *, max_value: float = MAX_VALUE) -> None:
-    """Raise ValueError unless there are weights, all of the architecture of ``base``, by default of most of them."""
+    """Raise ValueError unless there are states, all of the architecture of ``base``, by default the commonest one."""
     if not states:
         raise ValueError("'states' must hold one at least, got none")
     for who, state in enumerate(states):
@@ -66,7 +66,7 @@ def check_states(states: Sequence[State], base: State | None = None, *, max_valu
 
 
 def _usual(states: Sequence[State]) -> State:
-    """A state like most, by names, shapes and dtypes; of equally many the first."""
+    """Return a state of the commonest names, shapes and dtypes; of equally many the first."""
     forms = [
         tuple(sorted((name, tuple(value.shape), str(value.dtype)) for name, value in state.items())) for state in states
     ]

@@ -1,4 +1,4 @@
-"""A client: its model, what it alone sees, and how both are read."""
+"""Client of a federated method: its model, its private data, and how both are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphkd.tasks import NodeClassification
 
 @dataclass
 class Client:
-    """A model and the data that it alone sees, one graph or a loader, which ``task`` has prepared.
+    """Model and the data that it alone sees, one graph or a loader, which ``task`` has prepared.
 
     call: ``call(model, batch)`` in place of the by-name call of the model.
     """
@@ -31,18 +31,18 @@ class Client:
     call: Call | None = None
 
     def rows(self, of: Callable[[Any], Tensor]) -> Tensor:
-        """Compute something batch by batch, batch -> (n, ...); put the rows that batches answer for together."""
+        """Compute something batch by batch, batch -> (n, ...), and concatenate the rows that batches answer for."""
         with seeded(0):  # a loader draws: who asks does not change what comes after
             return torch.cat([of(batch)[: own_rows(batch)] for batch in batches(self.data)])
 
     @cached_property
     def size(self) -> int:
-        """How many labelled rows it learns from."""
+        """Count the labelled rows."""
         return self.labels.numel()
 
     @cached_property
     def labels(self) -> Tensor:
-        """Labels of the labelled rows, (n,)."""
+        """Return the labels of the labelled rows, (n,)."""
 
         def labelled(batch: Any) -> Tensor:
             own = own_rows(batch)
@@ -52,6 +52,6 @@ class Client:
 
     @cached_property
     def classes(self) -> int:
-        """Width of the model's answers."""
+        """Return the width of the model's answers."""
         with seeded(0):
             return answer(self.model, first_batch(self.data), self.call).size(-1)

@@ -122,18 +122,18 @@ def gaussian_noise_std(rows: int, regularisation: float = 0.01, epsilon: float =
 
 @dataclass(frozen=True)
 class Certainty:
-    """A logistic regression of public rows (1) against own ones (0), on features over ``scale``."""
+    """Logistic regression of public rows (1) against own ones (0), on features over ``scale``."""
 
     weight: Tensor
     bias: Tensor
     scale: Tensor
 
     def noised(self, weight: Tensor, bias: Tensor, std: float) -> Certainty:
-        """With standard normal noise times ``std`` on the weights and the bias: what a client publishes."""
+        """Add standard normal noise times ``std`` to the weights and the bias, which a client publishes."""
         return Certainty(self.weight + std * weight, self.bias + std * bias, self.scale)
 
     def scores(self, features: Tensor) -> Tensor:
-        """The probability that a row is the client's, plus 1e-8: (N, d) -> (N,), a weight of ``soft_target``."""
+        """Compute the probability that a row is the client's, plus 1e-8: (N, d) -> (N,), weights of ``soft_target``."""
         return (-(features / self.scale @ self.weight + self.bias)).sigmoid() + _EPS
 
 
@@ -195,7 +195,7 @@ def _largest(x: Tensor) -> Tensor:
 
 
 def _logistic(x: Tensor, own: int, regularisation: float, on_bias: Tensor) -> Tensor:
-    """Weights and bias, (d + 1,), at the least of the logistic losses over ``regularisation`` plus half the squares.
+    """Fit weights and bias, (d + 1,), by the logistic losses over ``regularisation`` plus half the squares.
 
     The first ``own`` rows are 0, the others 1; ``on_bias``: (1,), how much the bias' square counts.
     """

@@ -93,7 +93,7 @@ def _tells(limits: Limits) -> Reference:
 
 
 def _pooled(messages: Sequence[Message]) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each feature over the rows of all clients, (d,)."""
+    """Pool mean and deviation of each feature over the rows of all clients, (d,)."""
     shares = stack(messages, "size").double()
     means, deviations = (stack(messages, name).double() for name in ("mean", "deviation"))
     shares = (shares / shares.sum())[:, None].to(means.device)
@@ -125,7 +125,7 @@ class Generator(nn.Module):
 
 
 class Adversaries(Trainable):
-    """A generator of rows that the global model and clients answer unlike, and the global model, which learns them.
+    """Generator of rows on which the global model and clients disagree, and the global model, which learns them.
 
     A batch says whose loss is lowered. An epoch begins with new noise and classes, the first with a new generator.
     """
@@ -148,7 +148,7 @@ class Adversaries(Trainable):
         self._viewer = self.hold(Viewer(student, call=call))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - fit's signature
-        """Draw classes and noise of a game, and the generator before the first."""
+        """Draw the classes and noise of a game, and before the first game new weights of the generator."""
         if epoch == 0:
             reset_parameters(self.generator)
         like = next(self.generator.parameters())
@@ -158,7 +158,7 @@ class Adversaries(Trainable):
         self._target: tuple[Any, Tensor] | None = None
 
     def forward(self, turn: Batch) -> Step:
-        """The loss of whose turn it is."""
+        """Compute the loss of the side whose turn it is."""
         if turn["learner"] == "generator":
             with evaluating(self.student):
                 loss, name = self._generator_loss(), "generator"
@@ -181,7 +181,7 @@ class Adversaries(Trainable):
         return torch.stack([terms.loss for terms in made]).sum()
 
     def _batch(self) -> dict[str, Tensor]:
-        """Rows that the generator makes, without an edge."""
+        """Make a batch of the generator's rows, without an edge."""
         y, z = self._drawn
         x: Tensor = self.generator(z, y)
         return {"x": x, "edge_index": torch.empty(2, 0, dtype=torch.long, device=x.device)}

@@ -66,7 +66,7 @@ def fedmd(
 
 
 def logit_mae(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean absolute difference of logits, over all entries: (N, C), (N, C) -> scalar; see ``LogitMAE``."""
+    """Compute the mean absolute difference of logits, over all entries: (N, C), (N, C) -> scalar; see ``LogitMAE``."""
     check_same_shape(student, teacher)
     return (student - teacher).abs().sum() / max(student.numel(), 1)
 

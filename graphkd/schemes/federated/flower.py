@@ -1,4 +1,4 @@
-"""The same two sides in processes of their own, on any machines, by Flower (Beutel et al., 2020, arXiv:2007.14390).
+"""Both sides in processes of their own, on any machines, by Flower (Beutel et al., 2020, arXiv:2007.14390).
 
 ``FlowerStrategy`` wraps a ``Server``, ``client_fn`` a ``Participant``; the steps are theirs, so a run gives what
 ``graphkd.distil`` gives for the same seed. Messages are safetensors: nothing that is unpickled goes over the wire.
@@ -64,12 +64,12 @@ _OK = flwr_types.Status(flwr_types.Code.OK, "")
 
 
 def pack(message: Message) -> flwr_types.Parameters:
-    """A message as Flower carries it: one entry, in the safetensors format."""
+    """Pack a message as Flower carries it: one entry, in the safetensors format."""
     return flwr_types.Parameters([_dump(message)], _FORMAT)
 
 
 def unpack(parameters: flwr_types.Parameters) -> Message:
-    """The message in Flower's parameters; ValueError where they are of another format."""
+    """Read the message in Flower's parameters; ValueError where they are of another format."""
     if parameters.tensor_type != _FORMAT or len(parameters.tensors) != 1:
         found = f"{len(parameters.tensors)} of type {parameters.tensor_type!r}"
         raise ValueError(f"'parameters' must be one entry of type {_FORMAT!r}, got {found}")
@@ -77,7 +77,7 @@ def unpack(parameters: flwr_types.Parameters) -> Message:
 
 
 def _receipt(result: flwr_types.EvaluateRes) -> Message:
-    """A client's loss and how many examples it is of, as a message."""
+    """Make a message of a client's loss and its number of examples."""
     if type(result.num_examples) is not int:
         raise ValueError(f"'num_examples' must be an integer, got {result.num_examples!r}")
     return {"loss": torch.tensor(result.loss, dtype=torch.float64), "size": torch.tensor(result.num_examples)}
@@ -109,11 +109,11 @@ class FlowerStrategy(Strategy):
 
     @property
     def config(self) -> ServerConfig:
-        """For ``start_server``."""
+        """Return the configuration for ``start_server``."""
         return ServerConfig(num_rounds=self.rounds)
 
     def initialize_parameters(self, client_manager: ClientManager) -> flwr_types.Parameters:
-        """Wait for all clients and ask who they are; weights are the server's, and go out round by round."""
+        """Wait for all clients and ask for their numbers; weights are the server's, and go out round by round."""
         client_manager.num_available()  # under a SuperLink this lets it see who is there; else 5 seconds pass
         if not client_manager.wait_for(self.clients, self.timeout):
             raise RuntimeError(f"{self.clients} clients were waited for, {client_manager.num_available()} came")
@@ -132,7 +132,7 @@ class FlowerStrategy(Strategy):
     def configure_fit(
         self, server_round: int, parameters: flwr_types.Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, flwr_types.FitIns]]:
-        """Every client gets what the server has for it."""
+        """Send every client the server's message for it."""
         return self._told(flwr_types.FitIns, server_round - 1)
 
     def _told(self, kind: Callable[[Any, Any], Any], number: int) -> list[tuple[ClientProxy, Any]]:
@@ -142,7 +142,7 @@ class FlowerStrategy(Strategy):
     def _by_client(
         self, results: list[tuple[ClientProxy, Any]], failures: list[Any], read: Callable[[Any], Message]
     ) -> list[Message | None]:
-        """What each client sent, read; None of those that did not answer, or whose answer cannot be read."""
+        """Read each client's message; None for one that did not answer, or whose answer cannot be read."""
         for failure in failures:
             _log.warning("a client did not answer: %s", failure)
         answers = {proxy.cid: result for proxy, result in results}
@@ -158,26 +158,26 @@ class FlowerStrategy(Strategy):
     def aggregate_fit(
         self, server_round: int, results: list[tuple[ClientProxy, flwr_types.FitRes]], failures: list[Any]
     ) -> tuple[flwr_types.Parameters, dict[str, Any]]:
-        """The server gets what clients sent."""
+        """Give the server the clients' messages."""
         self.server.serve(server_round - 1, self._by_client(results, failures, lambda got: unpack(got.parameters)))
         return pack({}), {}
 
     def configure_evaluate(
         self, server_round: int, parameters: flwr_types.Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, flwr_types.EvaluateIns]]:
-        """After the last round, the last receipt."""
+        """Send every client the last broadcast, after the last round."""
         return self._told(flwr_types.EvaluateIns, server_round) if server_round == self.rounds else []
 
     def aggregate_evaluate(
         self, server_round: int, results: list[tuple[ClientProxy, flwr_types.EvaluateRes]], failures: list[Any]
     ) -> tuple[float | None, dict[str, Any]]:
-        """The mean loss, each client's by how many rows it has."""
+        """Compute the mean loss, each client's weighted by its number of rows."""
         if server_round < self.rounds:
             return None, {}
         return self.server.mean_loss(server_round, self._by_client(results, failures, _receipt)), {}
 
     def evaluate(self, server_round: int, parameters: flwr_types.Parameters) -> None:
-        """The server has no data of its own to evaluate on."""
+        """Do nothing: the server has no data of its own to evaluate on."""
 
 
 class FlowerClient(flwr_client.Client):
@@ -200,7 +200,7 @@ class FlowerClient(flwr_client.Client):
         self.remembered[_STATE] = ConfigRecord({"state": _dump(self.participant.state_dict())})
 
     def get_properties(self, ins: flwr_types.GetPropertiesIns) -> flwr_types.GetPropertiesRes:
-        """Who it is."""
+        """Return the participant's number."""
         return flwr_types.GetPropertiesRes(_OK, {"who": self.participant.who})
 
     def fit(self, ins: flwr_types.FitIns) -> flwr_types.FitRes:
@@ -211,7 +211,7 @@ class FlowerClient(flwr_client.Client):
         return flwr_types.FitRes(_OK, sent, self.participant.client.size, {})
 
     def evaluate(self, ins: flwr_types.EvaluateIns) -> flwr_types.EvaluateRes:
-        """The last receipt."""
+        """Receive the last broadcast, and return the client's loss."""
         self._receive(ins, learn=self.participant.rule.revisits)
         self._remember()
         return flwr_types.EvaluateRes(_OK, _loss(self.participant.client), self.participant.client.size, {})
@@ -219,24 +219,24 @@ class FlowerClient(flwr_client.Client):
 
 @torch.no_grad()
 def _loss(client: Client) -> float:
-    """The mean loss of a client's labelled rows; of a loader that of its batches."""
+    """Compute the mean loss of a client's labelled rows; of a loader that of its batches."""
     distiller = Distiller(client.model, losses=client.task.supervised(), call=client.call)
     with seeded(0), evaluating(distiller):
         return fmean(float(distiller(batch).loss) for batch in batches(client.data))
 
 
 def client_fn(participant: Callable[[Context], Participant]) -> Callable[[Context], flwr_client.Client]:
-    """What Flower calls for every message; ``participant`` may build one anew, or give the same each time."""
+    """Make the function that Flower calls for every message; ``participant`` may return a new or the same one."""
     return lambda context: FlowerClient(participant(context), context.state)
 
 
 def client_app(participant: Callable[[Context], Participant]) -> ClientApp:
-    """A client for Flower's SuperNode."""
+    """Make a client for Flower's SuperNode."""
     return ClientApp(client_fn=client_fn(participant))
 
 
 def server_app(strategy: Callable[[Context], FlowerStrategy]) -> ServerApp:
-    """A server for Flower's SuperLink."""
+    """Make a server for Flower's SuperLink."""
 
     def made(context: Context) -> ServerAppComponents:
         found = strategy(context)

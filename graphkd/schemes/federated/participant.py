@@ -1,4 +1,4 @@
-"""The client's side of a federated method: it receives, learns on its own data, and sends."""
+"""Client's side of a federated method: it receives, learns on its own data, and sends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TOLD = "told."  # what entries of a state that hold what the rule tells begin w
 
 
 class Participant:
-    """A client that takes part by a rule as number ``who``, from 0; it knows nothing of the others.
+    """Client that takes part by a rule as number ``who``, from 0; it knows nothing of the others.
 
     public: a batch that all see. local, distil: options of ``fit`` on own and on public rows, "epochs" among them;
     every training has its seed from ``seed``, the round and who it is, so it does not depend on the others, and its
@@ -62,7 +62,7 @@ class Participant:
         self.known = 0  # the checksum of the code of its own that the server has
 
     def receive(self, number: int, message: Message) -> None:
-        """Take the global weights, or learn what came about the public rows, if anything did."""
+        """Load the global weights, or learn the target on public rows, if any came."""
         rule, client = self.rule, self.client
         self._check(message)
         if rule.code is not None:
@@ -76,7 +76,7 @@ class Participant:
             self.train(digest, f"{self._stage(number)}-digest", public, seed=seed, **self.distil)
 
     def _check(self, message: Message) -> None:
-        """Raise ValueError unless the server's message is what it must be."""
+        """Raise ValueError unless the server's message is valid."""
         model, bound = self.client.model, self.max_value
         if self.rule.sends == "weights":
             check_message(message, wire.weights_entries(model, bound), "the server")
@@ -88,7 +88,7 @@ class Participant:
             check_message(message, {"target": Entry((None, width), low=-bound, high=bound)}, "the server")
 
     def _decoded(self, message: Message, code: DeltaCode) -> Message:
-        """The target in a coded message."""
+        """Decode the target in a coded message."""
         self.known = int(message["known"])
         if "coded" not in message:
             return {}
@@ -97,7 +97,7 @@ class Participant:
 
     @cached_property
     def _shape(self) -> tuple[int, ...]:
-        """Shape of its answers about public rows."""
+        """Return the shape of its answers on public rows."""
         return tuple(self._answers().shape)
 
     def _answers(self) -> Tensor:
@@ -105,13 +105,13 @@ class Participant:
         return wire.answer(self.client.model, self.public, self.client.call)
 
     def tell(self) -> Message:
-        """What else than weights or answers the server gets to see, which is asked once."""
+        """Return the further message for the server besides weights or answers, which is asked for once."""
         if self.told is None:
             self.told = {} if self.rule.tell is None else self.rule.tell(self.client, self.public)
         return self.told
 
     def learn(self, number: int) -> None:
-        """Learn on own data, before all else on public rows where the rule has their labels."""
+        """Learn on own data, and before that on public rows where the rule has their labels."""
         client = self.client
         self.tell()  # of the first global weights, before they change
         if number == 0 and self.rule.transfer is not None:
@@ -129,7 +129,7 @@ class Participant:
         self.train(distiller, self._stage(number), client.data, seed=seed, **self.local)
 
     def send(self) -> Message:
-        """What the server gets to see."""
+        """Build the message for the server."""
         client, rule = self.client, self.rule
         message = {"size": torch.tensor(client.size), **self.tell()}
         if rule.sends == "weights":
@@ -141,14 +141,14 @@ class Participant:
         return message
 
     def _coded(self, code: DeltaCode) -> Message:
-        """Its answers in a code, against the last one if the server has that."""
+        """Code its answers, against its last code if the server has that."""
         last = self.codes.get("sent")
         base = last if last is not None and int(checksum(last)) == self.known else None
         self.codes["sent"] = code.coded(self._answers())
         return code.message(self.codes["sent"], base, self.codes.get("got"))
 
     def state_dict(self) -> Message:
-        """All that changes from round to round, for a client that is started anew for each of them."""
+        """Return all that changes from round to round, for a client that is started anew for each of them."""
         past = {f"{age}.{name}": value for age, state in enumerate(self.past) for name, value in state.items()}
         told = {_TOLD + name: value for name, value in (self.told or {}).items()}
         codes = {_CODE + name: value for name, value in self.codes.items()}

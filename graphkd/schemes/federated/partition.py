@@ -1,4 +1,4 @@
-"""Rows shared out among clients so that each sees other labels than the next."""
+"""Partitions of rows among clients by label, so that each client sees other labels than the next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphkd.losses._checks import check_positive, class_ids
 
 
 def _shuffled(y: Tensor, label: int, generator: torch.Generator) -> Tensor:
-    """Rows of a class in a random order."""
+    """Shuffle the rows of a class."""
     rows = (y == label).nonzero()[:, 0].cpu()
     return rows[torch.randperm(rows.numel(), generator=generator)]
 
@@ -19,7 +19,7 @@ def _sorted(parts: list[list[Tensor]], y: Tensor) -> list[Tensor]:
 
 
 def dirichlet_parts(y: Tensor, clients: int, alpha: float = 0.1, *, seed: int = 0) -> list[Tensor]:
-    """Rows of every class dealt out by shares from Dirichlet(alpha): (N,) -> ``clients`` sorted row ids, disjoint.
+    """Deal the rows of every class out by shares from Dirichlet(alpha): (N,) -> ``clients`` sorted row ids, disjoint.
 
     The usual label skew (Hsu et al., 2019, arXiv:1909.06335, by class as in FedDF's and FedBE's codes): at alpha = 0.1
     a client has most of its rows in few classes, at 100 all clients are alike. A client may end with no row at all.
@@ -39,7 +39,7 @@ def dirichlet_parts(y: Tensor, clients: int, alpha: float = 0.1, *, seed: int = 
 
 
 def class_parts(y: Tensor, clients: int, classes: int = 2, *, seed: int = 0) -> list[Tensor]:
-    """Every client holds ``classes`` classes, dealt out in turn: (N,) -> ``clients`` sorted row ids, disjoint.
+    """Deal out the rows so that every client has ``classes`` classes: (N,) -> ``clients`` sorted row ids, disjoint.
 
     The pathological skew of McMahan et al., 2017, arXiv:1602.05629: client k has classes k c, ..., k c + c - 1 of the
     shuffled list, which starts again at its end; who shares a class shares its rows evenly. Rows of a class that nobody

@@ -1,4 +1,4 @@
-"""A rule: what clients send, what the server makes of it, and by which losses they learn."""
+"""Rules of federated methods: what clients send, how the server combines it, and the losses by which they learn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphkd.schemes.federated.client import Client
 
 
 class Received(NamedTuple):
-    """What a server has of a round: answers on public rows, (K, N, C), all messages, its own model's answers, (N, C).
+    """Inputs of a server's ``fuse``: answers on public rows, (K, N, C), all messages, and its own answers, (N, C).
 
     The messages are the clients', in their order; answers may be further models', too.
     """
@@ -30,7 +30,7 @@ class Received(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a server was told about messages: rows of the public batch, examples of a client, magnitude of a value."""
+    """Limits of messages: rows of the public batch, examples of a client, magnitude of a value."""
 
     rows: int | None
     max_size: float
@@ -38,14 +38,14 @@ class Limits(NamedTuple):
 
 
 class Cycles(NamedTuple):
-    """Of the server's weights averaged over its training: epochs of a cycle, and the share before the first."""
+    """Averaging of the server's weights over its training: epochs of a cycle, and the share before the first."""
 
     epochs: int
     start: float
 
 
 class Refinement(NamedTuple):
-    """A training of the server's, of what and on what, with options of ``fit``."""
+    """Training of the server's: the module, its data, and options of ``fit``."""
 
     trainable: nn.Module
     data: Any
@@ -53,13 +53,13 @@ class Refinement(NamedTuple):
 
 
 def supervised(client: Client, _: nn.Module, __: Batch | None) -> Loss:
-    """The loss of a client's labelled rows."""
+    """Make the loss of a client's labelled rows."""
     return client.task.supervised()
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What clients send, what the server makes of it, and by which losses they learn.
+    """Rule of a federated method: what clients send, how the server combines it, and the losses by which they learn.
 
     sends: "weights", which the server averages architecture by architecture, or "answers" (logits on public rows).
     transfer: by which clients learn labels of public rows before all else. local: (client, global model, public) -> the

@@ -1,4 +1,4 @@
-"""The server's side of a federated method: it broadcasts, and makes something of what clients send."""
+"""Server's side of a federated method: it broadcasts, and combines what clients send."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from graphkd.schemes.federated.rule import Limits, Received, Rule
 
 
 class Server:
-    """What the server of a rule has; it sees messages, never a client's data.
+    """Server of a rule; it sees messages, never a client's data.
 
     models: one of each client's architecture, in their order, where they send weights: the first of each architecture
     is what its clients start with. model: the server's own, for rules that have one. public: a batch that all see.
@@ -91,7 +91,7 @@ class Server:
                 self.train(trainable, f"pretraining-{kind}", data, seed=seed, **options)
 
     def broadcast(self, who: int) -> Message:
-        """What a client gets before it learns: global weights of its architecture, or the last target, if any."""
+        """Build a client's broadcast: global weights of its architecture, or the last target, if there is one."""
         if self.rule.sends == "weights":
             return wire.pack_state(self.globals[self.kind_of[who]])
         if self.rule.code is not None:
@@ -99,7 +99,7 @@ class Server:
         return {} if self.target is None else {"target": self.target}
 
     def serve(self, number: int, messages: Sequence[Message | None]) -> None:
-        """Make something of what clients sent, in their order; None of one that did not answer."""
+        """Combine the clients' messages, in their order, None for one that did not answer, and train on the result."""
         found = self.believed(number, messages)
         self.present, self.messages = list(found), [self.coded.kept(who, message) for who, message in found.items()]
         before: list[State] = [wire.unpack_state(wire.pack_state(model)) for model in self.globals]
@@ -116,7 +116,7 @@ class Server:
 
     # ------------------------------------------------------------------ whom to believe
     def reference(self, who: int) -> Reference:
-        """What a client's message must hold."""
+        """Return the requirements on a client's message."""
         told = {} if self.rule.tells is None else self.rule.tells(self.limits)
         found: dict[str, Entry] = {"size": size_entry(self.limits.max_size), **told}
         if self.rule.sends == "weights":
@@ -130,11 +130,11 @@ class Server:
 
     @cached_property
     def _answers_shape(self) -> tuple[int | None, ...]:
-        """Shape of answers on public rows; without a model of the server's it is not known of how many classes."""
+        """Return the shape of answers on public rows; without an own model the number of classes is not known."""
         return (self.limits.rows, None) if self.model is None else self._own_shape
 
     def believed(self, number: int, messages: Sequence[Message | None]) -> dict[int, Message]:
-        """The messages of a round that are what they must be, by client; ValueError where they are too few."""
+        """Return a round's valid messages by client; ValueError where they are too few."""
         if self.kind_of and len(messages) != len(self.kind_of):
             raise ValueError(f"'messages' must be one of each of {len(self.kind_of)} clients, got {len(messages)}")
         references = [self.reference(who) for who in range(len(messages))]
@@ -149,13 +149,13 @@ class Server:
 
     @cached_property
     def _own_shape(self) -> tuple[int, ...]:
-        """Shape of the answers of the server's own model."""
+        """Return the shape of the answers of the server's own model."""
         if self.model is None:
             raise ValueError("coded answers need a model of the server's, which says their shape: give 'server'")
         return tuple(self.answer(self.model).shape)
 
     def mean_loss(self, number: int, receipts: Sequence[Message | None]) -> float:
-        """The mean of clients' losses, each by its examples: messages of "loss" and "size", checked like others."""
+        """Average clients' losses, each by its examples: messages of "loss" and "size", checked like others."""
         bound = self.limits.max_value
         told = {"loss": Entry((), torch.float64, -bound, bound), "size": size_entry(self.limits.max_size)}
         found = list(believed(receipts, [told] * len(receipts), number, self.min_clients).values())
@@ -186,12 +186,12 @@ class Server:
         self.train(trainable, f"round-{number + 1}-server-{which}", data, seed=seed, **options)
 
     def answer(self, model: nn.Module) -> Tensor:
-        """A model's answers on the public rows: (N, C)."""
+        """Compute a model's answers on the public rows: (N, C)."""
         assert self.public is not None
         return wire.answer(model, self.public, self.call)
 
     def answers(self, number: int, before: Sequence[State]) -> Tensor:
-        """Those of all clients, and where the rule draws further models, of the average and these: (K, N, C)."""
+        """Collect all clients' answers, and where the rule draws further models, the mean's and theirs: (K, N, C)."""
         if self.rule.sends == "answers":
             return wire.stack(self.messages, "answers")
         models = self.client_models()
@@ -203,12 +203,12 @@ class Server:
         return torch.stack([self.answer(model) for model in models])
 
     def client_models(self) -> list[nn.Module]:
-        """Models with the weights that clients sent, in eval mode."""
+        """Make models with the weights that clients sent, in eval mode."""
         pairs = zip(self.messages, self.present, strict=True)
         return [_with(self.globals[self.kind_of[who]], wire.unpack_state(sent)).eval() for sent, who in pairs]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes from round to round."""
+        """Return all that changes from round to round."""
         own = {} if self.model is None else self.model.state_dict()
         found = {"globals": [model.state_dict() for model in self.globals], "model": own, "target": self.target}
         return {**found, "coded": self.coded.state_dict()}
@@ -224,13 +224,13 @@ class Server:
 
 
 def _rows_of(public: Batch | None) -> int | None:
-    """How many rows are answered about; None where that cannot be told before: of graphs, or rows without features."""
+    """Count the rows of answers; None where that cannot be known before: of graphs, or rows without features."""
     known = public is not None and "batch" not in public and any(name in public for name in ("n_id", "x", "y"))
     return count_rows(public) if known and public is not None else None
 
 
 def _with(model: nn.Module, state: State) -> nn.Module:
-    """A copy of a model with other weights."""
+    """Copy a model with other weights."""
     other = copy.deepcopy(model)
     other.load_state_dict(state)
     return other

@@ -1,4 +1,4 @@
-"""How peers attend to each other's hidden features."""
+"""Attention of peers to each other's hidden features."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from graphkd.kernels.operators import accumulation_dtype
 
 
 def peer_scores(query: Tensor, key: Tensor) -> Tensor:
-    """Inner products of every peer's query with every peer's key, row by row: (M, N, d), (M, N, d) -> (N, M, M).
+    """Compute inner products of every peer's query with every peer's key, by row: (M, N, d), (M, N, d) -> (N, M, M).
 
     In float32 at least: of hidden features of some tens they are beyond half precision.
     """

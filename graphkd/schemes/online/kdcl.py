@@ -74,14 +74,14 @@ def _mixture(weights: Tensor, peers: Tensor) -> Tensor:
 
 
 def _slopes(weights: Tensor, peers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Probabilities of the mixture, slopes of its cross-entropy, and the gap to the best weights, (N, 1)."""
+    """Compute the mixture's probabilities, slopes of its cross-entropy, and the gap to the best weights, (N, 1)."""
     p = _mixture(weights, peers).softmax(dim=1)
     slopes = torch.einsum("nmc,nc->nm", peers, p)
     return p, slopes, (weights * slopes).sum(dim=1, keepdim=True) - slopes.amin(dim=1, keepdim=True)
 
 
 def _polished(weights: Tensor, slack: Tensor, peers: Tensor, size: Tensor) -> Tensor:
-    """Take the last Newton steps where they shrink the gap: there the cross-entropy's own digits end.
+    """Refine the weights by Newton steps where these shrink the gap, below what the cross-entropy can resolve.
 
     They are of the other peers against the heaviest, whose weight is what is left: their sum is 0 to the last digit.
     """
@@ -100,7 +100,7 @@ def _polished(weights: Tensor, slack: Tensor, peers: Tensor, size: Tensor) -> Te
 
 
 def _newton(peers: Tensor, p: Tensor, slopes: Tensor, stiffness: Tensor, push: Tensor) -> Tensor:
-    """The step of the weights, whose sum stays 1."""
+    """Compute the Newton step of the weights, whose sum stays 1."""
     hessian = torch.einsum("nmc,nkc,nc->nmk", peers, peers, p) - slopes[:, :, None] * slopes[:, None]
     right = torch.stack([push - slopes, torch.ones_like(slopes)], dim=2)
     toward, ones = torch.linalg.solve(hessian + torch.diag_embed(stiffness), right).unbind(dim=2)
@@ -108,7 +108,7 @@ def _newton(peers: Tensor, p: Tensor, slopes: Tensor, stiffness: Tensor, push: T
 
 
 def _reach(values: Tensor, change: Tensor) -> Tensor:
-    """How much of a step, of the whole at most, keeps every value of a row positive."""
+    """Compute the share of a step, at most 1, that keeps every value of a row positive."""
     limit = torch.where(change < 0, -values / change, torch.inf).amin(dim=1, keepdim=True)
     return (0.99 * limit).clamp(max=1.0)
 
@@ -161,7 +161,7 @@ def general_weights(logits: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def general_target(logits: Tensor, validation_logits: Tensor, validation_y: Tensor) -> Tensor:
-    """Sum w_k z_k with ``general_weights`` of validation rows: (M, N, C), (M, V, C), (V,) -> (N, C)."""
+    """Compute sum w_k z_k with ``general_weights`` of validation rows: (M, N, C), (M, V, C), (V,) -> (N, C)."""
     weights = general_weights(validation_logits, validation_y).to(accumulation_dtype(logits))
     return torch.einsum("m,mnc->nc", weights, logits.to(weights.dtype))
 

@@ -25,7 +25,7 @@ Term = tuple[float, Tensor]  # a weight and a value
 
 
 def _at(values: Tensor, samples: Tensor) -> Tensor:
-    """Entries of (N, C) at (row, class) pairs (S, 2)."""
+    """Select the entries of (N, C) at (row, class) pairs (S, 2)."""
     return values[samples[:, 0], samples[:, 1]]
 
 
@@ -35,7 +35,7 @@ def pair_discrimination(scores: Tensor, samples: Tensor, is_real: Tensor) -> Ten
 
 
 def pair_policy(logits: Tensor, scores: Tensor, samples: Tensor) -> Tensor:
-    """Let a maker's logits (N, C) at pairs (S, 2) that it drew follow the discriminator's constant verdict.
+    """Compute a maker's policy loss: logits (N, C) at pairs (S, 2) that it drew, and the discriminator's scores.
 
     mean over pairs of the sigmoid cross-entropy of z with sigmoid(score), the code's surrogate for policy gradients.
     """
@@ -93,11 +93,11 @@ class KDGAN(Trainable):
         self.warm_up, self.teacher_every, self._epoch = warm_up, teacher_every, 0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - as ``fit`` calls it
-        """Called by ``fit`` before every epoch: who plays in it."""
+        """Set the epoch, which decides who plays; ``fit`` calls this before every epoch."""
         self._epoch = epoch
 
     def forward(self, batch: Batch) -> Step:
-        """All three losses; terms ``label_``, ``policy_`` and ``discrimination_`` of both makers, and ``distil``."""
+        """Sum three losses; terms ``label_``, ``policy_`` and ``discrimination_`` of both makers, and ``distil``."""
         true = self.true_pairs(batch)
         student, teacher, scores = (viewer(batch)["logits"] for viewer in self.viewers)
         played = self._epoch - self.warm_up
@@ -117,31 +117,31 @@ class KDGAN(Trainable):
         return Step(total, terms)
 
     def true_pairs(self, batch: Batch) -> Tensor:
-        """Labelled rows and their classes, (S, 2)."""
+        """Return labelled rows and their classes, (S, 2)."""
         y = fill((self.targets,), batch, "targets of KDGAN")[self.targets]
         rows = chosen_rows(batch, self.where, y.size(0), y.device).nonzero()[:, 0]
         return torch.stack([rows, y[rows]], dim=1)
 
     @staticmethod
     def judged(name: str, scores: Tensor, true: Tensor, drawn: Tensor, weight: float) -> dict[str, Term]:
-        """What the discriminator makes of true pairs and a maker's; nothing where there is no labelled row."""
+        """Compute the discriminator's loss on true pairs and a maker's; nothing where there is no labelled row."""
         is_real = torch.arange(2 * len(true), device=true.device) < len(true)
         found = weight, pair_discrimination(scores, torch.cat([true, drawn]), is_real)
         return {f"discrimination_{name}": found} if len(true) else {}
 
     @torch.no_grad()
     def _steady(self, maker: int, batch: Batch) -> Tensor:
-        """What a maker answers in eval mode, the classifier (0) or the teacher (1)."""
+        """Compute a maker's logits in eval mode, the classifier's (0) or the teacher's (1)."""
         with evaluating((self.student, self.teacher)[maker]):
             return self.viewers[maker](batch)["logits"]
 
     def _learnt(self, name: str, logits: Tensor, batch: Batch) -> dict[str, Term]:
-        """What a maker learns from labels."""
+        """Compute a maker's loss of labels."""
         label = measured(self.labels, {"logits": logits}, {}, batch)
         return {} if label is None else {f"label_{name}": (1.0, label)}
 
     def _game(self, name: str, shown: tuple[Tensor, Tensor, Tensor], drawn: Tensor, weight: float) -> dict[str, Term]:
-        """What a maker learns from the verdict on its pairs and the other's logits; ``shown``: its, others."""
+        """Compute a maker's losses by its pairs' scores and the other's logits; ``shown``: its, others, scores."""
         logits, other, scores = shown
         found: dict[str, Term] = {f"distil_{name}": (self.distil, logit_mse(logits, other))}
         if len(drawn):
@@ -150,14 +150,14 @@ class KDGAN(Trainable):
 
 
 class Judging(Trainable):
-    """Train the discriminator of a game alone, against makers that stay; ``fit`` gives it back."""
+    """Train the discriminator of a game alone, against constant makers; ``fit`` returns it."""
 
     def __init__(self, game: KDGAN) -> None:
         super().__init__()
         self.student, self._game = game.discriminator, (game,)  # whose other parameters are nobody's here
 
     def forward(self, batch: Batch) -> Step:
-        """The discriminator's loss on both makers' pairs."""
+        """Compute the discriminator's loss on both makers' pairs."""
         (game,) = self._game
         true, (*makers, judge) = game.true_pairs(batch), game.viewers
         scores = judge(batch)["logits"]
@@ -171,7 +171,7 @@ class Judging(Trainable):
 
 
 def _draw(logits: Tensor, count: int) -> Tensor:
-    """Pairs of a random row and a class drawn from its probabilities: (count, 2)."""
+    """Draw pairs of a random row and a class by its probabilities: (count, 2)."""
     rows = torch.randint(logits.size(0), (count,), device=logits.device)
     return torch.stack([rows, logits[rows].softmax(dim=1).multinomial(1)[:, 0]], dim=1)
 

@@ -61,7 +61,7 @@ class PeerContrast(nn.Module):
         return PeerTargets([(1.0, targets)], terms={"contrast": contrast})
 
     def contrast(self, hidden: Sequence[Tensor], n_id: Tensor | None = None, negatives: Tensor | None = None) -> Tensor:
-        """Sum over ordered pairs; scalar."""
+        """Sum the contrasts over ordered pairs; scalar."""
         ids = row_ids(n_id, hidden[0].size(0), self.memories.size(1), hidden[0].device)
         drawn: Drawn = self.draws(ids, negatives)
         rows = [unit_vectors(head(h)) for head, h in zip(self.heads, hidden, strict=True)]

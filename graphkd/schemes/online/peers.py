@@ -1,4 +1,4 @@
-"""Online distillation: several students learn at once, each from the labels and from what a rule makes of them all."""
+"""Online distillation: several students learn at once, each from the labels and from a rule's targets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from graphkd.schemes._rows import chosen_rows
 
 
 class Auxiliary(NamedTuple):
-    """A classifier that a rule trains beside the peers: its logits (N, C), and its target, if it has one."""
+    """Classifier that a rule trains beside the peers: its logits (N, C), and its target, if it has one."""
 
     logits: Tensor
     target: Tensor | None = None
@@ -35,7 +35,7 @@ class Auxiliary(NamedTuple):
 
 @dataclass(frozen=True)
 class PeerTargets:
-    """What a rule makes of the peers' answers.
+    """Targets that a rule makes of the peers' answers.
 
     targets: weights, and targets as logits, (M, N, C) one for each peer, or (N, C) for all; a rule that means no
     gradient to reach what it is made of detaches it. auxiliary: further classifiers. terms: further losses.
@@ -90,7 +90,7 @@ def peer_losses(
 
 
 class Peers(Trainable):
-    """Several students at once, which a rule makes each other's teachers; ``forward(batch) -> Step``, for ``fit``.
+    """Several students at once, which teach each other by a rule; ``forward(batch) -> Step``, for ``fit``.
 
     Choose online distillation where training a teacher first takes too long: all peers are trained in one go, and any
     one is kept. ``student`` is the ``ModuleList`` of them; ``serve=lambda peers: peers[0]`` says which is used.
@@ -142,7 +142,7 @@ class Peers(Trainable):
         self.moving = kept_by(*self._averages)
 
     def forward(self, batch: Batch) -> Step:
-        """All peers on one batch, and what the rule makes of them."""
+        """Evaluate all peers on one batch, and the losses of the rule's targets."""
         batches = [batch if self.views is None else self.views(batch) for _ in self._viewers]
         views = [viewer(own) for viewer, own in zip(self._viewers, batches, strict=True)]
         shapes = [tuple(view["logits"].shape) for view in views]
@@ -152,7 +152,7 @@ class Peers(Trainable):
         return peer_losses(views, made, batch, self.labels, self.soft, weight=self.weight * self._risen, note=self.note)
 
     def _entries(self, views: Sequence[View], batches: Sequence[Any], batch: Any) -> dict[str, Any]:
-        """What the rule asked for."""
+        """Collect the inputs of the rule."""
         wanted = [name for name in self._wanted if name not in ("logits", "hidden", "averaged")]
         found = fill(wanted, batch, "the rule")
         if "logits" in self._wanted:
@@ -165,7 +165,7 @@ class Peers(Trainable):
         return found | {name: batch[name] for name in self._welcome if name in batch}
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Called by ``fit`` before epoch ``epoch`` of ``epochs``, from 0."""
+        """Pass on the epoch ``epoch`` of ``epochs``, from 0; ``fit`` calls this before each."""
         self._risen = sigmoid_rampup(epoch, self.ramp * epochs)
         for loss in (self.labels, self.soft):
             for _, part in loss.parts():
@@ -173,7 +173,7 @@ class Peers(Trainable):
 
 
 def _on_rows_of(labels: Loss, soft: Loss) -> Loss:
-    """A loss of soft targets, its parts that were told of no rows on those of the labels."""
+    """Restrict a loss of soft targets to the rows of the labels, except its parts that have rows of their own."""
     where = next(part.where for _, part in labels.parts())
     soft = copy.deepcopy(soft)
     for _, part in soft.parts() if where is not None else ():
@@ -183,14 +183,14 @@ def _on_rows_of(labels: Loss, soft: Loss) -> Loss:
 
 
 def _asks(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names that a rule needs, and those of keyword-only arguments that it takes where a batch has them."""
+    """Name what a rule requires, and the keyword-only arguments that it takes where a batch has them."""
     function = rule.forward if isinstance(rule, nn.Module) else rule
     parameters = inspect.signature(function).parameters.values()
     return required(function), tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is None)
 
 
 def _each(name: str, value: Any, peers: int) -> list[Any]:
-    """A value for each peer: one for all, or one a peer."""
+    """List a value for each peer: one for all, or one a peer."""
     found = list(value) if isinstance(value, (list, tuple)) else [value] * peers
     if len(found) != peers:
         raise ValueError(f"'{name}' must be one for all, or one for each of {peers} peers, got {len(found)}")
@@ -247,7 +247,7 @@ def leader_last(models: list[nn.Module]) -> list[nn.Module]:
 
 
 def one_width(problem: Problem, models: Sequence[nn.Module]) -> int:
-    """Width of the peers' hidden layers, which must have the same."""
+    """Return the width of the peers' hidden layers, which must have the same."""
     widths = [problem.width_of(model) for model in models]
     if len(set(widths)) > 1:
         raise ValueError(f"hidden layers of peers must be of one width here, got {widths}: give 'peers' of such")

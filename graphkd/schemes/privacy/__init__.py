@@ -1,1 +1,1 @@
-"""Students that tell little of the data that their teachers saw."""
+"""Students that reveal little of the data that their teachers saw."""

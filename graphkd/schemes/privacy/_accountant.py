@@ -1,4 +1,4 @@
-"""What noisy votes cost: the moments accountant of PATE.
+"""Privacy cost of noisy votes: the moments accountant of PATE.
 
 Papernot et al., "Semi-supervised Knowledge Transfer for Deep Learning from Private Training Data", ICLR 2017,
 arXiv:1610.05755; the accountant is that of Abadi et al., CCS 2016.
@@ -56,7 +56,7 @@ def log_moments(counts: Tensor, gamma: float = 0.1, moments: int = 8, *, limit: 
 
 
 class Privacy(NamedTuple):
-    """epsilon at a delta, the order that gave it, and the epsilon of every order, (moments,)."""
+    """Privacy spent: epsilon at a delta, the order that gave it, and the epsilon of every order, (moments,)."""
 
     epsilon: float
     order: int

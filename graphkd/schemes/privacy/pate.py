@@ -27,7 +27,7 @@ from graphkd.schemes.teachers._combine import check_stack
 
 
 class Votes(NamedTuple):
-    """A label of each row, and how many teachers voted for each class before the noise."""
+    """Label of each row, and the teachers' votes for each class before the noise."""
 
     labels: Tensor
     counts: Tensor
@@ -103,7 +103,7 @@ def pate(
 def _private_parts(
     problem: Problem, count: int, parts: Tensor | None, generator: torch.Generator
 ) -> tuple[list[Tensor], Tensor]:
-    """Node ids of the private parts, and of the public one."""
+    """Return node ids of the private parts, and of the public one."""
     if parts is None:
         rows = problem.labelled_nodes.cpu()
         order = rows[torch.randperm(rows.numel(), generator=generator)]
@@ -129,7 +129,7 @@ def _private_parts(
 
 
 def _answers(problem: Problem, models: list[nn.Module], asked: Tensor, public: Tensor) -> Tensor:
-    """What each model says of the rows that are asked about, from the public part alone: (K, Q, C)."""
+    """Compute each model's answers on the queried rows, from the public part alone: (K, Q, C)."""
     part, answers = part_of(problem.data, public), []
     for model in models:
         found = torch.zeros(problem.nodes, problem.classes)
@@ -141,7 +141,7 @@ def _answers(problem: Problem, models: list[nn.Module], asked: Tensor, public: T
 
 
 class Part:
-    """The rows of some nodes, batch by batch, which say their nodes as ``n_id``; batches without such are left out."""
+    """Rows of some nodes, batch by batch, which name their nodes as ``n_id``; batches without such are left out."""
 
     def __init__(self, data: Any, ids: Tensor) -> None:
         self.data, self.ids = data, ids
@@ -156,7 +156,7 @@ class Part:
         return sum(1 for _ in self)
 
     def _rows(self, batch: Any) -> Tensor:
-        """Of the whole graph the nodes in their given order, of a batch those of its own rows that are among them."""
+        """Select the rows: of a whole graph the nodes in their given order, of a batch its own rows among them."""
         if "n_id" not in batch:
             return self.ids
         n_id: Tensor = batch["n_id"]

@@ -1,1 +1,1 @@
-"""Students that withstand changes made against them."""
+"""Students that withstand adversarial changes of their inputs."""

@@ -1,4 +1,4 @@
-"""Adversarial training: a student that learns the labels of features that are changed against it.
+"""Adversarial training: a student learns labels on features that are changed to raise its loss.
 
 Madry, Makelov, Schmidt, Tsipras and Vladu, "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018,
 arXiv:1706.06083.
@@ -25,7 +25,7 @@ from graphkd.schemes.robust.ard import RobustDistiller, attack_of
 def adversarial(
     problem: Problem, *, epsilon: float = 0.03137254901960784, steps: int = 3, step_share: float = 0.5
 ) -> nn.Module:
-    """Train on labels of features that are changed against the student; choose it as what robust teachers learn by.
+    """Train on labels of features that are changed to raise the student's loss; choose it to train robust teachers.
 
     At every step ``x`` is changed within ``epsilon`` (the largest entry, 8/255 in ARD's paper for images) by ``steps``
     of ``step_share`` of it, see ``RobustDistiller``. Runs to the last epoch: accuracy on unchanged validation nodes

@@ -1,4 +1,4 @@
-"""Students that answer to changed features what their teacher answers to the unchanged ones (ARD).
+"""Adversarially robust distillation (ARD): students answer to changed features as the teacher to unchanged ones.
 
 Goldblum, Fowl, Feizi and Goldstein, "Adversarially Robust Distillation", AAAI 2020, arXiv:1905.09747.
 """
@@ -60,7 +60,7 @@ class RobustDistiller(Distiller):
         self.temperature, self.alpha, self.labels, self.targets = temperature, alpha, labels, targets
 
     def forward(self, batch: Batch) -> Step:
-        """The student's answer to changed features against the teacher's to the unchanged ones."""
+        """Compare the student's answer to changed features with the teacher's to the unchanged ones."""
         if self.teacher is None:
             return super().forward(changed(batch, x=self.attacked(batch)))
         taught = self.teacher(batch)["logits"]
@@ -74,7 +74,7 @@ class RobustDistiller(Distiller):
         return Step(total, terms | {"labels": hard.detach()})
 
     def attacked(self, batch: Batch, taught: Tensor | None = None) -> Tensor:
-        """The features of a batch, changed against the student; ``taught``, (N, C), stands in for unknown labels."""
+        """Change the features of a batch against the student; ``taught``, (N, C), stands in for unknown labels."""
         budget: dict[str, Any] = {"epsilon": self.epsilon, "steps": self.steps, "step_size": self.step_size}
         if taught is None:
             return attacked(self._viewer, batch, self.labels, **budget)
@@ -117,7 +117,7 @@ def _changed(viewer: Viewer, batch: Batch, measure: Objective, **budget: Any) ->
 
 
 def attack_of(epsilon: float, steps: int, step_share: float) -> dict[str, Any]:
-    """Options of ``RobustDistiller`` for steps of a share of the largest change."""
+    """Make options of ``RobustDistiller`` for steps of a share of the largest change."""
     return {"epsilon": epsilon, "steps": steps, "step_size": epsilon * step_share}
 
 

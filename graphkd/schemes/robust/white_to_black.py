@@ -1,4 +1,4 @@
-"""White-to-black: a net that gives in one pass the changes of features that a white-box attack finds in many.
+"""White-to-black: a network that in one pass makes the changes of features that a white-box attack finds in many.
 
 Gil, Chai, Gorodissky and Berant, "White-to-Black: Efficient Distillation of Black-Box Adversarial Attacks", NAACL 2019,
 arXiv:1904.02405.
@@ -28,7 +28,7 @@ from graphkd.schemes.robust.ard import attacked
 
 
 class AttackNet(nn.Module):
-    """Tell of every feature of a node which way to change it: (N, F) -> logits of "upwards" (N, F)."""
+    """Network that tells which way to change every feature of a node: (N, F) -> logits of "upwards" (N, F)."""
 
     def __init__(self, features: int, inner: int = 128) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class AttackNet(nn.Module):
 
 
 class OnePassAttack(nn.Module):
-    """A net that changes features, before the model it was learnt from; shows ``logits`` and the changed ``x``.
+    """Network that changes features, in front of the model it was learnt from; shows ``logits`` and the changed ``x``.
 
     ``attack(x)`` gives the features alone, in one pass of the net, for any model that reads such features. ``forward``
     takes what the source does. epsilon: how far each feature is changed.
@@ -56,7 +56,7 @@ class OnePassAttack(nn.Module):
 
     @property
     def forward(self) -> Callable[..., dict[str, Tensor]]:  # type: ignore[override]
-        """What the source's ``forward`` takes, so that it can be filled by name -> its logits, and its ``x``."""
+        """Return a ``forward`` with the source's arguments, to be filled by name -> its logits, and its ``x``."""
 
         @functools.wraps(self.source.forward)
         def answer(*inputs: Any, **named: Any) -> dict[str, Tensor]:

@@ -67,7 +67,7 @@ def _losses(problem: Problem, kind: Dark, label_weight: float) -> Loss:
 
 
 def shuffle_others(logits: Tensor) -> Tensor:
-    """Each row with all entries but the largest in random order: (N, C) -> (N, C). DKPP."""
+    """Put all entries of each row but the largest in random order: (N, C) -> (N, C). DKPP."""
     first = logits.argmax(dim=1, keepdim=True)
     keys = torch.rand_like(logits, dtype=torch.float32).scatter(1, first, -1.0)  # the largest entry comes first
     order = keys.argsort(dim=1)
@@ -77,13 +77,13 @@ def shuffle_others(logits: Tensor) -> Tensor:
 
 
 class Shuffled(Ensemble):
-    """A teacher whose dark knowledge is shuffled at every step: what remains is how sure it is (DKPP)."""
+    """Teacher whose dark knowledge is shuffled at every step, so that only its confidence remains (DKPP)."""
 
     def __init__(self, teacher: Frozen) -> None:
         super().__init__([teacher])
         self._stays = False
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Show the teacher's view, its logits shuffled."""
+        """Return the teacher's view, its logits shuffled."""
         view = super().__call__(batch, taps)
         return {**view, "logits": shuffle_others(view["logits"])}

@@ -30,7 +30,7 @@ def exit_hint(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class Exit(nn.Module):
-    """A bottleneck to the width of the deepest features, and a classifier on them."""
+    """Exit with a bottleneck to the width of the deepest features, and a classifier on them."""
 
     def __init__(self, width: int, deepest: int, classes: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Exits(Trainable):
         self.exits = nn.ModuleList(Exit(width, last, classes) for width in widths)
 
     def forward(self, batch: Batch) -> Step:
-        """The losses of all exits; terms ``label``, and ``label_exit_0``, ``soft_exit_0``, ``hint_exit_0``, ..."""
+        """Sum the losses of all exits; terms ``label``, and ``label_exit_0``, ``soft_exit_0``, ``hint_exit_0``, ..."""
         view = self._viewer(batch)
         constant = {name: tensor.detach() for name, tensor in view.items()}
         values = {"label": (1.0, measured(self.labels, view, {}, batch))}
@@ -100,13 +100,13 @@ class Exits(Trainable):
 
     @torch.no_grad()
     def answers(self, batch: Batch) -> list[Tensor]:
-        """Give the logits of every exit, the model's own last, in eval mode: (N, C) each; after ``fit`` too."""
+        """Compute the logits of every exit, the model's own last, in eval mode: (N, C) each; after ``fit`` too."""
         view = self._shown(batch)
         return [*(leave(view[name])[1] for name, leave in zip(self._names, self.exits, strict=True)), view["logits"]]
 
     @torch.no_grad()
     def _shown(self, batch: Batch) -> View:
-        """The model's view in eval mode; modes are restored."""
+        """Compute the model's view in eval mode; modes are restored."""
         with evaluating(self.student):
             return self._viewer(batch)
 

@@ -1,1 +1,1 @@
-"""Rows without labels: noisy students, pseudo-labels, changed and made inputs."""
+"""Semi-supervised schemes: noisy students, pseudo-labels, changed and synthetic inputs."""

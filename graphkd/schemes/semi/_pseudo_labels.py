@@ -1,4 +1,4 @@
-"""Which unlabelled rows may teach, and what they teach."""
+"""Choice of unlabelled rows that teach, and of their pseudo-labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphkd.core.problem import Problem
 
 
 def unlabelled_nodes(problem: Problem) -> Tensor:
-    """Ids of the nodes without a label that may be learnt, (M,)."""
+    """Return the ids of the nodes without a label that may be learnt, (M,)."""
     return (~problem.values_of(problem.labelled)).nonzero()[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""Noisy student: each student learns, under noise, what the model before it says without.
+"""Noisy student: each student learns, under noise, what the model before it answers without noise.
 
 Xie, Luong, Hovy and Le, "Self-training with Noisy Student improves ImageNet classification", CVPR 2020,
 arXiv:1911.04252.
@@ -68,12 +68,12 @@ def noisy_student(
 
 
 def _confident(answers: Tensor, unlabelled: Tensor, threshold: float, per_class: int | None) -> Tensor:
-    """Ids of the nodes that teach."""
+    """Return the ids of the nodes that teach."""
     return unlabelled[select_pseudo_labels(answers[unlabelled], threshold, per_class)[0]]
 
 
 def _losses(problem: Problem, others: int, pseudo: Loss) -> dict[str, Any]:
-    """The mean over labelled and chosen rows, as a sum of two means."""
+    """Make the mean loss over labelled and chosen rows, as a sum of two means."""
     count = problem.labelled_nodes.numel()
     labels = count / (count + others) * problem.supervised()
     return {"labels": labels, "pseudo": others / (count + others) * pseudo}

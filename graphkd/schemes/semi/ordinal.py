@@ -1,4 +1,4 @@
-"""Scores of anomaly without labels: a student that learns the two ends of a ranking, its own, again and again.
+"""Anomaly scores without labels: a student learns the two ends of a ranking, its own, again and again.
 
 Pang, Yan, Shen, van den Hengel and Bai, "Self-trained Deep Ordinal Regression for End-to-End Video Anomaly Detection",
 CVPR 2020, arXiv:2003.06780.
@@ -89,7 +89,7 @@ def ordinal(
 
 
 def _answers(problem: Problem, student: nn.Module) -> Tensor:
-    """A student's own scores, (N,)."""
+    """Compute a student's own scores, (N,)."""
     scores = problem.view_of(student)
     if scores.dim() != 2 or scores.size(1) != 1:
         raise ValueError(f"'student' must answer one score a node, (N, 1), got {tuple(scores.shape)}")
@@ -97,7 +97,7 @@ def _answers(problem: Problem, student: nn.Module) -> Tensor:
 
 
 def _distances(problem: Problem) -> Tensor:
-    """The ranking to begin with, (N,)."""
+    """Compute the initial ranking, (N,)."""
     if "edge_index" in problem.first:
         return problem.gather(lambda batch: neighbour_distance(batch["x"], batch["edge_index"]))
     x = problem.values_of("x")

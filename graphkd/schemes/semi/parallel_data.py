@@ -1,4 +1,4 @@
-"""Parallel data: the student sees rows as it will get them, the teacher the same rows as it knows them.
+"""Parallel data: the student sees changed rows, such as it will serve on, the teacher the same rows unchanged.
 
 Li, Seltzer, Wang, Zhao and Gong, "Large-Scale Domain Adaptation via Teacher-Student Learning", Interspeech 2017,
 arXiv:1708.05466.

@@ -1,4 +1,4 @@
-"""STAC: labels, and a teacher's confident decisions about a graph that is changed.
+"""STAC: a student learns labels, and a teacher's confident decisions, on a changed graph.
 
 Sohn, Zhang, Li, Zhang, Lee and Pfister, "A Simple Semi-Supervised Learning Framework for Object Detection", 2020,
 arXiv:2005.04757.

@@ -64,7 +64,7 @@ def tri_training(problem: Problem, *, rounds: int = 3, peers: Sequence[nn.Module
 
 
 def _bootstrap(labelled: Tensor, seed: int) -> list[Tensor]:
-    """As many labelled nodes as there are, drawn with replacement, for each of three."""
+    """Draw as many labelled nodes as there are, with replacement, for each of three models."""
     generator, count = torch.Generator().manual_seed(seed), labelled.numel()
     return [labelled[torch.randint(count, (count,), generator=generator).to(labelled.device)] for _ in range(3)]
 
@@ -75,7 +75,7 @@ def _agreed(problem: Problem, models: Sequence[nn.Module], unlabelled: Tensor) -
 
 
 def _train(problem: Problem, model: nn.Module, stage: str, number: int, rows: Tensor, labels: Tensor) -> None:
-    """Go on with a model on some rows and their labels."""
+    """Train a model further on some rows and their labels."""
     task = problem.distiller(model, None, problem.supervised(where="chosen"))
     data = problem.with_rows(problem.with_values(y=labels), chosen=rows)
     problem.train(task, stage, data, seed=problem.seed + number)

@@ -1,4 +1,4 @@
-"""Students that know a teacher on ordinary rows only: where they fail, or disagree, is what is not ordinary.
+"""Anomaly detection by students that know a teacher on ordinary rows only: where they fail, or disagree, is anomalous.
 
 Bergmann, Fauser, Sattlegger and Steger, "Uninformed Students: Student-Teacher Anomaly Detection with Discriminative
 Latent Embeddings", CVPR 2020, arXiv:1911.02357.
@@ -63,7 +63,7 @@ def anomaly_score(
 
 
 class Uninformed(nn.Module):
-    """Students and their teacher as one detector: ``anomaly_score`` of every row, (N,).
+    """Detector made of students and their teacher: ``anomaly_score`` of every row, (N,).
 
     ``forward`` takes what the models' take, by name or by place. The teacher's features are those at the tap path
     ``hidden``; all statistics are buffers, see ``calibrate``.
@@ -92,7 +92,7 @@ class Uninformed(nn.Module):
 
     @property
     def forward(self) -> Callable[..., Tensor]:  # type: ignore[override]
-        """What the models' ``forward`` take, so that it can be filled by name -> (N,)."""
+        """Return a ``forward`` with the arguments of all models, so that it can be filled by name -> (N,)."""
         return jointly([*self.students, self.teacher], self._score)
 
     def _score(self, ask: Callable[[], list[Any]]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What several teachers say together: rules that turn their answers into one target.
+"""Rules that combine the answers of several teachers into one target.
 
 Teachers are stacked: logits (K, N, C), features (K, N, d). A target is given as logits whose softmax at the
 temperature is the target, so that ``kl(student, target, T)`` and ``soft_cross_entropy(student, target, T)`` take it.
@@ -22,13 +22,13 @@ Average = Literal["probabilities", "logits"]
 
 
 def check_stack(teachers: Tensor) -> None:
-    """Teachers must be stacked on the first dimension, one at least."""
+    """Check that teachers are stacked on the first dimension, one at least."""
     if teachers.dim() != 3 or teachers.size(0) == 0:
         raise ValueError(f"'teachers' must have shape (K, N, C), K above 0, got {tuple(teachers.shape)}")
 
 
 def _shares(weights: Tensor | None, teachers: Tensor) -> Tensor:
-    """Weights over their sum, (K, N, 1) or (K, 1, 1); 0 where all are 0."""
+    """Divide weights by their sum, (K, N, 1) or (K, 1, 1); 0 where all are 0."""
     count = teachers.size(0)
     if weights is None:
         return teachers.new_full((count, 1, 1), 1 / count)
@@ -44,7 +44,7 @@ def _shares(weights: Tensor | None, teachers: Tensor) -> Tensor:
 def soft_target(
     teachers: Tensor, temperature: float = 1.0, *, weights: Tensor | None = None, average: Average = "probabilities"
 ) -> Tensor:
-    """The weighted average of teachers, as logits: (K, N, C) -> (N, C). Hinton et al., 2015, arXiv:1503.02531.
+    """Compute the weighted average of teachers, as logits: (K, N, C) -> (N, C). Hinton et al., 2015, arXiv:1503.02531.
 
     ``average``: of the "probabilities" softmax(t_k / T), the target is sum_k w_k softmax(t_k / T); of the "logits", it
     is softmax(sum_k w_k t_k / T), a geometric mean. ``weights``: (K,) or a weight of each teacher for each row, (K, N),
@@ -65,7 +65,7 @@ def soft_target(
 
 
 def entropy_reduction(teachers: Tensor, temperature: float = 0.1) -> Tensor:
-    """The mean probabilities, sharpened: (K, N, C) -> (N, C) logits. Itahara et al., TMC 2021, arXiv:2008.06180 (ERA).
+    """Sharpen the mean probabilities: (K, N, C) -> (N, C) logits. Itahara et al., TMC 2021, arXiv:2008.06180 (ERA).
 
     The target is softmax(mean_k softmax(t_k) / T): a softmax of probabilities, so even at T = 0.1 no class has more
     than e^10 times another's.
@@ -77,7 +77,7 @@ def entropy_reduction(teachers: Tensor, temperature: float = 0.1) -> Tensor:
 
 
 def trimmed_mean(teachers: Tensor, trim: int = 1) -> Tensor:
-    """The mean of each entry without its ``trim`` smallest and largest: (K, ...) -> (...).
+    """Compute the mean of each entry without its ``trim`` smallest and largest: (K, ...) -> (...).
 
     A robust mean of clients' predictions after Cronus (Chang et al., 2019, arXiv:1912.11279), whose own estimator is
     another one. Rows of probabilities no longer sum to 1. The other common choice is the entrywise median,
@@ -89,14 +89,14 @@ def trimmed_mean(teachers: Tensor, trim: int = 1) -> Tensor:
 
 
 def oracle_weights(teachers: Tensor, y: Tensor) -> Tensor:
-    """1 where a teacher is right, else 0: (K, N, C), (N,) -> (K, N)."""
+    """Return 1 where a teacher is right, else 0: (K, N, C), (N,) -> (K, N)."""
     check_stack(teachers)
     y = class_ids(y, teachers.size(1), teachers.size(2))
     return is_right(teachers, y).to(teachers.dtype)
 
 
 def oracle_kd(student: Tensor, teachers: Tensor, y: Tensor, temperature: float = 3.0, *, weight: float = 1.0) -> Tensor:
-    """CE + weight T^2 KL from the teachers that are right. Kang et al., AAAI 2020, arXiv:1911.13019 (oracle KD).
+    """Compute CE + weight T^2 KL from teachers that are right. Kang et al., AAAI 2020, arXiv:1911.13019 (oracle KD).
 
     The target of a row is the mean of softmax(t_k / T) over the teachers k whose first class is y; (N, C), (K, N, C),
     (N,) -> scalar, means over rows. Rows that no teacher gets right have their label alone (our reading).

@@ -1,4 +1,4 @@
-"""How much a student learns on each of several tasks, for the bandit of ``tscl`` that chooses among them."""
+"""Learning progress of a student on several tasks, by which the bandit of ``tscl`` chooses among them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphkd.losses._checks import check_positive
 
 
 class Progress(ABC):
-    """How much is learnt on each task: ``values`` before a step, (K,); ``observe`` the scores after it, NaN if none.
+    """Learning progress on each task: ``values`` before a step, (K,); ``observe`` the scores after it, NaN if none.
 
     changing: names of the attributes that a run changes, which are its state.
     """
@@ -24,14 +24,14 @@ class Progress(ABC):
 
     @abstractmethod
     def values(self) -> Tensor:
-        """How much is learnt on each task now, (K,)."""
+        """Return the current learning progress on each task, (K,)."""
 
     @abstractmethod
     def observe(self, scores: Tensor) -> None:
-        """Take note of the scores after a step, (K,)."""
+        """Record the scores after a step, (K,)."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What was observed."""
+        """Return the observations."""
         return {name: copy.deepcopy(getattr(self, name)) for name in self.changing}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -41,7 +41,7 @@ class Progress(ABC):
 
 
 def slope(times: Sequence[float], scores: Sequence[float]) -> float:
-    """Of the least-squares line; 1 with fewer than two points, as the authors' code has it: such tasks come first."""
+    """Fit a line's slope by least squares; 1 below two points, as in the authors' code: such tasks come first."""
     if len(scores) < 2:
         return 1.0
     t, s = (torch.tensor(list(values), dtype=torch.float64) for values in (times, scores))
@@ -50,7 +50,7 @@ def slope(times: Sequence[float], scores: Sequence[float]) -> float:
 
 
 def _known(scores: Tensor, last: Tensor) -> Tensor:
-    """Scores, those before for tasks without one: such a task has not changed."""
+    """Replace missing scores by those before: a task without a score has not changed."""
     return torch.where(scores.isnan(), last, scores.to(torch.float64))
 
 

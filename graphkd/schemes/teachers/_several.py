@@ -1,4 +1,4 @@
-"""What methods of several teachers share."""
+"""Shared code of the methods of several teachers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphkd.core.view import Batch, View
 
 
 class Expanded(Mapped):
-    """Data of which a function makes ``count`` batches of each, which follow one another."""
+    """Data whose batches a function turns into ``count`` batches each, which follow one another."""
 
     def __init__(self, data: Batch | Iterable[Batch], function: Callable[[Any], Iterable[Any]], count: int) -> None:
         super().__init__(data, function)

@@ -1,4 +1,4 @@
-"""Teachers weighted anew for each row by what is learnt with the student (AMTML-KD)."""
+"""Teachers weighted anew for each row, by weights that are learnt with the student (AMTML-KD)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from graphkd.schemes.teachers._combine import check_stack, soft_target
 
 
 class AdaptiveWeights(nn.Module):
-    """A weight of each teacher for each row. Liu, Zhang and Wang, Neurocomputing 2020, arXiv:2103.04062 (AMTML-KD).
+    """Weights of each teacher for each row. Liu, Zhang and Wang, Neurocomputing 2020, arXiv:2103.04062 (AMTML-KD).
 
     w_ki = softmax_k(v . (x_i * f_k)), x_i the student's pooled features (d,), f_k a factor of teacher k; v and f train
     with the student. (N, d) -> (K, N).
@@ -40,14 +40,14 @@ class AdaptiveWeights(nn.Module):
         return ((self.factors * self.weight) @ features.t()).softmax(dim=0)
 
     def penalty(self) -> Tensor:
-        """|f|^2 + |v|^2, which the authors' code adds with a factor of 0.1."""
+        """Compute |f|^2 + |v|^2, which the authors' code adds with a factor of 0.1."""
         return self.factors.square().sum() + self.weight.square().sum()
 
 
 def amtml(
     student: Tensor, teachers: Tensor, y: Tensor, weights: Tensor, temperature: float = 5.0, *, alpha: float = 0.7
 ) -> Tensor:
-    """The sum that AMTML-KD's notebook runs, without its hints: (N, C), (K, N, C), (N,), (K, N) -> scalar.
+    """Compute the sum that AMTML-KD's notebook runs, without its hints: (N, C), (K, N, C), (N,), (K, N) -> scalar.
 
     With p = log softmax(s / T) and q = sum_k w_k softmax(t_k / T): 2 alpha T^2 KL(q || p) / C + (1 - alpha) CE(p, y) +
     RKD-A(p, q) + RKD-D(p, q). Oddities kept: KL is averaged over all entries, p takes the place of the logits in CE,
@@ -64,7 +64,7 @@ def amtml(
 
 
 class Hint(NamedTuple):
-    """Tap paths of the layer of the student that a teacher guides and of the teacher's own, and their widths."""
+    """Tap paths of the student's layer that a teacher guides and of the teacher's own, and their widths."""
 
     student: str
     teacher: str
@@ -72,7 +72,7 @@ class Hint(NamedTuple):
 
 
 class AMTML(Trainable):
-    """A student of several teachers whose weights are learnt row by row with it; ``fit`` it. Liu et al., 2020.
+    """Student of several teachers whose weights are learnt row by row with it; ``fit`` it. Liu et al., 2020.
 
     On the rows of ``where`` (None: all), whose labels are those of ``targets(batch)``, (N,): ``amtml``, with
     ``AdaptiveWeights`` of the student's features at ``pooled``, a tap path of width ``width``; on all rows each
@@ -113,7 +113,7 @@ class AMTML(Trainable):
             teacher.attach(layers)
 
     def forward(self, batch: Batch) -> Step:
-        """The sum, and terms ``labelled``, ``others``, ``hints``, ``penalty``."""
+        """Compute the sum, and terms ``labelled``, ``others``, ``hints``, ``penalty``."""
         view = self._viewer(batch)
         rows = chosen_rows(batch, self.where, view["logits"].size(0), view["logits"].device)
         views = [ask(teacher, batch, layers) for teacher, layers in zip(self._teachers, self._layers, strict=True)]

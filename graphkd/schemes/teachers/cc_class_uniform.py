@@ -21,7 +21,7 @@ from graphkd.schemes.teachers._several import Expanded
 
 
 class GroupBatches(Expanded):
-    """Every batch ``steps`` times an epoch, with ``drawn``: row numbers, ``rows`` of each of ``count`` random groups.
+    """Batches ``steps`` times an epoch, each with ``drawn``: row numbers, ``rows`` of each of ``count`` random groups.
 
     The samplers of correlation congruence, Peng et al., ICCV 2019, arXiv:1904.01802. Choose it for losses that compare
     rows with rows, ``CC(where="drawn")``, where rows at random are seldom alike: groups are the classes (class-uniform

@@ -1,4 +1,4 @@
-"""Which student to train: a teacher ranks candidates early.
+"""Choice of the student to train: a teacher ranks candidates early.
 
 Bashivan, Tensen and DiCarlo, "Teacher Guided Architecture Search", ICCV 2019, arXiv:1808.01405.
 """
@@ -87,6 +87,6 @@ def guided_search(
 
 
 def _hidden(problem: Problem, model: nn.Module, path: str) -> Tensor:
-    """What a layer shows of all nodes, (N, d)."""
+    """Compute a hidden layer of all nodes, (N, d)."""
     with shown(model, problem.call_of(model), path) as show:
         return problem.gather(lambda batch: show(batch)["hidden"])

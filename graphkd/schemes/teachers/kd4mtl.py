@@ -28,12 +28,12 @@ class TaskFeatures(Ensemble):
         self.tasks, self.classes = list(teachers), classes
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Announce to each teacher the hidden layer of its task."""
+        """Register with each teacher the hidden layer of its task."""
         for task, member in zip(self.tasks, self.members, strict=True):
             member.attach({task: taps[task]})
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Show every teacher's layer under the name of its task, and as ``second`` the labels of the second."""
+        """Return every teacher's layer under the name of its task, and as ``second`` the labels of the second."""
         paths = taps or {}
         pairs = zip(self.tasks, self.members, strict=True)
         view = {task: ask(member, batch, {task: paths[task]})[task] for task, member in pairs}
@@ -95,5 +95,5 @@ def _check(problem: Problem, second: Tensor) -> None:
 
 
 def _width(problem: Problem, teacher: Frozen, path: str) -> int:
-    """Of a teacher's hidden layer."""
+    """Return the width of a teacher's hidden layer."""
     return int(ask(teacher, problem.first, {"hidden": path})["hidden"].size(-1))

@@ -30,7 +30,7 @@ Soft = Literal["kl", "mse"]
 def metadistil_loss(
     student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 5.0, *, alpha: float = 0.5, soft: Soft = "mse"
 ) -> Tensor:
-    """The sum alpha soft + (1 - alpha) CE, differentiable in the teacher too: (N, C), (N, C), (N,) -> scalar.
+    """Compute alpha soft + (1 - alpha) CE, differentiable in the teacher too: (N, C), (N, C), (N,) -> scalar.
 
     soft: "kl", T^2 mean_i KL(teacher || student); "mse", as in the authors' code for text, T^2 times the mean over all
     entries of (softmax(t / T) - softmax(s / T))^2.
@@ -55,7 +55,7 @@ def pilot_step(loss: Tensor, parameters: Mapping[str, Tensor], rate: float) -> d
 
 
 class Turn(NamedTuple):
-    """A batch, and whether the teacher learns from it or the student."""
+    """Batch, and whether the teacher learns from it or the student."""
 
     batch: Any
     for_teacher: bool
@@ -106,7 +106,7 @@ class MetaDistil(nn.Module):
         self.temperature, self.alpha, self.soft = temperature, alpha, choose("soft", soft, get_args(Soft))
 
     def forward(self, turn: Turn) -> Step:
-        """The teacher's loss by the quiz, or the student's."""
+        """Compute the teacher's loss by the quiz, or the student's."""
         self.teacher.eval()
         with torch.set_grad_enabled(turn.for_teacher):
             teacher = logits_with(self.teacher, turn.batch, call=self.calls[1])
@@ -114,7 +114,7 @@ class MetaDistil(nn.Module):
         return Step(loss, {"quiz" if turn.for_teacher else "student": loss.detach()})
 
     def _quiz(self, batch: Batch, teacher: Tensor) -> Tensor:
-        """The loss of the pilot on the quiz; the student's own weights get no gradient."""
+        """Compute the loss of the pilot on the quiz; the student's own weights get no gradient."""
         pilot: dict[str, Tensor] = {n: value.detach().requires_grad_() for n, value in self.student.named_parameters()}
         for _ in range(self.steps):
             pilot = pilot_step(self._distil(batch, teacher, pilot), pilot, self.rate)

@@ -1,4 +1,4 @@
-"""Rows made up from real ones, for an ensemble to label: model compression where unlabelled data are few.
+"""Synthetic rows, made from real ones, for an ensemble to label: model compression where unlabelled data are few.
 
 Bucila, Caruana and Niculescu-Mizil, "Model Compression", KDD 2006.
 """
@@ -25,7 +25,7 @@ _BLOCK = 2**24  # entries of a block of distances
 
 
 def nearest_rows(x: Tensor) -> Tensor:
-    """The nearest other row of every row, by Euclidean distance: (N, d) -> (N,), N above 1; memory of a block."""
+    """Find the nearest other row of every row, by Euclidean distance: (N, d) -> (N,), N above 1; memory of a block."""
     if x.dim() != 2 or x.size(0) < 2:
         raise ValueError(f"'x' must have shape (N, d), N above 1, got {tuple(x.shape)}")
     found = []
@@ -36,7 +36,7 @@ def nearest_rows(x: Tensor) -> Tensor:
 
 
 def is_discrete(x: Tensor) -> Tensor:
-    """Which columns hold two values at most, flags and words: (N, d) -> (d,)."""
+    """Find the columns that hold two values at most, flags and words: (N, d) -> (d,)."""
     low, high = x.amin(dim=0), x.amax(dim=0)
     return ((x == low) | (x == high)).all(dim=0)
 
@@ -50,7 +50,7 @@ def munge(
     nearest: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """One copy of rows that are mixed with their nearest: (N, d) -> (N, d). MUNGE of Bucila et al., KDD 2006.
+    """Mix rows with their nearest into one copy: (N, d) -> (N, d). MUNGE of Bucila et al., KDD 2006.
 
     For each row e in turn and e' nearest to it, each attribute a with probability ``chance``: discrete ones swap; of
     the others e_a and e'_a are drawn anew, from N(e'_a, v) and N(e_a, v), v the standard deviation

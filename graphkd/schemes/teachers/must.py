@@ -31,12 +31,12 @@ class Specialists(Ensemble):
         self.tasks = list(teachers)
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:  # noqa: ARG002 - logits alone
-        """Show every teacher's logits under the name of its task."""
+        """Return every teacher's logits under the name of its task."""
         return {task: member(batch)["logits"] for task, member in zip(self.tasks, self.members, strict=True)}
 
 
 class TaskHeads(nn.Module):
-    """A model with heads for further tasks on one of its hidden layers; shows ``logits`` and one entry a head.
+    """Model with heads for further tasks on one of its hidden layers; shows ``logits`` and one entry a head.
 
     hidden: a tap path; its layer's rows go to each head through a ReLU, and by name what else the head takes of the
     model's inputs, as a readout does ``batch``. ``model`` itself is as it came. A model of your own that shows a
@@ -52,7 +52,7 @@ class TaskHeads(nn.Module):
         self._inputs = {task: Inputs(head.forward, skip=1) for task, head in heads.items()}
 
     def with_heads(self, ask: Callable[[], Any], given: Batch | None = None) -> dict[str, Tensor]:
-        """Add each head's rows to what ``ask`` gets from the model; ``given`` has what a head takes besides."""
+        """Add each head's rows to the model's view, which ``ask`` computes; ``given`` has the heads' further inputs."""
         with self._taps.watch() as seen:
             shown = ask()
         hidden = seen.take()["hidden"].relu()
@@ -63,7 +63,7 @@ class TaskHeads(nn.Module):
 
     @property
     def forward(self) -> Callable[..., dict[str, Tensor]]:  # type: ignore[override]
-        """What the model's ``forward`` takes, so that it can be filled by name -> logits, and each head's rows."""
+        """Return a ``forward`` with the model's arguments, to be filled by name -> logits, and each head's rows."""
 
         @functools.wraps(self.model.forward)
         def answer(*inputs: Any, **named: Any) -> dict[str, Tensor]:
@@ -110,13 +110,13 @@ def must(
 
 
 def _classes(problem: Problem, teacher: Frozen) -> int:
-    """Width of a teacher's answers."""
+    """Return the width of a teacher's answers."""
     with shown(teacher) as show:
         return int(show(problem.first)["logits"].size(-1))
 
 
 def called_with_heads(call: Call | None) -> Call | None:
-    """How a student with heads is called, where the student has a way of its own."""
+    """Make the call of a student with heads, where the student has a way of its own."""
 
     def called(whole: Any, batch: Any) -> Any:
         return whole.with_heads(lambda: call and call(whole.model, batch), batch)

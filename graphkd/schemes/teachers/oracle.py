@@ -62,7 +62,7 @@ def oracle(
 
 
 def _told(problem: Problem, temperature: float) -> tuple[Any, float]:
-    """The data with the mean of the teachers that are right, and of which labelled rows one is; the share of these."""
+    """Add the mean of right teachers to the data, and which labelled rows have one; return also the share of these."""
     answers = torch.stack([problem.view_of(teacher) for teacher in problem.teachers])
     labels = problem.targets.to(answers.device)
     labelled, weights = problem.values_of(problem.labelled).to(answers.device), oracle_weights(answers, labels)
@@ -73,7 +73,7 @@ def _told(problem: Problem, temperature: float) -> tuple[Any, float]:
 
 
 def _within(budget: int | None, models: Sequence[nn.Module]) -> list[nn.Module]:
-    """Those of the models whose parameters take so many bytes at most."""
+    """Select the models whose parameters take so many bytes at most."""
     sizes = [sum(p.numel() * p.element_size() for p in model.parameters()) for model in models]
     found = [model for model, size in zip(models, sizes, strict=True) if budget is None or size <= budget]
     if not found:

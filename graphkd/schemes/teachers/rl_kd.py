@@ -32,7 +32,7 @@ Reward = Literal["labels", "objective", "validation"]
 
 
 class TeacherPolicy(nn.Module):
-    """The probability that a row listens to each teacher, sigmoid(w_k . s_ik + b_k): (N, K, S) -> (N, K) logits."""
+    """Policy of a row's probability of each teacher, sigmoid(w_k . s_ik + b_k): (N, K, S) -> (N, K) logits."""
 
     def __init__(self, teachers: int, width: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class TeacherPolicy(nn.Module):
 
 
 def teacher_states(features: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
-    """Build what the policy sees, [x_i, softmax(t_ki), CE(t_ki, y_i)]: (N, d), (K, N, C), (N,) -> (N, K, d + C + 1)."""
+    """Build the policy's inputs, [x_i, softmax(t_ki), CE(t_ki, y_i)]: (N, d), (K, N, C), (N,) -> (N, K, d + C + 1)."""
     check_stack(teachers)
     logs = teachers.to(accumulation_dtype(teachers)).log_softmax(dim=-1).transpose(0, 1)
     wrong = -logs.gather(2, y[:, None, None].expand(-1, logs.size(1), 1))
@@ -53,7 +53,7 @@ def teacher_states(features: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
 
 
 def policy_loss(logits: Tensor, actions: Tensor, reward: Tensor) -> Tensor:
-    """REINFORCE, -mean_i r_i sum_k log pi(a_ik): (N, K), (N, K), (N,) -> scalar; each teacher is chosen by itself."""
+    """Compute REINFORCE, -mean_i r_i sum_k log pi(a_ik): (N, K), (N, K), (N,) -> scalar; teachers are chosen apart."""
     chances = -F.binary_cross_entropy_with_logits(logits, actions.to(logits.dtype), reduction="none")
     return -(reward * chances.sum(dim=1)).sum() / max(logits.size(0), 1)
 
@@ -71,7 +71,7 @@ def listened(student: Tensor, teachers: Tensor, actions: Tensor, temperature: fl
 
 
 class TeacherChoice(Trainable):
-    """A student of several teachers of which a policy chooses; choose it where teachers are good at different rows.
+    """Student of several teachers among which a policy chooses; choose it where teachers are good at different rows.
 
     A step: the policy draws a_ik in {0, 1} for the rows of ``where``; the student learns (1 - weight) CE + weight T^2
     KL from the mean softened answer of the chosen teachers, a row without any from its label alone. When a row comes
@@ -131,7 +131,7 @@ class TeacherChoice(Trainable):
             self.scores[0], self.scores[1] = self.scores[1].clone(), self.score()
 
     def forward(self, batch: Batch) -> Step:
-        """The student's loss, and the policy's for what it did when it saw these rows before."""
+        """Compute the student's loss, and the policy's for its choices when it saw these rows before."""
         logits = self._viewer(batch)["logits"]
         mask = chosen_rows(batch, self.where, logits.size(0), logits.device)
         teachers = self._teachers(batch)["logits"].transpose(0, 1)
@@ -155,14 +155,14 @@ class TeacherChoice(Trainable):
         return Step(loss, {name: term.detach() for name, term in terms.items()})
 
     def _act(self, ids: Tensor, student: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
-        """Draw teachers, and keep what was seen and done: -> (n, K), 0 and 1."""
+        """Draw teachers, and keep inputs and choices: -> (n, K), 0 and 1."""
         chances = self.policy(teacher_states(student, teachers, y)).sigmoid().detach()
         chosen = torch.bernoulli(chances)
         self.seen[ids], self.actions[ids], self.acted[ids] = student.to(self.seen.dtype), chosen.bool(), True
         return chosen
 
     def _learn(self, ids: Tensor, student: Tensor, teachers: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean reward and the policy's loss."""
+        """Compute the mean reward and the policy's loss."""
         seen, actions = self.seen[ids].to(student.dtype), self.actions[ids]
         now = self._reward(student, teachers, y, actions)
         everyone = torch.ones_like(actions)  # whatever was drawn: else rows that were far off gain most
@@ -173,7 +173,7 @@ class TeacherChoice(Trainable):
         return now.mean(), policy_loss(self.policy(teacher_states(seen, teachers, y)), actions, gains)
 
     def _reward(self, student: Tensor, teachers: Tensor, y: Tensor, actions: Tensor) -> Tensor:
-        """What rows are worth, but for the score, which is the same for all: -> (n,)."""
+        """Compute the reward of rows without the score, which is the same for all: -> (n,)."""
         errors = F.cross_entropy(student, y, reduction="none")
         if self.reward == "labels":
             return -errors

@@ -35,7 +35,7 @@ def sftn_loss(
     *,
     weights: tuple[float, float, float] = WEIGHTS,
 ) -> Tensor:
-    """w_1 CE(t, y) + w_2 sum_b KL(q_b || p) + w_3 sum_b CE(b, y): (N, C), (B, N, C), (N,) -> scalar.
+    """Compute w_1 CE(t, y) + w_2 sum_b KL(q_b || p) + w_3 sum_b CE(b, y): (N, C), (B, N, C), (N,) -> scalar.
 
     p = softmax(t / T) and q_b = softmax(b / T); the gradient goes into teacher and branches. Without T^2, and weights
     and direction as remembered from the paper: we have seen no code of the authors.
@@ -50,7 +50,7 @@ def sftn_loss(
 
 
 class StudentFriendly(Trainable):
-    """A teacher in training with branches of the student's kind on its hidden layers; ``fit`` gives the teacher.
+    """Teacher in training with branches of the student's kind on its hidden layers; ``fit`` returns the teacher.
 
     branches: name -> (tap path in the teacher, a module hidden -> logits): a transform to the student's width, then
     what the student has from there on (the tap may be before a ReLU); what its ``forward`` takes besides is filled from
@@ -78,7 +78,7 @@ class StudentFriendly(Trainable):
         self._viewer = self.hold(Viewer(teacher, taps=taps, call=call))
 
     def forward(self, batch: Batch) -> Step:
-        """The loss of teacher and branches."""
+        """Compute the loss of teacher and branches."""
         view = self._viewer(batch)
         rows = chosen_rows(batch, self.where, view["logits"].size(0), view["logits"].device)
         answers = []

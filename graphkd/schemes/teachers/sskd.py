@@ -41,13 +41,13 @@ def reliable_rows(scores: Tensor, answers: Tensor, ratio: float) -> Tensor:
 
 
 def relations(features: Tensor, views: int = 4) -> Tensor:
-    """Cosines of changed objects with unchanged ones: (n views, d) -> (n (views - 1), n). Rows as in ``sskd``."""
+    """Compute cosines of changed objects and unchanged ones: (n views, d) -> (n (views - 1), n). Rows: see ``sskd``."""
     unit = unit_vectors(features).unflatten(0, (-1, views))
     return unit[:, 1:].flatten(0, 1) @ unit[:, 0].t()
 
 
 def own_object(objects: int, views: int = 4, device: torch.device | None = None) -> Tensor:
-    """The unchanged object that every row of ``relations`` comes from: (n (views - 1),)."""
+    """Return the unchanged object that every row of ``relations`` comes from: (n (views - 1),)."""
     return torch.arange(objects, device=device).repeat_interleave(views - 1)
 
 
@@ -94,7 +94,7 @@ def _parts(rows: Tensor, views: int) -> tuple[Tensor, Tensor]:
 
 
 def head(width: int, out: int = 64) -> nn.Sequential:
-    """Linear, ReLU, linear: what tells changed objects apart, on top of a hidden layer."""
+    """Make a head of linear, ReLU, linear, which tells changed objects apart, on top of a hidden layer."""
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
 
 
@@ -102,7 +102,7 @@ CHANGES: tuple[Callable[..., Any], ...] = (drop_edges, mask_features, drop_edges
 
 
 class _Views(Trainable):
-    """Changed views of some rows of ``where`` (None: all), drawn anew at every step, and what a teacher shows of them.
+    """Changed views of some rows of ``where`` (None: all), drawn anew at every step, and a teacher's answers to them.
 
     A step takes up to ``max_samples`` rows; ``changes`` make the views: for graphs lost edges, lost features and both,
     where images are turned.
@@ -127,7 +127,7 @@ class _Views(Trainable):
         self._teacher.attach(self._layer)
 
     def forward(self, batch: Batch) -> Step:
-        """The loss of some rows; 0, differentiable, where there are none."""
+        """Compute the loss of some rows; 0, differentiable, where there are none."""
         y: Tensor = batch["y"]
         rows = chosen_rows(batch, self.where, y.size(0), y.device).nonzero()[:, 0]
         rows = rows[torch.randperm(rows.numel(), device=rows.device)[: self.max_samples]]
@@ -139,12 +139,12 @@ class _Views(Trainable):
         return Step(loss, {self.term: loss.detach()})
 
     def compare(self, teacher: tuple[Tensor, Tensor], views: Sequence[Any], rows: Tensor) -> Tensor:
-        """The loss, given the teacher's logits of the rows in every view and the features of its head."""
+        """Compute the loss, given the teacher's logits of the rows in every view and the features of its head."""
         raise NotImplementedError
 
 
 class TeacherHead(_Views):
-    """A head of the teacher that learns from which object a changed one comes, its trunk constant: the first stage.
+    """Head of the teacher that learns from which object a changed one comes, its trunk constant: the first stage.
 
     path: of the teacher's hidden layer. The loss is the cross-entropy of the rows' ``relations``, 3n x n, with
     ``own_object``. ``fit`` gives the head.
@@ -154,16 +154,16 @@ class TeacherHead(_Views):
 
     @property
     def student(self) -> nn.Module:
-        """What ``fit`` trains and gives back."""
+        """Return the module that ``fit`` trains and gives back."""
         return self.teacher_head
 
     def compare(self, teacher: tuple[Tensor, Tensor], views: Sequence[Any], rows: Tensor) -> Tensor:
-        """The loss of the teacher's head."""
+        """Compute the loss of the teacher's head."""
         return cross_entropy(relations(teacher[1], len(views)), own_object(rows.numel(), len(views), rows.device))
 
 
 class SSKD(_Views):
-    """A student that learns a teacher's answers and relations, by ``sskd``; ``fit`` a ``TeacherHead`` before.
+    """Student that learns a teacher's answers and relations, by ``sskd``; ``fit`` a ``TeacherHead`` before.
 
     paths: of the hidden layers of student and teacher. heads: on them, the teacher's constant. settings: of ``sskd``.
     """
@@ -189,13 +189,13 @@ class SSKD(_Views):
         self._viewer = self.hold(Viewer(student, taps={"hidden": paths[0]}, call=call))
 
     def compare(self, teacher: tuple[Tensor, Tensor], views: Sequence[Any], rows: Tensor) -> Tensor:
-        """The loss of the student."""
+        """Compute the loss of the student."""
         logits, hidden = _shown([self._viewer(view) for view in views], rows)
         return sskd((logits, self.head(hidden)), teacher, views[0]["y"][rows], views=len(views), **self.settings)
 
 
 def _shown(views: Sequence[View], rows: Tensor) -> list[Tensor]:
-    """Logits and hidden features of the rows in every view, an object's views together."""
+    """Compute logits and hidden features of the rows in every view, an object's views together."""
     return [torch.stack([view[name][rows] for view in views], dim=1).flatten(0, 1) for name in ("logits", "hidden")]
 
 

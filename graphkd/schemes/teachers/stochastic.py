@@ -1,4 +1,4 @@
-"""Several teachers out of one: the sub-networks that dropout, skipped blocks or dropped edges leave of it."""
+"""Several teachers from one: the sub-networks that dropout, skipped blocks or dropped edges leave of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphkd.schemes.teachers._combine import soft_target
 
 
 def _drawn(model: nn.Module, batch: Batch, *, viewer: Viewer, change: Change | None) -> View:
-    """What a model shows with its chance on; its normalisations stay as in eval mode."""
+    """Compute a model's view with dropout and the like on; normalisations stay as in eval mode."""
     for module in model.modules():
         module.training = not isinstance(module, _NormBase)
     try:
@@ -27,7 +27,7 @@ def _drawn(model: nn.Module, batch: Batch, *, viewer: Viewer, change: Change | N
 
 
 class Stochastic(Frozen):
-    """A teacher that is another sub-network of one model at every call: dropout is on, and ``change`` drawn anew.
+    """Teacher that is another sub-network of one model at every call: dropout is on, and ``change`` drawn anew.
 
     Nguyen, Lee and Shim, "Stochasticity and Skip Connection Improve Knowledge Transfer", EUSIPCO 2020, draw teachers by
     stochastic blocks and skipped connections. Their details are not known to us: here it is whatever the model does by

@@ -67,12 +67,12 @@ def takd(
 
 
 def _first_best(scores: list[float]) -> int:
-    """Place of the best score; of equals the first, which has the shortest way."""
+    """Return the place of the best score; of equals the first, which has the shortest way."""
     return scores.index(max(scores))
 
 
 def _assistants(problem: Problem) -> list[nn.Module]:
-    """A new model of the teacher's kind, and one of the student's."""
+    """Make a new model of the teacher's kind, and one of the student's."""
     teacher = problem.teacher
     while isinstance(teacher, Ensemble):
         teacher = teacher.members[0]

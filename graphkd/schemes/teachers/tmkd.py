@@ -1,4 +1,4 @@
-"""A head for each teacher: every one keeps a teacher's own opinion, and they answer together (TMKD)."""
+"""TMKD: one student head for each teacher, each with its teacher's answers, which serve together."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TMKD(Trainable):
         self._teachers = [self.hold(frozen(teacher)) for teacher in teachers]
 
     def forward(self, batch: Batch) -> Step:
-        """The sum, and terms ``label_0``, ``soft_0``, ``label_1`` ..."""
+        """Compute the sum, and terms ``label_0``, ``soft_0``, ``label_1`` ..."""
         views = [viewer(batch) for viewer in self._viewers]
         total: Tensor = views[0]["logits"].new_zeros(())
         terms: dict[str, Tensor] = {}

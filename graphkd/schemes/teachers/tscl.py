@@ -1,4 +1,4 @@
-"""TSCL: a bandit that gives a student the tasks on which it learns most.
+"""TSCL: a bandit that chooses the tasks on which a student learns most.
 
 Matiisen, Oliver, Cohen and Schulman, "Teacher-Student Curriculum Learning", TNNLS 2019, arXiv:1707.00183.
 """
@@ -72,14 +72,14 @@ class Curriculum:
             yield from batches(self.tasks[int(torch.multinomial(self.probabilities, 1))])
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell those tasks that want to know how far training is."""
+        """Tell the epoch to those tasks that take it."""
         for task in self.tasks:
             tell = getattr(task, "set_epoch", None)
             if tell is not None:
                 tell(epoch, epochs)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the bandit knows, and what loaders of tasks go on with."""
+        """Return the state of the bandit and of the tasks' loaders."""
         known = {"progress": self.progress.state_dict(), "probabilities": self.probabilities, "begun": self._begun}
         return {**known, "tasks": [task.state_dict() for task in self._stateful()]}
 
@@ -138,6 +138,6 @@ def tscl(
 
 
 def _by_certainty(answers: Tensor, count: int) -> Tensor:
-    """Parts of equal size, from the least certain rows to the most: (N, C) -> (N,)."""
+    """Number parts of equal size, from the least certain rows to the most: (N, C) -> (N,)."""
     place = answers.softmax(dim=1).amax(dim=1).argsort().argsort()
     return place * count // place.numel()

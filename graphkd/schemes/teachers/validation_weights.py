@@ -1,4 +1,4 @@
-"""Weights of several teachers by what listening to each does to the risk on held-out rows (Wu et al.)."""
+"""Weights of several teachers, by how a step on each changes the risk on held-out rows (Wu et al.)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Taps = Mapping[str, tuple[str, Sequence[str]]]
 
 
 class ValidationWeights(Trainable):
-    """A student of several teachers, weighted by what a step on them does to the validation risk; ``fit`` it.
+    """Student of several teachers, weighted by how a step on each changes the validation risk; ``fit`` it.
 
     Wu, Zheng, Guo and Lai, "Distilled Person Re-identification", CVPR 2019. The student minimises
     L_y + sum_k w_k L_k, L_k the ``loss`` against teacher k, w = softmax(a), equal at first. At every step a pilot
@@ -66,11 +66,11 @@ class ValidationWeights(Trainable):
             teacher.attach(layers)
 
     def weights(self) -> Tensor:
-        """Of each teacher, (K,); their sum is 1."""
+        """Return the weight of each teacher, (K,); their sum is 1."""
         return self.scores.softmax(dim=0)
 
     def forward(self, batch: Batch) -> Step:
-        """The student's loss, and the weights' own; terms ``labels``, ``risk``, and ``taught_k``, ``weight_k``."""
+        """Sum the student's loss and the weights' own; terms ``labels``, ``risk``, and ``taught_k``, ``weight_k``."""
         view, weights = self._viewer(batch), self.weights()
         labels = compared(self.labels, view, batch)
         sides: Any = zip(self.losses, self._teachers, self._layers, strict=True)
@@ -84,7 +84,7 @@ class ValidationWeights(Trainable):
         return Step(total, {name: term.detach() for name, term in terms.items()})
 
     def _try(self, labels: Tensor, taught: Tensor, weights: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The pilot's risk, and its derivative by each weight: (K,)."""
+        """Compute the pilot's risk, and its derivative by each weight: (K,)."""
         named = {name: p for name, p in self.student.named_parameters() if p.requires_grad}
         gradient = partial(torch.autograd.grad, allow_unused=True, materialize_grads=True)
         first, *slopes = (gradient(value, list(named.values()), retain_graph=True) for value in (labels, *taught))

@@ -1,4 +1,4 @@
-"""What teachers agree on about who is nearer to whom, beside their mean answer (You et al.)."""
+"""Triplets of rows ordered by a majority of teachers, beside their mean answer (You et al.)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphkd.schemes.teachers._several import tapped
 
 
 def vote_triplets(teachers: Tensor, triplets: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of two rows is nearer to a third, by majority: (K, N, d), (M, 3) -> (M, 3), (M,). You et al., KDD 2017.
+    """Vote on which of two rows is nearer to a third: (K, N, d), (M, 3) -> (M, 3), (M,). You et al., KDD 2017.
 
     Each teacher votes +1 where it has ``triplets[:, 1]`` nearer to ``triplets[:, 0]`` than ``triplets[:, 2]``, -1 where
     the other one is, 0 where neither. Returns the triplets as (anchor, near, far) and the sums of the votes; a tie
@@ -35,7 +35,7 @@ def vote_triplets(teachers: Tensor, triplets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class VotedTriplets(Loss):
-    """Who is nearer to whom by a majority of teachers. You, Xu, Xu and Tao, KDD 2017.
+    """Match the order of distances that a majority of teachers votes for. You, Xu, Xu and Tao, KDD 2017.
 
     ``triplet_hinge`` of the student's features on ``triplets`` random triplets of rows, drawn at every step (all N^3
     where None), in the order that ``vote_triplets`` gives them; a tie counts as voted. student: (N, d); teacher:
@@ -58,7 +58,7 @@ class VotedTriplets(Loss):
         self.widths, self.margin, self.triplets = list(widths), margin, triplets
 
     def digest(self, teacher: Tensor) -> Tensor:
-        """The teachers' features apart, narrower ones filled up with zeros, which no distance sees: (K, N, d)."""
+        """Return the teachers' features apart, narrower ones padded with zeros, which no distance sees: (K, N, d)."""
         if teacher.size(-1) != sum(self.widths):
             raise ValueError(f"'widths' must sum to the {teacher.size(-1)} features of all teachers, got {self.widths}")
         parts = teacher.split(self.widths, dim=-1)
