@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 class _Face(ModuleType):
-    """Keeps its functions before the sub-modules of the same names, which importing them would bind."""
+    """Keep the package's functions under their names, which importing sub-modules of the same names would rebind."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in ("compress", "distil", "methods", "tune") and isinstance(value, ModuleType)):

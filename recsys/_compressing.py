@@ -1,4 +1,4 @@
-"""What ``recsys.compress`` makes of what it is given: recommenders of several widths, methods, the measure of costs."""
+"""Parts of ``recsys.compress``: recommenders of several widths, methods, and the measurement of costs."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def compression(
 
 
 def _auto(teacher: Recommender) -> list[Student]:
-    """Factorisations narrower than the teacher."""
+    """List factorisations narrower than the teacher."""
     width = teacher.tables()[0].size(1) if teacher.has_tables else _WIDTHS[-1]
     widths = [each for each in _WIDTHS if each < width][-_USUAL:]
     if not widths:

@@ -1,4 +1,4 @@
-"""How RecBole is told to split and to measure: what of that is done here, in the form that it has here."""
+"""RecBole's options of splits and metrics, translated to this library's; unsupported ones are refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_evaluation(said: Mapping[str, Any], *, rows: bool) -> None:
 
 
 def by_time(config: Any) -> bool:
-    """Whether interactions are split in the order of time."""
+    """Tell whether interactions are split in the order of time."""
     return config["eval_args"]["order"] == "TO" and config["benchmark_filename"] is None
 
 
@@ -78,7 +78,7 @@ def _check_mode(mode: Any, rows: bool) -> None:
 
 
 def modes_of(said: Mapping[str, Any]) -> dict[str, str]:
-    """How validation and test are judged; what is said of one holds for both, as in RecBole."""
+    """Read how validation and test are evaluated; a mode given for one holds for both, as in RecBole."""
     mode = said.get("eval_args", {}).get("mode", "full")
     parts = mode if isinstance(mode, Mapping) and mode else {"valid": "full" if isinstance(mode, Mapping) else mode}
     first = parts.get("valid", parts.get("test", "full"))
@@ -86,7 +86,7 @@ def modes_of(said: Mapping[str, Any]) -> dict[str, str]:
 
 
 def judging_of(said: Mapping[str, Any], config: Any) -> dict[str, Any]:
-    """What of ``recsys.tasks.Ranking`` the options of evaluation ask for; ValueError for a value that is none."""
+    """Translate evaluation options to those of ``recsys.tasks.Ranking``; ValueError for an invalid value."""
     modes = modes_of(said)
     found: dict[str, Any] = {}
     if set(modes.values()) != {"full"}:
@@ -111,7 +111,7 @@ def _number(key: str, value: Any, kind: Any, least: int) -> Any:
 
 
 def metrics_of(said: Mapping[str, Any], config: Any) -> tuple[str, ...]:
-    """The metrics that were asked for, ``valid_metric`` first, as ``recall@10``; none where nothing was said."""
+    """List the metrics that were asked for, ``valid_metric`` first, as ``recall@10``; none without such options."""
     if not {"metrics", "topk", "valid_metric"} & set(said) or ("metrics" not in said and _labelled(said)):
         return ()
     cutoffs = config["topk"]

@@ -178,7 +178,7 @@ def _check_there(path: Path, needed: Sequence[str], columns: Sequence[str]) -> N
 
 @dataclass
 class _Faults:
-    """What is wrong with the rows of a file, by kind, with the lines."""
+    """Errors in the rows of a file, by kind, with their lines."""
 
     path: Path
     lines: dict[str, list[int]] = field(default_factory=dict)
@@ -223,14 +223,14 @@ def _check_rows(
 
 
 def _no_name(text: str) -> str:
-    """What an id or a time should be and is not; empty where it is."""
+    """Say what an invalid id or time should be; empty for a valid one."""
     if not text:
         return "something"
     return "something on one line (is a quotation mark open?)" if "\n" in text else ""
 
 
 def _no_number(text: str) -> str:
-    """What a number should be and is not; empty where it is, or is missing."""
+    """Say what an invalid number should be; empty for a valid or a missing one."""
     if text in MISSING_NUMBERS:
         return ""
     try:
@@ -267,7 +267,7 @@ def _check_intervals(config: Any) -> None:
 
 
 def _origin(name: str) -> str:
-    """Where RecBole publishes a dataset, if it does."""
+    """Say where RecBole publishes a dataset, if it does."""
     import recbole
     import yaml  # type: ignore[import-untyped]
 

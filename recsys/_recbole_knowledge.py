@@ -1,4 +1,4 @@
-"""RecBole's models of knowledge graphs: what is loaded for them, and the graph as they and their losses need it."""
+"""RecBole's models of knowledge graphs: their data, and the graph in the form that models and losses read."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ USUAL: Mapping[str, Any] = {
 
 
 def is_knowledge(model: Any) -> bool:
-    """Whether a model of RecBole, given by name or class, reads a knowledge graph; False for what is no model."""
+    """Tell whether a model of RecBole, given by name or class, reads a knowledge graph; False for what is no model."""
     if isinstance(model, str):
         return kinds().get(model) == "KNOWLEDGE"
     return getattr(getattr(model, "type", None), "name", "") == "KNOWLEDGE"
 
 
 def has_graph(dataset: Any) -> bool:
-    """Whether a RecBole dataset was loaded with a knowledge graph."""
+    """Tell whether a RecBole dataset was loaded with a knowledge graph."""
     return getattr(dataset, "kg_feat", None) is not None
 
 
@@ -51,7 +51,7 @@ def know(model: Any, dataset: Any, config: Any) -> None:
 
 
 class _Graph:
-    """What KGAT asks of a graph of DGL: edges of a relation, and their adjacency."""
+    """Stand-in for a DGL graph as KGAT uses it: edges of a relation, and their adjacency matrix."""
 
     def __init__(self, ends: Sequence[torch.Tensor], size: int) -> None:
         self.ends, self.size = ends, size
@@ -62,7 +62,7 @@ class _Graph:
         return choose(self).nonzero().squeeze(1)
 
     def adjacency_matrix(self, transpose: bool = False, scipy_fmt: str = "coo") -> Any:  # noqa: ARG002 - as it is called
-        """Without ``transpose`` rows are where edges end, as in DGL."""
+        """Build the matrix; without ``transpose`` rows are the nodes where edges end, as in DGL."""
         from scipy.sparse import coo_matrix
 
         row, column = self.ends if transpose else self.ends[::-1]

@@ -73,7 +73,7 @@ _AS_HERE: Mapping[str, Sequence[Any]] = {
 
 
 def explicit(files: str | Path | Sequence[str | Path], options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What YAML files and a dict say, the last word on each key; texts of the dict are read as literals, never run."""
+    """Merge options of YAML files and a dict, later ones winning; texts of the dict are read as literals, never run."""
     said: dict[str, Any] = {}
     for path in [files] if isinstance(files, (str, Path)) else files:
         said |= _read_yaml(Path(path))
@@ -84,7 +84,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml  # type: ignore[import-untyped]
 
     class Loader(yaml.SafeLoader):
-        """With RecBole's numbers: 1e-3 is one."""
+        """Read numbers as RecBole does: 1e-3 is one."""
 
     number = re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
@@ -191,7 +191,7 @@ def refuse(idle: Sequence[str], said: Collection[str], why: str = "") -> None:
 
 
 def _is_so_here(key: str, value: Any, rows: bool) -> bool:
-    """Whether an option says what is done here anyway."""
+    """Tell whether an option says what is done here anyway."""
     if key == "train_neg_sample_args":
         return rows and value is None
     return any(value is each for each in _AS_HERE.get(key, ()))

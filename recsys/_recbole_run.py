@@ -1,4 +1,4 @@
-"""What RecBole's options ask of a run: how it is trained and judged, and the rows by which it is judged."""
+"""A run by RecBole's options: its training, its evaluation, and the held-out rows with labels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_of(
 def split_of(
     sides: Sequence[Interactions], tokens: Sequence[tuple[str, ...]], parts: Sequence[Any], said: Mapping[str, Any]
 ) -> Split:
-    """The split, with the labels of held-out rows where a part of it is judged by them.
+    """Build the split, with the labels of held-out rows where a part of it is evaluated by them.
 
     ValueError where these have none.
     """

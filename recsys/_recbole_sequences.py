@@ -22,14 +22,14 @@ _FOLLOWED = ("metrics", "topk", "valid_metric", "train_neg_sample_args", "repeat
 
 
 def is_sequential(model: Any) -> bool:
-    """Whether a model of RecBole, given by name or class, is sequential; False for None and for what is no model."""
+    """Tell whether a RecBole model, given by name or class, is sequential; False for None and for what is no model."""
     if isinstance(model, str):
         return kinds().get(model) in SEQUENTIAL
     return getattr(getattr(model, "type", None), "name", "") in SEQUENTIAL
 
 
 def usual_of(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What RecBole asks to be said for a sequential model: split in time, columns, no negatives for a loss over all."""
+    """Give defaults that a sequential model needs: a split in time, columns, no negatives for a loss over all items."""
     columns = [said.get(key, usual) for key, usual in _FIELDS.items()]
     found: dict[str, Any] = {"eval_args": {**_SPLIT, "mode": "full"}, "load_col": {"inter": columns}}
     if said.get("loss_type", "CE") == "CE":

@@ -1,4 +1,4 @@
-"""RecBole's options of training as those of a run: what they are called here, and what of them is done."""
+"""RecBole's options of training, translated to those of a run; unsupported ones are refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def training_of(said: Mapping[str, Any], config: Any) -> dict[str, Any]:
 
 
 def negatives_of(said: Mapping[str, Any], counts: torch.Tensor | None = None) -> Negatives:
-    """How ``train_neg_sample_args`` and ``repeatable`` have negatives drawn; ``counts``: of all events, by item.
+    """Read how negatives are drawn: ``train_neg_sample_args``, ``repeatable``; ``counts``: of all events, by item.
 
     ValueError for a key that RecBole has not, and for what is not done here: dynamic draws, and none at all.
     """

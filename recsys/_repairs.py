@@ -111,7 +111,7 @@ def dok_update() -> Iterator[None]:
 
 
 def missing_values() -> bool:
-    """Fill missing values again; whether that had to be mended.
+    """Fill missing values again; tell whether that had to be mended.
 
     ``frame[column].fillna(..., inplace=True)`` changes nothing under the copy-on-write of pandas 3: missing numbers
     stayed NaN silently, missing sequences failed.
@@ -131,7 +131,7 @@ def missing_values() -> bool:
 
 
 def lengths() -> bool:
-    """Measure sequences again; whether that had to be mended: ``Series.agg(len)`` of pandas 3 is a single number."""
+    """Measure sequences again; tell whether that had to be mended: ``Series.agg(len)`` of pandas 3 is a number."""
     import pandas as pd
     from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 
@@ -145,7 +145,7 @@ def lengths() -> bool:
 
 
 def tokens() -> bool:
-    """Read tokens as they are, only an empty one is missing; whether that had to be mended.
+    """Read tokens as they are, only an empty one is missing; tell whether that had to be mended.
 
     pandas takes ids such as NA, null or None for missing, and RecBole then drops their rows.
     """

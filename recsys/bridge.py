@@ -157,7 +157,7 @@ def read(
 
 
 def _named(key: str, given: Any, said: dict[str, Any]) -> Any:
-    """What the call names, or else the options; ValueError where they differ."""
+    """Return the value given in the call, else that of the options; ValueError where they differ."""
     also = said.pop(key, None)
     if given is not None and also is not None and also != getattr(given, "__name__", given):
         raise ValueError(f"{key!r} must be one, got {given!r} and, among the options, {also!r}: leave one out")
@@ -232,7 +232,7 @@ def _configured(model: str | type, dataset: str, said: Mapping[str, Any], known:
 
 
 def _needing(model: str, make: Callable[[], Any]) -> Any:
-    """What ``make`` makes; an error that names the package, or the column, that a model needs and that is not there."""
+    """Call ``make``; raise an error that names the package, or the column of the data, that a model needs and lacks."""
     try:
         return make()
     except ModuleNotFoundError as error:
@@ -247,7 +247,7 @@ def _needing(model: str, make: Callable[[], Any]) -> Any:
 
 
 def _dataset_class(config: Any) -> type:
-    """As RecBole chooses, but without unpickling a dataset that lies in the checkpoint folder."""
+    """Choose the class as RecBole does, but without unpickling a dataset that lies in the checkpoint folder."""
     import recbole.data.dataset as classes
 
     usual = classes.KnowledgeBasedDataset if config["MODEL_TYPE"].name == "KNOWLEDGE" else classes.Dataset

@@ -36,7 +36,7 @@ def compress(
     progress: bool | None = None,
     **options: Any,
 ) -> Front:
-    """Search students of which none is beaten in ranking and costs together; ``graphkd.compress`` for recommenders.
+    """Search for students that none beats in both ranking and costs; ``graphkd.compress`` for recommenders.
 
     Costs are measured before anything is trained; students over the budget are listed with the reason and not trained.
     Students, methods and settings are chosen by successive halving on validation pairs.

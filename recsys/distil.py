@@ -1,4 +1,4 @@
-"""The door of the recommenders: a method, a student, a teacher and data become a trained student."""
+"""Entry point for recommenders: a method, a student, a teacher and data become a trained student."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def distil(
 
 
 def asked_of(split: Any, given: Mapping[str, Any], task: Task | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what is asked of a run, ``given`` or by RecBole's options of the data, and the latter by their names.
+    """Return the options of a run, ``given`` or by RecBole's options of the data, and the latter by their names.
 
     None stands for what is not given. Options of evaluation count where no ``task`` is given.
     """
@@ -198,7 +198,7 @@ def check_serves(method: Any, kind: str) -> None:
 
 
 def _of(task: Task, method: Any) -> tuple[Callable[..., Any], Any]:
-    """The problem of a kind of task, and how its models are called."""
+    """Return the problem of a kind of task, and how its models are called."""
     if task.kind == "ranking":
         from recsys.methods._ranking import RankingProblem
         from recsys.models.view import show

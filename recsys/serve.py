@@ -1,4 +1,4 @@
-"""From a trained recommender to a service: export a folder once, and recommend from it in any process.
+"""Serving of a trained recommender: export a folder once, and recommend from it in any process.
 
 ``recsys.serve.export(result, "service/", split)`` writes it, ``recsys.serve.recommend("service/", ["ann"], k=10)``
 reads it. Nothing that is read runs as code; the folder holds

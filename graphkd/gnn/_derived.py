@@ -1,4 +1,4 @@
-"""What is made of a tensor once: graphs with self loops, and peers."""
+"""Cache values derived from a tensor: graphs with self-loops, and lists of peers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 def kept(make: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tensor, P], R]:
-    """Keep what a function makes of its first argument while that tensor lives and is not written to.
+    """Cache a function's result for its first argument, as long as that tensor lives and is not written to.
 
     The other arguments must be hashable. The result must not hold the tensor itself, which it would keep alive.
     """

@@ -22,7 +22,7 @@ from graphkd.losses.graphs.neighbour_kl import EdgeTargets, neighbour_kl
 class EdgeTaught(Distiller):
     """label_weight label + (1 - label_weight) (1/E) sum over edges of KL(target || student); terms ``label``, ``soft``.
 
-    A subclass says which ``targets`` the edges of a batch bring now. Of a batch all rows are taught, a sampled one's
+    A subclass says which ``targets`` the edges of a batch have now. All rows of a batch are taught, a sampled one's
     neighbours too.
     """
 
@@ -43,10 +43,10 @@ class EdgeTaught(Distiller):
 
     @abstractmethod
     def targets(self, batch: Batch, taught: Tensor, edge_index: Tensor) -> EdgeTargets:
-        """What edges bring: a batch, the teacher's logits (N, C) and the edges (2, E) but loops; without gradients."""
+        """Compute targets of edges, without gradients: batch, teacher's logits (N, C), edges (2, E) but loops."""
 
     def forward(self, batch: Batch) -> Step:
-        """Targets of the student as it is before the step, and its answer."""
+        """Compute targets from the student as it is before the step, and the loss of its answer to them."""
         assert self.teacher is not None
         taught = ask(self.teacher, batch)["logits"]
         edge_index = edge_index_of(fill(("edge_index",), batch, type(self).__name__)["edge_index"])
@@ -67,6 +67,6 @@ class EdgeTaught(Distiller):
             return self._viewer(batch)["logits"].detach()
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Know how far training is."""
+        """Note how far training is."""
         super().set_epoch(epoch, epochs)
         self.epoch, self.epochs = epoch, epochs

@@ -1,4 +1,4 @@
-"""AdaGMLP: several small MLPs, each taught most what those before it have wrong.
+"""AdaGMLP: several small MLPs, each taught mostly the nodes that those before it get wrong.
 
 Lu, Guan, Zhao and Yang, "AdaGMLP: AdaBoosting GNN-to-MLP Knowledge Distillation", KDD 2024, arXiv:2405.14307.
 """
@@ -117,7 +117,7 @@ class Boosted(nn.Module):
 
 
 class Boost(NamedTuple):
-    """What a member's errors give: its alpha, a scalar, and the weights of the nodes for the next, (N,)."""
+    """Result of a boosting step: the member's alpha, a scalar, and the node weights for the next member, (N,)."""
 
     alpha: Tensor
     weight: Tensor
@@ -172,7 +172,7 @@ class AdaGMLP(Trainable):
         self.register_buffer("weight", torch.full((nodes,), 1 / nodes))
 
     def forward(self, batch: Batch) -> Step:
-        """All members on all nodes, one after the other."""
+        """Train all members on all nodes, one after the other."""
         x, told = whole(batch["x"]), batch["told"]
         weight = torch.full_like(self.weight, 1 / len(self.weight)) if self.reset else self.weight.clone()
         values: dict[str, list[Tensor]] = {"label": [], "soft": [], "output": [], "hidden": []}
@@ -218,7 +218,7 @@ class AdaGMLP(Trainable):
         return (weight * (log_q.exp() * (log_q - log_p)).sum(dim=1)).sum()
 
     def _masked(self, member: nn.Module, x: Tensor, logits: Tensor, hidden: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """How far masked features move the output and the hidden layers."""
+        """Compute how far masked features move the output and the hidden layers."""
         other, layers = member(x)
         output = (soft_labels(logits) - soft_labels(other)).square().mean()
         apart = [(one - two).square().mean() for one, two in zip(hidden, layers, strict=True)]

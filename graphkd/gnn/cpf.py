@@ -1,4 +1,4 @@
-"""CPF: a student that propagates labels and mixes in what an MLP says of the features.
+"""CPF: a student that propagates labels and mixes in an MLP's answers to the features.
 
 Yang, Liu and Shi, "Extract the Knowledge of Graph Neural Networks and Go Beyond it: An Effective Knowledge Distillation
 Framework", The Web Conference 2021, arXiv:2103.02885.

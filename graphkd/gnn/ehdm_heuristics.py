@@ -52,7 +52,7 @@ def _adjacency(edge_index: Tensor, num_nodes: int) -> Any:
 
 
 def _shared(adjacency: Any, ends: np.ndarray, kind: str) -> np.ndarray:
-    """Sums over common neighbours."""
+    """Sum over common neighbours."""
     degree = np.asarray(adjacency.sum(axis=0)).ravel()
     with np.errstate(divide="ignore"):
         weight = {"cn": np.ones_like(degree), "ra": 1 / degree, "aa": 1 / np.log(degree)}[kind]

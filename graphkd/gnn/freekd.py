@@ -86,7 +86,7 @@ def freekd_method(
 
 
 class Round(NamedTuple):
-    """Half an iteration: the peers learn from a batch, or the policies from what that brought."""
+    """Half an iteration: the peers learn from a batch, or the policies from its rewards."""
 
     batch: Any
     rewards: bool
@@ -114,7 +114,7 @@ class FreeKDRounds(Mapped):
 
 
 class _Turn(NamedTuple):
-    """Hold what the policies saw and did, kept until the peers have learnt from it."""
+    """Hold the policies' inputs and actions until the peers have learnt from them."""
 
     nodes: Tensor
     labels: Tensor
@@ -204,7 +204,7 @@ class FreeKD(Trainable):
         return grouped
 
     def forward(self, half: Round) -> Step:
-        """The peers' losses, or minus the policies' objective for the actions of the half before."""
+        """Compute the peers' losses, or minus the policies' objective for the actions of the half before."""
         if not isinstance(half, Round):
             raise TypeError(f"FreeKD takes what FreeKDRounds(data) gives, got {type(half).__name__}")
         return self._reward(half.batch) if half.rewards else self._learn(half.batch)

@@ -1,4 +1,4 @@
-"""The formulas of FreeKD: what two peers pass on at given actions, what the actions earn, what the policies maximise.
+"""Formulas of FreeKD: the losses of two peers at given actions, the rewards, and the objective of the policies.
 
 Peers are phi and psi. A node action is 0 where phi teaches psi, 1 where psi teaches phi, -1 where a node does not act;
 a structure action is 1 where the local structure of a node is passed on.

@@ -1,4 +1,4 @@
-"""GFKD: a student learns from graphs that were made from its teacher alone.
+"""GFKD: a student learns from graphs that are generated from its teacher alone.
 
 Deng and Zhang, "Graph-Free Knowledge Distillation for Graph Neural Networks", IJCAI 2021, arXiv:2105.07519.
 """

@@ -1,4 +1,4 @@
-"""GFKD's first stage: graphs made of parameters, and what fits them to that which a teacher remembers."""
+"""GFKD's first stage: graphs made of parameters, and their fit to the statistics that a teacher stores."""
 
 from __future__ import annotations
 

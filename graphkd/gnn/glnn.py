@@ -87,10 +87,10 @@ class Recorded(Frozen):
         self.entries = entries
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Do nothing: hidden layers are recorded too."""
+        """Do nothing: hidden layers are among the recorded entries."""
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:  # noqa: ARG002 - all is recorded
-        """Show what the batch holds."""
+        """Show the batch's entries."""
         found = fill(self.entries.values(), batch, "a recorded teacher")
         return {entry: found[name] for entry, name in self.entries.items()}
 

@@ -153,7 +153,7 @@ class HG2M(Distiller):
         self._targets: list[EdgeTargets] | None = None
 
     def forward(self, batch: Batch) -> Step:
-        """The student's answers against the labels, the reliable nodes' and what the meta-paths bring."""
+        """Compare the student's answers with the labels, the reliable nodes' answers and those along meta-paths."""
         assert self.teacher is not None
         view, told = self._viewer(batch), ask(self.teacher, batch)["logits"]
         label = self.losses[0]

@@ -1,4 +1,4 @@
-"""What HG2M finds before it trains: reliable nodes, pairs of nodes by meta-paths, and which of them join one class."""
+"""Precomputations of HG2M: reliable nodes, pairs of nodes by meta-paths, and the pairs that join one class."""
 
 from __future__ import annotations
 

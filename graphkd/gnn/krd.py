@@ -104,7 +104,7 @@ def teaching_chance(delta: Tensor, power: float | Tensor) -> Tensor:
 
 
 def agreement_rates(delta: Tensor, agree: Tensor, bins: int = 50, offset: float = 0.05) -> tuple[Tensor, Tensor]:
-    """How often two models agree by reliability: (N,), (N,) bool -> abscissae and rates of the bins, (B,) each.
+    """Count how often two models agree, by reliability: (N,), (N,) bool -> abscissae and rates of the bins, (B,) each.
 
     Rates are scaled to [0, 1]; where all are equal, they stay as they are. An empty bin counts as one where nobody
     agrees. offset: of an abscissa from its bin's left end; the authors' 0.05 is half a bin for 10 bins alone.

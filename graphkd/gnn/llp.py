@@ -109,7 +109,7 @@ def link_student(problem: Problem, shape: dict[str, Any], number: int = 0) -> nn
 
 
 class Chances(NamedTuple):
-    """What a model says of links: of a batch's own pairs, (M,), and of each anchor's context, (B, L)."""
+    """Link probabilities by one model: of a batch's own pairs, (M,), and of each anchor's context, (B, L)."""
 
     pairs: Tensor
     context: Tensor

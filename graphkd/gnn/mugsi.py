@@ -1,4 +1,4 @@
-"""MuGSI: a student of graphs learns from its teacher at the level of graphs, of clusters and of walks.
+"""MuGSI: a student that classifies graphs learns from its teacher at the level of graphs, clusters and walks.
 
 Yao, Sun, Cao, Zhang and Chen, "MuGSI: Distilling GNNs with Multi-Granularity Structural Information for Graph
 Classification", The Web Conference 2024, arXiv:2406.19832.

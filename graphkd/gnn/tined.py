@@ -1,4 +1,4 @@
-"""TINED: an MLP begins with its teacher's weights and keeps to how each of its operations smooths or sharpens.
+"""TINED: an MLP begins with its teacher's weights and matches how much each operation smooths or sharpens.
 
 Zhou, Ding, Shi, Li and Shen, "TINED: GNNs-to-MLPs by Teacher Injection and Dirichlet Energy Distillation", ICML 2025,
 arXiv:2412.11180.
@@ -123,7 +123,7 @@ def dirichlet_energy(x: Tensor, edge_index: Tensor) -> Tensor:
 
 
 def energy_ratios(pairs: Iterable[tuple[Tensor, Tensor]], edge_index: Tensor, *, log: bool = False) -> Tensor:
-    """Energies of what leaves operations over those of what enters them, or their logarithms: -> (L,).
+    """Compute ratios of the energies of operations' outputs to those of their inputs, or their logarithms: -> (L,).
 
     Where either is 0 the authors' code has 1 in the place of both the ratio and its logarithm, a constant.
     """

@@ -18,7 +18,7 @@ Init = Literal["identity", "random"]
 
 
 class Transformation(NamedTuple):
-    """What a graph convolution does to a node alone: (out, in) and (out,)."""
+    """Linear map that a graph convolution applies to each node on its own: (out, in) and (out,)."""
 
     weight: Tensor
     bias: Tensor | None
@@ -64,7 +64,7 @@ class InjectedMLP(nn.Module):
         return last
 
     def pairs(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """What enters and what leaves each linear layer, before its norm: pairs of (N, d)."""
+        """Yield the input and the output of each linear layer, before its norm: pairs of (N, d)."""
         for number, linear in enumerate(self.lins):
             if number:
                 x = F.dropout(self.norms[number - 1](x).relu(), self.dropout, self.training)
@@ -112,7 +112,7 @@ def transformation(conv: nn.Module) -> Transformation | None:
 
 @contextmanager
 def convolutions(model: nn.Module) -> Iterator[list[tuple[Transformation, Tensor, Tensor]]]:
-    """Note each convolution as it is run: its transformation, what entered it and what left it, in their order."""
+    """Record each convolution as it is run: its transformation, its input and its output, in their order."""
     found: list[tuple[Transformation, Tensor, Tensor]] = []
 
     def note(conv: nn.Module, given: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:

@@ -82,7 +82,7 @@ def sample_in_edges(
 
 
 def peer_index(edge_index: Tensor, num_nodes: int, peers: Peers = "siblings", *, fan_out: int | None = None) -> Tensor:
-    """List who attends to whom: (2, E) -> (2, P), row 0 a peer, row 1 the node; each pair once, nodes themselves too.
+    """List the pairs that attend: (2, E) -> (2, P), row 0 a peer, row 1 the node; each pair once, nodes themselves too.
 
     "siblings": nodes with an edge into a common target, of which there are up to sum_v deg(v)^2 pairs;
     "adjacent_siblings": those of them with an edge into the node; "neighbours": all nodes with one. ``fan_out`` first

@@ -104,7 +104,7 @@ def _told(problem: Problem, tokeniser: Tokeniser) -> tuple[Tensor, Tensor]:
 
 
 class Tokenising(Trainable):
-    """Train a ``Tokeniser`` on the labels and what is rebuilt; terms ``label``, ``commit``, ``node``, ``edge``."""
+    """Train a ``Tokeniser`` on the labels and its reconstructions; terms ``label``, ``commit``, ``node``, ``edge``."""
 
     def __init__(self, student: Tokeniser, label: Loss, *, node_weight: float, edge_weight: float) -> None:
         super().__init__()

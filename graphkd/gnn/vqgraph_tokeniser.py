@@ -15,7 +15,7 @@ COMMITMENT = 0.25
 
 
 class Quantised(NamedTuple):
-    """What a codebook says of rows: codes with a straight-through gradient (N, d), and cosines with all, (N, K).
+    """Quantised rows: codes with a straight-through gradient (N, d), and cosines with all codes, (N, K).
 
     place: of each row's code in the book, (N,). commitment: 0.25 times the mean squared distance of rows from codes.
     """
@@ -49,7 +49,7 @@ class Codebook(nn.Module):
         return unit_vectors(rows) @ unit_vectors(self.codes).t()
 
     def forward(self, rows: Tensor) -> Quantised:
-        """(N, d) -> what they are quantised to; O(N K d)."""
+        """Quantise rows: (N, d) -> ``Quantised``; O(N K d)."""
         scores = self.scores(rows.detach())
         index = scores.argmax(dim=1)
         chosen = self.codes[index]
@@ -86,7 +86,7 @@ class Convolution(nn.Module):
 
 
 class Tokens(NamedTuple):
-    """All that a tokeniser says: logits (N, C), hidden rows (N, F), codes, and the three losses of its codes."""
+    """Output of a tokeniser: logits (N, C), hidden rows (N, F), codes, and the three losses of its codes."""
 
     logits: Tensor
     hidden: Tensor
@@ -116,7 +116,7 @@ class Tokeniser(nn.Module):
         return self.look(x, looped(edge_index, x.size(0))).logits
 
     def look(self, x: Tensor, edge_index: Tensor) -> Tokens:
-        """(N, F), (2, E) with loops -> all that it says."""
+        """(N, F), (2, E) with loops -> ``Tokens``."""
         hidden = F.dropout(self.first(x, edge_index).relu(), self.dropout, self.training)
         quantised = self.book(hidden)
         structure = self.edges(quantised.codes)

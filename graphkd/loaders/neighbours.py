@@ -108,7 +108,7 @@ class NeighbourSampler(BaseSampler):
         counts: dict[NodeType, int],
         picked: dict[EdgeType, list[_Edges]],
     ) -> dict[NodeType, Tensor]:
-        """Draw edges that enter the nodes found last; those found by it."""
+        """Draw edges that enter the nodes found last; return the nodes newly found."""
         fresh: dict[NodeType, list[Tensor]] = {}
         for kind, entering in self._entering.items():
             targets = frontier.get(kind[2])
@@ -180,7 +180,7 @@ class _Entering(NamedTuple):
         return cls(begin, edge_index[0][ids], ids)
 
     def draw(self, targets: Tensor, fan_out: int, replace: bool) -> _Edges:
-        """Some of the edges that enter each target, at most ``fan_out`` of them; -1 for all."""
+        """Draw some of the edges that enter each target, at most ``fan_out`` of them; -1 for all."""
         begin, degrees = self.begin[targets], self.begin[targets + 1] - self.begin[targets]
         if fan_out < 0:
             return self._all(targets, begin, degrees)
@@ -219,7 +219,7 @@ def _ranges(begin: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _sizes(data: Data | HeteroData) -> dict[NodeType, int]:
-    """How many nodes there are of each kind."""
+    """Count the nodes of each kind."""
     stores = {kind: data[kind] for kind in data.node_types} if isinstance(data, HeteroData) else {_ONE: data}
     return {kind: int(store.num_nodes) for kind, store in stores.items()}
 
@@ -232,7 +232,7 @@ def _edges(store: Any) -> Tensor:
 
 
 def _fan_outs(asked: FanOuts, kinds: Sequence[EdgeType]) -> dict[EdgeType, list[int]]:
-    """The fan-outs of every kind of edges; ValueError for what are none."""
+    """Read the fan-outs of every kind of edges; ValueError for invalid ones."""
     if isinstance(asked, Mapping):
         if unknown := [kind for kind in asked if kind not in kinds]:
             raise ValueError(f"'num_neighbors' names edges {unknown} that the data do not have, which are {kinds}")

@@ -1,4 +1,4 @@
-"""What is transferred: every loss is a function on tensors and a class with its hyper-parameters, one method a file.
+"""Losses of distillation: each is a function on tensors and a class with its hyper-parameters, one method a file.
 
 Names are imported when they are first asked for; ``__init__.pyi`` lists them.
 """

@@ -1,4 +1,4 @@
-"""What a discriminator of student's and teacher's features learns, and what a student that fools it does.
+"""Losses of a discriminator of student's and teacher's features, and of a student that fools it.
 
 They have no class: the discriminator is trained against the student, by an optimiser of its own, in a scheme.
 """

@@ -1,4 +1,4 @@
-"""What losses do with rows before they compare them: draw some, count their labels."""
+"""Operations on rows before losses compare them: draw some, count their labels."""
 
 import torch
 from torch import Tensor
@@ -13,6 +13,6 @@ def sample_rows(student: Tensor, teacher: Tensor, most: int | None) -> tuple[Ten
 
 
 def label_counts(y: Tensor) -> Tensor:
-    """How many rows have each row's label: (N,) -> (N,)."""
+    """Count the rows that have each row's label: (N,) -> (N,)."""
     ordered = y.sort().values
     return torch.searchsorted(ordered, y, right=True) - torch.searchsorted(ordered, y)

@@ -40,7 +40,7 @@ class Step:
 
     @property
     def width(self) -> tuple[int, int] | None:
-        """How wide rows go in and come out; None for any."""
+        """Give the widths of input and output rows; None for any."""
         return None if self.one is None else (self.one.shape[0], self.one.shape[-1])
 
     def arrays(self) -> dict[str, Array]:
@@ -83,7 +83,7 @@ def chain_of(model: nn.Module) -> list[Step]:
 
 
 def _read(model: nn.Module, node: fx.Node, at: fx.Node | None) -> list[Step]:
-    """The steps of a node, which takes what the one before it gave, and nothing else that is computed."""
+    """Read the steps of a node, whose only computed input must be the output of the node before it."""
     given = [each for each in node.all_input_nodes if each.op != "get_attr"]
     if given != [at] or not node.args or node.args[0] is not at:
         raise TypeError(_not_a_step(model, node, "which does not take what the step before it gave alone"))

@@ -158,7 +158,7 @@ def _compared(model: nn.Module, inputs: Inputs, run: Run, tolerance: float, what
 
 
 class _Ran(nn.Module):
-    """A file in the place of the module that it was made of, for tasks."""
+    """Stand in for a module by the file exported from it, so that tasks can evaluate the file."""
 
     def __init__(self, run: Run, names: Sequence[str]) -> None:
         super().__init__()

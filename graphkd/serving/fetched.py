@@ -1,4 +1,4 @@
-"""A GNN asked about a few nodes by their neighbourhood alone: what holds of its answers, and what does not."""
+"""Answers of a GNN for a few nodes from their neighbourhood alone, and a check against those on the whole graph."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def check_local(model: nn.Module, x: Tensor, around: Neighbourhood, edges: Mappi
 
 
 def _refused(part: nn.Module, weighted: bool, margin: int) -> str | None:
-    """Why a module's answers by neighbourhoods are not those on the whole graph."""
+    """Say why a module's answers by neighbourhoods differ from those on the whole graph."""
     name, module = type(part).__name__, type(part).__module__
     if isinstance(part, MessagePassing) and part.flow != "source_to_target":
         return "sends messages from targets to sources: give the graph with its edges turned round, and the usual flow"

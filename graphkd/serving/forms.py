@@ -58,7 +58,7 @@ class Form:
         margin: int = 0,
         threads: int = 1,
     ) -> Self:
-        """Make a form of a model; what is built here, the index of edges and a session, is no part of a query.
+        """Make a form of a model; the index of edges and a session are built here, outside the timed query.
 
         Args:
             model: a module on the CPU in eval mode, or what ``distil`` gave; a function of numpy rows, as ``NumpyMLP``;

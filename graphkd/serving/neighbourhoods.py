@@ -1,4 +1,4 @@
-"""The nodes around a few nodes of a large graph, fetched fast: what a GNN needs to answer for those alone."""
+"""Fetch the nodes around a few nodes of a large graph, as a GNN needs them to answer for those alone."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class Neighbourhoods:
         return Neighbourhood(ids, torch.from_numpy(ends), own, len(found), complete, where, self)
 
     def _numbering(self) -> Numbers:
-        """Local numbers of all nodes, this thread's own, -1 for those that have none."""
+        """Return this thread's local numbers of all nodes, -1 for those that have none."""
         if not hasattr(self._own, "local"):
             self._own.local = np.full(self.num_nodes, -1, np.int64)
         return self._own.local

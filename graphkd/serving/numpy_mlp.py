@@ -133,7 +133,7 @@ class NumpyMLP:
 
 
 def _ends(steps: Sequence[Step]) -> tuple[int, int]:
-    """The widths of what goes in and comes out; ValueError where one layer's are not the next one's."""
+    """Return the widths of input and output; ValueError where one layer's do not fit the next one's."""
     width = given = None
     for place, step in enumerate(steps):
         if step.width is None:

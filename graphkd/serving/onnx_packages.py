@@ -1,4 +1,4 @@
-"""The packages of the extra ``onnx``: imported by name where they are needed, and kept from talking."""
+"""Packages of the extra ``onnx``: imported by name where they are needed, with their messages silenced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def needed(name: str) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what torch, onnxscript and ONNX Runtime say of themselves."""
+    """Silence the messages of torch, onnxscript and ONNX Runtime."""
     loggers = [logging.getLogger(name) for name in (None, "torch.onnx", "torch.export", "onnxscript")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""How long a query takes: percentiles of node ids in to probabilities out, forms in turn."""
+"""Latency of a query, from node ids to probabilities, in percentiles; several forms are timed in turn."""
 
 from __future__ import annotations
 

@@ -56,11 +56,11 @@ class AnomalyDetection(Task):
         return FeatureDistance("l2", on="logits", where=where)
 
     def targets(self, batch: Any) -> Tensor:
-        """0 of every row: what may be learnt of ordinary ones, (n,)."""
+        """Return 0 for every row, the target of ordinary ones, (n,)."""
         return torch.zeros(count_rows(batch), dtype=torch.long)
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether there are labels to evaluate by; none choose epochs."""
+        """Tell whether there are labels to evaluate by; none choose epochs."""
         return part == "test" and self.labels in first_batch(data)
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002 - there is one

@@ -31,7 +31,7 @@ class GraphTask(Task):
 
     @abstractmethod
     def _known(self, labels: Tensor) -> Tensor:
-        """Which graphs have a label, (B,)."""
+        """Tell which graphs have a label, (B,)."""
 
     @abstractmethod
     def _judged(self, scores: Tensor, labels: Tensor) -> dict[str, float]:
@@ -46,7 +46,7 @@ class GraphTask(Task):
         return data if data is None or "y" not in first_batch(data) else mapped(data, self._prepared)
 
     def has(self, part: Part, data: Any) -> bool:  # noqa: ARG002 - a part is judged on graphs of its own
-        """Whether there is a loader of this part."""
+        """Tell whether there is a loader of this part."""
         return self._loader(part) is not None
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002

@@ -46,7 +46,7 @@ def typed_links(batch: Any, edge_type: EdgeType | None) -> Any:
 
 
 def has(batch: Any, name: str) -> bool:
-    """Whether a batch has an entry, heterogeneous data at their top level."""
+    """Tell whether a batch has an entry, heterogeneous data at their top level."""
     return name in (batch._global_store if node_types(batch) else batch)
 
 

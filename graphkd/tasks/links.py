@@ -72,7 +72,7 @@ class LinkPrediction(Task):
         check_link_metrics(self.metrics)
 
     def call(self, call: Call | None) -> Call | None:
-        """Score the pairs of a batch by what a model shows of its nodes."""
+        """Score the pairs of a batch by a model's rows of its nodes."""
         ours = isinstance(call, partial) and call.func is _paired  # by the runner, before models are judged
         return call if ours else partial(_paired, self.edge_type, call)
 
@@ -85,7 +85,7 @@ class LinkPrediction(Task):
         return mapped(data, self._prepared)
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Binary cross-entropy of whether an edge is there."""
+        """Compute the binary cross-entropy of the pairs' labels, edge or none."""
         return _of_any_scores(BCE(where=where or self.labelled))
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - a chance is not softened
@@ -93,11 +93,11 @@ class LinkPrediction(Task):
         return _of_any_scores(SoftBCE(where=where))
 
     def targets(self, batch: Any) -> Tensor:
-        """Whether an edge joins each pair, (M,)."""
+        """Tell whether an edge joins each pair, (M,)."""
         return batch["y"][:, 0]
 
     def has(self, part: Part, data: Any) -> bool:  # noqa: ARG002 - a part is judged on pairs of its own
-        """Whether there is this part of the split."""
+        """Tell whether there is this part of the split."""
         return self._part(part) is not None
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002
@@ -150,13 +150,13 @@ class LinkPrediction(Task):
 
 
 def _of_any_scores(loss: BCE | SoftBCE) -> Loss:
-    """Take scores that are all in [0, 1] for what they are: inner products of small rows, and no chances."""
+    """Accept scores that are all in [0, 1]: they are inner products of small rows, not probabilities."""
     loss.answers = None
     return loss
 
 
 def _without_labels(batch: Any) -> Any:
-    """A copy without what the data say of nodes' labels, which the pairs have nothing to do with."""
+    """Copy data without the nodes' labels, which the pairs have nothing to do with."""
     others = changed(batch)
     for name in ("y", *MASKS.values()):
         if has(others, name):
@@ -167,7 +167,7 @@ def _without_labels(batch: Any) -> Any:
 
 
 def _paired(edge_type: EdgeType | None, call: Call | None, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
-    """A model's view with a score a pair as ``logits``: its own, or inner products of what it shows of nodes."""
+    """Give a model's view one score a pair as ``logits``: its own, or inner products of its rows of nodes."""
     pairs: Any = batch["edge_label_index"]
     decode = getattr(model, "decode", None)
     if call is None and callable(getattr(model, "encode", None)) and callable(decode):

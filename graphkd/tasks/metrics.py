@@ -1,4 +1,4 @@
-"""How good a model is on part of a graph, and how faithful to its teacher."""
+"""Metrics of a model on part of a graph, and its fidelity to its teacher."""
 
 from __future__ import annotations
 

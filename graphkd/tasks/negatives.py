@@ -68,7 +68,7 @@ class WithNegatives:
 
 
 def _counts(graph: Any, edge_type: EdgeType | None) -> tuple[int, int]:
-    """How many sources and targets there are."""
+    """Count sources and targets."""
     if edge_type is not None:
         return int(graph[edge_type[0]].num_nodes), int(graph[edge_type[2]].num_nodes)
     found = lookup(graph, ("x", "num_nodes"))

@@ -73,7 +73,7 @@ class NodeTask(Task):
         return batch["y"]
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether the data have a mask of this part with a node in it."""
+        """Tell whether the data have a mask of this part with a node in it."""
         first = first_batch(self._judged(data, part))
         return MASKS[part] in first and (names(data) is None or bool(first[MASKS[part]].any()))
 
@@ -124,7 +124,7 @@ class NodeTask(Task):
         return changed(batch, **others) if others else batch
 
     def _typed(self, batch: Batch) -> Any:
-        """Heterogeneous data with what they say of the task's node type at the top level too."""
+        """Copy heterogeneous data with the entries of the task's node type at the top level too."""
         kinds = node_types(batch)
         if not kinds:
             return batch

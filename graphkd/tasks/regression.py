@@ -73,7 +73,7 @@ class Regression(Numbers):
         return y[:, 0] if y.size(1) == 1 else y
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether there are rows to evaluate: data of their own, or a mask with a row in it."""
+        """Tell whether there are rows to evaluate: data of their own, or a mask with a row in it."""
         if self._apart(part) is not None:
             return True
         first = first_batch(data)

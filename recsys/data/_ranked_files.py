@@ -141,7 +141,7 @@ def _entry(record: Mapping[str, Any], name: str, path: Path, where: str) -> Any:
 
 
 def _step(record: Mapping[str, Any], columns: Columns, path: Path, where: str) -> int:
-    """How many items are before a list, 0 where that is not said."""
+    """Read how many items come before a list, 0 where the file does not say."""
     value = record.get(columns.step)
     if value is None or value == "":
         return 0

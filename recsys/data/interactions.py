@@ -135,7 +135,7 @@ class Interactions:
 
     @cached_property
     def keys(self) -> Tensor:
-        """One number for every pair, user · num_items + item, (nnz,) int64, ascending."""
+        """Number every pair as user · num_items + item, (nnz,) int64, ascending."""
         return self.users() * self.num_items + self.items
 
     def users(self) -> Tensor:
@@ -154,15 +154,15 @@ class Interactions:
         return users.repeat_interleave(self.repeats), items.repeat_interleave(self.repeats)
 
     def degrees(self) -> Tensor:
-        """How many items every user has, (num_users,) int64."""
+        """Count every user's items, (num_users,) int64."""
         return self.ptr.diff()
 
     def counts(self) -> Tensor:
-        """How many users every item has, (num_items,) int64."""
+        """Count every item's users, (num_items,) int64."""
         return torch.bincount(self.items, minlength=self.num_items)
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
-        """Whether each pair is in the set, broadcast over both arguments; O(log nnz) a pair."""
+        """Tell whether each pair is in the set, broadcast over both arguments; O(log nnz) a pair."""
         users, items = users.long(), items.long()
         wanted = users * self.num_items + items
         if not len(self):
@@ -171,7 +171,7 @@ class Interactions:
         return (self.keys[place] == wanted) & (items >= 0) & (items < self.num_items)
 
     def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """The items of some users, (R,) -> row of each item in ``users`` (n,) int64, and the items (n,) int64."""
+        """Look up users' items, (R,) -> row of each item in ``users`` (n,) int64, and the items (n,) int64."""
         starts, sizes = self.ptr[users], self.degrees()[users]
         rows = torch.repeat_interleave(sizes)
         first = (sizes.cumsum(0) - sizes)[rows]
@@ -179,7 +179,7 @@ class Interactions:
         return rows, self.items[starts[rows] + steps].long()
 
     def transpose(self) -> Interactions:
-        """The same pairs by item: its users are these items."""
+        """Swap users and items: the same pairs by item."""
         users, items = self.events()
         found = Interactions.from_pairs(
             items, users, self.num_items, self.num_users, padding=self.padding, times=self.times, rows=self.rows
@@ -187,7 +187,7 @@ class Interactions:
         return replace(found, user_tokens=self.item_tokens, item_tokens=self.user_tokens)
 
     def union(self, *others: Interactions) -> Interactions:
-        """All pairs of several sets over the same users and items, on the first one's device; repeats add up.
+        """Join all pairs of several sets over the same users and items, on the first one's device; repeats add up.
 
         Times and rows are kept where all have them.
         """
@@ -202,7 +202,7 @@ class Interactions:
         return replace(found, user_tokens=self.user_tokens, item_tokens=self.item_tokens)
 
     def to(self, device: torch.device | str) -> Interactions:
-        """The same pairs on another device."""
+        """Move the pairs to another device."""
         held = {name: getattr(self, name) for name in ("ptr", "items", "repeats", "times", "rows")}
         return replace(self, **{name: each.to(device) for name, each in held.items() if each is not None})
 

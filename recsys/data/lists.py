@@ -1,4 +1,4 @@
-"""Lists whose scores are wanted: what a batch of ranking distillation asks the models for."""
+"""Lists of pairs that the models are to score for a batch of ranking distillation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Lists(NamedTuple):
 
 
 def list_length(name: str, asked: int | None, usual: int, most: int, what: str) -> int:
-    """How long a list is: as asked for, or else as is usual, or shorter where a small data set has no more.
+    """Choose the length of a list: as asked for, else the usual one, or shorter where a small data set has no more.
 
     what: where ``most`` comes from. What is shorter than usual is said in the log; ValueError where it is asked for.
     """
@@ -33,7 +33,7 @@ def list_length(name: str, asked: int | None, usual: int, most: int, what: str) 
 
 
 def among(items: Tensor, *lists: Tensor) -> tuple[Tensor, ...]:
-    """Whether each item is in lists of its row: ids (R, M), each list (R, N) -> (R, M) bool for each list.
+    """Tell whether each item is in lists of its row: ids (R, M), each list (R, N) -> (R, M) bool for each list.
 
     O(R (M + N)) by a byte for every row and id, some rows at a time; ids must not be negative.
     """

@@ -1,4 +1,4 @@
-"""Which items a training pair is set against: how many, by which law, outside what."""
+"""Negatives of training pairs: their number, the law they are drawn by, and the items excluded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BLOCK = 2**22  # weights of such lists at a time
 
 @dataclass(frozen=True, eq=False)
 class Negatives:
-    """How the negatives of training pairs are drawn, in the words of RecBole's ``train_neg_sample_args``.
+    """Describe how negatives of training pairs are drawn, in the words of RecBole's ``train_neg_sample_args``.
 
     distribution: "uniform" over the items (Rendle et al., UAI 2009), or "popularity", in proportion to counts^alpha.
     count: negatives of a pair, RecBole's ``sample_num``: a batch has its pairs so often, one after the other.
@@ -40,7 +40,7 @@ class Negatives:
             raise ValueError(f"'count' must be a number of negatives, at least 1, got {self.count!r}")
 
     def sampler(self, pairs: Interactions) -> Sampler:
-        """Make what draws them for training pairs."""
+        """Make the sampler of training pairs."""
         return Sampler(self, pairs)
 
 
@@ -117,7 +117,7 @@ class Sampler:
         return items == positives if self.how.own else self.pairs.contains(users, items)
 
     def _from_lists(self, users: Tensor, positives: Tensor) -> Tensor:
-        """One draw of each row from the weights of all that is left, exact for users who have nearly all."""
+        """Draw once for each row from the weights of all items left, exact for users who have nearly all."""
         assert self._weights is not None
         weights = self._weights.expand(len(users), -1).clone()
         if self.how.own:

@@ -64,7 +64,7 @@ class Ranked:
 
     @property
     def k(self) -> int:
-        """How many items a list has."""
+        """Count the items of a list."""
         return self.items.size(1)
 
     @classmethod

@@ -144,7 +144,7 @@ class BlockBatches:
             self.rows = torch.where(uniform != 0, uniform, logged)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - ``fit`` gives both
-        """Which epoch is to come."""
+        """Note which epoch comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:

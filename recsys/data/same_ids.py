@@ -1,4 +1,4 @@
-"""Whether two splits number users and items alike: what a teacher and its student must."""
+"""Check that two splits number users and items alike, as those of a teacher and its student must."""
 
 from __future__ import annotations
 

@@ -95,11 +95,11 @@ class Outside:
         return ranks + smaller + self.first
 
     def _pays(self) -> bool:
-        """Whether lists of all that is outside are small, and worth the searches so far."""
+        """Tell whether lists of all that is outside are small, and worth the searches so far."""
         return 4 * self._size <= _MOST_BYTES and _SEARCH * self._asked >= self._size
 
     def _lists(self) -> tuple[Tensor, Tensor]:
-        """Where each user's list of all items outside begins, (U,), and these lists, one after the other, int32."""
+        """List all items outside each user's set: where each list begins, (U,), and the lists joined, int32."""
         starts = self.free.cumsum(0) - self.free
         everything = torch.arange(self.excluded.num_items, dtype=torch.int32, device=starts.device)
         listed = everything.new_empty(self._size)

@@ -91,7 +91,7 @@ class SequenceRows:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows: the first of each one's rows, and how many follow one another in it, (W,) int64 both."""
+    """Windows of successive rows: the first row of each, and how many rows it holds, (W,) int64 both."""
 
     rows: SequenceRows
     first: Tensor
@@ -169,7 +169,7 @@ class SequenceSplit:
 
     @property
     def max_length(self) -> int:
-        """How many items of a history are kept."""
+        """Give the number of items that are kept of a history."""
         return self.train.max_length
 
     def whole_training(self) -> SequenceRows:
@@ -191,7 +191,7 @@ class SequenceSplit:
 
 
 def _parts(sequences: Sequences) -> tuple[Tensor, Tensor, Tensor]:
-    """Which events are targets of training, validation and test rows, (n,) bool."""
+    """Tell which events are targets of training, validation and test rows, (n,) bool."""
     users, counts = torch.repeat_interleave(sequences.lengths()), sequences.lengths() - 1  # rows of each user
     place = torch.arange(len(sequences)) - sequences.ptr[users]
     left = counts[users] - place  # rows of the user that are later

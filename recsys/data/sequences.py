@@ -112,7 +112,7 @@ class Sequences:
 
     @property
     def num_users(self) -> int:
-        """Users, nobody among them."""
+        """Count the users, the padding among them."""
         return self.ptr.size(0) - 1
 
     def __len__(self) -> int:
@@ -122,7 +122,7 @@ class Sequences:
         return f"Sequences({len(self)} events, {self.num_users} users, {self.num_items} items)"
 
     def lengths(self) -> Tensor:
-        """How many items every user took, (num_users,) int64."""
+        """Count the items that every user took, (num_users,) int64."""
         return self.ptr.diff()
 
     def of(self, user: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where the lists of training batches come from, and batches that have such sources."""
+"""Sources of the lists of training batches, and batches that have such sources."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from recsys.data.lists import Lists
 
 
 class Source(Protocol):
-    """Where a method's lists come from.
+    """Source of a method's lists.
 
     A source may also have ``set_epoch(epoch, epochs)``, and ``state_dict`` and ``load_state_dict`` where it keeps what
     it drew for longer than an epoch.
     """
 
     def resample(self) -> None:
-        """Called at the beginning of every epoch: draw anew what the method draws anew."""
+        """Draw the lists anew; called at the beginning of every epoch."""
 
     def lists(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Entries for a batch, by name: ``Lists`` to be scored, or tensors that a loss takes as facts."""
+        """Return entries for a batch, by name: ``Lists`` to be scored, or tensors that a loss reads from the batch."""
 
 
 class WithSources:

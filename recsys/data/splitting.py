@@ -1,4 +1,4 @@
-"""How interactions are split: at random, by time, by each user's last ones, by rows, or as they came."""
+"""Splits of interactions: at random, by time, by each user's last ones, by rows, or as they came."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _read(shares: Shares) -> list[float]:
 
 
 def _parts(users: Tensor | None, order: Tensor, shares: list[float]) -> Tensor:
-    """The part of every event, 0, 1, 2, if those of a user, or all, are shared in an order that has users apart."""
+    """Assign every event a part, 0, 1 or 2, by shares of each user's events, or of all, in an order by user."""
     if users is None:
         users = torch.zeros(len(order), dtype=torch.long)
     sizes = torch.bincount(users)
@@ -129,7 +129,7 @@ def _parts(users: Tensor | None, order: Tensor, shares: list[float]) -> Tensor:
 
 
 def _held(sizes: Tensor, shares: list[float]) -> tuple[Tensor, Tensor]:
-    """How many of each user's events validate and test, by RecBole's rule.
+    """Count each user's events for validation and for the test, by RecBole's rule.
 
     Numbers are rounded down, but to no less than one, first for the test, while more than one is left for training.
     """

@@ -66,7 +66,7 @@ def missing(name: str, places: Any) -> None:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN, NaT or pandas' NA."""
+    """Tell whether a value is None, NaN, NaT or pandas' NA."""
     return (
         value is None or type(value).__name__ in ("NAType", "NaTType") or (type(value) is float and math.isnan(value))
     )

@@ -1,4 +1,4 @@
-"""How good a recommender ranks, and how good predicted clicks are.
+"""Evaluation of recommenders' rankings and of predicted clicks.
 
 Names are imported when they are first asked for; ``__init__.pyi`` lists them.
 """

@@ -117,7 +117,7 @@ class _Draw:
         return np.minimum(places, self.size - 1).astype(np.int64)
 
     def outside(self, taken: NDArray[np.bool_], count: int, user: int) -> NDArray[np.int64]:
-        """Items that are not taken."""
+        """Draw items that are not taken."""
         if self._mass_outside(taken) <= 0:
             raise ValueError(f"user {user} has all items that could be drawn: leave the user out, or rank in full")
         values = self(count)
@@ -135,7 +135,7 @@ class _Draw:
         return float(np.diff(self.rising, prepend=0.0)[free].sum())
 
     def apart_from(self, own: NDArray[np.int64], user: int) -> NDArray[np.int64]:
-        """For each event an item that is not its own."""
+        """Draw for each event an item that is not its own."""
         values, again = np.zeros_like(own), np.arange(len(own))
         for _ in range(_TRIES):
             values[again] = self(len(again))

@@ -1,4 +1,4 @@
-"""How good predicted click probabilities are: ranking (AUC), log loss, calibration, and the loss of held-out rows."""
+"""Metrics of predicted click probabilities: ranking (AUC), log loss, calibration, and the loss of held-out rows."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def quality(logits: Tensor, y: Tensor) -> dict[str, float]:
 def predicted(
     model: nn.Module, batches: Iterable[Mapping[str, Any]], entry: str = "logits", *, call: Call | None = None
 ) -> Tensor:
-    """One entry of what a model shows, for the rows of all batches in order; in eval mode, without gradients.
+    """Collect one entry of a model's view for the rows of all batches, in order; in eval mode, without gradients.
 
     call: ``call(model, batch)`` in place of giving the model the whole batch.
     """

@@ -1,4 +1,4 @@
-"""What a ranked list is worth: the measures of full ranking, by RecBole's names and formulas."""
+"""Metrics of a ranked list, by RecBole's names and formulas."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ METRICS: Mapping[str, Measure] = {
 
 
 def hits_of(scores: Tensor, rows: Tensor, items: Tensor, k: int) -> Tensor:
-    """Which of the first k places of every row of scores (B, I) are hits: relevant items (n,), (n,) -> (B, k) float64.
+    """Mark the hits among the first k places of rows of scores (B, I): relevant items (n,), (n,) -> (B, k) float64.
 
     Ties count against the model: an item of equal score that is not relevant stands before one that is. So a model of
     constant scores finds nothing, and the order in which a sort leaves equals has no say. O(B I + n k).
@@ -77,7 +77,7 @@ def hits_of(scores: Tensor, rows: Tensor, items: Tensor, k: int) -> Tensor:
 
 
 def _among_equals(rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """How many entries have an entry's row and value, and which of these it is, from 0: (n,), (n,) -> (n,), (n,)."""
+    """Count the entries of each one's row and value, and its place among them, from 0: (n,), (n,) -> (n,), (n,)."""
     order = values.argsort(stable=True)
     order = order[rows[order].argsort(stable=True)]
     row, value = rows[order], values[order]

@@ -1,4 +1,4 @@
-"""How high a sequential recommender ranks the item after a history, among all items."""
+"""Rank of the item after a history, among all items, by a sequential recommender."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _blocks(model: SequentialRecommender, rows: SequenceRows, seen: Seen, size: 
 
 
 def _places(scores: Tensor, targets: Tensor) -> Tensor:
-    """How many items stand before the target, those of equal score among them: (B,)."""
+    """Count the items ranked before the target, those of equal score included: (B,)."""
     own = scores.gather(1, targets[:, None])
     return (scores >= own).sum(dim=1) - 1
 

@@ -1,4 +1,4 @@
-"""How good predictions of labels are, by RecBole's names: AUC, LogLoss, MAE, RMSE."""
+"""Metrics of predicted labels, by RecBole's names: AUC, LogLoss, MAE, RMSE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ranked lists are worth, summed over blocks of users: RecBole's ranking metrics."""
+"""RecBole's ranking metrics of ranked lists, summed over blocks of users."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_ranking_names(names: Iterable[str]) -> dict[str, tuple[str, int]]:
 
 
 class Ranked:
-    """Sums of all metrics over blocks of users, of whom nothing else is kept.
+    """Sums of all metrics over blocks of users; nothing else is kept of these.
 
     popularity: (I,) events of every item in training, for "averagepopularity" and "tailpercentage"; tail: see
     ``tail_of``. ties: "against" the model (``hits_of``), or as torch's sort leaves them, as RecBole has it.

@@ -1,4 +1,4 @@
-"""How good a recommender ranks: full ranking under RecBole's metric names, and leave-one-out among candidates."""
+"""Evaluation of rankings: full ranking under RecBole's metric names, and leave-one-out among candidates."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def scores_of(model: Recommender, users: Tensor, items: Tensor) -> Tensor:
 
 
 def predicted_values(model: Recommender, users: Tensor, items: Tensor) -> Tensor:
-    """What a model predicts of pairs, (n,), (n,) -> (n,): its scores, or of a model with ``predict`` that."""
+    """Predict values of pairs, (n,), (n,) -> (n,): by the model's ``predict`` where it has one, else its scores."""
     parts = zip(users.split(_CHUNK), items.split(_CHUNK), strict=True)
     with frozen(model) as fixed:
         predict = getattr(model, "predict", None) or fixed.score

@@ -1,4 +1,4 @@
-"""How recommendations are spread over the items, by RecBole's names: coverage, popularity, entropy, Gini, long tail."""
+"""Spread of recommendations over the items, by RecBole's names: coverage, popularity, entropy, Gini, long tail."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OF_POPULARITY = ("averagepopularity", "tailpercentage")  # which read how often 
 
 
 def tail_of(popularity: Tensor, tail: float) -> Tensor:
-    """Which items are RecBole's long tail: (I,) counts of training events -> (I,) bool.
+    """Tell which items are RecBole's long tail: (I,) counts of training events -> (I,) bool.
 
     tail: up to 1 that share, rounded down but at least one, of the items with events, least taken and lowest ids first;
     above 1 the most events that an item of the tail has. RecBole's ``tail_ratio``.

@@ -53,7 +53,7 @@ def routed(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor)
 
 # ---------------------------------------------------------------- all pairs
 def mixture(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    """All experts on all rows: O(n M h (d_s + d_t)) time, O(n (M + d_t)) memory besides the hidden layers of some."""
+    """Run all experts on all rows: O(n M h (d_s + d_t)) time, O(n (M + d_t)) memory beside some rows' hidden layers."""
     with torch.autocast(x.device.type, enabled=False):
         out: Tensor = _Mixture.apply(x.to(w1.dtype), z.to(w1.dtype), w1, b1, w2, b2)  # type: ignore[no-untyped-call]
     return out
@@ -66,7 +66,7 @@ def mixture_reference(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, 
 
 
 class _Mixture(torch.autograd.Function):
-    """Some rows at a time, whose hidden layers are made again for the gradient.
+    """Compute the mixture a few rows at a time; hidden layers are computed again for the gradient.
 
     Everything is transposed, features by rows of the batch. So a share is spread along memory, and narrow products have
     few rows, not few columns, which takes a fifth of the time.
@@ -139,7 +139,7 @@ def _in_blocks(
 
 
 class _Blocks(torch.autograd.Function):
-    """However uneven the experts' rows are, at most a block of each expert is not full."""
+    """Run experts on full blocks of rows; at most one block of each expert is partly empty."""
 
     @staticmethod
     def forward(
@@ -176,7 +176,7 @@ class _Blocks(torch.autograd.Function):
         grad_x = torch.zeros_like(x).index_add_(0, row, grad_rows)
 
         def summed(parts: Tensor) -> Tensor:
-            """Over the blocks of each expert."""
+            """Sum over the blocks of each expert."""
             return parts.new_zeros(z.size(1), *parts.shape[1:]).index_add_(0, owner, parts)
 
         grad_first, grad_second = summed(torch.bmm(inputs.mT, pull)), summed(torch.bmm(pulls.mT, hidden))

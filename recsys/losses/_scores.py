@@ -15,7 +15,7 @@ Reduction = Literal["sum", "mean", "none"]
 
 
 def check_scores(**scores: Tensor) -> None:
-    """Score matrices of one loss must be matrices with one row for each list."""
+    """Raise ValueError unless the scores of one loss are matrices with one row for each list."""
     (first, *_), rows = scores, {name: tuple(matrix.shape) for name, matrix in scores.items()}
     for name, matrix in scores.items():
         if matrix.dim() != 2:
@@ -25,12 +25,12 @@ def check_scores(**scores: Tensor) -> None:
 
 
 def wide(*scores: Tensor) -> tuple[Tensor, ...]:
-    """Scores in float32 at least: logarithms, squares and sums of half precision overflow at ordinary sizes."""
+    """Cast scores to float32 at least: logarithms, squares and sums of half precision overflow at ordinary sizes."""
     return tuple(each.to(accumulation_dtype(each)) for each in scores)
 
 
 def reduce(values: Tensor, reduction: Reduction) -> Tensor:
-    """The sum of all values, their mean (0 where there is none), or the values themselves."""
+    """Return the sum of all values, their mean (0 where there is none), or the values themselves."""
     choose("reduction", reduction, ("sum", "mean", "none"))
     if reduction == "none":
         return values

@@ -1,4 +1,4 @@
-"""DCD: what the student ranks too low, above what it ranks too high."""
+"""DCD: items that the student ranks too low, above those that it ranks too high."""
 
 from __future__ import annotations
 

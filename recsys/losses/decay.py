@@ -10,7 +10,7 @@ from recsys.losses._scores import wide
 
 
 def half_squares(*weights: Tensor) -> Tensor:
-    """R = 1/2 sum of squares, the authors' L2."""
+    """Compute R = 1/2 sum of squares, the authors' L2."""
     return torch.stack([weight.square().sum() for weight in wide(*weights)]).sum() / 2
 
 

@@ -140,7 +140,7 @@ def list_ndcg(
 
 
 def stage_discrepancy(student: Tensor, teacher: Tensor, observed: Tensor | None = None, **knobs: Any) -> Tensor:
-    """How far a student's rankings are from the lists of its teachers' next stage: 1 - ``list_ndcg``, (R,).
+    """Measure how far a student's rankings are from the lists of its teachers' next stage: 1 - ``list_ndcg``, (R,).
 
     ``HetCompLists`` advances a user's teachers by it.
     """

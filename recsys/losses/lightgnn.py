@@ -90,7 +90,7 @@ def _plus(logs: Tensor, eps: float) -> Tensor:
 
 
 def largest(x: Tensor, fraction: float) -> Tensor:
-    """Whether |x| is above that of the non-zero entry at place int(count fraction), ascending; x of any shape.
+    """Tell whether |x| is above that of the non-zero entry at place int(count fraction), ascending; x of any shape.
 
     The entry at the threshold goes too, so one more than the fraction, with equal ones more; 0 never stays.
     """

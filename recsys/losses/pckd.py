@@ -138,7 +138,7 @@ class PCKD(DE):
         return made if back is None else made[back]
 
     def _preferred(self, preferred: Tensor | None, rows: int) -> Tensor:
-        """The items whose order is looked at, (rows, Q)."""
+        """Look up the items whose order is compared, (rows, Q)."""
         least = 2 if self.form == "pair" else 1
         if preferred is None or preferred.dim() != 2 or preferred.size(0) < rows or preferred.size(1) < least:
             got = "none" if preferred is None else f"shape {tuple(preferred.shape)}"

@@ -61,7 +61,7 @@ def discrepancy_weights(
 
 
 def _counted(top: Tensor, sampled: Tensor) -> Tensor:
-    """How many of a row's sampled scores are above each of ``top``, (R, K) int64, a comparison for each."""
+    """Count a row's sampled scores above each of ``top``, (R, K) int64, by a comparison for each."""
     top, sampled = wide(top, sampled)
     ones = torch.empty_like(sampled)  # a comparison in floats takes a third of the time of one in bytes
     above = [torch.gt(sampled, scores[:, None], out=ones).sum(dim=1) for scores in top.t()]

@@ -35,7 +35,7 @@ class RecBoleLoss(Loss):
         self.reduction, self.epoch = reduction, 0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the base gives both
-        """NCL has another loss after its first epochs."""
+        """Note the epoch: NCL has another loss after its first epochs."""
         self.epoch = epoch
 
     def measure(self, student: View, teacher: Any, batch: Batch) -> Tensor | None:

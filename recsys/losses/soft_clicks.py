@@ -64,7 +64,7 @@ class SoftClicks(Loss):
             nn.init.zeros_(self.gate.bias)
 
     def weights(self, teacher: Tensor) -> Tensor | None:
-        """How far each teacher of each row counts: (N, M), summing to 1; None without a gate."""
+        """Compute the weight of each teacher for each row: (N, M), summing to 1; None without a gate."""
         return None if self.gate is None else self.gate(teacher).softmax(dim=1)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

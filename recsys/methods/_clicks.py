@@ -1,4 +1,4 @@
-"""What a method of clicks is given: rows of features, batches of them, and teachers that answer for every row once."""
+"""Problem of click methods: rows of features, batches of them, and teachers that answer once for every row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the problems of all tasks of recommenders share."""
+"""Common parts of the problems of all tasks of recommenders."""
 
 from __future__ import annotations
 

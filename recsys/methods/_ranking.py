@@ -1,4 +1,4 @@
-"""What a method of rankings is given: pairs, batches with lists, and what teachers rank first."""
+"""Problem of ranking methods: pairs, batches with lists, and the items that teachers rank first."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RankingProblem(RecommenderProblem):
 
     @property
     def ranked_student(self) -> Recommender:
-        """The student as what ranks items for users."""
+        """Return the student as a recommender that ranks items for users."""
         student: Recommender = self.student
         return student
 
@@ -72,7 +72,7 @@ class RankingProblem(RecommenderProblem):
 
     @property
     def copies(self) -> int:
-        """How often batches have each pair, for its negatives."""
+        """Count how often batches have each pair, once for each of its negatives."""
         return self.task.negatives.count
 
     @property

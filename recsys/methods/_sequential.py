@@ -1,4 +1,4 @@
-"""What a method of sequences is given: training rows in the place of users, batches with lists, states of teachers."""
+"""Problem of sequence methods: training rows in the place of users, batches with lists, and teachers' states."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SequentialProblem(RankingProblem):
 
     @property
     def by(self) -> By:
-        """How training rows are read."""
+        """Say how training rows are read, by positions or by rows."""
         return self.task.by or ("positions" if getattr(self.student, "causal", True) else "rows")
 
     @property
@@ -75,16 +75,16 @@ class SequentialProblem(RankingProblem):
 
     @property
     def copies(self) -> int:
-        """How often batches have each row: once."""
+        """Count how often batches have each row: once."""
         return 1
 
     @property
     def ranked_student(self) -> Recommender:
-        """The student as what ranks items for training rows."""
+        """Return the student as a recommender that ranks items for training rows."""
         return RowScores(self.student, self.data.train, windows=self.by == "positions")
 
     def width_of(self, model: nn.Module | Frozen) -> int:
-        """Width of the states of a model, or of what is kept of a teacher."""
+        """Give the width of the states of a model, or of a teacher's stored states."""
         known: Any = model.model if isinstance(model, Frozen) else model
         return int((known.item if isinstance(known, Tables) else known.items()).size(1))
 

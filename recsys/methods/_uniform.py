@@ -1,4 +1,4 @@
-"""What KDCRec's methods are given: logged and uniform ratings, and what differs between kinds of students."""
+"""Problem of KDCRec's methods: logged and uniform ratings, and the differences between kinds of students."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class UniformProblem(RecommenderProblem):
 
     @property
     def of_rows(self) -> bool:
-        """Whether the student reads rows of all items."""
+        """Tell whether the student reads rows of all items."""
         return reads_rows(self.student)
 
     @property

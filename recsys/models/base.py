@@ -62,7 +62,7 @@ class Recommender(nn.Module):
 
 
 def _chosen(name: str, table: Tensor, ids: Tensor) -> Tensor:
-    """Rows of a table; IndexError for ids that it has not. A graph that is exported looks at none."""
+    """Look up rows of a table; IndexError for ids that it lacks. Exported graphs skip this check."""
     if not torch.jit.is_scripting():  # type: ignore[attr-defined]
         check_rows(name, ids, table.size(0))
     return table.index_select(0, ids.to(table.device))

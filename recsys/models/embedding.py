@@ -1,4 +1,4 @@
-"""Tables of embeddings that know how they are drawn, so that a model can be made anew."""
+"""Tables of embeddings that can be drawn anew, so that a model can be made anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that must be numbers: scores and tables without NaN and infinity."""
+"""Checks that scores and tables hold neither NaN nor infinity."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def check_finite(values: Tensor, rule: str, apart: Callable[[], Tensor] | None =
 
 
 def _total(values: Tensor) -> Tensor:
-    """A number that is finite only if all values are."""
+    """Sum values to a number that is finite only if all of them are."""
     return values.detach().sum(dtype=torch.float32 if values.dtype.itemsize < 4 else None)

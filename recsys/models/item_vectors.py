@@ -1,4 +1,4 @@
-"""What an outside teacher knows of items, added to the embeddings that a sequential model reads."""
+"""Item vectors of an outside teacher, added to the embeddings that a sequential model reads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ItemVectors(nn.Module):
 
 
 class AddedItems(nn.Module):
-    """A table of items to which fixed rows are added where it is read: what is left of ``ItemVectors``."""
+    """A table of items to which fixed rows are added where it is read: the form of ``ItemVectors`` after training."""
 
     added: Tensor
 
@@ -87,7 +87,7 @@ def folded(model: SequentialRecommender) -> SequentialRecommender:
 
 
 def with_rows(model: SequentialRecommender) -> SequentialRecommender:
-    """Copy a model that reads its items with rows of zeros added: what a student of ``dllm2rec`` is loaded into.
+    """Copy a model that reads its items with rows of zeros added; the weights of a student of ``dllm2rec`` fit it.
 
     Example::
 
@@ -101,7 +101,7 @@ def with_rows(model: SequentialRecommender) -> SequentialRecommender:
 
 
 def _place(model: SequentialRecommender) -> tuple[Any, str]:
-    """The module that has the table of items, and its name there."""
+    """Find the module that has the table of items, and the table's name there."""
     for owner, name in ((model, "item"), (getattr(model, "model", None), "item_embedding")):
         if isinstance(getattr(owner, name, None), (nn.Embedding, ItemVectors, AddedItems)):
             return owner, name

@@ -1,4 +1,4 @@
-"""Triples of a knowledge graph in training batches, and which loss of a model is due in an epoch."""
+"""Triples of a knowledge graph in training batches, and the loss of a model that is due in an epoch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from recsys.data.sampling import Outside
 
 
 class Triples:
-    """Facts (head, relation, tail), (n,) each, with ids from 1 to ``entities`` - 1; names: of the columns of a batch.
+    """Triples (head, relation, tail), (n,) each, with ids from 1 to ``entities`` - 1; names: of the columns of a batch.
 
-    The last name is that of a tail that is drawn: uniform over entities that no fact has with that head, as in RecBole.
+    The last name is that of a drawn tail: uniform over entities that no triple has with that head, as in RecBole.
     """
 
     def __init__(self, heads: Tensor, relations: Tensor, tails: Tensor, entities: int, names: Sequence[str]) -> None:
@@ -29,9 +29,9 @@ class Triples:
         return self.columns[0].size(0)
 
     def draw(self, count: int, device: Any) -> dict[str, Tensor]:
-        """Draw so many facts, uniformly with replacement, each with a tail that is none: columns (count,) by name.
+        """Draw so many triples, uniformly with replacement, each with a negative tail: columns (count,) by name.
 
-        RecBole goes through all facts in random order, over and over; the mean of a batch's loss is the same.
+        RecBole goes through all triples in random order, over and over; the mean of a batch's loss is the same.
         """
         rows = below(torch.full((count,), len(self)))
         found = [column[rows] for column in self.columns]
@@ -40,11 +40,11 @@ class Triples:
 
 
 def losses_of(model: Any, kind: str, rows: Any, epoch: int) -> Any:
-    """The losses of a model of a knowledge graph for rows with facts, by epoch, as RecBole's trainers have them.
+    """Compute the losses of a knowledge-graph model for rows with triples, by epoch, as RecBole's trainers do.
 
     KTUP has epochs of the one loss and of the other in turns (``train_rec_step``, ``train_kg_step``); KGAT goes through
-    pairs, then through facts, which are here the two parts of a step, and renews its attention before every epoch but
-    the first. All others have one loss of both.
+    pairs, then through triples, which are here the two parts of a step, and renews its attention before every epoch
+    but the first. All others have one loss of both.
     """
     recommending, knowing = model.turns
     if kind == "KTUP":

@@ -1,4 +1,4 @@
-"""The view of a model of blocks that also shows what leaves each of them, from one pass."""
+"""View of a model of blocks that also shows the output of each of them, from one pass."""
 
 from __future__ import annotations
 

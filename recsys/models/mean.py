@@ -1,4 +1,4 @@
-"""Several models as one: the mean of their scores, or of what they show."""
+"""Several models as one: the mean of their scores, or of their views."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MeanScores(Recommender):
 
 
 class MeanView(nn.Module):
-    """The mean of every entry that several models show for a batch."""
+    """The mean of every entry in the views of several models for a batch."""
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
         super().__init__()

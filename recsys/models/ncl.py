@@ -1,4 +1,4 @@
-"""What RecBole's trainer does for NCL besides its loss: clusters of users and of items, and epochs without them."""
+"""NCL's training beside its loss, as in RecBole's trainer: clusters of users and items, and epochs without them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def losses_of(model: Any, rows: Any, epoch: int) -> tuple[Tensor, ...]:
 
 
 def _say(model: Any) -> None:
-    """That there are fewer rows than clusters, once."""
+    """Log once that there are fewer rows than clusters."""
     fewest = min(model.n_users, model.n_items)
     if model.k > fewest and not hasattr(model, "clustered"):
         _log.warning("'num_clusters' is at most the number of users and of items here, %d, not %d", fewest, model.k)

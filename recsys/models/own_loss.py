@@ -41,7 +41,7 @@ def kind_of(model: nn.Module) -> str:
 
 
 def is_fitted(model: nn.Module) -> bool:
-    """Whether a model is fitted when it is built, as EASE and ItemKNN are, so that there is nothing to train."""
+    """Tell whether a model is fitted when it is built, as EASE and ItemKNN are, so that there is nothing to train."""
     return getattr(getattr(model, "type", None), "name", "") == "TRADITIONAL" or kind_of(model) in _FITTED
 
 
@@ -61,12 +61,12 @@ def counters(model: nn.Module) -> dict[str, Tensor]:
 
 
 def reads_users(model: nn.Module) -> bool:
-    """Whether a model learns from users alone, whose items it knows, as autoencoders do."""
+    """Tell whether a model learns from users alone, whose items it knows, as autoencoders do."""
     return kind_of(model) in _OF_USERS
 
 
 def own_loss(model: Any, batch: Mapping[str, Any], *, epoch: int = 0, summed: bool = False) -> Tensor:
-    """What a RecBole module's ``calculate_loss`` gives for a batch, its parts added; ``summed``: times the rows.
+    """Compute a RecBole module's ``calculate_loss`` of a batch, its parts added; ``summed``: times the rows.
 
     batch: of ``RankingBatches``; models that read users take its distinct users. epoch: from 0, for NCL and SGL. Raises
     ValueError for a model that its loss alone does not train, and for one that reads more of a row than user, item and
@@ -130,13 +130,13 @@ def _interaction(model: Any, batch: Mapping[str, Any]) -> Any:
 
 
 def _once(users: Tensor) -> Tensor:
-    """Users each once, in their order where they are."""
+    """Give each user once, in their order where there are users."""
     distinct = users.unique()
     return users if len(distinct) == len(users) else distinct
 
 
 def own_click_loss(model: Any, batch: Mapping[str, Any], logits: Tensor) -> Tensor:
-    """What a context-aware RecBole module's ``calculate_loss`` gives for rows whose ``logits`` are known already."""
+    """Compute a context-aware RecBole module's ``calculate_loss`` of rows whose ``logits`` are known already."""
     model.forward = lambda _: logits
     try:
         loss: Tensor = model.calculate_loss({**batch, model.LABEL: batch["y"].to(logits.dtype)})
@@ -146,5 +146,5 @@ def own_click_loss(model: Any, batch: Mapping[str, Any], logits: Tensor) -> Tens
 
 
 def regularises(model: nn.Module) -> bool:
-    """Whether the own loss of a context-aware model adds something to the log loss, as DCN's ``reg_weight``."""
+    """Tell whether the own loss of a context-aware model adds something to the log loss, as DCN's ``reg_weight``."""
     return kind_of(model) in _REGULARISED

@@ -32,7 +32,7 @@ def _rows(table: Tensor, ids: Tensor) -> Tensor:
 
 
 def check_rows(name: str, ids: Tensor, size: int) -> None:
-    """Raise IndexError for ids that a table of some size has not; a graph that is exported looks at none."""
+    """Raise IndexError for ids that a table of some size lacks; exported graphs skip this check."""
     if not torch.compiler.is_compiling() and ids.numel():
         low, high = (int(bound) for bound in ids.aminmax())
         if low < 0 or high >= size:

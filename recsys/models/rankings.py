@@ -76,7 +76,7 @@ def kept_lists(
     interactions: Interactions | None,
     make: Callable[[], Any],
 ) -> Any:
-    """What ``make`` returns, from the file if that was made of the same model, pairs and settings."""
+    """Return the lists of ``make``, read from the file if that was made of the same model, pairs and settings."""
     if path is None:
         return make()
     pairs = None if interactions is None else (interactions.ptr, interactions.items, interactions.padding)

@@ -39,11 +39,11 @@ class AutoRec(nn.Module):
         self.decoder = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes[::-1]))
 
     def sides(self) -> Sides:
-        """What makes users' codes, and what holds items."""
+        """List the layers that make users' codes, and those that hold items."""
         return {"user": list(self.encoder), "item": list(self.decoder)}
 
     def biases(self) -> list[Tensor]:
-        """What is added to the output."""
+        """List the biases that are added to the output."""
         return [self.decoder[-1].bias]  # type: ignore[list-item]
 
     def forward(self, batch: Mapping[str, Any]) -> View:
@@ -81,11 +81,11 @@ class BiasedMF(nn.Module):
             table.reset_parameters()
 
     def sides(self) -> Sides:
-        """What belongs to users and what to items."""
+        """List the modules of users and those of items."""
         return {"user": [self.user, self.user_bias], "item": [self.item, self.item_bias]}
 
     def biases(self) -> list[Tensor]:
-        """What is added to the output."""
+        """List the biases that are added to the output."""
         return [self.user_bias.weight, self.item_bias.weight]
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class RecBoleModel(Recommender):
             return torch.cat([self._pairs(*pair) for pair in pairs]).view(users.shape)
 
     def predict(self, users: Tensor, items: Tensor) -> Tensor:
-        """What RecBole predicts of pairs, broadcast: their scores, of NeuMF after its sigmoid."""
+        """Predict pairs as RecBole does, broadcast: their scores, of NeuMF after its sigmoid."""
         scores = self.score(users, items)
         return scores.sigmoid() if self._kind == "NeuMF" else scores
 
@@ -100,7 +100,7 @@ class RecBoleModel(Recommender):
 
 @contextmanager
 def _forgetting(model: nn.Module) -> Iterator[None]:
-    """No tables of an earlier state of the weights inside the block, and none of its own left behind."""
+    """Drop tables cached from other weights, before and after the block."""
     kept = [name for name in vars(model) if name.startswith("restore_") or name == "i_embedding"]
     for name in kept:
         setattr(model, name, None)
@@ -113,7 +113,7 @@ def _forgetting(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quick(model: Any, kind: str) -> Iterator[None]:
-    """LightGCN's own forward by ``_propagated`` inside the block."""
+    """Replace LightGCN's own forward by ``_propagated`` inside the block."""
     if kind != "LightGCN":
         yield
         return
@@ -129,7 +129,7 @@ def _embeddings(model: Any) -> tuple[Tensor, Tensor]:
 
 
 def _propagated(model: Any) -> tuple[Tensor, Tensor]:
-    """What RecBole's LightGCN shows, a hundred times faster: its own product sorts the graph anew in every gradient."""
+    """Propagate RecBole's LightGCN, a hundred times faster: its own product sorts the graph anew in every gradient."""
     table = model.get_ego_embeddings()
     graph = vars(model).get("_compressed")
     if graph is None or graph[0].device != table.device:
@@ -146,7 +146,7 @@ _TABLES: dict[str, Callable[[Any], tuple[Tensor, Tensor]]] = {"BPR": _embeddings
 
 
 def _kind(model: type) -> str:
-    """The RecBole model whose scores a class has, inherited unchanged; empty for others."""
+    """Name the RecBole model whose scores a class inherits unchanged; empty for others."""
     for base in inspect.getmro(model):
         if base.__name__ in (*_TABLES, "NeuMF") and base.__module__.startswith("recbole."):
             same = (getattr(model, name) is getattr(base, name) for name in ("forward", "predict", "full_sort_predict"))

@@ -154,11 +154,11 @@ class _Options(dict[str, Any]):
 
 
 class _Items:
-    """What RecBole's transform asks of a dataset: how many items there are."""
+    """Stand-in for a dataset as RecBole's transform reads it: the number of items."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
     def num(self, _: str) -> int:
-        """Items."""
+        """Give the number of items."""
         return self.number

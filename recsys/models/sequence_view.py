@@ -1,4 +1,4 @@
-"""The view that a sequential recommender, or what is known of its rows, shows for a batch of histories."""
+"""View of a sequential recommender, or of its stored states, for a batch of histories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What RecBole's trainer does for SGL besides its loss: two graphs drawn anew for every epoch."""
+"""SGL's training beside its loss, as in RecBole's trainer: two graphs drawn anew for every epoch."""
 
 from __future__ import annotations
 

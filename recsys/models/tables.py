@@ -1,4 +1,4 @@
-"""Two fixed tables: what is left of a trained model of inner products."""
+"""Two fixed tables of a trained model of inner products."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

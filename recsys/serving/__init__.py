@@ -1,1 +1,1 @@
-"""What leaves training: tables in a file, and indices over them."""
+"""Serving of trained recommenders: tables in a file, and indices over them."""

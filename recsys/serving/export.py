@@ -22,7 +22,7 @@ _SCALES = ("user_scale", "item_scale")
 
 @dataclass(frozen=True)
 class Exported:
-    """What ``export`` wrote: the tables, and where they were known the original ids of their rows and seen pairs.
+    """Contents of an export: the tables and, where known, the original ids of their rows and the seen pairs.
 
     card: what is known of the model, in plain values.
     """

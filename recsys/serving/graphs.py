@@ -21,7 +21,7 @@ _ROWS = 5  # of the batch that a graph is checked by
 
 
 class TopItems(nn.Module):
-    """The best k items of a model that scores all: what is left of it where lists are made.
+    """Module that returns the best k items of a model that scores all.
 
     Called with the inputs of ``model``, which gives scores (B, num_items), and with ``left_out`` (B, S): items that a
     row is not recommended, S at least 1, filled up by -1. Gives items (B, k), best first, and their scores (B, k);
@@ -44,7 +44,7 @@ class TopItems(nn.Module):
 
 
 class _ByTables(nn.Module):
-    """Scores of all items by two tables, without a look at the ids."""
+    """Scores of all items by two tables, without checking ids."""
 
     user: Tensor
     item: Tensor
@@ -59,7 +59,7 @@ class _ByTables(nn.Module):
 
 
 def kind_of(model: nn.Module) -> str:
-    """What a model's graph takes: "users", their rows, or "histories", sequences (B, L) and their lengths (B,)."""
+    """Name the inputs of a model's graph: "users", their rows, or "histories", sequences (B, L) and lengths (B,)."""
     if isinstance(model, Recommender):
         return "users"
     if isinstance(getattr(model, "max_length", None), int) and isinstance(getattr(model, "num_items", None), int):

@@ -1,4 +1,4 @@
-"""What a smaller form of tables loses: how much of the exact best lists it still finds."""
+"""Recall of a smaller form of tables: the share of the exact best lists that it still finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST = 1000  # users that are asked, spread evenly
 
 
 def recall_of(small: Tables, tables: Tables, seen: Interactions | None, k: int = 20) -> dict[str, float]:
-    """The share of the best k items that a smaller form of ``tables`` has among its own best k; and of how many users.
+    """Compute the share of the best k items that a smaller form has among its own best k, and the number of users.
 
     Both leave out what is seen, and each user's list counts alike; a list that is shorter than k counts by its length.
     At most 1,000 users, spread evenly over all. O(U I d).

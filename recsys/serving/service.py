@@ -1,4 +1,4 @@
-"""Recommendations by original ids, from what was exported: what a service asks for."""
+"""Recommendations by original ids, from an export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 5
 
 
 class Recommended(NamedTuple):
-    """What one user is recommended: items, best first, and their scores; a list may be shorter than was asked for.
+    """Recommendations for one user: items, best first, and their scores; a list may be shorter than was asked for.
 
     known: False for a user that the model does not know, whose items are those that most users have, with that number.
     """
@@ -81,7 +81,7 @@ class Service:
 
     @cached_property
     def _without(self) -> Tensor | None:
-        """Which users a sequential recommender knows nothing of: those without a history."""
+        """Tell which users a sequential recommender knows nothing of: those without a history."""
         sequential = dict(self.exported.card.get("served") or {}).get("sequential", False)
         return self.exported.seen.degrees() == 0 if sequential and self.exported.seen is not None else None
 

@@ -1,4 +1,4 @@
-"""A sequential recommender as tables: what it knows of every user after all that the user took."""
+"""A sequential recommender as tables: the state of every user after all items that the user took."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def latest_tables(model: SequentialRecommender, sequences: Sequences) -> Tables:
 
 
 def taken(sequences: Sequences) -> Interactions:
-    """All that users took, as pairs."""
+    """Return all items that users took, as pairs."""
     users = torch.repeat_interleave(sequences.lengths())
     return Interactions.from_pairs(users, sequences.items, sequences.num_users, sequences.num_items, padding=True)

@@ -1,4 +1,4 @@
-"""What ``recsys.serve.export`` writes: tables, a card and a graph in one folder."""
+"""Write the folder of ``recsys.serve.export``: tables, a card and a graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recsys.serving.quality import recall_of
 
 
 class _Served(NamedTuple):
-    """Tables, what users have, and whoever knows the original ids."""
+    """Tables, the pairs that users have, and the object that knows the original ids."""
 
     tables: Tables
     seen: Interactions | None

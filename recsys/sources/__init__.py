@@ -1,4 +1,4 @@
-"""Where each method's lists come from: drawn for all users at the beginning of an epoch, looked up for a batch.
+"""Sources of each method's lists: drawn for all users at the beginning of an epoch, looked up for a batch.
 
 Names are imported when they are first asked for; ``__init__.pyi`` lists them.
 """

@@ -1,4 +1,4 @@
-"""What the sources share."""
+"""Common parts of the sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Drawn = TypeVar("Drawn")
 
 
 class Clock:
-    """Says in which epochs something is due: in those that ``every`` divides, or never."""
+    """Tell in which epochs something is due: in those that ``every`` divides, or never."""
 
     def __init__(self, every: int | None) -> None:
         if every is not None and every < 1:
@@ -22,14 +22,14 @@ class Clock:
         self.every, self.epoch = every, 0
 
     def due(self) -> bool:
-        """Whether it is time, counting on by one where nobody tells the epoch."""
+        """Tell whether it is time; count on by one where no epoch is set."""
         now = self.every is not None and self.epoch % self.every == 0
         self.epoch += 1
         return now
 
 
 def check_per(per: Per) -> Per:
-    """Raise ValueError unless it is one of the two."""
+    """Raise ValueError unless ``per`` is "row" or "user"."""
     if per not in ("row", "user"):
         raise ValueError(f"'per' must be 'row' or 'user', got {per!r}")
     return per
@@ -46,7 +46,7 @@ def look_up(table: Tensor, users: Tensor) -> Lists:
 
 
 def drawn(table: Drawn | None) -> Drawn:
-    """What was drawn; RuntimeError before the first epoch."""
+    """Return the drawn table; RuntimeError before the first epoch."""
     if table is None:
         raise RuntimeError("the lists were not drawn yet: call resample(), as RankingBatches does for every epoch")
     return table

@@ -1,4 +1,4 @@
-"""DCD's lists: what the student ranks too low and too high."""
+"""DCD's lists: the items that the student ranks too low and too high."""
 
 from __future__ import annotations
 

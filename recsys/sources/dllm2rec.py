@@ -1,4 +1,4 @@
-"""DLLM2Rec's lists: a teacher's items of every row, how far they are from what it meant, and an unseen item."""
+"""DLLM2Rec's lists: a teacher's items of every row, their distances from its answer, and an unseen item."""
 
 from __future__ import annotations
 

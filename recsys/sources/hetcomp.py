@@ -152,12 +152,12 @@ class HetCompLists:
 
     @property
     def phase(self) -> Phase:
-        """Which of HetComp's two losses it is time for."""
+        """Tell which of HetComp's two losses is due."""
         mean = self.reached.double().mean(dim=1, keepdim=True).round(decimals=2)
         return "rank" if bool((mean == self.last).all()) else "overall"
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
-        """Which epoch is to come."""
+        """Note which epoch comes next."""
         self._clock.epoch = epoch - 1
 
     def resample(self) -> None:
@@ -199,7 +199,7 @@ class HetCompLists:
         self._tops = None
 
     def _discrepancies(self, ranked: Tensor, stage: Tensor) -> Tensor:
-        """Of the student's rankings (U, n) to each teacher's at these stages (T, U), or its last: (T, U) float64."""
+        """Compare the student's rankings (U, n) with each teacher's of stages (T, U), or its last: (T, U) float64."""
         return torch.stack([stage_discrepancy(ranked, each, k=ranked.size(1)) for each in self._at(stage)])
 
     def _at(self, stage: Tensor) -> Tensor:

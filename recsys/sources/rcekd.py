@@ -70,7 +70,7 @@ class RCEKDLists:
         self._meeting: tuple[Tensor, Tensor] | None = None
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
-        """Which epoch is to come."""
+        """Note which epoch comes next."""
         self._clock.epoch = epoch
 
     def resample(self) -> None:
@@ -98,10 +98,10 @@ class RCEKDLists:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """What was drawn, which may serve for several epochs."""
+        """Return the drawn lists, which may serve for several epochs."""
         return {"own": self._own, "mixed": self._mixed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with it."""
+        """Go on with the drawn lists of an interrupted run."""
         if state["own"] is not None:
             self._keep(state["own"], state["mixed"])

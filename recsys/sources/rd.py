@@ -38,7 +38,7 @@ class RDLists:
         self._outside = Outside(interactions)
 
     def resample(self) -> None:
-        """Dynamic samples are drawn with the batches."""
+        """Do nothing: dynamic samples are drawn with the batches."""
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         """The lists of the batch's rows."""

@@ -21,7 +21,7 @@ class TopLists:
         self.tables, self.per = dict(tables), check_per(per)
 
     def resample(self) -> None:
-        """Nothing is drawn."""
+        """Do nothing: fixed lists are not drawn."""
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         """The lists of the batch's users."""

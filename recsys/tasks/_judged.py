@@ -1,4 +1,4 @@
-"""How rankings are evaluated: all items ranked, drawn candidates, one held-out item, or labelled rows."""
+"""Evaluation of rankings: all items ranked, drawn candidates, one held-out item, or labelled rows."""
 
 from __future__ import annotations
 
@@ -41,31 +41,31 @@ class Judging(Form):
 
     @property
     def modes(self) -> Mapping[str, str]:
-        """How each part is evaluated."""
+        """Say how each part is evaluated."""
 
     @property
     def repeatable(self) -> bool:
-        """Whether a user may be recommended what there is already."""
+        """Tell whether users may be recommended items that they already have."""
 
     @property
     def tail(self) -> float:
-        """Of the long tail."""
+        """Give the limit of the long tail, RecBole's ``tail_ratio``."""
 
     @property
     def ties(self) -> Ties:
-        """How equal scores count."""
+        """Say how equal scores count."""
 
     @property
     def seed(self) -> int | None:
-        """Of the draws."""
+        """Give the seed of drawn candidates."""
 
     @property
     def negatives(self) -> Negatives:
-        """Whose ``alpha`` is that of the draws by popularity."""
+        """Give the training negatives, whose ``alpha`` also holds for candidates drawn by popularity."""
 
 
 def modes_of(protocol: Protocol) -> dict[str, str]:
-    """How validation and test are evaluated, by "val" and "test"; ValueError for a way that is none."""
+    """Read how validation and test are evaluated, by "val" and "test"; ValueError for an invalid mode."""
     if isinstance(protocol, Mapping):
         if not set(protocol) <= {"valid", "test"} or not protocol:
             raise ValueError(f"'protocol' must be one for all, or of 'valid' and of 'test', got {dict(protocol)!r}")
@@ -106,12 +106,12 @@ def check_metrics(names: Sequence[str], modes: Mapping[str, str]) -> tuple[str, 
 
 
 def is_smaller_better(name: str) -> bool:
-    """Whether less of a metric is better."""
+    """Tell whether less of a metric is better."""
     return name.partition("@")[0] in _SMALLER
 
 
 def judged(task: Judging, model: Recommender, data: Split, part: Part) -> dict[str, float]:
-    """All metrics of a task, of a model on a part of a split."""
+    """Measure all metrics of a task for a model on a part of a split."""
     mode = task.modes[part]
     if mode == "leave_one_out":
         return _left_out(task, model, data, part)
@@ -173,7 +173,7 @@ def _drawn(task: Judging, data: Split, part: str, mode: str) -> Candidates:
 
 
 def _taken(pairs: Interactions) -> Tensor:
-    """How often every item was taken."""
+    """Count how often every item was taken."""
     return torch.bincount(pairs.events()[1], minlength=pairs.num_items)
 
 

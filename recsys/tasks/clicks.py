@@ -1,4 +1,4 @@
-"""Clicks: whether a row of features is clicked on, evaluated by AUC, log loss and calibration."""
+"""Task of clicks: predict whether a row of features is clicked on; evaluated by AUC, log loss and calibration."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Clicks(RecommenderTask):
         return labels
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether a part has rows."""
+        """Tell whether a part has rows."""
         return len(_ids(data, part)) > 0
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Rankings: which items a user takes, evaluated by full ranking or by leave-one-out among candidates."""
+"""Task of rankings: rank items for users; evaluated by full ranking or by leave-one-out among candidates."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Ranking(RecommenderTask):
 
     @cached_property
     def modes(self) -> Mapping[str, str]:
-        """How each part is evaluated."""
+        """Say how each part is evaluated."""
         return modes_of(self.protocol)
 
     @property
@@ -127,7 +127,7 @@ class Ranking(RecommenderTask):
         return positives
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether a part of the split has pairs."""
+        """Tell whether a part of the split has pairs."""
         return len(part_of(data, part)) > 0
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002 - recommenders rank by themselves

@@ -1,4 +1,4 @@
-"""Sequences: which item a user takes next, evaluated by full ranking after leaving the last two items out."""
+"""Task of sequences: predict a user's next item; evaluated by full ranking after leaving the last two items out."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Sequential(RecommenderTask):
         return targets
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether a part has rows."""
+        """Tell whether a part has rows."""
         return len(_part(data, part)) > 0
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002 - recommenders rank by themselves

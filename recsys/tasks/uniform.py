@@ -75,7 +75,7 @@ class UniformRatings(RecommenderTask):
         return ratings
 
     def has(self, part: Part, data: Any) -> bool:
-        """Whether a part has ratings."""
+        """Tell whether a part has ratings."""
         return len(_pairs(data, part).users) > 0
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
@@ -86,7 +86,7 @@ class UniformRatings(RecommenderTask):
 
 
 def reads_rows(model: Any) -> bool:
-    """Whether a model reads rows of all items, as autoencoders do; else it reads pairs, as factorisations do."""
+    """Tell whether a model reads rows of all items, as autoencoders do; else it reads pairs, as factorisations do."""
     return bool(getattr(model, "reads_rows", False))
 
 

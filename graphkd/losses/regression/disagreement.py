@@ -1,4 +1,4 @@
-"""What a generator of inputs minimises, where student and teacher regress."""
+"""Loss of a generator of inputs on which a regression student and its teacher disagree."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from graphkd.losses.regression._errors import row_mean
 
 
 def disagreement(student: Tensor, teacher: Tensor, made: Tensor, *, size: float = 1e-5, output: float = 1e-5) -> Tensor:
-    """Compute what a generator of inputs minimises: (N, k), (N, k), (N, d) -> scalar. Kang and Kang, ESWA 2021.
+    """Compute the loss of a generator of inputs: (N, k), (N, k), (N, d) -> scalar. Kang and Kang, ESWA 2021.
 
     -mean (t - s)^2 + size mean_i |x_i|^2 + output mean s^2: inputs x on which a regression student and its teacher
     differ. The gradient goes to the generator through x, s and t. The authors' code drops the last two terms (they

@@ -1,1 +1,1 @@
-"""Light nets that predict clicks, and who teaches them."""
+"""Methods for light nets that predict clicks."""

@@ -20,7 +20,7 @@ class SideBySide(Ensemble):
 
     @torch.no_grad()
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Show what each says."""
+        """Show the answers of each."""
         first, *others = self.members
         views = [ask(first, batch, taps), *(member(batch) for member in others)]
         return {**views[0], "logits": torch.stack([view["logits"] for view in views], dim=1)}

@@ -1,4 +1,4 @@
-"""What methods of two click tasks share."""
+"""Common parts of methods of two click tasks."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from graphkd.core.distiller import Distiller, Step
 
 
 class Counted(nn.Module):
-    """A model that keeps, with its state, after how many epochs of training that was."""
+    """A model whose state includes the number of epochs it was trained for."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Trajectory(nn.Module):
             self.states[epoch] = {name: value.clone() for name, value in self.student.model.state_dict().items()}
 
     def forward(self, batch: Any) -> Step:
-        """The distiller's."""
+        """Run the distiller."""
         step: Step = self.distiller(batch)
         return step
 

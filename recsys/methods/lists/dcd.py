@@ -1,4 +1,4 @@
-"""DCD: what the student ranks too low in a teacher's list, above what it ranks too high there."""
+"""DCD: items that the student ranks too low in a teacher's list, above those that it ranks too high there."""
 
 from __future__ import annotations
 

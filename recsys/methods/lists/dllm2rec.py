@@ -86,7 +86,7 @@ def language_model_distillation(
 
 
 def _of_teacher(problem: SequentialProblem, k: int) -> tuple[Tensor, Tensor]:
-    """What a sequential teacher ranks first for all rows, their targets apart, and distances from its best score."""
+    """Rank a sequential teacher's first items for all rows, targets left out, with distances from its best score."""
     top, tables = problem.top_items(k)[1:].long(), problem.teacher.model
     rows = torch.arange(1, len(top) + 1, device=top.device)
     with torch.no_grad():

@@ -53,7 +53,7 @@ def pruned_propagation(
     preferences (``soft_weight``, ``triples`` a step, at ``soft_temperature``), and sums of deep layers, to which rows
     are drawn (``contrast_weight``), while rows keep apart (``spread_weight``) and, from the second run on, those that
     kept the same entries are drawn together (``subspace_weight``). After each of ``runs`` but the last a share of the
-    edges and of the entries goes for good, the smallest; an edge is judged by its weight, by how near its ends are in
+    edges and of the entries goes for good, the smallest; an edge is ranked by its weight, by how near its ends are in
     the model between (``guide_near``) and by its weight there (``guide_weight``). Parts are means times the batch size.
 
     student: a LightGCN or LightGNN as wide as the teacher, or contrast_weight=0; what serves is a LightGNN. Defaults
@@ -114,7 +114,7 @@ def _deep(problem: RankingProblem, weight: float) -> Deep | None:
 
 @torch.no_grad()
 def _sums(model: Any) -> Deep:
-    """The sums of a model's layers from the second on, of users and of items."""
+    """Sum a model's layers from the second on, of users and of items."""
     user, item = torch.stack(model.layer_tables()[2:]).sum(dim=0).split([model.num_users, model.num_items])
     return user, item
 

@@ -1,4 +1,4 @@
-"""Networks that learn masked items together and teach one another: what EMKD trains."""
+"""Networks that learn masked items together and teach one another, as EMKD trains them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def whole_stretches(batch: Mapping[str, Any]) -> Tensor:
 
 
 def masks(whole: Tensor, share: float) -> Tensor:
-    """Which positions are masked, each with a probability, and the last of a row in which none is: (B, L) bool."""
+    """Draw the positions to mask, each with a probability, and the last of a row in which none is: (B, L) bool."""
     there = whole > 0
     chosen = there & (torch.rand(whole.shape, device=whole.device) < share)
     last = F.one_hot(there.sum(dim=1) - 1, whole.size(1)).bool()

@@ -1,1 +1,1 @@
-"""What a model of few uniform ratings teaches one of many biased ones (KDCRec)."""
+"""KDCRec's methods: a model of few uniform ratings teaches one of many biased ratings."""
