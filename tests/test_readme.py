@@ -74,7 +74,9 @@ def test_the_recommender_example_runs(monkeypatch, capsys):
 
 
 def test_the_readme_is_two_screens():
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 100
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) < 900
+    assert len(text.splitlines()) <= 115
 
 
 def test_the_custom_loss_is_ten_lines_and_distils():
