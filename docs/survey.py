@@ -106,6 +106,7 @@ def green_offsets() -> dict[str, str]:
 def unit_tests(row: Metadata) -> list[Path]:
     """The test files named after the file of a method."""
     found = _named(ROOT / "tests", row.module.rpartition(".")[2])
+    found = [path for path in found if REGIMES not in path.parents]
     return [path for path in found if ("recsys" in path.parts) == (_package(row) == "recsys")]
 
 
