@@ -22,7 +22,7 @@ function sortBy(table, head) {
 
 function prepare() {
   for (const table of document.querySelectorAll(".leaderboard-table table")) {
-    table.classList.add("sortable");
+    table.dataset.sortable = ""; // no class: the theme styles tables that have none
     for (const head of table.tHead.rows[0].cells) {
       head.tabIndex = 0;
       head.addEventListener("click", () => sortBy(table, head));

@@ -56,7 +56,8 @@ def _absolute(package: str, node: ast.ImportFrom) -> str:
 
 def _is_defined(module: str, name: str) -> bool:
     """Whether a name is a class or function of ours in that module, and no module itself."""
-    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    folder = ROOT.joinpath(*module.split("."))
+    path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
     if not path.is_file() or name.startswith("_"):
         return False
     kinds = (ast.FunctionDef, ast.ClassDef)
