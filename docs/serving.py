@@ -213,7 +213,7 @@ def _items(rows: Sequence[Row]) -> str:
     text = (
         "## Recommenders: the best 20 of many items\n\nTables are made up, clustered as trained ones are, so that the "
         "recall of approximate indexes is not to be expected of all tables. `topk` is torch's over all scores; "
-        "*blocked* is exact too, `recsys.serving.block_top`."
+        "*blocked* is exact too, `recsys.block_top`."
     )
     return f"{text}\n\n{markdown(lines)}" if timed else ""
 

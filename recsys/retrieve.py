@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from recsys.block_top import block_topk
 from recsys.data.ids import check_ids, read_ids
 from recsys.data.interactions import Interactions
 from recsys.models.base import check_model
@@ -29,8 +30,9 @@ class Retriever:
     """The exact best items of users or of any query vectors, by blocks of queries and of items.
 
     tables: of ``tables_of`` a model, or of an export. seen: pairs that are not recommended again. The padding item of
-    the tables or of ``seen`` never is. O(B I d) time, ``block_queries`` · ``block_items`` scores at a time. ValueError
-    for tables that hold NaN or infinity, and for scores that become such.
+    the tables or of ``seen`` never is. O(B I d) time, at most ``block_queries`` · ``block_items`` scores at a time: few
+    queries go through more items at once. The best are found by ``block_topk``, in one pass over scores. ValueError for
+    tables that hold NaN or infinity, and for scores that become such.
     """
 
     def __init__(
@@ -68,16 +70,17 @@ class Retriever:
             raise ValueError(f"'k' must be from 1 to {self.tables.num_items}, the number of items, got {k}")
         taken = None if users is None or self.seen is None else self.seen.of(users.to(self.seen.ptr.device))
         found: Best | None = None
-        for start in range(0, self.tables.num_items, self.block_items):
-            scores = self.tables.scores_of(queries, start, min(start + self.block_items, self.tables.num_items))
+        step = max(self.block_items, self.block_items * self.block_queries // max(len(queries), 1))
+        for start in range(0, self.tables.num_items, step):
+            scores = self.tables.scores_of(queries, start, min(start + step, self.tables.num_items))
             check_finite(scores[:, int(start == 0 and self.padding) :], "'tables' must give finite scores")
             if taken is not None:
                 inside = (taken[1] >= start) & (taken[1] < start + scores.size(1))
                 scores[taken[0][inside], taken[1][inside] - start] = -torch.inf
             if start == 0 and self.padding:
                 scores[:, 0] = -torch.inf
-            best = scores.topk(min(k, scores.size(1)), dim=1)
-            found = _merged(found, Best(best.indices + start, best.values), k)
+            values, places = block_topk(scores, min(k, scores.size(1)))
+            found = _merged(found, Best(places + start, values), k)
         assert found is not None
         return Best(found.items.masked_fill(found.scores == -torch.inf, -1), found.scores)
 

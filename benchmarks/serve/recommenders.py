@@ -21,7 +21,7 @@ from graphkd.serving import Form
 from recsys.models import Tables
 from recsys.models.int8 import Int8Tables
 from recsys.retrieve import Retriever
-from recsys.serving.block_top import block_topk
+from recsys.block_top import block_topk
 from recsys.serving.faiss_index import faiss_index
 
 K, USERS = 20, 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.serving.block_top import block_topk
+from recsys.block_top import block_topk
 
 
 @pytest.mark.parametrize(
