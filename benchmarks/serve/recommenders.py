@@ -18,10 +18,10 @@ from benchmarks.rows import Row
 from benchmarks.serve.graphs import Numbers
 from graphkd.core.rng import seeded
 from graphkd.serving import Form
+from recsys.block_top import block_topk
 from recsys.models import Tables
 from recsys.models.int8 import Int8Tables
 from recsys.retrieve import Retriever
-from recsys.block_top import block_topk
 from recsys.serving.faiss_index import faiss_index
 
 K, USERS = 20, 4096
