@@ -196,6 +196,7 @@ save(student.state_dict(), folder + "/end.pt")
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path):
     root = Path(__file__).parents[2]
 

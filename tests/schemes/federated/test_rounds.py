@@ -8,6 +8,7 @@ from torch import nn
 
 import graphkd
 from tests.core.models import gcn, graph
+from tests.lanes import thinned
 from tests.schemes.federated import scene
 from tests.schemes.federated.scene import PARTS, apart, part, run
 
@@ -58,7 +59,7 @@ BROKEN = {  # where: in a round that is not the first, or in what comes before i
 }
 
 
-@pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.parametrize("case", thinned(BROKEN, 5))
 def test_a_run_goes_on_from_its_own_models_whatever_come_now(case, tmp_path):
     name, (at, settings) = case.split("-")[0], BROKEN[case]
     mixed = name not in ("fedftg", "fedbe") and "hidden" not in settings
