@@ -31,6 +31,7 @@ _GNN: Mapping[str, tuple[Callable[..., nn.Module], int]] = {
     "gat-2": (GAT, 2),
 }
 _ARRAYS = ("x", "edge_index", "hidden", "answers", "student_hidden", "held_out")
+_MANY = 20_000  # nodes, from which GLNN is published with batches of 4,096
 
 
 def built(model: str, features: int, classes: int, dropout: float = 0.0) -> nn.Module:
@@ -134,12 +135,15 @@ class Scene:
         """By ``distil``; Adam and its settings are the library's defaults."""
         teacher = self.model("sage-2") if name == STUDENT else None
         method = "none" if teacher is None else "glnn"
+        settings = {} if teacher is None else {"batch_size": 4096 if len(self.x) > _MANY else 512}  # as published
         fresh = self._fresh(name, 0.5 if teacher is None else student_recipe("mlp", self.name).dropout)
         about = {"dataset": self.name, "model": name, "method": method, "seed": self.seed, "epochs": self.epochs}
+        about |= settings
 
         def train(place: Place) -> tuple[Distilled, Row]:
             given = self.given
-            return place.distil(method, fresh, teacher, given.data, task=given.task, epochs=self.epochs, seed=self.seed)
+            asked = {"task": given.task, "epochs": self.epochs, "seed": self.seed, **settings}
+            return place.distil(method, fresh, teacher, given.data, **asked)
 
         return shared_model(about, fresh, train, self._place, self._runs).model
 
