@@ -26,6 +26,10 @@ class MeanConv(nn.Module):
         """(N, width), (2, E) -> (N, out)."""
         return self.mean(self.linear(x), edge_index)
 
+    def transformation(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of what it does to a node alone, for methods that begin with a teacher's weights."""
+        return self.linear.weight.detach(), self.linear.bias
+
 
 class SampledSAGE(nn.Module):
     """GraphSAGE with the 'gcn' aggregator and fan-out sampling in training: the teacher of GLNN's protocol.

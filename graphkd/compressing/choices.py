@@ -15,7 +15,7 @@ from graphkd.core.method import Metadata, lacks
 # Methods that may be tried, the first ones first: they learn from one teacher and need no further models.
 METHODS = ("glnn", "kd", "soft_label_distance", "none", "soft_ce", "teacher_bounded", "soft_bce", "gsp")
 _USUAL = 4  # of them
-_MLPS = ((), (16,), (64,), (256,), (128, 128))  # widths of hidden layers
+_MLPS = ((), (4,), (8,), (16,), (64,), (256,), (128, 128))  # widths of hidden layers
 _WIDE, _PRUNED = 256, 32  # widths before and after pruning
 _HOPS = (16, 64)
 Train = Callable[[nn.Module], nn.Module]  # an MLP -> the same, trained

@@ -60,11 +60,12 @@ def tined_method(
 
     The student has a linear layer for every transformation of the teacher, which begins as the teacher's, and one for
     every propagation, which begins as ``init``: an ``InjectedMLP``, with ``norm``, ReLU and ``dropout`` between layers.
-    Teachers are made of PyG's GCN, GraphSAGE and GAT convolutions. An epoch takes steps on the labelled rows, scaled by
-    lambda = ``label_weight``, on all rows, (1 - lambda) KL(teacher || student), both in batches of ``batch_size`` in
-    order, then one on energy_weight ``energy_loss`` of the whole graph, or of a random ``share`` of its edges: a step
-    of Adam's own, whose weight acts through the moments that it shares with the others. ``logarithm`` and ``root`` say
-    which form of the ratios is compared. rate_ratio: learning rate of the teacher's layers over that of the others.
+    Teachers are made of PyG's GCN, GraphSAGE and GAT convolutions, or of layers with a method ``transformation()``. An
+    epoch takes steps on the labelled rows, scaled by lambda = ``label_weight``, on all rows, (1 - lambda) KL(teacher ||
+    student), both in batches of ``batch_size`` in order, then one on energy_weight ``energy_loss`` of the whole graph,
+    or of a random ``share`` of its edges: a step of Adam's own, whose weight acts through the moments that it shares
+    with the others. ``logarithm`` and ``root`` say which form of the ratios is compared. rate_ratio: learning rate of
+    the teacher's layers over that of the others.
     Defaults are those published for Cora, transductive; the authors' lambda is one minus this. Costs a pass of the
     teacher and an MLP's, and O(E d) for each layer's energy.
 
@@ -92,7 +93,7 @@ def teacher_layers(problem: Problem) -> tuple[list[Transformation], Tensor]:
     if not found:
         raise ValueError(
             f"'tined' reads the weights of GCNConv, SAGEConv or GATConv layers, {type(model).__name__} runs none: give "
-            "a teacher that is made of these"
+            "a teacher that is made of these, or its layers a method transformation() -> (weight, bias)"
         )
     edge_index = edge_index_of(problem.first["edge_index"])
     ratios = []

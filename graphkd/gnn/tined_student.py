@@ -95,8 +95,12 @@ def transformation(conv: nn.Module) -> Transformation | None:
     """Read what a convolution of PyG does to a node whose neighbours are like it; None for another module.
 
     GCN and GAT have one linear map; GraphSAGE two, of the node and of its neighbours, which add up. A GAT whose heads
-    are averaged has the mean of theirs.
+    are averaged has the mean of theirs. A layer of another class may have a method ``transformation()`` that gives
+    weight (out, in) and bias, (out,) or None.
     """
+    own = getattr(conv, "transformation", None)
+    if callable(own):
+        return Transformation(*own())
     if isinstance(conv, SAGEConv):
         weight = conv.lin_l.weight + (conv.lin_r.weight if conv.root_weight else 0)
         return Transformation(weight.detach(), conv.lin_l.bias)

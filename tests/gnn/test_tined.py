@@ -11,6 +11,7 @@ from torch import nn
 from torch_geometric.nn import GAT, GCN, GraphSAGE
 
 import graphkd
+from benchmarks.graph.models import SampledSAGE
 from graphkd.core.problem import Problem
 from graphkd.gnn.tined import TINED, TINEDBatches, dirichlet_energy, energy_loss, energy_ratios, teacher_layers
 from graphkd.gnn.tined_student import InjectedMLP, Transformation
@@ -60,7 +61,12 @@ def problem(teacher) -> Problem:
     return Problem(None, [teacher], graph(), NodeClassification())
 
 
-@pytest.mark.parametrize("kind", [GCN, GraphSAGE, partial(GAT, heads=2)])
+def sampled(features, width, layers, classes):
+    """Layers of another class, which say their transformation themselves."""
+    return SampledSAGE([features, *[width] * (layers - 1), classes])
+
+
+@pytest.mark.parametrize("kind", [GCN, GraphSAGE, partial(GAT, heads=2), sampled])
 def test_the_teachers_transformations_are_injected(kind):
     torch.manual_seed(0)
     teacher = kind(FEATURES, 12, 2, CLASSES).eval()
@@ -73,7 +79,8 @@ def test_the_teachers_transformations_are_injected(kind):
     first = next(iter(student.eval().pairs(data.x)))[1]
     torch.testing.assert_close(first, hidden)
     torch.testing.assert_close(student(data.x), teacher(data.x, loops).relu())  # ReLU is between the last two too
-    before, after = data.x, teacher.convs[0](data.x, data.edge_index) - layers[0].bias
+    edges = torch.cat([data.edge_index, loops, loops], dim=1) if kind is sampled else data.edge_index
+    before, after = data.x, teacher.convs[0](data.x, edges) - layers[0].bias
     energies = [dirichlet_energy(x, data.edge_index) for x in (before, before @ layers[0].weight.t(), after)]
     want = torch.stack([energies[1] / energies[0], energies[2] / energies[1]])
     torch.testing.assert_close(ratios[:2], want.detach())
