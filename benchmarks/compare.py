@@ -62,10 +62,10 @@ def _corrected(found: Mapping[str, Difference]) -> dict[str, Difference]:
     return corrected
 
 
-def table(rows: Sequence[Row], metric: str) -> list[list[str]]:
-    """Lines of the table, titles first; the best method first."""
+def table(rows: Sequence[Row], metric: str, other: str = OTHER) -> list[list[str]]:
+    """Lines of the table, titles first; the best method first. Differences are to the student alone and ``other``."""
     groups = by_method(rows, metric)
-    bases = [base for base in (BASE, OTHER) if base in groups]
+    bases = [base for base in (BASE, other) if base in groups]
     found = {base: differences(rows, metric, base) for base in bases}
     titles = [cell for base in bases for cell in (f"difference to {base}", "wins", "p")]
     mean = {name: statistics.fmean(row["value"] for row in group) for name, group in groups.items()}
@@ -137,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("files", type=Path, nargs="+", help="JSON Lines of --out, or folders of --runs")
     add("--metric", help="default: the first of the rows")
+    add("--base", default=OTHER, help="the second method that differences are counted from (default: %(default)s)")
     add("--picture", type=Path, help="a critical-difference picture over the data sets")
     arguments = parser.parse_args(argv)
     try:
@@ -146,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not sets:
             parser.error(f"no row has the metric {metric!r}, there are {metrics_of(rows)}")
         for about, own in sets.items():
-            print(f"\n{about}\n\n{markdown(table(own, metric))}")
+            print(f"\n{about}\n\n{markdown(table(own, metric, arguments.base))}")
         if arguments.picture:
             picture(ranked(sets, metric), metric, arguments.picture)
     except (OSError, ValueError) as error:
