@@ -21,6 +21,7 @@ class Choice(NamedTuple):
 
 CHOICES = (
     Choice("An MLP is to answer without edges", ("glnn", "nosmog"), "nosmog-cora"),
+    Choice("The same, edges at hand in training", ("krd", "hgmd_weight", "tined"), "newer-cora"),
     Choice("The same; labels spread along edges", ("cpf_ind", "cpf_tra"), "cpf-cora"),
     Choice("A student that reads one hop", ("tinygnn",), "graph-cora"),
     Choice("A small graph neural network", ("kd", "ban"), "online-gcn-cora"),
