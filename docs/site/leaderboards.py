@@ -70,7 +70,6 @@ def page(name: str, rows: Sequence[Row]) -> str:
     first = known[0]
     seeds = ", ".join(map(str, sorted({row["seed"] for row in rows})))
     unit = "" if is_plain(metrics[0]) else " in %"
-    table = markdown([[each.replace("|", "\\|") for each in line] for line in cells(known, metrics)])
     return "\n".join(
         [
             f"# {name}",
@@ -81,12 +80,7 @@ def page(name: str, rows: Sequence[Row]) -> str:
             "",
             picture(known, metrics[0]),
             "",
-            '<div class="leaderboard-table" markdown>',
-            "",
-            table,
-            "",
-            "</div>",
-            "",
+            *_framed(cells(known, metrics)),
             *paired(known, metrics[0]),
         ]
     )
