@@ -92,19 +92,13 @@ def paired(rows: list[Row], metric: str) -> list[str]:
         f"Differences of `{metric}` seed by seed, ± standard error, on how many seeds a method is ahead, and p of a "
         "paired t-test by Holm's correction for all methods of the table, * below 0.05."
     )
-    table = markdown([[each.replace("|", "\\|") for each in line] for line in compare.table(rows, metric)])
-    return [
-        "## Paired differences",
-        "",
-        text,
-        "",
-        '<div class="leaderboard-table" markdown>',
-        "",
-        table,
-        "",
-        "</div>",
-        "",
-    ]
+    return ["## Paired differences", "", text, "", *_framed(compare.table(rows, metric))]
+
+
+def _framed(lines: list[list[str]]) -> list[str]:
+    """A table that a click on its headings sorts."""
+    table = markdown([[each.replace("|", "\\|") for each in line] for line in lines])
+    return ['<div class="leaderboard-table" markdown>', "", table, "", "</div>", ""]
 
 
 def picture(rows: list[Row], metric: str) -> str:
