@@ -18,7 +18,7 @@ from typing import NamedTuple
 from scipy import stats
 
 from benchmarks.report import PLAIN, markdown, tables
-from benchmarks.rows import BASE, Row, by_method, latest, metrics_of, named, read
+from benchmarks.rows import BASE, Row, by_method, latest, metrics_of, named, paired, read
 
 OTHER = "kd"  # the second base: what a method of its own must add to
 _SURE = 0.05
@@ -38,11 +38,10 @@ class Difference(NamedTuple):
 
 def differences(rows: Iterable[Row], metric: str, base: str) -> dict[str, Difference]:
     """The differences of all methods to the method ``base``, in units of the metric; wins: seeds where it is better."""
-    groups = {name: {row["seed"]: row["value"] for row in group} for name, group in by_method(rows, metric).items()}
-    known, better = groups.get(base, {}), -1 if metric in _LESS_IS_BETTER else 1
+    groups, better = by_method(rows, metric), -1 if metric in _LESS_IS_BETTER else 1
     found: dict[str, Difference] = {}
-    for name, values in groups.items():
-        gaps = [values[seed] - known[seed] for seed in sorted(values.keys() & known.keys())]
+    for name, group in groups.items():
+        gaps = paired(group, groups.get(base, []))
         if name in (base, "teacher") or not gaps:
             continue
         mean, wins = statistics.fmean(gaps), sum(better * gap > 0 for gap in gaps)

@@ -122,10 +122,15 @@ def median(rows: list[Row], key: str) -> float:
     return statistics.median(known) if known else math.nan
 
 
+def paired(rows: Iterable[Row], base: Iterable[Row]) -> list[float]:
+    """Values less the base's, over the seeds of both."""
+    known = {row["seed"]: row["value"] for row in base}
+    return [row["value"] - known[row["seed"]] for row in rows if row["seed"] in known]
+
+
 def gain(rows: list[Row], base: list[Row]) -> str:
     """Mean difference to the base over the seeds of both, in points of a percent, ± its standard error."""
-    known = {row["seed"]: row["value"] for row in base}
-    gains = [100 * (row["value"] - known[row["seed"]]) for row in rows if row["seed"] in known]
+    gains = [100 * gap for gap in paired(rows, base)]
     if len(gains) < 2 or rows is base:
         return ""
     return f"{statistics.fmean(gains):+.2f} ± {statistics.stdev(gains) / len(gains) ** 0.5:.2f}"

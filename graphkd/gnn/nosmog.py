@@ -113,7 +113,7 @@ class Positioned(nn.Module):
         Raises ValueError for another number of nodes. An exported student is given positions, so that it serves any.
         """
         known = self.position if position is None else position
-        if position is None and x.size(0) != known.size(0):
+        if x.size(0) != known.size(0):
             raise ValueError(
                 f"'x' must be of the {known.size(0)} nodes whose positions are known, got {x.size(0)}: this student is "
                 "transductive; give 'position' of these nodes, see extend_positions, or take extended(seen, edge_index)"

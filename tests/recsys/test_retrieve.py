@@ -32,8 +32,23 @@ class TestRetriever:
     def test_queries(self, model):
         tables = tables_of(model)
         vectors = torch.randn(6, 4)
-        best = Retriever(tables, block_items=11).queries(vectors, 40)
+        best = Retriever(tables, block_queries=6, block_items=11).queries(vectors, 40)
         assert torch.equal(best.items, (vectors @ tables.item.T).argsort(dim=1, descending=True))
+
+    @pytest.mark.parametrize(("queries", "blocks"), [(1, [40]), (2, [22, 18]), (4, [11, 11, 11, 7])])
+    def test_few_queries_go_through_more_items_at_once(self, model, monkeypatch, queries, blocks):
+        tables, seen = tables_of(model), []
+        whole = type(tables).scores_of
+
+        def watched(self, rows, start, stop):
+            seen.append(stop - start)
+            return whole(self, rows, start, stop)
+
+        monkeypatch.setattr(type(tables), "scores_of", watched)
+        vectors = torch.randn(queries, 4)
+        best = Retriever(tables, block_queries=4, block_items=11).queries(vectors, 5)
+        assert seen == blocks
+        assert torch.equal(best.items, (vectors @ tables.item.T).argsort(dim=1, descending=True)[:, :5])
 
     def test_what_is_refused(self, model):
         retriever = Retriever(tables_of(model), toy())
