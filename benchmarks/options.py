@@ -38,6 +38,9 @@ def add_tuning(parser: argparse.ArgumentParser) -> None:
     """The search of settings."""
     words = "search each method's settings on validation rows first, by N trials; what '--set' gives is not searched"
     parser.add_argument("--tune", type=int, metavar="N", help=words)
+    again = "the N best settings, and the published one, are trained again (default: %(default)s)"
+    parser.add_argument("--tune-finalists", type=int, metavar="N", default=3, help=again)
+    parser.add_argument("--tune-seeds", type=int, metavar="N", default=3, help="under N other seeds (%(default)s)")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ from recsys.models import Recommender
 from recsys.models.own_loss import is_fitted
 from recsys.tasks import Ranking
 
-TASKS = ("ranking", "ctr", "ratings", "sequential")
+OTHERS = {"ctr": "click_through", "ratings": "rating_regression", "sequential": "sequential"}  # loaded when asked for
+TASKS = ("ranking", *OTHERS)
 METHODS: Mapping[str, Metadata] = {row.name: row for row in recsys.methods(task="ranking")}
 GROUPS = {
     "all": ["none", *(name for name in METHODS if name not in ("none", *OF_LIGHTGCN))],
@@ -89,8 +91,9 @@ class Series:
                 self._teacher = Distilled(built.eval(), {}, "none", card={"costs": dict.fromkeys(COSTS, 0)})
                 return self._teacher
             about = {"dataset": arguments.dataset, "split": arguments.protocol, "kind": arguments.teacher_name}
-            about |= {"seed": self.seed, **values_of(arguments, {}), **about_data(arguments)}
-            train = partial(self._run, "none", built, None, {})
+            asked = {} if arguments.teacher_lr is None else {"lr": arguments.teacher_lr}
+            about |= {"seed": self.seed, **values_of(arguments, asked), **about_data(arguments)}
+            train = partial(self._run, "none", built, None, asked)
             self._teacher = shared_model(about, built, train, place, arguments.runs)
         return self._teacher
 
@@ -185,6 +188,7 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     about = {"dataset": arguments.dataset, "split": arguments.protocol, "teacher": arguments.teacher_name}
     about |= {"student": arguments.student_name}
     options = {**values_of(arguments, {}), "metric_every": arguments.metric_every, **about_data(arguments)}
+    options |= {} if arguments.teacher_lr is None else {"teacher_lr": arguments.teacher_lr}
 
     def search(name: str, place: Place, **asked: Any) -> Tuned:
         return series(arguments.first_seed).tuned(name, place, **asked)
@@ -230,6 +234,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--patience", type=int, help=f"epochs without a better validation; 0: the last epoch ({TRAINING['patience']})")
     add("--metric-every", type=int, default=5, help="epochs between validations (default: %(default)s)")
     add("--lr", type=float, help=f"of Adam (default: {TRAINING['lr']:g})")
+    add("--teacher-lr", type=float, help="of the teacher's Adam (default: that of the student)")
     add("--weight-decay", type=float, help=f"of Adam, on all parameters (default: {TRAINING['weight_decay']:g})")
     add_methods(parser, list(METHODS.values()), default="none,rrd,de", groups=GROUPS)
     add_tuning(parser)
@@ -273,18 +278,9 @@ def _task(argv: Sequence[str] | None) -> tuple[str, list[str]]:
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Run, print the table, write what was asked for; returns the rows."""
     task, rest = _task(argv)
-    if task == "ctr":
-        from benchmarks import click_through  # loads RecBole's features and models of its own
-
-        return click_through.main(rest)
-    if task == "ratings":
-        from benchmarks import rating_regression  # which loads RecBole's features too
-
-        return rating_regression.main(rest)
-    if task == "sequential":
-        from benchmarks import sequential
-
-        return sequential.main(rest)
+    if task in OTHERS:
+        found: list[Row] = import_module(f"benchmarks.{OTHERS[task]}").main(rest)
+        return found
     arguments = parse(rest)
     measured = collect(list(jobs(arguments)), arguments)
     title = f"{arguments.dataset}, protocol {arguments.protocol}, {arguments.seeds} seeds"

@@ -31,8 +31,11 @@ class Settings:
 
     @property
     def rows(self) -> Row:
-        """What leads the rows of students: whether they were tuned, and by how many trials."""
-        return {"tuned": False} if self.trials is None else {"tuned": True, "trials": self.trials}
+        """What leads the rows of students: whether they were tuned, and by what search."""
+        if self.trials is None:
+            return {"tuned": False}
+        last_round = {"finalists": self.arguments.tune_finalists, "tuning_seeds": self.arguments.tune_seeds}
+        return {"tuned": True, "trials": self.trials, **last_round}
 
     def __call__(self, name: str, place: Place) -> tuple[dict[str, Any], Row]:
         """Settings of a method, and what is told of them in its rows."""
@@ -50,6 +53,7 @@ class Settings:
     def _tuned(self, name: str, place: Place) -> Tuned:
         if name not in self._found:
             options: dict[str, Any] = {"trials": self.trials, "progress": False, "log": partial(_told, place)}
+            options |= {"finalists": self.arguments.tune_finalists, "seeds": self.arguments.tune_seeds}
             if self.arguments.runs is not None:
                 options |= {"checkpoint": self._folder(name), "save_every": SAVE_EVERY}
             self._found[name] = self.search(name, place, **options)
