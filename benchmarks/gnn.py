@@ -24,10 +24,11 @@ from benchmarks.graph.recipes import EPOCHS, TEACHERS
 from benchmarks.graph.scene import Scene, options_of, split_name
 from benchmarks.measure import peak_memory, timed
 from benchmarks.needs import given, has_dropout, lacking, makes_own_student
-from benchmarks.options import add_data, add_methods, add_tuning, seeds, split_settings, use_methods
+from benchmarks.options import add_data, add_methods, add_tuning, split_settings, use_methods
 from benchmarks.plot import plot
 from benchmarks.rows import Row, failed, own_term
 from benchmarks.runs import Job, Place, tabulate
+from benchmarks.taught import taught_jobs
 from benchmarks.tuning import Settings, divided
 from datasets import DATASETS
 from graphkd.core.batches import changed
@@ -168,23 +169,17 @@ def jobs(arguments: argparse.Namespace, measure: Measure = measured, **about: An
         first, given = scene(arguments.first_seed), arguments.given[name]
         return tuned(METHODS[name], first, given, arguments.fixed[name], place, **asked)
 
-    settings = Settings(arguments, {**about, "options": options}, search)
+    about |= {"options": options}
+    settings = Settings(arguments, about, search)
 
     def teacher(seed: int, place: Place) -> Iterable[Row]:
         found = scene(seed).teacher(place)
         return measure(scene(seed), Student(found.model, {}, found.card["costs"]), place)
 
-    def student(name: str, seed: int, place: Place) -> Iterable[Row]:
-        chosen, told = settings(name, place)
-        rows = measure(scene(seed), student_of(METHODS[name], scene(seed), chosen, place), place)
-        return ({**row, **told} for row in rows)
+    def student(name: str, seed: int, chosen: Mapping[str, Any], place: Place) -> Iterable[Row]:
+        return measure(scene(seed), student_of(METHODS[name], scene(seed), chosen, place), place)
 
-    for seed in seeds(arguments):
-        own = {"method": "teacher", "student": arguments.teacher, "seed": seed, "settings": {}, "options": options}
-        yield Job({**about, "tuned": False, **own}, partial(teacher, seed))
-        for name in arguments.methods:
-            own = {"method": name, "seed": seed, "settings": arguments.given[name], "options": options}
-            yield Job({**about, **settings.rows, **own}, partial(student, name, seed))
+    yield from taught_jobs(arguments, about, settings, teacher, student, {"student": arguments.teacher})
 
 
 def add_models(parser: argparse.ArgumentParser, *, teacher: str) -> None:

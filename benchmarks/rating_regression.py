@@ -19,10 +19,11 @@ from torch import nn
 import graphkd
 from benchmarks.context.ratings import Regressor, dense
 from benchmarks.measure import timed
-from benchmarks.options import add_methods, add_tuning, seeds, split_settings, use_methods
+from benchmarks.options import add_methods, add_tuning, split_settings, use_methods
 from benchmarks.report import plot, show
 from benchmarks.rows import Row
 from benchmarks.runs import Job, Place, collect, shared_model
+from benchmarks.taught import taught_jobs
 from benchmarks.tuning import Settings, divided
 from datasets.clicks import CLICKS, load_clicks
 from graphkd.core.distilled import Distilled
@@ -120,30 +121,24 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     series = lru_cache(maxsize=2)(partial(Series, arguments))  # that of a seed, and that of searches
     teacher_name, student_name = written(arguments.teacher), written(arguments.student)
     about = {"dataset": arguments.dataset, "split": split_of(arguments), "teacher": teacher_name}
-    about |= {"options": values_of(arguments)}
+    about |= {"student": student_name, "options": values_of(arguments)}
 
     def search(name: str, place: Place, **asked: Any) -> graphkd.Tuned:
         return series(arguments.first_seed).tuned(name, place, **asked)
 
-    settings = Settings(arguments, {**about, "student": student_name}, search)
+    settings = Settings(arguments, about, search)
 
     def teacher(seed: int, place: Place) -> Iterator[Row]:
         found = series(seed).teacher(place)
         return measured(series(seed), found.model, found.card["costs"])
 
-    def student(name: str, seed: int, place: Place) -> Iterator[Row]:
+    def student(name: str, seed: int, chosen: Mapping[str, Any], place: Place) -> Iterator[Row]:
         found = series(seed)
         taught = found.teacher(place).model if METHODS[name].teacher else None
-        chosen, told = settings(name, place)
         trained, costs = found.run(name, found.build(arguments.student), taught, chosen, place)
-        return ({**row, **told} for row in measured(found, trained.model, costs))
+        return measured(found, trained.model, costs)
 
-    for seed in seeds(arguments):
-        own = {"method": "teacher", "student": teacher_name, "seed": seed, "settings": {}}
-        yield Job({**about, "tuned": False, **own}, partial(teacher, seed))
-        for name in arguments.methods:
-            own = {"method": name, "student": student_name, "seed": seed, "settings": arguments.given[name]}
-            yield Job({**about, **settings.rows, **own}, partial(student, name, seed))
+    yield from taught_jobs(arguments, about, settings, teacher, student, {"student": teacher_name})
 
 
 def measured(series: Series, model: nn.Module, costs: Mapping[str, Any]) -> Iterator[Row]:

@@ -21,13 +21,14 @@ from typing import Any
 import torch
 
 import recsys
-from benchmarks.options import add_methods, add_tuning, seeds, split_settings, use_methods
+from benchmarks.options import add_methods, add_tuning, split_settings, use_methods
 from benchmarks.ranking.models import MODELS, OF_LIGHTGCN, Data, check_dataset, check_propagations, load, model
 from benchmarks.ranking.own_interactions import add_own_data, own_data
 from benchmarks.ranking.timing import TimedRanking, cost
 from benchmarks.report import plot, show
 from benchmarks.rows import Row, failed
 from benchmarks.runs import Job, Place, collect, shared_model
+from benchmarks.taught import taught_jobs
 from benchmarks.tuning import Settings, divided
 from datasets.recommenders import RECOMMENDERS
 from graphkd import Tuned
@@ -186,14 +187,14 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """The teacher of every seed, then a student of every method."""
     series = lru_cache(maxsize=2)(partial(Series, arguments))  # that of a seed, and that of searches
     about = {"dataset": arguments.dataset, "split": arguments.protocol, "teacher": arguments.teacher_name}
-    about |= {"student": arguments.student_name}
     options = {**values_of(arguments, {}), "metric_every": arguments.metric_every, **about_data(arguments)}
     options |= {} if arguments.teacher_lr is None else {"teacher_lr": arguments.teacher_lr}
+    about |= {"student": arguments.student_name, "options": options}
 
     def search(name: str, place: Place, **asked: Any) -> Tuned:
         return series(arguments.first_seed).tuned(name, place, **asked)
 
-    settings = Settings(arguments, {**about, "options": options}, search)
+    settings = Settings(arguments, about, search)
 
     def measured(found: Recommender, seed: int, costs: Mapping[str, Any]) -> Iterator[Row]:
         scores = task_of(arguments.protocol).score(found, series(seed).split)
@@ -204,18 +205,12 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         found: Any = series(seed).teacher(place)
         return measured(found.model, seed, found.card["costs"])
 
-    def student(name: str, seed: int, place: Place) -> Iterator[Row]:
-        chosen, told = settings(name, place)
+    def student(name: str, seed: int, chosen: Mapping[str, Any], place: Place) -> Iterator[Row]:
         found, costs = series(seed).student(name, chosen, place)
         trained: Any = found.model
-        return ({**row, **told} for row in measured(trained, seed, costs))
+        return measured(trained, seed, costs)
 
-    for seed in seeds(arguments):
-        own = {"method": "teacher", "student": arguments.teacher_name, "seed": seed, "settings": {}}
-        yield Job({**about, "tuned": False, **own, "options": options}, partial(teacher, seed))
-        for name in arguments.methods:
-            own = {"method": name, "seed": seed, "settings": arguments.given[name]}
-            yield Job({**about, **settings.rows, **own, "options": options}, partial(student, name, seed))
+    yield from taught_jobs(arguments, about, settings, teacher, student, {"student": arguments.teacher_name})
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 import recsys
-from benchmarks.options import add_methods, add_tuning, seeds, split_settings, use_methods
+from benchmarks.options import add_methods, add_tuning, split_settings, use_methods
 from benchmarks.plot import plot
 from benchmarks.ranking.sequences import MODELS, PROTOCOLS, TimedSequential, build, check_model, cost
 from benchmarks.report import show
 from benchmarks.rows import Row
 from benchmarks.runs import Job, Place, collect, shared_model
+from benchmarks.taught import taught_jobs
 from benchmarks.tuning import Settings, divided
 from datasets.sequences import SEQUENCES, load_sequences
 from graphkd import Tuned
@@ -150,15 +151,15 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """The teacher of every seed, then a student of every method."""
     series = lru_cache(maxsize=2)(partial(Series, arguments))  # that of a seed, and that of searches
     about = {"dataset": arguments.dataset, "split": protocol(arguments), "teacher": arguments.teacher_name}
-    about |= {"student": arguments.student_name}
     shared = {**options_of(arguments), "teacher_dropout": arguments.teacher_dropout}
     shared["teacher_epochs"] = teachers_values(arguments)["epochs"]
     options = {**values_of(arguments, {}), **shared, "dropout": arguments.dropout}
+    about |= {"student": arguments.student_name, "options": options}
 
     def search(name: str, place: Place, **asked: Any) -> Tuned:
         return series(arguments.first_seed).tuned(name, place, **asked)
 
-    settings = Settings(arguments, {**about, "options": options}, search)
+    settings = Settings(arguments, about, search)
 
     def measured(found: Any, seed: int, costs: Mapping[str, Any]) -> Iterator[Row]:
         own = series(seed)
@@ -170,18 +171,13 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         found: Any = series(seed).teacher(place)
         return measured(found.model, seed, found.card["costs"])
 
-    def student(name: str, seed: int, place: Place) -> Iterator[Row]:
-        chosen, told = settings(name, place)
+    def student(name: str, seed: int, chosen: Mapping[str, Any], place: Place) -> Iterator[Row]:
         found, costs = series(seed).student(name, chosen, place)
-        told = {**told, "validation": found.scores["val"][METRICS[0]]}
-        return ({**row, **told} for row in measured(found.model, seed, costs))
+        validation = found.scores["val"][METRICS[0]]
+        return ({"validation": validation, **row} for row in measured(found.model, seed, costs))
 
-    for seed in seeds(arguments):
-        own = {"method": "teacher", "student": arguments.teacher_name, "seed": seed, "settings": {}}
-        yield Job({**about, "tuned": False, **own, "options": {**options, "dropout": 0}}, partial(teacher, seed))
-        for name in arguments.methods:
-            own = {"method": name, "seed": seed, "settings": arguments.given[name]}
-            yield Job({**about, **settings.rows, **own, "options": options}, partial(student, name, seed))
+    own = {"student": arguments.teacher_name, "options": {**options, "dropout": 0}}
+    yield from taught_jobs(arguments, about, settings, teacher, student, own)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

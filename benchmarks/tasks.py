@@ -19,12 +19,14 @@ import graphkd
 from benchmarks.graph.own_data import add_own_data, own_data
 from benchmarks.graph.scene import options_of
 from benchmarks.graph.task_models import MODELS
-from benchmarks.graph.task_scenes import KINDS, SETS, STUDENTS, TaskScene
+from benchmarks.graph.task_scenes import KINDS, SETS, TaskScene
 from benchmarks.measure import timed
-from benchmarks.options import add_methods, seeds, split_settings, use_methods
+from benchmarks.options import add_methods, add_tuning, split_settings, use_methods
 from benchmarks.plot import plot
 from benchmarks.rows import Row, failed
 from benchmarks.runs import Job, Place, tabulate
+from benchmarks.taught import taught_jobs
+from benchmarks.tuning import Settings, divided
 from graphkd.core.batches import first_batch
 from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
@@ -43,6 +45,11 @@ def methods_of(task: str) -> dict[str, Metadata]:
         for row in found
         if set(row.needs) <= set(GIVEN) and ("student" not in row.cannot or row.name in own)
     }
+
+
+def own_settings(row: Metadata) -> dict[str, Any]:
+    """What may be set of a method's student."""
+    return {} if row.name in OWN_STUDENTS else {"dropout": 0.0}
 
 
 @torch.no_grad()
@@ -68,7 +75,7 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """The teacher of every seed, then a student of every method."""
     names = ("student", "teacher", "inductive", "batch", "epochs", "runs", "made", "options")
     known = {name: getattr(arguments, name) for name in names}
-    scene = lru_cache(maxsize=1)(partial(TaskScene, arguments.task, arguments.dataset, **known))
+    scene = lru_cache(maxsize=2)(partial(TaskScene, arguments.task, arguments.dataset, **known))  # and that of searches
     rows = methods_of(arguments.task)
     about = {
         "dataset": arguments.dataset,
@@ -76,46 +83,64 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         "setting": "inductive" if arguments.inductive else "transductive",
         "teacher": arguments.teacher,
         "student": arguments.student,
-        "tuned": False,
         "options": {name: known[name] for name in ("epochs", "batch") if known[name] is not None} | known["options"],
     }
+
+    def search(name: str, place: Place, **asked: Any) -> graphkd.Tuned:
+        first, given = scene(arguments.first_seed), arguments.given[name]
+        return tuned(rows[name], first, given, arguments.fixed[name], place, **asked)
 
     def teacher(seed: int, place: Place) -> Iterable[Row]:
         found = scene(seed).teacher(place)
         return measured(found, scene(seed), found.card["costs"])
 
-    def student(name: str, seed: int, place: Place) -> Iterable[Row]:
-        own, row = scene(seed), rows[name]
-        settings, options = _asked(row, own, arguments.given[name])
-        taught: Any = own.teacher(place).model if row.teacher else None
-        if name in OWN_STUDENTS:
-            found, costs = place.distil(name, None, taught, own.data, task=own.seen_task, **settings, **options)
-            return measured(own.extended(found), own, {**costs, **latency_of(found, own)})
-        batches = own.batches_of(row)
-        if taught is not None and batches is not own.data:  # batches lack edges, the teacher sees the whole graph
-            taught = graphkd.Cached(taught, own.data)
-        found, costs = place.distil(name, own.student(), taught, batches, task=own.task, **settings, **options)
-        return measured(found, own, costs)
+    def student(name: str, seed: int, chosen: Row, place: Place) -> Iterable[Row]:
+        return measured(*student_of(rows[name], scene(seed), chosen, place))
 
-    for seed in seeds(arguments):
-        own: dict[str, Any] = {"method": "teacher", "student": arguments.teacher, "seed": seed, "settings": {}}
-        yield Job({**about, **own}, partial(teacher, seed))
-        for name in arguments.methods:
-            own = {"method": name, "seed": seed, "settings": arguments.given[name]}
-            yield Job({**about, **own}, partial(student, name, seed))
+    settings = Settings(arguments, about, search)
+    yield from taught_jobs(arguments, about, settings, teacher, student, {"student": arguments.teacher})
 
 
-def _asked(row: Metadata, scene: TaskScene, given: Row) -> tuple[Row, Row]:
-    """Hyper-parameters of a method, and options of ``distil``: the recipe's, and what is asked for instead."""
+def student_of(row: Metadata, scene: TaskScene, given: Row, place: Place) -> tuple[Distilled, TaskScene, Row]:
+    """Train a student by a method; returns it, what it is judged on, and costs."""
     settings, asked = split_settings(row, given)
-    recipe = scene.training(STUDENTS[scene.name])
-    options = {**recipe, **options_of({**_adam(recipe), **asked}), "seed": scene.seed}
-    return settings, options | ({"hidden": scene.hidden} if "hidden" in row.needs else {})
+    makes_own = row.name in OWN_STUDENTS
+    student = None if makes_own else scene.student(asked.pop("dropout", None))
+    options = {**options_of({**scene.training(scene.recipe), **asked}), "seed": scene.seed, **_needs(row, scene)}
+    teacher, data, task = _given(row, scene, place)
+    found, costs = place.distil(row.name, student, teacher, data, task=task, **settings, **options)
+    if makes_own:
+        costs |= latency_of(found, scene)
+        found = scene.extended(found)
+    return found, scene, costs
 
 
-def _adam(options: dict[str, Any]) -> dict[str, float]:
-    found = options["optimizer"].keywords
-    return {"lr": found["lr"], "weight_decay": found["weight_decay"]}
+def tuned(row: Metadata, scene: TaskScene, given: Row, fixed: set[str], place: Place, **options: Any) -> graphkd.Tuned:
+    """Search the settings of a method, of its training and of the student, around those that were asked for."""
+    settings, asked = split_settings(row, given)
+    student, values = None, {**scene.training(scene.recipe), **asked}
+    if row.name not in OWN_STUDENTS:
+        student, values = scene.new_student, {"dropout": scene.recipe.dropout, **values}
+    around, kept = divided(row, settings, values, fixed)
+    kept |= {name: value for name, value in options_of(values).items() if name != "optimizer"}
+    teacher, data, task = _given(row, scene, place)
+    options |= {"seed": scene.seed, "task": task, **around, **kept, **_needs(row, scene)}
+    return graphkd.tune(row.name, student, teacher, data, **options)
+
+
+def _given(row: Metadata, scene: TaskScene, place: Place) -> tuple[Any, Any, Any]:
+    """Teacher, data and task of a method's training."""
+    teacher: Any = scene.teacher(place).model if row.teacher else None
+    if row.name in OWN_STUDENTS:
+        return teacher, scene.data, scene.seen_task
+    batches = scene.batches_of(row)
+    if teacher is not None and batches is not scene.data:  # batches lack edges, the teacher sees the whole graph
+        teacher = graphkd.Cached(teacher, scene.data)
+    return teacher, batches, scene.task
+
+
+def _needs(row: Metadata, scene: TaskScene) -> dict[str, Any]:
+    return {"hidden": scene.hidden} if "hidden" in row.needs else {}
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -136,9 +161,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for row in rows.values():
         groups[row.family].append(row.name)
     add_methods(parser, list(rows.values()), default="none,kd", groups=groups)
+    add_tuning(parser)
     arguments = parser.parse_args(argv)
     own_data(parser, arguments, SETS[task])
-    use_methods(parser, arguments, list(rows.values()), groups, arguments.teacher)
+    use_methods(parser, arguments, list(rows.values()), groups, arguments.teacher, student=own_settings)
     return arguments
 
 

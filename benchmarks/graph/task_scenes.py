@@ -184,9 +184,19 @@ class TaskScene:
         self.hidden = tuple(hidden_of(name, kind, self.example) for kind in self.kinds)
         self._teacher: Distilled | None = None
 
-    def student(self) -> nn.Module:
+    @property
+    def recipe(self) -> Recipe:
+        """That of a student."""
+        return STUDENTS[self.name]
+
+    def student(self, dropout: float | None = None) -> nn.Module:
         """A new student with weights of the seed."""
-        return self._built(self.kinds[0], STUDENTS[self.name])
+        with seeded(self.seed):
+            return self.new_student(self.recipe.dropout if dropout is None else dropout)
+
+    def new_student(self, dropout: float) -> nn.Module:
+        """A new student with weights of the generator."""
+        return self._built(self.kinds[0], replace(self.recipe, dropout=dropout))
 
     def batches_of(self, row: Metadata) -> Any:
         """What a method's student learns from: whole data, or batches; those of methods of edges have neighbours."""
@@ -210,23 +220,23 @@ class TaskScene:
         return replace(found, model=model, scores=scores)
 
     def training(self, recipe: Recipe) -> dict[str, Any]:
-        """Options of ``distil``: the recipe's, with the epochs that were asked for."""
-        return options_of(recipe.training() | ({} if self.epochs is None else {"epochs": self.epochs}))
+        """What a recipe says of training, with the epochs that were asked for."""
+        return recipe.training() | ({} if self.epochs is None else {"epochs": self.epochs})
 
     def teacher(self, place: Place) -> Distilled:
         """The teacher, which learns the labels of the whole graph at once."""
         if self._teacher is None:
             recipe = TUNED.get((self.name, self.kinds[1]), TEACHERS[self.name])
-            model = self._built(self.kinds[1], recipe)
-            options = {**self.training(recipe), "seed": self.seed, "task": self.task}
+            with seeded(self.seed):
+                model = self._built(self.kinds[1], recipe)
+            options = {**options_of(self.training(recipe)), "seed": self.seed, "task": self.task}
             train = partial(_on_labels, model=model, data=self.data, options=options)
             self._teacher = shared_model({**self.about, "epochs": self.epochs}, model, train, place, self.runs)
         return self._teacher
 
     def _built(self, kind: str, recipe: Recipe) -> nn.Module:
-        with seeded(self.seed):
-            like = self.data if kind in OF_ALL_GRAPHS else self.example
-            return built(self.name, kind, like, self.answers, width=recipe.hidden, dropout=recipe.dropout)
+        like = self.data if kind in OF_ALL_GRAPHS else self.example
+        return built(self.name, kind, like, self.answers, width=recipe.hidden, dropout=recipe.dropout)
 
 
 def _on_labels(place: Place, model: nn.Module, data: Any, options: Mapping[str, Any]) -> tuple[Distilled, Row]:

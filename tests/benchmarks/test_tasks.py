@@ -97,6 +97,27 @@ def test_new_nodes_and_batches(small):
     assert metrics == {f"{name}{end}" for name in ("accuracy", "macro_f1") for end in ("", "_new", "_val")}
 
 
+TUNE = ["--tune", "2", "--tune-finalists", "1", "--tune-seeds", "1"]
+
+
+@pytest.mark.parametrize("task", list(MODELS))
+def test_settings_are_searched(small, task):
+    options = ["--task", task, "--methods", "kd", "--seeds", "1", "--epochs", "2", "--threads", "1"]
+    rows = [row for row in gnn.main([*options, *TUNE]) if row["method"] == "kd"]
+    assert [row for row in rows if row["metric"] == "error"] == []
+    assert all((row["tuned"], row["trials"], row["finalists"], row["tuning_seeds"]) == (True, 2, 1, 1) for row in rows)
+    found = {"lr", "weight_decay", "dropout"}
+    assert all(found < row["settings"].keys() for row in rows)
+
+
+def test_settings_are_searched_of_batches_and_of_students_that_methods_make(small):
+    options = ["--task", "node", "--inductive", "--batch", "32", "--methods", "kd,nosmog", "--seeds", "1"]
+    rows = gnn.main([*options, "--epochs", "2", "--student", "mlp", *TUNE, "--set", "kd.dropout=0.3"])
+    assert [row for row in rows if row["metric"] == "error"] == []
+    assert {row["settings"]["dropout"] for row in rows if row["method"] == "kd"} == {0.3}
+    assert {row["tuned"] for row in rows if row["method"] == "nosmog"} == {True}
+
+
 @pytest.mark.parametrize("task", list(MODELS))
 def test_every_model_is_built(small, task):
     for name in MODELS[task]:
