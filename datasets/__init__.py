@@ -1,6 +1,6 @@
-"""Datasets of the tests and benchmarks: `load(name)` gives data with their split, and the task that judges on it.
+"""Datasets of the tests and benchmarks: `load(name)` returns data with their split, and the task to evaluate on it.
 
-Part of the checkout only, never of the wheel: an installed package of this name would overwrite another's.
+Part of the checkout only, never of the wheel: an installed package of this name could overwrite another one.
 """
 
 from collections.abc import Mapping
@@ -27,28 +27,28 @@ def load(
     node_type: str | None = None,
     features: str | None = None,
 ) -> Loaded:
-    """Give data and the task that judges on them, as `graphkd.distil` takes both.
+    """Return data and the task that evaluates on them, for `graphkd.distil`.
 
     Args:
-        name: a key of `CATALOGUE`, or the path of a class of PyG's data sets, `"torch_geometric.datasets:Flickr"`.
-        task: the kind, as `"link_prediction"`; None is the first one of the data set, a class's must be given.
-        split: one of the splits that the data set has for the task; None is the first of them. Of a class None is the
-            split that it comes with, and "random" draws one, see `datasets.given.given`.
-        seed: draws the split, and the graph where it is synthetic; it is the fold of ten, and the column of masks (N,
-            k). `public` and other published splits are fixed and ignore it.
-        inductive: keep new nodes from training; the task judges them apart.
+        name: a key of `CATALOGUE`, or the path of one of PyG's classes, `"torch_geometric.datasets:Flickr"`.
+        task: the kind, e.g. `"link_prediction"`; None for the data set's first one. A class needs it.
+        split: one of the data set's splits for the task; None for the first. For a class None is its published split,
+            and "random" draws one, see `datasets.given.given`.
+        seed: of the split, and of a synthetic graph; of ten folds the number of the test fold, of masks (N, k) the
+            column. `public` and other published splits are fixed and ignore it.
+        inductive: keep new nodes from training; the task evaluates them separately.
         root: folder for downloads, by default `$GRAPHKD_CACHE` or `~/.cache/graphkd`.
         arguments: of a class.
-        node_type: of a class's heterogeneous graph, the type that is predicted, where several have labels.
+        node_type: the predicted type of a class's heterogeneous graph, if several types have labels.
         features: "degree" for graphs of a class without features, see `datasets.given.given`.
 
     Shapes:
         One graph: x (N, F) float32; edge_index (2, E) int64 with both directions of every edge, each once, without
-        loops; y (N,) int64, or (N, L) of several labels; train_mask, val_mask, test_mask (N,) bool, disjoint. Graphs: a
-        loader of batches. Links: the training part, with `edge_label_index`. Of a class as it gives them.
+        loops; y (N,) int64, or (N, L) for several labels; train_mask, val_mask, test_mask (N,) bool, disjoint. Graphs:
+        a loader of batches. Links: the training part, with `edge_label_index`. A class's data are not changed.
 
     Raises:
-        ValueError: the name, the task, the split or the seed is not one that exists.
+        ValueError: the name, the task, the split or the seed does not exist.
         RuntimeError: a raw file could not be downloaded or does not have its checksum.
 
     Example::

@@ -1,4 +1,4 @@
-"""Every data set by name: of which tasks it is, its splits, and who builds it."""
+"""Every data set by name: its tasks, its splits, and the function that builds it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _per_class(name: str) -> dict[str, Splits]:
     return _nodes(random=partial(pyg_sets.per_class, name)) | _links(lambda root: pyg_sets.per_class(name, 0, root))
 
 
-# Small graphs, which whole tables are made of.
+# Small graphs, used by whole tables.
 _SMALL: Mapping[str, Mapping[str, Splits]] = {
     "digits": _nodes(random=lambda seed, _: digits.digits(seed)),
     "karate": _nodes(random=lambda seed, _: karate.karate(seed)),
@@ -72,5 +72,5 @@ CATALOGUE: Mapping[str, Mapping[str, Splits]] = {
     "ogbn-products": _nodes(published=lambda _, root: pyg_sets.ogbn("ogbn-products", root)),
     "ogbg-molhiv": {"graph_classification": {"scaffold": lambda _, root: pyg_sets.molhiv(root)}},
 }
-# Options of the task that a data set's own protocol asks for.
+# Task options of a data set's own protocol.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"ogbg-molhiv": {"metrics": ("roc_auc",)}}

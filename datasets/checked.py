@@ -26,15 +26,15 @@ from datasets.mirror import places
 
 __all__ = ["Built", "built"]
 
-LOCK, KEPT = "raw.sha256.json", "kept-"  # beside the raw files: their sums, and graphs as plain tensors
+LOCK, KEPT = "raw.sha256.json", "kept-"  # beside the raw files: their checksums, and graphs as plain tensors
 Sums = Mapping[str, str]  # file name -> "sha256:" or "git:" and hexadecimal digits
-# OGB's classes read what they have just written by torch.load alone, which knows none of PyG's.
+# OGB's classes read their own new files by plain torch.load, which must know PyG's classes.
 _PLAIN: list[Any] = [Data, HeteroData, of_data.DataEdgeAttr, of_data.DataTensorAttr]
 _PLAIN += [storage.BaseStorage, storage.NodeStorage, storage.EdgeStorage, storage.GlobalStorage]
 
 
 class Built(NamedTuple):
-    """The graphs of a data set, and OGB's split, ids by "train", "valid" and "test", where its class has one."""
+    """The graphs of a data set, and if its class has OGB's split, the ids of "train", "valid" and "test"."""
 
     graphs: Sequence[Any]
     split: Mapping[str, Tensor] | None = None
@@ -50,14 +50,14 @@ def built(
 ) -> Built:
     """Build a data set by its class of PyG or OGB, which downloads its raw files; none is read before it is verified.
 
-    Those with an entry in `sums` must have that checksum from the first download on. The others are trusted then; their
-    sha256 stands in `raw.sha256.json` beside them, and from there on no file may change, come or go. Processed files,
-    which may be pickles, are never read from the disk: the class writes them to a temporary folder, from verified raw
-    files, in the same process. What it made of them is kept as plain tensors, which are read without pickle.
+    Files with an entry in `sums` must have that checksum from the first download on. Other files are trusted at their
+    first download, which writes their sha256 to `raw.sha256.json`; afterwards no file may change, appear or disappear.
+    Processed files, which may be pickles, are never read from an earlier run: the class writes them to a temporary
+    folder, from verified raw files, in the same process. The result is cached as plain tensors, read without pickle.
 
     Args:
-        kind: a class whose raw files are below its `root`; one without `root` has none.
-        name: of the folder, `pyg/name` below the mirror, where it is copied from, or below the cache.
+        kind: a class with its raw files below its `root`; a class without `root` has no files.
+        name: of the folder, `pyg/name` below the cache; it is copied from `pyg/name` below the mirror if that exists.
         arguments: of the class.
         sums: file name -> "sha256:" with the checksum, or "git:" with the id of the file in its git repository.
         root: cache folder, see `datasets.mirror.fetch`.
@@ -76,7 +76,7 @@ def built(
 
 
 def _first(kind: type[Dataset], folder: Path, mirror: Path, given: Mapping[str, Any], sums: Sums) -> Built:
-    """Download to a folder beside, which gets its name when all is there: no half file is taken for a whole one."""
+    """Download to a temporary folder and rename it once it is complete, so that no partial download is used."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
         partial = Path(place) / folder.name
@@ -93,12 +93,12 @@ def _first(kind: type[Dataset], folder: Path, mirror: Path, given: Mapping[str, 
             ) from error
         if not folder.is_dir():  # another process may have been faster
             partial.replace(folder)
-    # A class that reads from the disk as it goes must have its files where they stay.
+    # A class that reads from the disk later needs its files in their final place.
     return found if isinstance(found.graphs, _Kept) else _made(kind, folder, given, sums)
 
 
 def _made(kind: type[Dataset], folder: Path, given: Mapping[str, Any], sums: Sums) -> Built:
-    """Let the class read the raw files, after they have been verified, and keep what it gives."""
+    """Let the class read the verified raw files, and cache its result."""
     processed = Path(tempfile.mkdtemp(prefix="processed-"))
     try:
         with torch.serialization.safe_globals(_PLAIN):
@@ -111,12 +111,12 @@ def _made(kind: type[Dataset], folder: Path, given: Mapping[str, Any], sums: Sum
         shutil.rmtree(processed, ignore_errors=True)
         _keep(dataset, found, _kept(folder, given), _verified(folder, sums))
         return Built(_Kept(dataset._data, dataset.slices), found.split)
-    weakref.finalize(dataset, shutil.rmtree, processed, ignore_errors=True)  # it may read them as it goes
+    weakref.finalize(dataset, shutil.rmtree, processed, ignore_errors=True)  # the data set may read them later
     return found
 
 
 def _guarded(kind: type[Dataset], folder: Path, processed: Path, sums: Sums) -> type[Dataset]:
-    """The class with another place for what it processes, and its raw files verified before that."""
+    """Derive a class that verifies its raw files before processing, and writes processed files elsewhere."""
 
     def process(self: Any) -> None:
         _verified(folder, sums)
@@ -154,14 +154,14 @@ def _keep(dataset: InMemoryDataset, found: Built, path: Path, sums: Sums) -> Non
     torch.save(entries, beside)
     try:
         torch.load(beside, weights_only=True, mmap=True)
-    except pickle.UnpicklingError:  # objects of other classes, which are not to be read again
+    except pickle.UnpicklingError:  # objects of other classes: do not cache
         beside.unlink()
     else:
         beside.replace(path)
 
 
 def _plain(path: Path, sums: Sums) -> Built | None:
-    """What was kept of these raw files by this version of PyG."""
+    """Read the cached result for these raw files and this version of PyG, or None."""
     if not path.is_file():
         return None
     try:
@@ -181,7 +181,7 @@ def _about(sums: Sums) -> dict[str, Any]:
 
 
 def _verified(folder: Path, sums: Sums) -> dict[str, str]:
-    """The sha256 of every raw file of a folder, compared with what is known of them; RuntimeError where they differ."""
+    """Compare the sha256 of every raw file of a folder with known ones and return them; RuntimeError if they differ."""
     ours = (LOCK, KEPT)
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(ours))
     for path in paths:
@@ -209,7 +209,7 @@ def _verified(folder: Path, sums: Sums) -> dict[str, str]:
 
 
 def _sum(path: Path, how: str) -> str:
-    if how == "git":  # as git names a file's contents
+    if how == "git":  # git's blob id
         contents = path.read_bytes()
         header = b"blob %d\0" % len(contents)
         return f"git:{hashlib.sha1(header + contents, usedforsecurity=False).hexdigest()}"

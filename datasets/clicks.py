@@ -20,7 +20,7 @@ LIKED = 4.0  # a rating from which on it counts as a click
 
 @dataclass(frozen=True)
 class Clicks:
-    """Rows of features with a click each, and RecBole's own data where it read them, which its models need.
+    """Rows of features with one click each, and RecBole's data object, for its models, if RecBole read them.
 
     Columns besides the fields: ``rating``; ``y`` (N,), the click, rating >= 4; ``tasks`` (N, 2), the click and, as a
     second task, whether the rating is above the user's mean over the training rows.
@@ -31,11 +31,11 @@ class Clicks:
 
 
 def load_clicks(name: str, *, seed: int = 0) -> Clicks:
-    """Clicks split 8:1:1 at random.
+    """Load clicks, split 8:1:1 at random.
 
     Args:
-        name: a key of `CLICKS`. `ml-100k`: MovieLens as it lies inside RecBole's wheel, with age, gender, occupation
-            and postal code of users, year and genres of films. `generated`: `generated()`.
+        name: a key of `CLICKS`. `ml-100k`: MovieLens from RecBole's wheel, with age, gender, occupation and postal code
+            of users, year and genres of films. `generated`: `generated()`.
         seed: of the split, and of `generated`.
 
     Raises:
@@ -48,33 +48,33 @@ def load_clicks(name: str, *, seed: int = 0) -> Clicks:
 
 
 def with_tasks(rows: Rows) -> Rows:
-    """Rows with a `rating`, and with `y` and `tasks` made from it, see `Clicks`. Users need a column `user_id`."""
+    """Add `y` and `tasks` to rows with the columns `rating` and `user_id`, see `Clicks`."""
     rating, users = rows.columns["rating"].double(), rows.columns["user_id"]
     size = int(users.max()) + 1
     sums, counts = torch.zeros(2, size, dtype=torch.float64)
     sums.index_add_(0, users[rows.train], rating[rows.train])
     counts.index_add_(0, users[rows.train], torch.ones(len(rows.train), dtype=torch.float64))
     overall = rating[rows.train].mean()
-    mean = torch.where(counts > 0, sums / counts.clamp(min=1), overall)  # a user without training rows has the mean
+    mean = torch.where(counts > 0, sums / counts.clamp(min=1), overall)  # without training rows: the overall mean
     click = (rating >= LIKED).float()
     tasks = torch.stack([click, (rating > mean[users]).float()], dim=1)
     return Rows({**rows.columns, "y": click, "tasks": tasks}, rows.fields, rows.train, rows.valid, rows.test)
 
 
 def generated(num_users: int = 400, num_items: int = 300, count: int = 12_000, *, seed: int = 0) -> Clicks:
-    """Ratings of 1 to 5 from tastes of rank 3, of popular items more often; groups of users and genres tell a part.
+    """Draw ratings of 1 to 5 from tastes of rank 3, more for popular items; users' groups and genres hint at tastes.
 
     Args:
         num_users: users.
         num_items: items.
-        count: rows, distinct pairs; at most half of all pairs.
+        count: rows, each another pair; at most half of all pairs.
         seed: of everything random.
 
     Returns:
         Rows with the fields `user_id`, `item_id`, `group` and the sequence `genres`; ids start at 1.
 
     Raises:
-        ValueError: too many rows are asked for.
+        ValueError: `count` is too large or not positive.
     """
     if not 0 < count <= num_users * num_items // 2:
         raise ValueError(f"count must be above 0 and at most half of {num_users * num_items} pairs, got {count}")
@@ -107,8 +107,8 @@ def generated(num_users: int = 400, num_items: int = 300, count: int = 12_000, *
 def keep_probability(users: Tensor, items: Tensor, size: float) -> Tensor:
     """min(1, c / (n_u n_i)) of every pair, c such that `size` pairs are kept on average: (N,), (N,) -> (N,) float64.
 
-    n_u and n_i, the numbers of the user's and of the item's pairs, are the propensities of a pair to be observed under
-    independence, but for a factor.
+    n_u and n_i are the numbers of the user's and of the item's pairs. If users and items are independent, n_u n_i is
+    proportional to the propensity that a pair is observed.
     """
     inverse = 1 / (torch.bincount(users)[users] * torch.bincount(items)[items]).double()
     low, high = 0.0, float(1 / inverse.min())  # at the upper end all are kept
@@ -119,15 +119,15 @@ def keep_probability(users: Tensor, items: Tensor, size: float) -> Tensor:
 
 
 def thinned(rows: Rows, *, share: float = 0.1, parts: tuple[float, float] = (0.2, 0.2), seed: int = 0) -> UniformSplit:
-    """Simulate uniformly logged ratings by inverse-propensity thinning, as KDCRec (SIGIR 2020) needs some.
+    """Simulate uniformly logged ratings, which KDCRec (SIGIR 2020) needs, by inverse-propensity thinning.
 
-    A simulation, not an experiment: pairs are kept with `keep_probability`, which evens out how often users and items
-    are seen; that users chose what they rated by how they would like it cannot be undone. What is not kept is the
-    biased data. Values are 1 for a click, -1 for none.
+    This is a simulation: pairs are kept with `keep_probability`, which evens out how often users and items occur, but
+    users still chose items that they would like. The other pairs are the biased data. Values are 1 for a click, -1 for
+    none.
 
     Args:
-        rows: with columns `user_id`, `item_id` and `y`; their own split plays no part.
-        share: of all rows, to be kept on average.
+        rows: with columns `user_id`, `item_id` and `y`; their split is ignored.
+        share: of all rows, kept on average.
         parts: shares of the sample for training and validation; the rest tests.
         seed: of the thinning and of the split.
 

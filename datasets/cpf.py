@@ -22,7 +22,7 @@ CHECKSUMS = {
 
 
 def cpf(name: str, seed: int = 0, root: str | Path | None = None) -> Data:
-    """The largest component of Cora or CiteSeer: 20 training and 30 validation nodes per class, rest test.
+    """Load the largest component of Cora or CiteSeer: 20 training and 30 validation nodes per class, rest test.
 
     From Yang, Liu and Shi, "Extract the Knowledge of Graph Neural Networks and Go Beyond it", 2021. CPF
     uses seed 0 alone, GLNN and NOSMOG use seeds 0 to 9.
@@ -36,7 +36,7 @@ def cpf(name: str, seed: int = 0, root: str | Path | None = None) -> Data:
         cora: 2,485 nodes, 1,433 features, 7 classes. citeseer: 2,110 nodes, 3,703 features, 6 classes.
 
     Raises:
-        ValueError: the name is another one.
+        ValueError: the name is unknown.
         RuntimeError: the file could not be downloaded or does not have its checksum.
     """
     if name not in CHECKSUMS:
@@ -52,7 +52,7 @@ def cpf(name: str, seed: int = 0, root: str | Path | None = None) -> Data:
 
 
 def read(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The largest connected component of a file in CPF's format, its nodes in their old order.
+    """Read the largest connected component of a file in CPF's format; nodes keep their order.
 
     Edge weights and self loops are dropped and edges made undirected; features stay as stored.
 

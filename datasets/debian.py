@@ -16,21 +16,21 @@ from datasets.shares import Shares, group_shares, random_shares, without_single_
 __all__ = ["debian", "debian_tags", "debian_types"]
 
 FILE, SHA256 = "more/debian.npz", "0de3895da6067ff0fe0c4dab143708e157e8e5f8c845cb79c8073fcd82aa18fe"
-KINDS = (0, 1, 2)  # Depends, Pre-Depends, Recommends; Suggests joins what has less in common
+KINDS = (0, 1, 2)  # Depends, Pre-Depends, Recommends; Suggests joins less similar packages
 
 
 def debian(seed: int = 0, root: str | Path | None = None, *, by_source: bool = True, words: bool = False) -> Data:
-    """Packages of Debian 12 joined by their dependencies; the class is the section, from admin to x11.
+    """Load the packages of Debian 12 joined by their dependencies; the class is the section, from admin to x11.
 
-    Features are the words of the description, TF-IDF on 128 singular vectors, or all words. They do not hold the name,
-    which gives the section away, nor tags. Packages of one source are near-copies: split by source, each source is in
-    one part whole, and the class `tasks`, which is of one source, has no label.
+    Features are the words of the description: TF-IDF on 128 singular vectors, or all words. Names, which give the
+    section away, and tags are left out. Packages of one source are near-copies, so the split by source keeps each
+    source in one part; the section `tasks`, which comes from a single source, then counts as unlabelled.
 
     Args:
-        seed: of the split: a tenth to train, a tenth to validate, of the rest a fifth new.
+        seed: of the split: a tenth to train, a tenth to validate, a fifth of the rest new.
         root: cache folder, see `datasets.mirror.fetch`.
-        by_source: split sources, else packages.
-        words: all 3,679 words, as a sparse tensor, in place of 128 columns.
+        by_source: split by source, else by package.
+        words: all 3,679 words, as a sparse tensor, instead of 128 columns.
 
     Shapes:
         63,436 nodes, 549,900 directed edges, 128 features, 41 classes, -1 for 1,737 nodes of small sections.
@@ -46,7 +46,7 @@ def debian(seed: int = 0, root: str | Path | None = None, *, by_source: bool = T
 
 
 def debian_tags(seed: int = 0, root: str | Path | None = None) -> Data:
-    """The same graph with the tags of a package as its labels: y (63,436, 135), NaN for packages without any tag.
+    """Load the same graph with a package's tags as labels: y (63,436, 135), NaN for packages without tags.
 
     Split by source; 30,221 packages have tags.
     """
@@ -65,9 +65,9 @@ def debian_tags(seed: int = 0, root: str | Path | None = None) -> Data:
 
 
 def debian_types(seed: int = 0, root: str | Path | None = None) -> HeteroData:
-    """Packages, their sources and maintainers; each kind of dependency is a type of edges, and so is its reverse.
+    """Load packages, sources and maintainers; each kind of dependency is an edge type, and so is its reverse.
 
-    Packages have features, sections and masks, split by source; a source or maintainer has the mean features of its
+    Packages have features, sections and masks, split by source; sources and maintainers have the mean features of their
     packages.
     """
     held = arrays(_file(root))
@@ -104,7 +104,7 @@ def _edges(held: Arrays) -> Tensor:
 
 
 def _means(x: Tensor, group: Tensor) -> Tensor:
-    """The mean row of every group, (groups, F)."""
+    """Compute the mean row of every group, (groups, F)."""
     sums = x.new_zeros(int(group.max()) + 1, x.size(1)).index_add_(0, group, x)
     return sums / group.bincount().clamp(min=1)[:, None]
 

@@ -15,7 +15,7 @@ __all__ = ["digits", "nearest", "turned"]
 
 
 def digits(seed: int = 0) -> Data:
-    """1,797 images of digits, each joined to its 10 nearest: 20 training, 30 validation nodes per class.
+    """Load 1,797 images of digits, each joined to its 10 nearest: 20 training, 30 validation nodes per class.
 
     From `sklearn.datasets.load_digits` (Alpaydin and Kaynak, 1998); pixels are scaled to [0, 1].
 
@@ -39,10 +39,10 @@ def digits(seed: int = 0) -> Data:
 
 
 def nearest(points: np.ndarray, k: int) -> np.ndarray:
-    """The k nearest other points of each point by Euclidean distance; of equally near ones the first.
+    """Find the k nearest other points of each point by Euclidean distance; of equally near ones the first.
 
-    Compares all pairs, which small sets allow. On integers, such as pixels, every distance is exact, so that
-    the answer is the same on every machine.
+    Compares all pairs, so for small sets only. Distances of integers, such as pixels, are exact, so the result is the
+    same on every machine.
 
     Args:
         points: (N, F) numbers.
@@ -52,7 +52,7 @@ def nearest(points: np.ndarray, k: int) -> np.ndarray:
         (N, k) int64, the nearest first.
 
     Raises:
-        ValueError: there are not k other points.
+        ValueError: there are fewer than k other points.
     """
     if not 0 <= k < len(points):
         raise ValueError(f"k must be between 0 and {len(points) - 1} for {len(points)} points, got {k}")
@@ -63,7 +63,7 @@ def nearest(points: np.ndarray, k: int) -> np.ndarray:
 
 
 def turned(pixels: Tensor, degrees: float) -> Tensor:
-    """The images turned about their middle, bilinearly; what comes from outside is 0.
+    """Rotate images about their centre with bilinear interpolation; outside pixels count as 0.
 
     Args:
         pixels: (N, 64), rows of 8 by 8.

@@ -1,4 +1,4 @@
-"""Classes of data sets by dotted path, as ``torch_geometric.datasets:Flickr``, and their arguments as typed."""
+"""Classes of data sets by dotted path, e.g. ``torch_geometric.datasets:Flickr``, and their arguments from text."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PARTS = ("train", "val", "test")
 
 
 def dataset_class(path: str) -> type[Dataset]:
-    """The class of data sets that a dotted path names: a module, a colon, the class.
+    """Return the class of data sets that a dotted path names: a module, a colon, the class.
 
     Raises:
-        ValueError: the path is not of this form, there is no such module or class, or it is no class of PyG's data
-            sets. Nothing but such a class is ever called.
+        ValueError: the path is not of this form, there is no such module or class, or it is no subclass of PyG's
+            `Dataset`. Nothing else is ever called.
     """
     module, colon, name = path.partition(":")
     if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
@@ -51,10 +51,10 @@ def dataset_class(path: str) -> type[Dataset]:
 
 
 def typed_arguments(texts: Iterable[str]) -> dict[str, Any]:
-    """Arguments of ``key=value`` texts: numbers, truths, lists as Python writes them, else words.
+    """Parse ``key=value`` texts: numbers, booleans and lists in Python's notation, else strings.
 
     Raises:
-        ValueError: a text has no ``=``, or a key is there twice.
+        ValueError: a text has no ``=``, or a key occurs twice.
     """
     found: dict[str, Any] = {}
     for text in texts:
@@ -73,10 +73,10 @@ def typed_arguments(texts: Iterable[str]) -> dict[str, Any]:
 def of_class(
     path: str, arguments: Mapping[str, Any] | None = None, root: str | Path | None = None
 ) -> Built | Mapping[str, Built]:
-    """Build what a dotted path names; in parts where the class gives published ones by ``split=`` and none is asked.
+    """Build the data set of a dotted path; by parts if the class has published ones as ``split=`` and none is given.
 
     Raises:
-        ValueError: the class does not take an argument that is given, or needs one that is not.
+        ValueError: the class does not take a given argument, or needs a missing one.
     """
     kind, given = dataset_class(path), dict(arguments or {})
     parameters = inspect.signature(kind.__init__).parameters
@@ -100,7 +100,7 @@ def of_class(
 
 
 def _folder(path: str, arguments: Mapping[str, Any]) -> str:
-    """A folder of its own for each class and arguments."""
+    """Return a separate folder for each class and its arguments."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "-", path.rpartition(":")[2])
     about = json.dumps([path, arguments], sort_keys=True, default=str)
     return f"{plain}-{hashlib.sha256(about.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""Graphs of anyone's as parts of a task: the masks or parts they come with, or a random split that was asked for."""
+"""Any graphs as parts of a task: with their published masks or parts, or with a random split on request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["given", "masks_of"]
 
 MASKS = ("train_mask", "val_mask", "test_mask")
 PARTS = {"train": "train", "valid": "val", "val": "val", "test": "test"}  # OGB's names and ours
-DEGREES = 64  # columns of one-hot degrees, the last one for all that are greater
+DEGREES = 64  # columns of one-hot degrees, the last one for this degree and all greater ones
 SHARES = (0.8, 0.9)  # of graphs: where training and validation end
 FEATURES = (None, "degree")
 
@@ -38,21 +38,21 @@ def given(
     node_type: str | None = None,
     features: str | None = None,
 ) -> Loaded:
-    """Data and task of graphs that somebody gives; nothing is guessed.
+    """Return data and task of given graphs; splits and features are never guessed.
 
     Args:
         kind: a key of `datasets.loaded.TASKS`.
-        found: what `datasets.checked.built` or `datasets.dotted.of_class` give.
-        split: None is the published one: masks, whose column is `seed` modulo their number where they have several;
-            OGB's ids; the class's own parts. Without such "random" must be asked for: of nodes a tenth to train, a
-            tenth to validate, of graphs 80 and 10 %. Links are always drawn, see `datasets.link_splits.link_split`.
-        seed: of what is drawn.
-        inductive: keep a part of the test nodes from training; of random splits.
-        node_type: of heterogeneous graphs with labels of several types.
+        found: the result of `datasets.checked.built` or `datasets.dotted.of_class`.
+        split: None for the published one: masks (if they have k columns, column `seed` modulo k), OGB's ids, or the
+            class's own parts. Graphs without one need "random": a tenth of the nodes to train and a tenth to validate,
+            or 80 and 10 % of the graphs. Links are always drawn, see `datasets.link_splits.link_split`.
+        seed: of all draws.
+        inductive: keep a part of the test nodes from training; for random splits.
+        node_type: the predicted type of a heterogeneous graph, if several types have labels.
         features: "degree" gives nodes without `x` the one-hot count of the edges that enter them.
 
     Raises:
-        ValueError: a split or features are missing, or the graphs are of another task.
+        ValueError: a split or features are missing, or the graphs belong to another task.
     """
     if split not in (None, "random"):
         raise ValueError(f"split must be 'random' or left out, for the published one, got {split!r}")
@@ -88,7 +88,7 @@ def _one(kind: str, found: Built | Mapping[str, Built]) -> Any:
 
 
 def _column(whole: Any, seed: int) -> int | None:
-    """Which column of masks (N, k) a seed uses; None of masks (N,)."""
+    """Return the column of masks (N, k) that a seed uses; None for masks (N,)."""
     stores = [whole] if isinstance(whole, Data) else whole.node_stores
     widths = {store[name].size(1) for store in stores for name in MASKS if name in store and store[name].dim() == 2}
     return seed % min(widths) if widths else None
@@ -131,13 +131,13 @@ def _labelled(y: Tensor) -> np.ndarray:
 
 
 def masks_of(split: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
-    """Masks of OGB's ids."""
+    """Convert OGB's ids to masks."""
     ids = {PARTS[name]: part for name, part in split.items()}
     return {f"{name}_mask": torch.zeros(rows, dtype=torch.bool).index_fill(0, part, True) for name, part in ids.items()}
 
 
 def _with_features(graph: Any, features: str | None) -> Any:
-    """The graph itself where all nodes have features; ValueError where some have none and none were asked for."""
+    """Return the graph if all nodes have features, else with those requested; ValueError if none were requested."""
     stores = [graph] if isinstance(graph, Data) else graph.node_stores
     bare = [getattr(store, "_key", None) for store in stores if store.get("x") is None]
     if not bare:

@@ -1,4 +1,4 @@
-"""Families of small graphs whose class is how they were made; they need no download."""
+"""Families of small graphs, classified by how they were generated; they need no download."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Make = Callable[[Any, int, int], Any]  # networkx, nodes, seed -> a graph; an ev
 
 
 class GraphSplit(NamedTuple):
-    """The graphs of a family, every one in one part, the classes equally often in each."""
+    """The graphs of a family, each in one part, with equally many graphs of every class in a part."""
 
     train: list[Data]
     val: list[Data]
     test: list[Data]
 
 
-# Every family, and how each of its classes is made; the number of a class is its place.
+# Every family, and the generator of each of its classes; a class's number is its position.
 FAMILIES: dict[str, dict[str, Make]] = {
     "shapes": {
         "tree": lambda networkx, nodes, seed: networkx.random_labeled_tree(nodes, seed=seed),
@@ -49,15 +49,15 @@ def graph_family(
     noise: float = 0.1,
     seed: int = 0,
 ) -> GraphSplit:
-    """Graphs of some classes, made by networkx: 60 % training, 20 % validation, 20 % test graphs of every class.
+    """Generate graphs of several classes by networkx: 60 % training, 20 % validation, 20 % test graphs of every class.
 
     Args:
         name: a key of `FAMILIES`.
         per_class: graphs of a class.
-        min_nodes: of a graph; numbers of nodes are even and uniform between the two bounds.
-        max_nodes: of a graph.
-        max_degree: features are one-hot degrees, this one standing for all that are greater.
-        noise: probability that an edge gets another end, drawn uniformly.
+        min_nodes: least nodes of a graph; numbers of nodes are even and uniform between the two bounds.
+        max_nodes: most nodes of a graph.
+        max_degree: features are one-hot degrees; greater degrees count as this one.
+        noise: probability that one end of an edge is replaced by a uniformly drawn node.
         seed: of everything random.
 
     Shapes:
@@ -65,7 +65,7 @@ def graph_family(
         without self loops, nodes in random order; y (1,) int64.
 
     Raises:
-        ValueError: the name or a number is not one that is possible.
+        ValueError: the name is unknown or a number out of range.
     """
     if name not in FAMILIES:
         raise ValueError(f"name must be one of {list(FAMILIES)}, got {name!r}")
@@ -90,7 +90,7 @@ def graph_family(
 
 
 def _edges(make: Make, nodes: int, noise: float, random: np.random.Generator) -> np.ndarray:
-    """Both directions of every edge, (2, E), with noise, the nodes in random order."""
+    """Generate both directions of every edge, (2, E), with noise and the nodes in random order."""
     import networkx  # only these datasets and karate need it
 
     graph = make(networkx, nodes, int(random.integers(2**31)))

@@ -11,7 +11,7 @@ __all__ = ["karate"]
 
 
 def karate(seed: int = 0) -> Data:
-    """34 members of a club that split in two: 2 training and 2 validation nodes per class, rest test.
+    """Load 34 members of a club that split in two: 2 training and 2 validation nodes per class, rest test.
 
     From networkx (Zachary, "An Information Flow Model for Conflict and Fission in Small Groups", 1977); the
     class is the club a member joined (0 "Mr. Hi", 1 "Officer"), the features are one-hot identities.

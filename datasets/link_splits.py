@@ -1,4 +1,4 @@
-"""Edges of a graph split for link prediction, with pairs that are none and ends to rank each edge among."""
+"""Edges of a graph split for link prediction, with negative pairs and other ends against which edges are ranked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch_geometric.data import Data
 
 __all__ = ["Links", "link_split"]
 
-VAL, TEST = 0.05, 0.10  # of the pairs, as LLP has it (Guo et al., ICML 2023)
-RANKED = 50  # other targets and other sources that a test edge is ranked among
+VAL, TEST = 0.05, 0.10  # shares of the pairs, as in LLP (Guo et al., ICML 2023)
+RANKED = 50  # other targets, and as many other sources, against which a test edge is ranked
 
 
 class Links(NamedTuple):
-    """The same nodes in each; messages pass along training edges alone."""
+    """Parts with the same nodes; messages pass along training edges alone."""
 
     train: Data
     val: Data
@@ -25,17 +25,17 @@ class Links(NamedTuple):
 def link_split(data: Data, seed: int = 0) -> Links:
     """Split the distinct undirected pairs of a graph: 85 % to train, 5 % to validate, 10 % to test.
 
-    Validation and test have as many uniform pairs that no edge joins. For each of their edges (u, v)
-    `ranking_negatives` are 50 other ends of u, then 50 of v, in proportion to the degree: uniform ones are too easily
-    told from edges.
+    Validation and test also have as many uniform pairs that no edge joins. For each of their edges (u, v),
+    `ranking_negatives` has 50 other ends of u, then 50 of v, drawn in proportion to their degree: uniform ends are too
+    easy to distinguish from edges.
 
     Args:
         data: a graph with `x` and `edge_index`.
         seed: of all draws.
 
     Shapes:
-        edge_index (2, 2 P) of training pairs both ways; edge_label_index (2, M), edge_label (M,); ranking_negatives
-        (edges, 100).
+        edge_index (2, 2 P) of the P training pairs in both directions; edge_label_index (2, M), edge_label (M,);
+        ranking_negatives (edges, 100).
     """
     nodes = int(data.num_nodes or 0)
     random = np.random.RandomState(seed)  # the legacy generator's stream defines the split
@@ -58,13 +58,13 @@ def link_split(data: Data, seed: int = 0) -> Links:
 
 
 def _keys(ends: np.ndarray, nodes: int) -> np.ndarray:
-    """Distinct pairs a < b as a * nodes + b, sorted, without loops."""
+    """Encode distinct pairs a < b as a * nodes + b, sorted, without loops."""
     keys = np.unique(ends.min(axis=0) * nodes + ends.max(axis=0))
     return keys[keys // nodes != keys % nodes]
 
 
 def _strangers(keys: np.ndarray, nodes: int, count: int, random: np.random.RandomState) -> np.ndarray:
-    """Distinct pairs that no edge joins, in the order in which they were drawn, (2, count)."""
+    """Draw distinct pairs that no edge joins, in the order of the draws, (2, count)."""
     found = np.empty(0, np.int64)
     while len(found) < count:
         u, v = random.randint(0, nodes, 2 * count), random.randint(0, nodes, 2 * count)
@@ -75,7 +75,7 @@ def _strangers(keys: np.ndarray, nodes: int, count: int, random: np.random.Rando
 
 
 def _rivals(keys: np.ndarray, nodes: int, edges: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """For every edge ends of other edges that neither of its own is joined to, (edges, 2 RANKED)."""
+    """Draw for both ends of every edge nodes that it has no edge to, by degree, (edges, 2 RANKED)."""
     ends = np.stack([keys // nodes, keys % nodes]).ravel()
     sides = []
     for own in edges:

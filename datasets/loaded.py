@@ -1,4 +1,4 @@
-"""Data and the task that judges: from graphs with masks, from parts of graphs, and from parts of links."""
+"""Data and the task that evaluates on them: from graphs with masks, from parts of graphs, and from parts of links."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TASKS: dict[str, Any] = {task.kind: task for task in (*_OF_NODES, *_OF_GRAPHS, L
 
 
 class Loaded(NamedTuple):
-    """What `graphkd.distil` takes as `data` and as `task`."""
+    """Arguments `data` and `task` of `graphkd.distil`."""
 
     data: Any
     task: Any
@@ -40,17 +40,17 @@ def loaded(
     node_type: str | None = None,
     **options: Any,
 ) -> Loaded:
-    """Give data with their task.
+    """Return data with their task.
 
     Args:
         kind: a key of `TASKS`.
-        parts: one graph with masks; `Graphs`, whose training part is given as a loader of batches; or `Links`.
-        inductive: keep the nodes of `new_mask` from training; the task judges them apart.
-        node_type: of heterogeneous graphs, by default the first type with labels.
-        options: of the task, as `split` of two-dimensional masks, or `metrics`.
+        parts: one graph with masks; `Graphs`, whose training part becomes a loader of batches; or `Links`.
+        inductive: keep the nodes of `new_mask` from training; the task evaluates them separately.
+        node_type: the predicted type of a heterogeneous graph, by default the only type with labels.
+        options: of the task, e.g. `split` for two-dimensional masks, or `metrics`.
 
     Raises:
-        ValueError: parts of this form do not serve a task of this kind.
+        ValueError: parts of this form do not fit a task of this kind.
     """
     task = TASKS[kind]
     if task in _OF_GRAPHS and isinstance(parts, Graphs):
@@ -75,7 +75,7 @@ def loaded(
 
 
 def labelled_type(data: HeteroData) -> str:
-    """The one type of nodes that has labels; ValueError where several have, or none."""
+    """Return the only node type with labels; ValueError if several or none have labels."""
     found = [kind for kind in data.node_types if "y" in data[kind]]
     if len(found) != 1:
         raise ValueError(f"give 'node_type', the type of nodes that is predicted: {found or data.node_types} may be")

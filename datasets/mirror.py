@@ -13,18 +13,18 @@ __all__ = ["available", "fetch", "places"]
 
 
 def fetch(relative: str, url: str | None, sha256: str, root: str | Path | None = None) -> Path:
-    """The path of a raw file whose checksum has just been verified.
+    """Return the path of a raw file after verifying its checksum.
 
-    The first that exists is taken: `$GRAPHKD_MIRROR/relative`, `root/relative`, a download into the latter.
+    Takes the first that exists: `$GRAPHKD_MIRROR/relative`, `root/relative`, a download into the latter.
 
     Args:
         relative: path below the mirror and below the cache folder, with forward slashes.
-        url: where the file is downloaded from, None for one that was built from its sources and is nowhere as such.
+        url: of the download, None for a file that was built by a recipe and is not published.
         sha256: expected checksum of the whole file, 64 hexadecimal digits.
         root: cache folder, by default `$GRAPHKD_CACHE` or `~/.cache/graphkd`.
 
     Raises:
-        RuntimeError: the file, wherever it came from, has another checksum, or the download failed.
+        RuntimeError: the file has another checksum, or it could not be downloaded.
     """
     for path in places(relative, root):
         if path.is_file():
@@ -39,12 +39,12 @@ def fetch(relative: str, url: str | None, sha256: str, root: str | Path | None =
 
 
 def available(relative: str, root: str | Path | None = None) -> bool:
-    """Whether `fetch` would find the file without a download; its checksum is not looked at."""
+    """Tell whether `fetch` would find the file without a download; its checksum is not verified."""
     return any(path.is_file() for path in places(relative, root))
 
 
 def places(relative: str, root: str | Path | None) -> list[Path]:
-    """Where a file or folder may lie, best first; the last one is its place in the cache."""
+    """List the possible paths of a file or folder in order of preference; the last one is in the cache."""
     mirror = os.environ.get("GRAPHKD_MIRROR")
     cache = root or os.environ.get("GRAPHKD_CACHE") or "~/.cache/graphkd"
     return [Path(folder).expanduser() / relative for folder in (mirror, cache) if folder]
@@ -52,7 +52,7 @@ def places(relative: str, root: str | Path | None) -> list[Path]:
 
 def _download(target: Path, url: str, sha256: str, relative: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that the last step is one rename: no reader ever sees half a file.
+    # Beside the target, so that the last step is one rename: no reader ever sees a partial file.
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         partial = Path(folder) / target.name
         try:

@@ -23,7 +23,7 @@ FILES = {
     "proteins": ("more/proteins.npz", "6ba8b06513cdd488f277da5f6884334b00d8b64ccd7ffce61e4c2d249f092503"),
     "solubility": ("more/solubility.npz", "4832d8e4040ae6302597983b1f0cd57ff145112f60806c8dfe47c36b8d87c4e5"),
 }
-# What the columns of an atom are, and how many values each has; then of a bond.
+# The columns of an atom with their numbers of values; then those of a bond.
 ATOM = {"element": 10, "degree": 7, "charge": 5, "hydrogens": 5, "hybridisation": 9, "aromatic": 2, "ring": 2}
 BOND = {"kind": 4, "conjugated": 2, "ring": 2}
 CHARGES = 2  # from -2 to 2
@@ -38,28 +38,28 @@ class Graphs(NamedTuple):
 
 
 def nci1(fold: int = 0, root: str | Path | None = None) -> Graphs:
-    """Molecules that act against a lung cancer, or do not: 4,110 graphs, 37 kinds of atoms, 2 classes.
+    """Load molecules that act against a lung cancer, or do not: 4,110 graphs, 37 kinds of atoms, 2 classes.
 
     Args:
-        fold: the test fold, 0 to 9; the next one validates, the rest train.
+        fold: the test fold, 0 to 9; the next fold validates, the others train.
         root: cache folder, see `datasets.mirror.fetch`.
     """
     return _folds("nci1", fold, root)
 
 
 def proteins(fold: int = 0, root: str | Path | None = None) -> Graphs:
-    """Proteins that are enzymes, or not: 1,113 graphs, 3 kinds of parts, 2 classes; their graph adds nothing.
+    """Load proteins that are enzymes, or not: 1,113 graphs, 3 kinds of nodes, 2 classes; edges add no accuracy.
 
-    As `nci1`; three graphs are in no test fold and always train.
+    Folds as in `nci1`; three graphs are in no test fold and always train.
     """
     return _folds("proteins", fold, root)
 
 
 def solubility(seed: int = 0, root: str | Path | None = None) -> Graphs:
-    """The logarithm of how much of a molecule water holds, mol/l: 1,025 graphs to train, 257 to test, as published.
+    """Load molecules with the logarithm of their solubility in water, mol/l: 1,025 to train, 257 to test, as published.
 
     A tenth of the training molecules, drawn by `seed`, validates. Atoms and bonds are one-hot columns, `x` and
-    `edge_attr`; the first 15 columns of `x`, element and charge, do not tell the neighbours.
+    `edge_attr`; the first 15 columns of `x`, element and charge, say nothing of an atom's neighbours.
     """
     held = arrays(fetch(*_place("solubility"), root))
 
@@ -93,7 +93,7 @@ def _folds(name: str, fold: int, root: str | Path | None) -> Graphs:
 
 
 def _graphs(held: Arrays, node: Callable[[int, int], Tensor], y: np.ndarray, bond: np.ndarray | None) -> list[Data]:
-    """All graphs of a file, both directions of each edge."""
+    """Read all graphs of a file, with both directions of each edge."""
     found = []
     for number in range(len(y)):
         (a, b), (c, d) = held["node_ptr"][number : number + 2], held["edge_ptr"][number : number + 2]
@@ -106,7 +106,7 @@ def _graphs(held: Arrays, node: Callable[[int, int], Tensor], y: np.ndarray, bon
 
 
 def _one_hot(columns: np.ndarray, sizes: list[int]) -> Tensor:
-    """Columns of small numbers as one-hot ones, side by side, float32."""
+    """Convert columns of small numbers to one-hot columns, side by side, float32."""
     parts = (torch.from_numpy(columns[:, place]) for place in range(len(sizes)))
     return torch.cat([F.one_hot(part, size) for part, size in zip(parts, sizes, strict=True)], dim=1).float()
 

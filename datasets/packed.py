@@ -17,19 +17,19 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of a file, in memory."""
+    """Read all arrays of a file into memory."""
     with np.load(path, allow_pickle=False) as held:
         return dict(held)
 
 
 def strings(held: Arrays, name: str) -> list[str]:
-    """The strings that are packed as bytes `<name>_utf8` and where each begins, `<name>_offsets`."""
+    """Unpack strings from their bytes `<name>_utf8` and their first positions `<name>_offsets`."""
     raw, ends = held[f"{name}_utf8"].tobytes(), held[f"{name}_offsets"]
     return [raw[begin:end].decode() for begin, end in pairwise(ends)]
 
 
 def tfidf(held: Arrays) -> sp.csr_array:
-    """Weights of words, rows of length 1: log2(1 + count) (log((1 + N) / (1 + df)) + 1), float64 (N, words).
+    """Compute log2(1 + count) (log((1 + N) / (1 + df)) + 1) of words, rows scaled to length 1: float64 (N, words).
 
     `x_indptr`, `x_indices` and `x_counts` are the counts as compressed rows; a row without words stays empty.
     """
@@ -43,19 +43,19 @@ def tfidf(held: Arrays) -> sp.csr_array:
 
 
 def project(held: Arrays) -> np.ndarray:
-    """TF-IDF times the stored basis, each column divided by its deviation: (N, 128) float32."""
+    """Compute TF-IDF times the stored basis, columns divided by their standard deviation: (N, 128) float32."""
     x = tfidf(held) @ held["x_basis"].astype(np.float64)
     return (x / x.std(axis=0)).astype(np.float32)
 
 
 def sparse_rows(matrix: sp.csr_array) -> Tensor:
-    """A matrix as compressed rows of torch, float32."""
+    """Convert a matrix to a sparse CSR tensor, float32."""
     parts = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
     return torch.sparse_csr_tensor(*parts, torch.from_numpy(matrix.data).float(), matrix.shape)
 
 
 def undirected(source: np.ndarray, target: np.ndarray, nodes: int) -> np.ndarray:
-    """Both directions of each distinct pair, without loops: int64 (2, E), sorted."""
+    """List both directions of each distinct pair, without loops: int64 (2, E), sorted."""
     a, b = source.astype(np.int64), target.astype(np.int64)
     key = np.unique(np.concatenate([a * nodes + b, b * nodes + a]))
     key = key[key // nodes != key % nodes]

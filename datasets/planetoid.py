@@ -39,7 +39,7 @@ CHECKSUMS = {
 
 
 def planetoid(name: str, root: str | Path | None = None) -> Data:
-    """Cora or CiteSeer: 20 training nodes per class, 500 validation and 1,000 test nodes.
+    """Load Cora or CiteSeer: 20 training nodes per class, 500 validation and 1,000 test nodes.
 
     From Yang, Cohen and Salakhutdinov, "Revisiting Semi-Supervised Learning with Graph Embeddings", 2016, as
     PyG reads it: the features are not row-normalised, and CiteSeer keeps its isolated nodes, of which 15 have
@@ -53,19 +53,19 @@ def planetoid(name: str, root: str | Path | None = None) -> Data:
         Cora: 2,708 nodes, 1,433 features, 7 classes. CiteSeer: 3,327 nodes, 3,703 features, 6 classes.
 
     Raises:
-        ValueError: the name is another one.
+        ValueError: the name is unknown.
         RuntimeError: a file could not be downloaded or does not have its checksum.
     """
     if name not in CHECKSUMS:
         raise ValueError(f"name must be one of {list(CHECKSUMS)}, got {name!r}")
-    # The files are pickles, which may run anything when read: none is opened before all have been verified.
+    # The files are pickles, which may run code when read: none is opened before all have been verified.
     paths = []
     for part, sha256 in CHECKSUMS[name].items():
         file = f"ind.{name.lower()}.{part}"
         paths.append(fetch(f"planetoid/{name}/raw/{file}", f"{URL}/{file}", sha256, root))
-    # The reader wants one folder, and some files may lie in the mirror and others in the cache.
+    # The reader needs one folder, but files may be partly in the mirror and partly in the cache.
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the pickles are older than today's numpy and scipy, which say so
+        warnings.simplefilter("ignore")  # numpy and scipy warn of old pickles
         for path in paths:
             shutil.copy(path, folder)
         return read_planetoid_data(folder, name)

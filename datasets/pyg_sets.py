@@ -21,8 +21,8 @@ __all__ = ["SETS", "dblp", "molhiv", "ogbn", "per_class", "ppi", "pubmed"]
 
 TRAIN, VAL = 20, 30  # nodes per class
 PYG, OGB_NODES, OGB_GRAPHS = "torch_geometric.datasets", "ogb.nodeproppred", "ogb.graphproppred"
-# Name -> class, its arguments, and what is known of raw files: the sha256, or git's id of the file in the repository
-# that it is downloaded from. Sets without are trusted on the first download alone.
+# Name -> class, its arguments, and known checksums of raw files: the sha256, or git's id of the file in the repository
+# of the download. Files without a checksum are trusted at their first download only.
 SETS: Mapping[str, tuple[str, dict[str, Any], dict[str, str]]] = {
     "pubmed": (
         f"{PYG}:Planetoid",
@@ -67,14 +67,14 @@ SETS: Mapping[str, tuple[str, dict[str, Any], dict[str, str]]] = {
 
 
 def pubmed(root: str | Path | None = None) -> Data:
-    """PubMed with the public split of Planetoid: 19,717 nodes, 500 features, 3 classes. See `datasets.planetoid`."""
+    """Load PubMed with Planetoid's public split: 19,717 nodes, 500 features, 3 classes. See `datasets.planetoid`."""
     return _plain(_set("pubmed", root).graphs[0])
 
 
 def per_class(name: str, seed: int = 0, root: str | Path | None = None) -> Data:
-    """Amazon's or Coauthor's graph: 20 training, 30 validation nodes per class, rest test.
+    """Load a graph of Amazon or Coauthor: 20 training, 30 validation nodes per class, rest test.
 
-    From Shchur et al., "Pitfalls of Graph Neural Network Evaluation", 2018; its protocol draws as many.
+    From Shchur et al., "Pitfalls of Graph Neural Network Evaluation", 2018, with the same numbers of nodes.
 
     Args:
         name: "amazon-photo" (7,650 nodes, 745 features, 8 classes), "amazon-computers" (13,752, 767, 10), "coauthor-cs"
@@ -88,9 +88,9 @@ def per_class(name: str, seed: int = 0, root: str | Path | None = None) -> Data:
 
 
 def dblp(root: str | Path | None = None) -> HeteroData:
-    """DBLP's authors, papers, terms and conferences, with MAGNN's split of 4,057 authors in 4 classes.
+    """Load DBLP's authors, papers, terms and conferences, with MAGNN's split of 4,057 authors in 4 classes.
 
-    From Fu et al., "MAGNN", 2020. Conferences, 20, come without features and get one-hot ones.
+    From Fu et al., "MAGNN", 2020. The 20 conferences have no features and get one-hot ones.
     """
     data = _set("dblp", root).graphs[0]
     for kind in data.node_types:
@@ -100,9 +100,9 @@ def dblp(root: str | Path | None = None) -> HeteroData:
 
 
 def ogbn(name: str, root: str | Path | None = None) -> Data:
-    """A graph of OGB with its split, made undirected: "ogbn-arxiv" or "ogbn-products".
+    """Load a graph of OGB with its split, made undirected: "ogbn-arxiv" or "ogbn-products".
 
-    From Hu et al., "Open Graph Benchmark", 2020. Their labels (N, 1) become (N,).
+    From Hu et al., "Open Graph Benchmark", 2020. Labels (N, 1) become (N,).
     """
     found = _set(name, root)
     data = _plain(found.graphs[0])
@@ -112,9 +112,9 @@ def ogbn(name: str, root: str | Path | None = None) -> Data:
 
 
 def ppi(root: str | Path | None = None) -> Data:
-    """Proteins of 24 tissues as one graph of 24 pieces: 20 to train, 2 to validate, 2 to test; 121 labels, 50 features.
+    """Load proteins of 24 tissues as one graph of 24 parts: 20 train, 2 validate, 2 test; 121 labels, 50 features.
 
-    From Hamilton et al., "Inductive Representation Learning on Large Graphs", 2017. Pieces of the test are new nodes.
+    From Hamilton et al., "Inductive Representation Learning on Large Graphs", 2017. Nodes of the test parts are new.
     """
     path, arguments, sums = SETS["ppi"]
     pieces, part = [], []
@@ -128,12 +128,12 @@ def ppi(root: str | Path | None = None) -> Data:
 
 
 def molhiv(root: str | Path | None = None) -> Graphs:
-    """41,127 molecules that act against HIV or do not, with OGB's split by scaffold; judged by the ROC's area.
+    """Load 41,127 molecules that act against HIV or do not, with OGB's split by scaffold; the metric is ROC AUC.
 
-    From Hu et al., "Open Graph Benchmark", 2020. Their numbers of atoms and bonds become one-hot columns, `x` and
-    `edge_attr`, when a molecule is looked at.
+    From Hu et al., "Open Graph Benchmark", 2020. Categories of atoms and bonds become one-hot columns, `x` and
+    `edge_attr`, when a molecule is read.
     """
-    found = _set("ogbg-molhiv", root)  # which refuses in words where there is no OGB
+    found = _set("ogbg-molhiv", root)  # raises with advice if OGB is missing
     from ogb.utils.features import get_atom_feature_dims, get_bond_feature_dims  # type: ignore[import-not-found]
 
     graphs: Any = found.graphs
@@ -157,7 +157,7 @@ def _set(name: str, root: str | Path | None) -> Built:
 
 
 def _plain(data: Data) -> Data:
-    """Both directions of every edge, each once, without loops."""
+    """Make both directions of every edge occur once, without loops."""
     edges, _ = remove_self_loops(data.edge_index)
     nodes = int(data.num_nodes or 0)
     data.edge_index = coalesce(to_undirected(edges, num_nodes=nodes), num_nodes=nodes)

@@ -1,4 +1,4 @@
-"""Datasets of recommenders: `load_interactions(name)` gives the training, validation and test pairs."""
+"""Datasets of recommenders: `load_interactions(name)` returns the training, validation and test pairs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from recsys import Interactions, Split
 
 __all__ = ["RECOMMENDERS", "load_interactions", "skewed"]
 
-# Prepared arrays: they are published nowhere, so they come from the mirror.
+# Prepared arrays from the mirror, since they are not published.
 FILES = {
     "citeulike_loo_derrd.npz": "b46e63cdf68c4b2495fa39a13b8fcc40dbcf11e9151403ca9e582b538773505c",
     "citeulike_loo_td.npz": "a2c1dd734fdcab18b9f45cf18446224f54f66ee274e0db23624a1b2782600d1b",
@@ -21,19 +21,19 @@ FILES = {
 
 
 def load_interactions(name: str, *, seed: int = 0, root: str | Path | None = None) -> Split:
-    """Training, validation and test pairs of a dataset.
+    """Load the training, validation and test pairs of a dataset.
 
     Args:
-        name: a key of `RECOMMENDERS`. `ml-100k`: MovieLens as it lies inside RecBole's wheel, split 8:1:1 by RecBole.
-            `citeulike-derrd`, `citeulike-td`: leave-one-out, as split by Kang et al., CIKM 2020 and KDD 2021; their
-            5,220 users and 25,182 items include one of each without any pair. `gowalla`: He et al., SIGIR 2020; a
-            fifth of the users with test items validate, the others test. `skewed`: `skewed()`.
+        name: a key of `RECOMMENDERS`. `ml-100k`: MovieLens from RecBole's wheel, split 8:1:1 by RecBole.
+            `citeulike-derrd`, `citeulike-td`: leave-one-out splits of Kang et al., CIKM 2020 and KDD 2021; one of the
+            5,220 users and one of the 25,182 items have no pairs. `gowalla`: He et al., SIGIR 2020; a fifth of the
+            users with test items validate, the others test. `skewed`: `skewed()`.
         seed: of the split of `ml-100k` and `gowalla`, and of `skewed`; the others are fixed.
         root: the cache folder, see `datasets.mirror.fetch`.
 
     Raises:
         ValueError: there is no such dataset.
-        RuntimeError: a raw file is not at hand or has another checksum.
+        RuntimeError: a raw file is missing or has another checksum.
         ImportError: `ml-100k` without RecBole.
     """
     if name not in RECOMMENDERS:
@@ -51,18 +51,18 @@ def skewed(
     loyalty: float = 0.7,
     seed: int = 0,
 ) -> Split:
-    """Pairs whose items follow a power law, with tastes that a model can learn; any size, in memory of the pairs.
+    """Draw pairs whose items follow a power law, with tastes that a model can learn; memory O(pairs).
 
-    Item i has popularity (i + 1)^-skew and one of the tastes, users have one each. A pair is drawn among the items of
-    the user's taste with probability `loyalty`, else among all, both by popularity; repeated pairs count once.
+    Item i has popularity (i + 1)^-skew; each item and each user has one taste. A pair's item is drawn by popularity,
+    with probability `loyalty` among the items of the user's taste, else among all; repeated pairs count once.
 
     Args:
         num_users: users.
         num_items: items, at least three for each taste.
-        pairs_per_user: draws per user on average, geometrically distributed from 3 on; repeats make it fewer pairs.
+        pairs_per_user: mean draws per user, geometrically distributed from 3 on; repeated draws make fewer pairs.
         skew: exponent of the power law, 0 for none.
         tastes: number of tastes.
-        loyalty: probability to draw from the own taste.
+        loyalty: probability of a draw from the user's taste.
         seed: of everything random.
 
     Returns:
@@ -84,7 +84,7 @@ def skewed(
     counts = 2 + random.geometric(1 / (pairs_per_user - 2), size=num_users)
     users = np.repeat(np.arange(num_users), counts)
     items = _draw_items(random, random.integers(tastes, size=num_users)[users], num_items, skew, tastes, loyalty)
-    order = random.permutation(num_items)  # so that ids say nothing about popularity
+    order = random.permutation(num_items)  # so that ids do not reveal popularity
     pairs = Interactions.from_pairs(torch.from_numpy(users), torch.from_numpy(order[items]), num_users, num_items)
     return _by_ratio(pairs, random)
 
@@ -92,7 +92,7 @@ def skewed(
 def _draw_items(
     random: np.random.Generator, taste: np.ndarray, num_items: int, skew: float, tastes: int, loyalty: float
 ) -> np.ndarray:
-    """One item for each draw; item i has taste i mod `tastes`."""
+    """Draw one item per entry of `taste`; item i has taste i mod `tastes`."""
     popularity = np.arange(1, num_items + 1) ** -skew
     items = np.searchsorted(np.cumsum(popularity) / popularity.sum(), random.random(len(taste)))
     loyal = random.random(len(taste)) < loyalty
@@ -104,7 +104,7 @@ def _draw_items(
 
 
 def _by_ratio(pairs: Interactions, random: np.random.Generator) -> Split:
-    """A tenth of every user's pairs, at least one of three, for validation, as many for the test."""
+    """Split off a tenth of every user's pairs for validation and as many for the test; one each from 3 pairs on."""
     users, items = pairs.pairs()
     keys = torch.from_numpy(random.random(len(pairs)))
     shuffled = keys.argsort()

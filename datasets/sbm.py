@@ -1,4 +1,4 @@
-"""Stochastic block models of any size, in time and memory of the order of nodes and edges."""
+"""Stochastic block models of any size, in time and memory O(nodes + edges)."""
 
 import math
 
@@ -24,13 +24,13 @@ def sbm(
     train_per_class: int = 20,
     val_per_class: int = 30,
 ) -> Data:
-    """A graph whose edges are drawn independently, with one probability within and one between classes.
+    """Draw a graph with independent edges, with one probability within and one between classes.
 
     After Holland, Laskey and Leinhardt, "Stochastic Blockmodels: First Steps", 1983; features are Gaussian
     around the mean of the class.
 
     Args:
-        num_nodes: nodes N, shared out over the classes as evenly as possible, in random order.
+        num_nodes: nodes N, distributed over the classes as evenly as possible, in random order.
         num_classes: classes C.
         num_features: features F.
         average_degree: expected neighbours of a node.
@@ -44,8 +44,8 @@ def sbm(
         As in `datasets.load`; about N · average_degree directed edges.
 
     Raises:
-        ValueError: an argument is out of range, more edges are asked for than there are pairs of nodes, or a
-            class is too small for the split.
+        ValueError: an argument is out of range, the expected edges exceed the pairs of nodes, or a class is too small
+            for the split.
     """
     _check(num_nodes, num_classes, num_features, average_degree, homophily, separation)
     random = np.random.default_rng(seed)
@@ -95,7 +95,7 @@ def _features(
 
 
 def _within(random: np.random.Generator, sizes: np.ndarray, expected: float) -> np.ndarray:
-    """Edges inside the classes, (2, E) positions in the order of classes."""
+    """Draw edges inside the classes, (2, E) positions in the order of classes."""
     rank, block = _draw_pairs(random, sizes * (sizes - 1) // 2, expected, "within")
     # On a circle of n places, pair number r joins place r mod n to the one r div n + 1 steps on: the first
     # n(n-1)/2 numbers give every unordered pair exactly once, in integers alone.
@@ -105,7 +105,7 @@ def _within(random: np.random.Generator, sizes: np.ndarray, expected: float) -> 
 
 
 def _between(random: np.random.Generator, sizes: np.ndarray, expected: float) -> np.ndarray:
-    """Edges between different classes, (2, E) positions in the order of classes."""
+    """Draw edges between different classes, (2, E) positions in the order of classes."""
     left, right = np.triu_indices(len(sizes), 1)
     rank, block = _draw_pairs(random, sizes[left] * sizes[right], expected, "between")
     left, right = left[block], right[block]
@@ -120,10 +120,10 @@ def _starts(sizes: np.ndarray) -> np.ndarray:
 def _draw_pairs(
     random: np.random.Generator, pairs: np.ndarray, expected: float, where: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Takes each pair with the same probability, `expected` of them on average.
+    """Draw each pair with the same probability, `expected` pairs on average.
 
-    `pairs` (B,) is the number of pairs of each block; returned are, for each pair taken, its number within
-    its block and the block. The count is binomial and, given the count, all sets of pairs are equally likely.
+    `pairs` (B,) is the number of pairs of each block. Returns, for each drawn pair, its number within its block, and
+    the block. The count is binomial and, given the count, all sets of pairs are equally likely.
     """
     total = int(pairs.sum())
     if expected > total:
@@ -138,10 +138,10 @@ def _draw_pairs(
 
 
 def _draw_distinct(random: np.random.Generator, total: int, count: int) -> np.ndarray:
-    """A random set of `count` of the numbers below `total`, in memory of the order of `count`."""
+    """Draw a random set of `count` of the numbers below `total`, in O(count) memory."""
     if 2 * count > total:
         return random.permutation(total)[:count]
-    # Never draws more than are missing, so the set is that of the first `count` distinct draws: uniform.
+    # Each round draws only the missing numbers, so the set is that of the first `count` distinct draws: uniform.
     drawn = np.empty(0, dtype=np.int64)
     while len(drawn) < count:
         drawn = np.sort(np.concatenate([drawn, random.integers(total, size=count - len(drawn))]))

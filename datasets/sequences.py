@@ -1,4 +1,4 @@
-"""Datasets of sequential recommenders: `load_sequences(name)` gives what every user took, in the order of time."""
+"""Datasets of sequential recommenders: `load_sequences(name)` returns every user's items in the order of time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recsys.data import Sequences
 
 __all__ = ["SEQUENCES", "load_sequences"]
 
-# Prepared arrays, which are published nowhere: they come from the mirror.
+# Prepared arrays from the mirror, since they are not published.
 FILES = {
     "toys": ("more/toys.npz", "c073a506e346dcc6209297b9122108b870294a699af6e19e33385727a78a97ce"),
     "yelp": ("more/yelp.npz", "0debdad6459f9a2fb4ecf7f94f4395f0ee76ea3d00dad0fc1e189986e3b6fbbe"),
@@ -19,12 +19,12 @@ SEQUENCES = (*FILES, "ml-100k")
 
 
 def load_sequences(name: str, *, root: str | Path | None = None) -> Sequences:
-    """The items of every user of a dataset, oldest first, from 1 on.
+    """Load the items of every user of a dataset, oldest first; item ids start at 1.
 
-    `toys`, `yelp`: Zhou et al., "S3-Rec", CIKM 2020: ratings of toys and games at Amazon, and Yelp of 2019, 5-core;
-    19,412 users, 11,924 items, 167,597 events, and 30,431, 20,033, 316,354. No user of `toys` takes an item twice, of
-    `yelp` 11,830 events repeat an earlier one. `ml-100k`: MovieLens as it lies inside RecBole's wheel, 943 users, 1,682
-    items, 100,000 events.
+    `toys`: ratings of toys and games at Amazon, 5-core, Zhou et al., "S3-Rec", CIKM 2020; 19,412 users, 11,924 items,
+    167,597 events, none of which repeats an item of its user. `yelp`: Yelp of 2019, 5-core, from the same paper; 30,431
+    users, 20,033 items, 316,354 events, of which 11,830 repeat an earlier one. `ml-100k`: MovieLens from RecBole's
+    wheel; 943 users, 1,682 items, 100,000 events.
 
     Args:
         name: one of `SEQUENCES`.
@@ -32,7 +32,7 @@ def load_sequences(name: str, *, root: str | Path | None = None) -> Sequences:
 
     Raises:
         ValueError: there is no such dataset.
-        RuntimeError: a raw file is not at hand or has another checksum.
+        RuntimeError: a raw file is missing or has another checksum.
         ImportError: `ml-100k` without RecBole.
     """
     if name not in SEQUENCES:

@@ -1,4 +1,4 @@
-"""Splits by shares of the labelled nodes, at random or by whole groups, with nodes that training does not see."""
+"""Splits by shares of the labelled nodes, at random or by whole groups, with new nodes that training does not read."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Shares(NamedTuple):
     new: np.ndarray
 
     def masks(self) -> dict[str, Tensor]:
-        """The parts as `train_mask`, `val_mask`, `test_mask` and `new_mask`."""
+        """Return the parts as `train_mask`, `val_mask`, `test_mask` and `new_mask`, each (N,) bool."""
         return {f"{name}_mask": torch.from_numpy(part) for name, part in self._asdict().items()}
 
 
 def random_shares(labelled: np.ndarray, seed: int) -> Shares:
-    """A tenth of the labelled nodes to train, a tenth to validate, the rest to test, its last fifth new.
+    """Split the labelled nodes: a tenth to train, a tenth to validate, the rest to test, of which a fifth is new.
 
     Args:
         labelled: (N,) bool.
-        seed: of the one permutation behind it.
+        seed: of the permutation of nodes.
     """
     ids = np.flatnonzero(labelled)
     ids = ids[np.random.RandomState(seed).permutation(len(ids))]  # the legacy generator's stream defines the split
@@ -41,7 +41,7 @@ def random_shares(labelled: np.ndarray, seed: int) -> Shares:
 
 
 def group_shares(labelled: np.ndarray, group: np.ndarray, seed: int) -> Shares:
-    """The same shares of groups, each of which goes to one part whole, so that no near-copies are in two parts.
+    """Split by the same shares of whole groups, so that near-copies are never in two parts.
 
     Args:
         labelled: (N,) bool.
@@ -57,7 +57,7 @@ def group_shares(labelled: np.ndarray, group: np.ndarray, seed: int) -> Shares:
 
 
 def without_single_groups(y: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Class ids, -1 where the class comes from a single group: such a class could be in one part only."""
+    """Return class ids, -1 for classes of a single group, which could be in one part only."""
     y = y.astype(np.int64)
     alone = [label for label in range(int(y.max()) + 1) if len(np.unique(group[y == label])) < 2]
     return np.where(np.isin(y, alone), -1, y)

@@ -17,7 +17,7 @@ class Split(NamedTuple):
     test: np.ndarray
 
     def masks(self) -> dict[str, Tensor]:
-        """The three parts as `train_mask`, `val_mask` and `test_mask`, each (N,) bool."""
+        """Return the three parts as `train_mask`, `val_mask` and `test_mask`, each (N,) bool."""
         masks = {}
         for part, ids in self._asdict().items():
             mask = torch.zeros(sum(map(len, self)), dtype=torch.bool)
@@ -27,19 +27,19 @@ class Split(NamedTuple):
 
 
 def per_class_split(labels: np.ndarray, train: int, val: int, seed: int) -> Split:
-    """Draws `train` and then `val` nodes of every class; all others are test nodes.
+    """Draw `train` and then `val` nodes of every class; all others are test nodes.
 
     The order of the draws is that of CPF (Yang et al., "Extract the Knowledge of Graph Neural Networks and Go
-    Beyond it", 2021), so that its splits, used by GLNN and NOSMOG too, come out to the node.
+    Beyond it", 2021), so its splits, which GLNN and NOSMOG use too, are reproduced exactly.
 
     Args:
         labels: (N,) integers.
         train: training nodes per class.
         val: validation nodes per class.
-        seed: of the one generator behind all draws.
+        seed: of the generator of all draws.
 
     Returns:
-        train and val ordered by class and, within one, as drawn; test ascending.
+        train and val ordered by class, then by draw; test ascending.
 
     Raises:
         ValueError: a number is negative, or a class has too few nodes.

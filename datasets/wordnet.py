@@ -19,16 +19,16 @@ PARTS = "nvasr"  # noun, verb, adjective, satellite adjective, adverb
 
 
 def wordnet(seed: int = 0, root: str | Path | None = None, *, words: bool = False) -> Data:
-    """Synsets joined by any relation; the class is the lexicographer's file, from adj.all to verb.weather.
+    """Load synsets joined by any relation; the class is the lexicographer's file, from adj.all to verb.weather.
 
-    From Miller, "WordNet: A Lexical Database for English", CACM 1995. Features are the words of lemmas and gloss,
-    TF-IDF on 128 singular vectors, or all words. They hold neither the part of speech nor kinds of relations, which
-    give classes away.
+    From Miller, "WordNet: A Lexical Database for English", CACM 1995. Features are the words of lemmas and gloss:
+    TF-IDF on 128 singular vectors, or all words. The part of speech and the kinds of relations, which give classes
+    away, are left out.
 
     Args:
-        seed: of the split: a tenth to train, a tenth to validate, of the rest a fifth new.
+        seed: of the split: a tenth to train, a tenth to validate, a fifth of the rest new.
         root: cache folder, see `datasets.mirror.fetch`.
-        words: all 7,765 words, as a sparse tensor, in place of 128 columns.
+        words: all 7,765 words, as a sparse tensor, instead of 128 columns.
 
     Shapes:
         117,659 nodes, 367,578 directed edges, 128 features, 45 classes.
@@ -44,9 +44,9 @@ def wordnet(seed: int = 0, root: str | Path | None = None, *, words: bool = Fals
 
 
 def wordnet_types(seed: int = 0, root: str | Path | None = None) -> HeteroData:
-    """The same by parts of speech, `n v a s r`, and by kinds of relations between them, which keep their direction.
+    """Load synsets by part of speech, `n v a s r`, with one edge type per kind of relation; edges keep their direction.
 
-    Nouns, 82,115, have labels of 26 classes and masks.
+    The 82,115 nouns have labels of 26 classes, and masks.
     """
     held = arrays(_file(root))
     x, pos = torch.from_numpy(project(held)), held["pos"]

@@ -30,7 +30,7 @@ def pages() -> list[Page]:
     losses = [row for row in ours if row.module.startswith("graphkd.losses.")]
     others = [row for row in ours if row not in losses]
     by_loss = "A student learns from one loss beside its labels, in one stage but where the text says otherwise."
-    by_scheme = "Who teaches whom and when: several models, several stages, or a student that the method brings."
+    by_scheme = "Methods that train several models, run in several stages, or bring a student of their own."
     return [
         Page(
             "methods.md",

@@ -203,12 +203,14 @@ def _legend() -> list[str]:
 
     return [
         f"Rankings have {len(rows)} methods for models of any kind (docs/methods.md). Models of products of two",
-        "tables take part in all of them; others in those that read scores alone. Of a student these need tables:",
+        "tables take part in all of them, other models in those that read only scores. These need a student's tables:",
         f"{names('student')}; of a teacher: {names('teacher')}.",
         "",
-        "Learns by: the model's own `calculate_loss`, beside the distillation terms (`recsys.losses.RecBoleLoss`);",
-        "BPR, where that loss alone does not train it, and why; closed form, fitted when it is built, so that it",
-        "teaches and does not learn. What is refused is refused with these words.",
+        "*As teacher* and *as student* say how many methods take the model on that side; *of scores* are those that",
+        "read only scores. *Learns by* is what a student adds to the distillation terms: its own loss, which is",
+        "RecBole's `calculate_loss` (`recsys.losses.RecBoleLoss`); the log loss of clicks; or BPR, where the",
+        "model's own loss alone does not train it, with the reason. A model in closed form is fitted when it is",
+        "built: it can teach but not learn. *Refused* quotes the error message.",
     ]
 
 

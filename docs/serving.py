@@ -42,14 +42,15 @@ def _head(rows: Sequence[Row]) -> str:
         "# When to distil at all: what an answer costs\n\n"
         f"Made by `python -m docs.serving` from {len(rows)} rows of `python -m benchmarks.serving`: {machines}; one "
         f"thread, caches hot, medians, unless said otherwise.{told}\n\n"
-        "A query is some ids of nodes; counted is all until their class probabilities stand in an array: looking up "
-        "neighbours, gathering features, the layers. *full* fetches all neighbours by "
-        "`graphkd.serving.Neighbourhoods`, *by layers* then asks each layer for the nodes alone that later layers "
-        "need, *15-10* draws so many neighbours a hop; `k_hop_subgraph` is PyG's. *static* keeps hidden layers, which "
-        "are stale once features change; *table* keeps answers, and has none for new nodes. The student is an MLP as "
-        "wide as the teachers. Power-law graphs have random weights and features, and no accuracy. `*` is processor's "
-        "time: others were at work. Accuracies are those of a few epochs where the run was `--quick`: they are here to "
-        "show what a form loses, not what a model can do.\n\n"
+        "A query is one or more ids of nodes. Its time ends when their class probabilities are in an array: it "
+        "includes the lookup of neighbours, the gathering of features, and the layers. In the column *fetched*, *full* "
+        "fetches all neighbours by `graphkd.serving.Neighbourhoods`; *by layers* then evaluates in each layer only the "
+        "nodes that later layers need; *15-10* samples up to 15 and 10 neighbours in the two hops; `k_hop_subgraph` is "
+        "PyG's. *static* stores hidden layers, which are out of date once features change; *table* stores answers, and "
+        "has none for new nodes. The student is an MLP as wide as the teachers. On power-law graphs weights and "
+        "features are random, so there is no accuracy. `*` marks processor time, used where other programs kept the "
+        "machine busy. Runs with `--quick` train for a few epochs: their accuracies show what a form loses, not what a "
+        "model can reach.\n\n"
         "![Accuracy against milliseconds of a query](serving.png)"
     )
 
@@ -63,8 +64,10 @@ def _when(rows: Sequence[Row]) -> str:
         own = [each for each in found if _form(each.teacher) == key]
         lines.append([f"{_SHORT[key[0]]}{key[1]}", key[2], *(_cell(own, place) for place in range(len(BANDS)))])
     text = (
-        "## Where a student gains, and where not\n\nHow many times the eager student's median the teacher's is, as "
-        "graph: nodes a query (times). What faster forms of the student add stands below."
+        "## Where a student gains, and where not\n\nHow many times longer the teacher's median query takes than that "
+        "of the student in eager torch. A cell lists graphs, with the number of nodes in a query and the ratio in "
+        "brackets; its column is the nearest of 1 (nothing), 3, 30 and 300. Faster forms of the student are compared "
+        "below."
     )
     return f"{text}\n\n{markdown(lines)}" if len(lines) > 1 else ""
 
@@ -151,9 +154,10 @@ def _fetching(rows: Sequence[Row]) -> str:
             told.append(f"{slow['fetch_milliseconds'] / same[0]['fetch_milliseconds']:.3g}x")
         lines.append([slow["dataset"], str(slow["batch"]), _milliseconds([slow]), *told])
     text = (
-        "## Fetching neighbours\n\nHow many times longer a query by PyG's `k_hop_subgraph` and `GraphSAGE` takes than "
-        "one by our fetch: with PyG's layers over all that was fetched, as `answer_fetched` has it; by layers; and the "
-        "two fetches, features included, without any layer, where nobody else was at work."
+        "## Fetching neighbours\n\nHow many times longer a query takes with PyG's `k_hop_subgraph` and `GraphSAGE` "
+        "than with our fetch. After our fetch come PyG's layers over all fetched nodes, as in `answer_fetched` (*same "
+        "layers*), or the evaluation *by layers*. *Fetching alone* compares the two fetches, features included, "
+        "without any layer; it is measured only when the machine is otherwise idle."
     )
     return f"{text}\n\n{markdown(lines)}" if len(lines) > 1 else ""
 
@@ -177,10 +181,11 @@ def _tails(rows: Sequence[Row]) -> str:
             lines.append([f"{_SHORT[key[0]]}{key[1]}", key[2], *cells, told])
         parts.append(f"### {dataset}\n\n{markdown(lines)}")
     text = (
-        "## Single nodes: tails, cold caches, arrivals\n\nMilliseconds. A percentile of 95 takes 1,000 queries, of 99 "
-        "10,000; on a busy machine tails are left out. *By degree* asks for nodes as often as they have neighbours; "
-        "*cold* writes over the caches before each query; *open loop* counts from the arrival, which are Poisson's at "
-        "this share of what the form can do. Last: correlation of the edges gathered with the processor's time."
+        "## Single nodes: tails, cold caches, arrivals\n\nMilliseconds. p95 needs 1,000 queries and p99 10,000; on a "
+        "busy machine both are left out. *Closed loop* sends a query when the one before is answered; *open loop* has "
+        "Poisson arrivals at the given share of the form's highest rate, and counts from the arrival. *Uniform* draws "
+        "all nodes alike, *by degree* in proportion to their number of neighbours. *Cold* overwrites the caches before "
+        "each query. The last column is the correlation of the number of gathered edges with processor time."
     )
     return "\n\n".join([text, *parts]) if parts else ""
 
@@ -192,8 +197,8 @@ def _memory(rows: Sequence[Row]) -> str:
         cells = [*(f"{row[key]:,.1f}" for key in keys), f"{row['load_seconds']:.1f}"]
         lines.append([row["dataset"], f"{_SHORT[row['scenario']]}{row['model']}", row["fetch"], *cells])
     text = (
-        "## Memory\n\nMegabytes, each form in a process of its own: how much more it held once each part was loaded, "
-        "and the most while it answered queries of 32 nodes."
+        "## Memory\n\nMegabytes, each form in a process of its own: by how much its memory grew when each part was "
+        "loaded, in all (*resident*), and at most (*peak*) while it answered queries of 32 nodes."
     )
     return f"{text}\n\n{markdown(lines)}" if len(lines) > 1 else ""
 
@@ -211,9 +216,10 @@ def _items(rows: Sequence[Row]) -> str:
         told = [f"{row['nodes']:,}", str(_width(row)), row["fetch"], str(row["batch"]), _milliseconds([row])]
         lines.append([*told, f"{row['value']:.3f}", f"{gain(plain, row).times:.3g}x", wide])
     text = (
-        "## Recommenders: the best 20 of many items\n\nTables are made up, clustered as trained ones are, so that the "
-        "recall of approximate indexes is not to be expected of all tables. `topk` is torch's over all scores; "
-        "*blocked* is exact too, `recsys.block_top`."
+        "## Recommenders: the best 20 of many items\n\nThe tables are synthetic and clustered as trained ones are; on "
+        "other tables approximate indexes may have another recall. `topk` is torch's over all scores; *blocked* is "
+        "`recsys.block_top`, which is exact too. The last two columns are the times of `topk` and of the widest table, "
+        "divided by the time of the row: above 1 the row is faster."
     )
     return f"{text}\n\n{markdown(lines)}" if timed else ""
 

@@ -1,1 +1,1 @@
-"""Twelve lessons, each a script of its own: ``python examples/nodes.py``. All run in seconds on generated data."""
+"""Twelve lessons, each a script to run by itself, such as ``python examples/nodes.py``: seconds, on generated data."""

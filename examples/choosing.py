@@ -1,6 +1,6 @@
-"""Compare methods by name on one's own graph, before one of them is chosen.
+"""Compare methods on your own graph before you choose one.
 
-`graphkd.methods()` lists what there is: the task that a method serves, what it needs, its hyper-parameters.
+`graphkd.methods()` lists all methods: the tasks that each serves, what it needs, its hyper-parameters.
 """
 
 import torch
@@ -18,12 +18,12 @@ place = torch.randperm(800)
 data = Data(x=x, edge_index=edge_index, y=y)
 data.train_mask, data.val_mask, data.test_mask = place < 20, (place >= 20) & (place < 200), place >= 200
 
-# 1. Which methods need a hidden layer or edges beside student, teacher and data? Which is the cheapest to try?
+# 1. Methods that need only a student, a teacher and data are the cheapest to try; others need hidden layers, edges, ...
 rows = graphkd.methods(task="node_classification")
 plain = [row.name for row in rows if not row.needs and row.teacher]
 print(f"{len(rows)} methods serve this task, {len(plain)} of them need nothing more")
 
-# 2. A teacher, a student, and three seeds: one seed proves nothing.
+# 2. A teacher, a student, and three seeds, since one seed proves nothing. The printed means are in %.
 teacher = graphkd.distil("none", GCN(16, 64, 2, 4, dropout=0.5), None, data, epochs=60).model
 student = MLP([16, 32, 4], dropout=0.5, norm=None)
 hidden = ("lins.0", "convs.0")  # the layers that relation losses compare: the student's, the teacher's

@@ -1,4 +1,4 @@
-"""Distil among clients that keep their data: each holds some nodes, the server sees weights or answers only.
+"""Distil among clients that keep their data: each has some nodes, and the server sees only weights or answers.
 
 The rounds run in one process here, client after client. The guide shows the same with TLS between machines.
 """
@@ -24,8 +24,8 @@ def part(nodes):
 clients = Clients([part(120), part(120), part(120)])
 public = Data(x=part(120).x)
 
-# 2. "alone": each client on its own data. "fedavg": the mean of weights. "feddf": then the clients' answers on public
-#    nodes are distilled into that mean.
+# 2. "alone" trains each client on its own data. "fedavg" averages their weights. "feddf" does so too, and then distils
+#    the clients' answers on public nodes into the averaged model.
 student = MLP([16, 32, 4], norm=None)
 alone = graphkd.distil("alone", student, None, clients, rounds=5, local_epochs=10)
 averaged = graphkd.distil("fedavg", student, None, clients, rounds=5, local_epochs=10)

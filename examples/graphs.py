@@ -1,4 +1,4 @@
-"""Classify whole graphs: a wide, deep model that has seen many teaches a narrow one that has few, some labelled wrong.
+"""Classify whole graphs: a wide, deep model trained on many graphs teaches a narrow one that has few, some mislabelled.
 
 A batch holds many graphs; the model answers one row for each. The same works for `GraphRegression`.
 """
@@ -13,7 +13,7 @@ from graphkd.tasks import GraphClassification
 
 
 class Pooled(torch.nn.Module):
-    """Average what a graph neural network says of the nodes of each graph."""
+    """Average the answers of a graph neural network over the nodes of each graph."""
 
     def __init__(self, width, layers):
         super().__init__()
@@ -24,7 +24,7 @@ class Pooled(torch.nn.Module):
         return global_mean_pool(self.gnn(x, edge_index), batch)
 
 
-# 1. Graphs of 12 nodes; the class moves their features a little. Of the student's 60, every third label is wrong.
+# 1. Graphs of 12 nodes; the class shifts their features a little. A third of the student's 60 graphs are mislabelled.
 torch.manual_seed(0)
 graphs = []
 for number in range(600):
@@ -35,7 +35,7 @@ for number in range(600):
 parts = graphs[:60], graphs[60:300], graphs[300:400], graphs[400:]
 few, many, val, test = (DataLoader(part, 30, shuffle=True) for part in parts)
 
-# 2. The task holds the validation and test graphs; the training graphs are the data.
+# 2. Validation and test graphs belong to the task; the training graphs are the data.
 task = GraphClassification(val=val, test=test)
 teacher = graphkd.distil("none", Pooled(32, 3), None, many, task=task, epochs=30)
 student = Pooled(8, 2)

@@ -1,4 +1,4 @@
-"""Use a graph with several types of nodes: papers are classified, authors say which papers belong together.
+"""Use a graph with several types of nodes: classify papers, which are connected by their authors.
 
 The teacher reads both types and the edges between them; the student reads the features of papers alone.
 """
@@ -21,13 +21,14 @@ data["author"].x = torch.randn(60, 8)
 data["author", "writes", "paper"].edge_index = torch.stack([author, torch.arange(400)])
 data = ToUndirected()(data)
 
-# 2. Twenty papers have labels. Masks stand with the type that is classified, and the task names it.
+# 2. Twenty papers have labels. Masks belong to the node type that is classified, and the task names that type.
 place = torch.randperm(400)
 data["paper"].train_mask = place < 20
 data["paper"].val_mask, data["paper"].test_mask = (place >= 20) & (place < 120), place >= 120
 task = NodeClassification(node_type="paper")
 
-# 3. PyG makes a model for all types of a model for one. Layers of -1 inputs take their widths from the first batch.
+# 3. `to_hetero` turns a model of one node type into one of all types. Layers with input width -1 take their widths from
+#    the first batch.
 model = to_hetero(GraphSAGE((-1, -1), 32, 2, 3), data.metadata())
 teacher = graphkd.distil("none", model, None, data, task=task, epochs=60)
 student = MLP([16, 32, 3], norm=None)

@@ -1,6 +1,6 @@
 """Predict links: a graph neural network teaches an MLP to score pairs of nodes by their features.
 
-The scores of pairs are inner products of what a model says of their ends. Pairs that are no edges are drawn anew for
+The score of a pair is the inner product of the embeddings of its two nodes. Pairs that are not edges are drawn anew for
 each epoch.
 """
 
@@ -15,13 +15,13 @@ import graphkd
 from graphkd.tasks import LinkPrediction
 
 # 1. A graph of four communities, and its edges in three parts: to train, to validate, to test.
-seed_everything(0)  # the split draws by numpy too
+seed_everything(0)  # the split also uses numpy's random numbers
 group = torch.arange(200) // 50
 edge_index = stochastic_blockmodel_graph([50] * 4, torch.full((4, 4), 0.01).fill_diagonal_(0.15))
 data = Data(x=torch.nn.functional.one_hot(group, 16) + 0.7 * torch.randn(200, 16), edge_index=edge_index)
 train, val, test = RandomLinkSplit(is_undirected=True, add_negative_train_samples=False)(data)
 
-# 2. "llp" matches how the teacher ranks a node's neighbours and others; "kd" would match the scores of pairs.
+# 2. "llp" matches the teacher's ranking of neighbours and other nodes, for each node; "kd" would match scores of pairs.
 task = LinkPrediction(val=val, test=test)
 teacher = graphkd.distil("none", GraphSAGE(16, 64, 2, 64), None, train, task=task, epochs=60)
 student = MLP([16, 32, 32], norm=None)

@@ -1,7 +1,7 @@
 """Compress a graph neural network into an MLP, which answers without looking at any edge.
 
-Few nodes have labels. The teacher reads the graph, so it classifies nodes that the labels say little about. The student
-learns its answers on every node, labelled or not, and afterwards needs the features of a node alone.
+Few nodes have labels. The teacher reads the graph, so that it also classifies nodes without labels well. The student
+learns the teacher's answers on every node, labelled or not, and afterwards needs only the features of a node.
 """
 
 import torch
@@ -23,12 +23,12 @@ data.train_mask, data.val_mask, data.test_mask = place < 20, (place >= 20) & (pl
 # 2. A teacher. "none" trains a model on the labels alone; None stands for "no teacher".
 teacher = graphkd.distil("none", GCN(16, 64, 2, 4, dropout=0.5), None, data, epochs=60)
 
-# 3. The student alone, then the same student by "glnn": labels where there are some, soft targets everywhere.
+# 3. The student alone, then the same student by "glnn": labels where there are any, soft targets on all nodes.
 student = MLP([16, 32, 4], dropout=0.5, norm=None)
 alone = graphkd.distil("none", student, None, data, epochs=60)
 distilled = graphkd.distil("glnn", student, teacher.model, data, epochs=60)
 
-# 4. `distil` leaves what it is given untouched, so that both started from the same weights.
+# 4. `distil` trains a copy, so that both started from the same weights.
 print("teacher  ", teacher.scores["test"])
 print("alone    ", alone.scores["test"])
 print("distilled", distilled.scores["test"])

@@ -1,4 +1,4 @@
-"""Write a loss of one's own: make the ends of every edge as alike as the teacher makes them."""
+"""Write your own loss: make the two ends of every edge as similar as they are for the teacher."""
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,9 @@ from graphkd.losses import CE, KL
 
 
 class EdgeAgreement(Loss):
-    """Match the similarity of an edge's ends. `edge_index` is found in the batch by its name."""
+    """Match the similarity of the two ends of each edge. `edge_index` is read from the batch by its name."""
 
-    on = "hidden"  # what it compares: the layers that `hidden=` names, in place of the logits
+    on = "hidden"  # compare the layers that `hidden=` names, instead of the logits
 
     def forward(self, student, teacher, *, edge_index):
         """(N, d_s), (N, d_t), (2, E) -> scalar; the widths may differ."""

@@ -19,12 +19,12 @@ for user in range(200):
         items.append(item + 1)
         item = (item + 1) % 40 if random.random() < 0.8 else int(random.integers(40))
 
-# 2. A user's last item tests, the one before validates, the others train.
+# 2. The last item of each user is for test, the one before for validation, the others for training.
 split = SequenceSplit.leave_one_out(Sequences.from_events(users, items, list(range(len(users)))), max_length=10)
 task = Sequential(metrics=("ndcg@10", "hit@10"), seen="ranked", negatives=None)
 
-# 3. The log is so small that the student gains or loses little; the guide to sequences has real ones. Both models
-#    answer a state for a history; its products with a table of items are the scores.
+# 3. Both models turn a history into a state; its products with a table of items are the scores. The log is so small
+#    that the student gains or loses little; the guide to sequences has real data.
 teacher = recsys.distil(
     "none", SASRec(split.num_items, 32, max_length=10), None, split, task=task, epochs=20, progress=False
 )

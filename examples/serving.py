@@ -1,6 +1,6 @@
-"""Ship a student: save it with its card, load it elsewhere, measure its latency beside the teacher's.
+"""Ship a student: save it with its card, load it elsewhere, compare its latency with the teacher's.
 
-A student without edges answers for a node by its features. The teacher first has to find the node's neighbourhood.
+A student without edges needs only the features of a node. The teacher first has to find the node's neighbourhood.
 """
 
 import tempfile
@@ -40,7 +40,7 @@ nodes = data.test_mask.nonzero().flatten()
 answering = {
     "teacher": latency(teacher.model, data, nodes, fetch=2, queries=250),
     "student": latency(loaded.model, data, nodes, queries=250),
-    "student by numpy": latency(NumpyMLP.of(loaded.model), data, nodes, queries=250),  # no torch where it serves
+    "student by numpy": latency(NumpyMLP.of(loaded.model), data, nodes, queries=250),  # serves without torch
 }
 for name, found in answering.items():
     print(f"{name:16} {found.p50:.3f} ms")

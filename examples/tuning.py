@@ -1,6 +1,6 @@
-"""Search a method's settings, then students and methods at once, for what is accurate, fast and small.
+"""Search the settings of one method, then students and methods together: accurate, fast and small ones.
 
-Needs `pip install "graphkd[tune]"`. Searches read validation nodes only.
+Needs `pip install "graphkd[tune]"`. Searches choose by validation nodes only.
 """
 
 import torch
@@ -21,7 +21,7 @@ teacher = graphkd.distil("none", GCN(16, 64, 2, 4, dropout=0.5), None, data, epo
 
 
 def student(dropout=0.5):
-    """Make a student; a function of its dropout, so that the search may choose it."""
+    """Make a student. The search chooses the dropout, because it is an argument."""
     return MLP([16, 32, 4], dropout=dropout, norm=None)
 
 

@@ -1,6 +1,6 @@
 """Knowledge distillation on graphs: make a small model as good as a large one.
 
-The rooms, ``graphkd.losses``, ``graphkd.tasks`` and so on, are imported when they are first asked for.
+Sub-packages, ``graphkd.losses``, ``graphkd.tasks`` and so on, are imported on first use.
 """
 
 import lazy_loader

@@ -34,7 +34,7 @@ _KINDS = {"nodes": "node_classification", "links": "link_prediction", "graphs": 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; prints to the standard output, ends with a message where something is wrong."""
+    """Run a command: print to the standard output, or exit with a message where something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m graphkd", description="Knowledge distillation on graphs.")
     commands = parser.add_subparsers(dest="command")
     known = commands.add_parser("methods", help="the methods that have a name")
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _methods(task: str | None, family: str | None) -> Iterator[str]:
-    """Yield a line a method: name, family, needs, what it does."""
+    """Yield one line per method: name, family, needs, what it does."""
     for row in methods(task=_KINDS.get(task or "", task), family=family):
         yield f"{row.name:<24} {row.family:<12} {', '.join(row.needs) or '-':<28} {row.summary}"
 

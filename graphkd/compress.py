@@ -38,33 +38,33 @@ def compress(
     progress: bool | None = None,
     **options: Any,
 ) -> Front:
-    """Search students of which none is beaten in accuracy and costs together: a Pareto front.
+    """Search a Pareto front of students: none is beaten by another in accuracy and costs together.
 
-    Costs are measured before anything is trained; students over the budget are listed with the reason and not trained.
-    Trials, a student, a method and a setting each, are spent by successive halving on validation rows: two thirds are
-    pairs of student and method at the published setting, the others draw learning rate, weight decay, dropout and the
-    method's own numbers within a factor of 5 for the pairs that did best. All are trained for a ninth of the epochs,
-    the better half for a third, and of these the better half for all. Test rows are never looked at for a choice.
+    Costs are measured before any training; students over the budget are listed with the reason and not trained. A trial
+    is a student, a method and a setting. Two thirds of the trials are pairs of student and method at the published
+    setting; the others vary learning rate, weight decay, dropout and the method's hyper-parameters within a factor of 5
+    for the best pairs. By successive halving on validation rows, all trials are trained for a ninth of the epochs, the
+    better half for a third, and the better half of these for all. Test rows are never used for a choice.
 
     Args:
         teacher: a module or a teacher (``Cached``, ``Frozen``, ``Ensemble``).
         data: one graph, or a loader of batches.
         task: what is predicted, by default ``NodeClassification()``.
-        students: modules, or functions that make one, perhaps of its ``dropout``; a list of them or by name. "auto" is
-            for nodes: MLPs of several widths and depths, one that starts as a pruned wide one, and graph neural
+        students: modules, or functions that make one, with a parameter ``dropout`` or none; a list, or a dict by name.
+            "auto", for nodes: MLPs of several widths and depths, one that starts as a pruned wide MLP, and graph neural
             networks of one hop.
         methods: names of ``graphkd.methods()`` that need no further models; "auto" takes up to four for the task.
-        budget: limits of a query's median milliseconds, of parameters and of megabytes. A query is a node's id in, its
-            answer out, on one thread of the CPU (``graphkd.serving.latency``), in the fastest form of torch, numpy, and
-            numpy that skips zeros of sparse features. Of other tasks, of loaders, and with ``call``, it is a batch.
-        trials: how many.
-        seed: of first weights, settings and trainings.
-        epochs: of a whole training, by default the method's.
-        hidden: path of a hidden layer, or a pair (student, teacher), for methods that read one; of students that were
-            made by themselves the teacher's path counts.
-        latency: module -> milliseconds, in place of that measure.
-        checkpoint: a folder, in which each training is noted in a journal.
-        resume: True goes on there, "auto" begins or goes on; False refuses a folder that holds something.
+        budget: limits of the median milliseconds of a query, of parameters and of megabytes. A query answers one node
+            id on one thread of the CPU (``graphkd.serving.latency``), in the fastest form of torch, numpy, and numpy
+            that skips zeros of sparse features. For other tasks, loaders, and with ``call``, a query is a batch.
+        trials: the number of trials.
+        seed: of initial weights, settings and trainings.
+        epochs: of a full training, by default the method's.
+        hidden: path of a hidden layer, or a pair (student, teacher), for methods that read one; for "auto" students
+            only the teacher's path is used.
+        latency: module -> milliseconds, in place of the measured latency.
+        checkpoint: a folder for a journal of all trainings, from which an interrupted search resumes.
+        resume: True continues the search in the folder, "auto" begins or continues; False refuses a folder with files.
         progress: a bar over trainings (default: on a terminal, elsewhere lines).
         options: of ``distil``: ``call, patience, device, log, features``.
 
@@ -73,7 +73,7 @@ def compress(
 
     Raises:
         ImportError: optuna is missing, ``pip install 'graphkd[tune]'``.
-        ValueError: the data have no validation rows, a method cannot be used here, the folder holds another search.
+        ValueError: the data have no validation rows, a method cannot be used here, the folder has another search.
         RuntimeError: no trial could be trained.
 
     Costs about trials x 0.5 trainings.

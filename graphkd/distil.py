@@ -29,8 +29,9 @@ CATALOGUE = Catalogue("graphkd.losses", "graphkd.schemes", "graphkd.gnn")
 def methods(*, task: Any = None, family: str | None = None) -> Sequence[Metadata]:
     """List the methods that have a name, without importing them; of one task or one family where that is given.
 
-    Each has ``name, family, paper, tasks, needs, settings, space``: what it needs beside student, teacher and data, its
-    hyper-parameters with the published defaults, and the range of each that is worth a search.
+    Each has ``name, family, paper, tasks``, ``needs`` (beside student, teacher and data), ``settings``
+    (hyper-parameters with their published defaults) and ``space`` (the search range of each). Raises ValueError where
+    no method matches.
 
     Example::
 
@@ -69,23 +70,22 @@ def distil(
     """Train a student by a method; the arguments stay unchanged, ``result.model`` is the trained student.
 
     method: a name of ``methods()``, a loss (then it is the whole objective), or a function of a ``Problem``.
-    student: a module, or a function that makes one; None for methods that bring their own. teacher: a module, a teacher
+    student: a module, or a function that makes one; None for methods that make their own. teacher: a module, a teacher
     (``Cached``, ``Frozen``, ``Ensemble``), for some methods a list; None for methods without one ("none", "dml" ...).
-    data: one graph, a loader of batches, which say their nodes as ``n_id``, or for federated methods ``Clients``. task:
-    what is predicted, by default ``NodeClassification()``. hidden: path of the hidden layer that losses read, one for
-    all, a pair (student, teacher), or with several teachers one more each. call: ``call(model, batch)`` in place of the
-    call by name, likewise.
+    data: one graph, a loader of batches with node ids ``n_id``, or for federated methods ``Clients``. task: what is
+    predicted, by default ``NodeClassification()``. hidden: path of the hidden layer that losses read: one for all
+    models, a pair (student, teacher), or one for the student and each of several teachers. call: ``call(model, batch)``
+    in place of the call by name, given in the same ways.
     epochs, optimizer, scheduler, clip, patience, metric_every, shares_every, save_every, fabric, log, progress: of
     ``fit``, for every stage; by default the method's published ones, else 200 epochs of Adam(0.01, weight decay 5e-4).
-    The epoch is the best on validation rows, where the data have some. checkpoint: a folder that keeps finished stages
-    and states;
-    ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. features: "auto" multiplies in
-    the first layer of each model, called by name, only what is not 0 of an ``x`` that is mostly zeros, on a CPU, and
-    logs that it does, and of an ``x`` in a sparse layout anywhere; "dense" never does, "sparse" in any case. settings:
-    the method's hyper-parameters and its needs.
+    The student of the best epoch on validation rows, where the data have some, is returned. checkpoint: a folder for
+    finished stages and the state of the current one. resume: True continues the run there and ends with the same bits,
+    "auto" begins or continues. features: "auto" lets the first layer of a model that is called by name multiply only
+    the non-zero entries of an ``x`` that is mostly zeros, on a CPU, or in a sparse layout, on any device, and logs
+    that it does; "sparse" does so for every ``x``, "dense" for none. settings: the method's hyper-parameters and needs.
 
     Raises ValueError where something that the method needs is missing, and says how to give it; TypeError for a setting
-    that it does not have. Costs what the method's stages cost; scores one pass over the data.
+    that it does not have. Costs what the method's stages cost, and one pass over the data for the scores.
 
     Example::
 
@@ -123,11 +123,11 @@ def distil(
 
 
 def default_task(data: Any) -> Task:
-    """Return node classification, where the data look like it."""
+    """Return node classification; ValueError where the data lack its labels or masks."""
     from graphkd.tasks import NodeClassification  # which loads the losses that it needs
 
     task = NodeClassification()
-    with seeded(0):  # a loader draws when it is looked into
+    with seeded(0):  # reading a loader draws random numbers
         first = getattr(data, "first", None) or first_batch(data)
     if "y" not in first or task.labelled not in first:
         raise ValueError(

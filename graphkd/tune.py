@@ -37,27 +37,27 @@ def tune(
 ) -> Tuned:
     """Search the settings of a method, of its training and of the student on validation rows.
 
-    Searched are the method's hyper-parameters (``graphkd.methods()`` tells their ranges, by default a factor of 30 to
-    both sides of the published value, log-uniform), Adam's learning rate and weight decay likewise, and ``dropout``
-    where ``student`` is a function of it, such as ``lambda dropout: MLP([1433, 128, 7], dropout=dropout)``: weight
-    decay, dropout and a method's weight trade off. What is given among ``options`` is not searched. Methods without a
-    teacher, "none" among them, are searched likewise, which a fair comparison takes.
+    The search covers the method's hyper-parameters (``graphkd.methods()`` lists their ranges, by default log-uniform
+    over a factor of 30 to both sides of the published value), Adam's learning rate and weight decay likewise, and
+    ``dropout`` where ``student`` is a function of it, such as ``lambda dropout: MLP([1433, 128, 7], dropout=dropout)``:
+    weight decay, dropout and a method's weight trade off. Settings given in ``options`` are not searched. For a fair
+    comparison, search the settings of methods without a teacher, such as "none", too.
 
-    trials: how many settings; the published one is the first. Each is trained for a ninth of the epochs, then a third,
-    then all, while it is among the best third (successive halving). finalists, seeds: the best so many, and the
-    published one beside them, are trained again, under so many other seeds; the best mean is chosen.
+    trials: the number of settings; the published one is the first. Each is trained for a ninth of the epochs, then a
+    third, then all, while it is among the best third (successive halving). finalists, seeds: the ``finalists`` best
+    settings and the first one are trained again under ``seeds`` other seeds; the best mean is chosen.
     start: values in place of the published ones, such as ``{"lr": 0.001, "dropout": 0.6}``: the first trial has them,
-    and ranges lie around them. space: ranges in place of those, name -> (low, high) or a list of choices, also for
-    other settings of the method and other parameters of the student's function. epochs: of a stage (default: the
-    method's, else 200). checkpoint: a folder for the journal of the trials, in which a search that was broken off goes
-    on by itself, with more ``trials`` too, and for the setting that was found, ``setting.toml``. progress: a bar over
-    trials (default: on a terminal, elsewhere a line a trial). options: of ``distil``: ``hidden, call, patience, device,
-    log``, settings and needs of the method.
+    and ranges lie around them. space: other ranges, name -> (low, high) or a list of choices, also for further settings
+    of the method and parameters of the student's function. epochs: of a stage (default: the method's, else 200).
+    checkpoint: a folder for the journal of trials and the best setting, ``setting.toml``; an interrupted search resumes
+    there without further options, also with more ``trials``. progress: a bar over trials (default: on a terminal,
+    elsewhere a line a trial). options: of ``distil``: ``hidden, call, patience, device, log``, settings and needs of
+    the method.
 
-    Test rows are never looked at for the choice. A trial that fails is reported, in ``tuned.trials`` too, and counts.
+    Test rows are never used for the choice. A trial that fails counts, and is logged and listed in ``tuned.trials``.
     Raises ImportError without optuna (``pip install 'graphkd[tune]'``), ValueError for data without validation rows,
-    for ranges of what is not searched and for a folder of another search, and what the first trial raises. Costs about
-    trials x 0.4 + (finalists + 1) x seeds trainings.
+    for ranges of names that are not searched and for a folder of another search; exceptions of the first trial are
+    passed on. Costs about trials x 0.4 + (finalists + 1) x seeds trainings.
 
     Example::
 

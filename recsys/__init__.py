@@ -1,6 +1,6 @@
 """Ranking distillation for recommenders: ``recsys.distil`` runs a method by name, ``recsys.methods()`` lists them.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first access; ``__init__.pyi`` lists them.
 """
 
 import sys
@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 class _Face(ModuleType):
-    """Keep the package's functions under their names, which importing sub-modules of the same names would rebind."""
+    """Keep the package's functions bound to their names when sub-modules of the same names are imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in ("compress", "distil", "methods", "tune") and isinstance(value, ModuleType)):

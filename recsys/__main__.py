@@ -10,7 +10,7 @@ from recsys import serve
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a line for each recommended item: user, place, item, score, separated by tabs."""
+    """Print one line for each recommended item: user, rank, item and score, separated by tabs."""
     parser = argparse.ArgumentParser(prog="python -m recsys", description="Recommend from an exported recommender.")
     commands = parser.add_subparsers(dest="command", required=True)
     known = commands.add_parser("recommend", help="the best items of users that they do not have yet")

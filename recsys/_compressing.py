@@ -33,9 +33,9 @@ from recsys.tasks._judged import is_smaller_better
 from recsys.tasks.ranking import Ranking
 
 _WIDTHS = (2, 4, 8, 16, 32, 64, 128)
-_USUAL = 5  # of them
+_USUAL = 5  # widths tried by default
 _METHODS = ("rrd", "cd", "kd", "none", "de")
-_BEST = 20  # items of a query's list
+_BEST = 20  # items in a query's list
 
 
 def compression(
@@ -53,7 +53,7 @@ def compression(
     seed: int,
     options: Mapping[str, Any],
 ) -> Compression:
-    """Make the compression of a teacher of rankings."""
+    """Build the ``Compression`` of a ranking teacher from the options of ``recsys.compress``."""
     if not isinstance(task, Ranking):
         raise TypeError(f"'task' must be recsys.tasks.Ranking, a split of pairs, got {type(task).__name__}")
     if is_smaller_better(task.wanted[0]):
@@ -94,7 +94,7 @@ def _auto(teacher: Recommender) -> list[Student]:
 
 @torch.no_grad()
 def _measured(seen: Interactions, models: Mapping[str, nn.Module]) -> dict[str, Costs]:
-    """Time the best items of one user, by all models in turn."""
+    """Time the retrieval of one user's best items, for all models in turn."""
     users = np.arange(int(seen.padding), seen.num_users)
     with evaluating(nn.ModuleList(models.values())):
         told = latencies({name: _form(model, seen) for name, model in models.items()}, users, queries=QUERIES)
@@ -115,7 +115,7 @@ def _asked(latency: Callable[[nn.Module], float], models: Mapping[str, nn.Module
 
 
 def _judged(model: Recommender, task: Ranking, split: Split, measure: Measure) -> dict[str, Any]:
-    """The teacher's scores and costs."""
+    """Measure the teacher's scores and costs."""
     with seeded(0), evaluating(model):
         scores = task.scores(model, split)
         costs = measure({"teacher": copy.deepcopy(model)})["teacher"]

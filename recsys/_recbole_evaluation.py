@@ -18,7 +18,7 @@ _LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
 
 
 def check_evaluation(said: Mapping[str, Any], *, rows: bool) -> None:
-    """Raise ValueError that names what of ``eval_args`` is not done here; ``rows``: of clicks, which are labelled."""
+    """Raise ValueError that names the unsupported part of ``eval_args``; ``rows``: the data are labelled clicks."""
     chosen = said.get("eval_args", {})
     if not isinstance(chosen, Mapping):
         raise TypeError(f"'eval_args' must be a dict of {list(_KEYS)}, got {chosen!r}")
@@ -65,7 +65,7 @@ def _check_split(split: Any) -> None:
 
 
 def _check_mode(mode: Any, rows: bool) -> None:
-    """Raise ValueError for a mode that RecBole has not; ``rows``: of clicks, which are labelled."""
+    """Raise ValueError for a mode that RecBole does not have; ``rows``: the data are labelled clicks."""
     parts = mode if isinstance(mode, Mapping) else {"valid": mode}
     for part, value in parts.items():
         _check_key("mode", part, ("valid", "test"))
@@ -91,14 +91,14 @@ def judging_of(said: Mapping[str, Any], config: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if set(modes.values()) != {"full"}:
         found["protocol"] = modes if len(set(modes.values())) > 1 else modes["test"]
-        found["seed"] = int(config["seed"])  # of the draws
+        found["seed"] = int(config["seed"])  # of the drawn candidates
     if said.get("repeatable"):
         found["repeatable"] = True
     if "metric_decimal_place" in said:
         found["digits"] = _number("metric_decimal_place", said["metric_decimal_place"], int, least=0)
     if said.get("tail_ratio") is not None:
         tail = _number("tail_ratio", said["tail_ratio"], (int, float), least=0)
-        found["tail"] = tail or 0.1  # as RecBole has it
+        found["tail"] = tail or 0.1  # as in RecBole
     if metrics := metrics_of(said, config):
         found["metrics"] = metrics
     return found
@@ -111,7 +111,7 @@ def _number(key: str, value: Any, kind: Any, least: int) -> Any:
 
 
 def metrics_of(said: Mapping[str, Any], config: Any) -> tuple[str, ...]:
-    """List the metrics that were asked for, ``valid_metric`` first, as ``recall@10``; none without such options."""
+    """List the requested metrics, ``valid_metric`` first, in the form ``recall@10``; empty without such options."""
     if not {"metrics", "topk", "valid_metric"} & set(said) or ("metrics" not in said and _labelled(said)):
         return ()
     cutoffs = config["topk"]
@@ -128,7 +128,7 @@ def _labelled(said: Mapping[str, Any]) -> bool:
 
 
 def check_metrics(said: Mapping[str, Any]) -> None:
-    """Raise ValueError for a metric that RecBole has not or that does not fit the mode, and for wrong cutoffs."""
+    """Raise ValueError for a metric that RecBole does not have or that does not fit the mode, and for wrong cutoffs."""
     names = said.get("metrics", [])
     names = [names] if isinstance(names, str) else names
     for name in names:
@@ -149,7 +149,7 @@ def check_metrics(said: Mapping[str, Any]) -> None:
 
 
 def _check_fit(names: list[str], modes: set[str]) -> None:
-    """Raise ValueError for metrics of both kinds, and for those that do not go with the modes."""
+    """Raise ValueError where ranking and value metrics are mixed, or where metrics do not fit the modes."""
     values, others = ([name for name in names if (name in _VALUES) is side] for side in (True, False))
     if values and others:
         raise ValueError(f"'metrics', 'valid_metric' must be of rankings or of values, got both: {values}, {others}")

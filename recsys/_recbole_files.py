@@ -1,4 +1,4 @@
-"""RecBole's atomic files, looked at before RecBole reads them: headers, columns, ids, numbers, times."""
+"""Checks of RecBole's atomic files before RecBole reads them: headers, columns, ids, numbers, times."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ _SHOWN = 5  # lines that a message names
 def check_files(config: Any) -> None:
     """Raise an error that names the file, and the line, that RecBole would read wrongly or not at all.
 
-    A byte order mark is read over. FileNotFoundError for a file that is missing; ValueError for a header without
-    types, a column that is chosen and not there, rows of other lengths, ids and times that are missing, numbers that
-    are none.
+    A byte order mark is skipped. Raises FileNotFoundError for a missing file; ValueError for a header without types, a
+    chosen column that is absent, rows longer or shorter than the header, missing ids or times, and invalid numbers.
     """
     chosen = _chosen(config)
     for source in config["unload_col"] or ():
@@ -42,7 +41,7 @@ def check_files(config: Any) -> None:
 
 
 def _chosen(config: Any) -> dict[str, Sequence[str] | None]:
-    """The columns that are read of each kind of file, None for all; files that need not be there only if they are."""
+    """Return the columns to read from each kind of file, None for all; optional files are listed only if they exist."""
     load_col = config["load_col"]
     further = [*(_GRAPH if config["MODEL_TYPE"].name == "KNOWLEDGE" else ()), *(config["additional_feat_suffix"] or ())]
     if load_col is None:
@@ -69,7 +68,7 @@ def _check_columns_of(source: str, columns: Any, known: Sequence[str]) -> None:
 
 
 def _check_file(path: Path, source: str, columns: Sequence[str] | None, config: Any) -> set[str]:
-    """Look at a file; gives the names of the columns that are read."""
+    """Check a file and return the names of the columns that are read."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{config['dataset']!r} must have {_WHAT.get(source, 'features')} at {str(path)!r}; there is no such file"
@@ -78,7 +77,7 @@ def _check_file(path: Path, source: str, columns: Sequence[str] | None, config: 
     with path.open("rb") as file:
         marked = file.read(3) == codecs.BOM_UTF8
     if marked and (config["encoding"] or "utf-8").lower() in ("utf-8", "utf8"):
-        config["encoding"] = "utf-8-sig"  # which reads files without the mark too
+        config["encoding"] = "utf-8-sig"  # also reads files without the mark
     try:
         return _check_text(path, source, columns, config)
     except UnicodeDecodeError as error:
@@ -132,7 +131,7 @@ def _check_text(path: Path, source: str, columns: Sequence[str] | None, config: 
 def _check_kinds(
     path: Path, header: Mapping[str, str], read: Sequence[str], ids: Sequence[str], times: Sequence[str]
 ) -> None:
-    """Raise ValueError where ids are no tokens, and times, by which rows are ordered, are not read or no numbers."""
+    """Raise ValueError where ids are not tokens, or where the times that order the rows are not read or not numbers."""
     for name in times:
         if name not in read:
             raise ValueError(f"'order' TO needs the times of {str(path)!r}, column {name!r}: name it in 'load_col'")
@@ -142,8 +141,8 @@ def _check_kinds(
 
 
 def _rows(file: Any, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, and the line at which each ends, as pandas cuts them."""
-    if len(separator) > 1:  # a regular expression to pandas
+    """Yield the non-empty rows as pandas splits them, each with the line at which it ends."""
+    if len(separator) > 1:  # pandas takes it as a regular expression
         for line, text in enumerate(file, 1):
             if text.strip("\r\n"):
                 yield line, re.split(separator, text.rstrip("\r\n"))
@@ -158,7 +157,7 @@ def _rows(file: Any, separator: str, path: Path) -> Iterator[tuple[int, list[str
 
 
 def _header(path: Path, cells: Sequence[str]) -> dict[str, str]:
-    """Names and types of the columns."""
+    """Read the names and types of the columns."""
     pairs = [cell.partition(":")[::2] for cell in cells]
     if not pairs or any(kind not in _TYPES for _, kind in pairs) or len(dict(pairs)) < len(pairs):
         raise ValueError(
@@ -190,7 +189,7 @@ class _Faults:
         self.example.setdefault(kind, repr(example))
 
     def report(self) -> None:
-        """Raise ValueError that names lines and says how many there are, if there are any."""
+        """Raise ValueError with the lines of the first kind of error and their number, if there is any error."""
         for kind, lines in self.lines.items():
             shown = ", ".join(map(str, lines[:_SHOWN])) + (", ..." if len(lines) > _SHOWN else "")
             raise ValueError(
@@ -206,7 +205,7 @@ def _check_rows(
     filled: Sequence[str],
     faults: _Faults,
 ) -> None:
-    """Note rows of another length, and empty or broken cells; ValueError where there is no row."""
+    """Record rows of another length, and empty or invalid cells; ValueError where there is no row."""
     count = 0
     checks = [(name, header.index(name), _no_number) for name in numbers]
     checks += [(name, header.index(name), _no_name) for name in filled]
@@ -241,7 +240,7 @@ def _no_number(text: str) -> str:
 
 
 def _check_named(config: Any, found: set[str]) -> None:
-    """Raise ValueError for a column that an option names and that is not read."""
+    """Raise ValueError where an option names a column that is not read."""
     for key in ("unused_col", "seq_len", "alias_of_user_id", "alias_of_item_id"):
         named = config[key] or {}
         for name in (name for group in named.values() for name in group) if key == "unused_col" else named:
@@ -252,7 +251,7 @@ def _check_named(config: Any, found: set[str]) -> None:
 
 
 def _check_intervals(config: Any) -> None:
-    """Raise ValueError for an interval that RecBole would pass over."""
+    """Raise ValueError for an interval that RecBole would ignore."""
     texts = {key: config[key] for key in ("user_inter_num_interval", "item_inter_num_interval")}
     texts |= {f"val_interval[{key!r}]": value for key, value in (config["val_interval"] or {}).items()}
     for key, text in texts.items():

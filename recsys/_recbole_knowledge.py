@@ -1,4 +1,4 @@
-"""RecBole's models of knowledge graphs: their data, and the graph in the form that models and losses read."""
+"""RecBole's knowledge-graph models: their data, and the graph in the form that models and losses read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from recsys._recbole_models import kinds
 from recsys.models.knowledge import Triples
 
-KNOWLEDGE = ("GENERAL", "TRADITIONAL", "KNOWLEDGE")  # general ones may be students beside them
+KNOWLEDGE = ("GENERAL", "TRADITIONAL", "KNOWLEDGE")  # general models may be their students
 WANTED = "a general recommender or one of a knowledge graph"
 # RecBole's own columns for such models; its readers need them by name.
 USUAL: Mapping[str, Any] = {
@@ -28,7 +28,7 @@ USUAL: Mapping[str, Any] = {
 
 
 def is_knowledge(model: Any) -> bool:
-    """Tell whether a model of RecBole, given by name or class, reads a knowledge graph; False for what is no model."""
+    """Tell whether a RecBole model, given by name or class, reads a knowledge graph; False for anything else."""
     if isinstance(model, str):
         return kinds().get(model) == "KNOWLEDGE"
     return getattr(getattr(model, "type", None), "name", "") == "KNOWLEDGE"
@@ -40,7 +40,7 @@ def has_graph(dataset: Any) -> bool:
 
 
 def know(model: Any, dataset: Any, config: Any) -> None:
-    """Give a model of a knowledge graph the triples that its own loss reads, and when it reads which."""
+    """Attach to a knowledge-graph model the triples that its own loss reads, and the schedule of its two losses."""
     if not is_knowledge(type(model)):
         return
     columns = [dataset.head_entity_field, dataset.relation_field, dataset.tail_entity_field]
@@ -51,7 +51,7 @@ def know(model: Any, dataset: Any, config: Any) -> None:
 
 
 class _Graph:
-    """Stand-in for a DGL graph as KGAT uses it: edges of a relation, and their adjacency matrix."""
+    """Provide the parts of a DGL graph that KGAT uses: the edges of a relation and their adjacency matrix."""
 
     def __init__(self, ends: Sequence[torch.Tensor], size: int) -> None:
         self.ends, self.size = ends, size
@@ -62,7 +62,7 @@ class _Graph:
         return choose(self).nonzero().squeeze(1)
 
     def adjacency_matrix(self, transpose: bool = False, scipy_fmt: str = "coo") -> Any:  # noqa: ARG002 - as it is called
-        """Build the matrix; without ``transpose`` rows are the nodes where edges end, as in DGL."""
+        """Build the matrix. Without ``transpose``, rows are the target nodes of edges, as in DGL."""
         from scipy.sparse import coo_matrix
 
         row, column = self.ends if transpose else self.ends[::-1]
@@ -80,9 +80,9 @@ def _part(graph: _Graph, edges: torch.Tensor, preserve_nodes: bool) -> _Graph:  
 
 @contextmanager
 def dgl_for_kgat() -> Iterator[None]:
-    """The three functions of DGL by which KGAT is built, for the time of the block, where DGL is not installed.
+    """Provide the three DGL functions that KGAT's constructor calls, inside the block, where DGL is not installed.
 
-    DGL has no release for today's torch; KGAT builds one matrix with it.
+    DGL has no release for today's torch; KGAT uses it to build one matrix.
     """
     if "dgl" in sys.modules or find_spec("dgl") is not None:
         yield

@@ -1,4 +1,4 @@
-"""RecBole's models by name: which there are and of which kind, known without importing one."""
+"""Names and kinds of RecBole's models, found without importing any of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ELSEWHERE = {
 
 @cache
 def kinds() -> dict[str, str]:
-    """The kind of every model by name, as RecBole's folders have them; empty without RecBole."""
+    """Map the name of every model to its kind, as RecBole's folders group them; empty without RecBole."""
     found = find_spec("recbole")
     known: dict[str, str] = {}
     for root in (found.submodule_search_locations if found else None) or ():
@@ -54,14 +54,14 @@ def check_model(model: str | type, wanted: str, allowed: Sequence[str]) -> None:
 
 
 def did_you_mean(name: str) -> str:
-    """The model of the nearest name, as a question; empty where none is near."""
+    """Suggest the model of the nearest name, as a question; empty where none is near."""
     known = {each.lower(): each for each in kinds()}
     near = difflib.get_close_matches(name.lower(), known, n=1)
     return f"did you mean {known[near[0]]!r}?" if near else ""
 
 
 def _of_class(model: type, wanted: str) -> tuple[str, str]:
-    """Name and kind of a class; TypeError for one that is no model of RecBole's."""
+    """Return the name and kind of a class; TypeError for a class that is not a RecBole model."""
     from recbole.model.abstract_recommender import AbstractRecommender
 
     if not (inspect.isclass(model) and issubclass(model, AbstractRecommender)):

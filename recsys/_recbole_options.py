@@ -1,4 +1,4 @@
-"""RecBole's options as data: read from YAML and dicts, never run, and each followed or refused by name."""
+"""RecBole's options as data: read from YAML and dicts, never executed; each is followed or refused by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WIDTH = re.compile(r"embedding_size|hidden_size|hidden_dimension|latent_dimensi
 _NEGATIVES = "say 'train_neg_sample_args', as RecBole 1.2.1 has it"
 _NO_FILES = "nothing is written: torch.save keeps a split"
 
-# What has no effect here, and where the same is said; for a value that is what happens here, see ``_AS_HERE``.
+# Options without effect here, and what to use instead; ``_AS_HERE`` lists values that match what is done here.
 _ELSEWHERE: Mapping[str, str] = {
     "train_neg_sample_args": "rows of clicks have labels: leave it out, or say None",
     "neg_sampling": _NEGATIVES,
@@ -54,7 +54,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "metric_decimal_place": "values of clicks are not rounded",
     "tail_ratio": "clicks are no rankings",
 }
-# What recsys.distil and recsys.tune take from data that were loaded with it, unless it is given there.
+# Options that recsys.distil and recsys.tune take from the loaded data unless they are given in the call.
 TRAINING = (
     *("epochs", "train_batch_size", "learner", "learning_rate", "weight_decay", "clip_grad_norm"),
     *("eval_step", "stopping_step"),
@@ -62,7 +62,7 @@ TRAINING = (
 OF_RANKINGS = (
     *("metrics", "topk", "valid_metric", "metric_decimal_place", "tail_ratio", "train_neg_sample_args", "repeatable"),
 )
-UNFELT = ("eval_batch_size",)  # changes no value; RecBole's own evaluation of ``config`` has it
+UNFELT = ("eval_batch_size",)  # changes no result here; RecBole's own evaluation reads it from ``config``
 _OFF = ("repeatable", "enable_amp", "enable_scaler", "log_wandb", "save_dataset", "save_dataloaders")
 _AS_HERE: Mapping[str, Sequence[Any]] = {
     **dict.fromkeys(_OFF, (False, None)),
@@ -73,7 +73,7 @@ _AS_HERE: Mapping[str, Sequence[Any]] = {
 
 
 def explicit(files: str | Path | Sequence[str | Path], options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Merge options of YAML files and a dict, later ones winning; texts of the dict are read as literals, never run."""
+    """Merge options of YAML files and of a dict, later ones winning; its strings are read as literals, never run."""
     said: dict[str, Any] = {}
     for path in [files] if isinstance(files, (str, Path)) else files:
         said |= _read_yaml(Path(path))
@@ -84,7 +84,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml  # type: ignore[import-untyped]
 
     class Loader(yaml.SafeLoader):
-        """Read numbers as RecBole does: 1e-3 is one."""
+        """Read numbers as RecBole does: 1e-3 is a number."""
 
     number = re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
@@ -100,7 +100,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _literal(value: Any) -> Any:
-    """A text that is a number, a list, a dict, a boolean or None as that; all else as it is."""
+    """Parse a string that spells a number, list, dict, boolean or None; return anything else unchanged."""
     if not isinstance(value, str):
         return value
     if value.lower() in ("true", "false"):
@@ -114,9 +114,9 @@ def _literal(value: Any) -> Any:
 
 
 def configured(model: str | type, dataset: str, said: Mapping[str, Any], known: Collection[str]) -> Any:
-    """RecBole's Config of these options, with the defaults of the models that a class derives from.
+    """Build RecBole's Config of these options, with the defaults of the models that a class derives from.
 
-    Raises ValueError for an option that RecBole does not have, with the nearest.
+    Raises ValueError for an option that RecBole does not have, and names the nearest one.
     """
     from recbole.config import Config
 
@@ -124,7 +124,7 @@ def configured(model: str | type, dataset: str, said: Mapping[str, Any], known: 
     lines = [] if isinstance(model, str) else [folder / f"{each.__name__}.yaml" for each in inspect.getmro(model)]
     inherited = explicit([path for path in reversed(lines) if path.is_file()], None)
     config = Config.__new__(Config)
-    # RecBole's own run every text as Python, and take this process' command line for its options.
+    # RecBole's own methods evaluate every string as Python and read this process's command line as options.
     own = {"_convert_config_dict": lambda options: options, "_load_cmd_line": dict}
     vars(config).update(own)
     Config.__init__(config, model, dataset, None, copy.deepcopy({"gpu_id": "", **inherited, **said}))
@@ -138,7 +138,7 @@ def configured(model: str | type, dataset: str, said: Mapping[str, Any], known: 
 
 
 def own_options(config: Any) -> list[str]:
-    """Names of the options that are the model's own, or those of the models it derives from."""
+    """List the options specific to the model or to the models that it derives from."""
     folder = _models_folder()
     lines = [folder / f"{each.__name__}.yaml" for each in inspect.getmro(config.model_class)]
     return [*explicit([path for path in lines if path.is_file()], None)]
@@ -151,12 +151,12 @@ def _models_folder() -> Path:
 
 
 def listed(config: Any) -> set[str]:
-    """Names of RecBole's options that are no model's."""
+    """Return the names of RecBole's options that belong to no model."""
     return {name for names in config.parameters.values() for name in names}
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """The nearest name, as a question; empty where none is near."""
+    """Suggest the nearest name, as a question; empty where none is near."""
     near = difflib.get_close_matches(str(name), known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -172,13 +172,13 @@ def _unknown(key: str, model: str, allowed: Collection[str], own: Sequence[str])
 
 
 def idle_here(said: Mapping[str, Any], known: Collection[str], *, rows: bool = False) -> list[str]:
-    """Options that have no effect here, whatever the model; ``rows``: on rows of features, which are no rankings."""
+    """List options that have no effect for any model; ``rows``: the data are rows of features, not rankings."""
     names = {*_ELSEWHERE} - {*known, *(() if rows else OF_RANKINGS)}
     return [key for key in said if key in names and not _is_so_here(key, said[key], rows)]
 
 
 def refuse(idle: Sequence[str], said: Collection[str], why: str = "") -> None:
-    """Raise ValueError that names options without effect, if there are any, and says where the same is said here."""
+    """Raise ValueError if there are options without effect; it names each one and its replacement, if any."""
     if not idle:
         return
     lines = [f"  {key!r}: {_ELSEWHERE.get(key, why)}" for key in idle]
@@ -191,14 +191,14 @@ def refuse(idle: Sequence[str], said: Collection[str], why: str = "") -> None:
 
 
 def _is_so_here(key: str, value: Any, rows: bool) -> bool:
-    """Tell whether an option says what is done here anyway."""
+    """Tell whether an option's value is what this library does anyway."""
     if key == "train_neg_sample_args":
         return rows and value is None
     return any(value is each for each in _AS_HERE.get(key, ()))
 
 
 def unread(config: Any, said: Collection[str], read: Collection[str]) -> list[str]:
-    """Options of the data that were not ``read`` with them, and that no class of the model names in its source."""
+    """List options neither ``read`` while the data were built nor named in the source of the model's classes."""
     lines = [each for each in inspect.getmro(config.model_class) if each.__module__.partition(".")[0] != "torch"]
     source = "\n".join(map(_source, lines))
     judged = {*read, *_ELSEWHERE, *TRAINING, *OF_RANKINGS, *UNFELT, *own_options(config)}
@@ -208,19 +208,19 @@ def unread(config: Any, said: Collection[str], read: Collection[str]) -> list[st
 def _source(owner: type) -> str:
     try:
         return inspect.getsource(owner)
-    except (OSError, TypeError):  # written at a prompt
+    except (OSError, TypeError):  # a class defined at a prompt
         return ""
 
 
 class Asked(dict[str, Any]):
-    """Options that note which of them were asked for; copies note it with them."""
+    """Record which options are read; copies share the record."""
 
     def __init__(self, options: Mapping[str, Any], asked: set[str]) -> None:
         super().__init__(options)
         self.asked = asked
 
     def get(self, key: str, default: Any = None) -> Any:
-        """An option, or the default."""
+        """Return an option, or the default."""
         self.asked.add(key)
         return super().get(key, default)
 
@@ -238,7 +238,7 @@ class Asked(dict[str, Any]):
 
 @contextmanager
 def noted(config: Any) -> Iterator[set[str]]:
-    """Note in a set what a config is asked for inside the block."""
+    """Collect in a set the options that are read from a config inside the block."""
     asked: set[str] = set()
     config.final_config_dict = Asked(config.final_config_dict, asked)
     try:
@@ -248,7 +248,7 @@ def noted(config: Any) -> Iterator[set[str]]:
 
 
 def check_numbers(config: Any, said: Mapping[str, Any]) -> None:
-    """Raise ValueError that names an option that is a number by default and came as a text."""
+    """Raise ValueError for an option whose default is a number and whose value is a string."""
     for key, value in said.items():
         usual = config.internal_config_dict.get(key)
         if isinstance(usual, (bool, int, float)) and isinstance(value, str):
@@ -258,7 +258,7 @@ def check_numbers(config: Any, said: Mapping[str, Any]) -> None:
 
 
 def check_code(config: Any) -> None:
-    """Raise ValueError unless what RecBole's KD_DAGFM evaluates as Python is the name of a network that it has."""
+    """Raise ValueError unless the string that KD_DAGFM evaluates as Python is the name of one of its networks."""
     known = ("CrossNet", "CINComp", "CIN")
     runs = any(each.__name__ == "KD_DAGFM" for each in inspect.getmro(config.model_class))
     if runs and config["teacher"] not in known:

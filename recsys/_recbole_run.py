@@ -1,4 +1,4 @@
-"""A run by RecBole's options: its training, its evaluation, and the held-out rows with labels."""
+"""A run configured by RecBole's options: its training, its evaluation, and the held-out rows with labels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from recsys.data.labelled import LabelledRows, LabelledSplit
 def run_of(
     said: Mapping[str, Any], config: Any, sides: Sequence[Interactions], *, rows: bool
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Options of ``recsys.distil``, options of its task, and those of RecBole's that they come from.
+    """Return options of ``recsys.distil``, options of its task, and the RecBole options that they come from.
 
-    sides: training, validation and test pairs. rows: of clicks, whose task takes the size of batches alone.
+    sides: training, validation and test pairs. rows: the data are clicks, whose task takes only a batch size.
     """
     followed = {key: said[key] for key in (*TRAINING, *(() if rows else OF_RANKINGS), "seed") if key in said}
     if "eval_args" in said and not rows:
@@ -42,9 +42,9 @@ def run_of(
 def split_of(
     sides: Sequence[Interactions], tokens: Sequence[tuple[str, ...]], parts: Sequence[Any], said: Mapping[str, Any]
 ) -> Split:
-    """Build the split, with the labels of held-out rows where a part of it is evaluated by them.
+    """Build the split; a part that is evaluated by labels also gets the labels of its held-out rows.
 
-    ValueError where these have none.
+    Raises ValueError where these rows have no labels.
     """
     if "labeled" not in modes_of(said).values():
         return Split(sides[0], sides[1], sides[2], tokens[0], tokens[1])

@@ -38,7 +38,7 @@ def usual_of(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_split(said: Mapping[str, Any]) -> None:
-    """Raise ValueError for ``eval_args`` by which sequences are not split here."""
+    """Raise ValueError for ``eval_args`` with a split that sequences do not support."""
     asked = said.get("eval_args", {})
     for key, value in _SPLIT.items():
         if asked.get(key, value) != value:
@@ -51,7 +51,7 @@ def check_split(said: Mapping[str, Any]) -> None:
 
 
 def run_of(said: Mapping[str, Any], config: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Options of ``recsys.distil``, of its task, and those of RecBole's that they come from."""
+    """Return options of ``recsys.distil``, of its task, and the RecBole options that they come from."""
     refuse(
         [key for key in OF_RANKINGS if key in said and key not in _FOLLOWED], said, "sequences are ranked without it"
     )
@@ -63,7 +63,7 @@ def run_of(said: Mapping[str, Any], config: Any) -> tuple[dict[str, Any], dict[s
 
 
 def sequences_of(dataset: Any, config: Any) -> SequenceSplit:
-    """The sequences of a RecBole dataset that was built, hence in the order of time, equal times as in the file."""
+    """Return the sequences of a built RecBole dataset, in the order of time; equal times keep the order of the file."""
     columns = dataset.inter_feat
     users, items = (torch.as_tensor(columns[name]) for name in (dataset.uid_field, dataset.iid_field))
     sizes = {"num_users": int(dataset.user_num), "num_items": int(dataset.item_num)}

@@ -23,12 +23,12 @@ _SAMPLES = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic":
 
 
 def training_of(said: Mapping[str, Any], config: Any) -> dict[str, Any]:
-    """The options of ``recsys.distil`` that RecBole's options ask for; empty where they say nothing of training.
+    """Translate RecBole's training options to those of ``recsys.distil``; empty where none is given.
 
-    ``learner``, ``learning_rate`` and ``weight_decay``, of which one is enough, make the optimiser, with RecBole's
-    defaults (Adam, 1e-3, 0) for the others. RecBole stops when ``stopping_step`` + 1 validations in a row, one every
-    ``eval_step`` epochs, were no better: that is ``patience`` in epochs. ``seed`` is that of the run too. ValueError
-    for a value that is not followed.
+    Any of ``learner``, ``learning_rate`` and ``weight_decay`` defines the optimiser, with RecBole's defaults (Adam,
+    1e-3, 0) for the others. RecBole stops after ``stopping_step`` + 1 validations in a row without improvement, one
+    every ``eval_step`` epochs; ``patience`` is that number in epochs. ``seed`` also seeds the run. Raises ValueError
+    for an unsupported value.
     """
     found: dict[str, Any] = {}
     if "epochs" in said:
@@ -40,7 +40,7 @@ def training_of(said: Mapping[str, Any], config: Any) -> dict[str, Any]:
     every = _whole("eval_step", said.get("eval_step", 1))
     if "epochs" in said:
         every = min(every, found["epochs"])  # as RecBole's trainer has it
-    if "eval_step" in said or "stopping_step" in said:  # which counts validations
+    if "eval_step" in said or "stopping_step" in said:  # stopping_step counts validations
         found["metric_every"] = every
     if "stopping_step" in said:
         found["patience"] = (_whole("stopping_step", said["stopping_step"], least=0) + 1) * every
@@ -50,9 +50,9 @@ def training_of(said: Mapping[str, Any], config: Any) -> dict[str, Any]:
 
 
 def negatives_of(said: Mapping[str, Any], counts: torch.Tensor | None = None) -> Negatives:
-    """Read how negatives are drawn: ``train_neg_sample_args``, ``repeatable``; ``counts``: of all events, by item.
+    """Read ``train_neg_sample_args`` and ``repeatable``: how negatives are drawn; ``counts``: events of every item.
 
-    ValueError for a key that RecBole has not, and for what is not done here: dynamic draws, and none at all.
+    Raises ValueError for a key that RecBole does not have, for dynamic draws and for training without negatives.
     """
     given, own = said.get("train_neg_sample_args", {}), bool(said.get("repeatable"))
     if not isinstance(given, Mapping) or given.get("distribution", "uniform") in (None, "none", "None"):
@@ -84,9 +84,9 @@ def negatives_of(said: Mapping[str, Any], counts: torch.Tensor | None = None) ->
 
 
 def pairs_of(said: Mapping[str, Any], config: Any, negatives: Negatives) -> int | None:
-    """Training pairs of a batch by RecBole's ``train_batch_size``, which counts rows; None where it is not said.
+    """Translate RecBole's ``train_batch_size``, which counts rows, to training pairs; None where it is not given.
 
-    A pair has a row for each negative, and in models that learn labels, as NeuMF, one for itself.
+    A pair has one row for each negative and, in models that learn labels such as NeuMF, one more for itself.
     """
     if "train_batch_size" not in said:
         return None
@@ -115,7 +115,7 @@ def _optimizer(config: Any) -> Any:
 
 
 def _clip(given: Any) -> float:
-    """The largest norm of a gradient."""
+    """Read the largest norm of a gradient."""
     norm = given.get("max_norm") if isinstance(given, Mapping) else None
     others = {key: value for key, value in given.items() if key != "max_norm"} if norm is not None else {}
     if (

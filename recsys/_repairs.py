@@ -1,7 +1,7 @@
 """RecBole 1.2.1 on today's numpy, scipy and pandas: each repair is made only where a test shows that it is needed.
 
-Nothing happens on import. ``repaired`` makes all repairs for the time of a block; numpy and scipy are then as before,
-RecBole's own dataset classes stay repaired. Making a repair twice changes nothing.
+Importing this module changes nothing. ``repaired`` makes all repairs inside a block; afterwards numpy and scipy are
+restored, while RecBole's own dataset classes stay repaired. Making a repair twice changes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NUMPY_NAMES: dict[str, type] = {
 }
 
 
-# What stands for a number that is missing, to pandas by default.
+# Strings that pandas reads as a missing number by default.
 _OF_FLOATS = ("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN")
 MISSING_NUMBERS = frozenset(
     ("", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "None", "NULL", "null", *_OF_FLOATS)
@@ -43,7 +43,7 @@ MISSING_NUMBERS = frozenset(
 
 @contextmanager
 def repaired() -> Iterator[None]:
-    """RecBole as it should run, inside the block; ImportError that says what to install where it is missing."""
+    """Repair RecBole inside the block; ImportError that says what to install where it is missing."""
     try:
         import recbole.data.dataset  # noqa: F401
     except ImportError as error:
@@ -59,10 +59,10 @@ def repaired() -> Iterator[None]:
 
 @contextmanager
 def numpy_names() -> Iterator[None]:
-    """``np.float_``, ``np.float`` and others that numpy 2 has not, for the time of the block.
+    """Restore ``np.float_``, ``np.float`` and other names removed from numpy 2, inside the block.
 
-    RecBole issues 1714, 2203. Building a Config reads some of these names and writes the others; afterwards all are
-    as they were.
+    RecBole issues 1714, 2203. Building a Config reads some of these names and writes the others; afterwards all have
+    their former state.
     """
     before = {name: vars(np)[name] for name in _NUMPY_NAMES if name in vars(np)}
     for name, kind in _NUMPY_NAMES.items():
@@ -80,10 +80,10 @@ def numpy_names() -> Iterator[None]:
 
 @contextmanager
 def anomaly_mode() -> Iterator[None]:
-    """Autograd's anomaly mode as it was after the block: RecBole's SINE switches it on when it is imported.
+    """Restore autograd's anomaly mode after the block: importing RecBole's SINE switches it on.
 
-    RecBole imports all its sequential models with the first; every backward of the process would be slower, and a NaN
-    in a gradient would be torch's error.
+    RecBole imports all its sequential models with the first one. Anomaly mode slows every backward pass of the process
+    and makes torch raise an error for a NaN in a gradient.
     """
     enabled, check_nan = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     try:
@@ -94,7 +94,7 @@ def anomaly_mode() -> Iterator[None]:
 
 @contextmanager
 def dok_update() -> Iterator[None]:
-    """``dok_matrix._update``, which scipy 1.13 dropped, for the time of the block; RecBole issues 2090, 2185.
+    """Restore ``dok_matrix._update``, which scipy 1.13 dropped, inside the block; RecBole issues 2090, 2185.
 
     LightGCN, NGCF, SpectralCF, GCMC, NCL, KGIN and MCCLK build their graphs with it.
     """
@@ -111,10 +111,10 @@ def dok_update() -> Iterator[None]:
 
 
 def missing_values() -> bool:
-    """Fill missing values again; tell whether that had to be mended.
+    """Repair the filling of missing values; tell whether a repair was needed.
 
     ``frame[column].fillna(..., inplace=True)`` changes nothing under the copy-on-write of pandas 3: missing numbers
-    stayed NaN silently, missing sequences failed.
+    silently stay NaN, missing sequences fail.
     """
     import pandas as pd  # type: ignore[import-untyped]
     from recbole.data.dataset import Dataset
@@ -131,7 +131,7 @@ def missing_values() -> bool:
 
 
 def lengths() -> bool:
-    """Measure sequences again; tell whether that had to be mended: ``Series.agg(len)`` of pandas 3 is a number."""
+    """Repair the lengths of sequences; tell whether it was needed: ``Series.agg(len)`` of pandas 3 is one number."""
     import pandas as pd
     from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 
@@ -145,7 +145,7 @@ def lengths() -> bool:
 
 
 def tokens() -> bool:
-    """Read tokens as they are, only an empty one is missing; tell whether that had to be mended.
+    """Repair the reading of tokens, of which only an empty one is missing; tell whether a repair was needed.
 
     pandas takes ids such as NA, null or None for missing, and RecBole then drops their rows.
     """
@@ -165,7 +165,7 @@ def _keep_tokens(source: str) -> str:
 
 
 def build_in_time(dataset: Any) -> list[Any]:
-    """``dataset.build()``, with times in float64 until the split is made: those of float32 are minutes apart."""
+    """Call ``dataset.build()`` with times in float64 until the split is made: float32 times are minutes apart."""
     time, frame = dataset.time_field, dataset.inter_feat
     if time not in frame or frame[time].dtype.kind != "f":
         return list(dataset.build())
@@ -173,7 +173,7 @@ def build_in_time(dataset: Any) -> list[Any]:
     dataset._change_feat_format()
     columns = dataset.inter_feat.interaction
     narrow, columns[time] = columns[time].dtype, exact
-    vars(dataset)["_change_feat_format"] = lambda: None  # that is done
+    vars(dataset)["_change_feat_format"] = lambda: None  # already done
     parts = list(dataset.build())
     for part in (dataset, *parts):
         vars(part).pop("_change_feat_format", None)
@@ -188,7 +188,7 @@ def _assign_back(source: str) -> str:
 
 
 def _rewrite(owner: type, name: str, change: Callable[[str], str]) -> None:
-    """Compile a method anew from its changed source, in the names of its own module."""
+    """Recompile a method from its changed source, in the namespace of its own module."""
     method: Any = vars(owner)[name]
     source = getattr(method, "repaired_source", None) or textwrap.dedent(inspect.getsource(method))
     changed = change(source)

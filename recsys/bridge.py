@@ -51,11 +51,12 @@ _WANTED = "a general recommender, which scores users and items by their ids alon
 class RecBoleData:
     """A RecBole dataset split once: share it between teacher and student.
 
-    ``split``: training, validation and test pairs with RecBole's ids, 0 being padding, and its tokens. ``config``,
-    ``dataset``: RecBole's own objects, ``dataset`` the training part, which its models take; ``parts``: all three.
-    ``training``, ``task``: what the options ask for of ``recsys.distil`` and of its task, which take it from here;
-    ``followed``: RecBole's options that these come from, for a run's card. ``metrics``: those that are asked for.
-    ``sequences``: of a sequential model, its rows, as its task takes them; ``split`` is then the same as pairs.
+    ``split``: training, validation and test pairs with RecBole's ids, of which 0 is padding, and its tokens.
+    ``config``, ``dataset``: RecBole's own objects, ``dataset`` being the training part, which its models take;
+    ``parts``: all three parts. ``options``, ``known``: those given to ``load``. ``training``, ``task``: options that
+    RecBole's give for ``recsys.distil`` and for its task, which read them from here; ``followed``: the RecBole options
+    that these come from, for a run's card. ``metrics``: the requested metrics. ``sequences``: the rows of a sequential
+    model, as its task takes them; ``split`` then has the same rows as pairs.
     """
 
     split: Split
@@ -71,7 +72,7 @@ class RecBoleData:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that the options ask for, the one that chooses the epoch first."""
+        """List the requested metrics, the one that chooses the epoch first."""
         return tuple(self.task.get("metrics", ()))
 
 
@@ -85,21 +86,21 @@ def load(
 ) -> RecBoleData:
     """Read and split a dataset as RecBole does, from YAML files and a dict of options.
 
-    dataset: a name under ``data_path``; "ml-100k" is inside RecBole's wheel. model: whose options and defaults hold,
-    "BPR" unless they name one. files: YAML, later ones win, ``options`` win over all; the command line is not read.
-    known: further keys, those that code of your own reads of ``config``. Texts in options are data: "8" is a number,
-    none is run. RecBole's options of data, splits and models are followed here, those of training and evaluation by
-    ``recsys.distil`` and ``recsys.tune``, which take them from the data unless they are given there: ``epochs``,
+    dataset: a name under ``data_path``; "ml-100k" is inside RecBole's wheel. model: the model whose options and
+    defaults apply, "BPR" unless the options name one. files: YAML; later ones win, ``options`` win over all. The
+    command line is not read. known: further keys that your own code reads from ``config``. Strings in options are data:
+    "8" is a number, none is executed. RecBole's options of data, splits and models are followed here. ``recsys.distil``
+    and ``recsys.tune`` follow those of training and evaluation, unless their own arguments are given: ``epochs``,
     ``learner``, ``learning_rate``, ``weight_decay``, ``clip_grad_norm``, ``train_batch_size``,
     ``train_neg_sample_args``, ``eval_step``, ``stopping_step``, ``seed``, ``eval_args`` with its ``mode`` (full, uniN,
     popN, labeled), ``repeatable``, ``metrics``, ``topk``, ``valid_metric``, ``metric_decimal_place``, ``tail_ratio``.
-    Only what is said counts: RecBole's defaults of training are not those of a run. All others are refused. Times are
-    compared in float64, ids are kept as they are written. The process' random state, arguments, environment and numpy
-    are left as they were; ``gpu_id`` is empty by default, since ``fit`` moves models.
+    Only options that are given count: RecBole's training defaults do not apply to a run. All other options are refused.
+    Times are compared in float64; ids stay as written. The process's random state, arguments, environment and numpy are
+    unchanged afterwards; ``gpu_id`` is empty by default, since ``fit`` moves models.
 
-    Raises ValueError for an unknown key, with the nearest known one, for a key without effect, for an evaluation that
-    is not done here, for a column that a file lacks and for rows that cannot be read, with file and line;
-    FileNotFoundError for missing data; TypeError for a model that is no general recommender.
+    Raises ValueError for an unknown key, naming the nearest known one, for a key without effect, for an unsupported
+    evaluation, for a column that a file lacks and for rows that cannot be read, with file and line; FileNotFoundError
+    for missing data; TypeError for a model that is not a general, sequential or knowledge-graph recommender.
     """
     kinds: tuple[str, ...] = GENERAL
     usual, wanted = dict[str, Any](), _WANTED
@@ -122,7 +123,7 @@ def read(
     kinds: Sequence[str],
     wanted: str,
 ) -> RecBoleData:
-    """Do what ``load`` does, for models of these ``kinds``; ``usual``: options where neither files nor dict say any."""
+    """Do what ``load`` does, for models of these ``kinds``; ``usual``: options used where files and dict give none."""
     rows = "CONTEXT" in kinds
     mode = "labeled" if rows else "full"
     with _as_found():
@@ -165,7 +166,7 @@ def _named(key: str, given: Any, said: dict[str, Any]) -> Any:
 
 
 def _dataset_of(given: str | None, said: dict[str, Any]) -> str:
-    """The dataset's name; an error that says how to name it where it is none."""
+    """Return the dataset's name; TypeError that says how to give it where it is missing."""
     name = _named("dataset", given, said)
     if not isinstance(name, str) or not name:
         raise TypeError(f"'dataset' must be the name of a folder below 'data_path', or 'ml-100k', got {name!r}")
@@ -184,12 +185,13 @@ def recommender(
 ) -> Any:
     """Build a RecBole model, by name or by class, on data that was loaded before.
 
-    options: of the model, over those of ``load``; texts are data, as there. A class of your own gets the defaults of
-    the RecBole model it derives from. tables: model -> (user, item) tables whose inner products are its scores; known
-    for BPR and LightGCN. Other general recommenders are scored by ``forward`` (NeuMF) or ``predict``.
+    options: of the model, over those of ``load``; strings are data, as there. A class of your own gets the defaults of
+    the RecBole model from which it derives. tables: a function, model -> (user, item) tables whose inner products are
+    the scores; not needed for BPR and LightGCN. Other general recommenders are scored by ``forward`` (NeuMF) or
+    ``predict``.
 
-    Raises ValueError for an option that the model does not have or does not read, and for a text where it has a
-    number; TypeError for a model of another kind; ImportError for a package that a model needs.
+    Raises ValueError for an option that the model does not have or does not read, and for a string where a number
+    belongs; TypeError for a model of another kind than the data; ImportError for a missing package that a model needs.
     """
     if getattr(data, "sequences", None) is not None:
         made = build(data, model, options, known=known, kinds=SEQUENTIAL, wanted=SEQUENTIAL_WANTED)
@@ -208,7 +210,7 @@ def build(
     kinds: Sequence[str],
     wanted: str,
 ) -> nn.Module:
-    """RecBole's plain module of a model whose type is among ``kinds``, else TypeError that says what was ``wanted``."""
+    """Build RecBole's plain module of a model whose kind is among ``kinds``, else TypeError that names ``wanted``."""
     if not isinstance(data, RecBoleData):
         raise TypeError(f"'data' must be what recsys.bridge.load gives, got {type(data).__name__}")
     with _as_found():
@@ -232,7 +234,7 @@ def _configured(model: str | type, dataset: str, said: Mapping[str, Any], known:
 
 
 def _needing(model: str, make: Callable[[], Any]) -> Any:
-    """Call ``make``; raise an error that names the package, or the column of the data, that a model needs and lacks."""
+    """Call ``make``; raise an error that names the package, or the column of the data, that the model lacks."""
     try:
         return make()
     except ModuleNotFoundError as error:
@@ -247,7 +249,7 @@ def _needing(model: str, make: Callable[[], Any]) -> Any:
 
 
 def _dataset_class(config: Any) -> type:
-    """Choose the class as RecBole does, but without unpickling a dataset that lies in the checkpoint folder."""
+    """Choose the class as RecBole does, but never unpickle a dataset from the checkpoint folder."""
     import recbole.data.dataset as classes
 
     usual = classes.KnowledgeBasedDataset if config["MODEL_TYPE"].name == "KNOWLEDGE" else classes.Dataset
@@ -267,7 +269,7 @@ def _three(sides: list[Interactions]) -> list[Interactions]:
 
 @contextmanager
 def _as_found() -> Iterator[None]:
-    """RecBole repaired inside the block; the environment, YAML's loader and warnings afterwards as before."""
+    """Repair RecBole inside the block; afterwards restore the environment, YAML's loader and the warnings."""
     with repaired():
         import yaml  # type: ignore[import-untyped]
 

@@ -43,20 +43,20 @@ def compress(
 
     Args:
         teacher: a recommender or a teacher (``Cached``, ``Frozen``, ``Ensemble``).
-        split: ``Split(train, valid, test)``, or what ``recsys.bridge.load`` gives.
-        task: ``recsys.tasks.Ranking(...)``; its first metric, of which more must be better, chooses.
-        students: recommenders, or functions that make one; a list of them or by name. "auto" is ``MF`` of up to five
+        split: ``Split(train, valid, test)``, or the result of ``recsys.bridge.load``.
+        task: ``recsys.tasks.Ranking(...)``; its first metric, of which more must be better, selects.
+        students: recommenders, or functions that make one, as a list or a dict by name. "auto" is ``MF`` of up to five
             widths below the teacher's.
         methods: names of ``recsys.methods(task="ranking")`` that need no further models; "auto" takes up to four.
-        budget: limits of a query's median milliseconds, of parameters and of megabytes. A query is a user in, the best
-            20 items that the user does not have out, on one thread of the CPU (``recsys.retrieve``).
-        trials: how many settings of how many pairs, by successive halving.
+        budget: limits of a query's median milliseconds, of parameters and of megabytes. A query takes one user and
+            returns the best 20 items that the user does not have, on one thread of the CPU (``recsys.retrieve``).
+        trials: number of settings tried over all pairs of student and method, by successive halving.
         seed: of first weights, settings and trainings.
         epochs: of a whole training, by default the task's.
-        latency: model -> milliseconds, in place of that measure.
-        checkpoint: a folder, in which each training is noted in a journal.
-        resume: True goes on there, "auto" begins or goes on; False refuses a folder that holds something.
-        progress: a bar over trainings (default: on a terminal, elsewhere lines).
+        latency: a function, model -> milliseconds, that replaces this measurement.
+        checkpoint: a folder whose journal records each training.
+        resume: True continues in that folder, "auto" begins or continues; False refuses a folder that is not empty.
+        progress: show a bar over trainings (default: on a terminal; elsewhere lines).
         options: of ``recsys.distil``.
 
     Returns:
@@ -64,8 +64,8 @@ def compress(
 
     Raises:
         ImportError: optuna is missing, ``pip install 'graphkd[tune]'``.
-        TypeError: the data are no split of pairs.
-        ValueError: there are no validation pairs, less is better of the metric, a method cannot be used here.
+        TypeError: the data are not a split of pairs.
+        ValueError: there are no validation pairs, less of the metric is better, or a method cannot be used here.
 
     Costs about trials x 0.5 trainings.
 
@@ -79,7 +79,7 @@ def compress(
         >>> len(front), len(front.left_out)
         (1, 1)
     """
-    from recsys._compressing import compression  # which loads recommenders
+    from recsys._compressing import compression  # loads recommenders
 
     asked = {**dict.fromkeys(_OF_RUNS), **options, "epochs": epochs, "seed": seed}
     given, _ = asked_of(split, asked, task)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphkd.core.resume import Resume
 
 CATALOGUE = Catalogue("recsys.methods")
-# RecBole's options that are options of a run here, and which; all others of those that are followed are of the task.
+# Options of a run here, by RecBole's names; all other RecBole options that are followed belong to the task.
 _NAMES: Mapping[str, str] = {
     "epochs": "epochs",
     **dict.fromkeys(("learner", "learning_rate", "weight_decay"), "optimizer"),
@@ -37,9 +37,9 @@ _NAMES: Mapping[str, str] = {
 def methods(*, task: Any = None, family: str | None = None) -> Sequence[Metadata]:
     """List the methods that have a name, without importing them; of one task or one family where that is given.
 
-    task: "ranking", "clicks" or "uniform_ratings", or a task. Each row has ``name, family, paper, tasks, needs,
-    settings, space``: what it needs beside student, teacher and data, its hyper-parameters with their defaults, and the
-    range of each that is worth a search.
+    task: "ranking", "clicks" or "uniform_ratings", or a task. Each row has
+    ``name, family, paper, tasks, needs, settings, space``: ``needs`` lists further inputs beside student, teacher and
+    data, ``settings`` the hyper-parameters with their defaults, ``space`` the range of each that is worth a search.
 
     Example::
 
@@ -74,25 +74,23 @@ def distil(
     progress: bool | None = None,
     **settings: Any,
 ) -> Distilled:
-    """Train a recommender by a method; what is given stays as it is, ``result.model`` is what serves.
+    """Train a recommender by a method; the arguments stay unchanged, ``result.model`` is the model to serve.
 
     method: a name of ``methods()``, a loss (then it is the whole objective), or a function of a problem. student: a
     model, or a function that makes one. teacher: a model, or a teacher (``Cached``, ``Frozen``, ``Ensemble``), for some
-    methods a list; None for methods without one. split: for rankings ``Split(train, valid, test)`` or what
-    ``recsys.bridge.load`` gives, for clicks ``recsys.data.rows.Rows``, for ratings with a uniform sample
-    ``recsys.data.ratings.UniformSplit``. task: of ``recsys.tasks``, by default that of such data, with its usual
-    metrics and batch size. hidden, call: of models of clicks, as for ``graphkd.distil``; by default a model is given
-    the whole batch. epochs, optimizer, patience, metric_every, shares_every, clip, save_every, fabric, log, progress:
-    of ``fit``, for every stage; by default those of the method, else of the task, for rankings 500 epochs of Adam(1e-3,
-    weight decay 1e-3), validated every fifth epoch, with patience 50. seed: of the run, 0 by default. What RecBole's
-    options say of these, and of the task, holds for data that ``recsys.bridge.load`` read with them, unless it is given
-    here; the card says so ("recbole"). checkpoint: a folder that keeps finished stages
-    and states;
-    ``resume=True`` goes on in it and ends with the same bits, "auto" begins or goes on. settings: the method's
-    hyper-parameters and its needs.
+    methods a list; None for methods without one. split: for rankings ``Split(train, valid, test)`` or the result of
+    ``recsys.bridge.load``, for clicks ``recsys.data.rows.Rows``, for ratings with a uniform sample
+    ``recsys.data.ratings.UniformSplit``. task: of ``recsys.tasks``, by default the one for such data, with its usual
+    metrics and batch size. hidden, call: for models of clicks, as for ``graphkd.distil``; by default a model is called
+    with the whole batch. epochs, optimizer, patience, metric_every, shares_every, clip, save_every, fabric, log,
+    progress: of ``fit``, for every stage; by default those of the method, else of the task, for rankings 500 epochs of
+    Adam(1e-3, weight decay 1e-3), validated every fifth epoch, with patience 50. seed: of the run, 0 by default. For
+    data that ``recsys.bridge.load`` read, RecBole's options give these arguments and the task where the call does not;
+    the card lists them under "recbole". checkpoint: a folder for finished stages and states; ``resume=True`` continues
+    in it with bitwise the same result, "auto" begins or continues. settings: the method's hyper-parameters and needs.
 
-    Raises ValueError where something that the method needs is missing, and says how to give it; TypeError for a setting
-    that it does not have. Costs what the method's stages cost.
+    Raises ValueError where an input that the method needs is missing, and says how to give it; TypeError for a setting
+    that the method does not have. Costs the sum of the method's stages.
 
     Example::
 
@@ -136,11 +134,11 @@ def distil(
 
 
 def asked_of(split: Any, given: Mapping[str, Any], task: Task | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the options of a run, ``given`` or by RecBole's options of the data, and the latter by their names.
+    """Return the options of a run, from ``given`` or RecBole's options of the data, and the latter by RecBole's names.
 
-    None stands for what is not given. Options of evaluation count where no ``task`` is given.
+    None stands for an option that is not given. RecBole's evaluation options count only without a ``task``.
     """
-    read = getattr(split, "recbole", split)  # what recsys.models.context.load gives has it inside
+    read = getattr(split, "recbole", split)  # the data of recsys.models.context.load have it inside
     theirs: Mapping[str, Any] = getattr(read, "training", {})
     asked = {name: value for name, value in given.items() if value is not None}
     taken = {name: value for name, value in theirs.items() if name not in asked and name in given}
@@ -152,7 +150,7 @@ def asked_of(split: Any, given: Mapping[str, Any], task: Task | None) -> tuple[d
 
 
 def default_task(split: Any) -> Task:
-    """Make the task of some data; TypeError that names the kinds of data where they are none of these."""
+    """Make the task for some data; TypeError that names the supported kinds of data for any other."""
     from recsys import tasks
     from recsys.data.interactions import Split
     from recsys.data.ratings import UniformSplit
@@ -174,7 +172,7 @@ def default_task(split: Any) -> Task:
 
 
 def check_tables(names: Sequence[str], **models: Any) -> None:
-    """Raise ValueError that names the methods of rankings which a ``student`` or ``teacher`` without tables cannot."""
+    """Raise ValueError that names the ranking methods that a ``student`` or ``teacher`` without tables cannot use."""
     rows = methods(task="ranking")
     for side, model in models.items():
         lacking = [row.name for row in rows if row.name in names and f"{side}_tables" in row.needs]
@@ -187,7 +185,7 @@ def check_tables(names: Sequence[str], **models: Any) -> None:
 
 
 def check_serves(method: Any, kind: str) -> None:
-    """Raise ValueError for a named method that does not serve a kind of task, with those that do."""
+    """Raise ValueError for a named method that does not support a kind of task, and name those that do."""
     row = next((row for row in CATALOGUE if row.name == (method if isinstance(method, str) else "")), None)
     if row is not None and kind not in row.tasks:
         why = "it reads the users of an item, histories have no table of users" if "ranking" in row.tasks else ""

@@ -17,9 +17,9 @@ from recsys.models.tables import Tables, finite_tables
 
 
 class Best(NamedTuple):
-    """The items of highest score for each query, best first: (B, k) int64, and their scores (B, k).
+    """The items of highest score for each query, best first: ``items`` (B, k) int64, and their ``scores`` (B, k).
 
-    A list that is shorter than k ends in items -1 with the score minus infinity.
+    A list with fewer than k items is filled up with item -1 at score minus infinity.
     """
 
     items: Tensor
@@ -29,10 +29,10 @@ class Best(NamedTuple):
 class Retriever:
     """The exact best items of users or of any query vectors, by blocks of queries and of items.
 
-    tables: of ``tables_of`` a model, or of an export. seen: pairs that are not recommended again. The padding item of
-    the tables or of ``seen`` never is. O(B I d) time, at most ``block_queries`` · ``block_items`` scores at a time: few
-    queries go through more items at once. The best are found by ``block_topk``, in one pass over scores. ValueError for
-    tables that hold NaN or infinity, and for scores that become such.
+    tables: of a model (``tables_of``) or of an export. seen: pairs that are not recommended again. The padding item of
+    the tables or of ``seen`` is never recommended. O(B I d) time, at most ``block_queries`` · ``block_items`` scores at
+    a time; with few queries a block has more items. ``block_topk`` finds the best in one pass over the scores. Raises
+    ValueError for tables that contain NaN or infinity, and for scores that overflow to these.
     """
 
     def __init__(
@@ -51,7 +51,10 @@ class Retriever:
 
     @torch.no_grad()
     def users(self, users: Any, k: int) -> Best:
-        """The best k items of users, (B,), without those they have seen; who has fewer left gets a shorter list."""
+        """Find the best k items of users, (B,), without those they have seen; who has fewer left gets a shorter list.
+
+        Raises ValueError for ids out of range, and for k outside 1 to the number of items.
+        """
         users = read_ids("users", users).to(self.tables.user.device)
         check_ids("users", users, self.tables.num_users)
         blocks = users.split(self.block_queries)
@@ -59,7 +62,7 @@ class Retriever:
 
     @torch.no_grad()
     def queries(self, queries: Tensor, k: int) -> Best:
-        """The best k items of query vectors, (B, d)."""
+        """Find the best k items of query vectors, (B, d); ValueError for another shape or k."""
         width = self.tables.item.size(1)
         if queries.dim() != 2 or queries.size(1) != width:
             raise ValueError(f"'queries' must be vectors (B, {width}), got shape {tuple(queries.shape)}")

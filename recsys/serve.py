@@ -1,11 +1,11 @@
 """Serving of a trained recommender: export a folder once, and recommend from it in any process.
 
 ``recsys.serve.export(result, "service/", split)`` writes it, ``recsys.serve.recommend("service/", ["ann"], k=10)``
-reads it. Nothing that is read runs as code; the folder holds
+reads it. Nothing in the folder is executed as code. It contains
 
-- ``tables.safetensors``: tables of users and items, their original ids, what users have, and the card;
-- ``card.json``: the card again, for people: what the model is, what it was trained by, what int8 loses;
-- ``recommender.onnx``, where it was asked for: a graph from ids to lists, for ONNX Runtime.
+- ``tables.safetensors``: tables of users and items, their original ids, the items that users have, and the card;
+- ``card.json``: the card again, for people: the model, its training, and the recall lost by int8;
+- ``recommender.onnx``, on request: a graph from ids to lists, for ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ def export(
     k: int = 20,
     card: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write all that a service needs into a folder, which is made; gives the card.
+    """Write all that a service needs into a folder, which is created, and return the card.
 
     Args:
-        model: what ``recsys.distil`` gave, whose card goes along, a recommender with tables, or a sequential one.
-        folder: where to.
-        data: the ``Split``, or what has one as ``split``, with the original ids; of a sequential model the
-            ``Sequences``, or what has some as ``sequences``. Users are served from their latest items on.
+        model: the result of ``recsys.distil``, whose card is included, a recommender with tables, or a sequential one.
+        folder: where to write.
+        data: the ``Split`` with the original ids, or an object with a ``split``; for a sequential model the
+            ``Sequences``, or an object with ``sequences``. Users are then served from their latest items.
         seen: pairs that are not recommended again, by default all of ``data``: training, validation and test.
-        int8: round the tables to a byte an entry; the card says how much of the exact best k lists is still found.
-        onnx: write the graph too, checked against torch: of users, or of histories for a sequential model. It has the
-            exact tables, not those of int8.
+        int8: round the tables to one byte an entry; the card gives the share of the exact best k lists still found.
+        onnx: also write the graph, checked against torch: of users, or of histories for a sequential model. It has the
+            exact tables, not the int8 ones.
         k: length of the lists of the graph and of the measured recall.
         card: further plain values for the card.
 
     Raises:
-        TypeError: a model without tables, or data of another kind.
-        ValueError: tables that are not finite, ids that do not fit.
-        ImportError: ``onnx`` without the packages, ``pip install "graphkd[onnx]"``.
+        TypeError: the model has no tables, or the data are of another kind.
+        ValueError: tables are not finite, or ids do not fit.
+        ImportError: ``onnx`` without its packages, ``pip install "graphkd[onnx]"``.
 
     Example::
 
@@ -71,9 +71,9 @@ def export(
 
 
 def load(folder: str | Path) -> Service:
-    """Read what ``export`` wrote into a service that is asked often; a file of ``recsys.serving.export`` will do too.
+    """Read what ``export`` wrote into a service for many requests; also reads a file of ``recsys.serving.export``.
 
-    FileNotFoundError where there is none; ValueError where it is damaged.
+    Raises FileNotFoundError where there is none; ValueError where it is damaged.
 
     Example::
 
@@ -86,10 +86,11 @@ def load(folder: str | Path) -> Service:
 def recommend(
     folder: str | Path, users: Iterable[str | int], k: int = 10, *, unknown: Unknown = "refuse"
 ) -> list[Recommended]:
-    """Recommend at most k items to each user, by original ids: what they have is never among them.
+    """Recommend at most k items to each user, by original ids; items that a user has are left out.
 
-    folder: of ``export``; it is read once a process, and again when it is written anew. unknown: what of users that the
-    model does not know, see ``Service.recommend``. Gives a ``Recommended(user, items, scores, known)`` for each.
+    folder: of ``export``; it is read once a process, and again after it is rewritten. unknown: how to treat users that
+    the model does not know, see ``Service.recommend``. Returns one ``Recommended(user, items, scores, known)`` for each
+    user.
 
     Example::
 
@@ -100,10 +101,10 @@ def recommend(
 
 
 def recommend_after(folder: str | Path, histories: Iterable[Sequence[str | int]], k: int = 10) -> list[Recommended]:
-    """Recommend at most k items after each history of items, oldest first: for users that training did not have.
+    """Recommend at most k items after each history of items, oldest first, also for users not seen in training.
 
     folder: of ``export`` of a sequential recommender with ``onnx=True``; ONNX Runtime runs it. Items of a history are
-    not recommended after it. ValueError for a folder without such a graph.
+    not recommended after it. Raises ValueError for a folder without such a graph.
 
     Example::
 

@@ -41,17 +41,17 @@ def tune(
 ) -> Tuned:
     """Search the settings of a method and of its training on validation pairs; see ``graphkd.tune``.
 
-    Searched are the method's hyper-parameters (``recsys.methods()`` tells their ranges), Adam's learning rate and
-    weight decay, and ``dropout`` where ``student`` is a function of it; what is given among ``options`` is not
-    searched. trials: settings that are tried, by successive halving over epochs; the published one is the first.
-    finalists, seeds: so many of the best, and the published one, are trained again under so many other seeds. start,
-    space: other values to start from, other ranges. epochs: of a stage (default: the method's, else the task's).
-    checkpoint: a folder for the trials, in which a search that was broken off goes on. progress: a bar over trials.
-    options: of ``recsys.distil``; what RecBole's options of the data say of these is not searched either.
+    Searches the method's hyper-parameters (``recsys.methods()`` gives their ranges), Adam's learning rate and weight
+    decay, and ``dropout`` where ``student`` is a function of it; an option given among ``options`` is fixed. trials:
+    number of settings tried, by successive halving over epochs; the published setting is the first. finalists, seeds:
+    the best ``finalists`` and the published setting are trained again under ``seeds`` other seeds each. start, space:
+    other values to start from, other ranges. epochs: of a stage (default: the method's, else the task's). checkpoint: a
+    folder for the trials, in which an interrupted search continues. progress: show a bar over trials. options: of
+    ``recsys.distil``; options that RecBole's options of the data set are fixed too.
 
     Raises ImportError without optuna (``pip install 'graphkd[tune]'``), ValueError for a split without validation
-    pairs, for ranges of what is not searched and for a folder of another search. Costs about
-    trials x 0.4 + (finalists + 1) x seeds trainings.
+    pairs, for ranges of options that are not searched and for a folder of another search. Costs about trials x 0.4 +
+    (finalists + 1) x seeds trainings.
 
     Example::
 

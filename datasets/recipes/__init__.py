@@ -1,1 +1,1 @@
-"""How files of the mirror are built from their public sources: ``python -m datasets.recipes NAME SOURCE FOLDER``."""
+"""Build files of the mirror from their public sources: ``python -m datasets.recipes NAME SOURCE FOLDER``."""

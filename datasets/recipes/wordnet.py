@@ -14,7 +14,7 @@ from datasets.recipes.packing import basis, counts, pack, words
 
 __all__ = ["wordnet"]
 
-SEED, LEAST = 20240, 20  # of the order of nodes; synsets that a word must be in
+SEED, LEAST = 20240, 20  # of the order of nodes; least synsets of a word
 FILES = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 PARTS = "nvasr"  # of speech, adjectives apart from their satellites
 KINDS = {
@@ -58,7 +58,7 @@ CLASSES = _CLASSES.split()
 
 
 class Synset(NamedTuple):
-    """A line of a database file, see wndb(5WN); pointers: (symbol, offset, part of speech, source and target word)."""
+    """Line of a database file, see wndb(5WN); pointers: (symbol, offset, part of speech, source and target word)."""
 
     file: str
     offset: str
@@ -70,10 +70,10 @@ class Synset(NamedTuple):
 
 
 def wordnet(folder: Path) -> dict[str, np.ndarray]:
-    """Arrays of the synsets in `data.noun`, `data.verb`, `data.adj` and `data.adv` of a folder.
+    """Build arrays of the synsets in `data.noun`, `data.verb`, `data.adj` and `data.adv` of a folder.
 
-    Files are sorted by meaning, so that nodes are permuted. A pointer between words is one between their synsets; of
-    the same kind between the same ones the first is kept.
+    The files are sorted by meaning, so nodes are permuted. A pointer between words counts as one between their synsets;
+    of several pointers of one kind between the same synsets the first is kept.
     """
     synsets = [each for name, letter in FILES.items() for each in _read(folder / f"data.{name}", letter)]
     order = np.random.RandomState(SEED).permutation(len(synsets))
@@ -113,7 +113,7 @@ def _synset(line: str, letter: str) -> Synset:
 
 
 def _pointers(synsets: list[Synset], order: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Source, target, kind and whether between single words, of each distinct pointer, sorted."""
+    """List source, target, kind and whether between single words, of each distinct pointer, sorted."""
     place: Mapping[tuple[str, str], int] = {(each.file, each.offset): old for old, each in enumerate(synsets)}
     new, kinds = np.argsort(order), {symbol: number for number, symbol in enumerate(KINDS)}
 

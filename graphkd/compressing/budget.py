@@ -13,8 +13,8 @@ _UNITS = {"latency_ms": "ms", "parameters": "parameters", "megabytes": "MB"}
 class Costs:
     """Costs of serving a student.
 
-    latency_ms: the median of a query. parameters: their number. megabytes: of parameters and buffers, a million bytes
-    each. form: how a query was answered: "numpy", "torch", and so on.
+    latency_ms: median time of a query. parameters: their number. megabytes: size of parameters and buffers, in million
+    bytes. form: how a query was answered: "numpy", "torch", and so on.
     """
 
     latency_ms: float
@@ -28,9 +28,9 @@ class Budget:
     """Limit what a student may cost; None is no limit.
 
     Args:
-        latency_ms: the most milliseconds of a query, the median.
-        parameters: the most parameters.
-        megabytes: the most megabytes of weights, a million bytes each.
+        latency_ms: largest median time of a query, in milliseconds.
+        parameters: largest number of parameters.
+        megabytes: largest size of parameters and buffers, in million bytes.
 
     Raises:
         TypeError: a limit is no number.
@@ -56,16 +56,16 @@ class Budget:
 
     @property
     def limits(self) -> dict[str, float]:
-        """Return the limits that there are, by name."""
+        """Return the limits that are set, by name."""
         return {name: limit for name, limit in asdict(self).items() if limit is not None}
 
     def over(self, costs: Costs) -> str:
-        """Say by what costs exceed the budget; an empty text where they do not."""
+        """Describe by what costs exceed the budget; an empty text if they do not."""
         wrong = [name for name, limit in self.limits.items() if not getattr(costs, name) <= limit]
         return "; ".join(
             f"{getattr(costs, name):.6g} {_UNITS[name]}, the budget has {self.limits[name]:.6g}" for name in wrong
         )
 
     def excess(self, costs: Costs) -> float:
-        """Return the largest ratio of a cost to its limit; above 1 where costs exceed the budget."""
+        """Return the largest ratio of a cost to its limit; above 1 if costs exceed the budget."""
         return max((getattr(costs, name) / limit for name, limit in self.limits.items()), default=0.0)

@@ -12,9 +12,9 @@ from torch import nn
 from graphkd.compressing.students import Student
 from graphkd.core.method import Metadata, lacks
 
-# Methods that may be tried, the first ones first: they learn from one teacher and need no further models.
+# Methods to try, in this order: they learn from one teacher and need no further models.
 METHODS = ("glnn", "kd", "soft_label_distance", "none", "soft_ce", "teacher_bounded", "soft_bce", "gsp")
-_USUAL = 4  # of them
+_USUAL = 4  # of them by default
 _MLPS = ((), (4,), (8,), (16,), (64,), (256,), (128, 128))  # widths of hidden layers
 _WIDE, _PRUNED = 256, 32  # widths before and after pruning
 _HOPS = (16, 64)
@@ -22,9 +22,9 @@ Train = Callable[[nn.Module], nn.Module]  # an MLP -> the same, trained
 
 
 def auto_students(features: int, answers: int, *, edges: bool, train: Train) -> list[Student]:
-    """Make students for answers of nodes by their features: MLPs, a pruned one, and of a graph those of one hop.
+    """Make students that answer for nodes: MLPs on features, a pruned one, and with ``edges`` GNNs of one hop.
 
-    features, answers: widths of what goes in and comes out. train: trains the wide MLP that is pruned.
+    features, answers: widths of input and output. train: trains the wide MLP before pruning.
     """
     found = [_mlp(features, widths, answers) for widths in _MLPS]
     found.append(_pruned(features, answers, train))
@@ -36,11 +36,11 @@ def chosen_methods(
 ) -> list[Metadata]:
     """Find methods by name, or for "auto" the first preferred ones that serve a task and have what they need.
 
-    kind: of the task. has: what there is of needs, ``"edges"`` and so on.
+    kind: of the task. has: the available needs of methods, ``"edges"`` and so on.
 
     Raises:
         TypeError: ``asked`` is neither "auto" nor a list of names.
-        ValueError: a name is not known, or its method cannot be used here, and why.
+        ValueError: a name is unknown, or its method cannot be used here; the message has the reason.
     """
     given, rows = {*has}, {row.name: row for row in known}
     if isinstance(asked, str) and asked == "auto":
@@ -62,10 +62,10 @@ def chosen_methods(
 
 
 def pairs_of(students: Sequence[Student], methods: Sequence[Metadata]) -> list[tuple[Student, Metadata]]:
-    """Pair students and methods that fit together, so that each of them comes early.
+    """Pair students and methods that fit together, in an order in which each of them comes early.
 
-    A method of students that read features alone does not go with one that reads edges, nor one of hidden layers with a
-    student that has none.
+    A method for students that read features alone does not fit a student that reads edges; a method for hidden layers
+    does not fit a student without any.
     """
     count = len(methods)
     spread = ((each, methods[(place + turn) % count]) for turn in range(count) for place, each in enumerate(students))
@@ -98,7 +98,7 @@ def _mlp(features: int, widths: tuple[int, ...], answers: int) -> Student:
         return MLP(channels, norm=None, dropout=dropout)
 
     name = "-".join(["mlp", *map(str, widths)]) if widths else "linear"
-    fixed = partial(make, 0.0)  # there is nothing to drop
+    fixed = partial(make, 0.0)  # no hidden layer to drop from
     return Student(name, make if widths else fixed, make, f"lins.{len(widths) - 1}" if widths else None, is_given=False)
 
 

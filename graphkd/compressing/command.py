@@ -1,4 +1,4 @@
-"""``python -m graphkd compress``: a graph in a file and a teacher's answers become a folder with a student."""
+"""``python -m graphkd compress``: make a folder with a student from a graph file and a teacher's answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add_compress(parser: argparse.ArgumentParser) -> None:
 
 
 def compress_files(asked: argparse.Namespace, compress: Any) -> None:
-    """Read, search and write; ``compress`` is ``graphkd.compress``."""
+    """Read the files, search for students, and write the best; ``compress`` is ``graphkd.compress``."""
     from graphkd.compressing.files import make_teacher, read_answers, read_data, write_student
 
     task = _task(asked.task)

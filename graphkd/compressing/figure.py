@@ -1,4 +1,4 @@
-"""Accuracy against milliseconds by matplotlib, for files that are no SVG of our own."""
+"""Accuracy against milliseconds by matplotlib, for files other than SVG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _COLOURS = {"front": "C0", "tried": "0.7", "teacher": "C3"}
 
 
 def figure(points: Sequence[Mapping[str, Any]], metric: str, limit: float | None, path: Path) -> None:
-    """Draw the picture of ``picture.draw`` by matplotlib; ImportError that names the alternative without it."""
+    """Draw the picture of ``picture.draw`` by matplotlib; without it an ImportError names the alternative."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Files of the command: a graph that is checked, a teacher given by answers or weights, and the written student."""
+"""Files of the command: read and check a graph, read a teacher's answers or weights, and write the student."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MASKS = ("train_mask", "val_mask", "test_mask")
 
 
 class Answers(nn.Module):
-    """Teacher that returns recorded answers of nodes, of which nothing else is known.
+    """Teacher that returns recorded answers of nodes.
 
     logits: (N, C), in the order of the graph's nodes.
     """
@@ -40,7 +40,7 @@ class Answers(nn.Module):
         self.register_buffer("logits", logits)
 
     def forward(self, x: Tensor, n_id: Tensor | None = None) -> Tensor:
-        """(B, F), node ids (B,) or None for all nodes -> (B, C)."""
+        """(B, F), node ids (B,) or None for all nodes -> (B, C). ValueError without ids for another number of rows."""
         if n_id is not None:
             return self.logits[n_id]
         if x.size(0) != self.logits.size(0):
@@ -49,15 +49,15 @@ class Answers(nn.Module):
 
 
 def read_data(path: str | Path, task: Task) -> Data:
-    """Read a graph for a task of nodes, ``.npz`` or ``.pt``, and check all that a compression reads of it.
+    """Read a graph for a task of nodes, ``.npz`` or ``.pt``, and check all entries that a compression reads.
 
-    Entries: ``x`` (N, F), ``edge_index`` (2, E), ``y``, ``train_mask`` and ``val_mask`` (N,), ``test_mask`` where there
-    is one, ``edge_weight`` (E,) where there is one; see ``graphkd.loaders.read_graph``. Nothing in it runs as code.
+    Entries: ``x`` (N, F), ``edge_index`` (2, E), ``y``, ``train_mask`` and ``val_mask`` (N,); optionally ``test_mask``
+    (N,) and ``edge_weight`` (E,); see ``graphkd.loaders.read_graph``. No code in the file is run.
 
     Raises:
         FileNotFoundError: there is no such file.
-        TypeError: it holds another kind of graph.
-        ValueError: entries are missing, of wrong shapes or not finite, or masks overlap; it says which.
+        TypeError: it has another kind of graph.
+        ValueError: entries are missing, of wrong shapes or not finite, or masks overlap; the message names them.
     """
     try:
         data = read_graph(path)
@@ -84,7 +84,7 @@ def read_answers(path: str | Path, nodes: int) -> Answers:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it holds something else, another number of rows, or what is not finite.
+        ValueError: it has something else, another number of rows, or entries that are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -105,11 +105,11 @@ def read_answers(path: str | Path, nodes: int) -> Answers:
 
 
 def make_teacher(path: str, weights: str | Path | None) -> nn.Module:
-    """Call a function by its dotted path, ``package.module:make``, and load weights (safetensors) into what it makes.
+    """Call a function by its dotted path, ``package.module:make``, and load weights (safetensors) into its module.
 
     Raises:
-        TypeError: it makes no module.
-        ValueError: there is no such function, or the weights are another model's.
+        TypeError: the function returns no module.
+        ValueError: there is no such function, or the weights belong to another model.
         FileNotFoundError: there is no such file of weights.
     """
     module, _, name = path.partition(":")
@@ -135,8 +135,8 @@ def make_teacher(path: str, weights: str | Path | None) -> nn.Module:
 def write_student(front: Front, member: Member, data: Data, folder: str | Path) -> list[str]:
     """Write a student's weights and card, the report, and forms that run without this library; return the files' names.
 
-    ``model.safetensors`` and ``card.json`` as ``Distilled.load`` reads them, ``report.html``, ``student.pt2`` for
-    ``torch.export.load``, and where the student is a chain of layers ``student.safetensors`` for ``NumpyMLP.load``.
+    Files: ``model.safetensors`` and ``card.json`` for ``Distilled.load``, ``report.html``, ``student.pt2`` for
+    ``torch.export.load``, and if the student is a chain of layers ``student.safetensors`` for ``NumpyMLP.load``.
     """
     folder = Path(folder)
     member.save(folder)
@@ -176,7 +176,7 @@ def _check_entries(path: str | Path, data: Data) -> None:
 
 
 def _check_masks(path: str | Path, prepared: Any) -> None:
-    """Raise ValueError where parts are empty or share nodes."""
+    """Raise ValueError if parts are empty or share nodes."""
     masks = {name: prepared[name] for name in _MASKS if name in prepared}
     for name, mask in masks.items():
         if not bool(mask.any()):

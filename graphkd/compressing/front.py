@@ -21,9 +21,9 @@ from graphkd.core.files import replacing
 class Member:
     """Student of a front.
 
-    result: what ``distil`` gave. card: student, method, settings, validation (its score there, in ``metric``), costs
-    (``latency_ms, parameters, megabytes, form``), scores with those of the test where the data have one, and how it was
-    trained, in plain values.
+    result: of ``distil``. card, in plain values: student, method, settings, validation (the score there, by
+    ``metric``), costs (``latency_ms, parameters, megabytes, form``), scores (with those of the test part, if any), and
+    how the student was trained.
     """
 
     result: Distilled = field(repr=False)
@@ -31,16 +31,16 @@ class Member:
 
     @property
     def model(self) -> nn.Module:
-        """Return the model that serves, a plain module in eval mode."""
+        """Return the model to serve, a plain module in eval mode."""
         return self.result.model
 
     @property
     def costs(self) -> Costs:
-        """Return the costs of serving it."""
+        """Return the costs of serving the model."""
         return Costs(**{name: self.card[name] for name in ("latency_ms", "parameters", "megabytes", "form")})
 
     def save(self, folder: str | Path) -> None:
-        """Write weights (safetensors) and card (JSON) into a folder, as ``Distilled.load`` reads them."""
+        """Write weights (safetensors) and card (JSON) into a folder, for ``Distilled.load``."""
         result = self.result
         Distilled(result.model, result.scores, result.method, card=dict(self.card)).save(folder)
 
@@ -49,9 +49,9 @@ class Member:
 class Front(Sequence[Member]):
     """Pareto front of students: none is at least as good as another in accuracy, latency, parameters and size.
 
-    members: most accurate first, ``front[0]`` and so on. left_out: a row a student that was over the budget and not
-    trained, with the reason. tried: a row a training. teacher: its scores and, where it could be timed, its costs.
-    about: what was asked for.
+    members: most accurate first, ``front[0]`` and so on. left_out: one row per student that was over the budget or
+    cannot be served, with the reason. tried: one row per training. teacher: its scores and, if it could be timed, its
+    costs. about: the arguments of the search.
 
     Example::
 
@@ -88,10 +88,10 @@ class Front(Sequence[Member]):
         return f"Front of {len(self)} students by {self.metric}, {self.budget}\n{self.table()}"
 
     def best(self, budget: Budget | None = None) -> Member:
-        """Choose the most accurate student on validation within the budget, or within another one.
+        """Choose the most accurate student on validation within the budget of the search, or within ``budget``.
 
         Raises:
-            ValueError: there is none; it says which student is nearest.
+            ValueError: there is none; the message names the nearest student.
         """
         limit = self.budget if budget is None else budget
         inside = [each for each in self if not limit.over(each.costs)]
@@ -108,19 +108,19 @@ class Front(Sequence[Member]):
         )
 
     def table(self) -> str:
-        """Write a line a student, the teacher first: scores, costs, method."""
+        """Return a text with one line per student, the teacher first: scores, costs, method."""
         return aligned(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the table: one for the teacher, then one a student."""
+        """Return the rows of the table: one for the teacher, then one per student."""
         rows = [{"student": each.card["student"], "method": each.card["method"], **_shown(each.card)} for each in self]
         return [{"student": "teacher", "method": "", **_shown(self.teacher)}, *rows] if self.teacher else rows
 
     def plot(self, path: str | Path) -> None:
-        """Draw accuracy against latency into a file: .svg as it is, .png and others by matplotlib.
+        """Draw accuracy against latency into a file: .svg without further packages, .png and others by matplotlib.
 
         Raises:
-            ImportError: another suffix without matplotlib.
+            ImportError: a suffix other than .svg without matplotlib.
         """
         path = Path(path)
         if path.suffix == ".svg":
@@ -139,7 +139,7 @@ class Front(Sequence[Member]):
         return rows + ([{"name": "teacher", "kind": "teacher", **_place(self.teacher)}] if self.teacher else [])
 
     def report(self, path: str | Path) -> None:
-        """Write one HTML file: picture, table, settings, what was tried and what was left out; it loads nothing."""
+        """Write one self-contained HTML file: picture, table, settings, trainings and left-out students."""
         parts = {"Students": self.rows(), "Left out, over the budget": self.left_out, "All trainings": self.tried}
         cards = [dict(each.card) for each in self]
         picture = draw(self.points(), self.metric, self.budget.latency_ms)
@@ -157,7 +157,7 @@ def _costs(row: Mapping[str, Any]) -> Costs:
 
 
 def _shown(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a table that are alike for students and the teacher."""
+    """Return the columns of a table that students and the teacher share."""
     test = next(iter(card.get("scores", {}).get("test", {}).values()), None)
     names = ("latency_ms", "parameters", "megabytes", "form")
     return {"validation": card.get("validation"), "test": test, **{name: card.get(name) for name in names}}

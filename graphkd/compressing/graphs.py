@@ -80,7 +80,7 @@ def compression(
 
 
 def _check(teacher: Any, data: Any) -> None:
-    """Raise ValueError or TypeError for what cannot be compressed."""
+    """Raise TypeError for a teacher or data that cannot be compressed."""
     if isinstance(teacher, (list, tuple)):
         raise TypeError(f"'teacher' must be one, got {len(teacher)}: give graphkd.Ensemble of them")
     if not isinstance(teacher, (nn.Module, Frozen)):
@@ -95,7 +95,7 @@ def _sides(call: Any) -> tuple[Call | None, Call | None]:
 
 
 def _auto(task: Task, batch: Any, answers: int, train: Callable[[nn.Module], nn.Module]) -> list[Student]:
-    """Make the default students for the data; ValueError where there are none for such data."""
+    """Make the default students for the data; ValueError if such data have none."""
     x = lookup(batch, ("x",)).get("x")
     if task.kind not in NODES or node_types(batch) or not isinstance(x, torch.Tensor) or x.dim() != 2:
         raise ValueError(
@@ -132,14 +132,14 @@ def _wide(
 
 
 def _hidden(asked: Any, student: Student) -> Any:
-    """Return the paths of hidden layers for a student; one that was made has its own."""
+    """Return the paths of hidden layers for a student; default students have their own."""
     if student.is_given or asked is None:
         return asked
     return (student.hidden, asked[1] if isinstance(asked, (tuple, list)) else asked)
 
 
 def _judged(teacher: Any, task: Task, data: Any, call: Call | None, measure: Measure) -> dict[str, Any]:
-    """Return the teacher's scores and, where its queries can be timed as a student's, its costs."""
+    """Return the teacher's scores and, if its queries can be timed like a student's, its costs."""
     asked = frozen(teacher, call)
 
     def show(_: nn.Module, batch: Any) -> dict[str, Any]:
@@ -152,6 +152,6 @@ def _judged(teacher: Any, task: Task, data: Any, call: Call | None, measure: Mea
     if isinstance(model, nn.Module):
         try:
             found |= asdict(measure({"teacher": copy.deepcopy(model)})["teacher"])
-        except (TypeError, ValueError, RuntimeError):  # a teacher of recorded answers, say: it has no latency here
+        except (TypeError, ValueError, RuntimeError):  # for example recorded answers, which have no latency
             found["form"] = "not timed"
     return found

@@ -1,10 +1,10 @@
-"""Trials over students, methods and settings, spent by successive halving on validation rows.
+"""Search over students, methods and settings by successive halving on validation rows.
 
 A trial is a student, a method and a setting. The first two thirds are pairs of a student and a method at the published
-setting; the others have settings drawn for the pairs that did best. All are trained for a ninth of the epochs, the
-better half of them for a third, and of these the better half for all (successive halving: Jamieson and Talwalkar,
-AISTATS 2016, arXiv:1502.07943). Better is by fronts of the validation score and the costs, so that small students are
-compared with small ones. Each training begins anew.
+setting; the others have settings drawn for the better half of these pairs. All trials are trained for a ninth of the
+epochs, the better half for a third, and the better half of these for all (successive halving: Jamieson and Talwalkar,
+AISTATS 2016, arXiv:1502.07943). Trials are ordered by fronts of the validation score and the costs, so that small
+students compete with small ones. Each training begins anew.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from graphkd.core.space import Setting, Space
 from graphkd.core.trials import Shown
 
 _log = logging.getLogger(__name__)
-LEAST = 4  # trials that go on, where there are so many: a front of fewer students is no choice
-_NEAR = 5.0  # the factor to both sides of a published value within which settings are drawn
+LEAST = 4  # trials that continue, if there are so many: fewer students would leave no choice
+_NEAR = 5.0  # settings are drawn within this factor of the published value
 Pair = tuple[Student, Metadata]
 Train = Callable[["Trial", int | None, Path | None], Distilled]  # trial, epochs (None: those of the method), folder
 
@@ -44,11 +44,12 @@ class Trial:
 
 
 class Halving:
-    """Spend trials; ``__call__`` gives those that were trained to the end, best first, and ``rows`` all trainings.
+    """Spend trials; calling it returns the trials that were trained to the end, best first; ``rows`` has all trainings.
 
-    pairs: in the order in which they are tried. costs: of each student, by name. space: pair -> what may be set. train:
-    trains a trial. epochs: method -> of a whole training. study: optuna's, whose attributes keep settings and scores.
-    folder: for the states of what is trained. What a trial is depends on the scores before it and on the seed alone.
+    pairs: in the order in which they are tried. costs: of each student, by name. space: pair -> its search space.
+    train: trains a trial. epochs: method -> epochs of a whole training. study: optuna's, whose attributes store
+    settings and scores. folder: for checkpoints of trainings. The choice of trials depends on previous scores and the
+    seed alone.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Halving:
         self.rows: list[dict[str, Any]] = []
 
     def __call__(self, count: int, shown: Shown) -> list[tuple[Trial, Distilled, float]]:
-        """Spend ``count`` trials."""
+        """Spend ``count`` trials; return (trial, result, validation score) of those trained to the end, best first."""
         plain = min(len(self.pairs), max(1, -(-2 * count // 3)))
         trials = {n: Trial(n, *self.pairs[n], self.space(self.pairs[n]).first) for n in range(plain)}
         scores = self._known(self._rung(trials.values(), 0, shown))
@@ -102,13 +103,13 @@ class Halving:
         return scores
 
     def _known(self, scores: dict[int, float]) -> dict[int, float]:
-        """Return scores as they are; RuntimeError where there are none."""
+        """Return scores unchanged; RuntimeError if there are none."""
         if not scores:
             raise RuntimeError(f"no trial could be trained, the last one failed by {self.rows[-1]['error']}")
         return scores
 
     def _row(self, trial: Trial, rung: int) -> dict[str, Any]:
-        """Describe one training in plain values, known if it was made before; a last one's model is loaded again."""
+        """Describe one training in plain values, from the study if it ran before; reload the model of a last rung."""
         key = f"trial {trial.number}, rung {rung}"
         known: dict[str, Any] | None = self.study.user_attrs.get(key)
         if known is None:
@@ -121,7 +122,7 @@ class Halving:
         return {**about, "setting": trial.setting.values, **known}
 
     def _trained(self, trial: Trial, rung: int) -> dict[str, Any]:
-        """Train; a last training stays in its folder, where it is found again without being trained."""
+        """Train a trial; the folder of a last rung is not deleted, so that its model can be loaded again."""
         most, is_last = self.epochs(trial.method), rung == RUNGS - 1
         epochs = most if is_last else max(1, most // FACTOR ** (RUNGS - 1 - rung))
         folder = None if self.folder is None else self.folder / f"trial-{trial.number}-{rung}"
@@ -142,7 +143,7 @@ class Halving:
 
     # ------------------------------------------------------------------ settings
     def _drawn(self, number: int, pair: Pair) -> Setting:
-        """Draw a setting near the published one, saved as soon as it is drawn."""
+        """Draw a setting near the published one, and save it in the study at once."""
         space, key = self.space(pair), f"setting {number}"
         known: dict[str, Any] | None = self.study.user_attrs.get(key)
         if known is None:
@@ -155,12 +156,12 @@ class Halving:
 
 
 def point_of(score: float, costs: Costs) -> Point:
-    """Put a score and costs in one order, more being better."""
+    """Return the score and the negative costs, so that more is better in each place."""
     return score, -costs.latency_ms, -float(costs.parameters), -costs.megabytes
 
 
 def near(space: Space) -> dict[str, Any]:
-    """Cut ranges above 0 to a factor of 5 around where the search starts; choices and others stay as they are."""
+    """Cut positive ranges to a factor of 5 around the first value of the search; other entries stay unchanged."""
     return {name: _cut(known, space.first.values[name]) for name, known in space.ranges.items()}
 
 

@@ -1,4 +1,4 @@
-"""Costs of students, measured before any training: the time of a query, all students in turn."""
+"""Costs of students, measured before any training: the time of a query, alternating between all students."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from graphkd.serving.numpy_mlp import NumpyMLP
 from graphkd.serving.timing import Latency, latencies
 
 QUERIES = 500
-_SPARSE = 0.1  # of features other than 0, below which rows count as sparse
+_SPARSE = 0.1  # share of non-zero features below which rows count as sparse
 _FINISH: Mapping[str, Finish] = {"node_classification": "softmax", "multi_label_node_classification": "sigmoid"}
-NODES = (*_FINISH, "regression")  # tasks of which a query is a node
+NODES = (*_FINISH, "regression")  # tasks with one node per query
 
 Measure = Callable[[Mapping[str, nn.Module]], Mapping[str, Costs]]
 
@@ -38,9 +38,9 @@ Measure = Callable[[Mapping[str, nn.Module]], Mapping[str, Costs]]
 def measure_by(data: Any, task: Task, call: Call | None, latency: Callable[[nn.Module], float] | None) -> Measure:
     """Make the measure of students: on a graph by queries of one node each, else by the first batch of the data.
 
-    latency: the user's own, module -> milliseconds.
+    latency: the user's measure, module -> milliseconds, or None.
     """
-    with seeded(0):  # a loader draws when it is looked into
+    with seeded(0):  # reading a loader draws random numbers
         batch = on_device(first_batch(data), torch.device("cpu"))
     if latency is not None:
         return partial(_by_function, latency, batch, call)
@@ -61,20 +61,20 @@ def costs_of(model: nn.Module, milliseconds: float, form: str) -> Costs:
 
 
 def middle(told: Latency) -> float:
-    """Return the median of a query's milliseconds, of processor time where other work kept the machine busy."""
+    """Return the median milliseconds of a query, by processor time if other work kept the machine busy."""
     return told.cpu_p50 if told.busy else told.p50
 
 
 def _by_function(
     latency: Callable[[nn.Module], float], batch: Any, call: Call | None, models: Mapping[str, nn.Module]
 ) -> dict[str, Costs]:
-    """Measure by the user's own function, of models in eval mode."""
+    """Measure by the user's function, with models in eval mode."""
     ready = {name: _ready(model, batch, call).eval() for name, model in models.items()}
     return {name: costs_of(model, float(latency(model)), "given") for name, model in ready.items()}
 
 
 def _by_batch(models: Mapping[str, nn.Module], batch: Any, call: Call | None) -> dict[str, Costs]:
-    """Time one batch; nothing is known of how a single row would be asked for."""
+    """Time one batch, since it is unknown how to query a single row."""
     forms = {}
     for name, model in models.items():
         plain = _ready(model, batch, call)
@@ -89,7 +89,7 @@ def _of_batch(show: Viewer, batch: Any) -> Form:
 
 
 def _by_node(models: Mapping[str, nn.Module], graph: Data, batch: Any, finish: Finish) -> dict[str, Costs]:
-    """Time a query of one node in every form that a model has, and keep the fastest."""
+    """Time a query of one node in every form that a model has, and return the fastest."""
     sparse = float(graph.x.count_nonzero()) < _SPARSE * graph.x.numel()
     forms = {}
     for name, model in models.items():
@@ -108,7 +108,7 @@ def _by_node(models: Mapping[str, nn.Module], graph: Data, batch: Any, finish: F
 
 
 def _forms(name: str, model: nn.Module, graph: Data, finish: Finish, *, sparse: bool) -> list[tuple[str, Form]]:
-    """List the ways in which a model may answer a query."""
+    """List the forms in which a model may answer a query."""
     plain = unwrapped(model)
     if takes_edges(plain):
         hops = sum(isinstance(part, MessagePassing) for part in plain.modules())
@@ -122,7 +122,7 @@ def _forms(name: str, model: nn.Module, graph: Data, finish: Finish, *, sparse: 
     found = [("torch", Form.of(plain, graph, finish=finish))]
     try:
         runner = NumpyMLP.of(plain)
-    except (TypeError, ValueError):  # no chain of layers that numpy can run
+    except (TypeError, ValueError):  # not a chain of layers that numpy can run
         return found
     found.append(("numpy", Form.of(runner, graph, finish=finish)))
     if sparse and runner.steps[0].one is not None and runner.steps[0].one.ndim == 2:
@@ -131,7 +131,7 @@ def _forms(name: str, model: nn.Module, graph: Data, finish: Finish, *, sparse: 
 
 
 def _ready(model: nn.Module, batch: Any, call: Call | None) -> nn.Module:
-    """Return the model on the CPU, with the widths of lazy layers."""
+    """Return the model on the CPU, with lazy layers initialised."""
     with seeded(0):
         model.cpu()
         give_shapes(model, lambda: Viewer(model, call=call)(batch))

@@ -1,4 +1,4 @@
-"""Shallow graph neural network: narrow hidden features of each node, and the mean of its neighbours'."""
+"""Shallow graph neural network: narrow hidden features of each node, and their mean over its neighbours."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch_geometric.nn import SAGEConv
 
 
 class OneHop(nn.Module):
-    """Classify nodes by a hidden layer of their own and the mean of it over their in-neighbours.
+    """Classify nodes by a hidden layer, their own row of it and its mean over in-neighbours.
 
     logits_i = W_1 mean_{j -> i} h_j + W_2 h_i with h = dropout(relu(W x + b)): one layer of GraphSAGE (Hamilton et al.,
     NeurIPS 2017) above a linear one. A query fetches one hop; edges have no weights.
 
     Args:
-        features: F, of each node.
-        width: of the hidden layer, whose rows are what neighbours send.
-        answers: C, of each node.
+        features: F.
+        width: of the hidden layer, whose rows neighbours send.
+        answers: C.
         dropout: of the hidden layer.
 
     Shapes:

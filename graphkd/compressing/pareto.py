@@ -1,4 +1,4 @@
-"""Non-dominated fronts of points, and the best half of trials by them."""
+"""Non-dominated fronts of points, and the better half of trials by these fronts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ Point = tuple[float, ...]  # of which more is better in each place
 
 
 def dominates(one: Point, other: Point) -> bool:
-    """Tell whether a point is at least as good in all and better in one."""
+    """Tell whether ``one`` is at least as good as ``other`` in all places and better in one."""
     return one != other and all(a >= b for a, b in zip(one, other, strict=True))
 
 
 def fronts(points: Mapping[int, Point]) -> list[list[int]]:
-    """Sort points into fronts (Deb et al., NSGA-II, 2002): those not dominated, those that only these dominate, ...
+    """Sort points into fronts (Deb et al., NSGA-II, 2002): not dominated points, points that only these dominate, ...
 
-    Of equal points the first is in the earlier front. Takes O(n^2) comparisons a front.
+    Of equal points the first is in the earlier front. Takes O(n^2) comparisons per front.
 
     Example::
 
@@ -36,12 +36,12 @@ def fronts(points: Mapping[int, Point]) -> list[list[int]]:
 
 
 def ordered(points: Mapping[int, Point]) -> list[int]:
-    """Order points from the best on: by front, within one by the first place, of equals the lowest number first."""
+    """Order points from best to worst: by front, then by their first entry, equal ones by number."""
     ranked = (sorted(front, key=lambda number: (-points[number][0], number)) for front in fronts(points))
     return [number for front in ranked for number in front]
 
 
 def best_half(points: Mapping[int, Point], least: int) -> Sequence[int]:
-    """Choose the better half of points, at least so many, in the order of their numbers."""
+    """Choose the better half of points, but at least ``least``, in the order of their numbers."""
     count = max(least, (len(points) + 1) // 2)
     return sorted(ordered(points)[:count])

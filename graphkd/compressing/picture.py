@@ -10,7 +10,7 @@ from typing import Any
 _WIDTH, _HEIGHT = 760, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 150, 20, 50
 _LONG, _HIGH = 110, 13  # of a label
-_LEAST = 1e-6  # apart, below which values are drawn as one
+_LEAST = 1e-6  # smallest difference of values that are drawn apart
 _COLOURS = {"front": "#2a78c2", "tried": "#999", "teacher": "#c2552a"}
 Point = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ class Axes:
         return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 1)
 
     def x_ticks(self) -> list[float]:
-        """Return round latencies, at 1, 2 and 5 times powers of ten, or the powers alone where those are many."""
+        """Return round latencies, at 1, 2 and 5 times powers of ten, or if these are many the powers alone."""
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
         found = [step * 10.0**power for power in powers for step in ((1, 2, 5) if self.high - self.low < 3 else (1,))]
         return [tick for tick in found if self.low <= math.log10(tick) <= self.high]
@@ -47,10 +47,10 @@ class Axes:
 
 
 def draw(points: Sequence[Point], metric: str, limit: float | None = None) -> str:
-    """Draw a front, what else was tried to the end, the teacher, and the most milliseconds of the budget.
+    """Draw a front, the other students that were trained to the end, the teacher, and the budget's milliseconds.
 
-    points: name, kind ("front", "tried" or "teacher"), latency_ms and score; without a latency the teacher is a line
-    across and others are left out. Names and ``metric`` are escaped.
+    points: name, kind ("front", "tried" or "teacher"), latency_ms and score. A teacher without latency is drawn as a
+    horizontal line, other points without latency are left out. limit: the budget's. Names and ``metric`` are escaped.
     """
     points = [point for point in points if point["score"] is not None and math.isfinite(point["score"])]
     placed = [point for point in points if _is_timed(point)]
@@ -83,12 +83,12 @@ def _frame(axes: Axes, metric: str) -> list[str]:
 
 
 def _lines(axes: Axes, points: Sequence[Point], limits: Sequence[float]) -> list[str]:
-    """Draw the front's steps, the budget, and a teacher that is not timed."""
+    """Draw the front's steps, the budget, and a teacher without latency."""
     best = sorted((p for p in points if p["kind"] == "front" and _is_timed(p)), key=lambda p: p["latency_ms"])
     corners: list[tuple[float, float]] = []
     top = -math.inf
     for point in best:
-        if point["score"] > top:  # others of the front are on it for their size
+        if point["score"] > top:  # other members are in the front for their size
             corners += [(point["latency_ms"], top)] if corners else []
             corners.append((point["latency_ms"], point["score"]))
             top = point["score"]
@@ -107,7 +107,7 @@ def _lines(axes: Axes, points: Sequence[Point], limits: Sequence[float]) -> list
 
 def _marks(axes: Axes, points: Sequence[Point]) -> list[str]:
     parts, labels = [], list[tuple[float, float]]()
-    for point in sorted(points, key=lambda point: point["kind"] == "front"):  # those of the front on top
+    for point in sorted(points, key=lambda point: point["kind"] == "front"):  # the front on top
         x, y, kind = axes.x(point["latency_ms"]), axes.y(point["score"]), point["kind"]
         told = f"{point['name']}: {point['score']:.4f}, {point['latency_ms']:.4g} ms"
         mark = f'<circle cx="{x}" cy="{y}" r="{3 if kind == "tried" else 5}" fill="{_COLOURS[kind]}">'
@@ -119,14 +119,14 @@ def _marks(axes: Axes, points: Sequence[Point]) -> list[str]:
 
 
 def _free(x: float, y: float, labels: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Move a label down until it lies on no other one."""
+    """Move a label down until it overlaps no other one."""
     while any(abs(x - other) < _LONG and abs(y - above) < _HIGH for other, above in labels):
         y = round(y + _HIGH, 1)
     return x, y
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Widen a range at both ends; where both are one, by a twentieth at least."""
+    """Widen a range at both ends, an empty range by a twentieth at least."""
     room = 0.08 * (high - low) if high - low > _LEAST else max(0.05 * abs(high), 0.05)
     return low - room, high + room
 

@@ -9,19 +9,19 @@ from torch_geometric.nn import MLP
 
 @torch.no_grad()
 def pruned(wide: nn.Module, width: int, dropout: float = 0.0) -> MLP:
-    """Keep the units of an MLP's hidden layer that weigh most, in their order.
+    """Keep the most important units of an MLP's hidden layer, in their order.
 
-    A unit weighs |incoming weights| times |outgoing weights|, in L2: magnitude pruning of whole units (Li et al., ICLR
-    2017, arXiv:1608.08710, who take the L1 norm of what comes in), after which the rest is a dense MLP that is trained
-    on. The bias of the output stays.
+    The importance of a unit is |incoming weights| times |outgoing weights|, in L2: magnitude pruning of whole units (Li
+    et al., ICLR 2017, arXiv:1608.08710, who take the L1 norm of incoming weights). The result is a dense MLP for
+    further training. The bias of the output is kept.
 
     Args:
         wide: PyG's MLP with one hidden layer and no norm, weights (W, F) and (C, W).
-        width: how many units are kept.
+        width: how many units are kept, below W.
         dropout: of the narrow MLP.
 
     Raises:
-        ValueError: the MLP has another form or is no wider than that.
+        ValueError: the MLP has another form or is not wider than ``width``.
     """
     if not isinstance(wide, MLP) or len(wide.lins) != 2 or any(not isinstance(n, nn.Identity) for n in wide.norms):
         raise ValueError(f"an MLP of one hidden layer and no norm is pruned, got {wide}")

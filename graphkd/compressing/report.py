@@ -1,4 +1,4 @@
-"""A compression as one HTML file that loads nothing: picture, tables and settings."""
+"""Report of a compression as one self-contained HTML file: picture, tables and settings."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def html(
 ) -> str:
     """Write the page. picture: SVG; all other texts are escaped.
 
-    tables: by their titles, those without rows are left out. cards: of the students, as they are saved. about: what was
-    asked for.
+    tables: title -> rows; tables without rows are left out. cards: of the students, as saved. about: the arguments of
+    the search.
     """
     parts = [f"<h2>{escape(title)}</h2>\n{_table(rows)}" for title, rows in tables.items() if rows]
     first, *others = parts or [""]

@@ -29,16 +29,17 @@ from graphkd.core.trials import Shown
 from graphkd.core.tuning import check_validation
 from graphkd.core.wrappers import unwrapped
 
-_SILENT = ("log", "save_every", "fabric")  # of options: what results do not depend on
+_SILENT = ("log", "save_every", "fabric")  # options that do not change results
 
 
 @dataclass(frozen=True)
 class Compression:
     """Compression of a teacher: the candidates, the data, and how they are trained and measured.
 
-    distil: of the library. students, methods: to choose among. usual: the training where neither the user nor the
-    method says otherwise. measure: what students cost. epochs: of a whole training, None for the method's own. options:
-    of ``distil``. hidden: student -> the option ``hidden`` for it. ``judge``: the teacher's scores and costs.
+    distil: the library's function. students, methods: to choose among. usual: default settings of training, which user
+    and method may override. measure: measures the costs of students. epochs: of a whole training, None for the
+    method's. options: of ``distil``. hidden: student -> the option ``hidden`` for it. ``judge``: returns the teacher's
+    scores and costs.
     """
 
     distil: Callable[..., Distilled]
@@ -57,7 +58,10 @@ class Compression:
     hidden: Callable[[Student], Any] = lambda _: None
 
     def __call__(self, trials: int, *, checkpoint: str | Path | None, resume: Resume, progress: bool | None) -> Front:
-        """Measure the students, spend the trials on those within the budget, and give the front."""
+        """Measure the students, spend the trials on those within the budget, and return the front.
+
+        Raises ValueError for ``trials`` below 1, and if no method can train any student within the budget.
+        """
         if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
             raise ValueError(f"'trials' must be a whole number of at least 1, got {trials!r}")
         check_resume(resume, checkpoint)
@@ -82,7 +86,7 @@ class Compression:
 
     # ------------------------------------------------------------------ before any training
     def _measured(self, study: Any) -> dict[str, Costs]:
-        """Return the costs of all students; a resumed search keeps those measured before."""
+        """Return the costs of all students; a resumed search reuses stored ones."""
         known: dict[str, Any] | None = study.user_attrs.get("costs")
         if known is None:
             found = self.measure({each.name: each.shape() for each in self.students})
@@ -91,7 +95,7 @@ class Compression:
         return {name: Costs(**costs) for name, costs in known.items()}
 
     def _about(self, trials: int) -> dict[str, Any]:
-        """Describe the search in all by which it can differ from another."""
+        """Describe everything by which searches can differ."""
         shapes = {each.name: architecture(each.shape()) for each in self.students}
         given = {name: described(value) for name, value in self.options.items() if name not in _SILENT}
         given["hidden"] = {each.name: described(self.hidden(each)) for each in self.students}
@@ -134,13 +138,13 @@ class Compression:
         study: Any,
         left: list[dict[str, Any]],
     ) -> list[Member]:
-        """Build the front of those trained to the end; a model that cannot serve goes to ``left``."""
+        """Build the front of students trained to the end; models that cannot be served are added to ``left``."""
         members = []
         for trial, result, score in found:
             name = f"{trial.student.name} by {trial.method.name}"
             try:
                 own = self._served(trial, result, costs[trial.student.name], study)
-            except (TypeError, ValueError) as error:  # no form in which a query could be answered
+            except (TypeError, ValueError) as error:  # no form can answer a query
                 left.append({"student": name, "reason": str(error)})
                 continue
             if self.budget.over(own):
@@ -152,7 +156,7 @@ class Compression:
         return sorted(first, key=lambda each: -each.card["validation"])
 
     def _served(self, trial: Trial, result: Distilled, known: Costs, study: Any) -> Costs:
-        """Return the costs of the model that serves, measured again where the method changed the student's model."""
+        """Return the costs of the served model, measured again if the method changed the student's model."""
         kinds = {type(unwrapped(model)) for model in (result.model, trial.student.shape())}
         if len(kinds) == 1 and sum(each.numel() for each in result.model.parameters()) == known.parameters:
             return known
@@ -179,7 +183,7 @@ def _left_out(name: str, costs: Costs, budget: Budget) -> dict[str, Any]:
 
 
 def _folder(folder: Path, resume: Resume) -> Path:
-    """Return the folder, empty for a new search; ValueError where it is not."""
+    """Return the folder; ValueError if it is not empty at the start of a new search."""
     inside = contents(folder)
     if inside and resume is False:
         raise ValueError(
@@ -192,7 +196,7 @@ def _folder(folder: Path, resume: Resume) -> Path:
 
 
 def _trainings(trials: int) -> int:
-    """Count the trainings that a number of trials takes."""
+    """Count the trainings of a number of trials."""
     count = total = trials
     for _ in range(1, RUNGS):
         count = min(count, max(LEAST, (count + 1) // 2))

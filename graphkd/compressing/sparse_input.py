@@ -1,4 +1,4 @@
-"""A small MLP by numpy whose first layer multiplies only what is not 0 in a row: bags of words, one-hot codes."""
+"""Run a small MLP by numpy, its first layer only on non-zero entries: for bags of words and one-hot codes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from graphkd.serving.numpy_mlp import NumpyMLP
 class SparseInput:
     """Run a ``NumpyMLP`` on rows that are mostly zeros.
 
-    x W is summed from the rows of W at the entries of x that are not 0: O(d) an entry in place of O(F d) a row, F + its
-    entries to find them. Answers are those of the runner up to rounding.
+    x W is the sum of the rows of W at the non-zero entries of x: O(d) per entry instead of O(F d) per row; finding the
+    entries costs O(F) per row. Answers are those of the runner up to rounding.
 
     Args:
-        runner: whose first step is a linear layer.
+        runner: its first step must be a linear layer.
 
     Raises:
         ValueError: the first step is another.

@@ -1,4 +1,4 @@
-"""Students to choose among: the user's, by name, with what is known of each before it is trained."""
+"""Students to choose among: the user's, by name, with their properties before training."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from graphkd.core.wrappers import unwrapped
 class Student:
     """Student that may be trained.
 
-    make: what ``distil`` is given, a module or a function that makes one, perhaps of its ``dropout``. shape: makes a
-    module of the same shape without training anything. hidden: the path of its hidden layer, None where the user says
-    it or there is none. reads_edges: whether it is called with ``edge_index``. is_given: by the user.
+    make: the student for ``distil``, a module or a function that makes one and may take ``dropout``. shape: makes a
+    module of the same shape without training. hidden: path of its hidden layer, None if it has none or the user gives
+    the path. reads_edges: whether it is called with ``edge_index``. is_given: whether the user gave it.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Student:
 
 
 def given_students(given: Any, seed: int) -> list[Student]:
-    """Take what a user gives as ``students``: modules or functions that make one, a list of them or by name.
+    """Read the user's ``students``: modules or functions that make one, a single one, a list, or a mapping by name.
 
     Raises:
         TypeError: something else is among them.
@@ -61,10 +61,10 @@ def takes_edges(model: nn.Module) -> bool:
 
 
 def shape_of(make: Any, seed: int) -> nn.Module:
-    """Make a module of a student's shape: a copy of a module, or what its function makes by its defaults.
+    """Make a module of a student's shape: copy the module, or call the function with its defaults.
 
     Raises:
-        TypeError: it is no module and makes none, or its function needs arguments that have no default.
+        TypeError: ``make`` is no module and makes none, or is a function with arguments without defaults.
     """
     if isinstance(make, nn.Module):
         return copy.deepcopy(make)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def shown(value: Any) -> str:
-    """Write a value for people: four digits of a number, thousands apart, a dash for what is not known."""
+    """Format a value for readers: numbers with four digits and separated thousands, a dash for unknown values."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -24,12 +24,12 @@ def shown(value: Any) -> str:
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """List the names of all columns in the order in which they come."""
+    """List the names of all columns in the order of their first occurrence."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def aligned(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows under their names, numbers to the right; an empty text without rows."""
+    """Format rows under their column names, numbers aligned right; an empty text without rows."""
     if not rows:
         return ""
     named = columns(rows)

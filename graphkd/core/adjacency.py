@@ -15,8 +15,8 @@ _once = Once()
 def edge_index_of(edges: Any) -> Tensor:
     """Read edges as (2, E), sources first: from an ``EdgeIndex``, or an ``adj_t``, whose rows are targets.
 
-    ``adj_t`` may be a sparse tensor of torch in any layout, or torch_sparse's. Repeats are kept. It is read once for
-    each tensor, and anew when somebody wrote into it.
+    ``adj_t`` may be a sparse tensor of torch in any layout, or torch_sparse's. Repeated edges are kept. The result is
+    cached per tensor and recomputed after the tensor was written to.
     """
     if type(edges) is Tensor and edges.layout == torch.strided:
         return edges

@@ -25,7 +25,7 @@ class Alone:
         self.device = device
 
     def launch(self) -> None:
-        """Make the device, on which kernels run, the current one."""
+        """Make the device the current one of CUDA, on which kernels run."""
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
 
@@ -34,7 +34,7 @@ class Alone:
         return module.to(self.device), optimizer
 
     def to_device(self, batch: Any) -> Any:
-        """Move a batch to the device: a mapping, a PyG graph, tensors in lists and tuples; others stay as they are."""
+        """Move a batch to the device: a mapping, a PyG graph, tensors in lists and tuples; other values unchanged."""
         if isinstance(batch, (list, tuple)):
             parts = [self.to_device(part) for part in batch]
             return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from graphkd.core.identity import Once
 
-# What a loss softens: logits of which a softmax makes chances of classes, or a sigmoid chances of labels.
+# What a loss softens: logits that a softmax turns into class probabilities, or a sigmoid into label probabilities.
 Answers = Literal["classes", "labels"]
-_TELLING = 8  # so many logits are in [0, 1] once in several thousand times
+_TELLING = 8  # fewest numbers to decide by: so many logits are all in [0, 1] once in several thousand times
 _once = Once()
 
 
@@ -29,7 +29,7 @@ def check_width(loss: str, logits: Tensor, side: str, least: int = 2) -> None:
 def check_logits(loss: str, answers: Answers, logits: Tensor, side: str) -> bool:
     """Check that answers are logits, and tell whether there were enough numbers to be sure.
 
-    ValueError where they are not, but what a softmax, or a sigmoid, made of some.
+    Raises ValueError where they are probabilities: "classes" the output of a softmax, "labels" that of a sigmoid.
     """
     if not logits.is_floating_point():
         return True

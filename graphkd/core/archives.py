@@ -26,11 +26,11 @@ _DAMAGED = (
 def read_arrays(
     path: Path, choose: Callable[[Sequence[str]], Sequence[str]] = lambda names: names
 ) -> dict[str, np.ndarray]:
-    """Read arrays from an ``.npz``, by name; ``choose`` is given the names there are and returns those to read.
+    """Read arrays from an ``.npz``, by name; ``choose`` selects the names to read from those in the archive.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such archive, is damaged, or holds objects, which would run as code.
+        ValueError: the file is not such an archive, is damaged, or contains objects, which would run as code.
     """
     with path.open("rb") as file:  # numpy leaves open what it cannot read
         try:

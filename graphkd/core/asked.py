@@ -18,7 +18,7 @@ Groups = list[dict[str, Any]]  # of an optimiser, without the parameters
 
 
 def asked_of(trainable: nn.Module, data: Any, optimizer: torch.optim.Optimizer, groups: Groups) -> Asked:
-    """Describe what is trained, on what and how: names to plain values. groups: as they were before any scheduler."""
+    """Describe what is trained, on what and how: names to plain values. groups: before any scheduler changed them."""
     found: Asked = {"trainable": type(unwrapped(trainable)).__name__, "optimizer": type(optimizer).__name__}
     for place, group in enumerate(groups):
         found |= {_group_name(name, place): _shown(value) for name, value in group.items()}
@@ -50,7 +50,7 @@ def set_groups(optimizer: torch.optim.Optimizer, groups: Groups, known: Asked) -
         for name, value in asked.items():
             if known.get(_group_name(name, place)) != _shown(value):
                 group[name] = _copied(value)
-                if name == "lr" and "initial_lr" in group:  # a schedule of the user's own goes on from there
+                if name == "lr" and "initial_lr" in group:  # a schedule of the user's own continues from there
                     group["initial_lr"] = _copied(value)
 
 
@@ -59,18 +59,18 @@ def _group_name(name: str, place: int) -> str:
 
 
 def _copied(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else value  # a rate may be one, which schedulers fill
+    return value.clone() if isinstance(value, torch.Tensor) else value  # a rate may be a tensor, which schedulers fill
 
 
 def _shown(value: Any) -> Any:
-    """Describe a value: a number or text as it is, anything else in words."""
+    """Return a number or text unchanged, and a description of any other value."""
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         return value.item()
     return described(value)
 
 
 def _teachers(trainable: nn.Module) -> Iterator[Any]:
-    """List the teachers of a trainable, except those that follow the student."""
+    """List the teachers of a trainable; those that follow the student by the name of their class."""
     for module in trainable.modules():
         for each in getattr(module, "_held", ()):
             if isinstance(each, Frozen):

@@ -14,7 +14,7 @@ from graphkd.core.hooks import has_state
 
 
 def batches(data: Batch | Iterable[Batch]) -> Iterator[Any]:
-    """Go once through ``data``: the one batch that it is, or a loader's batches."""
+    """Iterate over ``data`` once: a single batch yields itself, a loader its batches."""
     if names(data) is not None:
         yield data
     else:
@@ -29,7 +29,7 @@ def first_batch(data: Batch | Iterable[Batch]) -> Any:
 
 
 def changed(batch: Batch, /, **entries: Any) -> Any:
-    """Copy a batch, shallowly, with other entries; the batch itself stays."""
+    """Copy a batch shallowly with entries replaced or added; the batch itself is unchanged."""
     other: Any = copy.copy(batch)
     for name, value in entries.items():
         other[name] = value
@@ -37,7 +37,7 @@ def changed(batch: Batch, /, **entries: Any) -> Any:
 
 
 def on_device(batch: Any, device: torch.device) -> Any:
-    """Copy a batch to a device, containers and sparse matrices in it too; the batch itself where all of it is there."""
+    """Copy a batch to a device, with mappings and sparse matrices in it; return it unchanged if all of it is there."""
     if node_types(batch):
         return copy.copy(batch).to(device)  # PyG's Data.to() works in place
     held = {name: batch[name] for name in names(batch) or ()}
@@ -85,7 +85,8 @@ def own_rows(batch: Batch) -> int:
 def sampled(batch: Any) -> tuple[Tensor | None, int | None]:
     """Return the roots of a batch of PyG's ``ShaDowKHopSampler``, or the number of seeds at the head of a sampled one.
 
-    Neither where a batch is not sampled; how many graphs a batch has says nothing of rows.
+    Returns (roots, None), (None, seeds), or (None, None) where a batch is not sampled. In a batch of graphs
+    ``batch_size`` counts graphs, not seeds, and is ignored.
     """
     known = lookup(batch, ("root_n_id", "batch_size")) if node_types(batch) else None
     roots, count = (entry(batch, n) if known is None else known.get(n) for n in ("root_n_id", "batch_size"))
@@ -95,7 +96,7 @@ def sampled(batch: Any) -> tuple[Tensor | None, int | None]:
 
 
 def rows_of(values: Tensor, ids: Tensor) -> Tensor:
-    """Select rows of values, (N, ...); rows of a sparse matrix come dense."""
+    """Select rows of values, (N, ...); those of a sparse matrix are returned dense."""
     ids = ids.to(values.device)
     if values.layout == torch.strided:
         return values[ids]
@@ -117,7 +118,7 @@ class Mapped:
         return 1 if names(self.data) is not None else len(self.data)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell ``data`` the epoch, if it has ``set_epoch``."""
+        """Pass the epoch on to ``data``, if it has ``set_epoch``."""
         tell = getattr(self.data, "set_epoch", None)
         if tell is not None:
             tell(epoch, epochs)
@@ -140,7 +141,7 @@ def mapped(data: Any, function: Callable[[Any], Any]) -> Any:
 def positions(batch: Batch, ids: Tensor) -> Tensor:
     """Find the rows of a batch whose nodes are among ``ids``, repeats kept; of a sampled batch, only its seeds.
 
-    A batch without ``n_id`` is the whole graph, whose rows are the ids themselves, in their order.
+    A batch without ``n_id`` is the whole graph, where ids are row numbers: ``ids`` are returned unchanged.
     """
     if "n_id" not in batch:
         return ids

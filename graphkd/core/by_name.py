@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-# What a model is given only where its parameter has no default: labels, splits, how many rows a sampler meant.
+# Entries that a model gets only where its parameter has no default: labels, splits, a sampler's number of seeds.
 _NOT_INPUTS = re.compile(
     r"y|labels?|targets?|edge_label|batch_size|.*_mask"
     r"|(train|val|valid|test)_(idx|index|indices|ids?|nodes|rows)|(idx|index)_(train|val|valid|test)|split(_idx)?"
@@ -26,7 +26,7 @@ class Batch(Protocol):
 
 
 def names(batch: Any) -> list[str] | None:
-    """Return the names of a batch's entries, or None where ``batch`` is none (a list or a loader of batches, say)."""
+    """Return the names of a batch's entries, or None where ``batch`` is not a batch (but a list or a loader, say)."""
     if isinstance(batch, Mapping) or callable(getattr(batch, "keys", None)):
         return [str(name) for name in batch.keys()]  # noqa: SIM118 - iterating PyG Data gives pairs
     columns = getattr(batch, "columns", None)  # RecBole's Interaction
@@ -39,7 +39,7 @@ def node_types(batch: Any) -> list[str]:
 
 
 _MAPPINGS: dict[type, bool] = {}  # kinds of batches, and whether they are mappings
-_COMPUTED: dict[tuple[type, str], bool] = {}  # kinds of batches and names, and whether they compute what is named so
+_COMPUTED: dict[tuple[type, str], bool] = {}  # (kind of batch, name) -> whether the kind computes that value
 
 
 def _is_mapping(kind: type) -> bool:
@@ -57,9 +57,9 @@ def _knows(kind: type, name: str) -> bool:
 def lookup(batch: Batch, wanted: Iterable[str]) -> dict[str, Any]:
     """Return those of the wanted entries that a batch has.
 
-    Of ``HeteroData`` what stands at its top level, and ``x_dict`` where nodes of a type have ``x``. What PyG knows of a
-    batch without storing it counts too: ``num_nodes``, and of a batch of graphs how many they are, as ``num_graphs`` or
-    ``batch_size``. ``adj_t`` is PyG's other form of ``edge_index`` and stands in for it.
+    In ``HeteroData`` these are the entries at the top level, and ``x_dict`` where some node type has ``x``. Values that
+    PyG computes without storing them are found too: ``num_nodes``, and the number of graphs in a batch, as
+    ``num_graphs`` or ``batch_size``. A missing ``edge_index`` is replaced by ``adj_t``, PyG's other form of edges.
     """
     of_types = bool(node_types(batch))
     found = {}
@@ -102,7 +102,10 @@ def _computed(batch: Any, name: str) -> Any:
 
 
 def fill(wanted: Iterable[str], batch: Batch, asker: str, remedy: str = "") -> dict[str, Any]:
-    """Look the wanted names up in a batch; KeyError that lists what the batch has where one is missing."""
+    """Look the wanted names up in a batch; ``asker`` and ``remedy`` are for the error.
+
+    Raises KeyError where one is missing, with the names that the batch has; ValueError where only node types have it.
+    """
     wanted = list(wanted)
     found = lookup(batch, wanted)
     if len(found) < len(wanted):
@@ -139,21 +142,21 @@ def _named(function: Callable) -> list[inspect.Parameter]:
 class Inputs:
     """Inputs of a model's ``forward``: those that it requires, and those that it also takes where the batch has them.
 
-    A parameter with a default is given too, except labels, splits and a sampler's ``batch_size``. Of ``HeteroData`` a
-    model that takes ``edge_index``, as ``to_hetero`` makes it, gets what there is by type: ``x_dict`` for ``x``.
+    Parameters with a default are filled too, except labels, splits and a sampler's ``batch_size``. With ``HeteroData``,
+    a model that takes ``edge_index``, as ``to_hetero`` makes it, gets dicts by type: ``x_dict`` for ``x``.
     """
 
     def __init__(self, function: Callable, *, skip: int = 0) -> None:
-        """Read the parameters of a function but for the first ``skip``, which are given otherwise."""
+        """Read the parameters of a function, except the first ``skip``, which the caller gives."""
         parameters = _named(function)[skip:]
         self.required = tuple(p.name for p in parameters if p.default is p.empty)
         others = [p.name for p in parameters if p.default is not p.empty]
         self._nameless = not parameters and len(inspect.signature(function).parameters) > skip
         self.optional = tuple(name for name in others if not _NOT_INPUTS.fullmatch(name))
-        self._count = "batch_size" in others  # of graphs, which only a batch of graphs has
+        self._count = "batch_size" in others  # the number of graphs, which only a batch of graphs has
 
     def of(self, batch: Batch, asker: str) -> tuple[dict[str, Any], list[str]]:
-        """Look up the inputs in a batch, and name those that are optional; KeyError for a missing one."""
+        """Return the inputs that a batch has, and the names of optional ones among them; KeyError for a missing one."""
         if self._nameless:
             raise TypeError(
                 f"{asker} takes no named inputs that a batch could give: give call=lambda model, batch: ..."

@@ -27,31 +27,31 @@ from graphkd.core.teachers import Frozen
 from graphkd.core.view import Call, View
 from graphkd.core.wrappers import unwrapped
 
-_TAP = "tap:"  # before the path of a hidden layer, in names of what is kept
+_TAP = "tap:"  # prefix of a hidden layer's path in the names of cached entries
 
 
 class Cached(Frozen):
     """Frozen teacher whose view of one graph is computed once, with all that a loss derives from it alone.
 
-    ``data`` is the whole graph; without it the first batch is taken for it. Batches with ``n_id`` (PyG's
-    neighbour samplers) get those rows of the view, by node id and never by position; ids are those of ``data.n_id``
-    where it has such, else row numbers. The features of the first such batch, and some of every later one, are compared
-    with the graph's. With ``graph_id`` (B,) in a batch of graphs, and in ``data``, a teacher that shows a row a graph
-    is read by graph. Another batch raises ValueError. Where graph or teacher (parameters, buffers, plain attributes)
-    change, the view is computed anew. Wrong under random feature transforms, which a stored view cannot see: use
-    ``Frozen`` there. The view is computed outside autocast, whoever asks for it.
+    data: the whole graph, by default the first batch. A batch with ``n_id`` (PyG's neighbour samplers) gets the view's
+    rows of these nodes, by node id and never by position; ids are those of ``data.n_id`` if present, else row numbers.
+    The features of the first such batch, and a few rows of each later one, are compared with the graph's. With
+    ``graph_id`` (B,) in ``data`` and in batches of graphs, a teacher that answers one row per graph is read by graph.
+    Any other batch raises ValueError. The view is recomputed where the graph or the teacher (parameters, buffers, plain
+    attributes) has changed, and always outside autocast. Random feature transforms go unnoticed and make the view
+    wrong: use ``Frozen`` there.
 
-    ``path`` keeps the view in a folder on disk (see ``Store``): made when it is not there, memory-mapped, of which
-    ``n_id`` reads its rows only. ``data`` may then be a loader that goes through all nodes once, with ``n_id``, or
-    through all graphs with ``graph_id``; of a batch with ``batch_size`` only the seeds' rows are kept. With a loader
-    that keeps no graph as ``data``, or transforms it, what a batch holds besides its ids cannot be compared.
-    ``dtype`` (float16, bfloat16, float32) is that on disk, by default the teacher's own, in which rows are shown in any
-    case. ValueError where the store is damaged, or was made by another teacher (class, state or a public plain
-    attribute of a sub-module), from another graph (what the teacher's ``forward`` reads; with ``call``, all that
-    ``data`` holds), without a layer that is asked for, or with another ``version``, a text of yours: what ``call`` does
-    and how a loader samples cannot be noticed otherwise. Opening a store reads all of it, the graph and the teacher's
-    state once: about a second per gigabyte. Of several processes that find none each makes one, and the first to finish
-    stays.
+    path: a folder for the view on disk (see ``Store``), written if missing, and memory-mapped: a batch with ``n_id``
+    reads its rows only. ``data`` may then be a loader that goes through all nodes once, with ``n_id``, or through all
+    graphs, with ``graph_id``; of a batch with ``batch_size`` only the seeds' rows are stored. Features of batches
+    cannot be compared where the loader has no graph as its ``data``, or transforms its batches.
+    dtype: float16, bfloat16 or float32 on disk, by default the teacher's own dtype, which the views have in any case.
+    version: a text of yours, to be changed with ``call`` and with how a loader samples: neither is noticed otherwise.
+    Raises ValueError where the store is damaged or was made by another teacher (class, state or a public plain
+    attribute of a sub-module), from another graph (the entries that the teacher's ``forward`` reads; with ``call``, all
+    of ``data``), with another ``version`` or ``dtype``, or without a requested layer. Opening a store reads the store,
+    the graph and the teacher's state once: about a second per gigabyte. If several processes find no store, each writes
+    one, and the first to finish is kept.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Cached(Frozen):
         self.data: Any = data
         self.path = None if path is None else Path(path)
         self.dtype, self.version = dtype, version
-        self._layers: list[str] = []  # paths of those that were announced or asked for
+        self._layers: list[str] = []  # paths of the registered and the requested ones
         self._forget()
 
     def attach(self, taps: Mapping[str, str]) -> None:
@@ -102,7 +102,7 @@ class Cached(Frozen):
         self._view: dict[str, Tensor] = {}
         self._store: Store | None = None
         self._graph: StoredGraph | None = None
-        self._mark: ModelMark | None = None  # of the model as it was asked
+        self._mark: ModelMark | None = None  # of the model that computed the view
         self._digests = Digests()
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
@@ -132,12 +132,12 @@ class Cached(Frozen):
         )
 
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
-        """Return what ``loss`` precomputes of this teacher; on the whole graph it is computed once for its rows."""
+        """Return what ``loss`` precomputes from this teacher's view; for the whole graph it is computed once."""
         if not is_kept(loss, view, self._view.values()):
             return super().digest(loss, view, batch)
         return self._digests(loss, view, batch, lambda: super(Cached, self).digest(loss, view, batch))
 
-    # ------------------------------------------------------------------ what is kept
+    # ------------------------------------------------------------------ the cached view
     def _checked(self) -> StoredGraph:
         """Return the graph of the computed view; forget everything where the graph or the teacher has changed."""
         changed = self._mark is not None and not self._mark.holds(self.model)
@@ -150,7 +150,7 @@ class Cached(Frozen):
     def _wanted(self) -> tuple[str, ...] | None:
         call, of_type = self.call, False
         while isinstance(call, partial) and getattr(call.func, "of_type", False):
-            call, of_type = call.args[-1], True  # a task's, which asks the model by name and reads one type's rows
+            call, of_type = call.args[-1], True  # a task's, which calls the model by name and reads one type's rows
         if call is not None:
             return None
         inputs = Inputs(unwrapped(self.model).forward)
@@ -161,10 +161,10 @@ class Cached(Frozen):
         """Return the view of all rows, in memory."""
         missing = [path for path in self._layers if _TAP + path not in self._view]
         if not self._view or (self.path is None and missing):
-            with seeded(0):  # whenever it is computed, a run draws the same afterwards
+            with seeded(0):  # the run draws the same numbers afterwards, whenever this happens
                 found = self._compute(self.data, missing) if self.path is None else self._opened(self.path).whole()
             for name, rows in found.items():
-                self._view.setdefault(name, rows.to(self._device()))  # what there is stays, and digests of it
+                self._view.setdefault(name, rows.to(self._device()))  # known tensors stay, and digests of them
             self._mark = ModelMark(self.model)
         if self.path is not None:
             check_layers(self._opened(self.path), [_TAP + path for path in paths])
@@ -182,7 +182,7 @@ class Cached(Frozen):
         return str(self._opened(self.path).key["rows"]) if self.path else ids_of(self._count(), self.data)
 
     def _count(self) -> int:
-        """Count the rows that are kept."""
+        """Count the cached rows."""
         if self.path is not None:
             return self._opened(self.path).count
         return min((rows.size(0) if rows.dim() else 0 for rows in self._whole().values()), default=0)
@@ -201,12 +201,12 @@ class Cached(Frozen):
 
     # ------------------------------------------------------------------ on disk
     def _opened(self, path: Path) -> Store:
-        """Open the store at ``path``, written first where it is missing, and check that it is this teacher's."""
+        """Open the store at ``path``, after writing it if it is missing, and check that it is this teacher's."""
         if self._store is None:
             self._materialise()
             key = StoreKey(self.model, self.data, self._wanted(), self.version)
             if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-                with seeded(0):  # a loader draws: a run that makes the store is to go as one that finds it
+                with seeded(0):  # a loader draws: a run that writes the store must go on like one that finds it
                     write(path, self._parts(key), key.described, self.dtype)
             store = Store(path)
             key.check(store, self.dtype)
@@ -215,7 +215,7 @@ class Cached(Frozen):
 
     def _materialise(self) -> None:
         """Initialise the shapes of a model with lazy layers."""
-        with seeded(0):  # every process is to make the same model of it
+        with seeded(0):  # all processes must get the same weights
             give_shapes(self.model, lambda: self._compute(first_batch(self.data), []))
 
     def _parts(self, key: StoreKey) -> Iterator[tuple[Tensor | None, View]]:

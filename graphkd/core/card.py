@@ -85,7 +85,7 @@ def described_data(data: Any) -> str:
 def glimpse(data: Any) -> str:
     """Describe data without a pass over a loader: a batch by its entries, a loader by its length and sizes.
 
-    A few of a loader's items are fingerprinted too, looked up under a seed of their own.
+    A few of a loader's items are fingerprinted too; reading them leaves the random generators unchanged.
     """
     if names(data) is not None:
         return described_data(data)

@@ -22,7 +22,8 @@ _KNOWN = {each.name for each in fields(Metadata)}
 class Catalogue(Sequence[Metadata]):
     """Catalogue of all methods in some packages, in the order of packages and files.
 
-    Metadata are the literal arguments of ``@method``, hyper-parameters those of the function's keyword-only parameters.
+    Metadata are the arguments of ``@method``, hyper-parameters the function's keyword-only parameters with a default;
+    all of these must be literals.
     """
 
     def __init__(self, *packages: str) -> None:
@@ -35,7 +36,7 @@ class Catalogue(Sequence[Metadata]):
         return self._rows[place]
 
     def find(self, name: str) -> Method:
-        """Import the method of that name; ValueError that names the nearest where there is none."""
+        """Import a method by name; ValueError with the nearest names where there is none."""
         row = next((row for row in self if row.name == name), None)
         if row is None:
             near = difflib.get_close_matches(name, [row.name for row in self], n=3, cutoff=0.0)
@@ -44,7 +45,10 @@ class Catalogue(Sequence[Metadata]):
         return next(each for one in found for each in (one, *one.also) if each.name == name)
 
     def select(self, *, task: Any = None, family: str | None = None) -> list[Metadata]:
-        """Select methods by task, given by its kind, class or object, and by family; None selects all."""
+        """Select methods by task, given by its kind, class or object, and by family; None selects all.
+
+        Raises ValueError where a selection is empty, with the known kinds and families.
+        """
         kind = getattr(task, "kind", task)
         found = [row for row in self if (kind is None or kind in row.tasks) and family in (None, row.family)]
         if not found and (task is not None or family is not None):
@@ -81,7 +85,7 @@ def _read(path: Path, module: str) -> Iterator[Metadata]:
         if isinstance(node, ast.FunctionDef):
             named = [each for each in node.decorator_list if isinstance(each, ast.Call) and _name(each) == "method"]
             rows: list[Metadata] = []
-            for decorator in reversed(named):  # the first that is applied says what all share
+            for decorator in reversed(named):  # the first that is applied has what all share
                 rows.append(_row(decorator, node, module, path, rows[0] if rows else None))
             yield from rows
 

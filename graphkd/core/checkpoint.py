@@ -23,10 +23,10 @@ _TAIL = b"PK\x05\x06"  # begins the last 22 bytes of an archive, of which 2 are 
 def save(state: Any, path: str | Path) -> None:
     """Write tensors and plain containers to ``path`` atomically: an interruption leaves the old file as it was.
 
-    What is written can be read: numbers of numpy become Python's, and ValueError names an entry that is neither a
-    tensor, a number, text, nor a dict, list, tuple or set of such (an array, an enum, a dataclass, a function). The
-    file has the permissions of any new file and ends with a checksum of all of it; ``torch.load`` reads it too.
-    OSError where it cannot be written, with nothing left behind.
+    Numbers of numpy become Python's. The file has the permissions of any new file and ends with a checksum of its
+    content; ``torch.load`` reads it too. Missing folders are created. Raises ValueError that names an entry other than
+    a tensor, a number, text, or a dict, list, tuple or set of these (an array, an enum, a dataclass, a function), and
+    OSError where the file cannot be written, with nothing left behind.
     """
     path = Path(path)
     state = plain(state)
@@ -39,8 +39,8 @@ def save(state: Any, path: str | Path) -> None:
 def load(path: str | Path) -> Any:
     """Read what ``save`` wrote onto the CPU, with ``weights_only=True``: a file that holds code is refused, not run.
 
-    Raises FileNotFoundError, or ValueError that names the file where a bit of it is another one than was written, or
-    it holds anything but tensors and plain containers. A file of ``torch.save`` itself has its own checksums compared.
+    Raises FileNotFoundError, or ValueError that names the file where its content does not match its checksum, or has
+    anything but tensors and plain containers. In a file of ``torch.save`` itself, the archive's checksums are compared.
     """
     path = Path(path)
     if not path.is_file():
@@ -69,7 +69,7 @@ def save_next(state: Any, path: Path) -> None:
 def load_newest(path: Path) -> tuple[Any, Path] | None:
     """Read the newest intact generation and return it with its path, None if none; warn if it is the older one.
 
-    ValueError where none that is there can be read.
+    Raises ValueError where there are files and none can be read.
     """
     found = [each for each in (path, older_of(path)) if each.is_file()]
     errors: list[Exception] = []

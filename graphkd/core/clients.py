@@ -18,7 +18,8 @@ from graphkd.core.view import Call
 class Clients(Sequence[Any]):
     """Data of several clients, one graph or loader each, for federated methods.
 
-    students: a model of each client, where they are not all to start as copies of the one ``student``.
+    students: one model per client, where the clients do not all start as copies of ``student``. Raises ValueError for
+    no data, and for another number of students than of clients.
 
     Example::
 
@@ -53,7 +54,7 @@ class Clients(Sequence[Any]):
     def scores(self, task: Task, model: nn.Module, call: Call | None = None) -> dict[str, dict[str, float]]:
         """Measure a model on the whole graph of the task's ``evaluate_on``, else by the mean over clients' own parts.
 
-        A client counts in the parts that it has.
+        The mean of a part is over the clients that have it.
         """
         whole = getattr(task, "evaluate_on", None)
         if whole is not None:

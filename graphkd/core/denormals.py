@@ -12,7 +12,7 @@ import torch
 def flushed_denormals() -> Iterator[None]:
     """Flush numbers below 1e-38 to 0 within the block, on the CPU; the mode outside is left as it was.
 
-    Weight decay drives the weights of units that never fire there, where they only cost time.
+    Weight decay drives the weights of units that never fire into that range, where they only cost time.
     """
     before = is_flushing()
     torch.set_flush_denormal(True)
@@ -23,5 +23,5 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def is_flushing() -> bool:
-    """Tell whether this thread flushes them to 0."""
+    """Tell whether this thread flushes denormal numbers to 0."""
     return float(torch.tensor(1e-39) * 1) == 0

@@ -15,20 +15,20 @@ from graphkd.core.view import View
 
 
 class Digests:
-    """Digests by loss, each of one view and of the batch inputs that the loss read; see ``Loss.reads``."""
+    """Teacher precomputation by loss, each of one view and the batch inputs that the loss read; see ``Loss.reads``."""
 
     def __init__(self) -> None:
         self._kept: weakref.WeakKeyDictionary[Loss, _Kept] = weakref.WeakKeyDictionary()
 
     def __call__(self, loss: Loss, view: View, batch: Batch, compute: Callable[[], Any]) -> Any:
-        """Return the digest of a loss, computed anew where the view or a batch input was replaced or written to."""
+        """Return the precomputation of a loss, repeated where the view or a batch input was replaced or written to."""
         entries, facts, kept = _read(loss, view), loss.reads(batch), self._kept.get(loss)
         if kept is None or not kept.is_of(entries, facts):
             kept = self._kept[loss] = _Kept(entries, facts, compute())
         return kept.digest
 
     def clear(self) -> None:
-        """Forget all digests."""
+        """Remove all cached values."""
         self._kept.clear()
 
     def __deepcopy__(self, memo: dict) -> Digests:
@@ -39,7 +39,7 @@ class Digests:
 
 
 def is_kept(loss: Loss, view: View, kept: Iterable[Tensor]) -> bool:
-    """Tell whether all that a loss reads of a view is among the tensors that a teacher keeps."""
+    """Tell whether all that a loss reads of a view is among the tensors that a teacher caches."""
     known, read = {id(tensor) for tensor in kept}, _read(loss, view)
     return bool(read) and all(id(tensor) in known for tensor in read)
 
@@ -56,7 +56,7 @@ class _Kept:
         self._note(facts)
 
     def is_of(self, entries: list[Tensor], facts: list[Tensor]) -> bool:
-        """Tell whether the digest is of this view and these batch inputs; copies count as the inputs themselves."""
+        """Tell whether the value is of this view and these batch inputs; equal copies count as the same inputs."""
         if len(entries) != len(self.entries) or any(a is not b for a, b in zip(entries, self.entries, strict=True)):
             return False
         if len(facts) != len(self.facts):

@@ -1,4 +1,4 @@
-"""Part that both ``distil`` share: a run prepared from the user's arguments, and its result."""
+"""Part that ``graphkd.distil`` and ``recsys.distil`` share: a run of the user's arguments, and its result."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def distilled(
     problem_type: Callable[..., Problem] = Problem,
     **options: Any,
 ) -> Distilled:
-    """Run a method on checked copies of the arguments; ``options`` are those of ``fit`` that were asked for."""
+    """Run a method on checked copies of the arguments; ``options`` are those of ``fit``, None where not given."""
     check_resume(resume, checkpoint)
     chosen, own = _chosen(method, catalogue, dict(settings or {}))
     teachers = _listed(teacher, student)
     check_models(chosen, student, teachers)
     check_needs(chosen, own, hidden)
     check_refused(chosen, task, teachers, data, call)
-    with seeded(seed):  # a loader draws when it is looked into
+    with seeded(seed):  # reading a loader draws random numbers
         data = (
             data.prepared(task, device) if isinstance(data, Clients) else _placed(task.prepare(data), student, device)
         )
@@ -120,7 +120,7 @@ def _copied(value: Any) -> Any:
 
 
 def _listed(teacher: Any, student: Any) -> list[Any]:
-    """List the given teachers, none, one or several; those that follow another model are taken as they are now."""
+    """List the given teachers, none, one or several; followers of another model are frozen as they are now."""
     if teacher is None:
         return []
     found = list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
@@ -150,7 +150,7 @@ def _each_side(value: Any, teachers: int) -> list[Any]:
 
 
 def _moved(model: Any, device: torch.device | str | None) -> Any:
-    """Copy a module to a device; return other values, and modules that are there already, as they are."""
+    """Copy a module to a device; return other values, and modules that are there already, unchanged."""
     if device is None or not isinstance(model, nn.Module):
         return model
     there = all(parameter.device == torch.device(device) for parameter in model.parameters())
@@ -158,7 +158,7 @@ def _moved(model: Any, device: torch.device | str | None) -> Any:
 
 
 def _placed(data: Any, student: Any, device: torch.device | str | None) -> Any:
-    """Copy a graph to the student's device, so that what methods derive from it is there too; not a loader."""
+    """Copy a graph, but not a loader, to ``device``, else the student's, where results of it will be too."""
     parameter = next(student.parameters(), None) if isinstance(student, nn.Module) else None
     place = torch.device(device) if device is not None else None if parameter is None else parameter.device
     one = names(data) is not None and isinstance(data, Batch)

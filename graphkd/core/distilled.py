@@ -23,9 +23,9 @@ _SUM = "sha256"  # of the weights, in the card
 class Distilled:
     """A trained student.
 
-    model: what serves, a plain module in eval mode. scores: {"val": {...}, "test": {...}}, in the task's metric, for
-    the parts that there are. method: its name. history: a report an epoch, with the name of its stage. card: method,
-    settings, seed, data, versions and scores in plain values, as ``save`` writes them.
+    model: the module that serves, plain and in eval mode. scores: {"val": {...}, "test": {...}}, by the task's metrics,
+    for the parts that the data have. method: its name. history: one report per epoch, with the name of its stage. card:
+    method, settings, seed, data, versions and scores in plain values, as ``save`` writes them.
     """
 
     model: nn.Module
@@ -35,7 +35,9 @@ class Distilled:
     card: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def save(self, folder: str | Path) -> None:
-        """Write the weights (safetensors) and the card (JSON), with checksums, into a folder, which is made.
+        """Write the weights (safetensors) and the card (JSON), with checksums, into a folder, created if missing.
+
+        Raises TypeError where the model's state has anything but tensors.
 
         Example::
 
@@ -58,8 +60,8 @@ class Distilled:
     def load(cls, folder: str | Path, model: nn.Module) -> Self:
         """Read what ``save`` wrote into a model of the same architecture; nothing that is read runs as code.
 
-        Raises FileNotFoundError where there is none; ValueError where a file is damaged or of another student, and
-        where the model's weights have other names or shapes.
+        Raises FileNotFoundError where a file is missing; ValueError where one is damaged or belongs to another student,
+        and where the weights of ``model`` have other names or shapes.
         """
         folder = Path(folder)
         for name in (_WEIGHTS, _CARD):

@@ -26,13 +26,13 @@ class Step(NamedTuple):
 class Distiller(Trainable):
     """A student, its teacher and the losses between their views; ``forward(batch) -> Step(loss, terms)``.
 
-    student: any module. teacher: a module (then ``Frozen``), a teacher, or None for supervised losses only.
+    student: any module. teacher: a module (wrapped in ``Frozen``), a teacher, or None for supervised losses only.
     losses: a loss, a weighted sum of losses, or a mapping of names to such.
     taps: name -> path of a sub-module, one for both sides or (student path, teacher path); see ``Taps``.
-    call: ``call(model, batch)`` in place of the by-name call, one for student and teacher or a pair, one each, None for
-    by name; a teacher that is no plain module brings its own, as ``Frozen(model, call=...)`` does.
-    Parameters and state are the student's and the losses' alone, and what a teacher keeps that changes in a run;
-    ``.to()`` moves the teacher too.
+    call: ``call(model, batch)`` in place of the call by name: one for both models or a pair (student's, teacher's),
+    None for by name; a teacher that is not a plain module has its own, ``Frozen(model, call=...)``.
+    ``parameters()`` and ``state_dict()`` are those of the student, the losses, and a teacher that changes in a run
+    (``EMA``); ``.to()`` moves the teacher too. Raises ValueError where a loss needs a teacher and none is given.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Distiller(Trainable):
         return Step(total, terms)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell the losses and the teacher the epoch."""
+        """Pass the epoch on to the losses and the teacher."""
         for loss in self.losses:
             assert isinstance(loss, Loss)
             loss.set_epoch(epoch, epochs)
@@ -91,7 +91,7 @@ class Distiller(Trainable):
 
 
 def _sides(call: Any, teacher: Any) -> tuple[Call | None, Call | None]:
-    """Return how student and teacher are called; ValueError for a teacher that has a way of its own."""
+    """Return the calls of student and teacher; ValueError for a second one of a teacher that has its own."""
     if not isinstance(call, (tuple, list)):
         pair = (call, call if isinstance(teacher, nn.Module) else None)
     elif len(call) == 2:
@@ -117,7 +117,7 @@ def _zero(loss: Loss, view: View) -> Any:
 
 
 def _check_rows(name: str, loss: Loss, student: View, teacher: View) -> None:
-    """Raise ValueError where student and teacher differ in rows; a loss alone may see only the teacher's digest."""
+    """Raise ValueError where student and teacher differ in rows, which a loss cannot see in the teacher's digest."""
     for entry in (loss.on,) if isinstance(loss.on, str) else loss.on:
         if entry in student and entry in teacher:
             rows = [view[entry].size(0) if view[entry].dim() else 1 for view in (student, teacher)]

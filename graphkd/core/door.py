@@ -46,7 +46,7 @@ def check_models(chosen: Method, student: Any, teachers: Sequence[Any]) -> None:
 
 
 def check_needs(chosen: Method, settings: Mapping[str, Any], hidden: Any) -> None:
-    """Raise ValueError where something that the method needs is missing, and say how it is given."""
+    """Raise ValueError where something that the method needs is missing; the error says how to give it."""
     if "hidden" in chosen.needs and hidden is None:
         raise lacks(chosen, "hidden")
     for parameter in inspect.signature(chosen.function).parameters.values():
@@ -56,7 +56,7 @@ def check_needs(chosen: Method, settings: Mapping[str, Any], hidden: Any) -> Non
 
 
 def check_refused(chosen: Method, task: Task, teachers: Sequence[Any], data: Any, call: Any) -> None:
-    """Raise ValueError with the method's own reason for what it cannot take."""
+    """Raise ValueError for inputs that the method cannot take, with the method's reason."""
     if chosen.family and task.kind not in chosen.tasks:
         raise ValueError(f"{chosen.name!r} is for {' and '.join(chosen.tasks)}: give such a 'task', got {task.kind!r}")
     if "clients" in chosen.needs and not isinstance(data, Clients):

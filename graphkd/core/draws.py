@@ -11,8 +11,9 @@ from torch import Tensor
 def first_distinct(draw: Callable[[Tensor], Tensor], rows: int, k: int, device: torch.device | str = "cpu") -> Tensor:
     """Draw until k values of a sequence of independent draws are distinct, in every row: (rows, k), ascending.
 
-    ``draw(rows (n,)) -> (n,)`` makes one draw for each row named. The set has the law of successive sampling with the
-    weights of ``draw``. Only repeats are drawn anew, so the cost is that of sorting while k is well below the support.
+    ``draw(row ids (n,)) -> (n,)`` makes one draw for each row id. A row's set is distributed as in successive sampling
+    with the weights of ``draw``. Only repeats are redrawn, so the cost is that of sorting while k is well below the
+    number of values that a row can draw; with fewer than k values it never ends.
     """
     todo = torch.arange(rows, device=device)
     drawn = draw(todo.repeat_interleave(k)).view(rows, k)
@@ -30,9 +31,9 @@ def first_distinct(draw: Callable[[Tensor], Tensor], rows: int, k: int, device: 
 
 
 def below(bounds: Tensor, shape: Sequence[int] | None = None) -> Tensor:
-    """Draw integers in [0, bound), int64, bounds broadcast to ``shape``; the bias of 53 bits is below bound / 2**53.
+    """Draw integers in [0, bound), int64, bounds broadcast to ``shape``; from 53 bits, with a bias below bound / 2**53.
 
-    No product is rounded up to its bound: the largest uniform number is 1 - 2**-53.
+    A bound itself is never drawn: the largest uniform number is 1 - 2**-53, and no product is rounded up.
     """
     uniform = torch.rand(bounds.shape if shape is None else shape, dtype=torch.float64, device=bounds.device)
     return uniform.mul_(bounds.double()).long()

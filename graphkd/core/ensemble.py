@@ -46,15 +46,17 @@ class _Combined:
 class Ensemble(Frozen):
     """Several frozen teachers that answer as one; choose it where you have them, or want a steadier target.
 
-    teachers: modules (then ``Frozen``) or teachers, ``Cached`` and ensembles too. Their ``logits``, stacked to
-    (K, N, C), become one by ``combine``; a hidden layer that all show is put side by side, (N, sum of widths).
-    combine: (K, N, C) -> what the view shows as ``logits``. By default ``mean_logits``; the mean of softened
-    probabilities (Hinton et al., 2015) is ``partial(soft_target, temperature=T)`` with the loss's own T;
-    ``entropy_reduction`` and ``trimmed_mean`` are others; ``stacked`` keeps all, (N, K, C), for ``LogitsGraph``.
-    weights: of each teacher, numbers or (K,), or a rule (K, N, C) -> (K,) or (K, N) such as ``oracle_weights``;
-    ``combine`` gets them as ``weights``. What both need besides is filled from the batch by name.
-    taps: paths of one member each, for members that differ in how their layers are called; the others' are those that
-    the ``Distiller`` names. Over ``Cached`` members the combined view and a loss's digest of it are computed once.
+    teachers: modules (wrapped in ``Frozen``) or teachers, ``Cached`` and ensembles too. ``combine`` reduces their
+    ``logits``, stacked to (K, N, C); hidden layers that all members show are concatenated, (N, sum of widths).
+    combine: (K, N, C) -> the ``logits`` of the view. By default ``mean_logits``; the mean of softened probabilities
+    (Hinton et al., 2015) is ``partial(soft_target, temperature=T)`` with the loss's own T; ``entropy_reduction`` and
+    ``trimmed_mean`` are others; ``stacked`` keeps all, (N, K, C), for ``LogitsGraph``.
+    weights: K numbers, a tensor (K,), or a rule (K, N, C) -> (K,) or (K, N) such as ``oracle_weights``; ``combine``
+    gets them as ``weights``. Further arguments of both functions are filled from the batch by name.
+    taps: name -> path for each member, where the members' layers have different paths; they replace the paths that the
+    ``Distiller`` gives. Over ``Cached`` members the combined view and a loss's precomputation of it are computed once.
+    Raises ValueError without teachers, for weights or taps that are not one per teacher, and, when called, for members
+    without ``logits`` or with different shapes.
     """
 
     def __init__(
@@ -109,7 +111,7 @@ class Ensemble(Frozen):
         self._forget()
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell every member the epoch."""
+        """Pass the epoch on to every member."""
         for member in self.members:
             member.set_epoch(epoch, epochs)
 
@@ -136,7 +138,7 @@ class Ensemble(Frozen):
         return known.view
 
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
-        """Return what ``loss`` precomputes of this ensemble's view; it is computed once for a constant view."""
+        """Return what ``loss`` precomputes from this ensemble's view; it is computed once for a constant view."""
         if not any(is_kept(loss, view, known.view.values()) for known in self._combined.values()):
             return super().digest(loss, view, batch)
         return self._digests(loss, view, batch, lambda: super(Ensemble, self).digest(loss, view, batch))
@@ -152,7 +154,7 @@ class Ensemble(Frozen):
         return self.combine(logits, weights=weights, **for_combine)
 
     def _forget(self) -> None:
-        self._combined: dict[tuple, _Combined] = {}  # by the hidden layers that were asked for
+        self._combined: dict[tuple, _Combined] = {}  # by the requested hidden layers
         self._digests = Digests()
 
 

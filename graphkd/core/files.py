@@ -15,15 +15,16 @@ from typing import IO
 if sys.platform != "win32":
     import fcntl
 
-_claimed: set[tuple[int, Path]] = set()  # by process and path: the system's lock does not keep out its own process
+_claimed: set[tuple[int, Path]] = set()  # by process and path: the system's lock does not exclude its own process
 _guard = threading.Lock()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside ``path`` that replaces it at the end; an exception leaves ``path`` unchanged and nothing else.
+    """Open a temporary file that replaces ``path`` at the end; an exception leaves ``path`` unchanged.
 
-    Its permissions are those of any new file. What writers that were killed left beside ``path`` is removed.
+    The file has the permissions of any new one and is removed after an exception; temporary files that killed writers
+    left beside ``path`` are removed too.
     """
     sweep(path)
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -45,7 +46,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def sweep(path: Path) -> None:
-    """Remove the files that killed processes left in ``replacing`` beside ``path``; files of live processes stay."""
+    """Remove the temporary files that killed processes left beside ``path``; those of live processes stay."""
     for left in path.parent.iterdir():
         ours = left.name.startswith(f".{path.name}.") and is_left_over(left.name)
         if ours and (handle := claim(left)) is not None:

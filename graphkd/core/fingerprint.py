@@ -22,14 +22,14 @@ from graphkd.core.ids import IDS, inputs
 from graphkd.core.wrappers import plain_parts, plain_state
 
 _BLOCK = 1 << 22  # entries of a tensor that are brought to the CPU at a time
-_SHORT = 40  # letters of a setting that is kept as it is
+_SHORT = 40  # letters of the longest setting that is not shortened
 
 
 def fingerprint(value: Any) -> str:
-    """Hash a tensor's dtype, shape and values, a number, a text, or lists, mappings, dataclasses of such, by sha256.
+    """Hash a tensor's dtype, shape and values, a number, text, or lists, mappings and dataclasses of these, by sha256.
 
-    Neither the device nor the layout nor the order of a mapping counts. About a second per gigabyte; TypeError for
-    anything else.
+    The device, the kind of sparse layout and the order of a mapping do not matter. Costs about a second per gigabyte.
+    Raises TypeError for other values.
     """
     hasher = hashlib.sha256()
     _update(hasher, value)
@@ -50,8 +50,8 @@ def state_fingerprint(model: nn.Module) -> str:
 def attributes_of(model: nn.Module) -> dict[str, str]:
     """Collect what a model computes with besides its state: plain public attributes of all sub-modules, as short text.
 
-    Numbers, text, flags, dtypes, lists and mappings of such, functions and classes by their names. None and what is not
-    plain are left out: a cache may hold either.
+    Plain are numbers, text, flags, dtypes, lists and mappings of these, and functions and classes, by their names. None
+    and other values are left out: an attribute that caches something may be either.
     """
     found = {}
     for path, module in plain_parts(model):
@@ -103,10 +103,10 @@ def _code(function: FunctionType) -> str:
 
 
 def graph_fingerprint(data: Any, wanted: Sequence[str] | None) -> str:
-    """Compute the ``fingerprint`` of a batch's entries ``wanted``, None for all; of a loader, that of what it reads.
+    """Compute the ``fingerprint`` of a batch's entries ``wanted``, None for all, or of the data that a loader reads.
 
-    That is a sequence of batches (itself, its ``dataset`` or ``cluster_data``), which then count with their ids, or the
-    one graph that PyG's loaders keep as ``data``. ValueError for a loader without any.
+    These are a sequence of batches (the loader, its ``dataset`` or ``cluster_data``), hashed with their ids, or the one
+    graph that PyG's loaders have as ``data``. Raises ValueError for a loader with neither.
     """
     if names(data) is not None:
         return fingerprint(inputs(data, wanted))

@@ -1,4 +1,4 @@
-"""Check that all weights and buffers are finite, once an epoch, before anything is kept, chosen or served."""
+"""Check that all weights and buffers are finite, once an epoch, before a state is saved, chosen or served."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SHOWN = 5  # names in an error
 class Finite:
     """Check that what a run changes stays finite: parameters and buffers of modules, of losses and averages too.
 
-    Buffers that hold NaN or infinity at the start, such as masks of attention, may go on so. ValueError for a parameter
-    that is to be trained and is not finite at the start.
+    Buffers, and parameters that are not trained, are exempt if they are not finite at the start, such as attention
+    masks. Raises ValueError for a trained parameter that is not finite at the start.
     """
 
     def __init__(self, *modules: nn.Module) -> None:
-        parts = [named for module in modules for named in module.named_modules()]  # looked for once, not every epoch
+        parts = [named for module in modules for named in module.named_modules()]  # collected once, not every epoch
         self._held = [
             (f"{path}." if path else "", tensors)
             for path, part in parts
@@ -38,7 +38,7 @@ class Finite:
 
     @torch.no_grad()
     def wrong(self) -> list[str]:
-        """Name all that is no longer finite; costs a pass over the numbers, and waits for the device once."""
+        """Name the tensors that are no longer finite; costs a pass over the numbers, and waits for the device once."""
         held = (tensor for _, tensors in self._held for tensor in tensors.values() if tensor is not None)
         if all_finite(held if not self._given else (tensor for _, tensor in self._named())):
             return []
@@ -58,7 +58,7 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
     alike: dict[Any, list[Tensor]] = {}
     for tensor in floats:
         alike.setdefault((tensor.device, tensor.dtype), []).append(tensor)
-    # A norm is finite only where all entries are; large ones may have none, and are looked at one by one.
+    # A norm is finite only if all entries are; that of large entries may overflow, so they are checked one by one.
     norms = (torch.stack(torch._foreach_norm(own)).sum() for own in alike.values())
     return all(math.isfinite(total.item()) for total in norms) or all(bool(each.isfinite().all()) for each in floats)
 

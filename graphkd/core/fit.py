@@ -51,37 +51,37 @@ def fit(
 ) -> nn.Module:
     """Train a module whose ``forward(batch)`` returns a ``Step``; return its student at the best epoch, in eval mode.
 
-    data: one batch (full-batch training, a step an epoch) or an iterable of batches, gone through once an epoch; of
-    several processes each takes its share (``processes.share``), and a step averages their gradients.
+    data: one batch (full-batch training, one step an epoch) or an iterable of batches, read once an epoch. Of several
+    processes each reads its share (``processes.share``), and a step averages their gradients.
     optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.
     scheduler: optimiser -> learning-rate scheduler, which takes a step an epoch. clip: the largest norm of a gradient.
-    metric: student -> float, higher is better, called after every epoch, or every ``metric_every``-th and the last, in
-    eval mode without gradients; the best epoch's weights are restored (of equals the latest), also when an exception or
-    Ctrl-C ends the run. Where a metric comes ``patience`` or more epochs after the best, the run ends. It may return
-    several by name: the first chooses, a best of any counts for patience.
-    serve: student -> the module that ``metric`` is given, where it is not the student itself (an average, one of
-    several peers); its state at the best epoch is restored too.
-    seed: of torch, numpy and random during the run (plus the rank); their states outside are left as they were. So is
-    the processor's mode: during the run it counts numbers below 1e-38 as 0, which weight decay makes.
+    metric: student -> float, higher is better, evaluated after every ``metric_every``-th epoch and the last, in eval
+    mode without gradients. The weights of the best epoch (the latest of equals) are restored at the end, also after an
+    exception or Ctrl-C. It may return several values by name: the first chooses the best epoch.
+    patience: end the run when no metric has been as good as its best for this many epochs.
+    serve: student -> the module that ``metric`` evaluates, if not the student itself (an average, one of several
+    peers); its state at the best epoch is restored too.
+    seed: of torch, numpy and random during the run (plus the rank of the process); their states are restored at the
+    end. Numbers below 1e-38, which weight decay produces, are flushed to 0 on the CPU during the run.
     fabric: a ``lightning_fabric.Fabric`` for devices, precision and processes; by default the student's device, under
-    ``torchrun`` all its processes. All call ``metric``, of which the mean counts; the first alone logs and writes.
+    ``torchrun`` all its processes. Every process calls ``metric``, and the mean counts; only the first logs and writes.
     DDP refuses parameters without a gradient: give ``Fabric(strategy="ddp_find_unused_parameters_true", ...)`` then.
-    checkpoint: the folder of this one run, tried before the first epoch, for ``last.pt`` (all that ``resume`` needs to
-    end with the same bits; ``last.old.pt`` is the one before it) and ``best.pt`` (the student, under the names of the
-    plain model), written atomically before the first epoch, every ``save_every`` epochs and at the end. What ``data``,
-    ``metric`` and ``log`` give as ``state_dict`` is in it, the generators of a loader and schedules in hooks of the
-    optimiser too. Workers that persist are seeded for every batch.
-    resume: True goes on with the run in the folder and warns where there is none; "auto" begins or goes on. What is
-    asked for now holds, and what differs from before is said: learning rate, losses, teachers, data, processes and
-    threads, with other numbers of which bits differ. Another model, kind of optimiser or seed is refused.
-    A trainable or data with ``set_epoch(epoch, epochs)`` is told before every epoch how far training is, from 0.
-    log: called after every epoch with the means of loss and terms, and the metric.
+    checkpoint: a folder for this run alone, checked before the first epoch. ``last.pt`` has all that ``resume`` needs
+    to end with the same bits, ``last.old.pt`` is the one before it, ``best.pt`` has the module that serves at the best
+    epoch, under the names of the plain model. They are written atomically every ``save_every`` epochs and at the end,
+    ``last.pt`` before the first epoch too. The ``state_dict`` of ``data``, ``metric`` and ``log``, where they have one,
+    is saved, as are a loader's generators and schedules in optimiser hooks. Persistent workers are reseeded per batch.
+    resume: True continues the run in the folder and warns where there is none; "auto" begins or continues. The options
+    of this call apply, and a warning lists those that differ: learning rate, losses, teachers, data, and numbers of
+    processes and threads, which change the last bits. ValueError for another model, kind of optimiser or seed.
+    ``set_epoch(epoch, epochs)`` of the trainable and the data, where defined, is called before every epoch, from 0.
+    log: called after every epoch with its number, the means of loss and terms, and the metric.
     progress: a bar over epochs (default: on a terminal, elsewhere a line a tenth of a run of more than ten seconds).
-    title: what the bar or the line is called.
-    shares_every: adds to the report of every so-manieth epoch, from the first on, how much each weighted term moves the
+    title: the label of the bar or the lines.
+    shares_every: report in every ``shares_every``-th epoch, the first included, how much each weighted term moves the
     student, ``"share of kl"``: the norm of its gradient on the epoch's first batch over the sum of all terms' norms.
-    Raises ValueError when the loss, a weight or a buffer is no longer finite, before anything of it is kept, and where
-    another run has the folder; OSError where that cannot be written.
+    Raises ValueError when the loss, a weight or a buffer is no longer finite, before that state is saved, and where
+    another run uses the folder; OSError where the folder cannot be written.
     """
     _check(epochs=(epochs, 0), metric_every=(metric_every, 1), save_every=(save_every, 1))
     _check(patience=(patience, 1), clip=(clip, 0), shares_every=(shares_every, 1))
@@ -125,5 +125,5 @@ def fit(
 def _check(**options: tuple[Any, float]) -> None:
     """Raise ValueError for a number below its minimum."""
     for name, (value, least) in options.items():
-        if value is not None and not value >= least:  # NaN is not
+        if value is not None and not value >= least:  # also for NaN
             raise ValueError(f"'{name}' must be at least {least}, got {value}")

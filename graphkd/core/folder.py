@@ -18,7 +18,7 @@ from graphkd.core.processes import from_first
 if TYPE_CHECKING:
     from graphkd.core.processes import Processes
 
-_RUNNING = ".running"  # there while a run is, with the number of its process
+_RUNNING = ".running"  # exists during a run, with the number of its process
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def held(folder: Path, needed: int = 0) -> Iterator[None]:
 
 
 def hold(folder: Path, needed: int, fabric: Processes, stack: ExitStack) -> None:
-    """Enter ``held`` in the first of all processes until the stack ends; all processes raise what it raises."""
+    """Enter ``held`` in the first process until the stack ends; every process raises what the first raises."""
     from_first(fabric, lambda: stack.enter_context(held(folder, needed)))
 
 
@@ -57,7 +57,7 @@ def contents(folder: Path) -> list[str]:
 
 
 def empty(folder: Path) -> None:
-    """Remove all that is in a run's folder, which this process holds."""
+    """Remove the content of a run's folder, which this process has claimed."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""State of optimiser hooks, such as a schedule, which is part of a run that is to be resumed."""
+"""State of optimiser hooks, such as schedules, which is saved so that a run can resume."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from graphkd.core.by_name import Batch, node_types
 
 def has_state(value: Any) -> bool:
     """Tell whether an object has both ``state_dict`` and ``load_state_dict``."""
-    if isinstance(value, Batch) and node_types(value):  # any name that ends in _dict is one of its entries by type
+    if isinstance(value, Batch) and node_types(value):  # answers to any name that ends in _dict
         return False
     return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
 
 
 def hook_states(optimizer: torch.optim.Optimizer) -> list[Any]:
-    """Return the states of what the hooks around an optimiser's steps are, are methods of, or close over."""
+    """Return the states of the objects that an optimiser's step hooks are, are bound to, or close over."""
     return [held.state_dict() for hook in _hooks(optimizer) for held in _held(hook)]
 
 
@@ -48,7 +48,7 @@ def _hooks(optimizer: torch.optim.Optimizer) -> list[Callable[..., Any]]:
 
 
 def _held(hook: Callable[..., Any]) -> Iterator[Any]:
-    """Yield the objects in a hook that have a state, except models and optimisers, which are kept elsewhere."""
+    """Yield the objects in a hook that have a state, except models and optimisers, which are saved elsewhere."""
     plain = inspect.unwrap(hook)
     cells = getattr(plain, "__closure__", None) or ()
     defaults = getattr(plain, "__defaults__", None) or ()

@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"(float|int)( \| None)?")  # as an annotation
 
 
 def finite_number(name: str, value: Any) -> float:
-    """Return a number as a float; TypeError for what is none, ValueError for NaN and infinity."""
+    """Return a number as a float; TypeError for other values, ValueError for NaN and infinity."""
     if not isinstance(value, Real):
         kind = type(value).__name__
         learnt = f": a {kind} is not learnt here, write a loss of your own for that" if hasattr(value, "shape") else ""
@@ -36,7 +36,7 @@ def check_numbers(function: Callable, given: Mapping[str, Any]) -> None:
 
 
 def check_call(function: Callable, *arguments: Any, **named: Any) -> None:
-    """Check the arguments of a call as ``check_numbers`` does; a call that does not fit is left to fail by itself."""
+    """Check the arguments of a call as ``check_numbers`` does; one that does not fit the signature is not checked."""
     try:
         bound = inspect.signature(function).bind_partial(*arguments, **named)
     except TypeError:

@@ -1,4 +1,4 @@
-"""Identity of tensors: the same object while it lives unchanged, else equal content; never the address."""
+"""Identity of tensors: by object while it lives unchanged, else by equal content; never by address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.weak import WeakTensorKeyDictionary
 
-_SAMPLED = 64  # entries that are looked at besides the version counter, which writes through ``.data`` and numpy leave
+_SAMPLED = 64  # entries compared besides the version counter, which writes through ``.data`` and numpy do not change
 _PLAIN = (Tensor, nn.Parameter)
 _SETTING = (bool, int, float, str, FunctionType, BuiltinFunctionType)
 
@@ -22,7 +22,7 @@ _SETTING = (bool, int, float, str, FunctionType, BuiltinFunctionType)
 class Mark:
     """Mark that recognises one tensor as long as it lives and nobody has written into it.
 
-    Looking again costs a microsecond or two and never waits for a device.
+    A check costs a microsecond or two and never waits for a device.
     """
 
     def __init__(self, tensor: Tensor) -> None:
@@ -37,11 +37,11 @@ class Mark:
         return [window.tobytes() for window in self._windows] == self._seen
 
     def __deepcopy__(self, memo: dict) -> Self:
-        return self  # it knows the original alone
+        return self  # it recognises the original only
 
 
 class Marks:
-    """Mark that recognises named values, whatever holds their tensors; numbers and text by value, others as objects."""
+    """Mark that recognises named values: tensors, in any container, as ``Mark`` does, and others by equality."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._known = {name: [(leaf, _mark(leaf)) for leaf in leaves(value)] for name, value in values.items()}
@@ -54,7 +54,7 @@ class Marks:
         return values.keys() == self._known.keys() and all(self._is(name, value) for name, value in values.items())
 
     def _is(self, name: str, value: Any) -> bool:
-        if name in self._plain and self._plain[name] is value:  # a long list is gone through once
+        if name in self._plain and self._plain[name] is value:  # a long list is read once
             return True
         known, now = self._known[name], list(leaves(value))
         return len(known) == len(now) and all(
@@ -69,7 +69,7 @@ class Marks:
 class ModelMark:
     """Mark that recognises a model while its parameters, buffers and modules' plain public attributes are unchanged.
 
-    Costs about two microseconds a tensor and one a module.
+    A check costs about two microseconds per tensor and one per module.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -130,7 +130,7 @@ def blocks(tensor: Tensor) -> tuple[Tensor, ...]:
 
 
 def _place(tensor: Tensor) -> Hashable:
-    """Return where a tensor's entries lie, in which form, and how often torch's operations have written to them."""
+    """Return the address, form and version of a tensor's entries; the version counts writes by torch's operations."""
     if type(tensor) in _PLAIN and tensor.layout == torch.strided:
         return _place_of(tensor)
     version = None if tensor.is_inference() else tensor._version
@@ -145,7 +145,7 @@ def _place_of(block: Tensor) -> Hashable:
 def _window(block: Tensor) -> np.ndarray | None:
     """View the bytes of a few entries, spread evenly; None where the CPU cannot see them.
 
-    It keeps nothing alive and must not be used unless the tensor is alive and lies where it lay.
+    The view does not keep the tensor alive: use it only while the tensor lives at the same address.
     """
     if block.device.type != "cpu" or not block.numel() or not block.data_ptr():
         return None
@@ -160,7 +160,7 @@ def _window(block: Tensor) -> np.ndarray | None:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Yield the tensors and other values that a value holds; a ``SparseTensor`` of torch_sparse by its parts."""
+    """Yield the tensors and other values inside a value; a ``SparseTensor`` of torch_sparse by its parts."""
     if isinstance(value, Mapping):
         for name, entry in value.items():
             yield str(name)
@@ -217,7 +217,7 @@ class Once:
         self._kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def __call__(self, tensor: Tensor, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return what ``make`` gave for the tensor; ``key`` names that value and what else it depends on."""
+        """Return ``make()``, cached for the tensor; ``key`` names the value and what else it depends on."""
         known = self._kept.get(tensor)
         if known is None or not known[0].holds(tensor):
             known = Mark(tensor), {}

@@ -1,4 +1,4 @@
-"""Ids of rows, by which a part of a graph, or of a set of graphs, names its rows."""
+"""Ids of rows: which nodes of a graph, or which graphs of a set, the rows of a batch are."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from graphkd.core.by_name import Batch, lookup, names, node_types
 
-IDS = ("n_id", "graph_id")  # of nodes, and of whole graphs
+IDS = ("n_id", "graph_id")  # of nodes, and of graphs
 _INTEGERS = (torch.int64, torch.int32)
 
 
 def inputs(batch: Any, wanted: Sequence[str] | None) -> dict[str, Any]:
-    """Return the wanted entries of a batch, by default all, but never its ids; of ``HeteroData`` by type."""
+    """Return the wanted entries of a batch, None for all, but never its ids; of ``HeteroData`` by type."""
     if wanted is None:
         found = batch.to_dict() if node_types(batch) else {name: batch[name] for name in names(batch) or ()}
     else:
@@ -24,13 +24,13 @@ def inputs(batch: Any, wanted: Sequence[str] | None) -> dict[str, Any]:
 
 
 def ids_of(view_rows: int, batch: Batch) -> str:
-    """Name the ids of a view's rows: ``graph_id`` where it has a row for each of those, else ``n_id``."""
+    """Name the ids of a view's rows: ``graph_id`` where the view has one row for each of these, else ``n_id``."""
     counts = {name: batch[name].size(0) for name in IDS if name in batch and isinstance(batch[name], Tensor)}
     return "graph_id" if counts.get("graph_id") == view_rows and counts.get("n_id") != view_rows else "n_id"
 
 
 def row_ids(batch: Batch, name: str) -> Tensor:
-    """Read a batch's ids as int64, (n,); TypeError or ValueError where they are no ids, or not one a row."""
+    """Read a batch's ids as int64, (n,); TypeError or ValueError where they are not ids, or not one per row."""
     ids: Any = batch[name]
     if not isinstance(ids, Tensor) or ids.dtype not in _INTEGERS:
         got = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__

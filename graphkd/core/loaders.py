@@ -15,17 +15,18 @@ _PARTS = ("data", "dataset", "sampler", "batch_sampler")  # where a loader's gen
 
 
 def steady(data: Any, seed: int) -> Any:
-    """Return a loader with persistent workers as one that draws anew every epoch; other data as they are.
+    """Return a copy of a loader with persistent workers that seeds them for every batch; other data unchanged.
 
-    Such workers are seeded once, when they start, and so would be others in a resumed run. Here they seed themselves
-    for every batch, from a number that is drawn once an epoch. Without indices to batch, new ones start every epoch.
+    Persistent workers are seeded only when they start, so that a resumed run would draw other numbers. Here they seed
+    themselves for every batch, from a number drawn once an epoch. For an ``IterableDataset``, or without a batch
+    sampler, new workers start every epoch instead.
     """
     if not isinstance(data, DataLoader) or not data.persistent_workers:
         return data
     loader = copy.copy(data)
-    loader._iterator = None  # the workers of others
+    loader._iterator = None  # the workers of the original
     if isinstance(data.dataset, IterableDataset) or data.batch_sampler is None:
-        loader.__dict__["persistent_workers"] = False  # a loader refuses to have these set
+        loader.__dict__["persistent_workers"] = False  # a DataLoader refuses assignments to these
         return loader
     loader.generator = torch.Generator().manual_seed(seed)  # of the seed with which workers start
     loader.__dict__["batch_sampler"] = _Seeds(data.batch_sampler)
@@ -62,7 +63,7 @@ class _Seeds:
 
 
 class _Reseeded:
-    """Data set that seeds its process's generators before it looks a batch up."""
+    """Data set that seeds its process's generators before it reads a batch."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -82,7 +83,7 @@ class _Reseeded:
 
 
 def generator_states(data: Any) -> list[torch.Tensor]:
-    """Return the states of the generators that a loader and its samplers keep for themselves."""
+    """Return the states of the generators that a loader and its samplers own."""
     return [generator.get_state() for generator in _generators(data)]
 
 

@@ -53,28 +53,29 @@ def _keyword_only(method: Callable) -> dict[str, bool]:
 class Loss(nn.Module):
     """Compare one entry of two views; keyword-only arguments of ``forward`` are inputs filled from the batch by name.
 
-    ``on`` names the entry (or entries: ``forward`` then gets tuples). An input without a default must be in the batch,
-    one with a default is given where the batch has it. A ``forward`` without ``teacher`` is a supervised loss.
-    ``where`` restricts rows, of the entries and of the inputs in ``rows``: ``"train_mask"`` (a mask or ids in the
-    batch), ``"~train_mask"``, ``"seed"`` for the seeds of a sampled batch, ``"all"``, or a tuple, for the rows in all
-    of it. By default a loss of rows reads the seeds of a sampled batch and all rows of any other; a loss of further
-    inputs, such as edges, reads the whole sub-graph. A loss that would read labels outside of ``train_mask`` by default
-    is refused, where ``where=None`` or ``"all"`` was not said on purpose; where ``learns_labels`` is False, labels are
-    hidden. ``answers`` says that it softens logits: of "classes" that exclude each other, or of "labels" apart.
-    Weights belong to the caller: ``0.9 * KL(4.0) + 100 * LSP()``. They, and numbers of the constructor, are finite.
+    ``on`` names the entry (or entries: ``forward`` then gets tuples). An input without a default must be in the batch;
+    one with a default is filled where the batch has it. A loss whose ``forward`` takes no ``teacher`` is supervised.
+    ``where`` selects rows of the entries, and of the inputs named in ``rows``: ``"train_mask"`` (a mask or ids in the
+    batch), ``"~train_mask"`` (the other rows of a mask), ``"seed"`` (the seeds of a sampled batch), ``"all"``, or a
+    tuple of such, for the rows that all of them select. By default a loss of rows reads the seeds of a sampled batch
+    and all rows of any other; a loss that requires further inputs, such as edges, reads the whole sub-graph. A loss
+    that by default reads labels outside of ``train_mask`` raises ValueError, unless ``where=None`` or ``"all"`` is
+    given; where ``learns_labels`` is False, an optional ``y`` is not passed. ``answers``: the kind of logits that the
+    loss softens, "classes" that exclude each other or independent "labels"; others raise ValueError.
+    Weights belong to the caller: ``0.9 * KL(4.0) + 100 * LSP()``. They, and numbers of the constructor, must be finite.
     """
 
     on: str | tuple[str, ...] = "logits"
     rows: ClassVar[tuple[str, ...]] = ()
     answers: Answers | None = None
     answers_at: ClassVar[tuple[int, ...] | None] = None  # which of several entries are softened; None: all
-    classes_from: ClassVar[int] = 2  # of fewer it learns nothing
-    columns: ClassVar[bool] = False  # whether an entry (N,) is one of width 1, as for all of graphkd.losses
+    classes_from: ClassVar[int] = 2  # with fewer it learns nothing
+    columns: ClassVar[bool] = False  # whether an entry (N,) is read as (N, 1), as in all of graphkd.losses
     needs_teacher: ClassVar[bool]
-    learns_labels: bool  # whether it reads ``y``, labels: where its methods name it, unless it says otherwise
+    learns_labels: bool  # whether it reads labels, by default whether its methods take ``y``
     _says_where: bool
     __array_ufunc__ = None  # a numpy number times a loss is a loss
-    _known: ClassVar[dict[str, dict[str, bool]]]  # method -> its facts, and whether each is required
+    _known: ClassVar[dict[str, dict[str, bool]]]  # method -> its batch inputs, and whether each is required
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -88,10 +89,10 @@ class Loss(nn.Module):
                 setattr(cls, method, _opening(vars(cls)[method]))
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        """Check the constructor's numbers, and note whether the user says something about rows."""
+        """Check the constructor's numbers, and note whether ``where`` is given."""
         check_call(cls.__init__, None, *arguments, **named)
         made = super().__new__(cls)
-        vars(made)["_says_where"] = "where" in named  # a constructor may hand on its default None
+        vars(made)["_says_where"] = "where" in named  # a constructor may pass on its default None
         return made
 
     def __init__(self, *, on: str | tuple[str, ...] | None = None, where: Where | None = None) -> None:
@@ -100,23 +101,23 @@ class Loss(nn.Module):
             self.on = on
         self.where = None if where is None else read_where(where)
         self.gathers, self._whole = False, bool(self._other_facts())
-        self._looked: set[str] = set()  # sides of which a batch was looked at
+        self._looked: set[str] = set()  # sides whose values have been checked
         if self.where not in (None, "all"):
             self._refuse_other_facts(f"where={self.where!r} restricts rows")
 
     def gathered(self) -> Self:
         """Compare the rows of all processes, not of each alone; return the loss itself, changed. See ``gather_rows``.
 
-        Under DDP its gradient is then that of one process with all rows, whatever the reduction and however uneven the
-        rows. Without it that holds for a mean over equally many rows in each; an uneven mean counts processes, not
-        rows, and a sum is divided by their number.
+        Under DDP the gradient is then that of one process with all rows, for any reduction and numbers of rows. Without
+        ``gathered`` that holds only for a mean over equally many rows in each process: else a mean weighs processes
+        equally, and a sum is divided by their number. Raises ValueError for a loss that requires inputs without rows.
         """
         self._refuse_other_facts("gathered() joins rows")
         self.gathers = True
         return self
 
     def _other_facts(self) -> list[str]:
-        """Name the batch inputs that the loss requires and that are not of rows."""
+        """Name the required batch inputs that do not have one entry per row."""
         return sorted(name for name, needed in self._known["forward"].items() if needed and name not in self.rows)
 
     def _refuse_other_facts(self, why: str) -> None:
@@ -124,13 +125,13 @@ class Loss(nn.Module):
             raise ValueError(f"{why}, but {type(self).__name__} also reads {others}")
 
     def _reads_whole(self, why: str) -> None:
-        """Declare that this loss reads a whole graph; ValueError where rows are asked for."""
+        """Declare that this loss reads a whole graph; ValueError where ``where`` selects rows."""
         self._whole = True
         if self.where not in (None, "all"):
             raise ValueError(f"{why}, got where={self.where!r}")
 
     def digest(self, teacher: Any) -> Any:
-        """Precompute what this loss needs of the teacher; ``forward`` takes it for ``teacher``, ``Cached`` keeps it."""
+        """Precompute what this loss needs of the teacher; ``forward`` gets it as ``teacher``, ``Cached`` caches it."""
         return teacher
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
@@ -203,7 +204,7 @@ class Loss(nn.Module):
                 check_exclusive(type(self).__name__, y, student[name], remedy)
 
     def _opened(self, entry: Any, side: str) -> Any:
-        """Return an entry as it is compared, as a column where the loss asks for it; ValueError for the wrong kind."""
+        """Return an entry in the form that is compared, (N,) as (N, 1) with ``columns``; ValueError for a wrong one."""
         if isinstance(entry, tuple):
             opened = tuple(self._column(each) for each in entry)
             places = range(len(entry)) if self.answers_at is None else self.answers_at
@@ -217,7 +218,7 @@ class Loss(nn.Module):
         return entry[:, None] if self.columns and isinstance(entry, Tensor) and entry.dim() == 1 else entry
 
     def _look(self, entries: list[Any], side: str) -> None:
-        """Check widths always, and numbers until a batch has enough of them to be sure."""
+        """Check widths always, and values until one batch had enough of them to be sure."""
         if self.answers is None:
             return
         name, told = type(self).__name__, side in self._looked or torch.compiler.is_compiling()
@@ -282,7 +283,7 @@ class Sum(Loss):
         return self
 
     def forward(self, student: Entry, teacher: Any, **facts: Any) -> Tensor:
-        """Compute the sum on tensors; every part gets the two entries and those of the batch inputs that it takes."""
+        """Compute the sum on tensors; every part gets the two entries and the batch inputs that it takes."""
         total = torch.zeros(())
         for weight, loss in self.parts():
             taken = {name: facts[name] for name in loss._known["forward"] if name in facts}

@@ -14,9 +14,9 @@ _IDS = (torch.int64, torch.int32, torch.int16, torch.int8)
 def read_mask(mask: Tensor, rows: int, name: str, *, split: int | None = None, ids: Tensor | None = None) -> Tensor:
     """Read a split as a boolean mask (rows,): from a mask, a column of masks (rows, k), or node ids.
 
-    split: the column. ids: nodes of the rows, (rows,), where the batch is a part of the graph that node ids are about.
-    Raises ValueError for several columns without ``split`` and for ids that no row has; TypeError for 0/1 integers and
-    other numbers that are neither.
+    split: the column. ids: the node ids of the rows, (rows,), where the batch is a part of the graph and ``mask`` may
+    have ids of the whole. Raises ValueError for several columns without ``split`` and, without ``ids``, for node ids
+    out of range; TypeError for a mask of 0/1 integers and for other dtypes.
     """
     if mask.dim() == 2:
         mask = _column(mask, name, split)
@@ -31,8 +31,8 @@ def read_mask(mask: Tensor, rows: int, name: str, *, split: int | None = None, i
 def check_rows(chosen: Tensor, rows: int, name: str, *, parts: bool = False) -> Tensor:
     """Check a selection of rows: return a mask (rows,) or row ids int64 with repeats kept, or raise what is wrong.
 
-    What its values must be is looked at once, and anew when somebody wrote into it. parts: the ids may be of nodes
-    beyond these rows.
+    Values are checked once per tensor, and again after it was written to. parts: the ids may be of nodes beyond these
+    rows.
     """
     if chosen.dim() != 1:
         raise ValueError(

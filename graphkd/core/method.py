@@ -11,9 +11,9 @@ from typing import Any
 
 from graphkd.core.hyperparameters import check_numbers
 
-SPAN = 30.0  # the search space of a hyper-parameter: this factor to both sides of the published value
+SPAN = 30.0  # search space of a hyper-parameter: the published value divided and multiplied by this
 
-# What a method may need beside student, teacher and data -> what that is, and how it is given.
+# What a method may need beside student, teacher and data -> a description, and how to give it.
 NEEDS: Mapping[str, tuple[str, str]] = {
     "hidden": ("the path of a hidden layer of student and teacher", "hidden='convs.0' or hidden=('lins.0', 'convs.0')"),
     "edges": ("edges, as 'edge_index'", "data.edge_index = ..."),
@@ -54,7 +54,7 @@ NEEDS: Mapping[str, tuple[str, str]] = {
     ),
 }
 
-# Names for several kinds of tasks: those with classes that exclude each other, and all that have a student's rows.
+# Names for several kinds of tasks: those with classes that exclude each other, and all in which students answer rows.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "classes": ("node_classification", "graph_classification"),
     "rows": (
@@ -72,12 +72,12 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 class Metadata:
     """Metadata of a method, known without importing it.
 
-    settings: its hyper-parameters and their defaults, the published ones. space: the range of each that is searched,
-    (low, high). needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot: "loader", "call",
-    "cached", "ensemble", "heterogeneous" or "student" -> why it cannot take that. published: options of ``fit`` from
-    its paper. student, teacher: whether it needs one; without a student it makes the published one. tasks: kinds of
-    tasks that it serves, or a name of several, see ``KINDS``. survey: the reference numbers in Hu et al.,
-    arXiv:2304.14800, of the works whose method it is, or a part of it.
+    settings: its hyper-parameters and their published defaults. space: the search range of each, (low, high); ranges:
+    those that the method gives itself. needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot:
+    "loader", "call", "cached", "ensemble", "heterogeneous" or "student" -> why it cannot take that. published: options
+    of ``fit`` from its paper. student, teacher: whether one must be given; a method that needs no student makes the
+    published one. tasks: the kinds of tasks that it supports, or a name of several, see ``KINDS``. survey: the
+    reference numbers in Hu et al., arXiv:2304.14800, of the works that propose it or a part of it.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Metadata:
     def __post_init__(self) -> None:
         kinds = (kind for name in self.tasks for kind in KINDS.get(name, (name,)))
         object.__setattr__(self, "tasks", tuple(dict.fromkeys(kinds)))
-        if "clients" in self.needs:  # who may come with models of their own, and teach one another
+        if "clients" in self.needs:  # clients may bring models of their own, and teach one another
             object.__setattr__(self, "student", False)
             object.__setattr__(self, "teacher", False)
 
@@ -122,7 +122,7 @@ class Method(Metadata):
     also: tuple[Method, ...] = ()  # of the same function, under other names
 
     def __call__(self, problem: Any, **settings: Any) -> Any:
-        """Run the method's function, as methods that build on this one do."""
+        """Run the method's function, for methods that build on this one."""
         return self.function(problem, **settings)
 
 
@@ -144,10 +144,11 @@ def method(
 ) -> Callable[[Callable[..., Any]], Method]:
     """Make a method of a function of a ``Problem``; all arguments must be literals: tables read them without importing.
 
-    family: the shelf that the file stands on. published: options of ``fit``: "epochs", "patience", "lr" and
+    family: the group in which it is listed. published: options of ``fit``: "epochs", "patience", "lr" and
     "weight_decay" of Adam. space: hyper-parameter -> its range, where a factor of 30 to both sides is wrong. See
-    ``Metadata`` for the rest. Further names of one function stand above it as ``@method(name, preset={...})``, other
-    defaults alone, and ``tasks`` where these serve fewer: what else is known is that of the first.
+    ``Metadata`` for the rest. Each further name of the function is a decorator above, ``@method(name, preset={...})``,
+    with other defaults and, if it supports fewer, ``tasks``; all else is that of the first. Raises TypeError for a
+    first name without ``family``.
     """
 
     def decorate(function: Callable[..., Any]) -> Method:
@@ -209,7 +210,7 @@ def first_paragraph(text: str | None) -> str:
 
 
 def as_method(given: Any) -> Method:
-    """Return a ``Method`` as it is, and a user's own function of a problem as a method of the function's name."""
+    """Return a ``Method`` unchanged, and a user's own function of a problem as a method of the function's name."""
     if isinstance(given, Method):
         return given
     if not callable(given):
@@ -218,7 +219,7 @@ def as_method(given: Any) -> Method:
     return Method(name=name, settings=defaults_of(given), teacher=False, module=__name__, function=given)
 
 
-# What every method is asked for beside its settings.
+# Options of every method beside its settings.
 OPTIONS = frozenset(
     [
         "task",
@@ -245,9 +246,9 @@ OPTIONS = frozenset(
 
 
 def check_settings(chosen: Method, given: Collection[str] | Mapping[str, Any]) -> None:
-    """Raise TypeError for a setting that the method does not have, naming the near ones and all.
+    """Raise TypeError for a setting that the method does not have, naming the nearest one and all.
 
-    Of settings with their values those that should be numbers must be finite ones, else TypeError or ValueError.
+    If ``given`` has values, numeric settings must be numbers, else TypeError, and finite, else ValueError.
     """
     if isinstance(given, Mapping):
         check_numbers(chosen.function, given)

@@ -18,7 +18,7 @@ from graphkd.core.view import Call, View, Viewer
 def reset_parameters(model: nn.Module) -> None:
     """Give a model new weights, from the global generator, by the ``reset_parameters`` of its modules.
 
-    Raises ValueError for a module with parameters of its own that has none: they would stay as they are.
+    Raises ValueError for a module with own parameters but no ``reset_parameters``: they would keep their values.
     """
     for path, module in model.named_modules():
         reset = getattr(module, "reset_parameters", None)
@@ -45,7 +45,7 @@ def shown(
 ) -> Iterator[Callable[[Any], View]]:
     """Show the views of a model or a teacher, in eval mode and without gradients; ``path`` adds ``hidden``.
 
-    Gives a function batch -> view; modes of the model are as before between its calls.
+    Yields a function batch -> view; after each call the model's modules are back in their train or eval mode.
     """
     taps = {} if path is None else {"hidden": path}
     if isinstance(model, Frozen):

@@ -16,7 +16,7 @@ from graphkd.core.view import Batch, Call, View
 
 
 class _Copy(nn.Module):
-    """Copy of a model whose weights are buffers, part of its state but no parameters, with its number of renewals."""
+    """Copy of a model whose weights are buffers, in its state but not trainable, with the number of its updates."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Copy(nn.Module):
 
 
 class Follower(Frozen):
-    """A frozen copy of a student, renewed from it; part of the Distiller's state, so that a run resumes exactly."""
+    """A frozen copy of a student, updated from it; part of the Distiller's state, so that a run resumes exactly."""
 
     def __init__(self, student: nn.Module, *, call: Call | None = None) -> None:
         if not isinstance(student, nn.Module):
@@ -71,7 +71,7 @@ class Follower(Frozen):
         return Frozen(model.eval(), call=self.call)
 
     def kept(self) -> nn.Module:
-        """Return the copy: the weights, as buffers, and the number of renewals."""
+        """Return the copy: the weights, as buffers, and the number of updates."""
         return self._copy
 
     def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -84,12 +84,12 @@ class EMA(Follower):
 
     Mean Teacher of Tarvainen and Valpola, NeurIPS 2017, arXiv:1703.01780. Choose it where there is no trained teacher
     and most rows have no label: ``Distiller(student, EMA(student), CE(where="train_mask") + 10 * Consistency())``.
-    It is renewed whenever it is asked for a view while the student trains, that is before every step, from the weights
-    of the step before (t of them; at t = 0 it is the student): nothing is to be called, save ``update()`` after the
-    last step if the average itself is wanted (``.model``). ``decay=1`` is the plain mean of all weights so far.
-    Its view is in eval mode; the authors run theirs with dropout and batch statistics of its own. Buffers, batch
-    norm's among them, are the student's latest.
-    Costs a copy of the student, a forward pass a step, and O(weights).
+    The average is updated each time its view is computed while the student trains, that is before every step, from the
+    weights after the previous step; t counts the updates, and at t = 0 the average is the student. Call ``update()``
+    only after the last step, if the average itself (``.model``) is wanted. ``decay=1`` is the plain mean of all weights
+    so far. Views are computed in eval mode; the authors run their average with dropout and its own batch statistics.
+    Buffers, batch norm's among them, are the student's latest. Raises ValueError for a student with lazy layers.
+    Costs a copy of the student and, per step, a forward pass and O(weights).
     """
 
     def __init__(self, student: nn.Module, decay: float = 0.999, *, call: Call | None = None) -> None:
@@ -99,24 +99,25 @@ class EMA(Follower):
         self.decay = decay
 
     def update(self) -> None:
-        """Mix the student's weights in."""
+        """Update the average with the student's current weights."""
         self._copy.mix(self.student, min(1 - 1 / (self._copy.renewals + 1), self.decay))
         self._copy.renewals += 1
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-        """Return the average's view, renewed first if the student trains."""
+        """Return the average's view, after an update if the student is in train mode."""
         if self.student.training:
             self.update()
         return super().__call__(batch, taps)
 
 
 class Snapshot(Follower):
-    """Student as it was at the last of every ``every`` epochs: it teaches itself within one training.
+    """Student as it was at the end of the last cycle of ``every`` epochs: it teaches itself within one training.
 
-    Yang, Xie, Su and Yuille, "Snapshot Distillation", CVPR 2019, arXiv:1812.00123. Choose it in the place of born-again
-    generations where there is time for one training only; with a cyclic learning rate ``every`` is the cycle.
-    ``fit`` tells the epoch. In the first ``every`` epochs there is no snapshot yet: it shows the student of that step
-    in eval mode, of which the KL is 0 up to dropout. Costs a copy of the student and a forward pass a step.
+    Yang, Xie, Su and Yuille, "Snapshot Distillation", CVPR 2019, arXiv:1812.00123. Choose it in place of born-again
+    generations where there is time for one training only; with a cyclic learning rate ``every`` is the cycle's length.
+    ``fit`` calls ``set_epoch``. In the first ``every`` epochs there is no snapshot yet: the teacher is the student of
+    the same step in eval mode, and the KL is 0 up to dropout. Raises ValueError for a student with lazy layers. Costs a
+    copy of the student and a forward pass a step.
     """
 
     def __init__(self, student: nn.Module, every: int = 20, *, call: Call | None = None) -> None:
@@ -139,5 +140,5 @@ class Snapshot(Follower):
 
 
 def kept_by(*teachers: Any) -> nn.ModuleList:
-    """Collect what several teachers keep, to be registered where they are used."""
+    """Collect the changing state, ``kept()``, of several teachers, to be registered in the module that uses them."""
     return nn.ModuleList(kept for teacher in teachers if (kept := teacher.kept()) is not None)

@@ -1,4 +1,4 @@
-"""Plain values, which a checkpoint can hold and give back as they were; any other in a state is named."""
+"""Plain values, which a checkpoint can save and restore unchanged; any other value in a state raises."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 _LEAVES = (type(None), bool, int, float, complex, str, bytes, bytearray, torch.Size, torch.dtype, torch.device)
 _TENSORS = (Tensor, nn.Parameter, nn.Buffer)
-_DEEPEST = 100  # levels of containers within one another; what is deeper holds itself, or nobody meant it
+_DEEPEST = 100  # levels of nested containers; a deeper value contains itself, or is a mistake
 
 
 def plain(value: Any) -> Any:
     """Replace numpy's numbers in a value by Python's; return the very same objects where there are none.
 
-    ValueError that names the entry, as 'optimizer.param_groups[0].lr', for what is neither a tensor, a number, text,
-    nor a dict, list, tuple or set of such.
+    Raises ValueError that names the entry, such as 'optimizer.param_groups[0].lr', for a value other than a tensor, a
+    number, text, or a dict, list, tuple or set of these.
     """
     return _plain(value, "", 0)
 

@@ -25,7 +25,7 @@ from graphkd.core.view import Call, View, names
 
 
 class Runner(Protocol):
-    """Runner that trains a problem's stages and keeps them; see ``graphkd.core.run``."""
+    """Runner that trains a problem's stages and saves them; see ``graphkd.core.run``."""
 
     def train(
         self,
@@ -53,11 +53,11 @@ Student = nn.Module | Callable[[], nn.Module] | None
 class Problem(Rows):
     """Student, teachers, data and task of one run; a method is a function of it.
 
-    student: a copy of what was given, None where the method brings its own. teachers: always as teachers; ``teacher``
-    is the first or None. data: one batch, or any loader that can be gone through again; the task has checked it.
-    hidden: tap paths of the student and of each teacher. seed: of the run.
-    How a model is called and where its hidden layer is belong to the model: copies, fresh ones and teachers keep them.
-    Passes over the data that these helpers make do not change the run's stream of random numbers.
+    student: a copy of the given one, None where the method makes its own. teachers: the given ones, modules wrapped by
+    ``taught_by``; ``teacher`` is the first or None. data: one batch, or a loader that can be read again, as the task
+    prepared it. hidden, calls: the tap path and the ``call`` of the student and of each teacher. seed: of the run.
+    Each model keeps its ``call`` and its hidden path: copies, models with new weights and teachers made of it get them.
+    Helpers that read the data do not change the run's stream of random numbers.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Problem(Rows):
         self._side: tuple[Call | None, str | None] = (_at(calls, 0), _at(hidden, 0))
         self._factory = student if not isinstance(student, nn.Module) else None
         self.student: Any = None if student is None else self.shaped(self._own(self._make(student)))
-        self.start = copy.deepcopy(self.student)  # as it came
+        self.start = copy.deepcopy(self.student)  # the untrained student
         self.teachers: list[Any] = []
         for place, each in enumerate(teachers, 1):
             self._know(each, _at(calls, place), _at(hidden, place))
             self.teachers.append(each if isinstance(each, Frozen) else self.taught_by(each))
-        self.run: Runner  # sets itself
+        self.run: Runner  # set by the runner
 
     # ------------------------------------------------------------------ models
     @property
@@ -105,15 +105,15 @@ class Problem(Rows):
         return node_ids(self.first).device
 
     def call_of(self, model: Any) -> Call | None:
-        """Return the call that replaces the by-name call of a model; the student's for a model that is not known."""
+        """Return a model's ``call(model, batch)``, None for calls by name; the student's for an unknown model."""
         return self._calls[model] if model in self._calls else self._side[0]
 
     def path_of(self, model: Any) -> str | None:
-        """Return the tap path of a model's hidden layer; the student's for a model that is not known."""
+        """Return the tap path of a model's hidden layer; the student's for an unknown model."""
         return self._paths[model] if model in self._paths else self._side[1]
 
     def by_name(self, model: nn.Module, hidden: str | None = None) -> Any:
-        """Note that a model of the method's own is called by name, and where its hidden layer is."""
+        """Register the method's own model as one called by name, with the path of its hidden layer; return it."""
         return self._know(model, None, hidden)
 
     def twin(self, model: nn.Module) -> Any:
@@ -128,7 +128,7 @@ class Problem(Rows):
         return twin
 
     def fresh_student(self, number: int) -> Any:
-        """Make a student of the given one's kind, with new weights."""
+        """Make a student of the given one's kind, with new weights; ValueError where none is given."""
         if self._factory is not None:
             with seeded(self.seed + 1000 * number):
                 return self.shaped(self._own(self._factory().to(self.device)), number)
@@ -137,7 +137,7 @@ class Problem(Rows):
         return self.fresh(self._own(self.start), number)
 
     def made(self, build: Callable[[], nn.Module]) -> Any:
-        """Make a module from the run's seed, where the models are; it is called by name."""
+        """Build a module under the run's seed, on the models' device; it is called by name."""
         with seeded(self.seed):
             return self.by_name(build().to(self.device))
 
@@ -155,7 +155,7 @@ class Problem(Rows):
         return teacher
 
     def teacher_to_train(self, teacher: Frozen | None = None) -> Any:
-        """Copy the teacher's model to be trained; ValueError where the teacher is no single model."""
+        """Copy the teacher's model to be trained; TypeError where the teacher is no single model."""
         teacher = self.teacher if teacher is None else teacher
         model = getattr(teacher, "model", None)
         if not isinstance(model, nn.Module):
@@ -165,7 +165,7 @@ class Problem(Rows):
     # ------------------------------------------------------------------ views
     @cached_property
     def classes(self) -> int:
-        """Return the width of the answers: of the teacher's, else of the student's."""
+        """Return the width of the ``logits``: of the first teacher's, else of the student's."""
         shown = self.teacher if self.teachers else self.student
         return int(self._shown(shown, "logits").size(-1))
 
@@ -194,7 +194,7 @@ class Problem(Rows):
         return self.task.soft(temperature, where)
 
     def score(self, model: nn.Module, part: Any = "val") -> float:
-        """Measure a model on validation rows, in the task's first metric; ValueError where there are none."""
+        """Measure a model on the rows of a part by the task's first metric; ValueError where there are none."""
         with seeded(self.seed):
             known = self.task.has(part, self.data)
         if not known:
@@ -243,19 +243,19 @@ class Problem(Rows):
     ) -> Any:
         """Train a stage, or load it where it is finished; return the model that serves, in eval mode.
 
-        name: of the stage, once a run. data: the run's by default. serve: student -> the module that is measured, given
-        back and saved. choose: the epoch, on validation, else the last. published: options of ``fit`` from the paper,
-        which those of the user's come before. ``optimizer_of``, the stage's optimiser made of that which holds, is for
-        stages that train more than a student.
+        name: of the stage, unique in the run. data, seed: the run's by default. serve: student -> the module that is
+        evaluated, returned and saved. choose: the best epoch on validation rows, else the last. published: options of
+        ``fit`` from the paper; the user's take precedence. Among them ``optimizer_of``, a function of the optimiser
+        factory in force that returns the stage's own, is for stages that train more than a student.
         """
         return self.run.train(trainable, name, data, serve=serve, choose=choose, seed=seed, published=published)
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Make something that is random or expensive once a run, under a seed of its own; it is kept with the run."""
+        """Make something random or expensive once a run, under the run's seed; it is saved with the run by its name."""
         return self.run.once(name, make)
 
     def rounds(self, count: int, *states: Any) -> Iterator[int]:
-        """Count rounds from 0; after each, keep ``states`` and generators and drop the round's stages."""
+        """Count rounds from 0; after each, save ``states`` and generators and delete the round's stages."""
         return self.run.rounds(count, states)
 
     # ------------------------------------------------------------------ inside

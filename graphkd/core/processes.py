@@ -33,11 +33,11 @@ def place() -> tuple[int, int]:
 
 # ---------------------------------------------------------------- rows
 def gather_rows(rows: Tensor) -> Tensor:
-    """Gather rows of all processes by rank, (n_r, ...) -> (sum n_r, ...); counts may differ. In one process, the rows.
+    """Gather rows of all processes by rank, (n_r, ...) -> (sum n_r, ...); counts may differ. One process gets its own.
 
-    Differentiable: backward sums over the processes what each asks of a row. A loss that all evaluate on gathered rows
-    therefore has, after DDP's mean over processes, the gradient of one process with all rows. All must call it.
-    O(sum n_r) memory and traffic; a GPU waits for the counts.
+    Differentiable: backward sums a row's gradient over the processes. A loss that all processes evaluate on gathered
+    rows therefore has, after DDP's mean over processes, the gradient of one process with all rows. Every process must
+    call it. O(sum n_r) memory and traffic; a GPU waits for the counts.
     """
     if place()[1] == 1:
         return rows
@@ -56,13 +56,13 @@ def gather_objects(value: Any) -> list[Any]:
 
 
 def copy_buffers(module: nn.Module) -> None:
-    """Give all processes the buffers of rank 0, such as the running means of its batches; parameters are equal."""
+    """Give all processes the buffers of rank 0, such as running means of batches; parameters are equal already."""
     for buffer in module.buffers():
         dist.broadcast(buffer, 0)
 
 
 def from_first(fabric: Processes, make: Callable[[], Any]) -> Any:
-    """Give all processes what the first one makes, or raise in all what it raised."""
+    """Call ``make`` in the first process; return its result, or raise its exception, in all of them."""
     if fabric.world_size == 1:
         return make()
     found: tuple[Any, Exception | None] = (None, None)
@@ -78,7 +78,7 @@ def from_first(fabric: Processes, make: Callable[[], Any]) -> Any:
 
 
 class _Gather(torch.autograd.Function):
-    """Gather all rows; backward sums over the processes, of which each keeps its rows."""
+    """Gather all rows; backward sums gradients over the processes and returns those of a process's own rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -109,12 +109,12 @@ def _gather(rows: Tensor, counts: list[int]) -> Tensor:
 
 # ---------------------------------------------------------------- batches
 def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[int], Iterable[Any]]:
-    """Share batches out: epoch -> those of process ``rank`` of ``world``, one of every ``world`` batches in a row.
+    """Divide batches among processes: epoch -> every ``world``-th batch, those of process ``rank``.
 
-    Of a ``DataLoader`` (PyG's are) only these are collated, and their order comes from ``seed`` and epoch; any other
-    iterable must give all processes the same batches. A last round that is not full is filled up from the first.
-    Data that is divided already is taken as it is: a ``DistributedSampler``, or what ``fabric.setup_dataloaders`` made.
-    Workers that persist draw the same as new ones would (``loaders.steady``).
+    A ``DataLoader`` (PyG's are) collates only these, in an order from ``seed`` and epoch; any other iterable must give
+    all processes the same batches. An incomplete last round is filled up with batches of the first. Data that are
+    divided already are unchanged: a ``DistributedSampler``, or the result of ``fabric.setup_dataloaders``. Persistent
+    workers draw the same numbers as new ones would (``loaders.steady``).
     """
     loader: Any = steady(data, seed + rank)
     divided = _is_wrapped(data) or isinstance(getattr(data, "sampler", None), DistributedSampler)
@@ -122,9 +122,9 @@ def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[in
         if not isinstance(data, DataLoader) or data.batch_sampler is None:
             return lambda _: _every(data, rank, world)
         loader = copy.copy(loader)
-        # A loader refuses to have it set; building PyG's anew, as Fabric would, takes arguments that they do not keep.
+        # A DataLoader refuses assignment; rebuilding PyG's, as Fabric would, takes arguments that they do not keep.
         loader.__dict__["batch_sampler"] = _Share(loader.batch_sampler, rank, world, seed)
-        loader._iterator = None  # persistent workers would go on with the old one
+        loader._iterator = None  # persistent workers would go on with the old sampler
 
     def batches(epoch: int) -> Iterable[Any]:
         for name in ("sampler", "batch_sampler"):
@@ -137,7 +137,7 @@ def share(data: Iterable[Any], rank: int, world: int, seed: int) -> Callable[[in
 
 
 def _is_wrapped(data: Any) -> bool:
-    """Tell whether ``fabric.setup_dataloaders`` made this, in which case Fabric is loaded."""
+    """Tell whether data come from ``fabric.setup_dataloaders``, in which case Fabric is loaded."""
     fabric = sys.modules.get("lightning_fabric")
     return fabric is not None and bool(fabric.is_wrapped(data))
 

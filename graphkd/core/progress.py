@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from graphkd.core.wrappers import plain_state
 
-_PATIENT = 10.0  # seconds that a training may last before a line is printed of it
+_PATIENT = 10.0  # seconds of training before the first line is printed
 
 
 @dataclass
@@ -26,9 +26,9 @@ class Progress:
     seed: int
     epoch: int = 0
     bests: dict[str, float] = field(default_factory=dict)  # of each metric
-    measured_epoch: int = 0  # when there was a metric last
-    fresh_epoch: int = 0  # when any metric had its best
-    best_epoch: int = 0  # when the first one had
+    measured_epoch: int = 0  # the last epoch with a metric
+    fresh_epoch: int = 0  # the epoch of the latest best of any metric
+    best_epoch: int = 0  # that of the first metric
     best_state: dict[str, Tensor] = field(default_factory=dict)
     best_served: dict[str, Tensor] = field(default_factory=dict)  # of what serves, where that is not the student
 
@@ -49,12 +49,12 @@ class Progress:
             self.best_served = {} if served is student else _copied(served)
 
     def forget_bests(self) -> None:
-        """Restart the search for the best epoch, since it is measured otherwise from now on."""
+        """Restart the search for the best epoch, since the metric has changed."""
         self.bests, self.best_state, self.best_served = {}, {}, {}
 
 
 def _copied(model: nn.Module) -> dict[str, Any]:
-    """Copy a state, so that it stays as it is while the model trains on."""
+    """Copy a state, so that it stays unchanged while the model trains on."""
     state = plain_state(model)
     return {name: v.clone() if type(v) is Tensor else copy.deepcopy(v) for name, v in state.items()}
 
@@ -62,7 +62,7 @@ def _copied(model: nn.Module) -> dict[str, Any]:
 class Shown:
     """Progress bar over epochs on a terminal; elsewhere a line on stderr for every tenth of a long run.
 
-    shown: False shows nothing, True the bar wherever it is, None what fits.
+    shown: False shows nothing, True the bar everywhere, None the bar or the lines.
     """
 
     def __init__(self, epochs: int, done: int, shown: bool | None, title: str | None) -> None:

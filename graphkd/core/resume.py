@@ -51,10 +51,10 @@ def warn_of_no_run(folder: Path) -> None:
 
 
 class Kept:
-    """State of a training in a folder: all that changes in it, and what was asked for.
+    """State of a training in a folder: all that changes during it, and the requested settings.
 
-    given: data and whatever else of the user's may have a ``state_dict``, by name. groups: settings of the optimiser's
-    groups before any scheduler. asked: what the run is asked for.
+    given: the user's objects that may have a ``state_dict``, by name, "data" among them. groups: settings of the
+    optimiser's groups before any scheduler. asked: the requested settings, see ``asked_of``.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Kept:
         self.path, self.fabric, self.trainable, self.data = folder / LAST, fabric, trainable, given["data"]
         self.stateful = {name: each for name, each in given.items() if has_state(each)}
         self.optimizer, self.scheduler, self.groups, self.asked = optimizer, scheduler, groups, plain(asked)
-        self.differing: list[str] = []  # in what the run goes on otherwise than it began
-        self._saved: int | None = None  # the epoch
+        self.differing: list[str] = []  # settings that differ from those of the saved run
+        self._saved: int | None = None  # the epoch of the last save
         warn_of_hooks(optimizer)
 
     # ------------------------------------------------------------------ writing
     def begin(self, progress: Progress, best: Mapping[str, Any]) -> None:
-        """Write the run's initial state, in place of any other run; a state that cannot be saved raises now."""
+        """Write the run's initial state, replacing any other run; a state that cannot be saved raises now."""
         lazy = any(nn.parameter.is_lazy(parameter) for parameter in self.trainable.parameters())
         from_first(self.fabric, lambda: self._replace(wholly=lazy))
         if not lazy:
@@ -148,7 +148,7 @@ class Kept:
 
     @staticmethod
     def _progress(state: Any, path: Path) -> Progress:
-        """Read a run's progress from a saved state; ValueError where it is no run's."""
+        """Read a run's progress from a saved state; ValueError where the state is not a run's."""
         try:
             if all(name in state for name in _HELD):
                 return Progress(**state["progress"])
@@ -176,7 +176,7 @@ class Kept:
             )
 
     def _load_optimizer(self, state: Mapping[str, Any], asked: Asked, epochs: int) -> None:
-        """Load the saved optimiser and schedule, except for settings that are now asked for otherwise."""
+        """Load the saved optimiser and schedule, except for settings whose requested values have changed."""
         begun = [{name: value for name, value in group.items() if name != "params"} for group in self._groups()]
         self.optimizer.load_state_dict(state["optimizer"])
         names = {name for name in (*asked, *self.asked) if name.startswith(("scheduler", "optimizer."))}
@@ -203,7 +203,7 @@ class Kept:
         return groups
 
     def _say(self, asked: Asked, path: Path) -> None:
-        """Warn of everything in which the run goes on otherwise than it began."""
+        """Warn of every setting that differs from the saved run's."""
         self.differing = difference(asked, self.asked)
         if self.differing and self.fabric.is_global_zero:
             warnings.warn(
@@ -218,7 +218,7 @@ def _both(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> tuple[l
 
 
 def _misfits(trainable: nn.Module, state: Mapping[str, Any]) -> list[str]:
-    """List where a state has other names or shapes than a trainable; none if the trainable loads it all the same."""
+    """List where a state has other names or shapes than a trainable; none if the trainable loads it nevertheless."""
     now = plain_state(trainable)
     lazy = {name for name, value in now.items() if nn.parameter.is_lazy(value)}
     shapes = (

@@ -13,7 +13,7 @@ import torch
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch, numpy and random inside the block; outside, they go on as if nothing had happened."""
+    """Seed torch, numpy and random inside the block, and restore their states after it."""
     before = rng_state()
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - loaders of others draw from the global generator

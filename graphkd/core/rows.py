@@ -1,4 +1,4 @@
-"""Data of a problem by node id, whether they are one graph or come batch by batch."""
+"""Data of a problem by node id, of one graph or of a loader's batches."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from graphkd.core.view import names
 class Rows:
     """Rows of a problem's data by node id; a mixin of ``Problem``.
 
-    One graph has its rows as node ids, a loader's batches say them by ``n_id``. Passes over a loader are made under the
-    run's seed and leave its stream of random numbers as it was.
+    In one graph row numbers are the node ids; a loader's batches have them as ``n_id``. Passes over a loader are made
+    under the run's seed and leave its stream of random numbers unchanged.
     """
 
     data: Any
@@ -51,9 +51,9 @@ class Rows:
         return int(self.first["x"].size(1))
 
     def gather(self, rows: Callable[[Any], Tensor]) -> Tensor:
-        """Compute something batch by batch: batch -> (n, ...), returned by node id, (N, ...); 0 for nodes never seen.
+        """Compute ``rows(batch)`` (n, ...) for every batch; return it by node id, (N, ...), 0 for nodes in no batch.
 
-        Of a neighbour-sampled batch the seeds' rows are kept.
+        Of a neighbour-sampled batch only the seeds' rows are taken.
         """
         if names(self.data) is not None:
             return rows(self.data)
@@ -83,12 +83,12 @@ class Rows:
 
     @cached_property
     def targets(self) -> Tensor:
-        """Return the labels by node id, (N,), 0 where a node's label is not among those that may be learnt."""
+        """Return the labels by node id, (N,), 0 for nodes whose labels may not be learnt."""
         labels = self.gather(self.task.targets)
         return torch.where(self.values_of(self.labelled), labels, torch.zeros_like(labels))
 
     def split(self, share: float) -> tuple[Tensor, Tensor]:
-        """Set a random share of the labelled nodes, one at least, apart: masks of what is left and of the share."""
+        """Split the labelled nodes at random: masks (N,) of the rest and of a ``share`` of them, one node at least."""
         rows = self.labelled_nodes
         held = max(1, round(share * rows.numel()))
         if not 0 < share < 1 or held >= rows.numel():
@@ -100,11 +100,11 @@ class Rows:
         return masks[0], masks[1]
 
     def with_rows(self, data: Any = None, /, **ids: Tensor) -> Any:
-        """Add entries of rows to the data, given by node id, repeats kept; for ``where=`` of a loss."""
+        """Add entries of row ids to the data, given as node ids, repeats kept; for ``where=`` of a loss."""
         return self._mapped(data, lambda batch: {name: positions(batch, chosen) for name, chosen in ids.items()})
 
     def with_values(self, data: Any = None, /, **values: Tensor) -> Any:
-        """Add entries to the data, or replace some, given a value a node, (N, ...)."""
+        """Add or replace entries of the data, given as one value per node, (N, ...)."""
         return self._mapped(data, lambda batch: {name: _taken(value, batch) for name, value in values.items()})
 
     def _mapped(self, data: Any, entries: Callable[[Any], Mapping[str, Any]]) -> Any:

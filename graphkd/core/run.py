@@ -1,4 +1,4 @@
-"""Runner of methods: trains their stages, keeps them in a folder, and resumes interrupted runs."""
+"""Runner of methods: trains their stages, saves them in a folder, and resumes interrupted runs."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from graphkd.core.resume import BEST, LAST, Resume, warn_of_no_run
 from graphkd.core.rng import rng_state, seeded, set_rng_state
 from graphkd.core.wrappers import load_plain_state, plain_state
 
-EPOCHS, LR, WEIGHT_DECAY = 200, 0.01, 5e-4  # where neither the user nor the paper says otherwise
+EPOCHS, LR, WEIGHT_DECAY = 200, 0.01, 5e-4  # where neither the user nor the paper gives others
 _START, _STAGE, _DONE, _ROUNDS = "start.pt", "stage.pt", "done.pt", "rounds.pt"
-_OPTIONS = ("epochs", "optimizer", "scheduler", "clip", "patience", "metric_every")  # that make a stage what it is
+_OPTIONS = ("epochs", "optimizer", "scheduler", "clip", "patience", "metric_every")  # that identify a stage
 
 
 class Reports:
-    """Log for ``fit`` that keeps the reports of a stage with it, and passes them on with the stage's name."""
+    """Log for ``fit`` that saves a stage's reports with its state, and passes them on with the stage's name."""
 
     def __init__(self, stage: str, log: Callable[[dict[str, Any]], None] | None) -> None:
         self.stage, self.log = stage, log
@@ -58,8 +58,8 @@ class Reports:
 class Run:
     """One run of a method; ``__call__`` returns the model that serves.
 
-    asked: options of ``fit`` that the user gave, which come before those of stages and of the method. folder: of the
-    run, with a folder a stage. log: called with the report of every epoch, and with the name of its stage.
+    asked: the user's options of ``fit``, which take precedence over those of stages and of the method. folder: of the
+    run, with one sub-folder per stage. log: called with the report of every epoch, which has the name of its stage.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Run:
         self.asked = dict(asked)
         self.fabric = self.asked.pop("fabric", None) or default_fabric(problem.device)
         self.fabric.launch()
-        self.names: list[str] = []  # of stages and of what is made once, as they came
+        self.names: list[str] = []  # of stages and of values made once, in order
         self.history: list[dict[str, Any]] = []  # reports of all epochs
         problem.run = self
 
     def __call__(self, settings: Mapping[str, Any], card: Mapping[str, Any]) -> nn.Module:
-        """Run the method; ``card`` is what a resumed run must share with the one that it goes on with."""
+        """Run the method; a resumed run must have the same ``card`` as the saved one."""
         with ExitStack() as stack:
             if self.folder is not None:
                 hold(self.folder, 3 * sum(map(size_of, self._parts(settings).values())), self.fabric, stack)
@@ -127,7 +127,7 @@ class Run:
             load_plain_state(part, known["parts"][name])
 
     def _parts(self, settings: Mapping[str, Any]) -> dict[str, nn.Module]:
-        """Collect all modules that the run may train: the student, now and as it came, and those among the settings."""
+        """Collect all modules that the run may train: the student, its first state, and those among the settings."""
         found = {"student": self.problem.student, "start": self.problem.start}
         if isinstance(self.problem.data, Clients):
             found |= {f"client {place}": each for place, each in enumerate(self.problem.data.students or ())}
@@ -213,7 +213,7 @@ class Run:
         return done
 
     def _folder(self, name: str) -> Path | None:
-        """Return the folder of the next stage; ValueError for a name that was there before."""
+        """Return the folder of the next stage; ValueError for a name that was used before."""
         self._name(name)
         return None if self.folder is None else self.folder / f"{len(self.names)}-{name}"
 
@@ -234,7 +234,7 @@ class Run:
         if optimizer_of is not None:
             found["optimizer"] = optimizer_of(found["optimizer"])
         problem, task = self.problem, self.problem.task
-        with seeded(problem.seed):  # a loader draws when it is looked into
+        with seeded(problem.seed):  # reading a loader draws random numbers
             choose = choose and task.has("val", problem.data)
         if choose:
             first = self.problem.call_of

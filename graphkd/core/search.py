@@ -1,10 +1,10 @@
 """Search for settings: trials that are stopped early where others do better, and the best of them repeated.
 
 A trial is trained for a ninth of the epochs, then for a third, then for all, as long as it is among the best third of
-those that came as far (successive halving: Jamieson and Talwalkar, AISTATS 2016, arXiv:1502.07943; asynchronously: Li
-et al., MLSys 2020, arXiv:1810.05934). Each of these trainings begins anew, so that any method of any number of stages
-can be searched. Those that came furthest and did best are trained again under other seeds, to the end, beside the
-setting that the search started from; the best mean is chosen, since a short training favours large steps.
+the trials that came as far (successive halving: Jamieson and Talwalkar, AISTATS 2016, arXiv:1502.07943; asynchronously:
+Li et al., MLSys 2020, arXiv:1810.05934). Each of these trainings starts from scratch, so that methods of any number of
+stages can be searched. The best of the trials that came furthest, and the setting from which the search started, are
+then trained in full under other seeds, and the best mean is chosen: short trainings alone favour large steps.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from graphkd.core.tuned import Tuned
 
 _log = logging.getLogger(__name__)
 FACTOR, RUNGS = 3, 3
-RANDOM = 8  # trials before those before them are looked at
-FAILURES = (ValueError, ArithmeticError, RuntimeError)  # of a setting; others are of the user's code or machine
+RANDOM = 8  # trials drawn at random, before the estimator learns from earlier ones
+FAILURES = (ValueError, ArithmeticError, RuntimeError)  # due to a setting; others are due to the user's code or machine
 Train = Callable[[Setting, int, int, Path | None], Distilled]
 
 
 class Search:
     """Search for the settings of a method; ``__call__`` returns the result.
 
-    study: optuna's, which keeps each trial once it has ended, and the score of each training. train: (setting, epochs,
-    seed, folder) -> what was trained so. folder: for the states of what is being trained. A search that was broken off
-    goes on, and ends as one that was not: what a trial is depends on the ended ones before it and the seed alone. The
-    next setting is chosen by a tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
+    study: an optuna study, which saves every ended trial and the score of every training. train: (setting, epochs,
+    seed, folder) -> the result. folder: for checkpoints of the current training. An interrupted search resumes and ends
+    like an uninterrupted one: a trial depends only on the ended ones before it and the seed. The next setting is chosen
+    by a tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Search:
         self.rungs = sorted({max(1, epochs // FACTOR**left) for left in range(RUNGS)})
 
     def __call__(self, trials: int, *, seeds: int, finalists: int, progress: bool | None) -> Tuned:
-        """Try ``trials`` settings, the one to start from first, then train the best ones again."""
+        """Try ``trials`` settings, the start setting first, then train the best ``finalists`` again."""
         with Shown(trials, progress, f"tune {self.name}") as shown:
             for number in range(trials):
                 self._try(number, shown)
             tried = self._trials()[:trials]  # an earlier call may have tried more
             scores = {trial.number: self._again(trial, seeds, shown) for trial in _finalists(tried, finalists)}
-        known = {number: score for number, score in scores.items() if score is not None}  # the first among them
+        known = {number: score for number, score in scores.items() if score is not None}  # trial 0 among them
         found = max(known, key=lambda number: known[number])  # the first of equals, which is where the search started
         rows = [self._row(trial) for trial in tried]
         return Tuned(
@@ -82,7 +82,7 @@ class Search:
         try:
             state = TrialState.COMPLETE if self._climb(number, scores) else TrialState.PRUNED
         except FAILURES as error:
-            if number == 0:  # which is as the user asked for it
+            if number == 0:  # the user's own setting
                 raise
             state, errors = TrialState.FAIL, {"error": f"{type(error).__name__}: {error}"}
             _log.warning("trial %d of %r ended without a score: %s", number + 1, self.name, errors["error"])
@@ -105,7 +105,7 @@ class Search:
         return True
 
     def _is_among_the_best(self, epochs: int, score: float) -> bool:
-        """Tell whether a score after so many epochs is in the best third so far, of fewer than three the best."""
+        """Tell whether a score is in the best third so far after ``epochs``; of fewer than three, the best."""
         others = [trial.intermediate_values.get(epochs) for trial in self._trials()]
         better = [other for other in others if other is not None and other > score]
         known = 1 + sum(other is not None for other in others)
@@ -121,7 +121,7 @@ class Search:
         return known
 
     def _draft(self, number: int, fixed: dict[str, Any] | None = None) -> Any:
-        """Make an unrecorded trial after all that ended, with fixed values or with those that the estimator chooses."""
+        """Make an unrecorded trial after the ended ones, with fixed values or those that the estimator chooses."""
         import optuna
 
         sampler = optuna.samplers.TPESampler(seed=self.seed + number, n_startup_trials=RANDOM)
@@ -150,7 +150,7 @@ class Search:
 
     # ------------------------------------------------------------------ trainings
     def _score(self, number: int, setting: Setting, epochs: int, seed: int) -> float:
-        """Train once and return the score on validation rows, or the score that is known from before."""
+        """Train once and return the score on validation rows, or the score that is already saved."""
         key = f"trial {number}, {epochs} epochs, seed {seed}"
         known: dict[str, Any] = self.study.user_attrs
         if key in known:
@@ -175,7 +175,7 @@ class Search:
         return found
 
     def _row(self, trial: Any) -> dict[str, Any]:
-        """Describe a trial in plain values: its last score, and what it was given."""
+        """Describe a trial in plain values: its last score, its costs and its setting."""
         scores, start = trial.intermediate_values, f"trial {trial.number},"
         trained = [value for key, value in self.study.user_attrs.items() if key.startswith(start)]
         return {
@@ -195,7 +195,7 @@ def _remove(folder: Path | None) -> None:
 
 
 def _finalists(trials: list[Any], most: int) -> list[Any]:
-    """List the trial to start from, then the best others: those that came furthest, then those behind them."""
+    """List the first trial, then the ``most`` best others, by epochs reached and then by score."""
     from optuna.trial import TrialState
 
     first, *others = trials

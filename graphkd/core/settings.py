@@ -8,7 +8,7 @@ from torch import nn
 
 from graphkd.core.wrappers import plain_parts
 
-_MOST = 20  # entries of a list that still is a setting
+_MOST = 20  # most entries of a list that counts as a setting
 
 
 def settings_of(module: nn.Module) -> dict[str, Any]:

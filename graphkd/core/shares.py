@@ -13,9 +13,9 @@ SHARE = "share of "  # before a term's name in a report
 
 
 class Shares:
-    """Shares of a run's terms on the first batch of every ``every``-th epoch; None: of no epoch.
+    """Shares of a run's terms on the first batch of every ``every``-th epoch; None: never.
 
-    Of a trainable that shows its weighted terms, see ``Trainable.note``; of others there are none.
+    Only a ``Trainable`` that records its weighted terms by ``note`` has shares.
     """
 
     def __init__(self, trainable: nn.Module, student: nn.Module, every: int | None) -> None:
@@ -23,13 +23,13 @@ class Shares:
         self._student, self._every, self._waiting = student, every or 1, False
 
     def begin(self, epoch: int) -> None:
-        """Ask for the terms of the next step, if this epoch is measured."""
+        """Start recording the terms of the next step, if this epoch is measured."""
         if self._trainable is not None and epoch % self._every == 0:
             self._trainable.ask_parts()
             self._waiting = True
 
     def take(self) -> dict[str, float]:
-        """Return the shares of the evaluated step's terms, where they were asked for."""
+        """Return the shares of the recorded terms of the evaluated step; none where nothing was recorded."""
         if not self._waiting or self._trainable is None:
             return {}
         self._waiting = False
@@ -40,7 +40,7 @@ def shares_of(parts: Mapping[str, Tensor], parameters: Iterable[nn.Parameter]) -
     """Compute each weighted term's share of the gradient: its norm over all parameters, over the sum of these norms.
 
     {"kl": term} -> {"share of kl": a number in [0, 1]}; they sum to 1 unless no term has a gradient. Terms that point
-    against each other count in full. The graph of the terms stays. Costs a backward pass a term.
+    against each other count in full. The autograd graph is retained. Costs one backward pass per term.
     """
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     norms = {name: _norm(part, trained) for name, part in parts.items()}

@@ -1,4 +1,4 @@
-"""Search space of settings: ranges of a method's numbers, of its training, and of the student's own."""
+"""Search space of settings: ranges of a method's hyper-parameters, its training's, and the student's."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from graphkd.core.hyperparameters import finite_number
 from graphkd.core.method import SPAN, Metadata
 
 TRAINING = ("lr", "weight_decay")
-NO_DECAY = (1e-7, 1e-3)  # what is searched of a weight decay that is published as 0
-DROPOUT, USUAL_DROPOUT = (0.0, 0.8), 0.5  # of a student's function that has no default of its own
+NO_DECAY = (1e-7, 1e-3)  # range of a weight decay whose published value is 0
+DROPOUT, USUAL_DROPOUT = (0.0, 0.8), 0.5  # range, and the default where the student's function has none
 
 
 @dataclass(frozen=True)
 class Setting:
     """Point of a search space: settings of the method, of the training, and of the student's function.
 
-    usual: the training is the method's own, whose stages may differ from ``training`` in it.
+    usual: train with the method's own options, which may differ between its stages, in place of ``training``.
     """
 
     method: Mapping[str, Any] = field(default_factory=dict)
@@ -45,11 +45,12 @@ class Setting:
 
 
 class Space:
-    """Search space: the numbers of a method that are not given, learning rate and weight decay, the student's own.
+    """Search space: a method's hyper-parameters that are not given, learning rate and weight decay, and the student's.
 
-    usual: the training where nobody asks. start: name -> what the first trial has in place of what is published; ranges
-    lie around it. asked: name -> (low, high) or a list of choices, in place of the ranges that a method has. A range
-    above 0 is searched log-uniformly, one of two integers among integers.
+    usual: the default options of the training. start: name -> the first trial's value in place of the published one;
+    ranges lie around it. asked: name -> (low, high) or a list of choices, in place of the method's own range. A range
+    above 0 is searched log-uniformly, one of two integers among integers. Raises ValueError for names in ``start`` or
+    ``asked`` that are not searched.
     """
 
     def __init__(
@@ -64,9 +65,9 @@ class Space:
     ) -> None:
         start, asked = dict(start or {}), dict(asked or {})
         made = {name: start.get(name, value) for name, value in _of_factory(student, asked).items()}
-        taken = {*given, *made}  # a method's setting of a name that the student's function has stays as published
+        taken = {*given, *made}  # a setting of the method that the student's function has too keeps its published value
         method = {name: start.get(name, value) for name, value in chosen.settings.items() if name not in taken}
-        own = "lr" in chosen.settings or "optimizer" in given  # then the method or the user has the optimiser
+        own = "lr" in chosen.settings or "optimizer" in given  # then the method or the user sets the optimiser
         training = {} if own else {name: start.get(name, usual[name]) for name in TRAINING}
         known = {**made, **training, **method}
         for named, words in ((asked, "'space' has ranges"), (start, "'start' has values")):

@@ -1,8 +1,8 @@
 """Features that are mostly zeros: the first layer of any model multiplies their non-zero entries only.
 
-Bags of words, one-hot codes and the like leave 90 to 99 % of a first layer's products to zeros. A model that is called
-by name is given them as ``SparseFeatures``, which any operation sees as the tensor that they are, but for dropout and
-products with a weight: these run over the entries that are not 0, O(d times their number) instead of O(N F d).
+With bags of words, one-hot codes and similar features, 90 to 99 % of a first layer's products are with zeros. A model
+that is called by name gets such features as ``SparseFeatures``, which are an ordinary tensor to all operations but
+dropout and products with a weight: these use the non-zero entries only, O(d times their number) instead of O(N F d).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Features = Literal["auto", "dense", "sparse"]
 _log = logging.getLogger(__name__)
 _once = Once()
 _mode: ContextVar[Features] = ContextVar("features", default="auto")
-_SHARE = 0.1  # of entries other than 0, from which dense products are as fast
-_LEAST = 1 << 16  # entries of a matrix for which it is worth a look
-_PROBED = 64  # rows that are looked at first
+_SHARE = 0.1  # share of non-zero entries from which dense products are as fast
+_LEAST = 1 << 16  # fewest entries of a matrix that is checked
+_PROBED = 64  # rows that are checked first
 
 
 def features_mode() -> Features:
-    """Return the mode in which first layers multiply."""
+    """Return the mode of the current context, see ``sparse_features``."""
     return _mode.get()
 
 
@@ -49,11 +49,11 @@ def features_as(mode: Features) -> Iterator[None]:
 
 
 def sparse_features(x: Any) -> Any:
-    """Return features (N, F) as ``SparseFeatures`` where that helps, else as they are.
+    """Return features (N, F) as ``SparseFeatures`` where that helps, else unchanged.
 
-    "auto": those in a sparse layout of torch's, and on a CPU those of which fewer than a tenth are not 0, in float32
-    and float64, outside autocast; a line is logged when it begins. "sparse": all, on any device. "dense": never.
-    Features that are trained, and what is traced or compiled, stay as they are in any case.
+    "auto": features in a sparse layout of torch's, and on a CPU those of 65,536 entries or more of which fewer than a
+    tenth are not 0; the choice is logged. "sparse": all, on any device. "dense": none. In any mode features are
+    unchanged that require gradients or are neither float32 nor float64, under autocast, and when traced or compiled.
     """
     mode = _mode.get()
     if type(x) is not Tensor or x.dim() != 2 or not _may(x, mode):
@@ -151,7 +151,7 @@ class SparseFeatures(Tensor):
 
     entries: Entries
     stored: Tensor  # what is not 0, in the order of the entries
-    plain: Tensor | None  # the matrix; None until somebody needs it
+    plain: Tensor | None  # the matrix; None until it is needed
     forms: ClassVar[Mapping[Any, Callable[..., Tensor | None]]]
 
     def __new__(cls, entries: Entries, values: Tensor, plain: Tensor | None) -> Self:
@@ -191,11 +191,11 @@ class SparseFeatures(Tensor):
 
 
 def whole(value: Any) -> Any:
-    """Return the matrix of ``SparseFeatures``, and anything else as it is."""
+    """Return the matrix of ``SparseFeatures``, and any other value unchanged."""
     return value.whole() if isinstance(value, SparseFeatures) else value
 
 
-# What a tensor says of itself without its numbers.
+# Properties of a tensor that need no values.
 _ABOUT = {
     Tensor.size,
     Tensor.dim,
@@ -207,7 +207,7 @@ _ABOUT = {
 
 
 def _product(x: SparseFeatures, weight: Tensor) -> Tensor | None:
-    """Compute X W; None where the weight is no plain matrix of that kind, or where the features are trained."""
+    """Compute X W; None where the weight is no plain matrix that fits, or the features require gradients."""
     fits = type(weight) in (Tensor, torch.nn.Parameter) and weight.dim() == 2 and weight.dtype == x.dtype
     if not fits or weight.layout != torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(weight):
         return None

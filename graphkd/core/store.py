@@ -17,17 +17,16 @@ from graphkd.core.ids import check_range
 
 FORMAT = "graphkd store 2"
 MANIFEST = "manifest.json"
-BLOCK = 1 << 22  # entries that are converted, written or looked at at a time
+BLOCK = 1 << 22  # entries converted, written or checked at a time
 
 
 class Store:
-    """View on disk, read by row: a memory-mapped ``.npy`` file an entry, never all of it in memory.
+    """View on disk, read by row: one memory-mapped ``.npy`` file per entry, never all of it in memory.
 
-    Opening it compares the sha256 of every file with ``manifest.json``, and of that with itself, and looks at shapes
-    and whether numbers are finite: two sequential readings of the store, about a second per gigabyte. ValueError where
-    a byte is missing or another one, or for a folder that is no store, and when rows are read of a file that was
-    written to since it was opened. Nothing in a store is run: arrays and JSON only. ``key`` is what the writer was told
-    about where the view comes from.
+    Opening it checks the sha256 of every file and of ``manifest.json``, the shapes, and that numbers are finite: two
+    sequential readings of the store, about a second per gigabyte. Raises ValueError where any byte has changed or the
+    folder is no store, and from ``rows`` and ``whole`` where a file was written to after it was opened. A store has
+    arrays and JSON only; nothing in it is run as code. ``key``: the origin of the view, as the writer recorded it.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -46,7 +45,7 @@ class Store:
             self._check(name)
 
     def __deepcopy__(self, memo: dict) -> Store:
-        return self  # nothing of it changes
+        return self  # it never changes
 
     @property
     def names(self) -> list[str]:
@@ -59,7 +58,7 @@ class Store:
         return next((array.shape[0] if array.ndim else 0 for array in self._arrays.values()), 0)
 
     def stored_dtypes(self) -> set[torch.dtype]:
-        """Return the dtypes in which entries of floating-point numbers lie on disk."""
+        """Return the dtypes on disk of the floating-point entries."""
         return {stored for own, stored in self._dtypes.values() if own.is_floating_point}
 
     def rows(self, ids: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -85,7 +84,7 @@ class Store:
         return torch.from_numpy(array).view(stored).to(own)
 
     def _check(self, name: str) -> None:
-        """Raise ValueError for an entry that cannot be the teacher's: of other rows or another dtype, or not finite."""
+        """Raise ValueError for an entry with another number of rows, another dtype, or numbers that are not finite."""
         array, (own, stored) = self._arrays[name], self._dtypes[name]
         wanted = as_numpy(torch.empty(0, dtype=stored)).dtype
         if array.dtype != wanted or array.ndim == 0 or array.shape[0] != self.count:
@@ -98,7 +97,7 @@ class Store:
                 raise ValueError(_damaged(self.path, f"{name!r} must be finite, and is not"))
 
     def _check_files(self) -> None:
-        """Raise ValueError where an open file was written to; one replaced or removed is still the one we have."""
+        """Raise ValueError where an open file was written to; one replaced or removed stays open and valid."""
         for number, (name, stamp) in enumerate(self._files.items()):
             try:
                 now = _stamp(self.path / f"{number}.npy")
@@ -115,7 +114,7 @@ def _stamp(file: Path) -> tuple[int, ...]:
 
 
 def as_numpy(tensor: Tensor) -> np.ndarray:
-    """Return a CPU tensor as an array; numpy has no bfloat16, whose bits are taken for integers."""
+    """Return a CPU tensor as an array; bfloat16, which numpy lacks, as int16 of the same bits."""
     return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 

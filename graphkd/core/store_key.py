@@ -18,7 +18,7 @@ from graphkd.core.view import View
 class StoreKey:
     """Key of a teacher and a graph as they are now.
 
-    described: what is written beside the view, complete once ``note`` was told about all parts of that.
+    described: the key as it is written beside the view, complete once ``note`` has recorded all parts of the view.
     """
 
     def __init__(self, model: nn.Module, data: Any, wanted: Sequence[str] | None, version: str | None) -> None:
@@ -30,16 +30,16 @@ class StoreKey:
             "called": "by 'call'" if wanted is None else "by name",
             "graph": graph_fingerprint(data, wanted),
             "version": version,
-            "rows": None,  # the name of the ids that they go by
+            "rows": None,  # the name of their ids
         }
 
     @property
     def rows(self) -> str:
-        """Return the name of the ids that rows go by, known once a part was noted."""
+        """Return the name of the ids of rows, known once a part is recorded."""
         return str(self.described["rows"])
 
     def note(self, view: View, batch: Batch) -> None:
-        """Record a part of the view, the batch that it is of, and what changed in the model."""
+        """Record the ids of a part of the view, and the attributes that have changed in the model."""
         if self.described["rows"] is None:
             count = next((rows.size(0) for rows in view.values() if rows.dim()), 0)
             self.described["rows"] = ids_of(count, batch)

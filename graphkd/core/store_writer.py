@@ -33,13 +33,12 @@ def write(
 ) -> None:
     """Write a view that comes in parts, (row ids or None for all rows, entries), as the store at ``path``.
 
-    Entries of floating-point numbers are converted to ``dtype``, others and those without one stay as they are. All
-    goes into a hidden folder beside ``path`` first, the manifest last, is flushed to the disk and then renamed: an
-    interruption leaves no store, and what a killed process left goes with the next that writes there. If another
-    process has put a store there meanwhile, it stays. ``key`` is read when all parts have come.
-    OSError before the first part is asked for where nothing can be written there, and where the disk is full, without
-    anything left. ValueError for an entry that is not finite in ``dtype``, for a row that comes twice, and where a row
-    below the highest id never came.
+    Floating-point entries are converted to ``dtype``, if given; others keep theirs. All is written to a hidden folder
+    beside ``path``, the manifest last, flushed to the disk and then renamed: an interruption leaves no store, and the
+    next writer removes what a killed process left. A store that another process has put there meanwhile is kept.
+    ``key`` is read after the last part. Raises OSError where nothing can be written there, before the first part is
+    requested, and where the disk is full, with nothing left behind; ValueError for an entry that is not finite in
+    ``dtype``, for a row that comes twice, and where a row below the highest id is missing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +80,7 @@ def sweep(path: Path) -> None:
         if _has_locks(handle):
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             release(lock, handle)
-        else:  # nobody knows whether its process lives
+        else:  # without locks, whether its process lives is unknown
             os.close(handle)
 
 
@@ -101,10 +100,10 @@ def _has_locks(handle: int) -> bool:
 
 
 class _Column:
-    """Entry of a store while it is written: a ``.npy`` file that grows with the ids, and the rows that came.
+    """Entry of a store while it is written: a ``.npy`` file that grows with the ids, and which rows are written.
 
-    It is written by plain writes: a full disk, a quota or a lost one is then an OSError, where a memory map would end
-    the process.
+    Plain writes are used: a full disk, a quota or a lost disk then raises OSError, where a memory map would end the
+    process.
     """
 
     def __init__(self, path: Path, name: str, rows: Tensor, dtype: torch.dtype | None) -> None:

@@ -1,4 +1,4 @@
-"""Graph of a kept view: checks that it is unchanged, and that a batch is this graph or has some of its rows."""
+"""Graph of a cached view: checks that it is unchanged, and that a batch is this graph or has some of its rows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from graphkd.core.ids import IDS, check_range, inputs, row_ids
 from graphkd.core.masks import read_labels, read_mask
 
 _HANDFUL = 8  # rows of a later batch that are compared
-_NUMBERED = ("edge", "adj", "batch", "index", "ptr")  # in names of what is no row of a node, or numbered anew in parts
+_NUMBERED = ("edge", "adj", "batch", "index", "ptr")  # in names of entries without node rows, or renumbered in parts
 
 
 class StoredGraph:
-    """Graph of a kept view as long as it stays unchanged; a changed graph needs another object.
+    """Graph of a cached view as long as it stays unchanged; a changed graph needs another object.
 
-    wanted: names of what the model reads, None for all that the data hold. Of a loader the graph that it keeps as
-    ``data`` is known, if it changes nothing of its batches by a ``transform``.
+    wanted: names of the entries that the model reads, None for all. The graph of a loader is its ``data``; it is
+    unknown where the loader has none, or changes its batches by a ``transform``.
     """
 
     def __init__(self, data: Any, wanted: Sequence[str] | None) -> None:
@@ -30,15 +30,15 @@ class StoredGraph:
         self.graph: Any = data if names(data) is not None else _graph_of(data)
         self._marks = None if self.graph is None else Marks(inputs(self.graph, wanted))
         self._known: deque[Marks] = deque(maxlen=4)  # of batches that were found to be the graph
-        self._ids: tuple[Tensor, Tensor] | tuple[()] | None = None  # of its own
-        self._compared = False  # a batch's inputs, as a whole
+        self._ids: tuple[Tensor, Tensor] | tuple[()] | None = None  # the graph's own, sorted, and their rows
+        self._compared = False  # whether all rows of one batch have been compared
 
     def is_unchanged(self) -> bool:
         """Tell whether nobody has written into the graph, or replaced its entries."""
         return self._marks is None or self._marks.holds(inputs(self.graph, self._wanted))
 
     def is_whole(self, batch: Batch) -> bool:
-        """Tell whether a batch holds the same inputs as the graph; compared once for every set of living tensors."""
+        """Tell whether a batch holds the same inputs as the graph; compared once per set of living tensors."""
         if batch is self.data or names(self.data) is None:
             return batch is self.data
         found, own = inputs(batch, self._wanted), inputs(self.data, self._wanted)
@@ -59,7 +59,7 @@ class StoredGraph:
         return self._wanted is None and both and _is_form_of(name, own, other)
 
     def rows(self, batch: Batch, name: str, count: int) -> Tensor:
-        """Find which of ``count`` kept rows a batch has, by its ids; ValueError where its inputs are of other rows."""
+        """Find which of ``count`` cached rows a batch has, by ids; ValueError where its inputs are of other rows."""
         ids, own = row_ids(batch, name), self._own_ids(name)
         if own is None or names(self.data) is None:  # a loader's rows are kept by their ids
             check_range(ids, count, name, "the rows of the Cached teacher's graph")
@@ -83,8 +83,8 @@ class StoredGraph:
     def _check_inputs(self, batch: Batch, places: Tensor, count: int) -> None:
         """Raise ValueError where inputs differ from the graph's; checks all rows of the first batch, later a handful.
 
-        On a device, which would have to be waited for, later ones are not looked at. ``augmented`` in a batch says that
-        its inputs were changed on purpose.
+        On other devices than the CPU later batches are not checked, to avoid a synchronisation. A batch with an entry
+        ``augmented``, whose inputs were changed on purpose, is never compared.
         """
         if getattr(batch, "num_graphs", None) == places.size(0):
             return  # ids of graphs, under the name of nodes

@@ -16,10 +16,10 @@ _JOURNAL = "trials.journal"
 
 @contextmanager
 def study_of(folder: Path | None, about: Mapping[str, Any]) -> Iterator[Any]:
-    """Open the study, in memory or in a folder, which this search alone holds meanwhile.
+    """Open the study, in memory or in a folder, which is claimed for this search meanwhile.
 
-    about: what the search is, in plain values. Raises ImportError without optuna, ValueError where the folder holds
-    another search.
+    about: a description of the search in plain values. Raises ImportError without optuna, ValueError where the folder
+    holds another search.
     """
     try:
         import optuna

@@ -1,4 +1,4 @@
-"""Labels that may be learnt: a loss that reads labels without being told of which rows is held to ``train_mask``."""
+"""Labels that may be learnt: a loss of labels for which no rows are selected must stay within ``train_mask``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _once = Once()
 def check_labelled(loss: str, batch: Batch, rows: Rows) -> None:
     """Raise ValueError where a batch has a ``train_mask`` and a loss would read labels outside of it by default.
 
-    A mask of other rows than the labels', as nodes are where labels are of graphs, says nothing of them.
+    A mask with another number of rows than the labels, of nodes where labels are of graphs, is ignored.
     """
     found = lookup(batch, ("train_mask", "y"))
     mask, y = found.get("train_mask"), found.get("y")

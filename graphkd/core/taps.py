@@ -25,7 +25,7 @@ def module_path(path: str) -> str:
 
 @dataclass(frozen=True)
 class _Tap:
-    """One tapped layer; ``changes`` says of training and of eval mode whether its tensor is written to afterwards."""
+    """One tapped layer; ``changes``: training mode or not -> whether its tensor is overwritten later in a call."""
 
     name: str
     path: str
@@ -71,10 +71,10 @@ def _described(value: Any) -> str:
 class Taps:
     """Named layers of a model, ``{"hidden": "convs.0"}``; the model itself is not changed.
 
-    ``"bn:in"`` taps a module's first input, as it was before the module worked on it, instead of its output;
-    ``"act#1"`` the second call of a module that is used several times; ``"a[0]"`` or ``"a[paper]"`` a part of what is
-    no tensor. What is shown is what the layer gave, also where a later one works in place. Paths are resolved at once:
-    a wrong one raises and lists the near matches.
+    ``"bn:in"`` taps a module's first input instead of its output, as it was before the module ran; ``"act#1"`` the
+    second call of a module that is called several times; ``"a[0]"`` or ``"a[paper]"`` one part of an output that is not
+    a tensor. A tapped tensor is what the layer returned, even if a later layer overwrites it in place. Raises
+    ValueError for a wrong path at once, with the nearest ones.
     """
 
     def __init__(self, model: nn.Module, paths: Mapping[str, str]) -> None:
@@ -91,7 +91,7 @@ class Taps:
 
 
 class Watch:
-    """Outputs of a model's tapped layers while the context is open; its hooks are removed whenever it ends."""
+    """Outputs of a model's tapped layers while the context is open; its hooks are removed however it ends."""
 
     def __init__(self, taps: Sequence[_Tap], training: bool) -> None:
         self._taps, self._training = taps, training
@@ -119,7 +119,7 @@ class Watch:
             handle.remove()
 
     def take(self) -> dict[str, Tensor]:
-        """Return the tapped tensors; ValueError for a tap without exactly one call."""
+        """Return the tapped tensors; ValueError for a tap without exactly one call, TypeError for another output."""
         return {tap.name: self._taken(tap) for tap in self._taps}
 
     def _before(self, tap: _Tap, _: nn.Module, inputs: tuple, named: dict[str, Any]) -> None:

@@ -16,8 +16,8 @@ Part = Literal["val", "test"]
 class Task(ABC):
     """Prediction task: the entries of the data that are labels and splits, the losses that fit, and the metric.
 
-    kind: the name by which methods say which tasks they serve. labelled: the batch entry that selects the rows whose
-    labels are learnt, for ``where=`` of a loss. lower_is_better: names of scores that are errors.
+    kind: the name by which methods list the tasks that they support. labelled: the batch entry that selects the rows
+    whose labels are learnt, for ``where=`` of a loss. lower_is_better: names of scores that are errors.
     """
 
     kind: ClassVar[str]
@@ -25,7 +25,7 @@ class Task(ABC):
     lower_is_better: ClassVar[tuple[str, ...]] = ()
 
     def call(self, call: Call | None) -> Call | None:
-        """Return how models are called for this kind of answers, given the user's ``call``, None for calls by name."""
+        """Return the ``call`` of models for this kind of answers, given the user's; None for calls by name."""
         return call
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
-        """Measure a model; the first value chooses epochs, higher is better."""
+        """Measure a model on the rows of a part; the first value chooses epochs, higher is better."""
 
     def progress(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, float]:
         """Measure a model on validation rows by the scores of which higher is better; the first chooses epochs."""
@@ -58,6 +58,6 @@ class Task(ABC):
         """Return the labels of a batch's rows, (n,)."""
 
     def scores(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, dict[str, float]]:
-        """Measure a model on every part that there is."""
+        """Measure a model on every part that the data have."""
         parts: tuple[Part, ...] = ("val", "test")
         return {part: self.score(model, data, part, call) for part in parts if self.has(part, data)}

@@ -23,11 +23,11 @@ _Teacher = TypeVar("_Teacher", bound="nn.Module | Frozen")
 
 
 class Frozen:
-    """Trained model as teacher: always ``eval()`` and ``no_grad``, in nobody's ``parameters()`` or ``state_dict()``.
+    """Trained model as teacher: always ``eval()`` and ``no_grad``, never in ``parameters()`` or ``state_dict()``.
 
-    All its modules are in eval mode while it is asked and in the mode they were in afterwards, so that a model which
-    somebody else trains goes on training. ``call(model, batch)`` replaces the by-name call of the model. A view with
-    NaN or infinite entries raises ValueError when the first batch is seen.
+    Its modules are in eval mode during a call and get their modes back afterwards, so that a model that is trained
+    elsewhere stays in train mode. ``call(model, batch)`` replaces the call by name. NaN or infinite entries in the view
+    of the first batch raise ValueError.
     """
 
     def __init__(self, model: nn.Module, *, call: Call | None = None) -> None:
@@ -43,7 +43,7 @@ class Frozen:
         self._finite: set[str] = set()  # tapped paths that were found finite, "" for what the model itself shows
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Register hidden layers that will be asked for; the Distiller calls this. ValueError for a path not there."""
+        """Register hidden layers that will be requested; the Distiller calls this. ValueError for an unknown path."""
         Taps(unwrapped(self.model), taps)
 
     def apply_to_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -61,7 +61,7 @@ class Frozen:
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
         """Return this teacher's view of a batch, with the hidden layers ``taps``, name -> path, beside the model's own.
 
-        A subclass whose view has no hidden layers may leave ``taps`` out: they are given only where there are any.
+        A subclass without hidden layers may omit the parameter ``taps``, which is passed only where there are any.
         """
         with evaluating(self.model):
             view = self._viewer(batch, taps)
@@ -94,21 +94,22 @@ class Frozen:
 
 
 def frozen(teacher: nn.Module | Frozen, call: Call | None = None) -> Frozen:
-    """Return a teacher as it is, a model as a teacher that is called on every batch."""
+    """Return a teacher unchanged, and a model as a teacher that is called on every batch."""
     return teacher if isinstance(teacher, Frozen) else Frozen(teacher, call=call)
 
 
 def ask(teacher: Frozen, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
-    """Ask a teacher for its view of a batch, with hidden layers where there are any; a subclass may take none."""
+    """Return a teacher's view of a batch; ``taps`` are passed only if there are any, as a subclass may take none."""
     return teacher(batch, taps) if taps else teacher(batch)
 
 
 def apart(teacher: _Teacher, student: nn.Module) -> _Teacher:
-    """Keep training the student from changing a constant teacher; return a plain module, or a copy of it.
+    """Copy a constant teacher's model where training the student would change it; return the teacher or the module.
 
-    The model is copied as it is now, and a warning says so, where it shares parameters that the student trains, or a
-    module with buffers, such as running statistics, which change as the student runs. The teacher itself then has the
-    copy. Teachers that move (``EMA``, ``Snapshot``, subclasses of one's own) are left alone.
+    That is where the model shares parameters that the student trains, or a module with buffers, such as running
+    statistics, which change as the student runs. The copy is of the current state, and a warning is logged. A teacher
+    object is returned itself, with the copy as its model; for a module the copy is returned. Teachers that change
+    (``EMA``, ``Snapshot``, a user's subclasses) are not copied.
     """
     if isinstance(teacher, Frozen):
         teacher.part_from(student)

@@ -1,4 +1,4 @@
-"""Modules for ``fit`` that hold teachers and viewers besides their own parts."""
+"""Modules for ``fit`` that have teachers and viewers besides their own parts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _Held = TypeVar("_Held", bound=Frozen | Viewer)
 
 
 class Trainable(nn.Module):
-    """Module whose ``forward(batch)`` gives a ``Step``; it moves the teachers that it holds.
+    """Module whose ``forward(batch)`` returns a ``Step``; ``.to()`` moves its registered teachers too.
 
-    Held teachers and viewers are in nobody's ``parameters()`` or ``state_dict()``. Numbers that its constructor gets
-    are finite, else ValueError.
+    Teachers and viewers registered by ``hold`` are not in ``parameters()`` or ``state_dict()``. Numbers given to the
+    constructor must be finite, else ValueError.
     """
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
@@ -31,7 +31,7 @@ class Trainable(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._held: list[Frozen | Viewer] = []
-        self._noted: dict[str, Tensor] | None = None  # weighted terms of a step, where they were asked for
+        self._noted: dict[str, Tensor] | None = None  # weighted terms of a step, while recording
 
     def hold(self, held: _Held) -> _Held:
         """Register a teacher or a viewer, and return it."""
@@ -39,7 +39,7 @@ class Trainable(nn.Module):
         return held
 
     def note(self, parts: Mapping[str, Tensor]) -> None:
-        """Record a step's weighted terms where they were asked for, to be differentiated one by one: see ``Shares``."""
+        """Record a step's weighted terms, if requested, so that ``Shares`` can differentiate them one by one."""
         if self._noted is not None:
             self._noted.update(parts)
 
@@ -59,7 +59,7 @@ class Trainable(nn.Module):
         return noted or {}
 
     def close(self) -> None:
-        """Do nothing: taps are on models while these are called, and at no other time."""
+        """Do nothing: hooks are on models only while these are called."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

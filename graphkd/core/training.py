@@ -151,7 +151,7 @@ class Training:
             load_plain_state(self.options.serve(self.student), self.progress.best_served)
 
     def _batches(self) -> Callable[[int], Iterable[Any]]:
-        """Return epoch -> batches: the one batch, moved once, or this process's batches, moved as they come."""
+        """Return epoch -> batches: the one batch, moved once, or this process's batches, moved as they are drawn."""
         data, fabric = self.data, self.fabric
         if names(data) is None:
             own = share(data, fabric.global_rank, fabric.world_size, self.progress.seed)
@@ -185,12 +185,12 @@ class Training:
         return report | shares
 
     def _announce(self) -> None:
-        """Tell the module and the data the epoch, and put the parts back into train mode."""
+        """Pass the epoch on to the module and the data, and put the parts back into train mode."""
         for part in (self.plain, self.data):
             announce: Any = getattr(part, "set_epoch", None)
             if announce is not None:
                 announce(self.progress.epoch, self.options.epochs)
-        if not all(part.training for part in self._parts):  # a metric, or whoever logs, put some into eval mode
+        if not all(part.training for part in self._parts):  # a metric, or a log, has put some into eval mode
             self.plain.train()
 
     def _step(self, loss: Tensor) -> None:
@@ -202,7 +202,7 @@ class Training:
         self.optimizer.step()
 
     def _check(self) -> None:
-        """Raise ValueError where a step made anything infinite or NaN, before it is measured, kept or served."""
+        """Raise ValueError where a step made anything infinite or NaN, before it is measured, saved or served."""
         wrong = [name for own in self._of_all(self.finite.wrong()) for name in own]
         if wrong:
             raise ValueError(
@@ -245,7 +245,7 @@ class Training:
         return gather_objects(value) if self.fabric.world_size > 1 else [value]
 
     def _agree(self) -> None:
-        """Copy the buffers of the first process to all; each fills its own from its batches."""
+        """Copy the buffers of the first process to all, which differ since each process has its own batches."""
         if self.fabric.world_size > 1:
             copy_buffers(self.plain)
 

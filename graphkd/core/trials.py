@@ -9,13 +9,13 @@ from typing import Self
 
 from tqdm import tqdm
 
-_PATIENT = 10.0  # seconds that a search may last before a line is printed of it
+_PATIENT = 10.0  # seconds of a search before the first line is printed
 
 
 class Shown:
-    """Report trials as they end. shown: False shows nothing, True the bar wherever it is, None what fits.
+    """Report trials as they end. shown: False shows nothing, True the bar everywhere, None the bar or the lines.
 
-    unit: what is counted, in words.
+    unit: the word for what is counted.
     """
 
     def __init__(self, trials: int, shown: bool | None, title: str, unit: str = "trial") -> None:
@@ -41,7 +41,7 @@ class Shown:
         self.line(f"{self.unit} {number + 1} of {self.trials}: {found} {words}, best {self.best:.4f}")
 
     def line(self, words: str) -> None:
-        """Print a line, where there is no bar and the search is long."""
+        """Print a line, if there is no bar and the search has run for a while."""
         seconds = time.monotonic() - self._started
         if self._lines and seconds > _PATIENT:
             print(f"{self.title}: {words}, {seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201

@@ -16,11 +16,11 @@ from graphkd.core.space import Setting
 class Tuned:
     """Result of a search for settings.
 
-    method: its name. setting: the best one, ``setting.student`` what the student's function is called with. score: its
-    mean on validation rows over ``seeds`` trainings of ``epochs``, in the task's first metric; published: the mean of
-    the setting that the search started from, which is the published one. trials: a row a trial, with its state
-    ("complete", "pruned" where others did better, "fail") and the error of what failed. seconds: of all trainings.
-    given: what ``distil`` is given besides; kept: of that, settings of the method, epochs and patience.
+    method: its name. setting: the best one; ``setting.student`` are the arguments of the student's function. score: its
+    mean on validation rows over ``seeds`` trainings of ``epochs``, by the task's first metric; published: the mean of
+    the first setting, the published one unless ``start`` changed it. trials: one row per trial, with its state
+    ("complete", "pruned" where others did better, "fail") and, of a failed one, the error. seconds: of all trainings.
+    given: further arguments of ``distil``; kept: those among them that are settings of the method, epochs or patience.
     """
 
     method: str
@@ -41,11 +41,11 @@ class Tuned:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Return the setting in plain values by name, and with it given settings that were not searched."""
+        """Return the setting in plain values by name, with the given settings that were not searched."""
         return {**{name: value for name, value in self.kept.items() if _is_plain(value)}, **self.setting.values}
 
     def toml(self) -> str:
-        """Write the setting as a table of a settings file, with what is known of it as a comment.
+        """Write the setting as a table of a settings file, with scores, trials and time in a comment.
 
         Example::
 

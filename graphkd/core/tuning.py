@@ -1,4 +1,4 @@
-"""Part that both ``tune`` share: a search prepared from the user's arguments, and its result."""
+"""Part that ``graphkd.tune`` and ``recsys.tune`` share: a search by the user's arguments, and its result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from graphkd.core.task import Task
 from graphkd.core.tuned import Tuned
 
 _FOUND = "setting.toml"
-_SILENT = ("log", "save_every", "fabric")  # of options: what results do not depend on
+_SILENT = ("log", "save_every", "fabric")  # options on which results do not depend
 
 
 def tuned(
@@ -64,7 +64,7 @@ def tuned(
 
     def train(setting: Setting, part: int, seed: int, folder: Path | None) -> Distilled:
         made = partial(student, **setting.student) if setting.student else student
-        asked = part if part < most or epochs is not None else None  # where nobody asks, stages have their own
+        asked = part if part < most or epochs is not None else None  # None: each stage has its own
         kept = {} if folder is None else {"checkpoint": folder, "resume": "auto"}
         given = {**options, **setting.options, "task": task, "epochs": asked, "seed": seed, "progress": False}
         return distil(method, made, teacher, data, **given, **kept)
@@ -88,7 +88,7 @@ def tuned(
 
 def check_validation(task: Task, data: Any) -> None:
     """Raise ValueError for data without validation rows."""
-    with seeded(0):  # a loader draws when it is looked into
+    with seeded(0):  # reading a loader draws random numbers
         known = data.prepared(task, None) if isinstance(data, Clients) else task.prepare(data)
         if not task.has("val", known):
             raise ValueError(
@@ -97,7 +97,7 @@ def check_validation(task: Task, data: Any) -> None:
 
 
 def _architecture(student: Any, ranges: Space, seed: int) -> str | None:
-    """Describe the class and size of the student, also of one that a function makes."""
+    """Describe the class and size of the student, or of the one that a function makes."""
     if student is None or isinstance(student, nn.Module):
         return architecture(student)
     with seeded(seed):

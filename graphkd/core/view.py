@@ -26,9 +26,9 @@ class Viewer:
     """Turn a model and a batch into a view: call the model, name its outputs, add the tapped layers.
 
     ``forward``'s parameters are filled from the batch by name, those with a default too where the batch has them, see
-    ``Inputs``; ``call(model, batch)`` overrides that. A tensor becomes ``{"logits": tensor}``, a mapping is the view
-    itself, anything else asks for ``call``. Hooks are on the model during a call alone; a compiled model whose layers
-    are tapped is run as it was before it was compiled.
+    ``Inputs``; ``call(model, batch)`` replaces that. A returned tensor becomes ``{"logits": tensor}``, a mapping is the
+    view itself, anything else raises TypeError. Hooks are on the model only during a call; a compiled model whose
+    layers are tapped runs eagerly.
     """
 
     def __init__(self, model: nn.Module, *, taps: Mapping[str, str] | None = None, call: Call | None = None) -> None:
@@ -97,7 +97,7 @@ class Viewer:
         if type(output) is dict:
             return _without_buffers({name: whole(value) for name, value in output.items()}, self.model)
         if isinstance(output, Mapping):
-            return output  # it may compute its entries when they are asked for
+            return output  # it may compute its entries on access
         raise TypeError(
             f"{type(self.model).__name__} returned {type(output).__name__}; a view needs a tensor or a mapping of "
             "tensors: give call=lambda model, batch: ..."

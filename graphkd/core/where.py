@@ -36,7 +36,7 @@ class Rows:
     """Rows of one batch that ``where`` selects; None selects the seeds of a sampled batch, and all of any other.
 
     Seeds are the first ``batch_size`` rows of PyG's ``NeighborLoader``, the only ones whose neighbourhood is whole, and
-    the roots of its ``ShaDowKHopSampler``; how many graphs a batch has says nothing of rows.
+    the roots of its ``ShaDowKHopSampler``. In a batch of graphs ``batch_size`` counts graphs and selects no rows.
     """
 
     def __init__(self, where: Where | None, batch: Batch) -> None:
@@ -56,7 +56,7 @@ class Rows:
         return not self._names and not self._by_seed
 
     def of(self, tensor: Tensor) -> Tensor:
-        """Select those rows of a tensor that has one a row."""
+        """Select these rows of a tensor with one entry per row of the batch, or per seed."""
         if self.all:
             return tensor
         count = tensor.size(0) if tensor.dim() else 0
@@ -75,7 +75,7 @@ class Rows:
         """Select the rows among ``count``, in the order of the roots or ids where there are some, repeats kept."""
         nodes = _nodes(self._batch, count) if self._by_seed or self._roots is not None else count
         number = self._seeds if self._roots is None else self._roots.numel()
-        own = count == number != nodes and (self._by_seed or self._roots is not None)  # has a row a seed alone
+        own = count == number != nodes and (self._by_seed or self._roots is not None)  # has one row per seed only
         if self._by_seed and not own and count != nodes:
             return self._of_other_things(count, nodes)
         if self._by_seed and self._roots is None and not self._names:
@@ -91,7 +91,7 @@ class Rows:
         return both if own else found[both]
 
     def _of_other_things(self, count: int, nodes: int) -> slice:
-        """Return all rows of an entry that is not of nodes, such as scores of edges; ValueError for seeds."""
+        """Return all rows of an entry that is not of nodes, such as scores of edges; ValueError for "seed"."""
         if self._where is None:
             return slice(None)
         raise ValueError(f"where={self._where!r} selects seeds among {nodes} nodes, got an entry of {count} rows")
@@ -129,7 +129,7 @@ def _ids(chosen: Tensor) -> Tensor:
 
 
 def _nodes(batch: Batch, otherwise: int) -> int:
-    """Count the nodes of a batch, where it has an entry of nodes."""
+    """Count the nodes of a batch by an entry of nodes; ``otherwise`` where it has none."""
     return next((int(found.size(0)) for found in lookup(batch, ("n_id", "x", "batch")).values()), otherwise)
 
 

@@ -1,6 +1,6 @@
 """Graph students: methods that bring their own student, data or schedule.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported at their first use; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

@@ -16,9 +16,9 @@ R = TypeVar("R")
 
 
 def kept(make: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tensor, P], R]:
-    """Cache a function's result for its first argument, as long as that tensor lives and is not written to.
+    """Cache a function's result for its first argument, until that tensor is freed or written to.
 
-    The other arguments must be hashable. The result must not hold the tensor itself, which it would keep alive.
+    The other arguments must be hashable. The result must not refer to the tensor itself, which would keep it alive.
     """
     once = Once()
 
@@ -35,7 +35,7 @@ def kept(make: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tens
 
 @kept
 def with_self_loops(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """The edges, in their order, and after them a loop at every node that has none: (2, E) -> (2, E + n)."""
+    """Append a loop to the edges for every node that has none: (2, E) -> (2, E + n)."""
     source, target = edge_index
     bare = torch.ones(num_nodes, dtype=torch.bool, device=edge_index.device)
     bare[source[source == target]] = False

@@ -1,4 +1,4 @@
-"""Distillers whose soft targets come along edges, which are drawn at every step."""
+"""Distillers whose soft targets are answers of neighbours, along edges that are drawn at every step."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from graphkd.losses.graphs.neighbour_kl import EdgeTargets, neighbour_kl
 class EdgeTaught(Distiller):
     """label_weight label + (1 - label_weight) (1/E) sum over edges of KL(target || student); terms ``label``, ``soft``.
 
-    A subclass says which ``targets`` the edges of a batch have now. All rows of a batch are taught, a sampled one's
-    neighbours too.
+    A subclass computes the ``targets`` of a batch's edges at each step. All rows of a batch have targets, in a sampled
+    batch the neighbours too.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class EdgeTaught(Distiller):
 
     @abstractmethod
     def targets(self, batch: Batch, taught: Tensor, edge_index: Tensor) -> EdgeTargets:
-        """Compute targets of edges, without gradients: batch, teacher's logits (N, C), edges (2, E) but loops."""
+        """Compute targets of edges, without gradients, from the teacher's logits (N, C) and loop-free edges (2, E)."""
 
     def forward(self, batch: Batch) -> Step:
-        """Compute targets from the student as it is before the step, and the loss of its answer to them."""
+        """Compute targets with the student before its step, then the student's loss against them."""
         assert self.teacher is not None
         taught = ask(self.teacher, batch)["logits"]
         edge_index = edge_index_of(fill(("edge_index",), batch, type(self).__name__)["edge_index"])
@@ -62,11 +62,11 @@ class EdgeTaught(Distiller):
         return Step(self.weighed(weighed), {name: value.detach() for name, (_, value) in weighed.items()})
 
     def answers(self, batch: Batch) -> Tensor:
-        """The student's logits in eval mode, (N, C)."""
+        """Compute the student's logits in eval mode, (N, C)."""
         with evaluating(self.student):
             return self._viewer(batch)["logits"].detach()
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Note how far training is."""
+        """Record the current epoch and the number of epochs."""
         super().set_epoch(epoch, epochs)
         self.epoch, self.epochs = epoch, epochs

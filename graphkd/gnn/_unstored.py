@@ -1,4 +1,4 @@
-"""Teachers without the values they cached for one graph, to be asked about another."""
+"""Teachers without the values they cached for one graph, to be run on another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graphkd.core.teachers import Frozen
 
 
 def unstored(teacher: Frozen) -> Frozen:
-    """Return a teacher without the values it cached for one graph, to ask it about another."""
+    """Return a teacher without the values it cached for one graph, to run it on another."""
     if isinstance(teacher, Ensemble):
         members = [unstored(member) for member in teacher.members]
         return Ensemble(members, teacher.combine, weights=teacher.weights, taps=teacher.taps)

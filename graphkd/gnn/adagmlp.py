@@ -1,4 +1,4 @@
-"""AdaGMLP: several small MLPs, each taught mostly the nodes that those before it get wrong.
+"""AdaGMLP: several small MLPs, each trained mostly on the nodes that the previous ones get wrong.
 
 Lu, Guan, Zhao and Yang, "AdaGMLP: AdaBoosting GNN-to-MLP Knowledge Distillation", KDD 2024, arXiv:2405.14307.
 """
@@ -22,8 +22,8 @@ from graphkd.gnn.glnn import check_label_weight
 from graphkd.losses._checks import check_positive, check_same_shape
 from graphkd.losses.graphs.neighbour_kl import soft_labels
 
-LEAST = 1e-16  # of a member's weight and of the error that it comes from
-HIDDEN = 1e-32  # in the place of masked features, as the authors have it
+LEAST = 1e-16  # lower bound of a member's weight, and added to its error
+HIDDEN = 1e-32  # replaces masked features, as in the authors' code
 
 
 @method(
@@ -57,16 +57,17 @@ def adagmlp_method(
 ) -> nn.Module:
     """Boost small MLPs on nodes that are still wrong; choose it where one MLP is too small to follow its teacher.
 
-    ``members`` MLPs of ``layers`` hidden layers of ``width`` are trained together; what serves is a ``Boosted``, the
-    mean of their probabilities by alpha. The loss is that of ``AdaGMLP``: each member has its own random part of the
-    labels, soft labels weigh more where the members before it fail, and masking a ``mask_share`` of the features is to
-    change neither output nor hidden layers, which count output_share and 1 - output_share. Defaults are those published
-    for a GCN on Cora. Costs a pass of the teacher, once, and two of each member a step, O(N F width) each.
+    ``members`` MLPs of ``layers`` hidden layers of ``width`` are trained together; the result is a ``Boosted``, which
+    averages their probabilities with the weights alpha. The loss is that of ``AdaGMLP``: each member has its own random
+    part of the labels, soft labels weigh more on nodes where the previous members fail, and masking a ``mask_share`` of
+    the features should change neither output nor hidden layers (weights output_share and 1 - output_share). beta: how
+    fast a member's error on a node grows with its KL divergence, see ``boost``. Defaults are those published for a GCN
+    on Cora. Costs one pass of the teacher, then two of each member a step, O(N F width) each.
 
-    As in the authors' code the weights of nodes go on from epoch to epoch, and in hundreds of epochs concentrate on
-    few nodes; reset=True begins each epoch with equal ones. Differs in this: all models are chosen with the alpha of
-    their epoch, there saved ones have that of the last; every row is known by its node, and all members serve new
-    nodes; masked rows are divided by their sums only where no feature is negative.
+    As in the authors' code the node weights continue from epoch to epoch, and in hundreds of epochs concentrate on few
+    nodes; reset=True begins each epoch with equal weights. Differs from it in this: a model is saved with the alpha of
+    its own epoch, there with that of the last epoch; rows are found by node id, and all members serve new nodes; masked
+    rows are divided by their sums only where no feature is negative.
     """
     widths = [problem.features, *[width] * layers, problem.classes]
     student = problem.made(lambda: Boosted(members, widths, dropout))
@@ -78,7 +79,7 @@ def adagmlp_method(
 
 
 class Member(nn.Module):
-    """An MLP that also gives its hidden layers, after ReLU and dropout."""
+    """Run an MLP that also returns its hidden layers, after ReLU and dropout."""
 
     def __init__(self, widths: list[int], dropout: float) -> None:
         super().__init__()
@@ -96,9 +97,9 @@ class Member(nn.Module):
 
 
 class Boosted(nn.Module):
-    """Answer by the mean of the members' probabilities, weighed by ``alpha`` (K,), as logarithms.
+    """Average the members' probabilities with the weights ``alpha`` (K,), and return logarithms.
 
-    count: K; widths: of the layers of each, input and classes included.
+    count: K, ValueError below 1; widths: of each member's layers, input and classes included.
     """
 
     alpha: Tensor
@@ -128,7 +129,7 @@ def boost(student: Tensor, teacher: Tensor, weight: Tensor, beta: float = 1.0) -
     """Weigh a member by its errors e = 1 - exp(-beta KL(t || s)), and the nodes anew: (N, C), (N, C), (N,).
 
     err = sum w e / sum w; alpha = max(log((1 - err) / err), 1e-16); w := w exp(alpha e) over their sum. A member whose
-    error is above 1/2 leaves the weights as they are.
+    error is above 1/2 does not change the weights.
     """
     check_same_shape(student, teacher)
     log_q = soft_labels(teacher)
@@ -140,12 +141,13 @@ def boost(student: Tensor, teacher: Tensor, weight: Tensor, beta: float = 1.0) -
 
 
 class AdaGMLP(Trainable):
-    """AdaGMLP on a batch of all nodes: x, y, ``told`` (the teacher's logits) and ``labelled``, their ids.
+    """AdaGMLP on a batch of all nodes: x, y, ``told`` (the teacher's logits) and ``labelled`` (ids of labelled nodes).
 
     lambda mean_k CE_k + (1 - lambda) mean_k sum_i w_i KL(t_i || s_ki) + a mean_k out_k + (1 - a) mean_k hid_k, lambda =
-    ``label_weight``, a = ``output_share``: CE_k on a random K-th of the labels, w from ``boost`` of member to member,
-    KL at the ``temperature`` without T^2, out and hid the mean squared differences of log-probabilities and of hidden
-    layers on these rows and on the same rows with masked features. Terms ``label``, ``soft``, ``output``, ``hidden``.
+    ``label_weight``, a = ``output_share``. CE_k uses a random K-th of the labels; ``boost`` updates w from member to
+    member; KL is at the ``temperature`` without T^2; out and hid are mean squared differences of log-probabilities and
+    of hidden layers between the rows of CE_k and the same rows with masked features. nodes: N. Terms ``label``,
+    ``soft``, ``output``, ``hidden``.
     """
 
     weight: Tensor
@@ -195,7 +197,7 @@ class AdaGMLP(Trainable):
         return Step(self.weighed(terms), {name: value.detach() for name, (_, value) in terms.items()})
 
     def parts(self, labelled: Tensor) -> list[Tensor]:
-        """Draw a part of the labels for each member, none twice; all have all where there are too few."""
+        """Draw disjoint parts of the labels, one per member; with fewer labels than members each gets all."""
         count = len(self.student.members)
         size = len(labelled) // count
         if not size:

@@ -1,4 +1,4 @@
-"""CPF: a student that propagates labels and mixes in an MLP's answers to the features.
+"""CPF: a student that propagates labels and mixes in the outputs of an MLP on the features.
 
 Yang, Liu and Shi, "Extract the Knowledge of Graph Neural Networks and Go Beyond it: An Effective Knowledge Distillation
 Framework", The Web Conference 2021, arXiv:2103.02885.
@@ -24,7 +24,7 @@ from graphkd.losses.response.soft_label_distance import SoftLabelDistance
 
 Mode = Literal["inductive", "transductive"]
 Form = Literal["code", "paper"]
-# Of a student's form, the loss that goes with it: the authors' code rounds soft labels.
+# The loss of each form of the student; the authors' code rounds soft labels.
 _DISTANCES: dict[str, dict[str, Any]] = {"code": {"distance": "norm", "decimals": 4}, "paper": {"distance": "norms"}}
 
 
@@ -56,13 +56,14 @@ def cpf_method(
 ) -> nn.Module:
     """Train a student that propagates labels and mixes in features; choose it where labels spread well along edges.
 
-    The student is a ``PLP``, in which labels, structure and features can be told apart; it learns the teacher's soft
-    labels on unlabelled nodes. It is transductive: it serves the nodes of the graph that it was trained on, and refuses
-    others. The loss goes with the ``form``: "code", one norm over all nodes of soft labels with 4 decimals; "paper",
-    the sum of a norm per node. steps, width and layers (of the MLP, 0 for none): published for each teacher and data
-    set, by default those of a GCN on Cora. lr: of Adam, where no optimizer is given; published 0.001 but for CPF-tra of
-    a GraphSAGE on Cora, which takes 0.01. Of 499 epochs all are run: the authors' patience of 50 ends one run in five
-    early, while validation accuracy is still stuck where propagation began. O(steps E C) a step.
+    The student is a ``PLP``, which separates the shares of labels, structure and features; it learns the teacher's soft
+    labels on unlabelled nodes. It is transductive: it serves the nodes of its training graph, and raises ValueError for
+    others. mode: "inductive" (CPF-ind) or "transductive" (CPF-tra), see ``PLP``. The ``form`` sets the loss, too:
+    "code", one norm over all nodes of soft labels with 4 decimals; "paper", the sum of a norm per node. steps, width
+    and layers (of the MLP, 0 for none): published for each teacher and data set, by default those of a GCN on Cora.
+    lr: of Adam, if no optimizer is given; published 0.001, except 0.01 for CPF-tra of a GraphSAGE on Cora. All 499
+    epochs are run: the authors' patience of 50 ends one run in five early, while validation accuracy is still that of
+    the first propagation. O(steps E C) a step.
     """
     labels, known = problem.targets, problem.values_of(problem.labelled)
     kind: dict[str, Any] = {"mode": mode, "form": form, "steps": steps, "hidden": width, "mlp_layers": layers}
@@ -79,13 +80,14 @@ class PLP(nn.Module):
     f(v) <- r(a_v sum_u w_vu f(u) + (1 - a_v) MLP(x_v)), w_vu = softmax of c_u over the in-neighbours u of v and v,
     then labelled nodes are reset. a_v = sigmoid of a free scalar per node; c_u = z . x_u ("inductive": CPF-ind) or a
     free scalar ("transductive": CPF-tra). Forms: "code", as the authors run it: r = ReLU, the MLP's output is raw,
-    and the result are logits, over which a softmax comes once more; "paper": r is the identity, the MLP ends with a
-    softmax, and the result are the logarithms of f. Both modes know the nodes of one graph only, by their a_v.
+    and the result is logits, which go through another softmax; "paper": r is the identity, the MLP ends with a softmax,
+    and the result is log f. Both modes serve the nodes of one graph only, since each node has its own a_v.
 
-    features, classes: widths F and C; y: (N,) labels, of which those in ``known``, a mask (N,) or ids, are read.
-    hidden, mlp_layers: of the MLP, of which 0 layers leave propagation alone. dropout: on features, z . x, c and
-    hidden layers; attention_dropout: on w. In training every step draws them anew, as the code does, hence the MLP and
-    w are computed ``steps`` times; in evaluation once. Sparse features are dropped out and multiplied as such.
+    features, classes: widths F and C; y: (N,) labels, read only where ``known``, a mask (N,) or ids. hidden,
+    mlp_layers: width and layers of the MLP; with 0 layers there is only propagation. dropout: on features, z . x, c and
+    hidden layers; attention_dropout: on w. As in the authors' code every propagation step draws both anew in training,
+    so the MLP and w are computed ``steps`` times, in evaluation once. Sparse features stay sparse. Raises ValueError
+    for 0 steps.
 
     Example::
 
@@ -129,7 +131,7 @@ class PLP(nn.Module):
         self.lins = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(widths))
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """(N, F), (2, E) -> (N, C) logits; a loop is added to nodes without one."""
+        """(N, F), (2, E) -> (N, C) logits; loops are added where missing. ValueError for another N than that of y."""
         x, layout = sparse_features(x), self._layout(x, edge_index)
         gate, rest = self.alpha.sigmoid(), (-self.alpha).sigmoid()
         state = prior = self.label.masked_fill(~self.known[:, None], 1 / self.label.size(1))
@@ -143,7 +145,7 @@ class PLP(nn.Module):
         return state if self.form == "code" else state.clamp_min(torch.finfo(state.dtype).tiny).log()
 
     def attention(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Weights w, (E + n,): in the order of ``edge_index``, then of the n loops that were missing."""
+        """Compute the weights w, (E + n,): in the order of ``edge_index``, then of the n loops that were added."""
         layout = self._layout(x, edge_index)
         return layout.restore(self._weight(x, layout))
 
@@ -174,7 +176,7 @@ class PLP(nn.Module):
 
 
 def _one_hot(y: Tensor, known: Tensor, classes: int) -> Tensor:
-    """(N,), (N,) -> (N, C): one-hot on known nodes, 0 elsewhere; exact in any type, as 1 / C would not be."""
+    """(N,), (N,) -> (N, C): one-hot on known nodes, 0 elsewhere; exact in every dtype, unlike 1 / C."""
     class_ids(y[known], int(known.sum()), classes)
     label = torch.zeros(y.size(0), classes, device=y.device)
     label[known] = F.one_hot(y[known].long(), classes).to(label.dtype)

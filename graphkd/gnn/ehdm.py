@@ -1,4 +1,4 @@
-"""EHDM: heuristics of links teach MLPs that see no edges, and these answer together.
+"""EHDM: link heuristics teach MLPs that read no edges, and the MLPs' answers are averaged.
 
 Qin and others, "Heuristic Methods are Good Teachers to Distill MLPs for Graph Link Prediction", Learning on Graphs
 2025, arXiv:2504.06193.
@@ -59,13 +59,13 @@ def ehdm_method(
     """Teach an MLP by each of several heuristics and let them answer together; choose it for links without a GNN.
 
     No teacher is needed. For each of ``heuristics``, "cn", "aa", "ra" or "path" (see ``link_heuristics``), a student
-    learns by ``llp`` what the heuristic says of the training edges, with weights of its own; what serves is a
-    ``LinkEnsemble``, their mean chance, which sees features alone. gated: the mean is weighed by a ``Gate`` on
-    the features of a pair, which learns the labels in a stage of its own; so the paper describes it, while the released
-    code has the plain mean, as by default. Its penalty of the gate's weights is a constant, since these sum to 1, and
-    is left out. Other settings are those of ``llp``, by default those of the authors' example; a heuristic's contexts
-    are scored on the CPU at every step ("path" searches from every anchor), there once from stored walks. Costs
-    ``llp`` once a heuristic.
+    with weights of its own learns the heuristic's scores of the training edges by ``llp``. The result is a
+    ``LinkEnsemble``, the mean of their probabilities, which reads features alone. gated: a ``Gate`` on the features of
+    a pair weighs the mean, and learns the labels in a separate stage; this is the paper's form, while the released code
+    has the plain mean, our default. The paper's penalty on the gate's weights is constant, since these sum to 1, and is
+    left out. Other settings are those of ``llp``, by default those of the authors' example. Contexts are scored by the
+    heuristic on the CPU at every step ("path" searches from every anchor); the authors score stored walks once. Costs
+    ``llp`` once per heuristic. Raises ValueError for an unknown heuristic.
     """
     options: dict[str, Any] = {"label_weight": label_weight, "distribution_weight": distribution_weight}
     options |= {"rank_weight": rank_weight, "margin": margin, "hops": hops, "walks": walks}
@@ -90,7 +90,7 @@ def ehdm_method(
 
 
 class Gating(Distiller):
-    """The labels, learnt by an ensemble's gate alone: its members are in eval mode."""
+    """Train an ensemble's gate alone on the labels: its members stay in eval mode."""
 
     def train(self, mode: bool = True) -> Gating:
         """Train the gate."""
@@ -108,8 +108,8 @@ def mixed(chances: Tensor, weights: Tensor) -> Tensor:
 class Gate(nn.Module):
     """Weigh the members for each pair, softmax(G[F(x_i * x_j), H(heuristics)]): -> (M, k).
 
-    features, members: F and k; heuristics: how many numbers of a pair it reads, 0 for none, then G is linear. F and H
-    have two linear layers, G two where there are heuristics.
+    features, members: widths F and k; width: of hidden layers; heuristics: how many heuristic values of a pair it
+    reads. The networks F and H have two linear layers; G has two with heuristics, without them one.
     """
 
     def __init__(self, features: int, members: int, width: int = 64, *, heuristics: int = 0) -> None:
@@ -128,9 +128,9 @@ class Gate(nn.Module):
 
 
 class LinkEnsemble(nn.Module):
-    """Answer pairs by the mean chance of several models, as a logit; weighed by a gate where ``features`` is given.
+    """Answer pairs by the mean probability of several models, as a logit; weighed by a gate if ``features`` is given.
 
-    members: models of the link task; call: how they are called, for ``logits``.
+    members: models of the link task; call: how to call them for ``logits``; features: F, the width of x.
     """
 
     def __init__(self, members: Sequence[nn.Module], call: Call | None, features: int | None = None) -> None:

@@ -15,7 +15,7 @@ from graphkd.losses._checks import choose
 Kind = Literal["aa", "ra", "cn", "path"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CAP, BEYOND = 6, 999.0
-PAIRS, SOURCES = 1 << 14, 1 << 6  # that are held at a time: their neighbours, and distances to all nodes
+PAIRS, SOURCES = 1 << 14, 1 << 6  # at a time: pairs with their neighbours, sources with distances to all nodes
 
 
 def link_heuristics(
@@ -23,11 +23,11 @@ def link_heuristics(
 ) -> Tensor:
     """Score pairs of nodes by the edges alone: (2, E), (2, M) -> (M, len(kinds)) float64.
 
-    Edges count once and in both directions. "cn": |N(i) & N(j)|; "aa" (Adamic-Adar): the sum over common neighbours k
-    of 1 / log d_k, 0 for d_k = 1; "ra" (resource allocation): of 1 / d_k; "path": 1 / length of the shortest path, 1 /
-    999 where it is longer than ``cap`` or there is none, 999 for a node and itself, as the authors of EHDM have it. A
-    pair's own edge is among the edges where these have it. Neighbours in sparse rows, O(d_i + d_j) a pair; paths by a
-    search from each different first node, of which ``SOURCES`` hold their distances at a time.
+    Duplicate edges count once, and edges in both directions. "cn": |N(i) & N(j)|; "aa" (Adamic-Adar): the sum over
+    common neighbours k of 1 / log d_k, 0 for d_k = 1; "ra" (resource allocation): the sum of 1 / d_k; "path":
+    1 / length of the shortest path, 1 / 999 if it is longer than ``cap`` or there is none, 999 for a node and itself,
+    as in the authors' code of EHDM. A pair's own edge is not removed from ``edge_index``. Common neighbours cost
+    O(d_i + d_j) a pair; "path" a search from each different first node, with O(N) memory for each of 64 at a time.
     """
     adjacency = _adjacency(edge_index, num_nodes)
     ends = pairs.cpu().numpy()
@@ -38,7 +38,7 @@ def link_heuristics(
 
 
 def scaled(values: Tensor, known: Tensor) -> Tensor:
-    """(value - min) / (max - min + 1e-8) of each column, both over ``known``: (M, k), (K, k) -> (M, k)."""
+    """Scale columns to (value - min) / (max - min + 1e-8), min and max over ``known``: (M, k), (K, k) -> (M, k)."""
     low, high = known.amin(dim=0), known.amax(dim=0)
     return (values - low) / (high - low + 1e-8)
 
@@ -80,8 +80,8 @@ def _paths(adjacency: Any, ends: np.ndarray, cap: int) -> np.ndarray:
 class Heuristic(nn.Module):
     """Teach links without parameters, for ``llp``: show ``link_heuristics`` as ``scores``.
 
-    kind: "cn", "aa", "ra" or "path". Its numbers are read as they are, counts too, as the authors do; as chances of a
-    link (``logits``) they mean nothing, but they rank pairs.
+    kind: "cn", "aa", "ra" or "path". ``llp`` uses the values unscaled, counts too, as the authors do. ``logits`` are
+    the same values: they rank pairs, but their sigmoids are not probabilities of a link.
 
     Example::
 

@@ -36,12 +36,12 @@ def ffg2m_method(
 ) -> nn.Module:
     """Match what neighbours share and how they differ; choose it for an MLP that is to answer as smoothly as a GNN.
 
-    lambda CE(labelled) + (1 - lambda) (low + high frequency), lambda = ``label_weight``; it and the ``temperature`` of
-    ``HighFrequency`` are by default those published for a GCN on CiteSeer. Data have edges without self-loops, which
-    ``LowFrequency`` adds. Edges are read in training alone; an MLP serves new nodes without. O(E C) a step. The
-    authors' features are row-normalised by their loader, and their teacher and student have the same depth and width;
-    both are left to the caller. layers, width, dropout: of the hidden layers of the MLP that is made where no student
-    is given, by default 1, 256 and 0.5.
+    lambda CE(labelled) + (1 - lambda) (low + high frequency), lambda = ``label_weight``. Defaults of lambda and of the
+    ``temperature`` of ``HighFrequency`` are those published for a GCN on CiteSeer. Give edges without self-loops:
+    ``LowFrequency`` adds them. Edges are read in training alone; an MLP serves new nodes without them. O(E C) a step.
+    The authors' loader row-normalises features, and their teacher and student have the same depth and width; both are
+    left to the caller. layers, width, dropout: hidden layers of the MLP that is made if no student is given, by default
+    1, 256 and 0.5.
     """
     check_label_weight(label_weight)
     student = student_or_mlp(problem, (layers, width, dropout), (1, 256, 0.5))

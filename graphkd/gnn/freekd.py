@@ -67,11 +67,11 @@ def freekd_method(
 ) -> nn.Module:
     """Train the student and a peer that teach each other where a policy says so; choose it where no teacher is at hand.
 
-    The peer is a student like the one given with weights of its own, or ``peer``, a node classifier; the student
-    serves, at its best epoch. See ``FreeKD`` for how, for what is ours in it, and for the hyper-parameters; policy_lr:
-    learning rate of the policies, whatever the optimiser, whose weight decay they do not get. Nodes are compared by the
-    logits, or by the layer ``hidden``. The shares of actions in ``result.history`` say who taught. Costs an epoch of
-    both peers, twice.
+    The peer is ``peer``, a node classifier, or else a student like the one given with weights of its own; the result is
+    the student at its best epoch. See ``FreeKD`` for the algorithm, for our additions, and for the hyper-parameters.
+    policy_width, policy_lr: hidden width and learning rate of the policies, which get no weight decay. Nodes are
+    compared by the logits, or by the layer ``hidden``. ``result.history`` has the share of nodes that each peer taught.
+    Costs two epochs of both peers per epoch.
     """
     phi, psi = problem.student, problem.fresh_student(1) if peer is None else peer
     models: dict[str, Any] = {"hidden": problem.path_of(phi), "calls": (problem.call_of(phi), problem.call_of(psi))}
@@ -86,7 +86,7 @@ def freekd_method(
 
 
 class Round(NamedTuple):
-    """Half an iteration: the peers learn from a batch, or the policies from its rewards."""
+    """Half an iteration: the peers learn from ``batch``, or with ``rewards`` the policies do."""
 
     batch: Any
     rewards: bool
@@ -114,7 +114,7 @@ class FreeKDRounds(Mapped):
 
 
 class _Turn(NamedTuple):
-    """Hold the policies' inputs and actions until the peers have learnt from them."""
+    """Store the policies' inputs and actions until the peers have learnt from them."""
 
     nodes: Tensor
     labels: Tensor
@@ -125,25 +125,25 @@ class _Turn(NamedTuple):
 class FreeKD(Trainable):
     """Train two peers and policies that choose, node by node, who teaches whom; ``fit`` it on ``FreeKDRounds(data)``.
 
-    An iteration: both peers are run; a node policy draws a_i in {0, 1} from h_i^phi, h_i^psi and both cross-entropies;
-    a structure policy draws whether node i's local structures are passed on, from the same and the mean similarity to
-    the in-neighbours that each peer teaches; both peers take a step on CE + mu L_node + rho L_structure
-    (``freekd_transfer``); they are run again, and the policies take a REINFORCE step on ``freekd_reward``.
+    An iteration: both peers run; a node policy draws a_i in {0, 1} from h_i^phi, h_i^psi and both cross-entropies; a
+    structure policy draws from the same inputs, and from the mean similarity to the in-neighbours that each peer
+    teaches, whether node i's local structure is passed on; both peers take a step on CE + mu L_node + rho L_structure
+    (``freekd_transfer``); they run again, and the policies take a REINFORCE step on ``freekd_reward``.
 
-    phi, psi: node classifiers (N, C). example: a batch, to learn the widths from. hidden: tap path(s) of h, by default
-    the logits. calls: of each peer. where: the mask of labelled nodes. mu, rho, gamma: weights of the node losses, the
-    structure losses, and the neighbours in the reward. similarity, scale, temperature, reduction: see
-    ``freekd_transfer``. standardise: rewards of a batch to mean 0 and variance 1. width: of the policies' two hidden
-    layers. ``student`` is the ``ModuleList`` of both peers. Terms: the losses of each peer, ``reward``, and the share
-    of each action: ``phi_teaches``, ``psi_teaches``, ``structure_passed``.
+    phi, psi: node classifiers (N, C). example: a batch that gives the widths. hidden: tap path(s) of h, by default
+    the logits. calls: how to call each peer. where: the batch's mask of labelled nodes, by name. mu, rho, gamma:
+    weights of the node losses, the structure losses, and the neighbours in the reward. similarity, scale, temperature,
+    reduction: see ``freekd_transfer``. standardise: scale rewards of a batch to mean 0 and variance 1. width: of the
+    policies' two hidden layers. ``student`` is the ``ModuleList`` of both peers. Terms: the losses of each peer,
+    ``reward``, and the share of each action: ``phi_teaches``, ``psi_teaches``, ``structure_passed``.
 
-    There is no code of the authors. Ours: states without gradients; means over the nodes that can learn (the formulas
-    can be read as a "sum"); mu, rho and gamma; SIM, the cosine at a temperature of 0.1, at which contrasts of cosines
-    stand elsewhere: at 1 a softmax of cosines is flat, and the structure losses were 1e-5 of the objective; tanh in the
-    policies; rewards of peers in eval mode; no baseline. Only labelled nodes act, since states and rewards need labels,
-    and only they are neighbours that teach. With ``confidence`` (ours alone) an unlabelled node acts too where the
-    peers' mean probability of a class is at least that, which then stands for its label. One process. An iteration
-    costs two runs of each peer, O(N C + E d).
+    The authors published no code. Our choices: states without gradients; means over the nodes that can learn (the
+    formulas can be read as a "sum"); mu, rho and gamma; cosines at a temperature of 0.1 for SIM, as contrastive losses
+    use (at 1 their softmax is flat, and the structure losses were 1e-5 of the objective); tanh in the policies; rewards
+    of peers in eval mode; no baseline. Only labelled nodes act and teach neighbours, since states and rewards need
+    labels. With ``confidence``, our addition, an unlabelled node acts too if the peers' mean probability of some class
+    is at least that, and this class replaces its label. One process only. An iteration costs two runs of each peer,
+    O(N C + E d).
 
     Example::
 
@@ -194,7 +194,7 @@ class FreeKD(Trainable):
         self._turn: _Turn | None = None
 
     def optimizer_of(self, policy_lr: float, make: OptimizerFactory) -> OptimizerFactory:
-        """Make an optimiser's factory give the policies a rate of their own, and no weight decay."""
+        """Make an optimiser's factory give the policies their own learning rate and no weight decay."""
 
         def grouped(_: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
             policies = {"params": list(self.policies.parameters()), "lr": policy_lr, "weight_decay": 0.0}
@@ -204,7 +204,10 @@ class FreeKD(Trainable):
         return grouped
 
     def forward(self, half: Round) -> Step:
-        """Compute the peers' losses, or minus the policies' objective for the actions of the half before."""
+        """Compute the peers' losses, or minus the policies' objective for the actions of the previous half.
+
+        Raises TypeError for anything but a round of ``FreeKDRounds``, RuntimeError for rewards without actions.
+        """
         if not isinstance(half, Round):
             raise TypeError(f"FreeKD takes what FreeKDRounds(data) gives, got {type(half).__name__}")
         return self._reward(half.batch) if half.rewards else self._learn(half.batch)
@@ -263,7 +266,7 @@ class FreeKD(Trainable):
         return action
 
     def _labels(self, shown: tuple[Shown, Shown], y: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels (N,), 0 where there is none, and the mask of nodes that have one; no other entry of y is read."""
+        """Labels (N,), 0 where there is none, and the mask of nodes with one; y is not read elsewhere."""
         labels = torch.where(labelled, y, 0)
         if self.confidence is None:
             return labels, labelled

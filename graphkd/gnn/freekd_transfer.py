@@ -21,7 +21,7 @@ Similarity = Literal["cosine", "dot", "rbf", "euclidean", "squared_euclidean"]
 
 
 class Shown(NamedTuple):
-    """Hold one peer's class scores (N, C) and the representation (N, d) by which N nodes are compared.
+    """Store one peer's class scores (N, C) and the representation (N, d) by which nodes are compared.
 
     Example::
 
@@ -37,7 +37,7 @@ class Shown(NamedTuple):
 
 
 class Actions(NamedTuple):
-    """Hold a node and a structure action for every node, each (N,)."""
+    """Store a node action and a structure action for every node, each (N,)."""
 
     node: Tensor
     structure: Tensor
@@ -56,15 +56,15 @@ def freekd_transfer(
     temperature: float = 1.0,
     reduction: Literal["mean", "sum"] = "mean",
 ) -> tuple[Tensor, Tensor]:
-    """Compute both losses, of nodes and structures, of the peer that learns at actions ``direction``; see ``FreeKD``.
+    """Compute the node and structure losses of the peer that learns where the action is ``direction``; see ``FreeKD``.
 
     direction: 1 with phi as the student, 0 with psi. where: a mask (N,) of the nodes whose losses count. The node loss
-    is the sum of T^2 KL(teacher_i || student_i) over those with a_i = direction; the structure loss that of
+    is the sum of T^2 KL(teacher_i || student_i) over those with a_i = direction; the structure loss the sum of
     KL(s_i^teacher || s_i^student) over those with structure action 1, s_i = softmax_j scale SIM(h_i, h_j) over the
-    in-neighbours j with a_j = direction, duplicate edges counted. "mean" divides the node loss by the number of
-    ``where``, the structure loss by that of the nodes with two such in-neighbours or more, since of one nothing can be
-    learnt: so its weight means the same however few nodes have labels around them. The teacher is a constant.
-    O(N C + E d) time.
+    in-neighbours j with a_j = direction, duplicate edges counted. "mean" divides the node loss by the number of nodes
+    in ``where``, and the structure loss by the number of nodes with two or more such in-neighbours (one neighbour
+    teaches nothing), so that its weight does not depend on how many nodes have labelled neighbours. The teacher is a
+    constant. O(N C + E d) time. Raises ValueError for an unknown similarity.
 
     Example::
 
@@ -91,7 +91,7 @@ def freekd_transfer(
 
 
 def neighbourhoods(edge_index: Tensor, node_action: Tensor, direction: int) -> Tensor:
-    """The edges of M_i = {j in In(i): a_j = direction}, (2, E) -> (2, E')."""
+    """Select the edges of M_i = {j in In(i): a_j = direction}, (2, E) -> (2, E')."""
     return edge_index[:, node_action[edge_index[0]] == direction]
 
 
@@ -114,8 +114,8 @@ def freekd_reward(
 ) -> Tensor:
     """R_i = -c_i - gamma mean_j c_j over the in-neighbours j: logits (N, C) twice, (N,), (2, E) -> (N,).
 
-    c = CE^phi + CE^psi. known: a mask (N,) of the neighbours with a label, by default all; without any the second term
-    is 0, and duplicate edges count.
+    c = CE^phi + CE^psi. known: a mask (N,) of the neighbours with a label, by default all. The second term is 0 for a
+    node without such neighbours. Duplicate edges count.
 
     Example::
 

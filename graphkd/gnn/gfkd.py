@@ -54,20 +54,19 @@ def gfkd_method(
 ) -> nn.Module:
     """Make graphs by gradients through the teacher and learn its answers to them; choose it where no graph is at hand.
 
-    ``data`` may be None. Graphs that are given, as a list, a loader or one batch, only say how many ``nodes`` a graph
-    has at least and at most (None of both: 10 and 29) and how many features a node, ``num_features``; nothing else of
-    them is read.
-    First, over ``graph_epochs``, ``count`` graphs of classes drawn uniformly are fitted to a teacher with BatchNorm
-    (see ``Inversion``; features that are not ``one_hot`` stay within ``bound``, in the data's units: raise it for
-    features that are not standardised), features and structure by Adam at feature_lr and structure_lr, a tenth after
-    every ``decay_every`` epochs, whatever the optimiser of the student; 0 epochs leave random graphs. Then the student
-    learns from them over ``student_epochs`` with T^2 KL(teacher || student), T = ``temperature``, no labels, and
-    Adam(0.01) with a linear decay to 0. ``epochs``, where asked for, are those of both stages. An epoch of graphs runs
-    the teacher three times; both weights want tuning for another teacher.
+    ``data`` may be None. If graphs are given, as a list, a loader or one batch, only their least and greatest number of
+    ``nodes`` (without data and ``nodes`` 10 and 29) and their number of features, ``num_features``, are read.
+    First, over ``graph_epochs`` epochs, ``count`` graphs of uniformly drawn classes are fitted to a teacher with
+    BatchNorm, see ``Inversion``. Features that are not ``one_hot`` stay within ``bound``, in the data's units: raise it
+    for features that are not standardised. Adam trains features at feature_lr and structure at structure_lr, divided by
+    10 every ``decay_every`` epochs, whatever the student's optimiser; with 0 epochs graphs stay random. Then the
+    student learns from them over ``student_epochs`` with T^2 KL(teacher || student), T = ``temperature``, no labels,
+    and Adam(0.01) with a linear decay to 0. ``epochs``, if given, sets the epochs of both stages. An epoch of graphs
+    runs the teacher three times. Tune bn_weight and entropy_weight for another teacher.
 
     The authors' code differs in this: it saves the edges of the epoch with the least loss and the features of the last
     one, and gives saved graphs self loops only where a node has neighbours; here both are of the last epoch and self
-    loops stay. It reports the student's best epoch on the test set; here the task's validation graphs choose it, where
+    loops stay. It reports the student's best epoch on the test set; here the task's validation graphs choose it, if
     there are any. In its feature step, as here, edges are thresholded, not drawn. Its entropy has log(0) where a
     softmax saturates. Its script weighs the entropy by 1e-6, its command line by 0.01, our default.
 
@@ -100,18 +99,18 @@ def gfkd_method(
 
 
 class _Counting(Distiller):
-    """A distiller that knows for how many epochs it is trained, for its learning rate to fall to 0 over them."""
+    """Record the number of epochs, over which the learning rate falls to 0."""
 
     epochs = 1
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell losses and teacher how far training is."""
+        """Pass the current epoch to losses and teacher, and record the number of epochs."""
         super().set_epoch(epoch, epochs)
         self.epochs = epochs
 
 
 def _sizes(problem: Problem, nodes: tuple[int, int] | None, num_features: int | None) -> tuple[tuple[int, int], int]:
-    """The range of numbers of nodes of a graph and the width of features, from the data where not given."""
+    """Return the least and greatest number of nodes of a graph and the width of features, from data if not given."""
     given = problem.data
     if num_features is None and given is None:
         raise ValueError(
@@ -137,7 +136,7 @@ def _counted(data: Iterable[Any], seed: int) -> tuple[int, int]:
 
 
 def _drawn(teacher: Frozen, num_features: int, count: int, nodes: tuple[int, int], **options: Any) -> FakeGraphs:
-    """Draw graphs of a uniform number of nodes and a uniform class of those that the teacher knows."""
+    """Draw graphs of a uniform number of nodes and a uniform class of the teacher's."""
     sizes = torch.randint(nodes[0], nodes[1] + 1, (count,))
     with seeded(0), shown(teacher) as show:
         example = FakeGraphs(torch.ones(2, dtype=torch.long), torch.zeros(2, dtype=torch.long), num_features)

@@ -1,4 +1,4 @@
-"""GFKD's first stage: graphs made of parameters, and their fit to the statistics that a teacher stores."""
+"""GFKD's first stage: graphs made of parameters, fitted to the statistics that a teacher's BatchNorm layers store."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ Batch = dict[str, Tensor]
 
 
 class FakeGraphs(nn.Module):
-    """Hold B graphs whose features and edges are parameters: a batch of ``x``, ``edge_index``, ``batch`` and ``y``.
+    """Represent B graphs by trained features and edges: a batch of ``x``, ``edge_index``, ``batch`` and ``y``.
 
-    sizes: (B,) numbers of nodes n_g; targets: (B,) classes; width: F. ``features`` (N, F) are the node features, or
-    with ``one_hot`` their logits; ``structure`` (sum n_g^2) the logits of all ordered pairs of nodes of a graph, row
-    by row from the source. Edges are directed; pairs of a node with itself are ignored, and ``self_loops`` gives every
-    node an edge to itself, for teachers whose layers add none. Drawn from the global generator: features normal, edge
-    probabilities uniform. bound: the largest magnitude of a feature that is no one-hot logit, in units of the data's,
-    by default of standardised ones: where the teacher's statistics say little of it, a feature would run away.
+    sizes: (B,) numbers of nodes n_g; targets: (B,) classes; width: F. The parameter ``features`` (N, F) has the node
+    features, or with ``one_hot`` their logits; ``structure`` (sum n_g^2) the logits of all ordered pairs of nodes of a
+    graph, row by row from the source. Edges are directed; pairs of a node with itself are ignored, and ``self_loops``
+    gives every node an edge to itself, for teachers whose layers add none. The global generator draws normal features
+    and uniform edge probabilities. bound: the largest magnitude of a feature without ``one_hot``, in the data's units;
+    the default fits standardised features. A feature that the teacher's statistics hardly constrain would diverge.
+    Raises ValueError for sizes and targets of different length and for a bound that is not positive.
 
     Example::
 
@@ -72,7 +73,7 @@ class FakeGraphs(nn.Module):
         self.structure = nn.Parameter(torch.rand(owner.size(0)).logit(eps=1e-6))
 
     def forward(self, chosen: Tensor | None = None) -> Batch:
-        """The graphs as one batch, with the edges of the mask (sum n_g^2), by default those at least as likely as not.
+        """Return the graphs as one batch, with the edges of the mask ``chosen`` (sum n_g^2), by default ``likely``.
 
         ``x`` is differentiable with respect to ``features``; nothing is with respect to ``structure``.
         """
@@ -85,23 +86,23 @@ class FakeGraphs(nn.Module):
 
     @torch.no_grad()
     def keep_within(self) -> None:
-        """Bring features back within the bound, from where no gradient would."""
+        """Clamp features to the bound, since beyond it no gradient would bring them back."""
         if not self.one_hot:
             self.features.clamp_(-self.bound, self.bound)
 
     def likely(self) -> Tensor:
-        """The pairs with sigmoid(structure) >= 1/2, a mask (sum n_g^2)."""
+        """Return the mask (sum n_g^2) of pairs with sigmoid(structure) >= 1/2."""
         return self.structure.detach().sigmoid() >= 0.5
 
     def entropy(self) -> Tensor:
-        """Mean entropy of the nodes' one-hot features; 0 without ``one_hot``."""
+        """Compute the mean entropy of the nodes' one-hot features; 0 without ``one_hot``."""
         if not self.one_hot:
             return self.features.new_zeros(())
         return -(self.features.softmax(1) * self.features.log_softmax(1)).sum(dim=1).mean()
 
     @torch.no_grad()
     def graphs(self) -> list[Data]:
-        """Every graph on its own, the largest entry of a one-hot row set to 1, with its target as ``y`` (1,)."""
+        """Return the graphs one by one, with ``likely`` edges, exact one-hot rows, and the target as ``y`` (1,)."""
         whole = self()
         x = F.one_hot(whole["x"].argmax(1), whole["x"].size(1)).to(whole["x"]) if self.one_hot else whole["x"]
         source, target = whole["edge_index"]
@@ -120,9 +121,9 @@ class Inversion(Trainable):
     Features: the gradient of mean_g CE(teacher(A_g, X_g), y_g) + bn_weight R + entropy_weight H at the likely edges.
     R = sum over BatchNorm layers of ||running_var - var||_2 + ||running_mean - mean||_2, norms not squared, biased
     variance over all rows that enter the layer; H: ``FakeGraphs.entropy``. Structure: ``structure_gradient``.
-    teacher: a graph classifier, its ``forward`` filled by name from ``x``, ``edge_index``, ``batch``, or as ``call``
-    says; never trained, in eval mode. ValueError if it has no BatchNorm with running statistics. An epoch runs the
-    teacher three times.
+    teacher: a graph classifier, called with ``x``, ``edge_index``, ``batch`` by the names in its ``forward``, or as
+    ``call`` says; in eval mode, never trained. Raises ValueError if it has no BatchNorm with running statistics. An
+    epoch runs the teacher three times.
 
     Example::
 
@@ -157,7 +158,7 @@ class Inversion(Trainable):
         self._viewer = self.hold(Viewer(teacher, taps=taps, call=call))
 
     def forward(self, _: Any = None) -> Step:
-        """The features' loss, and a term of value 0 that has the structure's gradient."""
+        """Compute the features' loss, plus a term of value 0 that carries the structure's gradient."""
         self.student.keep_within()
         loss, terms = self.feature_loss()
         structure = self.student.structure
@@ -166,7 +167,7 @@ class Inversion(Trainable):
         return Step(loss + carried - carried.detach(), {name: value.detach() for name, value in terms.items()})
 
     def feature_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of the features, and its terms before their weights: ``label``, ``bn``, ``entropy``."""
+        """Compute the loss of the features, and its unweighted terms ``label``, ``bn``, ``entropy``."""
         labels, statistics = self.look(self.student())
         terms = {"label": labels.mean(), "bn": statistics.sum(), "entropy": self.student.entropy()}
         weights = {"label": 1.0, "bn": self.bn_weight, "entropy": self.entropy_weight}
@@ -174,10 +175,11 @@ class Inversion(Trainable):
 
     @torch.no_grad()
     def structure_gradient(self, noise: Tensor) -> Tensor:
-        """An unbiased estimate from two runs (augment-REINFORCE-merge): u uniform (sum n_g^2) -> the same shape.
+        """Estimate the gradient without bias from two runs (augment-REINFORCE-merge): (sum n_g^2) -> the same shape.
 
         (CE_g(E1) - CE_g(E2) + bn_weight (R(E1) - R(E2))) (u - 1/2), with E1 = [u > sigmoid(-phi)] and
-        E2 = [u < sigmoid(phi)]. As in the authors' code CE_g is that of the pair's graph, not divided by B.
+        E2 = [u < sigmoid(phi)], u the uniform ``noise`` and phi the ``structure``. As in the authors' code CE_g is that
+        of the pair's graph, not divided by B.
         """
         first, second = self.merged(noise)
         (labels, statistics), (others, theirs) = (self.look(self.student(chosen)) for chosen in (first, second))
@@ -185,12 +187,12 @@ class Inversion(Trainable):
         return contrast[self.student.owner] * (noise - 0.5)
 
     def merged(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The masks E1 and E2 of one draw of uniform noise."""
+        """Compute the masks E1 and E2 from one draw of uniform noise."""
         logits = self.student.structure.detach()
         return noise > (-logits).sigmoid(), noise < logits.sigmoid()
 
     def look(self, graphs: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of every graph (B,), and how far each BatchNorm layer's statistics are off (layers,)."""
+        """Compute the cross-entropy of every graph (B,), and R's summand of each BatchNorm layer (layers,)."""
         with evaluating(self._teacher.model), _constant(self._teacher.model):
             view = self._viewer(graphs)
         gaps = [_gap(layer, view[f"bn{k}"]) for k, layer in enumerate(self._layers)]
@@ -207,7 +209,7 @@ def _gap(layer: _BatchNorm, x: Tensor) -> Tensor:
 
 @contextmanager
 def _constant(model: nn.Module) -> Iterator[None]:
-    """Run a model without making its parameters part of the graph: no gradient is kept for them."""
+    """Run a model with its parameters as constants: no gradient is computed for them."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

@@ -45,11 +45,11 @@ def glnn_method(
 
     lambda CE(labelled) + (1 - lambda) KL(teacher || student), lambda = ``label_weight``, 0 as published. As in the
     authors' code the two terms are never added: an epoch takes steps on labelled rows, scaled by lambda, then steps on
-    all rows, scaled by 1 - lambda, both shuffled in batches of ``batch_size``; with lambda 0 the former still apply
-    Adam's momentum and decay. All nodes of the data are taught: give the whole graph for the transductive setting, the
-    observed part (``graphkd.tasks.hold_out``) for the inductive one; the student serves new nodes. One pass of the
-    teacher, then an MLP's costs. layers, width, dropout: of the hidden layers of the MLP that is made where no student
-    is given, by default 1, 128 and 0.1.
+    all rows, scaled by 1 - lambda, both shuffled in batches of ``batch_size``; with lambda 0 the label steps still
+    apply Adam's momentum and decay. All nodes of the data get soft labels: give the whole graph for the transductive
+    setting, the observed part (``graphkd.tasks.hold_out``) for the inductive one; the student serves new nodes. Costs
+    one pass of the teacher, then those of an MLP. layers, width, dropout: hidden layers of the MLP that is made if no
+    student is given, by default 1, 128 and 0.1.
     """
     student = student_or_mlp(problem, (layers, width, dropout), (1, 128, 0.1))
     _check_reads_features(student, problem.call_of(student))
@@ -63,9 +63,9 @@ def glnn_method(
 def student_or_mlp(
     problem: Problem, given: tuple[int | None, int | None, float | None], published: tuple[int, int, float]
 ) -> nn.Module:
-    """Take the student that was given; where there is none, make an MLP of (hidden layers, width, dropout).
+    """Take the given student; if there is none, make an MLP of (hidden layers, width, dropout).
 
-    given: what the user asks of the MLP, None for the published value; ValueError where it would have no effect.
+    given: the user's shape of the MLP, None for a ``published`` value. Raises ValueError for a shape beside a student.
     """
     if problem.student is not None:
         if any(value is not None for value in given):
@@ -80,17 +80,17 @@ def student_or_mlp(
 
 
 class Recorded(Frozen):
-    """A teacher whose view was computed beforehand: entry of the view -> name in the batch, ``logits="told"``."""
+    """Read a teacher's outputs from the batch: entry of the view -> name in the batch, e.g. ``logits="told"``."""
 
     def __init__(self, **entries: str) -> None:
         super().__init__(nn.Identity())
         self.entries = entries
 
     def attach(self, taps: Mapping[str, str]) -> None:
-        """Do nothing: hidden layers are among the recorded entries."""
+        """Do nothing: hidden layers come from the batch, too."""
 
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:  # noqa: ARG002 - all is recorded
-        """Show the batch's entries."""
+        """Return the recorded entries of the batch."""
         found = fill(self.entries.values(), batch, "a recorded teacher")
         return {entry: found[name] for entry, name in self.entries.items()}
 
@@ -122,9 +122,9 @@ def check_label_weight(value: float) -> None:
 class GLNNBatches:
     """Iterate as the authors do: shuffled batches of labelled rows, then of all rows, without a last partial batch.
 
-    x: (N, F), y: (N,), labelled: row ids or a mask; batches hold x, y, ``n_id`` and the masks ``labelled`` and
-    ``taught``. rows: ids of those that count as all. entries: further values a node, (N, ...), that batches hold. Fewer
-    rows than ``batch_size`` make one batch.
+    x: (N, F), y: (N,), labelled: row ids or a mask; batches have x, y, ``n_id`` and the masks ``labelled`` and
+    ``taught``. rows: ids of the rows of the second part, by default all. entries: further values per node, (N, ...),
+    that batches have. Fewer rows than ``batch_size`` make one batch. Raises ValueError for ``batch_size`` below 1.
 
     Example::
 

@@ -1,4 +1,4 @@
-"""HG2M: an MLP learns from a teacher of a heterogeneous graph, where that is reliable, along meta-paths.
+"""HG2M: an MLP learns from a heterogeneous GNN's answers at reliable nodes, and along meta-paths from them.
 
 Liu, Gao, He, Zhao and Yin, "Teaching MLPs to Master Heterogeneous Graph-Structured Knowledge for Efficient and Accurate
 Inference", IEEE TKDE 37(10), 2025, arXiv:2411.14035.
@@ -55,17 +55,17 @@ def hg2m_method(
 
     lambda CE(labelled) + (1 - lambda) (KL_M + path_weight ND), lambda = ``label_weight``: KL_M is the mean KL over
     the ``reliable_nodes`` M, ND the mean over meta-paths of (sum_e score_e KL(t_src || s_dst) + N KL_M) / (E + N). A
-    meta-path joins two nodes that share ``least_shared`` groups, as papers share an author; of those pairs
-    ``reliable_edges`` chooses some and says who teaches. paths: edge types from or to the nodes that are predicted,
-    whose other ends are the groups, by default all; of a graph of one type its edges, groups the neighbours. All is
-    found once, before training. layers, width, dropout: of the MLP that is made where no student is given, by default
-    1 hidden layer, 128 and 0.2; it reads features of the predicted type alone. Costs the pairs, once, and O(N C) a
-    step.
+    meta-path joins two nodes that share ``least_shared`` groups or more, as papers share authors; ``reliable_edges``
+    chooses among these pairs, and their directions. paths: edge types from or to the predicted node type, whose other
+    ends are the groups, by default all; in a graph of one type the neighbours are the groups. Pairs are computed once,
+    before training. layers, width, dropout: of the MLP that is made if no student is given, by default 1 hidden layer,
+    128 and 0.2; it reads features of the predicted type alone. Costs the pairs, once, and O((N + E) C) a step. Raises
+    ValueError if no node is reliable.
 
     The authors publish neither the weight of the meta-paths (their code's default, 0, leaves them out; here 1) nor p,
-    ``reliable_share``, for each data set. KL_M is in ND too, as there, so that path_weight raises it. Differs in this:
-    an exact 0 in a soft label counts as certain, there the node is dropped; scores that are all equal are kept, there
-    they divide by 0.
+    ``reliable_share``, for each data set. As in their code ND contains KL_M, so path_weight raises its weight, too.
+    Differs from it in this: an exact 0 in a soft label counts as certain, there the node is dropped; scores that are
+    all equal are kept, there they divide by 0.
 
     Example::
 
@@ -85,7 +85,7 @@ def hg2m_method(
 def _found(
     problem: Problem, told: Tensor, weight: float, share: float, least: int, paths: Sequence[Path] | None
 ) -> dict[str, Any]:
-    """Reliable nodes, and the edges and scores of each meta-path."""
+    """Find the reliable nodes, and the edges and scores of each meta-path."""
     if not 0 < share <= 1 or least < 1:
         raise ValueError(f"'reliable_share' must be in (0, 1] and 'least_shared' at least 1, got {share} and {least}")
     known = torch.zeros(len(told), dtype=torch.bool, device=told.device)
@@ -110,7 +110,7 @@ def _dense(x: Tensor) -> Tensor:
 
 
 def incidences(problem: Problem, paths: Sequence[Path] | None = None) -> list[Tensor]:
-    """Each meta-path as (node, group) pairs, (2, M): edges of a type with the predicted nodes at one end."""
+    """List each meta-path as (node, group) pairs, (2, M): the edges of a type with predicted nodes at one end."""
     graph: Any = problem.first
     if not node_types(graph):
         if paths is not None:
@@ -132,7 +132,10 @@ def incidences(problem: Problem, paths: Sequence[Path] | None = None) -> list[Te
 
 
 class HG2M(Distiller):
-    """HG2M on a batch of all nodes; terms ``label``, ``nodes``, ``paths``. reliable: ids; taught: of each meta-path."""
+    """HG2M on a batch of all nodes; terms ``label``, ``nodes``, ``paths``.
+
+    reliable: ids of the nodes M; taught: the scored edges of each meta-path. For the weights see ``hg2m``.
+    """
 
     def __init__(
         self,
@@ -166,12 +169,12 @@ class HG2M(Distiller):
         return Step(self.weighed(terms), {name: term.detach() for name, (_, term) in terms.items()})
 
     def soft(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor | None]:
-        """KL_M, and ND where there are meta-paths: (N, C), (N, C) -> scalars."""
+        """Compute KL_M, and ND if there are meta-paths: (N, C), (N, C) -> scalars."""
         rows = student.size(0)
         nodes = kl(student[self.reliable], teacher[self.reliable])
         if not self.taught:
             return nodes, None
-        if self._targets is None:  # all is fixed
+        if self._targets is None:  # targets never change
             totals = [each.edge_index.size(1) + rows for each in self.taught]
             self._targets = [
                 EdgeTargets.of(teacher, each.edge_index.flip(0), each.score, total=total)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from graphkd.kernels.norms import unit_vectors
 
-ROWS = 4096  # of a product of incidences that are held at a time: behind hubs it is dense
-PAIRS = 1 << 18  # whose features are held at a time
+ROWS = 4096  # of a product of incidences at a time: with hubs it is dense
+PAIRS = 1 << 18  # whose features are gathered at a time
 LEAST_SCORE = 0.01
 
 
@@ -24,18 +24,18 @@ class Pairs(NamedTuple):
 
 
 class Taught(NamedTuple):
-    """Edges from a node that teaches to one that learns, (2, E), and their scores in (0, 1], (E,)."""
+    """Edges from a reliable node to the node that learns from it, (2, E), and their scores in (0, 1], (E,)."""
 
     edge_index: Tensor
     score: Tensor
 
 
 def reliable_nodes(probabilities: Tensor, labels: Tensor, labelled: Tensor, others: Tensor, share: float) -> Tensor:
-    """Nodes whose soft labels are trusted: (N, C), (N,), ids of labelled and of other nodes -> ids.
+    """Select nodes whose soft labels are trusted: (N, C), (N,), ids of labelled and of other nodes -> ids.
 
-    Labelled ones that the teacher has right; of the others those whose entropy is among the lowest, and whose largest
-    probability among the highest int(share n); ties at the threshold are in. An exact 0 adds 0 to an entropy, where the
-    authors' code has NaN and drops the node.
+    These are the labelled nodes that the teacher classifies correctly, and those of the n others whose entropy is among
+    the int(share n) lowest and whose largest probability is among the int(share n) highest, ties included. A
+    probability of exactly 0 adds 0 to an entropy; the authors' code gets NaN and drops the node.
     """
     right = labelled[probabilities[labelled].argmax(dim=1) == labels[labelled]]
     count = int(share * len(others))
@@ -48,9 +48,9 @@ def reliable_nodes(probabilities: Tensor, labels: Tensor, labelled: Tensor, othe
 
 
 def meta_path_pairs(incidence: Tensor, nodes: int, reliable: Tensor, least: int = 1) -> Pairs:
-    """Pairs u < v that share ``least`` groups at least, one of them reliable: (2, M) of (node, group) -> pairs.
+    """Find pairs u < v that share ``least`` groups or more, one of them reliable: (2, M) of (node, group) -> pairs.
 
-    The product of the incidence with itself is formed a block of rows at a time, never as a whole.
+    nodes: N. The product of the incidence matrix and its transpose is computed in blocks of rows, never as a whole.
     """
     rows, columns = incidence.cpu().numpy()
     groups = int(columns.max()) + 1 if len(columns) else 0
@@ -68,7 +68,7 @@ def meta_path_pairs(incidence: Tensor, nodes: int, reliable: Tensor, least: int 
 
 
 def pair_features(pairs: Pairs, x: Tensor, probabilities: Tensor) -> Tensor:
-    """(cosine of features, number of shared groups, inner product of answers) of each pair: -> (P, 3)."""
+    """Compute (cosine of features, shared groups, inner product of soft labels) of each pair: -> (P, 3)."""
     unit = unit_vectors(x)
     parts = []
     for u, v in zip(*(end.split(PAIRS) for end in pairs.ends), strict=True):
@@ -107,10 +107,10 @@ def fit_logistic(x: Tensor, y: Tensor, *, c: float = 1.0, steps: int = 100) -> T
 def reliable_edges(pairs: Pairs, features: Tensor, labels: Tensor, labelled: Tensor, reliable: Tensor) -> Taught:
     """Choose the pairs that join one class, and direct them from their reliable ends.
 
-    Pairs with both ends labelled count where the labels are equal, with score 1; others where a logistic regression on
-    ``pair_features``, fitted on the former, predicts so, with its probability. Scores are then scaled to [0, 1] and
-    those above 0.01 kept; scores that are all equal stay as they are. Where labelled pairs are all of one kind, or
-    none, nothing can be fitted and they alone are left.
+    Pairs with two labelled ends are chosen if the labels are equal, with score 1. On these pairs a logistic regression
+    of ``pair_features`` is fitted; other pairs are chosen if its probability of equal labels is above 1/2, which is
+    their score. Scores are then scaled to [0, 1], unless all are equal, and edges of scores up to 0.01 are dropped.
+    Without labelled pairs of both kinds nothing can be fitted, and only labelled pairs are chosen.
     """
     known = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     known[labelled] = True

@@ -54,19 +54,20 @@ def hgmd_method(
 ) -> nn.Module:
     """Let harder nodes learn from more neighbours; choose it beside ``krd``, where answers differ in certainty.
 
-    lambda CE(labelled) + (1 - lambda) soft, lambda = ``label_weight``. Every epoch an edge (i, j) is drawn with the
-    chance of ``edge_chance``, which is large where node i is hard, j is easy for the teacher and the two answer alike;
-    with a loop at every node they are i's sub-graph. "mixup": the mean over these edges of KL(t_e || p_i), t_e =
-    (1 - w) q_i + w q_j, w the chance times a draw of Beta(beta, beta); "weight": KL(q_j || p_i), weighted within the
-    sub-graph by likeness and chance, see ``edge_shares``. q and p at the ``temperature``, without T^2. alpha falls by
-    the factor ``fall`` from the first to the last epoch, and sub-graphs shrink to plain soft labels. Defaults are those
-    published for a GCN on Cora. smooth: targets get 1e-6 everywhere, as the authors' do but on Cora, CiteSeer and
-    PubMed. i is the source of an edge, as in ``low_frequency``. layers, width, dropout: of the hidden layers of the MLP
-    that is made where no student is given, by default 2, 512 and 0.3. Costs a pass of the student in eval mode and one
-    sparse product O(E C) a step; "mixup" holds targets of 65,536 edges at a time, for their entropy.
+    lambda CE(labelled) + (1 - lambda) soft, lambda = ``label_weight``. In every epoch an edge (i, j) is drawn with the
+    probability ``edge_chance``, which is large if node i is hard and j easy for the teacher and their soft labels are
+    alike; the drawn edges and a loop are the sub-graph of i. "mixup": the mean over these edges of KL(t_e || p_i),
+    t_e = (1 - w) q_i + w q_j, w the probability times a draw of Beta(beta, beta); "weight": KL(q_j || p_i), weighted
+    within the sub-graph by similarity and probability, see ``edge_shares``. q and p are the soft labels of teacher and
+    student at the ``temperature``, without T^2. alpha falls by the factor ``fall`` from the first to the last epoch, so
+    sub-graphs shrink to plain soft labels. Defaults are those published for a GCN on Cora. smooth: add 1e-6 to all
+    targets, as the authors do except on Cora, CiteSeer and PubMed. i is the source of an edge, as in ``low_frequency``.
+    layers, width, dropout: hidden layers of the MLP that is made if no student is given, by default 2, 512 and 0.3.
+    Costs a pass of the student in eval mode and one sparse product O(E C) a step; "mixup" stores targets of 65,536
+    edges at a time, for their entropy.
 
-    As in the authors' code the first epoch takes all edges with chance 1. With a loader every batch is an epoch of its
-    own: entropies are divided by the largest of the batch, where the authors' are by that of all nodes.
+    As in the authors' code the first epoch takes all edges with probability 1. With a loader every batch is treated as
+    an epoch: entropies are divided by the largest of the batch, the authors' by the largest of all nodes.
     """
     student = student_or_mlp(problem, (layers, width, dropout), (2, 512, 0.3))
     options: dict[str, Any] = {"form": form, "label_weight": label_weight, "temperature": temperature, "alpha": alpha}
@@ -75,7 +76,7 @@ def hgmd_method(
 
 
 def relative_entropy(logits: Tensor) -> Tensor:
-    """Entropy of each answer over the largest of all, an exact 0 as 1e-8: (N, C) -> (N,)."""
+    """Divide the entropy of each softmax by the largest of all, an exact 0 counting as 1e-8: (N, C) -> (N,)."""
     found = entropy(logits)
     found = found / found.max().clamp_min(torch.finfo(found.dtype).tiny)
     return torch.where(found > 0, found, torch.full_like(found, 1e-8))
@@ -84,7 +85,7 @@ def relative_entropy(logits: Tensor) -> Tensor:
 def edge_chance(student: Tensor, teacher: Tensor, edge_index: Tensor, alpha: float) -> Tensor:
     """P = 1 - exp(-alpha cos(q_i, q_j) sqrt(H_t(i) H_s(i)) / H_t(j)) of each edge (i, j): (N, C) twice -> (E,).
 
-    q: the teacher's answers at T = 1; H: ``relative_entropy``. O(E C) time, O(E) memory.
+    q: the teacher's soft labels at T = 1; H: ``relative_entropy`` of teacher and student. O(E C) time, O(E) memory.
     """
     check_same_shape(student, teacher)
     hard, easy = (relative_entropy(teacher) * relative_entropy(student)).sqrt(), relative_entropy(teacher)
@@ -93,7 +94,7 @@ def edge_chance(student: Tensor, teacher: Tensor, edge_index: Tensor, alpha: flo
 
 
 def likeness(teacher: Tensor, edge_index: Tensor) -> Tensor:
-    """Cosines of the teacher's answers at the ends of each edge, T = 1: (N, C), (2, E) -> (E,)."""
+    """Compute cosines of the teacher's soft labels at the ends of each edge, T = 1: (N, C), (2, E) -> (E,)."""
     unit = unit_vectors(soft_labels(teacher).exp())
     layout = edge_layout(edge_index, teacher.size(0))
     return layout.restore(edge_dot(unit, unit, layout))
@@ -102,7 +103,7 @@ def likeness(teacher: Tensor, edge_index: Tensor) -> Tensor:
 def edge_shares(teacher: Tensor, edge_index: Tensor, chance: Tensor) -> Tensor:
     """c_e = d_i w_e / sum of w over the edges of i, w = cos(q_i, q_j) chance: (N, C), (2, E), (E,) -> (E,).
 
-    d_i: the number of edges of the learner i, to which its c_e sum up; 0 where all its w are 0.
+    d_i: the number of edges of the learner i, which is the sum of its c_e; all are 0 if all its w are 0.
     """
     weight = likeness(teacher, edge_index) * chance
     rows = teacher.size(0)
@@ -136,7 +137,7 @@ class HGMD(EdgeTaught):
         self.beta, self.fall = check_positive("beta", beta), check_positive("fall", fall)
 
     def targets(self, batch: Batch, taught: Tensor, edge_index: Tensor) -> EdgeTargets:
-        """Mixed or weighted soft labels of the neighbours that are drawn."""
+        """Compute mixed or weighted soft labels of the drawn neighbours."""
         chance = edge_index.new_ones(edge_index.size(1), dtype=torch.get_default_dtype())
         if self.epoch:
             alpha = self.alpha / self.fall ** (self.epoch / max(self.epochs - 1, 1))
@@ -153,6 +154,6 @@ class HGMD(EdgeTaught):
         return EdgeTargets.of(taught, looped, shares, temperature=self.temperature)
 
     def _mix(self, like: Tensor) -> Tensor:
-        """Draws of Beta(beta, beta)."""
+        """Draw from Beta(beta, beta)."""
         concentration = like.new_tensor(self.beta)
         return torch.distributions.Beta(concentration, concentration).sample(like.shape)

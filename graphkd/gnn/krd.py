@@ -1,4 +1,4 @@
-"""KRD: an MLP learns from the neighbours whose knowledge is reliable.
+"""KRD: an MLP learns from neighbours whose soft labels are reliable.
 
 Wu, Lin, Huang and Li, "Quantifying the Knowledge in GNNs for Reliable Distillation into MLPs", ICML 2023,
 arXiv:2306.05628.
@@ -23,7 +23,7 @@ from graphkd.gnn._unstored import unstored
 from graphkd.gnn.glnn import student_or_mlp
 from graphkd.losses.graphs.neighbour_kl import EdgeTargets, entropy
 
-LEAST_POWER = 1e-3  # below which nobody would teach
+LEAST_POWER = 1e-3  # with smaller ones no node would teach
 
 
 @method(
@@ -54,19 +54,19 @@ def krd_method(
 
     lambda CE(labelled) + (1 - lambda) mean over drawn edges (i, j), and a loop at every node, of
     KL(softmax(t_j / T) || softmax(s_i / T)), lambda = ``label_weight``, T = ``temperature``, by default those published
-    for a GCN on Cora. A node is reliable where the teacher's entropy hardly moves when normal noise of deviation
-    ``noise`` is added to the features: see ``reliability``. An edge is drawn with probability 1 - delta_j^a; every
-    epoch a is fitted to how often student and teacher agree in each of ``bins`` of delta, see ``fitted_power``, and
-    moves there by 1 - ``momentum`` from ``power``. The first ``warmup`` epochs take all edges (the authors': 49, of a
-    GCN 50): with ``warmup`` no less than the epochs nothing is chosen. i is the source of an edge, j its target, as in
-    ``low_frequency``. layers, width, dropout: of the hidden layers of the MLP that is made where no student is given,
-    by default 2, 1024 and 0.3. Costs one pass of the teacher on noisy features, then a further pass of the student in
-    eval mode and one sparse product O(E C) a step.
+    for a GCN on Cora. A node is reliable if the teacher's entropy hardly changes when normal noise of standard
+    deviation ``noise`` is added to the features: delta, see ``reliability``. An edge is drawn with probability
+    1 - delta_j^a. The power a begins as ``power``; in every epoch it is fitted to how often student and teacher agree
+    in each of ``bins`` bins of delta, see ``fitted_power``, and averaged with its old value, whose weight is
+    ``momentum``. The first ``warmup`` epochs take all edges (authors: 49, for a GCN 50); if there are no more epochs,
+    none is drawn. i is the source of an edge, j its target, as in ``low_frequency``. layers, width, dropout: hidden
+    layers of the MLP that is made if no student is given, by default 2, 1024 and 0.3. Costs one pass of the teacher on
+    noisy features, then a further pass of the student in eval mode and one sparse product O(E C) a step.
 
-    Differs from the authors' code in this: of ogbn-arxiv it draws edges every tenth epoch alone; it breaks off where
-    student and teacher agree equally often in all bins, here the power stays; here it is 0.001 at least and chances are
-    within [0, 1]. Their noise has deviation 1 whatever the scale of the features, as here by default. With a loader
-    every batch is an epoch of its own: its nodes fit the power, and its edges alone teach.
+    Differs from the authors' code in this: on ogbn-arxiv theirs draws edges only every tenth epoch; theirs stops with
+    an error if student and teacher agree equally often in all bins, here the power stays; here the power is 0.001 at
+    least and probabilities are within [0, 1]. Their noise has deviation 1 whatever the scale of the features, as here
+    by default. With a loader every batch is treated as an epoch: its nodes fit the power, and only its edges are drawn.
     """
     student = student_or_mlp(problem, (layers, width, dropout), (2, 1024, 0.3))
     delta = problem.once("reliability", lambda: _reliability_of(problem, noise))
@@ -77,7 +77,7 @@ def krd_method(
 
 
 def _reliability_of(problem: Problem, noise: float) -> Tensor:
-    """``reliability`` of the first teacher on the data."""
+    """Compute the ``reliability`` of the teacher on the data."""
     clean = problem.view_of(problem.teacher)
     with shown(unstored(problem.teacher)) as show:
         noisy = problem.gather(lambda batch: show(changed(batch, x=_noisy(batch["x"], noise)))["logits"])
@@ -92,7 +92,7 @@ def _noisy(x: Tensor, deviation: float) -> Tensor:
 def reliability(clean: Tensor, noisy: Tensor) -> Tensor:
     """Delta = |H(t_i) - H(noisy t_i)| / max_i, how far noise moves each answer's entropy: (N, C), (N, C) -> (N,).
 
-    In [0, 1], 0 the most reliable; 0 everywhere where no entropy moves.
+    In [0, 1], 0 for the most reliable node; 0 everywhere if no entropy changes.
     """
     change = (entropy(clean) - entropy(noisy)).abs()
     return change / change.max().clamp_min(torch.finfo(change.dtype).tiny)
@@ -106,8 +106,8 @@ def teaching_chance(delta: Tensor, power: float | Tensor) -> Tensor:
 def agreement_rates(delta: Tensor, agree: Tensor, bins: int = 50, offset: float = 0.05) -> tuple[Tensor, Tensor]:
     """Count how often two models agree, by reliability: (N,), (N,) bool -> abscissae and rates of the bins, (B,) each.
 
-    Rates are scaled to [0, 1]; where all are equal, they stay as they are. An empty bin counts as one where nobody
-    agrees. offset: of an abscissa from its bin's left end; the authors' 0.05 is half a bin for 10 bins alone.
+    Rates are scaled to [0, 1], unless all are equal. An empty bin has rate 0 before scaling. offset: distance of an
+    abscissa from its bin's left end; the authors' 0.05 is half a bin only for 10 bins.
     """
     place = (delta * bins).long().clamp(0, bins - 1)
     counts = torch.stack([torch.bincount(place, agree.to(delta.dtype), bins), torch.bincount(place, minlength=bins)])
@@ -120,7 +120,7 @@ def agreement_rates(delta: Tensor, agree: Tensor, bins: int = 50, offset: float 
 def fitted_power(x: Tensor, y: Tensor, start: float, steps: int = 100) -> float:
     """argmin_a sum_b (y_b - (1 - x_b^a))^2 from ``start`` by damped Gauss-Newton steps: (B,), (B,) -> a.
 
-    ``start`` where all y are equal, which say nothing of a; LEAST_POWER at least.
+    Returns ``start`` if all y are equal, which does not determine a; otherwise 0.001 at least.
     """
     x, y, a, damping = x.double(), y.double(), float(start), 1e-3
     if not bool((y != y[0]).any()):
@@ -170,7 +170,7 @@ class KRD(EdgeTaught):
         self.register_buffer("power", torch.tensor(float(power)))
 
     def targets(self, batch: Batch, taught: Tensor, edge_index: Tensor) -> EdgeTargets:
-        """Soft labels of the neighbours that are drawn, of all of them at first."""
+        """Compute soft labels of the drawn neighbours, during warm-up of all neighbours."""
         options: dict[str, Any] = {"temperature": self.temperature, "loops": 1.0}
         if self.epoch < self.warmup:
             return EdgeTargets.of(taught, edge_index, **options)

@@ -66,19 +66,19 @@ def llp_method(
     """Match how the teacher scores and ranks the surroundings of nodes; choose it for links where features must do.
 
     label_weight BCE(pairs) + distribution_weight KL(softmax(t_i / T) || softmax(s_i / T)) T^2 + rank_weight
-    ``context_rank``, of s, t (B, L) the chances (sigmoids) that student and teacher give the links of each anchor i to
-    its context: the nodes of ``walks`` walks of ``hops`` steps from it, and ``random_rate`` times as many drawn from
-    all nodes, anew at every step. All nodes of a batch are anchors, at most ``anchors`` of them. node_weight,
-    score_weight: of 1 - mean cosine of the anchors to the teacher's embeddings and of the squared error of the pairs'
-    chances, the paper's two baselines, 0 as published. Defaults are those for Cora, transductive; the paper sweeps the
-    three weights over 0.001 to 1000. A teacher whose view has ``scores`` is read by them as they are, see ``ehdm``.
-    width, layers, dropout: of the ``LinkPredictor`` that is made where no student is given, by default 256, 2 and 0.5;
-    a student that reads edges is taken as well. Costs a pass of teacher and student and their scores of B L pairs a
-    step, and O(B L^2) for the order of each context.
+    ``context_rank``. s, t (B, L): link probabilities by student and teacher between each anchor i and its context,
+    which is the nodes of ``walks`` walks of ``hops`` steps from i and ``random_rate`` times as many random nodes, drawn
+    anew at every step. Anchors are all nodes of a batch, or ``anchors`` random ones if there are more. margin: of
+    ``context_rank``. node_weight, score_weight: weights of 1 - mean cosine of the anchors' embeddings with the
+    teacher's and of the squared error of the pairs' probabilities, the paper's two baselines, 0 as published. Defaults
+    are those for Cora, transductive; the paper sweeps the three weights over 0.001 to 1000. If a teacher's view has
+    ``scores``, they are used without a sigmoid, see ``ehdm``. width, layers, dropout: of the ``LinkPredictor`` that is
+    made if no student is given, by default 256, 2 and 0.5; a given student may read edges. A step costs a pass of
+    teacher and student, their scores of B L pairs, and O(B L^2) for the order of each context.
 
-    Differs from the authors' code in this: gradients are clipped to norm 1 together, there encoder and predictor apart;
-    2000 epochs at most, there 20,000; a step has its own pairs and anchors, there a pass over edges is aligned with one
-    over nodes. Dead ends of a walk repeat their node, as there, and count.
+    Differs from the authors' code in this: gradients are clipped to norm 1 together, there separately for encoder and
+    predictor; at most 2000 epochs, there 20,000; a step draws its own pairs and anchors, there a pass over edges is
+    aligned with one over nodes. As there, a walk at a dead end repeats its node, and repeats count.
     """
     shape = {"width": width, "layers": layers, "dropout": dropout}
     student = link_student(problem, shape)
@@ -92,9 +92,9 @@ def llp_method(
 
 
 def link_student(problem: Problem, shape: dict[str, Any], number: int = 0) -> nn.Module:
-    """Take the student that was given, or make a ``LinkPredictor``; ValueError for a shape that would have no effect.
+    """Take the given student, or make a ``LinkPredictor``; ValueError for a shape beside a student.
 
-    number: 0 the first, others for weights of their own.
+    number: of the student, 0 the first; each number draws different weights.
     """
     asked = {name: value for name, value in shape.items() if value is not None}
     if problem.student is not None:
@@ -109,7 +109,7 @@ def link_student(problem: Problem, shape: dict[str, Any], number: int = 0) -> nn
 
 
 class Chances(NamedTuple):
-    """Link probabilities by one model: of a batch's own pairs, (M,), and of each anchor's context, (B, L)."""
+    """Link probabilities by one model: of a batch's pairs, (M,), and of each anchor's context, (B, L)."""
 
     pairs: Tensor
     context: Tensor
@@ -118,7 +118,7 @@ class Chances(NamedTuple):
 class LLP(Distiller):
     """LLP on batches of the link task, with ``edge_index`` for the walks; terms ``label``, ``distribution``, ``rank``.
 
-    And ``node`` and ``score`` where they have a weight. See the method ``llp`` for the options.
+    With their weights above 0 also ``node`` and ``score``. See the method ``llp`` for the options.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class LLP(Distiller):
         self.hops, self.walks, self.random_rate, self.anchors = hops, walks, random_rate, anchors
 
     def forward(self, batch: Batch) -> Step:
-        """Chances of the pairs of a batch and of contexts, by both sides."""
+        """Compare the link probabilities of student and teacher, of a batch's pairs and of contexts."""
         assert self.teacher is not None
         with torch.no_grad():
             context = self.context(batch)
@@ -170,7 +170,7 @@ class LLP(Distiller):
         return Step(self.weighed(terms), {name: value.detach() for name, (_, value) in terms.items()})
 
     def context(self, batch: Batch) -> Tensor:
-        """Draw anchors and their surroundings: (B, 1 + L) rows of the batch, the anchor first."""
+        """Draw anchors and their contexts: (B, 1 + L) rows of the batch, the anchor first."""
         edge_index = edge_index_of(fill(("edge_index",), batch, "LLP")["edge_index"])
         nodes = int(batch["x"].size(0))
         anchors = torch.randperm(nodes, device=edge_index.device)[: self.anchors]
@@ -180,7 +180,7 @@ class LLP(Distiller):
         return torch.cat([anchors[:, None], near, far], dim=1)
 
     def chances(self, view: View, context: Tensor) -> Chances:
-        """Read a view of the pairs of a batch and, behind them, of anchors and contexts."""
+        """Split a view into the probabilities of the batch's pairs and, after them, of contexts."""
         scores = (view["scores"] if "scores" in view else view["logits"].sigmoid()).reshape(-1)
         count = context.size(0) * (context.size(1) - 1)
         pairs, others = scores[: len(scores) - count], scores[len(scores) - count :]
@@ -189,7 +189,7 @@ class LLP(Distiller):
     def _baselines(
         self, view: View, taught: View, context: Tensor, own: Chances, other: Chances
     ) -> dict[str, tuple[float, Tensor]]:
-        """Terms of the paper's baselines: embeddings of the anchors, and chances of the batch's pairs."""
+        """Compute the paper's baselines: on embeddings of the anchors, and on probabilities of the batch's pairs."""
         found = {}
         if self.node_weight:
             if any("node" not in each for each in (view, taught)) or view["node"].size(1) != taught["node"].size(1):
@@ -202,7 +202,7 @@ class LLP(Distiller):
 
 
 def _with_context(batch: Batch, context: Tensor) -> Any:
-    """A batch that also asks for the links of every anchor to its context."""
+    """Append the pairs of every anchor and its context to a batch."""
     anchor, others = context[:, :1], context[:, 1:]
     pairs = torch.stack([anchor.expand_as(others).flatten(), others.flatten()])
     return changed(batch, edge_label_index=torch.cat([batch["edge_label_index"], pairs], dim=1))

@@ -10,8 +10,8 @@ class LinkPredictor(nn.Module):
     """Embed nodes by their features alone and score pairs by MLP(h_i * h_j), without a sigmoid.
 
     features, width: F and the width of embeddings and hidden layers; layers, predictor_layers: linear layers of the
-    encoder and of the predictor. ``encode`` (N, F) -> (N, width), ``decode`` (N, width), (2, M) -> (M,); both
-    together by ``forward``.
+    encoder and of the predictor. ``encode`` (N, F) -> (N, width), then ``decode`` (N, width), (2, M) -> (M,) logits;
+    ``forward`` calls both.
 
     Example::
 

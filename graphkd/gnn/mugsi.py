@@ -57,19 +57,19 @@ def mugsi_method(
 ) -> nn.Module:
     """Match graphs, clusters of nodes and random walks, beside the labels; choose it for an MLP that classifies graphs.
 
-    CE + soft_weight KL(teacher || student) + graph_weight ``graph_vectors`` (the student's behind a linear map) +
-    cluster_weight ``cluster_cosines`` of the rows summed over each of Louvain's clusters + walk_weight
-    ``walk_affinity`` of ``walks`` random walks a graph of ``walk_length`` steps, drawn at every step from random nodes;
-    graphs without edges have none. Weights are those of the authors' README. layers: the paths of a layer of nodes and
-    of one of graphs, in both models or (student, teacher) pairs; of the student that is made where none is given, a
-    ``MuGSIStudent`` of ``width`` 64 and ``dropout`` 0, they are known. A student's layer of graphs that is an
-    ``AttentionPooling`` pools its clusters too. Costs a pass of the teacher a step, Louvain once a graph, O(walks
-    walk_length d) a graph and O(R d^2) for R clusters.
+    CE + soft_weight KL(teacher || student) + graph_weight ``graph_vectors`` (the student's after a linear map) +
+    cluster_weight ``cluster_cosines`` of node rows summed over each Louvain cluster + walk_weight ``walk_affinity`` of
+    ``walks`` random walks of ``walk_length`` steps per graph, drawn anew at every step from random nodes; graphs
+    without edges have no walks. Weights are those of the authors' README. layers: the path of a layer with a row per
+    node and of one with a row per graph, each the same in both models or a (student, teacher) pair. If no student is
+    given, a ``MuGSIStudent`` of ``width`` 64 and ``dropout`` 0 is made, whose layers need not be given. If a student's
+    graph layer is an ``AttentionPooling``, it pools clusters, too. A step costs a pass of the teacher,
+    O(walks walk_length d) per graph and O(R d^2) for R clusters; Louvain runs once per graph.
 
-    Differs from the authors' code in this: epochs are chosen on validation graphs, theirs on the test fold; their rate
-    falls by 0.6 after 30 epochs without a better one, here give ``scheduler``; walks whose softmax underflows are
-    counted by its logarithm, theirs drop the graph; clusters of a batch are pooled together, so that a BatchNorm in the
-    gate sees them as one batch; clusters are drawn with a seed.
+    Differs from the authors' code in this: epochs are chosen on validation graphs, theirs on the test fold; their
+    learning rate is multiplied by 0.6 after 30 epochs without improvement, here pass a ``scheduler``; walks whose
+    softmax underflows count by its logarithm, theirs drop the graph; clusters of a batch are pooled together, so a
+    BatchNorm in the gate treats them as one batch; clusters are drawn with a seed.
 
     Example::
 
@@ -93,7 +93,7 @@ def mugsi_method(
 
 
 def _student(problem: Problem, layers: Sequence[Layer], shape: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
-    """The student and the taps of both sides."""
+    """Return the student and the taps of both sides."""
     found = [pair if isinstance(pair, tuple) else (pair, pair) for pair in layer_taps("mugsi", layers).values()]
     asked = {name: value for name, value in shape.items() if value is not None}
     if problem.student is not None:
@@ -109,7 +109,7 @@ def _student(problem: Problem, layers: Sequence[Layer], shape: dict[str, Any]) -
 
 
 def _widths(problem: Problem, student: nn.Module, taps: dict[str, tuple[str, str]]) -> tuple[int, int]:
-    """Widths of the layers of graphs."""
+    """Return the widths of both graph layers."""
     found = []
     for side, model in enumerate((student, problem.teacher)):
         with shown(model, problem.call_of(model), taps["graphs"][side]) as show:
@@ -120,8 +120,9 @@ def _widths(problem: Problem, student: nn.Module, taps: dict[str, tuple[str, str
 class MuGSI(Distiller):
     """MuGSI on PyG's batches of graphs; terms ``label``, ``soft``, ``graph``, ``cluster``, ``walk``; see ``mugsi``.
 
-    label, soft: losses of the answers. taps: of ``nodes`` and ``graphs``, (student, teacher) pairs of paths. widths: of
-    the layers of graphs. weights: of the terms but the labels'.
+    label, soft: losses of the logits. taps: (student, teacher) pairs of paths for ``nodes`` and ``graphs``. widths: of
+    the graph layers of student and teacher. weights: of ``soft``, ``graph``, ``cluster`` and ``walk``. Raises
+    ValueError for ``walks`` or ``walk_length`` below 1.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ class MuGSI(Distiller):
         self._clusters: dict[bytes, Tensor] = {}
 
     def forward(self, batch: Batch) -> Step:
-        """Both views of a batch, compared at every granularity."""
+        """Compare student and teacher on a batch at every granularity."""
         assert self.teacher is not None
         view, taught = self._viewer(batch), ask(self.teacher, batch, self._paths)
         terms: dict[str, tuple[float, Tensor]] = {}
@@ -192,7 +193,7 @@ class MuGSI(Distiller):
 
     @torch.no_grad()
     def clusters(self, index: Tensor, edge_index: Tensor, graphs: int) -> Tensor:
-        """Louvain's clusters of the nodes of each graph, numbered from 0 in each: (n,); found once a graph."""
+        """Number the Louvain clusters of each graph's nodes from 0 in each graph: (n,); computed once per graph."""
         counts = torch.bincount(index, minlength=graphs).tolist()
         owner = index[edge_index[0]]
         by_graph = edge_index[:, owner.argsort(stable=True)].cpu()
@@ -209,7 +210,7 @@ class MuGSI(Distiller):
 
 
 def _members(batch: Batch, nodes: int) -> tuple[Tensor, Tensor]:
-    """The graph of each node, sorted as PyG's batches have it, and the edges."""
+    """Return the graph of each node, sorted as in PyG's batches, and the edges."""
     known = fill(("edge_index", "batch"), batch, "MuGSI")
     if known["batch"].size(0) != nodes:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The student of MuGSI: an MLP of nodes, and attention that pools them to graphs and clusters."""
+"""The student of MuGSI: an MLP on nodes, and attention that pools nodes to graphs and clusters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphkd.gnn.mugsi_terms import pooled
 
 
 class AttentionPooling(nn.Module):
-    """Sum rows by index, weighed by a softmax of Linear-ReLU-BatchNorm-Linear within each: (n, d), (n,) -> (B, d)."""
+    """Sum rows by index, weighed by a softmax of Linear-ReLU-BatchNorm-Linear per index: (n, d), (n,) -> (B, d)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -25,9 +25,9 @@ class AttentionPooling(nn.Module):
 class MuGSIStudent(nn.Module):
     """Classify graphs by an MLP of their nodes' features: three linear layers (h, 2h, 2h), attention, a linear layer.
 
-    features, classes, width: F, C and h. Nodes are seen by ``embed``, graphs by ``pool``. Where a node lies in its
-    graph must stand in its features, as Laplacian eigenvectors (PyG's ``AddLaplacianEigenvectorPE``) or sums over
-    neighbours, which the authors call MLP* and GA-MLP.
+    features, classes, width: F, C and h. The layer ``embed`` has a row per node, ``pool`` one per graph. Edges are not
+    read, so give structure as features: Laplacian eigenvectors (PyG's ``AddLaplacianEigenvectorPE``) or sums over
+    neighbours, the authors' MLP* and GA-MLP.
 
     Example::
 
@@ -46,7 +46,7 @@ class MuGSIStudent(nn.Module):
         self.last = nn.Linear(2 * width, classes)
 
     def forward(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
-        """(n, F), (n,) the graph of each node, without it one -> (B, C)."""
+        """(n, F), (n,) the graph of each node, by default one graph -> (B, C)."""
         index = torch.zeros(x.size(0), dtype=torch.long, device=x.device) if batch is None else batch
         scores: Tensor = self.last(self.pool(self.embed(x), index, 1 if batch is None else None))
         return scores

@@ -12,13 +12,13 @@ from graphkd.losses._checks import check_rows, check_same_shape
 
 
 def graph_vectors(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean over entries of (nz(s_g) - nz(t_g))^2, rows over their length: (B, d) twice -> scalar."""
+    """Mean over entries of (nz(s_g) - nz(t_g))^2, nz a row over its length: (B, d) twice -> scalar."""
     check_same_shape(student, teacher)
     return (unit_vectors(student) - unit_vectors(teacher)).square().sum() / max(student.numel(), 1)
 
 
 def pooled(rows: Tensor, index: Tensor, count: int, gate: nn.Module | None = None) -> Tensor:
-    """Sum rows by index, weighed by a softmax within each where there is a gate to (n, 1): (n, d) -> (count, d)."""
+    """Sum rows by index, weighed by a softmax of gate(rows), (n, 1), per index if given: (n, d) -> (count, d)."""
     if gate is not None:
         score = gate(rows).squeeze(1)
         top = score.new_full((count,), -torch.inf).scatter_reduce(0, index, score.detach(), "amax")
@@ -29,9 +29,9 @@ def pooled(rows: Tensor, index: Tensor, count: int, gate: nn.Module | None = Non
 
 
 def stacked_clusters(cluster: Tensor, batch: Tensor, graphs: int) -> tuple[Tensor, Tensor]:
-    """Number the clusters of several graphs in turn: (n,) from 0 on in each graph, (n,) -> (n,), and (R,) their graphs.
+    """Number the clusters of several graphs consecutively: (n,) from 0 in each graph, (n,) -> (n,), (R,) their graphs.
 
-    The clusters of a graph are numbered without gaps.
+    The clusters of a graph must be numbered without gaps.
     """
     counts = cluster.new_zeros(graphs).scatter_reduce(0, batch, cluster + 1, "amax")
     first = counts.cumsum(0) - counts
@@ -42,8 +42,8 @@ def stacked_clusters(cluster: Tensor, batch: Tensor, graphs: int) -> tuple[Tenso
 def cluster_cosines(student: Tensor, teacher: Tensor, graph: Tensor, graphs: int) -> Tensor:
     """(1/B) sum over graphs of more than 2 clusters of 1/2 |cos(S_g) - cos(T_g)|_F^2: (R, d_s), (R, d_t) -> scalar.
 
-    graph: (R,) of each cluster; graphs: B, all of them. cos: the cosines of a graph's clusters, a row of zeros has
-    none. From the Gram matrices of each graph's rows, O(R d^2), never R x R.
+    graph: (R,) the graph of each cluster; graphs: B, all of them. cos: the cosines of a graph's clusters, 0 for a row
+    of zeros. From the Gram matrices of each graph's rows, O(R d^2), never R x R.
     """
     check_rows(student, teacher)
     counted = torch.bincount(graph, minlength=graphs)[graph] > 2
@@ -56,10 +56,10 @@ def walk_affinity(
 ) -> Tensor:
     """(1/B) sum over graphs, and the mean over its ``per_graph`` walks, of KL(softmax(t_0 t_p) || softmax(s_0 s_p)).
 
-    student, teacher: (n, d_s), (n, d_t) rows of nodes; walks: (W, P + 1) rows of nodes, over the last P of which the
-    softmax of products with the first goes; graph: (W,) of each walk; graphs: B, those without walks too. O(W P d).
-    exact=False leaves out graphs in which a softmax of the student underflows to 0, as the authors' code does, where
-    the logarithm of the softmax here is finite.
+    student, teacher: (n, d_s), (n, d_t) rows of nodes; walks: (W, P + 1) indices of rows: the softmax runs over the
+    products of the first node with the P others; graph: (W,) the graph of each walk; graphs: B, including those without
+    walks. O(W P d). exact=False leaves out graphs in which a softmax of the student underflows to 0, as the authors'
+    code does; the log-softmax is finite there.
     """
     check_rows(student, teacher)
     log_p, log_q = (_affinities(side, walks) for side in (student, teacher))

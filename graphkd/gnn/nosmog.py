@@ -56,14 +56,15 @@ def nosmog_method(
 ) -> nn.Module:
     """Train an MLP on features and positions, similarities and adversarial features; choose it over GLNN for accuracy.
 
-    As in ``glnn`` an epoch is labelled rows, then all rows, in batches of ``batch_size``; the loss is that of
-    ``NOSMOGDistiller``, label_weight GLNN's lambda, one minus that of the authors. hidden: the teacher's last hidden
-    layer, before its ReLU. width, dropout: of the MLP's hidden layer, dropout that of the similarities' encoder too.
-    positions: (N, d) of one's own, in place of DeepWalk's of ``position_width`` from ``walks`` a node of
-    ``walk_length``, with ``window`` and ``walk_epochs`` of skip-gram. What serves is ``Positioned``, which is
-    transductive: it knows the nodes of the graph that it was trained on, its method ``extended`` those of a larger one
-    too. Costs the walks, once, and about seven times a GLNN epoch, for the adversarial steps. In the inductive setting
-    the hidden rows of the authors' teacher are those of other nodes; here rows are found by node id.
+    As in ``glnn`` an epoch is labelled rows, then all rows, in batches of ``batch_size``. The loss is that of
+    ``NOSMOGDistiller``; label_weight is GLNN's lambda, one minus that of the authors. similarity_weight,
+    adversarial_weight, epsilon: see there. hidden: path of the teacher's last hidden layer, before its ReLU. width,
+    dropout: of the MLP's hidden layer; dropout also of the encoder in the similarity term. positions: your own, (N, d);
+    by default DeepWalk's, of ``position_width``, from ``walks`` walks of ``walk_length`` per node, with skip-gram's
+    ``window`` and ``walk_epochs``. The result is ``Positioned``, which is transductive: it serves the nodes of its
+    training graph; its method ``extended`` adds those of a larger one. Costs the walks, once, and about seven times a
+    GLNN epoch, for the adversarial steps. In the inductive setting the authors' code reads hidden rows of other nodes;
+    here rows are found by node id.
     """
     if positions is None:
         walking = {"per_node": walks, "length": walk_length, "window": window, "epochs": walk_epochs}
@@ -81,7 +82,7 @@ def nosmog_method(
 
 
 def _positions(problem: Problem, width: int, **options: int) -> Tensor:
-    """DeepWalk on the graph with loops, as the authors walk."""
+    """Run DeepWalk on the graph with loops, as the authors do."""
     looped, _ = add_self_loops(problem.first["edge_index"], num_nodes=problem.nodes)
     return deepwalk(looped, problem.nodes, width, seed=problem.seed, **options)
 
@@ -108,9 +109,10 @@ class Positioned(nn.Module):
         self.register_buffer("position", position)
 
     def forward(self, x: Tensor, position: Tensor | None = None) -> Tensor:
-        """(N, F) -> (N, C), for the nodes whose positions these are, or others, (N, d), that are given.
+        """(N, F) -> (N, C), for the nodes of the stored positions, or for others if ``position``, (N, d), is given.
 
-        Raises ValueError for another number of nodes. An exported student is given positions, so that it serves any.
+        Raises ValueError if x and the positions differ in N. An exported student takes positions, so it serves any
+        nodes.
         """
         known = self.position if position is None else position
         if x.size(0) != known.size(0):
@@ -121,9 +123,9 @@ class Positioned(nn.Module):
         return self.model(torch.cat([x, known.to(x)], dim=1))
 
     def extended(self, seen: Tensor, edge_index: Tensor) -> Positioned:
-        """Make one that serves a larger graph: mask (N',) of this one's nodes in it, and its edges (2, E).
+        """Return a model for a larger graph: mask (N',) of this model's nodes in it, and its edges (2, E).
 
-        A new node takes the mean of the positions of the nodes seen that have an edge to it.
+        A new node takes the mean position of the seen nodes that have an edge to it, 0 without such nodes.
         """
         return Positioned(self.model, extend_positions(self.position, seen, edge_index)).eval()
 
@@ -132,9 +134,10 @@ class NOSMOGDistiller(Distiller):
     """Distil as NOSMOG does, on batches of ``GLNNBatches``.
 
     w (answer + ``adversarial_weight`` answer(x + delta) + ``similarity_weight`` RSD): on labelled rows answer is the
-    cross-entropy and w = ``label_weight``, on taught rows KL(teacher || student) and w = 1 - ``label_weight``. delta
-    is ``adversarial_change`` within ``epsilon`` for the answer's loss. width: of the student's hidden layer. A step of
-    weight 0, as the published label step, is one of zero gradients: its adversarial term is not computed.
+    cross-entropy and w = ``label_weight``, in steps on all rows KL(teacher || student) and w = 1 - ``label_weight``.
+    delta is the ``adversarial_change`` of answer within ``epsilon``. hidden: (student, teacher) paths of the layers
+    that RSD compares; width: of the student's layer. dropout: of RSD's encoder. A step with w = 0, such as the
+    published label step, has zero gradients, and its adversarial term is not computed.
 
     Example::
 
@@ -166,7 +169,7 @@ class NOSMOGDistiller(Distiller):
         self.label_weight, self.adversarial_weight, self.epsilon = label_weight, adversarial_weight, epsilon
 
     def forward(self, batch: Batch) -> Step:
-        """Both views of one batch, and the student's answer to changed features."""
+        """Compute the losses of one batch, and that of the student on changed features."""
         loss, terms = super().forward(batch)
         labelled = bool(batch["labelled"].all())
         weight = self.label_weight if labelled else 1 - self.label_weight
@@ -183,7 +186,7 @@ class NOSMOGDistiller(Distiller):
         return adversarial_change(objective, x, self.epsilon)
 
     def _answer(self, batch: Batch, labelled: bool) -> Objective:
-        """Features -> loss of what the student answers to them."""
+        """Return the function from features to the student's loss on them."""
         if labelled:
             return lambda x: cross_entropy(self.student(x), batch["y"])
         assert self.teacher is not None

@@ -58,20 +58,20 @@ def tined_method(
 ) -> nn.Module:
     """Inject the teacher's weights and match its Dirichlet energies; choose it where the teacher is of few layers.
 
-    The student has a linear layer for every transformation of the teacher, which begins as the teacher's, and one for
-    every propagation, which begins as ``init``: an ``InjectedMLP``, with ``norm``, ReLU and ``dropout`` between layers.
-    Teachers are made of PyG's GCN, GraphSAGE and GAT convolutions, or of layers with a method ``transformation()``. An
-    epoch takes steps on the labelled rows, scaled by lambda = ``label_weight``, on all rows, (1 - lambda) KL(teacher ||
-    student), both in batches of ``batch_size`` in order, then one on energy_weight ``energy_loss`` of the whole graph,
-    or of a random ``share`` of its edges: a step of Adam's own, whose weight acts through the moments that it shares
-    with the others. ``logarithm`` and ``root`` say which form of the ratios is compared. rate_ratio: learning rate of
-    the teacher's layers over that of the others.
-    Defaults are those published for Cora, transductive; the authors' lambda is one minus this. Costs a pass of the
-    teacher and an MLP's, and O(E d) for each layer's energy.
+    The student is an ``InjectedMLP``: it has a linear layer for every transformation of the teacher, initialised with
+    the teacher's weights, and one for every propagation, initialised by ``init``, with ``norm``, ReLU and ``dropout``
+    between layers. The teacher must consist of PyG's GCN, GraphSAGE and GAT convolutions, or of layers with a method
+    ``transformation()``; otherwise ValueError is raised. An epoch takes steps on the labelled rows, scaled by lambda =
+    ``label_weight``, then on all rows, (1 - lambda) KL(teacher || student), both in batches of ``batch_size`` in order,
+    then one step on energy_weight ``energy_loss`` of the whole graph, or of a random ``share`` of its edges. As this is
+    a separate step of Adam, its weight acts only through the moments shared with the other steps. ``logarithm`` and
+    ``root`` choose the form in which ratios are compared, see ``energy_loss``. rate_ratio: learning rate of the
+    teacher's layers over that of the others. Defaults are those published for Cora, transductive; the authors' lambda
+    is one minus this. Costs a pass of the teacher, those of an MLP, and O(E d) for each layer's energy.
 
     Differs from the authors' code in this: epochs are chosen by validation accuracy, there by the validation loss; a
-    transformation always comes before its propagation, as in PyG's GCN and GAT (there behind it where a layer widens);
-    of GraphSAGE, whose node and neighbours have weights of their own here, the two add up to the transformation.
+    transformation always comes before its propagation, as in PyG's GCN and GAT (there after it if a layer widens); in
+    GraphSAGE, which has separate weights for node and neighbours here, their sum is the transformation.
     """
     options: dict[str, Any] = {"log": logarithm, "root": root}
     layers, ratios = teacher_layers(problem)
@@ -85,7 +85,7 @@ def tined_method(
 
 
 def teacher_layers(problem: Problem) -> tuple[list[Transformation], Tensor]:
-    """Read the teacher's transformations, and the energy ratios of all its operations on the data, (2 L,)."""
+    """Read the teacher's L transformations, and the energy ratios of all its operations on the data, (2 L,)."""
     teacher = unstored(problem.teacher)
     model: Any = getattr(teacher, "model", None)
     with convolutions(model) as found, shown(teacher) as show:
@@ -106,7 +106,7 @@ def teacher_layers(problem: Problem) -> tuple[list[Transformation], Tensor]:
 
 
 def _ratio(after: Tensor, before: Tensor) -> Tensor:
-    """After / before, 1 where that is null or infinite, as the authors' targets are."""
+    """Compute after / before; 1 where the quotient is 0 or not finite, as in the authors' targets."""
     ratio = after / before
     return torch.where((ratio > 0) & ratio.isfinite(), ratio, 1)
 
@@ -114,7 +114,7 @@ def _ratio(after: Tensor, before: Tensor) -> Tensor:
 def dirichlet_energy(x: Tensor, edge_index: Tensor) -> Tensor:
     """(1/N) sum over edges (u, v) of |x_u/|x_u| - x_v/|x_v||^2: (N, d), (2, E) -> scalar.
 
-    Lengths are constants in the gradient, as the authors have them, and 0 counts as 1. O(E d) time, O(E) memory.
+    As in the authors' code lengths are constants in the gradient. A length of 0 counts as 1. O(E d) time, O(E) memory.
     """
     wide = x.to(accumulation_dtype(x))
     length = torch.linalg.vector_norm(wide.detach(), dim=1, keepdim=True)
@@ -126,7 +126,8 @@ def dirichlet_energy(x: Tensor, edge_index: Tensor) -> Tensor:
 def energy_ratios(pairs: Iterable[tuple[Tensor, Tensor]], edge_index: Tensor, *, log: bool = False) -> Tensor:
     """Compute ratios of the energies of operations' outputs to those of their inputs, or their logarithms: -> (L,).
 
-    Where either is 0 the authors' code has 1 in the place of both the ratio and its logarithm, a constant.
+    pairs: (input, output) of each operation. Where either energy is 0, the result is the constant 1, for the ratio as
+    for its logarithm, as in the authors' code.
     """
     found = []
     for before, after in pairs:
@@ -142,7 +143,8 @@ def energy_loss(
 ) -> Tensor:
     """sum_l (k log r_l - k log R_l)^2, or of r_l^k - R_l^k, k = 1/2 with ``root``, else 1: -> scalar.
 
-    pairs: what enters and what leaves each operation, (N, d); targets: the teacher's ratios R, (L,).
+    pairs: input and output of each operation, (N, d); r: their ``energy_ratios``; targets: the teacher's ratios R,
+    (L,). ``log`` chooses the first form.
     """
     power = 0.5 if root else 1.0
     if log:
@@ -176,7 +178,7 @@ class TINED(Distiller):
         self.register_buffer("ratios", ratios)
 
     def forward(self, batch: Batch) -> Step:
-        """GLNN's terms on rows, the energies on the graph."""
+        """Compute GLNN's terms on batches of rows, the energy term on the batch of the graph."""
         if "energy_edges" not in batch:
             return super().forward(batch)
         student: Any = self.student
@@ -184,7 +186,7 @@ class TINED(Distiller):
         return Step(self.weighed({"energy": (self.energy_weight, loss)}), {"energy": loss.detach()})
 
     def optimizer_of(self, ratio: float, make: Callable[..., Any]) -> Callable[..., Any]:
-        """Make an optimiser's factory give the teacher's layers a rate of their own."""
+        """Make an optimiser's factory multiply the learning rate of the teacher's layers by ``ratio``."""
         student: Any = self.student
         injected = {p for number in student.injected for p in student.lins[number].parameters()}
 
@@ -199,10 +201,10 @@ class TINED(Distiller):
 
 
 class TINEDBatches:
-    """The authors' epoch: batches of labelled rows, of all rows, in order and the last partial ones too, then a graph.
+    """The authors' epoch: batches of labelled rows, then of all rows, in order and with partial ones, then a graph.
 
-    Batches hold x, y, ``told`` (the teacher's answers), ``n_id`` and the masks ``labelled`` and ``taught``; the last
-    one x and ``energy_edges``, of which a random ``share`` is drawn where it is below 1.
+    Batches have x, y, ``told`` (the teacher's logits), ``n_id`` and the masks ``labelled`` and ``taught``; the last
+    batch has x and ``energy_edges``, a random ``share`` of the edges.
     """
 
     def __init__(self, problem: Problem, batch_size: int = 512, share: float = 1.0) -> None:

@@ -25,12 +25,12 @@ class Transformation(NamedTuple):
 
 
 class InjectedMLP(nn.Module):
-    """Linear layers, of which some begin as a teacher's, with norm, ReLU and dropout between each two.
+    """Stack linear layers, every other one initialised with a teacher's weights, with norm, ReLU and dropout between.
 
-    layers: a teacher's transformations in their order. first: for each whether it comes before its propagation, as by
-    default, or behind. init: a propagation's layer begins as the identity or at random. positions: further columns of
-    the input, from which the first layer, where it is a propagation, takes nothing at first.
-    ``injected``: the numbers of the layers that began as the teacher's.
+    layers: a teacher's transformations in their order. first: for each whether it comes before its propagation (the
+    default) or after it. init: a propagation's layer begins as the identity or at random. positions: number of further
+    input columns; if the first layer is a propagation with ``init`` "identity", it ignores them at first.
+    ``injected``: the numbers of the layers with a teacher's weights.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class InjectedMLP(nn.Module):
 
 
 def _linear(layer: Transformation, extra: int) -> nn.Linear:
-    """A linear layer that is a teacher's; further columns of its input have small random weights."""
+    """Make a linear layer with a teacher's weights; further input columns get random weights."""
     made = nn.Linear(layer.weight.size(1) + extra, layer.weight.size(0)).to(layer.weight)
     with torch.no_grad():
         made.weight[:, : layer.weight.size(1)] = layer.weight
@@ -82,7 +82,7 @@ def _linear(layer: Transformation, extra: int) -> nn.Linear:
 
 
 def _propagation(width: int, extra: int, init: Init, *, like: Tensor) -> nn.Linear:
-    """A square linear layer in the place of a propagation; (width, width + extra)."""
+    """Make the linear layer that replaces a propagation, (width, width + extra)."""
     made = nn.Linear(width + extra, width).to(like)
     if init == "identity":
         with torch.no_grad():
@@ -92,11 +92,11 @@ def _propagation(width: int, extra: int, init: Init, *, like: Tensor) -> nn.Line
 
 
 def transformation(conv: nn.Module) -> Transformation | None:
-    """Read what a convolution of PyG does to a node whose neighbours are like it; None for another module.
+    """Read the linear map that a PyG convolution applies to a node whose neighbours equal it; None for other modules.
 
-    GCN and GAT have one linear map; GraphSAGE two, of the node and of its neighbours, which add up. A GAT whose heads
-    are averaged has the mean of theirs. A layer of another class may have a method ``transformation()`` that gives
-    weight (out, in) and bias, (out,) or None.
+    GCN and GAT have one linear map; GraphSAGE has two, of the node and of its neighbours, which are summed. If a GAT
+    averages its heads, their maps are averaged. A layer of another class may have a method ``transformation()`` that
+    returns weight (out, in) and bias, (out,) or None.
     """
     own = getattr(conv, "transformation", None)
     if callable(own):
@@ -116,7 +116,7 @@ def transformation(conv: nn.Module) -> Transformation | None:
 
 @contextmanager
 def convolutions(model: nn.Module) -> Iterator[list[tuple[Transformation, Tensor, Tensor]]]:
-    """Record each convolution as it is run: its transformation, its input and its output, in their order."""
+    """Record each convolution as it runs: its transformation, its input and its output, in order."""
     found: list[tuple[Transformation, Tensor, Tensor]] = []
 
     def note(conv: nn.Module, given: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:

@@ -50,10 +50,10 @@ def tinygnn_method(
 ) -> nn.Module:
     """Train a shallow GNN that looks at peers on labels and soft labels; choose it where a deep GNN's hops are dear.
 
-    The student is a ``TinyGNN`` of ``layers`` layers, ``width`` and ``dropout``, with attention of ``heads`` to
-    ``peers`` (``fan_out`` bounds them, see ``peer_index``) before each; the loss is ``neighbour_distillation``. It
-    serves new nodes with their edges. O(P width + E width) a step for P pairs of peers, found once a graph. The paper
-    has no code: what we chose is said there.
+    The student is a ``TinyGNN`` of ``layers`` layers, ``width`` and ``dropout``, with attention of ``heads`` heads to
+    ``peers`` (bounded by ``fan_out``, see ``peer_index``) before each layer; the loss is ``neighbour_distillation``.
+    The student serves new nodes with their edges. O(P width + E width) a step for P pairs of peers, which are found
+    once per graph. The paper has no code: the docstrings of these name our choices.
     """
     options: dict[str, Any] = {"layers": layers, "dropout": dropout, "heads": heads, "peers": peers, "fan_out": fan_out}
     student = problem.made(lambda: TinyGNN(problem.features, width, problem.classes, **options))
@@ -65,6 +65,8 @@ def sample_in_edges(
     edge_index: Tensor, fan_out: int, num_nodes: int, *, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw at most ``fan_out`` edges into every node, uniformly without replacement: (2, E) -> (2, E').
+
+    Raises ValueError for ``fan_out`` below 1.
 
     Example::
 
@@ -84,10 +86,10 @@ def sample_in_edges(
 def peer_index(edge_index: Tensor, num_nodes: int, peers: Peers = "siblings", *, fan_out: int | None = None) -> Tensor:
     """List the pairs that attend: (2, E) -> (2, P), row 0 a peer, row 1 the node; each pair once, nodes themselves too.
 
-    "siblings": nodes with an edge into a common target, of which there are up to sum_v deg(v)^2 pairs;
-    "adjacent_siblings": those of them with an edge into the node; "neighbours": all nodes with one. ``fan_out`` first
-    draws at most that many edges into each node, always the same, which bounds the pairs by N fan_out^2. Self-loops
-    make no peers.
+    "siblings": nodes with an edge into a common target, up to sum_v deg(v)^2 pairs; "adjacent_siblings": siblings with
+    an edge into the node; "neighbours": all nodes with an edge into the node. ``fan_out`` first draws at most that many
+    edges into each node, with a fixed seed, which bounds the pairs by N fan_out^2. Self-loops make no peers. Raises
+    ValueError for other ``peers``.
 
     Example::
 
@@ -114,12 +116,13 @@ def _peer_layout(edge_index: Tensor, num_nodes: int, peers: Peers, fan_out: int 
 
 
 class PAM(nn.Module):
-    """Attend from every node to its peers and itself (peer-aware module): nodes that one layer never lets meet.
+    """Attend from every node to its peers and itself (peer-aware module), which one GNN layer does not connect.
 
     out_i = sum_j softmax_j(W_q x_i . W_k x_j / sqrt(d_k)) W_v x_j over ``peer_index`` (with ``peers`` and ``fan_out``),
-    computed once per graph. width, out: of input and output; key_width: d_k of each of ``heads``, by default out /
-    heads, whose outputs are joined. ``scale=False`` leaves sqrt(d_k) out, ``residual`` adds x_i, for which width and
-    out must agree. O(P d) time, O(P + N d) memory for P pairs.
+    computed once per graph. width, out: of input and output; key_width: d_k of each of ``heads`` heads, by default
+    out / heads; their outputs are concatenated. ``scale=False`` leaves sqrt(d_k) out, ``residual`` adds x_i. Raises
+    ValueError unless heads divide ``out`` and, with ``residual``, width and out are equal. O(P d) time, O(P + N d)
+    memory for P pairs.
 
     Example::
 
@@ -201,7 +204,8 @@ def neighbour_distillation(
 ) -> dict[str, Loss]:
     """Weigh (1 - lambda) CE on the rows ``labelled`` + lambda T^2 KL(teacher || student) on ``taught``, by default all.
 
-    lambda = ``soft_weight``; that it is the weight of the soft targets, its value and T's are our choice.
+    lambda = ``soft_weight``. Our choices: lambda weighs the soft targets, and the default values of lambda and T.
+    labelled, taught: names of masks in the batch. Raises ValueError for lambda outside [0, 1].
 
     Example::
 

@@ -1,4 +1,4 @@
-"""VQGraph: an MLP learns which code of a book, made of nodes and their surroundings, stands for each node.
+"""VQGraph: an MLP learns each node's code in a codebook that is trained on nodes and their neighbourhoods.
 
 Yang, Tian, Xu, Liu, Hong, Qu, Zhang, Cui, Zhang and Leskovec, "VQGraph: Rethinking Graph Representation Space for
 Bridging GNNs and MLPs", ICLR 2024, arXiv:2308.02117.
@@ -63,20 +63,21 @@ def vqgraph_method(
 ) -> nn.Module:
     """Match soft labels and codes of a quantised teacher; choose it to test what a codebook adds to ``glnn``.
 
-    Brings its own teacher, a ``Tokeniser``: it learns the labels, beside node_weight and edge_weight times how well
-    hidden rows and edges are rebuilt from ``codes`` codes. Then an MLP learns in three kinds of steps an epoch, each
-    with the optimiser's own moments: on all rows token_weight T^2 KL(softmax(s_i / T) || softmax(d_i / T)), s the
-    cosines of the teacher's hidden row with the codes, d minus the distances of the MLP's second head from them, T =
-    ``temperature``; on labelled rows label_weight CE; on all rows (1 - label_weight) KL(teacher || student). Defaults
-    are those published for Cora. What serves is an MLP of features; its second head answers nothing. Costs O(N K F) a
-    step for the codes of the teacher, and O(B K width) for those of the student.
+    The method trains its own teacher, a ``Tokeniser``, on the labels, plus node_weight and edge_weight times the errors
+    of hidden rows and edges that are reconstructed from ``codes`` codes; teacher_width, teacher_dropout, teacher_lr and
+    teacher_epochs are its settings. Then an MLP takes three kinds of steps in each epoch: on all rows
+    token_weight T^2 KL(softmax(s_i / T) || softmax(d_i / T)), s the cosines of the teacher's hidden row with the codes,
+    d minus the distances of the MLP's second head from them, T = ``temperature``; on labelled rows label_weight CE; on
+    all rows (1 - label_weight) KL(teacher || student). Defaults are those published for Cora. The result is an MLP on
+    features, of ``width`` and ``dropout``; its second head is not used for answers. A step costs O(N K F) for the codes
+    of the teacher, K = ``codes``, and O(B K width) for those of the student.
 
     The released code differs in four things that matter. It chooses the student's epoch on test rows (transductive
-    setting), here on validation. It compares the codes of node i with those of another node, since its features are in
-    the order of the splits; here rows are known by node. Its KL takes probabilities for logarithms, which pushes to
-    equal chances: released=True. Its weight of the tokens, 1e-8, as by default here, acts by Adam's shared moments
-    alone; with K = 5000 and cosines over 4 the targets are nearly uniform as well. So its results do not show what
-    tokens do: compare with ``glnn`` from the same teacher, token_weight=0.
+    setting), here on validation rows. It compares the codes of node i with those of another node, since its features
+    are in the order of the splits; here rows are found by node id. Its KL takes probabilities for logarithms, which
+    pushes towards equal probabilities: released=True. Its token weight, 1e-8, our default too, acts only through Adam's
+    shared moments, and with K = 5000 and cosines over 4 the targets are nearly uniform. So its results do not show the
+    effect of tokens: compare with ``glnn`` from the same teacher, token_weight=0.
     """
     edges = {"node_weight": node_weight, "edge_weight": edge_weight}
     classes = int(problem.targets.max()) + 1 if problem.teacher is None else problem.classes
@@ -96,7 +97,7 @@ def vqgraph_method(
 
 
 def _told(problem: Problem, tokeniser: Tokeniser) -> tuple[Tensor, Tensor]:
-    """Hidden rows and logits of the teacher."""
+    """Compute hidden rows and logits of the teacher."""
     x, edge_index = whole(problem.first["x"]), edge_index_of(problem.first["edge_index"])
     with torch.no_grad(), evaluating(tokeniser):
         found = tokeniser.look(x, looped(edge_index, x.size(0)))
@@ -112,7 +113,7 @@ class Tokenising(Trainable):
         self.weights = {"node": node_weight, "edge": edge_weight}
 
     def forward(self, batch: Batch) -> Step:
-        """One pass over the graph; in training codes move."""
+        """Run once over the graph; in training mode this moves the codes."""
         x = whole(batch["x"])
         found = self.student.look(x, looped(edge_index_of(batch["edge_index"]), x.size(0)))
         label = self.label.measure({"logits": found.logits}, None, batch)
@@ -123,7 +124,7 @@ class Tokenising(Trainable):
 
 
 class TokenMLP(nn.Module):
-    """An MLP of one hidden layer with a second linear head, ``tokens``, as wide as the features; (N, F) -> (N, C)."""
+    """An MLP of one hidden layer with a second linear head, ``tokens``, of the features' width; (N, F) -> (N, C)."""
 
     def __init__(self, features: int, width: int, classes: int, *, dropout: float = 0.0) -> None:
         super().__init__()
@@ -143,7 +144,7 @@ class TokenMLP(nn.Module):
 
 
 def token_scores(hidden: Tensor, weight: Tensor, bias: Tensor, codes: Tensor) -> Tensor:
-    """-|W u_i + b - C_k| of each row and code, W u + b never formed: (N, w), (F, w), (F,), (K, F) -> (N, K).
+    """-|W u_i + b - C_k| of each row and code, without W u + b: (N, w), (F, w), (F,), (K, F) -> (N, K).
 
     |W u|^2 + 2 u . W'b + |b - C_k|^2 - 2 u . W'C_k: O(N K w + K F w), not O(N K F).
     """
@@ -156,7 +157,7 @@ def token_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0, *, rele
     """T^2 mean_i KL(softmax(t_i / T) || softmax(s_i / T)): (N, K), (N, K) -> scalar.
 
     released: T^2 mean_i sum_k exp(p_ik) (p_ik - log softmax(s_i / T)_k), p the teacher's probabilities, which the
-    authors' code gives where logarithms are expected.
+    authors' code passes where logarithms are expected.
     """
     check_positive("temperature", temperature)
     log_p, log_q = (x / temperature for x in (student, teacher))
@@ -166,7 +167,7 @@ def token_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0, *, rele
 
 
 class VQGraph(Distiller):
-    """VQGraph on ``VQGraphBatches``; terms ``label``, ``teacher``, ``token``. book: the teacher's."""
+    """VQGraph on ``VQGraphBatches``; terms ``label``, ``teacher``, ``token``. book: the teacher's codebook."""
 
     def __init__(
         self,
@@ -185,7 +186,7 @@ class VQGraph(Distiller):
         self.token_weight, self.temperature, self.released = token_weight, temperature, released
 
     def forward(self, batch: Batch) -> Step:
-        """GLNN's terms, or those of the tokens."""
+        """Compute the token term on batches for tokens, GLNN's terms on others."""
         if "local" not in batch or not bool(batch["token"].all()):
             return super().forward(batch)
         student, book = self.student, self._book[0]
@@ -197,7 +198,7 @@ class VQGraph(Distiller):
 
 
 class VQGraphBatches(GLNNBatches):
-    """An epoch: batches of all rows for the tokens, then those of ``GLNNBatches``; ``token`` marks the former."""
+    """An epoch: batches of all rows for tokens, marked by ``token``, then those of ``GLNNBatches``."""
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         for batch in self._shuffled(self.rows, is_labelled=False):

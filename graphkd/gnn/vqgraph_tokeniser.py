@@ -1,4 +1,4 @@
-"""The teacher of VQGraph: a graph neural network whose nodes take codes of a book, from which edges are rebuilt."""
+"""The teacher of VQGraph: a GNN that replaces nodes by codes of a codebook and reconstructs edges from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMITMENT = 0.25
 class Quantised(NamedTuple):
     """Quantised rows: codes with a straight-through gradient (N, d), and cosines with all codes, (N, K).
 
-    place: of each row's code in the book, (N,). commitment: 0.25 times the mean squared distance of rows from codes.
+    place: index of each row's code, (N,). commitment: 0.25 times the mean squared difference of rows and codes.
     """
 
     codes: Tensor
@@ -27,10 +27,10 @@ class Quantised(NamedTuple):
 
 
 class Codebook(nn.Module):
-    """K codes, each row taking the one of largest cosine; in training codes move to the rows that took them.
+    """Quantise rows by K codes: each row takes the code of largest cosine; in training codes move to their rows.
 
-    C_k := C_k + (1 - decay) (nz(mean of nz(h_i) of its rows) - C_k), nz rows over their length; an unused code moves
-    to nz(C_k). count: K, width: d.
+    C_k := C_k + (1 - decay) (nz(mean of nz(h_i) of its rows) - C_k), nz a row over its length; an unused code moves
+    to nz(C_k). count: K, width: d. Raises ValueError for K below 1 and a decay outside [0, 1].
     """
 
     codes: Tensor
@@ -45,7 +45,7 @@ class Codebook(nn.Module):
         self.register_buffer("size", torch.zeros(count))
 
     def scores(self, rows: Tensor) -> Tensor:
-        """Cosines with all codes: (N, d) -> (N, K)."""
+        """Compute cosines with all codes: (N, d) -> (N, K)."""
         return unit_vectors(rows) @ unit_vectors(self.codes).t()
 
     def forward(self, rows: Tensor) -> Quantised:
@@ -70,7 +70,7 @@ class Codebook(nn.Module):
 
 
 class Convolution(nn.Module):
-    """D_in^-1/2 A D_out^-1/2 x W + b, as the authors' graph library has it: (N, i), (2, E) -> (N, o)."""
+    """D_in^-1/2 A D_out^-1/2 x W + b, as in the authors' graph library: (N, i), (2, E) -> (N, o)."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out))
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Loops, where they are to count, are among the edges, and duplicates count as often as they are there."""
+        """(N, i), (2, E) -> (N, o); no loops are added, and duplicate edges count."""
         layout = edge_layout(edge_index, x.size(0))
         into, out = (ptr.diff().clamp_min(1).to(x.dtype).rsqrt() for ptr in (layout.ptr, layout.out_ptr))
         value = into[layout.target.long()] * out[layout.source.long()]
@@ -98,8 +98,8 @@ class Tokens(NamedTuple):
 class Tokeniser(nn.Module):
     """Two graph convolutions with a codebook between them, (N, F), (2, E) -> (N, C).
 
-    features, width, classes: F, of the second convolution, C; all before the codebook is F wide. codes: K. Loops are
-    added to the edges.
+    features, width, classes: F, the output width of the second convolution, C; the first convolution and the codes are
+    F wide. codes: K; decay: see ``Codebook``. ``forward`` adds loops to the edges.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Tokeniser(nn.Module):
 
 
 def looped(edge_index: Tensor, nodes: int) -> Tensor:
-    """The edges and a loop at every node, those that are there taken out."""
+    """Return the edges with exactly one loop at every node."""
     own = torch.arange(nodes, device=edge_index.device).expand(2, -1)
     return torch.cat([edge_index[:, edge_index[0] != edge_index[1]], own], dim=1)
 
@@ -135,9 +135,9 @@ def looped(edge_index: Tensor, nodes: int) -> Tensor:
 def adjacency_error(y: Tensor, edge_index: Tensor, index: Tensor) -> Tensor:
     """sqrt(mean_ij (A_ij - (G_ij - min G) / (max G - min G))^2), G = y y': (N, d), (2, E), codes (N,) -> scalar.
 
-    Never N x N: |A|^2 and <A, G> from the edges, sum G and sum G^2 from y'1 and y'y, max G = max |y_i|^2, and min G
-    among one node a code, since nodes of a code have one y. O(E d + N d^2 + K^2 d) for K codes in use, in float64; the
-    gradient at the least and the largest entry goes to one node of the codes. 0 / 0 where all of G is equal counts 0.
+    Without N x N: |A|^2 and <A, G> from the edges, sum G and sum G^2 from y'1 and y'y, max G = max |y_i|^2, and min G
+    from one node per code, since nodes of a code share one y. O(E d + N d^2 + K^2 d) for K codes in use, in float64;
+    the gradient of min G and max G goes to one node per code. If all entries of G are equal, 0 / 0 counts as 0.
     """
     wide = y.double()
     nodes = y.size(0)
@@ -155,7 +155,7 @@ def adjacency_error(y: Tensor, edge_index: Tensor, index: Tensor) -> Tensor:
 
 
 def _least(y: Tensor, index: Tensor) -> Tensor:
-    """The least inner product of two rows, of which those of one code are equal."""
+    """Compute the least inner product of two rows; rows of the same code are equal."""
     first = torch.full((int(index.max()) + 1,), y.size(0), dtype=torch.long, device=y.device)
     order = torch.arange(y.size(0), device=y.device)
     first = first.scatter_reduce(0, index, order, "amin")

@@ -1,4 +1,4 @@
-"""DeepWalk: where a node is in a graph, as a vector, for students that do not see the graph.
+"""DeepWalk: vectors of nodes' positions in a graph, for students that do not read the graph.
 
 Perozzi, Al-Rfou and Skiena, "DeepWalk: Online Learning of Social Representations", KDD 2014, arXiv:1403.6652.
 """
@@ -14,7 +14,8 @@ from graphkd.kernels import EdgeLayout, edge_layout, edge_spmm
 def random_walks(edge_index: Tensor, num_nodes: int, *, length: int, per_node: int = 1, seed: int = 0) -> Tensor:
     """Walk along edges, uniformly among those that leave a node: (2, E) -> (per_node * N, length) node ids.
 
-    Every node starts ``per_node`` of them, in random order; where no edge leaves, a walk stays.
+    Every node starts ``per_node`` walks, in random order. A walk stays at a node that no edge leaves. ``length`` counts
+    nodes, the start included. Raises ValueError for ``length`` or ``per_node`` below 1.
 
     Example::
 
@@ -31,14 +32,14 @@ def random_walks(edge_index: Tensor, num_nodes: int, *, length: int, per_node: i
 
 
 def walks_from(starts: Tensor, layout: EdgeLayout, length: int, generator: torch.Generator | None = None) -> Tensor:
-    """Walks along edges from nodes, uniformly among those that leave a node: (W,) -> (W, length), the start first.
+    """Walk along edges from nodes, uniformly among those that leave a node: (W,) -> (W, length), the start first.
 
-    Where no edge leaves, a walk stays. Draws come from torch's global generator where none is given.
+    A walk stays at a node that no edge leaves. Without ``generator``, torch's global generator is used.
     """
     walks = starts.new_empty(starts.size(0), length)
     walks[:, 0] = starts
     first, degree = layout.out_ptr[:-1].long(), layout.out_ptr.diff()
-    # One more entry: a node without edges behind the last one points there.
+    # One more entry: pointers of edgeless nodes after the last edge lead there.
     target = torch.cat([layout.out_target, layout.out_target.new_zeros(1)]).long()
     for step in range(1, length):
         at = walks[:, step - 1]
@@ -61,9 +62,9 @@ def deepwalk(
 ) -> Tensor:
     """Embed nodes by skip-gram on random walks: (2, E) -> (N, width) float32.
 
-    Skip-gram with hierarchical softmax and, as gensim's default adds, five negative samples; the defaults are NOSMOG's
-    for Cora, in whose graphs every node has a loop (``add_self_loops``). One thread: the same seed gives the same
-    vectors.
+    Skip-gram with hierarchical softmax and, by gensim's default, five negative samples. length, per_node: of the walks,
+    see ``random_walks``; window: of skip-gram; epochs: passes over the walks. Defaults are NOSMOG's for Cora; NOSMOG
+    adds a loop to every node first (``add_self_loops``). One thread: the same seed gives the same vectors.
 
     Example::
 
@@ -81,10 +82,11 @@ def deepwalk(
 
 
 def extend_positions(position: Tensor, seen: Tensor, edge_index: Tensor) -> Tensor:
-    """Extend positions from the nodes seen to the whole graph: an unseen node takes the mean of seen in-neighbours.
+    """Extend positions from the seen nodes to the whole graph: an unseen node takes the mean of seen in-neighbours.
 
-    position: (n, d), of the seen nodes in order; seen: mask (N,) of n nodes; edge_index: (2, E) of the whole graph.
-    -> (N, d), 0 where no neighbour was seen.
+    position: (n, d), of the seen nodes in order; seen: mask (N,) of these n nodes; edge_index: (2, E) of the whole
+    graph. Returns (N, d), 0 for an unseen node without seen in-neighbours. Raises ValueError unless ``position`` has n
+    rows.
 
     Example::
 

@@ -1,4 +1,4 @@
-"""Checks of the shapes of kernels' arguments; errors name the argument, what was expected and what came."""
+"""Checks of the shapes of kernels' arguments; a ValueError names the argument, what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_matrices(**tensors: Tensor) -> None:
 
 
 def check_rows(**tensors: Tensor) -> None:
-    """Check that each argument is a matrix of rows, (N, d), with as many as the first has."""
+    """Check that all arguments are matrices of rows, (N, d), with the same N."""
     check_matrices(**tensors)
     (first, x), *others = tensors.items()
     for name, other in others:
@@ -34,14 +34,14 @@ def check_widths(**tensors: Tensor) -> None:
 
 
 def check_vectors(length: int, **tensors: Tensor) -> None:
-    """Check that each argument holds a number for each of ``length`` rows or edges."""
+    """Check that each argument has shape (length,): one number per row or edge."""
     for name, x in tensors.items():
         if x.shape != (length,):
             raise ValueError(f"'{name}' must have shape ({length},), got {tuple(x.shape)}")
 
 
 def check_nodes(layout: EdgeLayout, **tensors: Tensor) -> None:
-    """Check that each argument holds a row for every node of a graph."""
+    """Check that each argument has one row per node of a graph."""
     check_matrices(**tensors)
     for name, x in tensors.items():
         if x.size(0) != layout.num_nodes:

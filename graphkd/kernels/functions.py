@@ -13,8 +13,8 @@ from torch import Tensor
 def differentiable_once(backward: Callable[..., tuple]) -> Callable[..., tuple]:
     """Decorate the ``backward`` of an autograd function: it runs without a graph, and a second derivative is refused.
 
-    torch's ``once_differentiable`` looks at the gradients that come in alone; gradients that go out depend on the saved
-    tensors too, the function's inputs, which must be among these.
+    torch's ``once_differentiable`` checks incoming gradients alone. Outgoing gradients also depend on the function's
+    inputs, so the saved tensors must include these.
     """
 
     @functools.wraps(backward)
@@ -31,7 +31,7 @@ def differentiable_once(backward: Callable[..., tuple]) -> Callable[..., tuple]:
 
 
 class _Refusal(torch.autograd.Function):
-    """Gradient passed on unchanged, as a function of some tensors that refuses to be differentiated."""
+    """Pass a gradient on unchanged, as a function of its origins whose own derivative raises RuntimeError."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, *origins: Tensor) -> Tensor:  # noqa: ARG004 - torch gives both

@@ -15,7 +15,7 @@ CLOSE = 1e-2  # below this share of |x_i|^2 + |x_j|^2 a squared distance is reco
 
 
 def operator(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Register a function as ``graphkd::name``; autocast, which would reach into the body, is off inside."""
+    """Register a function as ``graphkd::name``; autocast is disabled inside its body."""
 
     def register(body: Callable[..., Any]) -> Any:
         @functools.wraps(body)
@@ -31,7 +31,7 @@ def operator(name: str) -> Callable[[Callable[..., Any]], Any]:
 
 
 def register_cuda(operator: Any, launch: Callable[..., Any]) -> None:
-    """Make ``launch`` the body of an operator for CUDA tensors, but for float64, which keeps the ATen body."""
+    """Make ``launch`` the body of an operator for CUDA tensors; float64 tensors keep the ATen body."""
 
     @functools.wraps(operator.aten)
     def body(*arguments: Any) -> Any:
@@ -44,14 +44,14 @@ def register_cuda(operator: Any, launch: Callable[..., Any]) -> None:
 
 
 def accumulation_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype a kernel sums in, and returns values per edge, node or graph in: float32 at least."""
+    """Return the dtype in which a kernel sums, and returns values per edge, node or graph: float32 at least."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
 def row_blocks(rows: int, width: int, elements: int, device: torch.device, least: int = 1) -> Iterator[slice]:
     """Cut ``rows`` rows into slices of about ``elements`` entries at ``width`` entries a row; at least ``least`` rows.
 
-    At least ``GPU_ELEMENTS`` entries on a GPU, which is done with smaller blocks before the next ones are launched.
+    On a GPU at least ``GPU_ELEMENTS`` entries: smaller blocks finish before the next ones are launched.
     """
     elements = elements if device.type == "cpu" else max(elements, GPU_ELEMENTS)
     step = max(1, min(rows, max(elements // max(width, 1), least)))
@@ -81,13 +81,13 @@ def register_symmetric(value: Any, pull: Any) -> None:
 
 
 def wants_gradient(x: Tensor) -> bool:
-    """Tell whether the gradient of a tensor may be asked for."""
+    """Tell whether the gradient of a tensor may be requested."""
     return torch.is_grad_enabled() and x.requires_grad
 
 
 @operator("known_gradient_backward")
 def _known_gradient(grad: Tensor, pull: Tensor, x: Tensor) -> Tensor:
-    """Scale a known gradient, as an operator of the input too, so that a second derivative is refused and not 0."""
+    """Scale a known gradient; the argument ``x`` makes a second derivative raise instead of being 0."""
     return (grad * pull).to(x.dtype)
 
 

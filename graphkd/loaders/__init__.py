@@ -26,19 +26,20 @@ def neighbour_loader(
 ) -> NodeLoader:
     """Sample batches of nodes with part of their neighbourhoods; the batches of PyG's ``NeighborLoader``.
 
-    It is that loader where pyg-lib or torch-sparse is installed, neither of which is on PyPI, else its ``NodeLoader``
-    with ``NeighbourSampler``, which draws by the same law. A batch holds its ``batch_size`` seeds first, then the nodes
-    found from them hop by hop; ``n_id`` and ``e_id`` say which of the graph's nodes and edges it has, ``input_id``
-    which of ``input_nodes`` its seeds are.
+    Returns PyG's ``NeighborLoader`` where pyg-lib or torch-sparse is installed (neither is on PyPI), else a
+    ``NodeLoader`` with ``NeighbourSampler``, which draws from the same distribution. A batch has its ``batch_size``
+    seeds first, then the nodes found from them hop by hop; ``n_id`` and ``e_id`` are the ids of its nodes and edges in
+    the graph, ``input_id`` the positions of its seeds in ``input_nodes``.
 
     Args:
         data: ``Data`` or ``HeteroData`` with ``edge_index``.
         num_neighbors: how many of the edges that enter a node are followed at each hop, ``[10, 10]``; -1 for all. For
-            ``HeteroData`` one such list for all kinds of edges, or one for each.
+            ``HeteroData`` one such list for all types of edges, or a dict with one for each.
         input_nodes: seeds, by default all nodes: a mask, ids, or of ``HeteroData`` a type or (type, mask or ids).
         replace: whether an edge may be drawn more than once.
         options: those of ``NodeLoader`` and ``torch.utils.data.DataLoader``: ``batch_size``, ``shuffle``,
-            ``num_workers`` and others; those of ``NeighborLoader`` alone, as ``time_attr``, need its backend.
+            ``num_workers`` and others; those of ``NeighborLoader`` alone, such as ``time_attr``, raise ValueError
+            without pyg-lib or torch-sparse.
 
     Example::
 
@@ -68,7 +69,7 @@ def link_neighbour_loader(
         num_neighbors: edges to follow at each hop, as for ``neighbour_loader``.
         replace: whether an edge may be drawn more than once.
         edge_label_index: the edges, (2, M), by default all of the graph; of ``HeteroData`` (type, edges).
-        options: those of ``LinkLoader``, as ``edge_label``, ``neg_sampling`` and ``neg_sampling_ratio``, and of
+        options: those of ``LinkLoader``, such as ``edge_label``, ``neg_sampling`` and ``neg_sampling_ratio``, and of
             ``torch.utils.data.DataLoader``.
 
     Example::

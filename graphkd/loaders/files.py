@@ -16,7 +16,7 @@ from graphkd.core.archives import read_arrays
 
 _SPARSE = ("x_indptr", "x_indices", "x_data")
 _SPLITS = {"train": "train_mask", "val": "val_mask", "valid": "val_mask", "test": "test_mask"}
-_LABEL, _SPLIT = ("y", "label"), "split"  # columns of a table of nodes that are no features
+_LABEL, _SPLIT = ("y", "label"), "split"  # columns of a table of nodes that are not features
 
 
 def read_graph(path: str | Path, nodes: str | Path | None = None) -> Data | HeteroData:
@@ -26,18 +26,21 @@ def read_graph(path: str | Path, nodes: str | Path | None = None) -> Data | Hete
         path: one of
             ``.npz``: arrays by PyG's names, ``edge_index`` (2, E), ``x`` (N, F) or compressed rows ``x_indptr``,
             ``x_indices``, ``x_data`` (with ``x_shape`` where last columns are empty), ``y``, ``train_mask`` and so on;
-            all others are kept as they are;
+            other arrays are kept unchanged;
             ``.pt``: PyG's ``Data`` or ``HeteroData`` as ``torch.save`` writes it, or a mapping of tensors;
             ``.csv``: edges, two columns of node ids, source and target, under one line of names.
-        nodes: with edges as ``.csv``, a table of nodes: ids first, then numbers, the features. A column ``y`` or
-            ``label`` is the class, a number or a word, empty where it is not known; a column ``split`` says ``train``,
-            ``val``, ``test`` or nothing.
+        nodes: for edges as ``.csv``, a table of nodes: the column of ids first, then features, which are numbers. A
+            column ``y`` or ``label`` has the class, a number or a word, empty where it is not known; a column ``split``
+            has ``train``, ``val``, ``test`` or nothing.
 
     Returns:
-        The graph. Of tables ``node_names`` are the ids in the order of rows, and ``class_names`` the words of classes.
+        The graph. From tables, ``node_names`` are the ids in the order of rows, ``class_names`` the classes in that of
+        class ids.
 
     Raises:
-        ValueError: what is wrong, in which file and line.
+        FileNotFoundError: there is no such file.
+        ValueError: the content does not fit; the message has the file and, for tables, the line.
+        TypeError: a ``.pt`` file has neither a graph nor a mapping.
 
     Example::
 
@@ -109,7 +112,7 @@ def _from_torch(path: Path) -> Data | HeteroData:
 
 
 def _checked(data: Data, path: Path) -> Data:
-    """Give back a graph whose edges are edges of its nodes."""
+    """Check that edges and labels fit the nodes, and return the graph."""
     edges = data.edge_index
     if not isinstance(edges, Tensor) or edges.dim() != 2 or edges.size(0) != 2 or edges.is_floating_point():
         what = f"{edges.dtype} {tuple(edges.shape)}" if isinstance(edges, Tensor) else type(edges).__name__
@@ -132,7 +135,7 @@ class _Line(NamedTuple):
 
 
 def _lines(path: Path) -> Iterator[_Line]:
-    """Lines of a table with their numbers; all as wide as the first."""
+    """Yield the lines of a table with their numbers; ValueError for one not as wide as the first."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         width = None
         for cells in (reader := csv.reader(file)):
@@ -193,7 +196,7 @@ def _ends(path: Path, place: dict[str, int]) -> Tensor:
 
 
 def _classes(cells: Sequence[str]) -> tuple[Tensor, list[str]]:
-    """Class ids, -1 for empty cells, and the names in their order: numbers by size, then words."""
+    """Return class ids, -1 for empty cells, and the names by id: numbers by size, then words."""
     given = {cell for cell in cells if cell}
     named = [*sorted(filter(str.isdigit, given), key=int), *sorted(cell for cell in given if not cell.isdigit())]
     ids = {name: number for number, name in enumerate(named)}

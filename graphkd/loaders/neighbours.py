@@ -26,19 +26,20 @@ FanOuts = Sequence[int] | Mapping[EdgeType, Sequence[int]]
 
 _ONE = "nodes"  # the type of all nodes of a homogeneous graph
 _EDGES: EdgeType = (_ONE, "to", _ONE)
-_FEW = 4  # where a node has at most so many times its fan-out, all its edges are shuffled instead of drawn
+_FEW = 4  # a node of a degree up to this times the fan-out has its edges shuffled, not drawn
 
 
 class NeighbourSampler(BaseSampler):
     """Draw for every node of a batch some of the edges that enter it, hop by hop, as PyG's ``NeighborSampler`` does.
 
-    Uniform without replacement (``replace``: with it) from all edges that enter a node, repeats of an edge apart; -1
-    takes all. Seeds come first, then what each hop finds anew; a node is expanded once, in the hop after it was found.
-    Edges keep their direction. Takes ``Data`` or ``HeteroData``; its output goes into PyG's ``NodeLoader`` and
-    ``LinkLoader``, see ``neighbour_loader``. Draws come from torch's global generator, of the worker's process.
+    Draws are uniform without replacement (``replace``: with it) from all edges that enter a node, where repeated edges
+    count separately. Seeds come first, then the new nodes of each hop; a node is expanded once, in the hop after it was
+    found. Edges keep their direction. Use the sampler in PyG's ``NodeLoader`` and ``LinkLoader``, see
+    ``neighbour_loader``. Draws come from torch's global generator in the worker's process.
 
-    num_neighbors: the fan-out of each hop, ``[10, 10]``, or such a list for each type of edges.
-    O(E) memory and one sort when it is made, O(nodes + edges) a batch.
+    num_neighbors: the fan-out of each hop, ``[10, 10]``, -1 for all edges, or a dict of such lists by type of edges.
+    Raises ValueError for other fan-outs and, when sampling, for repeated seeds in a batch. O(E) memory and one sort
+    when it is made, O(nodes + edges) a batch.
 
     Example::
 
@@ -65,7 +66,7 @@ class NeighbourSampler(BaseSampler):
         return node_sample(index, self._sample)
 
     def sample_from_edges(self, index: EdgeSamplerInput, neg_sampling: NegativeSampling | None = None, **_: Any) -> Any:
-        """Sample the neighbourhoods of the ends of some edges, and of drawn pairs beside them."""
+        """Sample the neighbourhoods of the ends of some edges, and of negative pairs if requested."""
         sizes: Any = self._sizes if self.heterogeneous else self._sizes[_ONE]
         return edge_sample(index, self._sample, sizes, disjoint=False, node_time=None, neg_sampling=neg_sampling)
 
@@ -83,7 +84,7 @@ class NeighbourSampler(BaseSampler):
         )
 
     def _expand(self, seeds: Mapping[NodeType, Tensor]) -> _Found:
-        """Nodes and edges of all hops, in local numbers."""
+        """Find the nodes and edges of all hops, in local numbers."""
         nodes = {kind: [seeds[kind]] if kind in seeds else [] for kind in self._sizes}
         picked: dict[EdgeType, list[_Edges]] = {kind: [] for kind in self._entering}
         try:
@@ -95,7 +96,7 @@ class NeighbourSampler(BaseSampler):
             for hop in range(max(map(len, self.fan_outs.values()), default=0)):
                 frontier = self._hop(hop, frontier, nodes, counts, picked)
             return self._found(nodes, picked)
-        finally:  # the numbers of all nodes are made once, and cleared after each batch
+        finally:  # the table of local numbers is made once, and cleared after each batch
             for kind, own in nodes.items():
                 for part in own:
                     self._local[kind][part] = -1
@@ -155,7 +156,7 @@ _NO_EDGES = _Edges(*(torch.empty(0, dtype=torch.long) for _ in range(3)))
 
 
 class _Found(NamedTuple):
-    """Hold a batch, by kind: node ids, ends of edges in local numbers, edge ids, and counts of each hop."""
+    """Batch, by type: node ids, ends of edges in local numbers, edge ids, and counts of each hop."""
 
     nodes: dict[NodeType, Tensor]
     source: dict[EdgeType, Tensor]
@@ -166,7 +167,7 @@ class _Found(NamedTuple):
 
 
 class _Entering(NamedTuple):
-    """The edges of one kind by the nodes they enter: where each node's begin, their sources and ids."""
+    """Edges of one type, sorted by target: where those of each target begin, their sources and their ids."""
 
     begin: Tensor
     sources: Tensor
@@ -202,7 +203,7 @@ class _Entering(NamedTuple):
         return self._at(targets.repeat_interleave(degrees), _ranges(begin, degrees))
 
     def _shuffled(self, targets: Tensor, begin: Tensor, degrees: Tensor, fan_out: int) -> _Edges:
-        """The first edges of each target after its own have been shuffled."""
+        """Shuffle the edges of each target and take the first."""
         row = torch.arange(len(targets)).repeat_interleave(degrees)
         order = (row + torch.rand(len(row), dtype=torch.float64)).argsort()
         first = _ranges(degrees.cumsum(0) - degrees, torch.full_like(degrees, fan_out))
@@ -213,26 +214,26 @@ class _Entering(NamedTuple):
 
 
 def _ranges(begin: Tensor, lengths: Tensor) -> Tensor:
-    """begin, begin + 1 ..., of each length, one after the other."""
+    """Concatenate the ranges begin, begin + 1, ... of the given lengths."""
     before = lengths.cumsum(0) - lengths
     return torch.arange(int(lengths.sum())) + (begin - before).repeat_interleave(lengths)
 
 
 def _sizes(data: Data | HeteroData) -> dict[NodeType, int]:
-    """Count the nodes of each kind."""
+    """Count the nodes of each type."""
     stores = {kind: data[kind] for kind in data.node_types} if isinstance(data, HeteroData) else {_ONE: data}
     return {kind: int(store.num_nodes) for kind, store in stores.items()}
 
 
 def _edges(store: Any) -> Tensor:
-    """The edges of one kind, (2, E)."""
+    """Return the edges of one type, (2, E)."""
     if "edge_index" not in store:
         raise ValueError(f"edges must be given as 'edge_index', (2, E), the data have {list(store.keys())}")
     return edge_index_of(store.edge_index).cpu()
 
 
 def _fan_outs(asked: FanOuts, kinds: Sequence[EdgeType]) -> dict[EdgeType, list[int]]:
-    """Read the fan-outs of every kind of edges; ValueError for invalid ones."""
+    """Read the fan-outs of every type of edges; ValueError for invalid ones."""
     if isinstance(asked, Mapping):
         if unknown := [kind for kind in asked if kind not in kinds]:
             raise ValueError(f"'num_neighbors' names edges {unknown} that the data do not have, which are {kinds}")

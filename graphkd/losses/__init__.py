@@ -1,6 +1,6 @@
-"""Losses of distillation: each is a function on tensors and a class with its hyper-parameters, one method a file.
+"""Losses of distillation: each is a function on tensors and a class with its hyper-parameters; one method per file.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first access; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

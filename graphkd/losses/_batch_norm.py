@@ -1,4 +1,4 @@
-"""Batch norm for layers of losses, whose batches may hold one row, or equal ones."""
+"""Batch norm for layers of losses, whose batches may have a single row or equal rows."""
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +8,11 @@ from graphkd.kernels.norms import constants
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """``nn.BatchNorm1d`` of rows (N, d) that takes any of them, in float32 at least.
+    """``nn.BatchNorm1d`` of any number of rows (N, d), in float32 at least.
 
-    A batch of one row or none has no statistics: while training too it is normalised by the running ones, which stay.
-    A channel that is constant over the batch gives its bias, without gradient for the rows, where torch would divide
-    the rounding of the mean by sqrt(eps).
+    A batch of at most one row has no statistics: even in training it is normalised by the running statistics and leaves
+    them unchanged. A channel that is constant over the batch returns its bias, without gradient for the rows; torch
+    would divide the rounding of the mean by sqrt(eps).
     """
 
     running_mean: Tensor
@@ -30,7 +30,7 @@ class BatchNorm(nn.BatchNorm1d):
         found = F.batch_norm(x, mean, variance, weight, bias, learns, self.momentum or 0.0, self.eps)
         if learns:
             self.num_batches_tracked.add_(1)
-        if learns and mean is not self.running_mean:  # they are narrower
+        if learns and mean is not self.running_mean:  # float32 copies of narrower buffers
             self.running_mean.copy_(mean)
             self.running_var.copy_(variance)
         return found

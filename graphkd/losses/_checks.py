@@ -1,4 +1,4 @@
-"""Checks that losses share: each names the argument, what was expected and what came."""
+"""Checks that losses share: each message names the argument, what was expected and what was given."""
 
 from typing import Any, TypeVar, get_args
 
@@ -11,13 +11,13 @@ Value = TypeVar("Value", bound=str)
 
 
 def check_matrix(name: str, x: Tensor) -> None:
-    """Rows must have a dimension of their own."""
+    """Require rows and a width: (..., N, width)."""
     if x.dim() < 2:
         raise ValueError(f"'{name}' must have shape (N, width), got {tuple(x.shape)}")
 
 
 def check_rows(student: Tensor, teacher: Tensor) -> None:
-    """Student and teacher must be matrices about the same nodes."""
+    """Require matrices of student and teacher with equally many rows."""
     for name, tensor in (("student", student), ("teacher", teacher)):
         check_matrix(name, tensor)
     if student.shape[:-1] != teacher.shape[:-1]:
@@ -27,21 +27,22 @@ def check_rows(student: Tensor, teacher: Tensor) -> None:
 
 
 def check_same_shape(student: Tensor, teacher: Tensor, remedy: str = "") -> None:
-    """Student and teacher must agree in rows and in width."""
+    """Require equal rows and widths of student and teacher."""
     check_rows(student, teacher)
     if student.size(-1) != teacher.size(-1):
         raise ValueError(f"'teacher' must be as wide as 'student' ({student.size(-1)}), got {teacher.size(-1)}{remedy}")
 
 
 def check_widths(student_width: int | None, teacher_width: int | None) -> None:
-    """Layers between two widths need both; without them there are none."""
+    """Require both widths of a connecting layer, or neither."""
     if (student_width is None) != (teacher_width is None):
         raise ValueError(f"give both widths or none, got {student_width} and {teacher_width}")
 
 
 def class_ids(y: Tensor, rows: int, classes: int | None = None, name: str = "y") -> Tensor:
-    """Read labels as class ids int64 (N,), see ``read_labels``; ValueError for other rows, unlabelled ones among them,
-    and for ids beyond ``range(classes)`` where that is given.
+    """Read labels as class ids, int64 (N,); see ``read_labels``.
+
+    Raises ValueError where their number is not ``rows``, a row is unlabelled, or an id is outside ``range(classes)``.
     """
     ids = read_labels(y, name)
     if ids.size(0) != rows:
@@ -66,19 +67,19 @@ def class_ids_of(student: Tensor, y: Tensor) -> Tensor:
 
 
 def beside(y: Tensor, student: Tensor) -> Tensor:
-    """Targets as they stand beside outputs: (N,) is a column where those are (N, 1)."""
+    """Shape targets as outputs: (N,) becomes (N, 1) where ``student`` is (N, 1)."""
     return y[:, None] if y.dim() == 1 and student.dim() == 2 and student.size(1) == 1 else y
 
 
 def check_positive(name: str, value: float) -> float:
-    """``value`` if it is above 0."""
-    if not value > 0:  # nor NaN
+    """Return ``value``; raise ValueError unless it is above 0."""
+    if not value > 0:  # refuses NaN too
         raise ValueError(f"{name!r} must be positive, got {value}")
     return value
 
 
 def choose(name: str, value: Value, choices: Any) -> Value:
-    """``value`` if it is one of the choices: a tuple of them, or a ``Literal`` type."""
+    """Return ``value``; raise ValueError unless it is among the choices, a tuple or a ``Literal`` type."""
     choices = get_args(choices) or choices
     if value not in choices:
         raise ValueError(f"'{name}' must be one of {choices}, got {value!r}")
@@ -86,7 +87,7 @@ def choose(name: str, value: Value, choices: Any) -> Value:
 
 
 def row_ids(n_id: Tensor | None, rows: int, held: int, device: torch.device) -> Tensor:
-    """Which of ``held`` nodes the rows are, int64: ``n_id``, or without it all nodes in order."""
+    """Return the node id of each row, int64: ``n_id``, or without it all ``held`` nodes in order."""
     if n_id is None and rows != held:
         raise ValueError(f"'n_id' must say which of the {held} nodes the {rows} rows are, got None")
     if n_id is not None and n_id.shape != (rows,):

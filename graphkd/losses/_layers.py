@@ -1,12 +1,12 @@
-"""Which layers a method compares that reads two of each model."""
+"""The two layers of each model that some methods read."""
 
 from collections.abc import Sequence
 
-Layer = str | tuple[str, str]  # a path in both models, or one of the student and one of the teacher
+Layer = str | tuple[str, str]  # one path for both models, or (student path, teacher path)
 
 
 def layer_taps(method: str, layers: Sequence[Layer]) -> dict[str, Layer]:
-    """Name the taps of two layers, ``hidden_0`` and ``hidden_1``; ValueError where they are not two."""
+    """Name the taps of two layers ``hidden_0`` and ``hidden_1``; raise ValueError unless there are two."""
     if isinstance(layers, str) or len(layers) != 2:
         raise ValueError(
             f"{method!r} needs 'layers', 2 paths of sub-modules or (student path, teacher path) pairs, got {layers!r}: "

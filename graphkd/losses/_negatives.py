@@ -1,4 +1,4 @@
-"""Negatives of rows, drawn anew at each step: as ids or, where that costs less, as how often each node was drawn."""
+"""Negatives of rows, drawn anew at each step: as ids or, where that is cheaper, as counts per node."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from graphkd.kernels.pairs.counts import Others, count_others, draw_others
 from graphkd.losses._checks import check_positive
 
-_GATHER = 16  # beyond so many nodes for each negative, gathering negatives is faster than products with all nodes
-_KEPT = 1 << 24  # counts held at a time: 64 MB
+_GATHER = 16  # above this number of nodes per negative, gathering negatives is faster than products with all nodes
+_KEPT = 1 << 24  # counts in memory at a time: 64 MB
 
 
 class Counts(NamedTuple):
-    """Negatives of some rows, by how often each node is one.
+    """Negatives of some rows, as counts per node.
 
-    own: (N,) which nodes the rows are; often: (N, n) floats; negatives: how many each row has.
+    own: (N,) node ids of the rows; often: (N, n) how often each node was drawn, floats; negatives: draws per row.
     """
 
     own: Tensor
@@ -29,20 +29,20 @@ Part = Tensor | Counts  # (N, K) ids, or counts
 
 
 class Drawn:
-    """The negatives of a step's rows, in parts of ``step`` rows; every look at them shows the same."""
+    """The negatives of a step's rows, in parts of ``step`` rows; every iteration yields the same draws."""
 
     def __init__(self, parts: Iterable[Part], step: int) -> None:
         self._parts, self._step = parts, max(step, 1)
 
     def mean(self, measure: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        """The mean over all rows of a measure: ``measure(part, *rows)`` is its mean over the rows of a part."""
+        """Average a measure over all rows; ``measure(part, *rows)`` returns its mean over the rows of one part."""
         total = tensors[0].new_zeros(())
         for share, value in self._each(measure, tensors):
             total = total + share * value
         return total
 
     def log_mean(self, measure: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        """The logarithm of ``mean``, from a measure that gives logarithms."""
+        """Compute the logarithm of ``mean`` from a measure that returns logarithms."""
         values = [value + math.log(share) for share, value in self._each(measure, tensors)]
         return torch.stack(values).logsumexp(dim=0)
 
@@ -54,10 +54,10 @@ class Drawn:
 
 
 class NegativeDraws(nn.Module):
-    """Draw nodes of other classes than a row's own, uniformly and with replacement; without ``labels`` other nodes.
+    """Draw nodes outside a row's class, or without ``labels`` other nodes, uniformly and with replacement.
 
-    samples: how many for each row; labels: (num_nodes,) the class of every node, an integer; with ``own_first`` ids of
-    negatives come after the row's own: (N, 1 + samples).
+    samples: draws per row; labels: (num_nodes,) the integer class of every node; own_first: put the row's own id before
+    the ids of its negatives, (N, 1 + samples).
     """
 
     _order: Tensor
@@ -77,15 +77,15 @@ class NegativeDraws(nn.Module):
 
     @property
     def others(self) -> Others:
-        """The nodes of other classes than each one's."""
+        """The nodes outside each node's class."""
         return Others(self._order, self._begin, self._size, self._rooms)
 
     def index(self, ids: Tensor) -> Tensor:
-        """Ids of negatives: (N,) -> (N, samples)."""
+        """Draw ids of negatives: (N,) -> (N, samples)."""
         return draw_others(self.others, ids, self.samples)
 
     def forward(self, ids: Tensor, given: Tensor | None = None) -> Drawn:
-        """The negatives of rows ``ids`` (N,): those ``given`` (N, K), or new ones."""
+        """Return the negatives of rows ``ids`` (N,): the ids ``given`` (N, K), else new draws."""
         if given is None and self._order.numel() <= _GATHER * self.samples:
             return self._counted(ids)
         index = self.index(ids) if given is None else given
@@ -102,7 +102,7 @@ class NegativeDraws(nn.Module):
 
 
 class _Again:
-    """Parts that are drawn anew at every look, from the same random numbers."""
+    """Parts that every iteration draws again from the same seed, instead of storing them."""
 
     def __init__(self, count: Callable[[Tensor, torch.Generator], Counts], ids: Tensor, step: int) -> None:
         self._count, self._ids, self._step = count, ids, step

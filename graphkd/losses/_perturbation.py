@@ -1,4 +1,4 @@
-"""The worst change of an input within a small box: what adversarially robust students learn from."""
+"""The worst change of an input within a small box, on which adversarially robust students train."""
 
 from collections.abc import Callable
 
@@ -18,11 +18,12 @@ def adversarial_change(
     start: Tensor | None = None,
     bounds: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Projected gradient ascent: the change of features within [-epsilon, epsilon] that raises a loss.
+    """Find the change of features within [-epsilon, epsilon] that raises a loss, by projected gradient ascent.
 
-    From ``start``, by default uniform, ``steps`` steps of ``step_size``, by default epsilon / 4, along the sign of the
-    gradient, each clamped; ``bounds`` keep x + change inside a range, which node features and embeddings rarely have.
-    objective: features -> scalar; x, start: (N, F) -> (N, F). Madry et al., ICLR 2018, arXiv:1706.06083.
+    From ``start`` (by default uniform) take ``steps`` steps of ``step_size`` (by default epsilon / 4) along the sign of
+    the gradient, clamped after each. bounds: the range of x + change, if features have one, as node features and
+    embeddings rarely do. objective: features -> scalar; x, start: (N, F) -> (N, F). Raises ValueError where ``epsilon``
+    or ``steps`` is below 0. Madry et al., ICLR 2018, arXiv:1706.06083.
     """
     if epsilon < 0 or steps < 0:
         raise ValueError(f"'epsilon' and 'steps' must be at least 0, got {epsilon} and {steps}")

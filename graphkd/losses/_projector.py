@@ -9,7 +9,7 @@ from graphkd.losses._checks import check_widths
 
 
 def check_width(side: str, x: Tensor, width: int) -> None:
-    """Rows of a side must be as wide as the layer that reads them."""
+    """Require rows of a side to be as wide as the layer that reads them."""
     if x.size(-1) != width:
         raise ValueError(
             f"'{side}' must be as wide as this loss was made for, {width}, got shape {tuple(x.shape)}: make the loss "
@@ -18,9 +18,9 @@ def check_width(side: str, x: Tensor, width: int) -> None:
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` in float32 at least, for whose rows what follows takes norms and roots.
+    """``nn.Linear`` in float32 at least, because losses take norms and roots of its output.
 
-    ``side`` is what it reads, for the message where that is of another width.
+    side: the input's name in the error message for a wrong width.
     """
 
     def __init__(self, width: int, out: int, *, bias: bool = True, side: str = "student") -> None:
@@ -34,7 +34,7 @@ class Linear(nn.Linear):
 
 
 def projector(student_width: int | None, teacher_width: int | None, *, bias: bool = True) -> nn.Module:
-    """The linear layer from the student's width to the teacher's, or without widths none."""
+    """Make the linear layer from the student's width to the teacher's, or without widths the identity."""
     check_widths(student_width, teacher_width)
     if student_width is None or teacher_width is None:
         return nn.Identity()

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def sample_rows(student: Tensor, teacher: Tensor, most: int | None) -> tuple[Tensor, Tensor]:
-    """Draw ``most`` rows of both sides, the same ones, without replacement; None, or no more than that: all."""
+    """Draw the same ``most`` rows of both sides without replacement; return all if there are no more, or for None."""
     if most is None or student.size(0) <= most:
         return student, teacher
     rows = torch.randperm(student.size(0), device=student.device)[:most]

@@ -1,6 +1,6 @@
 """Distillation schemes: who teaches whom and when, combined answers of several teachers, and schedules.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first use; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

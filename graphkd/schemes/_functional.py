@@ -26,9 +26,9 @@ class _Shown(nn.Module):
 def logits_with(
     model: nn.Module, batch: Batch, parameters: Mapping[str, Tensor] | None = None, *, call: Call | None = None
 ) -> Tensor:
-    """Compute a model's logits with other parameters than its own, to which gradients go: (N, C).
+    """Compute a model's logits with given parameters in place of its own, differentiable in them: (N, C).
 
-    call: how the model is called, by default by name.
+    parameters: name -> tensor; the model's own where a name is missing. call: replaces the by-name call.
     """
     others = {f"model.{name}": value for name, value in (parameters or {}).items()}
     view: View = functional_call(_Shown(model, call), others, (batch,))

@@ -16,9 +16,9 @@ from graphkd.schemes.teachers._combine import soft_target
 class Together(nn.Module):
     """Several models as one, whose answer is the logarithm of their mean probabilities, (N, C).
 
-    models: each gives logits, or a mapping that has them; ValueError where one gives probabilities. ``forward`` takes
-    what any of theirs asks for, by name or in the order in which it is first asked for, and hands each its own: a model
-    of edges may stand beside one without.
+    models: each returns logits or a mapping with "logits". ``forward`` takes the union of the models' arguments, by
+    name or in order of first occurrence, and passes each model its own, so that models with and without edges can be
+    combined. Raises ValueError without models, and where a model returns probabilities.
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
@@ -43,7 +43,7 @@ class Together(nn.Module):
 
 
 def jointly(models: Iterable[nn.Module], found: Callable[[Callable[[], list[Any]]], Tensor]) -> Callable[..., Tensor]:
-    """Make a ``forward`` with all models' arguments; ``found`` makes its result of a function that calls them."""
+    """Make a ``forward`` with all models' arguments that returns ``found(ask)``; ``ask()`` lists their outputs."""
     pairs = [(model, inspect.signature(model.forward)) for model in models]
     union = _union([own for _, own in pairs])
 
@@ -69,7 +69,7 @@ def logits_of(answer: Any) -> Tensor:
 
 
 def _union(signatures: Sequence[inspect.Signature]) -> inspect.Signature:
-    """Join all parameters, in the order in which they first come; those without a default in any go first."""
+    """Join all parameters in order of first occurrence; those that lack a default in some model go first."""
     if all(own == signatures[0] for own in signatures):
         return signatures[0]
     found: dict[str, inspect.Parameter] = {}

@@ -27,10 +27,11 @@ def _check_rate(rate: float) -> float:
 
 
 def drop_edges(batch: Batch, rate: float = 0.2) -> Any:
-    """Leave out a share of the edges, each drawn by itself. Rong et al., ICLR 2020, arXiv:1907.10903.
+    """Drop each edge independently with probability ``rate``. Rong et al., ICLR 2020, arXiv:1907.10903.
 
-    What the batch has an entry an edge of ("edge_weight", "edge_attr" ...) goes with them. Of heterogeneous data edges
-    of every type are left out.
+    Entries with one row per edge ("edge_weight", "edge_attr" ...) lose the same rows. In heterogeneous data edges of
+    every type are dropped. Returns a changed copy. Raises ValueError for a batch without ``edge_index``, and for a
+    ``rate`` outside [0, 1).
     """
     if kinds := getattr(batch, "edge_types", None):
         return _by_type(batch, kinds, partial(drop_edges, rate=rate))
@@ -45,9 +46,10 @@ def drop_edges(batch: Batch, rate: float = 0.2) -> Any:
 
 
 def mask_features(batch: Batch, rate: float = 0.2) -> Any:
-    """Set a share of the columns of ``x`` to 0, each drawn by itself. Zhu et al., 2020, arXiv:2006.04131.
+    """Set each column of ``x`` to 0 with probability ``rate``. Zhu et al., 2020, arXiv:2006.04131.
 
-    Of heterogeneous data those of every type; what stands at the top level is masked as its type is.
+    In heterogeneous data columns are drawn for each node type; an ``x`` at the top level is masked as that of its type.
+    Returns a changed copy. Raises ValueError for a ``rate`` outside [0, 1).
     """
     if kinds := node_types(batch):
         graph: Any = batch
@@ -60,7 +62,7 @@ def mask_features(batch: Batch, rate: float = 0.2) -> Any:
 
 
 def _by_type(batch: Any, kinds: Iterable[Any], change: Change) -> Any:
-    """Change the entries of some types of heterogeneous data as those of a graph are changed."""
+    """Change each of some types of heterogeneous data as if it were a homogeneous graph."""
     other = changed(batch)
     for kind in kinds:
         for name, value in change(Data(**batch[kind].to_dict())).to_dict().items():
@@ -76,7 +78,7 @@ def _masked(x: Tensor, kept: Tensor) -> Tensor:
 
 
 def drop_edges_and_features(batch: Batch, rate: float = 0.2) -> Any:
-    """Do both; of a batch without edges, mask features alone."""
+    """Drop edges and mask features, both at ``rate``; in a batch without edges mask features alone."""
     return mask_features(drop_edges(batch, rate) if "edge_index" in batch else batch, rate)
 
 
@@ -88,9 +90,10 @@ def noise_of(noise: Change | None, rate: float) -> Change:
 class Changed(Mapped):
     """``data`` (a batch, or an iterable of batches) for ``fit``, each batch changed anew when it is drawn.
 
-    A batch without ``n_id`` gets its row numbers, and ``augmented``, so that a ``Cached`` teacher answers about the
-    unchanged graph while the student sees the changed one. Over a loader, keep the teacher's answers as an entry of the
-    batch, see ``told``.
+    change: batch -> changed batch with the same rows, such as ``drop_edges``. Each batch gets ``augmented=True`` and,
+    if it has no ``n_id``, its row numbers, so that a ``Cached`` teacher answers about the unchanged graph while the
+    student sees the changed one. With a loader, store the teacher's answers as an entry of the batch and read them by
+    ``told``.
     """
 
     def __init__(self, data: Batch | Iterable[Batch], change: Change) -> None:
@@ -103,7 +106,7 @@ def told(entry: str) -> Frozen:
 
 
 def asked_anew(teacher: Frozen) -> Frozen:
-    """Make a teacher that is called on every batch as it comes, changed or not, of one that keeps its answers."""
+    """Make an uncached version of a teacher, which is evaluated on every batch as given, changed or not."""
     if isinstance(teacher, Ensemble):
         members = [asked_anew(member) for member in teacher.members]
         return Ensemble(members, teacher.combine, weights=teacher.weights, taps=teacher.taps)

@@ -23,14 +23,14 @@ from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses._checks import check_positive
 
 _NORMAL = 0.5 * math.log(2 * math.pi * math.e)  # entropy of a normal variable of deviation 1, in nats
-_SPAN = 10.0  # noise is kept within a factor of this above, and of its cube below, the deviation of all features
+_SPAN = 10.0  # sigma is clamped to [scale / _SPAN**3, scale * _SPAN], scale the deviation of all features
 
 
 @dataclass(frozen=True, eq=False)
 class KnowledgePoints:
     """Knowledge points of one model: the entropy of every node's features in nats, and which are points, all (N, F).
 
-    background: features that ought not to matter.
+    background: mask of the features that should not matter.
     """
 
     entropies: Tensor
@@ -39,12 +39,12 @@ class KnowledgePoints:
 
     @property
     def foreground_count(self) -> int:
-        """Count the points among the features that may matter."""
+        """Count the points outside the background."""
         return int((self.points & ~self.background).sum())
 
     @property
     def background_count(self) -> int:
-        """Count the points among those that ought not to."""
+        """Count the points in the background."""
         return int((self.points & self.background).sum())
 
     @property
@@ -90,9 +90,9 @@ class Knowledge:
         return self.student.foreground_count / ever if ever else 1.0
 
     def plot(self) -> Any:
-        """Draw numbers of points of both models, the snapshots before them, and entropies: a figure of matplotlib.
+        """Draw the point counts of snapshots, student and teacher, and both models' entropies: a figure of matplotlib.
 
-        ``figure.savefig("knowledge.png")`` keeps it. ImportError without matplotlib.
+        ``figure.savefig("knowledge.png")`` saves it. Raises ImportError without matplotlib.
         """
         try:
             from matplotlib.figure import Figure
@@ -130,20 +130,21 @@ def quantify_knowledge(
 ) -> Knowledge:
     """Count the knowledge points of a student and its teacher in the features of a graph's nodes.
 
-    A feature i of a node is a point where mean_background(H) - H_i > threshold: H_i, see ``input_entropies``, is how
-    much of it may be lost before the hidden layer changes. By the paper a student of a teacher knows more points of the
-    foreground than one of labels alone, learns them at once, and keeps them; see ``Knowledge`` for these numbers.
+    A feature i of a node is a point where mean_background(H) - H_i > threshold; H_i, see ``input_entropies``, measures
+    how much of the feature may be lost before the hidden layer changes. According to the paper a distilled student has
+    more points in the foreground than one trained on labels alone, learns them simultaneously, and forgets fewer;
+    ``Knowledge`` has these numbers.
 
-    hidden: path of the layer, one for both or (student, teacher); that of the last layer stands for the answers.
-    snapshots: the student at earlier times, first ones first, as copies. background: mask (N, F) or (F,) of features
-    that ought not to matter, as those of noise; by default there is none, and the mean is over all. threshold: in nats,
-    the paper's b. call: of both, or a pair; a teacher that is no plain module brings its own. search: options of
-    ``input_entropies``.
+    hidden: tap path of the layer, one for both or (student, teacher); the last layer's path selects the answers.
+    snapshots: copies of the student at earlier times, the earliest first. background: mask (N, F) or (F,) of features
+    that should not matter, such as noise; by default none, and the mean is over all features. threshold: in nats, the
+    paper's b. call: replaces the by-name call, one for both or (student, teacher); a ``Frozen`` teacher has its own.
+    search: options of ``input_entropies``.
 
-    The paper's inputs are pixels of images, its background lies outside of the object's box. It also measures, over
-    images, at which epoch points come; here ``stability`` compares snapshots. Costs what ``input_entropies`` does for
-    each model. ValueError for a background of another shape, or of all features; TypeError for a teacher that is no
-    single model.
+    In the paper inputs are pixels of images, and the background lies outside of the object's box. The paper also
+    measures, over images, at which epoch points appear; here ``stability`` compares snapshots. Costs one call of
+    ``input_entropies`` per model. Raises ValueError for a background of another shape or of all features, TypeError for
+    a teacher that is not a single model.
 
     Example::
 
@@ -193,20 +194,21 @@ def input_entropies(
     seed: int = 0,
     call: Call | None = None,
 ) -> Tensor:
-    """Measure how much of every input a hidden layer can do without, as the entropy of the noise it bears: -> (N, F).
+    """Measure how much of each input a hidden layer can do without, by the entropy of noise it tolerates: -> (N, F).
 
-    The deviation sigma of normal noise on every feature of every node maximises mean H, H = log sigma + 1/2 log(2 pi e)
-    nats, while the layer f stays near what it was: by Adam, ``steps`` steps of ``rate`` falling to 0, minimise
+    Every feature of every node gets normal noise with a deviation sigma of its own, of entropy H = log sigma + 1/2
+    log(2 pi e) nats. H grows while the layer f stays near its unperturbed value: ``steps`` steps of Adam, at a rate
+    that falls from ``rate`` to a hundredth of it, minimise
 
         E ||f(x + sigma z) - f(x)||^2 / V - 2 tolerance mean H, z ~ N(0, 1),
 
-    means over nodes, V the variance of f over nodes, sum of the layer's units. Where f is linear its minimum is where
-    the first term is ``tolerance``, so that this is the share of the variance that may be lost, of models of any scale.
-    The paper's loss is this with another norm in the place of V, the variance of f under very small noise, and alpha =
-    2 tolerance. Each step draws z and -z. sigma is kept between 1/1000 and 10 times the deviation of all features: one
-    that is not read would grow without end. In eval mode, by draws of ``seed`` alone. Nodes of a graph are changed at
-    once, since their layers read each other's features. Costs 2 passes forward and backward a step, O(N F) memory.
-    ValueError for a layer that shows the same of every node.
+    a mean over nodes, with V the variance of f over nodes, summed over the layer's units. For a linear f the first term
+    is ``tolerance`` at the minimum, the share of the layer's variance that may be lost, whatever the model's scale. The
+    paper has the variance of f under very small noise in place of V, and alpha = 2 tolerance. Each step draws z and -z.
+    sigma is clamped to between 1/1000 and 10 times the deviation of all features, since that of an unread feature would
+    grow without bound. The model is in eval mode, and draws depend on ``seed`` alone. Features of all nodes are
+    perturbed at once, since layers of a graph read neighbours' features. Costs 2 passes forward and backward per step,
+    O(N F) memory. Raises ValueError for a layer whose output is the same for all nodes.
     """
     check_positive("tolerance", tolerance)
     check_positive("steps", steps)

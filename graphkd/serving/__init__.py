@@ -1,6 +1,6 @@
-"""Serving: students and teachers as they answer queries, exported, with neighbourhoods fetched, and timed.
+"""Serving: export students and teachers, answer queries from fetched neighbourhoods, and time them.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported at their first use; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

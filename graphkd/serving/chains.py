@@ -28,7 +28,7 @@ class Step:
 
     @classmethod
     def of(cls, kind: str, named: Mapping[str, Array], prefix: str) -> Self:
-        """Take a step from named arrays; KeyError for what is missing, ValueError for shapes that do not fit."""
+        """Build a step from named arrays; KeyError for a missing one, ValueError for shapes that do not fit."""
         step = cls(kind, *(np.ascontiguousarray(named[prefix + name]) for name in _NAMES[kind]))
         if step.one is not None and step.other is not None:
             dims = 2 if kind == LINEAR else 1
@@ -40,16 +40,16 @@ class Step:
 
     @property
     def width(self) -> tuple[int, int] | None:
-        """Give the widths of input and output rows; None for any."""
+        """Return the widths of input and output rows; None if any width fits."""
         return None if self.one is None else (self.one.shape[0], self.one.shape[-1])
 
     def arrays(self) -> dict[str, Array]:
-        """Its arrays by name."""
+        """Return the arrays by name."""
         named = zip(_NAMES[self.kind], (self.one, self.other), strict=False)
         return {name: array for name, array in named if array is not None}
 
     def __call__(self, x: Array) -> Array:
-        """Apply it; ReLU writes into ``x``."""
+        """Apply the step; ReLU writes into ``x``."""
         if self.one is None:
             return np.maximum(x, 0, out=x)
         result: Array = x @ self.one if self.kind == LINEAR else x * self.one
@@ -58,12 +58,12 @@ class Step:
 
 
 def chain_of(model: nn.Module) -> list[Step]:
-    """Read a module, in eval mode on the CPU, into steps; TypeError that names what is no such step."""
+    """Read a module, in eval mode on the CPU, into steps; a TypeError names an operation that is no such step."""
     if any(is_lazy(each) for each in (*model.parameters(), *model.buffers())):
         raise TypeError(f"{type(model).__name__} has layers without widths yet: call it once")
     try:
         graph = fx.Tracer().trace(model)
-    except Exception as error:  # whatever a forward raises that was written for tensors
+    except Exception as error:  # a forward may raise anything while it is traced
         raise TypeError(
             f"the forward of {type(model).__name__} must be a chain of {_ABLE}, it cannot be read: {error}; "
             "graphkd.serving.export takes any module"
@@ -83,7 +83,7 @@ def chain_of(model: nn.Module) -> list[Step]:
 
 
 def _read(model: nn.Module, node: fx.Node, at: fx.Node | None) -> list[Step]:
-    """Read the steps of a node, whose only computed input must be the output of the node before it."""
+    """Read the steps of a node, whose only computed input must be the output of the previous node."""
     given = [each for each in node.all_input_nodes if each.op != "get_attr"]
     if given != [at] or not node.args or node.args[0] is not at:
         raise TypeError(_not_a_step(model, node, "which does not take what the step before it gave alone"))
@@ -131,7 +131,7 @@ def _argument(node: fx.Node, place: int, name: str) -> Any:
 
 
 def _tensor(model: nn.Module, node: Any) -> Any:
-    """The tensor of the model that a node reads."""
+    """Return the model's tensor that a node reads."""
     if not isinstance(node, fx.Node):
         return node
     found: Any = model
@@ -141,7 +141,7 @@ def _tensor(model: nn.Module, node: Any) -> Any:
 
 
 def _folded(steps: list[Step]) -> list[Step]:
-    """Batch norms in the linear layer before them: (x W + b) s + t = x (W s) + (b s + t)."""
+    """Fold batch norms into the linear layer before them: (x W + b) s + t = x (W s) + (b s + t)."""
     found: list[Step] = []
     for step in steps:
         before = found[-1] if found else None

@@ -1,4 +1,4 @@
-"""Models in files that run without this library: torch.export and ONNX, float or int8, checked against eager torch."""
+"""Export models to files that run without this library: torch.export and ONNX, float or int8, checked against torch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from graphkd.serving.written import Run, as_onnx, as_program, outputs_of
 
 Form = Literal["onnx", "program"]
 _SUFFIXES: Mapping[str, Form] = {".onnx": "onnx", ".pt2": "program"}
-_ROWS = (2, 1, 5, 40)  # of the random inputs that a file is checked by
-_INT8 = 0.25  # of the largest answer, by which int8 may be off on random inputs before it counts as broken
+_ROWS = (2, 1, 5, 40)  # of the random inputs on which a file is checked
+_INT8 = 0.25  # largest error of int8 on random inputs, in parts of the largest answer; beyond it the file is broken
 
 
 @torch.no_grad()
@@ -45,29 +45,30 @@ def export(
 ) -> dict[str, Any]:
     """Write a model for ONNX Runtime or for ``torch.export.load``, checked against eager torch, and a card beside it.
 
-    The number of rows stays free, of edges and pairs too: inputs named ``edge_index`` and ``edge_label_index`` are
-    (2, E), of ids of the first input's rows; all others are (rows, ...) where the example's are, and fixed otherwise.
+    The numbers of rows, edges and pairs stay free: inputs named ``edge_index`` and ``edge_label_index`` are (2, E), ids
+    of the first input's rows; others are (rows, ...) if they have as many rows as the first, (E, ...) if named
+    ``edge_...`` with as many rows as edges, else of fixed shape.
     A model of graphs is exported without ``batch``, for one graph at a time. The file is compared with the model
-    in eval mode on random inputs of 1 to 40 rows and written only where they agree. Card: ``path`` and ``.json``. ONNX
-    Runtime runs an ``.onnx`` file by ``InferenceSession(path).run(None, {"x": features})``.
+    in eval mode on random inputs of 1 to 40 rows and written only if they agree. The card is ``path`` with ``.json``
+    appended. ONNX Runtime runs an ``.onnx`` file by ``InferenceSession(path).run(None, {"x": features})``.
 
     Args:
-        model: a module, or what ``distil`` gave; it stays as it is. It answers by a tensor or a tuple of tensors.
-        example: what it is called with, at least one row: a tensor, a tuple of them, or a mapping by name.
-        path: a file; its folder is made.
-        form: "onnx" or "program" (torch.export); by default what the suffix says, ``.onnx`` or ``.pt2``.
-        int8: weights of linear layers in a byte each, inputs quantised at each call (ONNX Runtime's dynamic
-            quantisation). Answers differ from eager; the card says by how much, and for how many random rows the
-            largest class is the same. Give ``task`` to see what it costs.
-        tolerance: how far answers may be off, in parts of the largest one, at least 1; not of int8.
-        task: says the metric, which goes into the card as ``scores`` and, of the file, ``exported_scores``.
-        data: what ``task`` evaluates on.
-        call: how ``task`` asks the model, ``call(model, batch)``; by default by name.
-        card: plain values that go along.
+        model: a module, or the result of ``distil``; it is not changed. It must return a tensor or a tuple of tensors.
+        example: inputs of the model with at least one row: a tensor, a tuple of tensors, or a mapping by name.
+        path: a file; its folder is created.
+        form: "onnx" or "program" (torch.export); by default from the suffix, ``.onnx`` or ``.pt2``.
+        int8: store weights of linear layers in one byte each and quantise inputs at each call (ONNX Runtime's dynamic
+            quantisation). Answers differ from eager torch; the card has the largest difference and the share of random
+            rows whose largest class is the same. Give ``task`` to measure the loss in the metric.
+        tolerance: largest difference of answers, in parts of the largest one, at least 1; not used for int8.
+        task: evaluates model and file; the card gets ``scores`` and ``exported_scores``. Needs ``data``.
+        data: the data on which ``task`` evaluates.
+        call: how ``task`` calls the model, ``call(model, batch)``; by default by the names of ``forward``'s arguments.
+        card: further plain values for the card.
 
-    Returns the card. ImportError that names the extra where packages are missing (``pip install 'graphkd[onnx]'``);
-    TypeError for a model that torch.export cannot trace, or ONNX has no operators for; RuntimeError where the file's
-    answers are others than eager torch's.
+    Returns the card. Raises ImportError naming the extra if packages are missing (``pip install 'graphkd[onnx]'``),
+    TypeError for a model that torch.export cannot trace or that ONNX has no operators for, RuntimeError if the file's
+    answers differ from eager torch's.
 
     Example::
 
@@ -123,7 +124,7 @@ def _form(path: Path, form: Form | None, int8: bool) -> Form:
 
 
 def _plain(model: Any) -> nn.Module:
-    """A copy of the plain model, in eval mode on the CPU."""
+    """Copy the plain model, in eval mode on the CPU."""
     model = model.model if isinstance(model, Distilled) else model
     if not isinstance(model, nn.Module):
         raise TypeError(f"'model' must be a torch module, or what distil gave, got {type(model).__name__}")
@@ -134,7 +135,10 @@ def _plain(model: Any) -> nn.Module:
 
 
 def _compared(model: nn.Module, inputs: Inputs, run: Run, tolerance: float, what: str) -> dict[str, Any]:
-    """Largest difference to eager torch and share of rows with the same largest class; RuntimeError where too large."""
+    """Return the largest difference to eager torch and the share of rows with the same largest class.
+
+    Raises RuntimeError for a difference above the tolerance.
+    """
     largest, same, rows = 0.0, 0, 0
     for seed, count in enumerate(_ROWS):
         given = inputs.drawn(count, seed)
@@ -165,12 +169,12 @@ class _Ran(nn.Module):
         self.run, self.names = run, tuple(names)
 
     def forward(self, *given: Tensor, **named: Tensor) -> Tensor:
-        """Answer as the module: its inputs, by place or name, to its first answer."""
+        """Map the module's inputs, by position or name, to its first output."""
         return self.run({**dict(zip(self.names, given, strict=False)), **named})[0]
 
 
 def _scores(task: Task, model: nn.Module, ran: _Ran, data: Any, call: Call | None) -> dict[str, Any]:
-    """The metric before and after."""
+    """Compute the metric of the model and of the file."""
     prepared = task.prepare(data)
 
     def by_name(file: nn.Module, batch: Any) -> Tensor:

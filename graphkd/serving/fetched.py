@@ -1,4 +1,4 @@
-"""Answers of a GNN for a few nodes from their neighbourhood alone, and a check against those on the whole graph."""
+"""Answers of a GNN for a few nodes from their neighbourhood alone, checked against answers on the whole graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEGREES = frozenset(
         *("MixHopConv", "PDNConv", "SGConv", "SSGConv", "TAGConv"),
     }
 )
-# What reads rows other than those that messages come from, with the reason.
+# Layers that read rows other than the sources of messages, with the reason.
 _BEYOND: Mapping[str, str] = {
     **dict.fromkeys(
         ("DiffGroupNorm", "GraphNorm", "GraphSizeNorm", "InstanceNorm", "MeanSubtractionNorm", "PairNorm"),
@@ -43,28 +43,26 @@ def answer_fetched(
     *,
     margin: int = 0,
 ) -> Tensor:
-    """Ask a GNN about the nodes of a fetch: (B, C), in the order in which they were asked for.
+    """Run a GNN on the nodes of a fetch: (B, C), in the order in which ``fetch`` got them.
 
-    With all edges of as many hops as the model has layers, answers equal those on the whole graph up to rounding, for
-    messages that depend on their two ends and the edge, and that any function of the edges entering a node sums up:
-    SAGE, GIN, GAT, GraphConv. GCN divides by the degrees of sources too, d_i = 1 + (edges that enter i), which the
-    outermost nodes' edges would be needed for. ``GCNConv`` is therefore given the whole graph's degrees, unless
-    ``margin`` says that the fetch reaches farther than the model. With fan-outs it weighs every edge drawn by how many
-    it stands for, (edges that enter i) / (those drawn), so that a layer's sum is right on average: an estimate other
-    than that of PyG's ``NeighborLoader``, in which degrees are the sample's. Its layers have hooks during a call, so a
-    model with ``GCNConv`` answers one thread at a time.
+    If the fetch has all edges of as many hops as the model has layers, answers equal those on the whole graph up to
+    rounding, provided that a node aggregates messages which depend on their two ends and the edge alone: SAGE, GIN,
+    GAT, GraphConv. GCN also divides by the degrees of sources, d_i = 1 + (edges that enter i), and the fetch lacks the
+    edges of its outermost nodes. ``GCNConv`` therefore gets the whole graph's degrees, unless ``margin`` says that the
+    fetch reaches farther than the model. With fan-outs each drawn edge is weighed by the number of edges it represents,
+    (edges that enter i) / (drawn edges), so a layer's sum is unbiased; PyG's ``NeighborLoader`` uses the sample's
+    degrees instead. ``GCNConv`` layers have hooks during a call, so call such a model from one thread at a time.
 
     Args:
-        model: called with ``(x, edge_index)`` and ``edges`` by name; asked in eval mode, without gradients.
+        model: called with ``(x, edge_index)`` and ``edges`` by name, in eval mode and without gradients.
         x: (N, F) features of the whole graph.
-        around: what ``Neighbourhoods.fetch`` gave.
+        around: the result of ``Neighbourhoods.fetch``.
         edges: weights or attributes of the whole graph's edges by the name of the model's argument, (E, ...).
-        margin: how many hops the fetch has beyond the model's layers. From 1 on, all degrees that count are whole.
+        margin: how many more hops the fetch has than the model layers. From 1 on, it has all degrees that matter.
 
-    Raises ValueError or TypeError for layers of PyG, and parts of ours, of which this does not hold: those that read
-    degrees of sources other than ``GCNConv`` (SGConv, APPNP, LGConv, ...; margin=1 allows them), ``GCNConv`` with
-    weights of edges (likewise), and norms or attention over all nodes. Modules of others are not looked into: see
-    ``check_fetched``.
+    Raises ValueError or TypeError for layers of PyG and of this library for which this does not hold: layers other than
+    ``GCNConv`` that read degrees of sources (SGConv, APPNP, LGConv, ...; allowed with margin=1), ``GCNConv`` with edge
+    weights (likewise), and norms or attention over all nodes. Other modules are not inspected: use ``check_fetched``.
 
     Example::
 
@@ -80,7 +78,7 @@ def answer_fetched(
 def asked(
     model: nn.Module, rows: Tensor, around: Neighbourhood, edges: Mapping[str, Tensor] | None, margin: int
 ) -> Tensor:
-    """Ask as ``answer_fetched`` does, with the features of the nodes fetched, and without its checks."""
+    """Run a model as ``answer_fetched`` does, on ``rows``, the features of the fetched nodes, without its checks."""
     given = {name: value[around.edges] for name, value in (edges or {}).items()}
     with evaluating(model), _whole_degrees(model, around, on=margin == 0):
         answers = model(rows, around.edge_index, **given)
@@ -101,11 +99,11 @@ def check_fetched(
     margin: int = 0,
     tolerance: float = 1e-5,
 ) -> float:
-    """Compare a GNN's answers by neighbourhoods with those on the whole graph; gives the largest difference.
+    """Compare a GNN's answers by neighbourhoods with those on the whole graph; returns the largest difference.
 
-    Raises RuntimeError where they differ by more than ``tolerance`` times the largest answer: the model has more layers
-    than ``hops``, or looks at more than a message's ends. data: ``x`` and ``edge_index``, as PyG's ``Data``; others as
-    for ``answer_fetched``. Costs one pass over the whole graph.
+    data: ``x`` and ``edge_index``, as PyG's ``Data``; nodes: (B,) ids to compare; others as for ``answer_fetched``.
+    Raises RuntimeError if answers differ by more than ``tolerance`` times the largest one: the model has more layers
+    than ``hops``, or its messages depend on more than their ends. Costs one pass over the whole graph.
 
     Example::
 
@@ -146,7 +144,7 @@ def _whole_degrees(model: nn.Module, around: Neighbourhood, *, on: bool) -> Iter
     hooks = [layer.register_forward_pre_hook(normalised, with_kwargs=True) for layer in layers]
     try:
         for layer in layers:
-            layer.normalize = False  # it is done
+            layer.normalize = False  # the hook does it
         yield
     finally:
         for layer, hook in zip(layers, hooks, strict=True):
@@ -155,10 +153,10 @@ def _whole_degrees(model: nn.Module, around: Neighbourhood, *, on: bool) -> Iter
 
 
 def _gcn_norm(around: Neighbourhood, add_self_loops: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Edges and weights 1 / sqrt(d_source d_target); one loop a node in place of those that there are, or as it is."""
+    """Return edges and weights 1 / sqrt(d_source d_target), loops replaced by one per node if they are added."""
     edge_index, degrees, size = around.edge_index, around.degrees(), len(around.nodes)
     share = degrees.to(dtype) / torch.bincount(edge_index[1], minlength=size).clamp_min(1)
-    weights = share[edge_index[1]]  # 1, but where edges were drawn
+    weights = share[edge_index[1]]  # above 1 only where edges were drawn
     if add_self_loops:
         own, others = torch.arange(size), edge_index[0] != edge_index[1]
         edge_index = torch.cat([edge_index[:, others], own.expand(2, -1)], dim=1)
@@ -169,7 +167,7 @@ def _gcn_norm(around: Neighbourhood, add_self_loops: bool, dtype: torch.dtype) -
 
 
 def check_local(model: nn.Module, x: Tensor, around: Neighbourhood, edges: Mapping[str, Tensor], margin: int) -> None:
-    """Raise ValueError or TypeError, as ``answer_fetched`` says, where answers would be of another graph."""
+    """Raise ValueError or TypeError, as ``answer_fetched`` says, if answers would differ from the whole graph's."""
     graph = around.graph
     if isinstance(margin, bool) or not isinstance(margin, int) or margin < 0:
         raise ValueError(f"'margin' must be a whole number of at least 0, got {margin!r}")

@@ -1,4 +1,4 @@
-"""A model as it answers a query: node ids in, class probabilities out, in two steps that are timed apart."""
+"""Answer queries by a model: node ids in, class probabilities out, in two steps that are timed separately."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Form:
-    """Answer queries in two steps, gathering and computing, which are timed apart.
+    """Answer queries in two steps, gathering and computing, which are timed separately.
 
-    gather: ids (B,) -> what the model needs, from memory: rows of features, and of a GNN the neighbourhood. compute:
-    that -> probabilities (B, C) as numpy. reach: what was gathered -> how many edges it has.
+    gather: ids (B,) -> the model's inputs from memory: rows of features, for a GNN with the neighbourhood. compute:
+    these inputs -> probabilities (B, C) as numpy. reach: these inputs -> their number of edges.
 
     Example::
 
@@ -61,14 +61,17 @@ class Form:
         """Make a form of a model; the index of edges and a session are built here, outside the timed query.
 
         Args:
-            model: a module on the CPU in eval mode, or what ``distil`` gave; a function of numpy rows, as ``NumpyMLP``;
-                or the path of an ONNX file with one input, for ONNX Runtime.
-            data: ``x`` (N, F), and where edges are fetched by number ``edge_index``, as PyG's ``Data``.
-            fetch: of a GNN, how its neighbourhood is found: the number of hops, a list of fan-outs, or a function
+            model: a module on the CPU in eval mode, or the result of ``distil``; a function of numpy rows, e.g. a
+                ``NumpyMLP``; or the path of an ONNX file with one input, for ONNX Runtime.
+            data: ``x`` (N, F), and unless ``fetch`` is a function or None ``edge_index``, as PyG's ``Data``.
+            fetch: how a GNN's neighbourhood is fetched: the number of hops, a list of fan-outs, or a function
                 ids -> ``Neighbourhood``; None for a model of features alone.
-            finish: what makes probabilities of answers, a part of each query.
+            finish: the function from answers to probabilities, "softmax", "sigmoid" or "none"; a part of each query.
             margin: see ``answer_fetched``.
             threads: of ONNX Runtime's session.
+
+        Raises TypeError or ValueError for a model that cannot answer such queries: in training mode, not on the CPU,
+        with edges but without ``fetch``, or of another kind.
         """
         if finish not in get_args(Finish):
             raise ValueError(f"'finish' must be one of {get_args(Finish)}, got {finish!r}")

@@ -1,4 +1,4 @@
-"""Inputs of an exported model: names, which sizes are free, and random inputs to check it by."""
+"""Inputs of an exported model: their names, which sizes are free, and random inputs for checks."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from graphkd.core.ids import check_range
 
 EDGES = "edge_index"
-_PAIRS = {EDGES: "edges", "edge_label_index": "pairs"}  # inputs (2, E) of ids, and what their number is called
-_LEAST = 2  # rows of what is traced: one row, or one edge, would be taken for a fixed size
+_PAIRS = {EDGES: "edges", "edge_label_index": "pairs"}  # inputs (2, E) of ids, and the name of the size E
+_LEAST = 2  # rows of traced inputs: tracing would take one row, or one edge, for a fixed size
 
 
 @dataclass(frozen=True)
 class Inputs:
     """Inputs of a model by name, in the order of its parameters, with at least two rows, and two edges.
 
-    example: tensors on the CPU. free: of each, the sizes that change from call to call, by dimension.
+    example: tensors on the CPU. free: for each input, dimension -> name of its size, if this may change between calls.
     """
 
     example: Mapping[str, Tensor]
@@ -29,7 +29,10 @@ class Inputs:
 
     @classmethod
     def of(cls, model: nn.Module, example: Any) -> Self:
-        """Read an example: a tensor, several, or some by name. The first tensor's rows are the rows."""
+        """Read an example: a tensor, several, or some by name. The first tensor's rows count as the rows.
+
+        Raises ValueError for an example without rows.
+        """
         named = _named(model, example)
         first = next(iter(named.values()))
         if first.dim() < 1 or not len(first):
@@ -41,7 +44,7 @@ class Inputs:
         return cls({name: _enough(tensor, free[name]) for name, tensor in named.items()}, free)
 
     def drawn(self, rows: int, seed: int) -> dict[str, Tensor]:
-        """Random inputs: normal numbers, whole numbers and truth values from the example's, edges among the rows."""
+        """Draw random inputs: normal floats, integers and bools picked from the example, edges among the rows."""
         random = torch.Generator().manual_seed(seed)
         sizes = {"rows": rows, "edges": 3 * rows, "pairs": 2 * rows}
         found = {}
@@ -52,7 +55,7 @@ class Inputs:
             elif tensor.is_floating_point():
                 positive = 0 in self.free[name] and self.free[name][0] == "edges" and bool((tensor >= 0).all())
                 numbers = torch.randn(shape, generator=random, dtype=torch.float64).to(tensor.dtype)
-                found[name] = numbers.abs() if positive else numbers  # weights of edges, roots of which are taken
+                found[name] = numbers.abs() if positive else numbers  # edge weights: a model may take roots
             else:
                 picked = torch.randint(len(tensor), (shape[0],), generator=random) if shape else None
                 found[name] = tensor if picked is None or 0 not in self.free[name] else tensor[picked]
@@ -60,12 +63,12 @@ class Inputs:
 
 
 def copied(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Inputs that a model may write into."""
+    """Copy inputs, since a model may write into them."""
     return {name: tensor.clone() for name, tensor in given.items()}
 
 
 def _named(model: nn.Module, example: Any) -> dict[str, Tensor]:
-    """The example by names of parameters, in their order."""
+    """Map the example's tensors to the names of parameters, in their order."""
     signature = inspect.signature(model.forward)
     given = (example,) if isinstance(example, Tensor) else example
     if not isinstance(given, (tuple, list, Mapping)) or not given:
@@ -95,7 +98,7 @@ def _free(name: str, tensor: Tensor, rows: int, edges: int | None) -> dict[int, 
 
 
 def _enough(tensor: Tensor, free: Mapping[int, str]) -> Tensor:
-    """The tensor, repeated along a free dimension of which it has one entry or, of edges, none."""
+    """Repeat a tensor along a free dimension of one entry, or fill up missing edges."""
     for dim in free:
         if tensor.size(dim) == 0:
             tensor = tensor.new_zeros([_LEAST if d == dim else n for d, n in enumerate(tensor.shape)])

@@ -1,4 +1,4 @@
-"""Fetch the nodes around a few nodes of a large graph, as a GNN needs them to answer for those alone."""
+"""Fetch the neighbourhood of a few nodes of a large graph that a GNN needs to answer for these nodes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from graphkd.core.adjacency import edge_index_of
 from graphkd.core.draws import below, first_distinct
 from graphkd.core.ids import check_range
 
-_FEW = 4  # where a node has at most so many times its fan-out, all its edges are shuffled instead of drawn
+_FEW = 4  # nodes with at most this many times the fan-out of edges shuffle all edges instead of drawing
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Hold a part of a graph, in local numbers.
+    """Store a part of a graph, in local numbers.
 
-    nodes: (n,) ids of its nodes in the whole graph, those asked for first. edge_index: (2, E) its edges, sources first,
-    as rows of ``nodes``, those of one target together. place: (B,) at which rows the nodes stand that were asked for,
-    repeats included. hops: how far it reaches. complete: whether all edges were followed, not draws from them. found:
-    (E,) where the edges stand in ``graph``'s own order.
+    nodes: (n,) ids of its nodes in the whole graph, the requested nodes first. edge_index: (2, E) its edges, sources
+    first, as rows of ``nodes``, grouped by target. place: (B,) rows of the requested nodes, repeats included. hops: how
+    far it reaches. complete: True if all edges were followed, False with draws from them. found: (E,) positions of the
+    edges in the order of ``graph``.
 
     Example::
 
@@ -48,7 +48,7 @@ class Neighbourhood:
 
     @property
     def edges(self) -> Tensor:
-        """Say which columns of the whole graph's ``edge_index`` its edges are, (E,): for weights and attributes."""
+        """Return the columns of its edges in the whole graph's ``edge_index``, (E,): for weights and attributes."""
         return torch.from_numpy(self.graph.columns(self.found))
 
     def degrees(self) -> Tensor:
@@ -61,15 +61,15 @@ class Neighbourhood:
 
 
 class Neighbourhoods:
-    """Index a graph so that the neighbourhood of a few nodes is found without reading the others.
+    """Index a graph to find the neighbourhood of a few nodes without reading the others.
 
     Edges are sorted once by the node they enter (CSR, numpy). A fetch costs O(edges found), whatever the graph's size,
-    and may be called from several threads; each keeps N numbers. ``torch_geometric.utils.k_hop_subgraph``, which
-    scans all E edges at each hop, gives the same nodes and, but for its edges among the outermost ones, the same edges.
+    and may be called from several threads; each thread stores N numbers. ``torch_geometric.utils.k_hop_subgraph``,
+    which scans all E edges at each hop, returns the same nodes, and the same edges plus those among outermost nodes.
 
     edge_index: (2, E) int64 or int32, sources first, directed, repeats and loops kept; an ``EdgeIndex`` or an ``adj_t``
-    is read too. num_nodes: N; nodes without edges count. Features need not be here. TypeError or ValueError for what is
-    no graph.
+    is accepted, too. num_nodes: N, nodes without edges included. Features are not needed. Raises TypeError or
+    ValueError for anything that is no such graph.
 
     Example::
 
@@ -100,7 +100,7 @@ class Neighbourhoods:
 
     @property
     def nbytes(self) -> int:
-        """Count the bytes of the index, without a thread's N numbers."""
+        """Count the bytes of the index, without the N numbers per thread."""
         return self._ptr.nbytes + self._sources.nbytes + self._ids.nbytes + self._loops.nbytes
 
     def __getstate__(self) -> dict[str, Any]:
@@ -119,21 +119,23 @@ class Neighbourhoods:
         return self._loops[nodes]
 
     def columns(self, found: Numbers) -> Numbers:
-        """Give columns of ``edge_index`` for places in the order of the index, which is by targets."""
+        """Return columns of ``edge_index`` for positions in the order of the index, which is by target."""
         return self._ids[found].astype(np.int64)
 
     def fetch(self, nodes: Any, hops: int | None = None, fan_outs: Sequence[int] | None = None) -> Neighbourhood:
         """Find the nodes from which some nodes are reached in ``hops`` steps along edges, and the edges of those steps.
 
-        All edges that enter a node at fewer than ``hops`` steps are there, so a GNN of ``hops`` layers whose messages
-        depend on their two ends and the edge alone (SAGE, GIN, GAT) answers at ``place`` as on the whole graph. What it
-        does not hold for, and why, says ``answer_fetched``.
+        The result has all edges that enter a node at fewer than ``hops`` steps, so a GNN of ``hops`` layers whose
+        messages depend on their two ends and the edge alone (SAGE, GIN, GAT) answers at ``place`` as on the whole
+        graph. For exceptions see ``answer_fetched``.
 
         Args:
             nodes: (B,) ids: a list, an array or a tensor; repeats are looked up once.
-            hops: the number of layers, at least 0; 2 where ``fan_outs`` is not given.
-            fan_outs: how many of the edges that enter a node are followed at each hop, uniform without replacement,
-                -1 for all, as ``NeighborLoader`` has it; draws come from torch's global generator.
+            hops: the number of layers, at least 0; by default 2, or one hop per entry of ``fan_outs``.
+            fan_outs: for each hop how many of the edges that enter a node are followed, drawn uniformly without
+                replacement from torch's global generator; -1 for all, as in ``NeighborLoader``.
+
+        Raises TypeError or ValueError for ids that are not in the graph, and for other ``hops`` or ``fan_outs``.
         """
         steps = _steps(hops, fan_outs)
         asked = _checked_nodes(nodes, self.num_nodes)
@@ -157,7 +159,7 @@ class Neighbourhoods:
                 rows[unknown] = local[strangers]
                 count += len(frontier)
                 found.append((rows, target, where))
-        finally:  # what is not numbered is -1, for the next fetch
+        finally:  # reset numbers to -1 for the next fetch
             for part in parts:
                 local[part] = -1
         return self._given(np.concatenate(parts), found, place, all(step < 0 for step in steps))
@@ -176,13 +178,13 @@ class Neighbourhoods:
         return Neighbourhood(ids, torch.from_numpy(ends), own, len(found), complete, where, self)
 
     def _numbering(self) -> Numbers:
-        """Return this thread's local numbers of all nodes, -1 for those that have none."""
+        """Return this thread's local numbers of all nodes, -1 for nodes outside the fetch."""
         if not hasattr(self._own, "local"):
             self._own.local = np.full(self.num_nodes, -1, np.int64)
         return self._own.local
 
     def _followed(self, nodes: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
-        """Places of edges that enter some nodes, and of which of the nodes each is."""
+        """Return positions of edges that enter some nodes, and for each edge the position of its node."""
         begin, degrees = self._ptr[nodes], self.degrees(nodes)
         if fan_out < 0 or not (many := degrees > fan_out).any():
             return _ranges(begin, degrees)
@@ -197,14 +199,14 @@ class Neighbourhoods:
 
 
 def _ranges(begin: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
-    """begin, begin + 1 ..., of each length, one after the other: which it belongs to, and the numbers."""
+    """Concatenate the ranges begin, begin + 1, ... of given lengths: return each number's range, and the numbers."""
     owner: Numbers = np.repeat(np.arange(len(lengths)), lengths)
     shift: Numbers = begin + lengths - np.cumsum(lengths)
     return owner, np.arange(len(owner)) + shift[owner]
 
 
 def _shuffled(begin: Numbers, degrees: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
-    """The first ``fan_out`` of each node's edges after they have been shuffled."""
+    """Return the first ``fan_out`` of each node's edges after shuffling them."""
     owner, where = _ranges(begin, degrees)
     order = (owner + torch.rand(len(owner), dtype=torch.float64).numpy()).argsort()
     kept, first = _ranges(degrees.cumsum() - degrees, np.full_like(degrees, fan_out))
@@ -212,14 +214,14 @@ def _shuffled(begin: Numbers, degrees: Numbers, fan_out: int) -> tuple[Numbers, 
 
 
 def _drawn(begin: Numbers, degrees: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
-    """``fan_out`` distinct edges of each node, of which it has many more."""
+    """Draw ``fan_out`` distinct edges of each node, which has many more."""
     bounds = torch.from_numpy(degrees)
     ranks = first_distinct(lambda rows: below(bounds[rows]), len(bounds), fan_out).numpy()
     return np.repeat(np.arange(len(degrees)), fan_out), (begin[:, None] + ranks).ravel()
 
 
 def _first_of_each(nodes: Numbers, local: Numbers) -> Numbers:
-    """Some nodes without their repeats, in O(n); they are not numbered yet, and their numbers are overwritten."""
+    """Remove repeats from nodes that have no local numbers yet, in O(n); overwrites their entries of ``local``."""
     rows = np.arange(len(nodes))
     local[nodes] = rows
     return nodes[local[nodes] == rows]
@@ -242,10 +244,10 @@ def _checked_edges(edge_index: Any, num_nodes: int) -> tuple[Tensor, Tensor]:
 
 
 def _checked_nodes(nodes: Any, num_nodes: int) -> Numbers:
-    """Ids (B,) as int64."""
+    """Return ids (B,) as int64."""
     ids = nodes.detach().cpu().numpy() if isinstance(nodes, Tensor) else np.asarray(nodes)
     if ids.size == 0 and not isinstance(nodes, (Tensor, np.ndarray)):
-        ids = ids.astype(np.int64)  # an empty list has no type of its own
+        ids = ids.astype(np.int64)  # numpy makes an empty list float64
     if ids.dtype.kind not in "iu":
         raise TypeError(f"'nodes' must be ids, whole numbers, got {ids.dtype}; of a mask give its nonzero().flatten()")
     if ids.ndim != 1:
@@ -256,7 +258,7 @@ def _checked_nodes(nodes: Any, num_nodes: int) -> Numbers:
 
 
 def _steps(hops: int | None, fan_outs: Sequence[int] | None) -> list[int]:
-    """The fan-out of each hop, -1 for all edges."""
+    """Return the fan-out of each hop, -1 for all edges."""
     if fan_outs is None:
         hops = 2 if hops is None else hops
         if not _is_whole(hops, 0):

@@ -1,4 +1,4 @@
-"""A small MLP by numpy alone: the fastest form of a student for one query at a time."""
+"""Run a small MLP by numpy alone: the fastest form of a student for one query at a time."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from graphkd.core.wrappers import unwrapped
 from graphkd.serving.chains import RELU, Array, Step, chain_of
 
 _METADATA = "__metadata__"
-_ROWS = 64  # that a runner is checked by
+_ROWS = 64  # random rows on which a runner is checked
 
 
 class NumpyMLP:
     """Run a chain of linear layers, batch norms and ReLUs by numpy: a call costs its products and little else.
 
     torch spends some 10 microseconds an operator on dispatch, which is most of a small MLP's time for one row. Batch
-    norms are folded into the linear layer before them, dropouts are left out. A call does not change what it reads and
-    may run in several threads. Products use numpy's BLAS, whose threads its own settings say (``OMP_NUM_THREADS``).
+    norms are folded into the linear layer before them, dropouts are left out. A call does not change its input and may
+    run in several threads. Products use numpy's BLAS; set its threads by ``OMP_NUM_THREADS`` or its other settings.
 
-    Made by ``NumpyMLP.of``, or read by ``NumpyMLP.load``.
+    Create it by ``NumpyMLP.of``, or read it by ``NumpyMLP.load``. width, classes: of input and output rows.
 
     Example::
 
@@ -48,18 +48,18 @@ class NumpyMLP:
         self.steps = tuple(steps)
         self.width, self.classes = _ends(self.steps)
         self.dtype = self._arrays()[0].dtype
-        self._own_input = self.steps[0].kind == RELU  # which would be overwritten
+        self._own_input = self.steps[0].kind == RELU  # ReLU would overwrite it
 
     @classmethod
     def of(cls, model: nn.Module | Distilled) -> Self:
-        """Read a module in eval mode, whatever its ``forward`` looks like, as long as it is a chain.
+        """Read a module in eval mode whose ``forward`` is a chain of layers.
 
-        ``Linear``, ``BatchNorm1d`` with running statistics, ``ReLU``, ``Dropout`` and ``Identity``, one after another,
-        of torch or of PyG, as modules or as functions: ``Sequential``, ``torch_geometric.nn.MLP``, or a module of one's
-        own. ``forward`` is read by ``torch.fx`` and the runner compared with the module on random rows to 1e-5.
+        The chain may have ``Linear``, ``BatchNorm1d`` with running statistics, ``ReLU``, ``Dropout`` and ``Identity``,
+        of torch or PyG, as modules or functions: ``Sequential``, ``torch_geometric.nn.MLP``, or a module of your own.
+        ``torch.fx`` reads ``forward``, and the runner is compared with the module on random rows to 1e-5.
 
-        TypeError for another operation, which it names; ``graphkd.serving.export`` takes any. RuntimeError where the
-        runner's answers are others: a hook changes the module's.
+        Raises TypeError naming any other operation (``graphkd.serving.export`` takes all), RuntimeError if the answers
+        differ, e.g. because a hook changes the module's.
         """
         model = model.model if isinstance(model, Distilled) else model
         if not isinstance(model, nn.Module):
@@ -74,11 +74,11 @@ class NumpyMLP:
 
     @property
     def nbytes(self) -> int:
-        """Count the bytes of its weights."""
+        """Count the bytes of the weights."""
         return sum(array.nbytes for array in self._arrays())
 
     def __call__(self, x: Array) -> Array:
-        """Answers (B, C) of features (B, F), or (C,) of (F,), in the runner's dtype."""
+        """(B, F) -> (B, C), or (F,) -> (C,), in the weights' dtype; ValueError for another shape."""
         if not isinstance(x, np.ndarray) or x.ndim not in (1, 2) or x.shape[-1] != self.width:
             got = x.shape if isinstance(x, np.ndarray) else type(x).__name__
             raise ValueError(f"'x' must be a numpy array (B, {self.width}) or ({self.width},), got {got}")
@@ -98,7 +98,7 @@ class NumpyMLP:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what ``save`` wrote; nothing that is read runs as code. ValueError for a file that is another's."""
+        """Read a file that ``save`` wrote, without running code from it; ValueError for any other or damaged file."""
         content = Path(path).read_bytes()
         try:
             named, told = arrays.load(content), _metadata(content)
@@ -133,7 +133,7 @@ class NumpyMLP:
 
 
 def _ends(steps: Sequence[Step]) -> tuple[int, int]:
-    """Return the widths of input and output; ValueError where one layer's do not fit the next one's."""
+    """Return the widths of input and output; ValueError if the widths of consecutive layers do not fit."""
     width = given = None
     for place, step in enumerate(steps):
         if step.width is None:
@@ -158,6 +158,6 @@ def _checksum(named: dict[str, Array]) -> str:
 
 
 def _metadata(content: bytes) -> dict[str, Any]:
-    """The metadata of a safetensors file, whose header ``arrays.load`` has checked."""
+    """Read the metadata of a safetensors file whose header ``arrays.load`` has checked."""
     size = int.from_bytes(content[:8], "little")
     return json.loads(content[8 : 8 + size]).get(_METADATA, {})

@@ -1,4 +1,4 @@
-"""Packages of the extra ``onnx``: imported by name where they are needed, with their messages silenced."""
+"""Packages of the extra ``onnx``: imported by name at first use, with their messages silenced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def needed(name: str) -> Any:
-    """Import a package of the extra ``onnx``; ImportError that names the extra."""
+    """Import a package of the extra ``onnx``; an ImportError names the extra."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

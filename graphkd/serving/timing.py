@@ -19,20 +19,20 @@ from graphkd.core.modes import evaluating
 from graphkd.serving.forms import Array, Fetch, Finish, Form
 
 _BLOCK, _WARM, _ROUNDS = 50, 20, 5
-_ENOUGH = {50: 1, 95: 1_000, 99: 10_000}  # queries that a percentile takes
-_BUSY = 1.1  # times the processor's time, from which the wall's shows others at work
+_ENOUGH = {50: 1, 95: 1_000, 99: 10_000}  # queries that a percentile needs
+_BUSY = 1.1  # ratio of wall to processor time above which other processes keep the machine busy
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Hold the milliseconds of a query, and how they were measured.
+    """Store the milliseconds of a query, and how they were measured.
 
-    p50, p95, p99: of the wall's clock, by the upper order statistic; p95 takes 1,000 queries and p99 10,000, else None,
-    and on a busy machine both are None. cpu_p50, cpu_mean: of the processor's. rounds: the lowest, the middle and the
-    highest p50 of a block of queries. compute_p50: with all that is needed gathered beforehand. queries_per_second:
-    nodes a second in a closed loop, of the processor's time where the machine is busy. busy: on one thread, the wall's
-    p50 is over 1.1 times the processor's. edges_mean, edges_p99: gathered for a query; edges_correlation: of them with
-    the processor's time, None where they do not vary.
+    p50, p95, p99: percentiles of wall time, by the upper order statistic; p95 needs 1,000 queries and p99 10,000, else
+    they are None, as on a busy machine. cpu_p50, cpu_mean: of processor time. rounds: the lowest, middle and highest
+    p50 of a block of queries. compute_p50: of wall time, without gathering. queries_per_second: nodes per second in a
+    closed loop, by processor time if the machine is busy. busy: on one thread, the wall p50 is over 1.1 times the
+    processor's. edges_mean, edges_p99: edges gathered for a query; edges_correlation: of these with processor time,
+    None if either does not vary.
 
     Example::
 
@@ -74,20 +74,21 @@ def latency(
 ) -> Latency:
     """Time a model's answers to queries: ``batch`` node ids in, their class probabilities out as a numpy array.
 
-    Counted are the look-up of neighbours, gathering features and the layers; not loading, nor building an index.
-    A query's ids are drawn from ``nodes`` uniformly without replacement. Queries run in blocks of 50, at least five,
-    after 20 to warm up, without the garbage collector; nothing evicts caches between them. To compare models, time them
-    in turn by ``latencies``.
+    Times include the look-up of neighbours, gathering features and the layers, but neither loading nor building an
+    index. A query's ids are drawn from ``nodes`` uniformly without replacement. After 20 queries to warm up, queries
+    run in blocks of 50, at least five blocks, without the garbage collector; caches are not evicted between queries. To
+    compare models, use ``latencies``, which alternates between them.
 
     Args:
-        model: a module, what ``distil`` gave, a ``NumpyMLP`` or another function of numpy rows, or an ONNX file's path.
+        model: a module, the result of ``distil``, a ``NumpyMLP`` or another function of numpy rows, or an ONNX file's
+            path.
         data: ``x`` and, for ``fetch``, ``edge_index``.
-        nodes: (n,) ids that queries ask for: held-out ones.
-        fetch: how a GNN's neighbourhood is found: hops, a list of fan-outs, or a function as of ``Neighbourhoods``.
-        batch: how many nodes a query has.
-        threads: of torch and ONNX Runtime. numpy's are its BLAS's own: set ``OMP_NUM_THREADS`` before Python starts.
+        nodes: (n,) ids from which queries are drawn, usually held-out nodes.
+        fetch: how a GNN's neighbourhood is fetched, see ``Form.of``: hops, a list of fan-outs, or a function of ids.
+        batch: number of nodes per query.
+        threads: of torch and ONNX Runtime. numpy's BLAS has its own: set ``OMP_NUM_THREADS`` before Python starts.
         queries: how many are timed: 1,000 give p95, 10,000 p99.
-        finish: what makes probabilities of answers: "softmax", "sigmoid" or "none".
+        finish: the function from answers to probabilities: "softmax", "sigmoid" or "none".
         margin: hops that are fetched beyond the model's layers, see ``answer_fetched``.
         seed: of the ids.
 
@@ -116,10 +117,10 @@ def latencies(
     queries: int = 1_000,
     seed: int = 0,
 ) -> dict[str, Latency]:
-    """Time several forms as ``latency`` does, each on the same queries, in blocks that take turns.
+    """Time several forms as ``latency`` does, each on the same queries, in alternating blocks.
 
-    forms: by name, see ``Form.of``; modules among them must be in eval mode. Alternating query by query would have each
-    evict what the other keeps in the caches.
+    forms: by name, see ``Form.of``; modules among them must be in eval mode. Blocks alternate, not single queries,
+    since forms would then evict each other's data from the caches.
 
     Example::
 
@@ -148,7 +149,7 @@ def latencies(
 
 
 class _Block(NamedTuple):
-    """Seconds of the queries of a block, whole by both clocks and computed alone; and their edges."""
+    """Seconds per query of a block: by both clocks, and without gathering by the wall clock; and edges per query."""
 
     wall: Array
     cpu: Array
@@ -164,7 +165,7 @@ def _block(form: Form, queries: list[Array]) -> _Block:
 
 
 def _timed(function: Callable[[Any], Any], given: list[Any]) -> tuple[Array, Array]:
-    """Seconds of each call, by the wall's clock and the processor's."""
+    """Measure the seconds of each call, by the wall clock and the processor's."""
     wall, cpu = np.empty(len(given)), np.empty(len(given))
     with no_collection():
         for place, each in enumerate(given):
@@ -203,7 +204,7 @@ def _summary(blocks: list[_Block], batch: int, threads: int) -> Latency:
 
 
 def _percentile(seconds: Array, q: int) -> float:
-    """Milliseconds, by the upper order statistic."""
+    """Compute a percentile in milliseconds, by the upper order statistic."""
     return 1e3 * float(np.percentile(seconds, q, method="higher"))
 
 
@@ -222,7 +223,7 @@ def _drawn(random: np.random.Generator, ids: Array, batch: int, count: int) -> l
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch run on so many threads, and on as many as before afterwards."""
+    """Let torch run on ``count`` threads, and restore their number afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,4 +1,4 @@
-"""A module as bytes of torch.export or ONNX, and a way to run them."""
+"""Convert a module to bytes of torch.export or ONNX, and run these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphkd.serving.inputs import Inputs, copied
 from graphkd.serving.onnx_packages import needed, quiet
 
 Run = Callable[[Mapping[str, Tensor]], list[Tensor]]
-# Students of ours that no trace can hold: why, and what serves in their place.
+# Students of this library that cannot be traced: why, and what to export in their place.
 _UNTRACED: Mapping[str, str] = {
     "PLP": "propagates labels over the one graph that it was trained on: its answers, (N, C), serve the same nodes",
     "PAM": "finds the peers of each graph anew, outside of torch: ask it in torch, or keep its answers in a table",
@@ -25,7 +25,7 @@ _QUANTISED = ("MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul")
 
 
 def as_program(model: nn.Module, inputs: Inputs) -> tuple[bytes, Run]:
-    """Trace by ``torch.export``; the program's bytes, for ``torch.export.load``, and a way to ask it."""
+    """Trace by ``torch.export``; return the program's bytes, for ``torch.export.load``, and a function to run it."""
     program = _traced(model, inputs)
     file = io.BytesIO()
     with quiet():
@@ -35,7 +35,10 @@ def as_program(model: nn.Module, inputs: Inputs) -> tuple[bytes, Run]:
 
 
 def as_onnx(model: nn.Module, inputs: Inputs, *, int8: bool) -> tuple[bytes, Run]:
-    """Write an ONNX graph, float or with linear layers in int8; its bytes, and a way to ask it by ONNX Runtime."""
+    """Write an ONNX graph, float or with int8 linear layers; return its bytes, and a function to run it.
+
+    Raises TypeError for operators that ONNX lacks, ImportError without the packages.
+    """
     runtime, _ = needed("onnxruntime"), [needed(name) for name in ("onnx", "onnxscript")]
     program, names = _traced(model, inputs), list(inputs.example)
     answers = len(outputs_of(model(**copied(inputs.example)), model))
@@ -62,7 +65,7 @@ def as_onnx(model: nn.Module, inputs: Inputs, *, int8: bool) -> tuple[bytes, Run
 
 
 def outputs_of(answers: Any, model: nn.Module) -> list[Tensor]:
-    """A model's answers as a list; TypeError for what is no tensor, nor a tuple of them."""
+    """Return a model's outputs as a list; TypeError unless they are a tensor or a tuple of tensors."""
     found = list(answers) if isinstance(answers, (tuple, list)) else [answers]
     if not found or not all(isinstance(each, Tensor) for each in found):
         raise TypeError(
@@ -87,7 +90,7 @@ def _traced(model: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
 
 
 def _in_int8(content: bytes, model: nn.Module) -> bytes:
-    """The graph with products by weights in int8; ValueError where it has none."""
+    """Quantise products by weights to int8; ValueError if the graph has none."""
     quantization, onnx = needed("onnxruntime.quantization"), needed("onnx")
     with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"

@@ -18,11 +18,11 @@ from graphkd.tasks.metrics import answers, area_under_curve, selected, tensor_of
 
 @dataclass(frozen=True)
 class AnomalyDetection(Task):
-    """Score nodes, the odder the larger; evaluated by the area under the curve. No method reads the labels.
+    """Score nodes, the odder the higher; evaluated by the area under the ROC curve. No method reads the labels.
 
-    labels: the entry that says what is odd, (N,) of 0 and 1, for evaluation alone; it may be missing. ``judged``: the
-    mask of the rows that are evaluated, by default all. ``train_mask``, boolean (N,), are rows that are known to be
-    ordinary, for methods that learn them; without it all rows are taken for such. Models answer (N,) or (N, 1).
+    labels: the entry that is 1 for anomalies and 0 for other rows, (N,), for evaluation only; it may be missing.
+    ``judged``: the mask of the rows to evaluate, by default all. ``train_mask``, boolean (N,), selects rows known to be
+    ordinary, for methods that learn them; without it all rows count as ordinary. Models answer (N,) or (N, 1).
 
     Example::
 
@@ -46,13 +46,13 @@ class AnomalyDetection(Task):
         return mapped(data, self._prepared) if self._prepared(first) is not first else data
 
     def supervised(self, where: str | None = None) -> Loss:  # noqa: ARG002 - there is none
-        """Refuse: there are no labels to learn."""
+        """Raise ValueError: there are no labels to learn."""
         raise ValueError(
             "anomalies are found without labels: choose 'uninformed' or 'ordinal', or a task that has labels to learn"
         )
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - scores have none
-        """Squared distance from the teacher's scores."""
+        """Make the squared distance from the teacher's scores."""
         return FeatureDistance("l2", on="logits", where=where)
 
     def targets(self, batch: Any) -> Tensor:
@@ -60,11 +60,11 @@ class AnomalyDetection(Task):
         return torch.zeros(count_rows(batch), dtype=torch.long)
 
     def has(self, part: Part, data: Any) -> bool:
-        """Tell whether there are labels to evaluate by; none choose epochs."""
+        """Tell whether there are labels for a test; there is no validation, so that epochs are not chosen."""
         return part == "test" and self.labels in first_batch(data)
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:  # noqa: ARG002 - there is one
-        """Area under the curve of the scores."""
+        """Compute the area under the ROC curve of the scores."""
         found, odd = [], []
         for batch in batches(data):
             own = own_rows(batch)

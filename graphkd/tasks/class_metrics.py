@@ -7,21 +7,21 @@ from torch import Tensor
 
 
 def share_right(scores: Tensor, labels: Tensor) -> float:
-    """Share of rows whose class scores highest: (n, C), (n,)."""
+    """Compute the share of rows whose class scores highest: (n, C), (n,)."""
     return int((scores.argmax(dim=-1) == labels).sum()) / len(labels)
 
 
 def macro_f1(scores: Tensor, labels: Tensor) -> float:
-    """F1 of each class that the labels or answers have, their mean: (n, C), (n,)."""
+    """Compute the mean F1 of the classes that occur in labels or answers: (n, C), (n,)."""
     from torchmetrics.functional.classification import multiclass_f1_score
 
     return float(multiclass_f1_score(scores.argmax(dim=-1), labels, num_classes=scores.size(1), average="macro"))
 
 
 def class_roc_auc(scores: Tensor, labels: Tensor) -> float:
-    """Area under the ROC curve: (n, C), (n,); of two classes that of the second, of more their mean, each against all.
+    """Compute the area under the ROC curve: (n, C), (n,); of two classes the second's, of more the mean over all.
 
-    ValueError where the labels have one class only.
+    Raises ValueError where the labels have one class only.
     """
     from torchmetrics.functional.classification import binary_auroc, multiclass_auroc
 
@@ -36,24 +36,24 @@ def class_roc_auc(scores: Tensor, labels: Tensor) -> float:
 
 
 def label_micro_f1(scores: Tensor, labels: Tensor) -> float:
-    """F1 over all entries, a logit above 0 being a yes: (n, L), (n, L) of 0, 1 and NaN for unknown."""
+    """Compute F1 over all entries, a logit above 0 being a yes: (n, L), (n, L) of 0, 1 and NaN for unknown."""
     return _f1(scores, labels, "micro")
 
 
 def label_macro_f1(scores: Tensor, labels: Tensor) -> float:
-    """F1 of each label, their mean; see ``label_micro_f1``."""
+    """Compute the mean F1 of the labels; see ``label_micro_f1``."""
     return _f1(scores, labels, "macro")
 
 
 def label_roc_auc(scores: Tensor, labels: Tensor) -> float:
-    """Area under the ROC curve of each label that some rows have and others lack, their mean: (n, L), (n, L)."""
+    """Compute the mean area under the ROC curve of labels that some rows have and others lack: (n, L), (n, L)."""
     from torchmetrics.functional.classification import binary_auroc
 
     return _mean_over_labels(scores, labels, lambda s, y: binary_auroc(s, y, validate_args=False))
 
 
 def label_average_precision(scores: Tensor, labels: Tensor) -> float:
-    """Average precision of each label that some rows have and others lack, their mean: (n, L), (n, L)."""
+    """Compute the mean average precision of labels that some rows have and others lack: (n, L), (n, L)."""
     from torchmetrics.functional.classification import binary_average_precision
 
     return _mean_over_labels(scores, labels, lambda s, y: binary_average_precision(s, y, validate_args=False))

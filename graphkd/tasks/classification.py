@@ -28,11 +28,11 @@ class Classification(Task):
     }
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Cross-entropy of the labels."""
+        """Make the cross-entropy of the labels."""
         return CE(where=where or self.labelled)
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
-        """KL divergence from the teacher's softened classes, times the temperature squared."""
+        """Make the KL divergence from the teacher's softened classes, times the temperature squared."""
         return KL(temperature, where=where)
 
 
@@ -40,14 +40,14 @@ class Classification(Task):
 class NodeClassification(Classification, NodeTask):
     """Predict one class a node: ``y`` (N,), and the masks ``train_mask``, ``val_mask`` and ``test_mask``.
 
-    split: which column of masks (N, k). evaluate_on: the whole graph, or a loader, to evaluate models on, where
-    training sees a part of it. new: a mask over its nodes that training did not see, whose score stands apart as "new".
-    node_type: of heterogeneous data, the type whose nodes are classified. A model gets ``x_dict`` and
-    ``edge_index_dict``, or by ``x`` the features of that type alone; it answers for that type or for all, by type.
-    metrics: "accuracy", "macro_f1", "roc_auc" (in two classes that of the second, else each against all); the first
-    chooses epochs.
-    Masks may be boolean (N,) or node ids; labels (N,) or (N, 1). Of data without any mask all labelled nodes are
-    learnt. Of a neighbour-sampled batch the seeds are evaluated.
+    split: the column of masks (N, k). evaluate_on: the whole graph, or a loader, to evaluate models on, where training
+    sees only a part. new: a mask of nodes of ``evaluate_on`` that training did not see, scored separately as "new".
+    node_type: of heterogeneous data, the type of the nodes to classify. A model takes ``x_dict`` and
+    ``edge_index_dict``, or ``x``, the features of that type alone; it answers for that type, or for all in a dict.
+    metrics: "accuracy", "macro_f1", "roc_auc" (of two classes the second's, else the mean of each against all); the
+    first chooses epochs.
+    Masks may be boolean (N,) or node ids; labels (N,) or (N, 1), negative or NaN where unlabelled. Without any mask all
+    labelled nodes are learnt. Of a neighbour-sampled batch only the seeds are evaluated.
 
     Example::
 

@@ -39,13 +39,13 @@ class GraphTask(Task):
 
     @abstractmethod
     def _answers(self, model: nn.Module, batch: Batch, call: Call | None) -> Tensor:
-        """Ask a model about each graph."""
+        """Compute a model's answers about each graph, (B, ...)."""
 
     def prepare(self, data: Any) -> Any:
-        """Give batches of labelled graphs their labels in one form, and ``labelled``, a mask of graphs with one."""
+        """Return batches with labels in one form and ``labelled``, a mask of graphs that have one."""
         return data if data is None or "y" not in first_batch(data) else mapped(data, self._prepared)
 
-    def has(self, part: Part, data: Any) -> bool:  # noqa: ARG002 - a part is judged on graphs of its own
+    def has(self, part: Part, data: Any) -> bool:  # noqa: ARG002 - a part has graphs of its own
         """Tell whether there is a loader of this part."""
         return self._loader(part) is not None
 
@@ -101,7 +101,7 @@ class GraphClassification(Classification, GraphTask):
         check_metrics(self.metrics, self.known_metrics)
 
     def targets(self, batch: Any) -> Tensor:
-        """Labels, (B,)."""
+        """Return the labels, (B,)."""
         return read_labels(tensor_of(batch, "y"))
 
     def _known(self, labels: Tensor) -> Tensor:
@@ -118,8 +118,8 @@ class GraphClassification(Classification, GraphTask):
 class GraphRegression(Numbers, GraphTask):
     """Predict numbers of graphs: ``y`` (B,) or (B, k) of PyG's batches, NaN where they are not known.
 
-    val, test: loaders, as for ``GraphClassification``. Models answer (B, k). Losses compare several targets each in
-    units of its standard deviation over the training graphs, which one pass over the data finds; scores are those of
+    val, test: loaders, as for ``GraphClassification``. Models answer (B, k). Of several targets, losses divide each by
+    its standard deviation over the training graphs, computed in one pass over the data; scores are those of
     ``Regression``, in the labels' units.
 
     Example::
@@ -136,7 +136,7 @@ class GraphRegression(Numbers, GraphTask):
     kind: ClassVar[str] = "graph_regression"
 
     def prepare(self, data: Any) -> Any:
-        """Give batches labels (B, k), ``labelled``, and of several targets ``y_scale``, their spread (k,)."""
+        """Return batches with labels (B, k), ``labelled`` and, for several targets, ``y_scale``, their spread (k,)."""
         ready = super().prepare(data)
         first = None if data is None else first_batch(data)
         if first is None or "y" not in first:
@@ -145,7 +145,7 @@ class GraphRegression(Numbers, GraphTask):
         return ready if scale is None else mapped(ready, lambda batch: changed(batch, y_scale=scale))
 
     def targets(self, batch: Any) -> Tensor:
-        """Labels, (B, k), NaN where they are not known."""
+        """Return the labels, (B, k), NaN where they are not known."""
         return read_numbers(tensor_of(batch, "y"))
 
     def _known(self, labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Scores of links: how far edges stand above pairs that are none."""
+"""Scores of links: how far edges are ranked above pairs that are no edges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = ("auc", "average_precision", "mrr")
 
 
 def check_link_metrics(metrics: Sequence[str]) -> None:
-    """Raise ValueError unless metrics are some that ``link_scores`` knows, one at least."""
+    """Raise ValueError unless ``metrics`` are names that ``link_scores`` knows, one at least."""
     known = all(name in _NAMED or _HITS.fullmatch(name) for name in metrics)
     if isinstance(metrics, str) or not metrics or not known:
         raise ValueError(f"'metrics' must be some of {_NAMED} and 'hits@K', got {metrics!r}")
@@ -22,7 +22,11 @@ def check_link_metrics(metrics: Sequence[str]) -> None:
 def link_scores(
     metrics: Sequence[str], scores: Tensor, labels: Tensor, ranked: Sequence[Tensor] = ()
 ) -> dict[str, float]:
-    """Measure by name: (M,), (M,) of 0 and 1; ranked: (P, 1 + K) scores of edges before those they are ranked among."""
+    """Compute metrics by name, of the scores of pairs (M,) and their labels (M,), 1 for edges and 0 for others.
+
+    ranked: for "mrr", parts (P, 1 + K), the score of an edge before those of the K pairs that it is ranked among.
+    Raises ValueError unless there are both edges and other pairs.
+    """
     scores, edges = scores.double(), labels > 0
     if not bool(edges.any()) or bool(edges.all()):
         raise ValueError(
@@ -32,7 +36,7 @@ def link_scores(
 
 
 def hits(scores: Tensor, edges: Tensor, k: int) -> float:
-    """Share of edges that score above the k-th best of the pairs that are none; of fewer than k, all do (OGB)."""
+    """Compute the share of edges that score above the k-th best other pair; 1 for fewer than k of these (OGB)."""
     others = scores[~edges]
     if k > others.numel():
         return 1.0
@@ -40,7 +44,7 @@ def hits(scores: Tensor, edges: Tensor, k: int) -> float:
 
 
 def mean_reciprocal_rank(ranked: Tensor) -> float:
-    """Mean of 1 / rank of the first of each row, ties counting half: (P, 1 + K)."""
+    """Compute the mean of 1 / rank of the first entry of each row in its row, ties counting half: (P, 1 + K)."""
     own, others = ranked[:, :1].double(), ranked[:, 1:].double()
     rank = 1 + (others > own).sum(dim=1) + 0.5 * (others == own).sum(dim=1)
     return float((1 / rank).mean())

@@ -17,10 +17,10 @@ _OF_PAIRS = ("edge_label_index", "edge_label", "ranking_negatives")
 
 
 def typed_links(batch: Any, edge_type: EdgeType | None) -> Any:
-    """Copy heterogeneous data with the pairs of a type of edges at the top level, and in no type any more.
+    """Copy heterogeneous data with the pairs of one type of edges moved to the top level.
 
-    Where both ends are of one type its features stand there too, as ``x``, for models that see features alone. Other
-    data are given back as they are. ValueError where the type is not one of the data's.
+    Where both ends are of one type, its features are copied there too, as ``x``, for models that read features alone.
+    Other data are returned unchanged. Raises ValueError where the data have no such type.
     """
     if not node_types(batch):
         if edge_type is not None:
@@ -40,26 +40,26 @@ def typed_links(batch: Any, edge_type: EdgeType | None) -> Any:
     other = changed(batch, **entries)
     for kind in other.edge_types:
         for name in _OF_PAIRS:
-            if name in other[kind]:  # of the wrong rank for models that would be given it by type
+            if name in other[kind]:  # of the wrong rank for models that would get it by type
                 del other[kind][name]
     return other
 
 
 def has(batch: Any, name: str) -> bool:
-    """Tell whether a batch has an entry, heterogeneous data at their top level."""
+    """Tell whether a batch has an entry; of heterogeneous data, whether the top level has it."""
     return name in (batch._global_store if node_types(batch) else batch)
 
 
 def message_edges(batch: Any, edge_type: EdgeType | None) -> Tensor:
-    """Edges that messages pass along, of that type where there are types, (2, E)."""
+    """Return the edges that messages pass along, of the given type if there are types, (2, E)."""
     store = batch if edge_type is None else batch[edge_type]
     return edge_index_of(store["edge_index"] if "edge_index" in store else store["adj_t"])
 
 
 def end_rows(view: Mapping[str, Any], edge_type: EdgeType | None) -> tuple[Tensor, Tensor] | None:
-    """The rows of sources and of targets that a model shows, as ``logits`` or by type of node; None where it does not.
+    """Return the rows of sources and of targets in a view, from ``logits`` or by node type; None where it has neither.
 
-    ValueError where it shows rows of one kind for two types of ends.
+    Raises ValueError where ``edge_type`` is given and the rows of one of its ends are missing.
     """
     shown = view.get("logits")
     if edge_type is None:
@@ -81,7 +81,7 @@ def end_rows(view: Mapping[str, Any], edge_type: EdgeType | None) -> tuple[Tenso
 
 
 def draw_ends(sizes: tuple[int, int], count: int, device: torch.device, *, one: bool) -> Tensor:
-    """Draw pairs of ends uniformly, (2, count); ``one``: both are of one type."""
+    """Draw pairs of ends uniformly, (2, count); ``one``: both ends are of one type."""
     if one:
         return torch.randint(sizes[0], (2, count), device=device)
     return torch.stack([torch.randint(size, (count,), device=device) for size in sizes])

@@ -31,24 +31,24 @@ _PAIRS = "edge_label_index"
 class LinkPrediction(Task):
     """Predict whether an edge joins pairs of nodes: ``edge_label_index`` (2, M), ``edge_label`` (M,) of 0 and 1.
 
-    The form of PyG's ``RandomLinkSplit`` and ``LinkNeighborLoader``. Messages pass along ``edge_index``. Where the
-    training pairs are edges alone (``add_negative_train_samples=False``, or no ``edge_label_index``, then all edges
-    are), as many pairs that no edge joins are drawn anew for each epoch. val, test: the other parts of the split, one
-    batch each, or loaders.
+    Data have the form of PyG's ``RandomLinkSplit`` and ``LinkNeighborLoader``; messages pass along ``edge_index``. If
+    the training pairs of a single graph are edges only (``add_negative_train_samples=False``, or no
+    ``edge_label_index``, which makes all edges the pairs), as many pairs without an edge are drawn for each epoch.
+    val, test: the other parts of the split, one batch each, or loaders.
 
-    A model may be an encoder, ``forward(x, edge_index)`` to embeddings (N, d), whose inner products are the scores; it
-    may have ``encode(x, edge_index)`` and ``decode(z, edge_label_index)``; or it takes ``edge_label_index`` and answers
-    (M,) itself. What ``call`` gives are scores where it is (M,) or (M, 1), else embeddings. A view has the scores as
+    A model is an encoder, ``forward(x, edge_index)`` -> embeddings (N, d), whose inner products are the scores; or it
+    has ``encode(x, edge_index)`` and ``decode(z, edge_label_index)``; or it takes ``edge_label_index`` and answers
+    scores (M,). The result of ``call`` is scores if it is (M,) or (M, 1), else embeddings. A view has the scores as
     ``logits``, and embeddings as ``node``.
-    metrics: "auc", "average_precision", "hits@K" (share of edges scored above the K-th best pair that is none, for any
-    K), and "mrr" (mean reciprocal rank of each edge among its own ``ranking_negatives`` (P, 2K) of the data: K other
-    targets for its source, then K other sources for its target; P the edges among the pairs, ties counting half); the
-    first chooses epochs.
-    edge_type: of heterogeneous data, the type of edges that is predicted, ``("user", "rates", "film")``, whose part of
-    the split ``RandomLinkSplit(edge_types=[...], rev_edge_types=[...])`` makes. A model gets ``x_dict`` and
-    ``edge_index_dict``, or is made by ``to_hetero``, and answers embeddings by type, the scores being inner products of
-    those of the two ends; ``decode`` gets all by type. One that takes ``x`` alone gets the features of the ends' type,
-    where it is one.
+    metrics: "auc", "average_precision", "hits@K" (share of edges scored above the K-th best pair without an edge, for
+    any K), and "mrr" (mean reciprocal rank of each edge among its own negatives, ties counting half); the first chooses
+    epochs. "mrr" reads ``ranking_negatives`` (P, 2K) of the data: for each of the P edges among the pairs, K other
+    targets for its source, then K other sources for its target.
+    edge_type: of heterogeneous data, the type of edges to predict, ``("user", "rates", "film")``, as split by
+    ``RandomLinkSplit(edge_types=[...], rev_edge_types=[...])``. A model takes ``x_dict`` and ``edge_index_dict``, or is
+    made by ``to_hetero``, and answers embeddings by node type; the scores are inner products across the two ends.
+    ``decode`` gets the embeddings of all types. A model of ``x`` alone gets the features of the ends' type, if both
+    ends have the same.
 
     Example::
 
@@ -72,12 +72,12 @@ class LinkPrediction(Task):
         check_link_metrics(self.metrics)
 
     def call(self, call: Call | None) -> Call | None:
-        """Score the pairs of a batch by a model's rows of its nodes."""
-        ours = isinstance(call, partial) and call.func is _paired  # by the runner, before models are judged
+        """Return a call that scores the pairs of a batch, from the model's node embeddings where it gives these."""
+        ours = isinstance(call, partial) and call.func is _paired  # the runner has wrapped it already
         return call if ours else partial(_paired, self.edge_type, call)
 
     def prepare(self, data: Any) -> Any:
-        """Give batches pairs, labels (M, 1) as ``y``, and ``labelled``; without pairs that are no edges, such too."""
+        """Return batches with pairs, labels (M, 1) as ``y`` and ``labelled``; draw negatives if one graph has none."""
         first = typed_links(first_batch(data), self.edge_type)
         if names(data) is not None and self._lacks_negatives(first):
             edges = tensor_of(first, _PAIRS) if has(first, _PAIRS) else message_edges(first, self.edge_type)
@@ -85,18 +85,18 @@ class LinkPrediction(Task):
         return mapped(data, self._prepared)
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Compute the binary cross-entropy of the pairs' labels, edge or none."""
+        """Make the binary cross-entropy of the pairs' labels, edge or none."""
         return _of_any_scores(BCE(where=where or self.labelled))
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - a chance is not softened
-        """Binary cross-entropy with the teacher's chance of an edge."""
+        """Make the binary cross-entropy with the teacher's probability of an edge."""
         return _of_any_scores(SoftBCE(where=where))
 
     def targets(self, batch: Any) -> Tensor:
         """Tell whether an edge joins each pair, (M,)."""
         return batch["y"][:, 0]
 
-    def has(self, part: Part, data: Any) -> bool:  # noqa: ARG002 - a part is judged on pairs of its own
+    def has(self, part: Part, data: Any) -> bool:  # noqa: ARG002 - a part has pairs of its own
         """Tell whether there is this part of the split."""
         return self._part(part) is not None
 
@@ -108,7 +108,7 @@ class LinkPrediction(Task):
         return link_scores(self.metrics, torch.cat(scores), torch.cat(labels), [each for each in ranked if len(each)])
 
     def _answered(self, model: nn.Module, data: Any, call: Call | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Scores and labels of the pairs of every batch, and of each edge beside those of its ranking negatives."""
+        """Yield scores and labels of the pairs of every batch, and the score of each edge before its negatives'."""
         for given in batches(data):
             batch = self._prepared(given)
             asked, labels = batch["edge_label_index"], batch["y"][:, 0].cpu()
@@ -156,7 +156,7 @@ def _of_any_scores(loss: BCE | SoftBCE) -> Loss:
 
 
 def _without_labels(batch: Any) -> Any:
-    """Copy data without the nodes' labels, which the pairs have nothing to do with."""
+    """Copy data without the labels and masks of nodes, which do not concern the pairs."""
     others = changed(batch)
     for name in ("y", *MASKS.values()):
         if has(others, name):
@@ -167,7 +167,7 @@ def _without_labels(batch: Any) -> Any:
 
 
 def _paired(edge_type: EdgeType | None, call: Call | None, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
-    """Give a model's view one score a pair as ``logits``: its own, or inner products of its rows of nodes."""
+    """Return a model's view with one score per pair as ``logits``: its own, or inner products of embeddings."""
     pairs: Any = batch["edge_label_index"]
     decode = getattr(model, "decode", None)
     if call is None and callable(getattr(model, "encode", None)) and callable(decode):
@@ -194,7 +194,7 @@ def _encoded(model: Any, batch: Batch) -> Any:
 
 
 def _candidates(edges: Tensor, negatives: Tensor) -> Tensor:
-    """Pairs to rank an edge among: (2, P), (P, 2K) -> (2, P, 1 + 2K), itself first."""
+    """List the pairs to rank each edge among, itself first: (2, P), (P, 2K) -> (2, P, 1 + 2K)."""
     count, width = negatives.shape
     if count != edges.size(1) or width % 2:
         raise ValueError(

@@ -19,7 +19,7 @@ Metric = Callable[[Tensor, Tensor], float]  # of answers and labels, higher is b
 
 
 def check_metrics(asked: Sequence[str], known: Mapping[str, Metric]) -> None:
-    """Raise ValueError unless metrics are some of those that a task knows, one at least."""
+    """Raise ValueError unless the names ``asked`` are among the ``known`` metrics, one at least."""
     if not asked or isinstance(asked, str) or any(name not in known for name in asked):
         raise ValueError(f"'metrics' must be some of {sorted(known)}, got {asked!r}")
 
@@ -46,8 +46,8 @@ def accuracy(
     """Measure the share of the nodes of ``mask`` whose label ``y`` the model gets right, in [0, 1].
 
     Labels are class ids (N,) or (N, 1), integers or whole floats; the mask is boolean (N,), node ids, or with ``split``
-    a column of (N, k). Of a neighbour-sampled batch the seeds count. Raises ValueError where no node is selected, where
-    a selected one has no label, and where the model's answers are not finite.
+    a column of (N, k). Of a neighbour-sampled batch only the seeds count. Raises ValueError where no node is selected,
+    where a selected one has no label, and where the model's answers are not finite.
 
     Example::
 
@@ -61,7 +61,7 @@ def accuracy(
 
 
 def read_classes(y: Tensor) -> tuple[Tensor, Tensor]:
-    """Read class ids (N,), see ``read_labels``, and which rows have one."""
+    """Read class ids (N,), see ``read_labels``, and a mask (N,) of the rows that have one."""
     labels = read_labels(y)
     return labels, labels >= 0
 
@@ -75,8 +75,8 @@ def judged_rows(
 ) -> tuple[Tensor, Tensor]:
     """Take the answers and the labels of the rows of a mask, on the CPU; of a sampled batch, among its seeds.
 
-    ask: () -> answers of all rows, not called where no row is selected. read: ``y`` -> labels, and which are known.
-    ValueError where a selected row has no label, and for answers of another number of rows.
+    ask: () -> answers of all rows, not called where no row is selected. read: ``y`` -> labels, mask of known ones.
+    Raises ValueError where a selected row has no label, and for answers of another number of rows.
     """
     (labels, known), own = read(tensor_of(batch, "y")), own_rows(batch)
     count = labels.size(0)
@@ -93,22 +93,22 @@ def judged_rows(
 
 
 def check_any(count: int, mask: str, what: str = "node") -> int:
-    """Give back how many rows a mask selects; ValueError where there is none."""
+    """Return ``count``, the rows that a mask selects; ValueError where it is 0."""
     if not count:
         raise ValueError(f"{mask!r} must select at least one {what}, it selects none")
     return count
 
 
 def selected(batch: Batch, mask: str, rows: int, split: int | None = None) -> Tensor:
-    """Read a mask of a batch as boolean (rows,); ids are of nodes where the batch says which it has, as ``n_id``."""
+    """Read a mask of a batch as boolean (rows,); if the batch has ``n_id``, ids in the mask are node ids."""
     ids = tensor_of(batch, "n_id") if "n_id" in batch else None
     return read_mask(tensor_of(batch, mask), rows, mask, split=split, ids=ids)
 
 
 def area_under_curve(scores: Tensor, y: Tensor) -> float:
-    """Measure the chance that a row of ``y`` is scored above one that is not, ties counting half: (N,), (N,) -> float.
+    """Measure the chance that a row with ``y`` 1 scores above one with 0, ties counting half: (N,), (N,) -> float.
 
-    By mean ranks, exactly, O(N log N). ValueError where ``y`` has no such row, or no other.
+    Exact, by mean ranks, O(N log N). Raises ValueError where ``y`` lacks 1 or 0, and for scores that are not finite.
 
     Example::
 
@@ -132,7 +132,7 @@ def area_under_curve(scores: Tensor, y: Tensor) -> float:
 
 
 class Fidelity(NamedTuple):
-    """Hold how faithful a student is: the share of equal decisions, and the mean KL(teacher || student) in nats.
+    """Record a student's fidelity: the share of equal decisions, and the mean KL(teacher || student) in nats.
 
     Example::
 
@@ -156,9 +156,9 @@ def fidelity(
 ) -> Fidelity:
     """Measure fidelity on the nodes of ``mask``, both in eval mode; Stanton et al., NeurIPS 2021, arXiv:2106.05945.
 
-    A student may be accurate without being faithful, and the other way round: look at both. ``call`` is for both
-    models, or a pair (student's, teacher's); a teacher such as ``Frozen(model, call=...)`` brings its own. Raises
-    ValueError where no node is selected, and for answers that are not classes' logits.
+    A student may be accurate without being faithful, and the other way round: report both. call: one for both models,
+    or a pair (student's, teacher's); a teacher such as ``Frozen(model, call=...)`` has its own. Raises ValueError where
+    no node is selected, and where the two do not answer class logits (N, C) of one shape.
 
     Example::
 
@@ -177,7 +177,7 @@ def fidelity(
 
 
 def answers(model: nn.Module | Frozen, data: Batch, call: Call | None = None) -> Tensor:
-    """Ask a model about every row of a batch, in eval mode; modes are restored. ValueError for NaN or infinity."""
+    """Compute a model's ``logits`` of a batch in eval mode; modes are restored. ValueError for NaN or infinity."""
     with shown(model, call) as show:
         view = show(data)
     if "logits" not in view:
@@ -187,7 +187,7 @@ def answers(model: nn.Module | Frozen, data: Batch, call: Call | None = None) ->
 
 
 def class_scores(model: nn.Module | Frozen, data: Batch, call: Call | None = None) -> Tensor:
-    """Ask a model for a score of every class for every row, (N, C); ValueError where there is one column only."""
+    """Compute a model's score of every class for every row, (N, C); ValueError for fewer than two classes."""
     found = answers(model, data, call)
     if found.dim() != 2 or found.size(1) < 2:
         raise ValueError(
@@ -198,7 +198,7 @@ def class_scores(model: nn.Module | Frozen, data: Batch, call: Call | None = Non
 
 
 def tensor_of(batch: Batch, name: str) -> Tensor:
-    """Look a tensor up in a batch; KeyError or TypeError that says what there is and what to do."""
+    """Look a tensor up in a batch; KeyError where it is missing, TypeError where it is no tensor."""
     entry = fill([name], batch, "the task")[name]
     if not isinstance(entry, Tensor):
         raise TypeError(

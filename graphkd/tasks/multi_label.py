@@ -24,7 +24,7 @@ class MultiLabelNodeClassification(NodeTask):
 
     Models answer a logit for each label, (N, L). Unknown entries are neither learnt nor evaluated. metrics: "micro_f1",
     "macro_f1" (a logit above 0 is a yes), "roc_auc" and "average_precision" (the mean over labels that some of the
-    evaluated nodes have and others lack); the first chooses epochs. Else as ``NodeClassification``.
+    evaluated nodes have and others lack); the first chooses epochs. Other options: see ``NodeClassification``.
 
     Example::
 
@@ -47,11 +47,11 @@ class MultiLabelNodeClassification(NodeTask):
     metrics: tuple[str, ...] = ("micro_f1", "roc_auc", "average_precision")
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Binary cross-entropy of the labels that are known."""
+        """Make the binary cross-entropy of the known labels."""
         return BCE(where=where or self.labelled)
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - labels apart are not softened
-        """Binary cross-entropy with the teacher's chances of each label."""
+        """Make the binary cross-entropy with the teacher's probability of each label."""
         return SoftBCE(where=where)
 
     def _labels(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,9 +65,9 @@ class MultiLabelNodeClassification(NodeTask):
 
 
 def read_label_sets(y: Tensor) -> tuple[Tensor, Tensor]:
-    """Read labels of which a row may have several as floats (N, L), NaN for unknown, and which rows have any known.
+    """Read multi-label targets as floats (N, L), NaN for unknown, and a mask (N,) of rows with any known label.
 
-    ValueError for another shape and for numbers that are neither 0, 1 nor NaN; -1 is not guessed to mean unknown.
+    Raises ValueError for another shape and for numbers other than 0, 1 and NaN; -1 is not guessed to mean unknown.
     """
     if y.dim() != 2 or y.size(1) < 2:
         raise ValueError(

@@ -14,11 +14,11 @@ from graphkd.tasks.link_types import EdgeType, draw_ends, message_edges
 
 
 class WithNegatives:
-    """One graph as a loader of one batch: its training edges, and as many pairs that are none, drawn at each pass.
+    """One graph as a loader of one batch: its training edges, and as many pairs without an edge, drawn at each pass.
 
-    Pairs are uniform over those of different nodes that neither ``edge_index`` nor the training edges join, in either
-    direction; of edges between two types of nodes over those of a source and a target. They come from torch's global
-    generator.
+    Pairs are drawn uniformly, by torch's global generator, from those of different nodes that neither ``edge_index``
+    nor the training edges join, in either direction; between two types of nodes, from those of a source and a target.
+    finish: applied to each batch. Raises ValueError where all pairs are joined.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class WithNegatives:
             raise ValueError(f"all pairs of {nodes} are joined, none can be drawn that is not")
 
     def _key(self, pairs: Tensor) -> Tensor:
-        """A number for each pair, the same in both directions where both ends are of one type."""
+        """Number each pair, the same in both directions where both ends are of one type."""
         first, last = (pairs.amin(dim=0), pairs.amax(dim=0)) if self.one else pairs
         return first * self.sizes[1] + last
 

@@ -18,7 +18,7 @@ from graphkd.core.view import Batch, Call, Viewer, names
 from graphkd.tasks.metrics import Metric, check_any, check_metrics, judged_rows, selected, tensor_of
 from graphkd.tasks.splits import MASKS
 
-_OF_NODES = ("x", "y", "n_id", "batch_size", *MASKS.values())  # what a graph says of each type of nodes
+_OF_NODES = ("x", "y", "n_id", "batch_size", *MASKS.values())  # entries that a graph has for each type of nodes
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class NodeTask(Task):
 
     @abstractmethod
     def _labels(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels in the one form that is read, and which rows have one, (N,)."""
+        """Return labels in the one form that is read, and a mask (N,) of the rows that have one."""
 
     @abstractmethod
     def _scores(self, model: nn.Module, batch: Batch, call: Call | None) -> Tensor:
-        """Ask a model about each row."""
+        """Compute a model's answers about each row."""
 
     def call(self, call: Call | None) -> Call | None:
-        """Read the answers of one node type where a model gives those of all."""
-        ours = isinstance(call, partial) and call.func is _of_type  # by the runner, before models are judged
+        """Return a call that reads the answers of ``node_type`` where a model gives those of all types."""
+        ours = isinstance(call, partial) and call.func is _of_type  # the runner has wrapped it already
         return call if self.node_type is None or ours else partial(_of_type, self.node_type, call)
 
     def prepare(self, data: Any) -> Any:
-        """Give the data masks (N,) and labels, in copies of the batches that have others."""
+        """Return the data with masks (N,) and labels in one form; batches are copied where theirs differ."""
         plain = first_batch(data)
         first = self._typed(plain)
         wanted = ("y", self.labelled) if any(name in first for name in MASKS.values()) else ("y",)
@@ -69,7 +69,7 @@ class NodeTask(Task):
         return data if ready is plain else mapped(data, self._prepared)
 
     def targets(self, batch: Any) -> Tensor:
-        """Labels, a row a node."""
+        """Return the labels, one row per node."""
         return batch["y"]
 
     def has(self, part: Part, data: Any) -> bool:
@@ -90,7 +90,7 @@ class NodeTask(Task):
         return found
 
     def _judged(self, data: Any, part: Part) -> Any:
-        """Choose data to evaluate on; epochs are chosen on what training sees, but of a loader, on its seeds."""
+        """Return ``evaluate_on``, if given, for the test and where training reads a loader; else the training data."""
         elsewhere = self.evaluate_on is not None and (part == "test" or names(data) is None)
         return self.prepare(self.evaluate_on) if elsewhere else data
 
@@ -137,7 +137,7 @@ class NodeTask(Task):
             )
         own, top = graph[self.node_type], graph._global_store
         entries = {name: own[name] for name in _OF_NODES if name in own and top.get(name) is not own[name]}
-        # What was prepared before stays: its masks are no longer those of the type.
+        # Data that were prepared before stay: their masks are no longer those of the type.
         return changed(batch, **entries) if entries and "y" not in top else batch
 
 
@@ -146,10 +146,10 @@ def _of_type(kind: str, call: Call | None, model: nn.Module, batch: Batch) -> An
     return {"logits": view[kind]} if "logits" not in view and kind in view else view
 
 
-_of_type.of_type = True  # type: ignore[attr-defined]  # it reads nothing of the batch but what the model is called with
+_of_type.of_type = True  # type: ignore[attr-defined]  # it reads nothing of the batch but the model's inputs
 
 
 def _count(batch: Batch, otherwise: int) -> int:
-    """Count the nodes of a batch, by its features where it has such."""
+    """Count the nodes of a batch by its features, if it has any."""
     features = lookup(batch, ("x",)).get("x")
     return int(features.size(0)) if isinstance(features, Tensor) else otherwise

@@ -20,9 +20,9 @@ def read_numbers(y: Tensor) -> Tensor:
 
 
 def spread(data: Any, labels: Any) -> Tensor | None:
-    """Standard deviation of each target over the labels of all batches, (k,); None of one target, whose unit is free.
+    """Compute the standard deviation of each target over all batches, (k,); None for one target, which needs none.
 
-    labels: batch -> (n, k), NaN where they are not learnt. A target without two different labels has 1.
+    labels: batch -> (n, k), NaN where unknown. A target without two different labels has 1.
     """
     parts = []
     for batch in batches(data):
@@ -41,7 +41,7 @@ def _deviation(known: Tensor) -> Tensor:
 
 
 def check_answers(found: Tensor, y: Tensor) -> Tensor:
-    """Give back a model's numbers beside its labels, (n, k); ValueError for another shape."""
+    """Return a model's numbers in the shape of the labels, (n, k); ValueError for another shape."""
     found = found[:, None] if found.dim() == 1 else found
     if found.shape != y.shape:
         wanted, shape = tuple(y.shape), tuple(found.shape)
@@ -50,9 +50,9 @@ def check_answers(found: Tensor, y: Tensor) -> Tensor:
 
 
 def errors(found: Tensor, labels: Tensor, what: str) -> dict[str, float]:
-    """Share of variance explained, root mean squared and mean absolute error: (n, k), NaN labels left out.
+    """Compute explained variance, root mean squared and mean absolute error: (n, k), NaN labels left out.
 
-    Each is the mean over the targets that have any label.
+    Each is the mean over the targets that have any label. Raises ValueError where no target has one.
     """
     each = []
     for column in range(labels.size(1)):

@@ -25,11 +25,11 @@ class Numbers(Task):
     lower_is_better: ClassVar[tuple[str, ...]] = ("rmse", "mae")
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Squared error of the labels, of several targets each in units of its spread."""
+        """Make the squared error of the labels; several targets are each divided by their spread ``y_scale``."""
         return SquaredError(where=where or self.labelled)
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - numbers have none
-        """Squared distance from the teacher's numbers, in the same units."""
+        """Make the squared distance from the teacher's numbers, in the same units."""
         return NumberDistance(where=where)
 
 
@@ -37,12 +37,12 @@ class Numbers(Task):
 class Regression(Numbers):
     """Predict numbers of rows: ``y`` (N,) or (N, k), NaN where unknown; evaluated by the share of variance explained.
 
-    The masks ``train_mask``, ``val_mask`` and ``test_mask``, boolean (N,) or row ids, say which rows are learnt and
-    evaluated; without ``train_mask`` all rows with a label are learnt. val, test: further data, one batch or a loader,
-    evaluated by all labelled rows in place of a mask. Models answer (N, k). Of several targets losses compare each
-    in units of its standard deviation over the labels that are learnt, ``y_scale`` of the prepared data. "explained" is
-    1 - mean squared error over the variance, which chooses epochs; "rmse" and "mae" are errors in the labels' unit; of
-    several targets their means.
+    The masks ``train_mask``, ``val_mask`` and ``test_mask``, boolean (N,) or row ids, select the rows to learn and to
+    evaluate; without ``train_mask`` all rows with a label are learnt. val, test: further data, one batch or a loader,
+    whose labelled rows (of their ``train_mask``, if any) are evaluated in place of a mask. Models answer (N, k). Of
+    several targets, losses divide each by its standard deviation over the learnt labels, ``y_scale`` of the prepared
+    data. Scores: "explained", 1 - mean squared error / variance, chooses epochs; "rmse" and "mae" are errors in the
+    labels' unit; of several targets each score is the mean.
 
     Example::
 
@@ -59,7 +59,7 @@ class Regression(Numbers):
     test: Any = None
 
     def prepare(self, data: Any) -> Any:
-        """Give the data labels (N, k) and masks of rows that have one, in copies of the batches that have others."""
+        """Return the data with labels (N, k), masks of rows that have one and, for several targets, ``y_scale``."""
         first = first_batch(data)
         if "y" not in first:
             raise ValueError(f"a regression needs labels, as 'y', in the data, which have {names(first)}")
@@ -68,7 +68,7 @@ class Regression(Numbers):
         return ready if scale is None else mapped(ready, lambda batch: changed(batch, y_scale=scale))
 
     def targets(self, batch: Any) -> Tensor:
-        """Labels, NaN where they are not known: (n,), or (n, k) of several targets."""
+        """Return the labels, NaN where they are not known: (n,), or (n, k) of several targets."""
         y: Tensor = batch["y"]
         return y[:, 0] if y.size(1) == 1 else y
 
@@ -80,7 +80,7 @@ class Regression(Numbers):
         return MASKS[part] in first and (names(data) is None or bool(first[MASKS[part]].any()))
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
-        """Share of the variance that is explained, root mean squared and mean absolute error."""
+        """Compute explained variance, root mean squared and mean absolute error on the rows of a part."""
         apart = self._apart(part)
         judged, mask = (data, MASKS[part]) if apart is None else (mapped(apart, self._prepared), self.labelled)
         found, labels = [], []

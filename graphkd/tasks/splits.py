@@ -14,10 +14,11 @@ MASKS = {"train": "train_mask", "val": "val_mask", "test": "test_mask"}  # of Py
 def hold_out(data: Data, *, share: float = 0.2, seed: int = 0, split: int | None = None) -> tuple[Data, Tensor]:
     """Split a graph for the inductive setting: the part that training sees, and a mask of the held-out test nodes.
 
-    ``share`` of the test nodes and their edges are removed, drawn by a generator with ``seed``; returns the observed
-    graph (its masks and labels cut accordingly) and a mask (N,) over the nodes of ``data``. ``test_mask`` may be
-    boolean (N,), node ids, or (N, k) of which ``split`` is the column. Nodes of the part are numbered anew: a teacher
-    ``Cached`` for the whole graph refuses them, make one for the part. Raises ValueError where nothing is held out.
+    A random ``share`` of the test nodes, drawn with ``seed``, is removed with its edges. Returns the observed graph
+    (masks and labels cut to its nodes) and a boolean mask (N,) of the held-out nodes of ``data``. ``test_mask`` may be
+    boolean (N,), node ids, or (N, k) of which ``split`` is the column. Nodes of the observed graph are renumbered: a
+    teacher ``Cached`` for the whole graph refuses it, so make one for this part. Raises ValueError where nothing is
+    held out.
 
     Example::
 

@@ -1,6 +1,6 @@
 """Training data of recommenders: interactions, ratings, rows of features, and batches of them.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first access; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

@@ -27,18 +27,18 @@ class Known(NamedTuple):
 
     @classmethod
     def users(cls, data: Any) -> Known:
-        """Those of a split, of sequences or of pairs; TypeError for what is none of these."""
+        """Look up the users of a split, of sequences or of pairs; TypeError for data of another kind."""
         return cls._of(data, "user")
 
     @classmethod
     def items(cls, data: Any) -> Known:
-        """As ``users``."""
+        """Look up the items; otherwise as ``users``."""
         return cls._of(data, "item")
 
     @classmethod
     def _of(cls, data: Any, what: str) -> Known:
         chain = [data]
-        for name in ("sequences", "sequences", "split", "train"):  # what the bridge loads, a split, what that is of
+        for name in ("sequences", "sequences", "split", "train"):  # from the bridge's data or a split to pairs
             inner = getattr(chain[-1], name, None)
             chain += [] if inner is None else [inner]
         held, size = chain[-1], getattr(chain[-1], f"num_{what}s", None)
@@ -52,7 +52,7 @@ class Known(NamedTuple):
         return cls(what, places_of(tokens or tuple(map(str, range(size)))), size, first)
 
     def id_of(self, token: Any, path: Path, where: str) -> int:
-        """The id of a token; ValueError that says where it stands for one that the data do not have."""
+        """Return the id of a token; ValueError that names its place in the file where the data do not have it."""
         if isinstance(token, bool) or not isinstance(token, (str, int)):
             raise wrong(path, where, f"the {self.what} must be a text or a whole number, got {token!r}")
         found = self.places.get(str(token), -1)
@@ -62,7 +62,7 @@ class Known(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Names of entries."""
+    """Names of the entries of a record."""
 
     user: str
     item: str
@@ -71,7 +71,7 @@ class Columns(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Lists that were read: (n,), (n, K), (n, K), (n,) or None."""
+    """Lists of a file: users (n,), items (n, K), distances (n, K), steps (n,) or None."""
 
     users: Tensor
     items: Tensor
@@ -80,7 +80,7 @@ class Found(NamedTuple):
 
 
 class _List:
-    """A list that is being read."""
+    """A list while it is read: its place in the file, and its items."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -88,9 +88,9 @@ class _List:
 
 
 def lists_in(path: Path, users: Known, items: Known, columns: Columns, k: int | None) -> Found:
-    """Read the lists of a file; ValueError that says file and line for what is wrong. O(entries)."""
+    """Read the lists of a file; ValueError with file and line for an invalid record. O(entries)."""
     found: dict[tuple[int, int], _List] = {}
-    whole: set[tuple[int, int]] = set()  # lists that came in one record, as no other may
+    whole: set[tuple[int, int]] = set()  # complete lists, from one record each; no other record may add to them
     for where, record in records(path):
         key = users.id_of(_entry(record, columns.user, path, where), path, where), _step(record, columns, path, where)
         tokens, distances = _items(record, columns, path, where)
@@ -111,7 +111,7 @@ def lists_in(path: Path, users: Known, items: Known, columns: Columns, k: int | 
 
 
 def _joined(path: Path, found: Mapping[tuple[int, int], _List], k: int | None) -> Found:
-    """The lists as tensors; ValueError for one that is too short, or of another length, or without a step."""
+    """Join the lists to tensors; ValueError for a list that is too short, of another length, or without a step."""
     lists = list(found.values())
     length = len(lists[0].items) if k is None else k
     if length < 1:
@@ -141,7 +141,7 @@ def _entry(record: Mapping[str, Any], name: str, path: Path, where: str) -> Any:
 
 
 def _step(record: Mapping[str, Any], columns: Columns, path: Path, where: str) -> int:
-    """Read how many items come before a list, 0 where the file does not say."""
+    """Read how many items of the history precede a list, 0 where the file does not give it."""
     value = record.get(columns.step)
     if value is None or value == "":
         return 0
@@ -152,7 +152,7 @@ def _step(record: Mapping[str, Any], columns: Columns, path: Path, where: str) -
 
 
 def _items(record: Mapping[str, Any], columns: Columns, path: Path, where: str) -> tuple[list[Any], list[float]]:
-    """Tokens of items and their distances, zeros where there are none."""
+    """Return the tokens of a record's items and their distances, zeros where it has none."""
     tokens, distances = _entry(record, columns.item, path, where), record.get(columns.distance)
     tokens = tokens if isinstance(tokens, list) else [tokens]
     if distances is None or distances == "":
@@ -178,7 +178,7 @@ def _number(value: Any, name: str, path: Path, where: str) -> float:
 
 # ------------------------------------------------------------------ vectors
 def vectors_in(path: Path, items: Known, item: str, vector: str) -> Tensor:
-    """Read a vector of every item: (size, D) float32, that of padding being zeros; ValueError for what is wrong."""
+    """Read one vector for every item: (size, D) float32, zeros for padding; ValueError for an invalid record."""
     if path.suffix == ".npz" and path.is_file():
         ids, rows = _vectors_of_arrays(path, items, item, vector)
     else:
@@ -222,7 +222,7 @@ def _vectors_of_arrays(path: Path, items: Known, item: str, vector: str) -> tupl
 
 
 def _vectors(path: Path, item: str, vector: str) -> Iterator[tuple[str, Any, list[float]]]:
-    """Place, token and numbers of each record."""
+    """Yield place, token and numbers of each record."""
     for where, record in records(path):
         token = _entry(record, item, path, where)
         if path.suffix in (".csv", ".tsv"):

@@ -1,4 +1,4 @@
-"""Records of files, one after the other, each with the words that say where it stands."""
+"""Records of files, one after the other, each with a text that names its place in the file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 
 from graphkd.core.archives import read_arrays
 
-Record = tuple[str, Mapping[str, Any]]  # where it stands, and its values by name
+Record = tuple[str, Mapping[str, Any]]  # its place in the file, and its values by name
 
 
 def records(path: str | Path) -> Iterator[Record]:
-    """Read ``.csv``, ``.tsv``, ``.jsonl``, ``.npz`` or ``.parquet``, record by record; nothing in it is run as code.
+    """Read ``.csv``, ``.tsv``, ``.jsonl``, ``.npz`` or ``.parquet``, record by record; nothing in the file is executed.
 
-    Values of text are texts; of the others numbers, texts and lists of such. Raises FileNotFoundError, and ValueError
-    that says file and place where a record is none.
+    Values of ``.csv`` and ``.tsv`` are strings; those of the other formats numbers, strings and lists of these. Raises
+    FileNotFoundError, and ValueError with file and place for an invalid record.
     """
     path = Path(path)
     if not path.is_file():
@@ -31,7 +31,7 @@ def records(path: str | Path) -> Iterator[Record]:
 
 
 def wrong(path: str | Path, where: str, what: str) -> ValueError:
-    """The error of a place of a file."""
+    """Build the error for a place in a file."""
     return ValueError(f"{str(path)!r}, {where}: {what}")
 
 
@@ -47,7 +47,7 @@ def _separated(delimiter: str) -> Callable[[Path], Iterator[Record]]:
                     if row and len(row) != len(names):
                         what = f"there must be {len(names)} columns, {names}, got {len(row)}"
                         raise wrong(path, f"line {lines.line_num}", what)
-                    if row:  # else an empty line
+                    if row:  # skips an empty line
                         yield f"line {lines.line_num}", dict(zip(names, row, strict=True))
             except UnicodeDecodeError as error:
                 raise ValueError(f"{str(path)!r} must be text in UTF-8: {error}") from error
@@ -87,7 +87,7 @@ def _refused(constant: str) -> NoReturn:
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of an ``.npz``, of which each has a row a record; ValueError for objects and for other lengths."""
+    """Read the arrays of an ``.npz``, one row a record in each; ValueError for object arrays and unequal lengths."""
     found = read_arrays(path)
     lengths = {name: len(each) if each.ndim else None for name, each in found.items()}
     if len(set(lengths.values())) != 1 or None in lengths.values():

@@ -17,13 +17,13 @@ from recsys.data.source import Source, WithSources
 class RankingBatches(WithSources):
     """Iterate over all training pairs in random order, each with its negatives, and the lists of the sources.
 
-    A pair that was taken several times comes as often. A batch is a dict: ``users``, ``positives``, ``negatives`` (B,)
-    int64; ``unique_users``, sorted; ``positive`` and ``negative``, their ``Lists`` of one column; and the entries of
-    every source. A negative is uniform outside the user's training items, held-out items included, redrawn every epoch
-    (Rendle et al., UAI 2009), or as ``negatives`` says: with k of them a batch has its pairs k times, one after the
-    other, and k as ``copies``. All draws come from torch's global generator at the beginning of the epoch or in the
-    order of the batches, so a resumed ``fit`` repeats them. O(nnz log nnz) an epoch besides the sources. ValueError for
-    a user who has all items.
+    A pair that was taken several times occurs as often. A batch is a dict: ``users``, ``positives``, ``negatives`` (B,)
+    int64; ``unique_users``, sorted; ``positive`` and ``negative``, ``Lists`` of one column each; and the entries of
+    every source. By default a negative is uniform outside the user's training items, so that held-out items may be
+    drawn, and is redrawn every epoch (Rendle et al., UAI 2009); ``negatives`` changes this. With k negatives a pair, a
+    batch repeats its pairs k times, block after block, and has k as ``copies``. All draws come from torch's global
+    generator, at the beginning of the epoch or in the order of the batches, so a resumed ``fit`` repeats them. O(nnz
+    log nnz) an epoch besides the sources. Raises ValueError for a user who has all items.
 
     Example::
 

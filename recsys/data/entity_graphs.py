@@ -1,4 +1,4 @@
-"""Graphs of users or of items alone: who takes the same, and whose rows of a table are near."""
+"""Graphs of users alone or of items alone: joined by common neighbours, or by near rows of a table."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from torch import Tensor
 from graphkd.kernels.pairs.neighbours import nearest_rows
 from recsys.data.interactions import Interactions
 
-_COUNTS = 2**22  # of a block of rows and of all columns, and pairs that are counted for it, at a time
+_COUNTS = 2**22  # counts of a block of users against all users, and pairs counted for it, at a time
 
 
 class Around(NamedTuple):
-    """Some rows of a graph, by places among the ``nodes`` (m,) that they touch.
+    """Some rows of a graph, with edges given by places in ``nodes`` (m,), all entities that these rows touch.
 
-    own (n,): the place of each row's entity; row, place, value (e,): the rows' edges, each from a row to a place.
+    own (n,): the place of each row's own entity. row, place, value (e,): the edges, from row ``row`` of the n to
+    ``nodes[place]``.
     """
 
     nodes: Tensor
@@ -52,10 +53,10 @@ class EntityGraph(NamedTuple):
         return cls(ptr, edges[1].long(), value)
 
     def around(self, ids: Tensor, keep: float = 1.0, kept: Tensor | None = None) -> Around:
-        """The rows of some entities (n,) and what they touch, edges dropped at random: O(edges of these rows).
+        """Collect the rows of some entities (n,) and their nodes, edges dropped at random: O(edges of these rows).
 
-        Each edge stays with probability ``keep``, its value then divided by it; ``kept``, (E,) bool for all edges of
-        the graph, says which instead of draws.
+        Each edge stays with probability ``keep``, and its value is then divided by ``keep``. ``kept`` (E,) bool, over
+        all edges of the graph, replaces the draws.
         """
         start, count = self.ptr[ids], self.ptr[ids + 1] - self.ptr[ids]
         row = torch.repeat_interleave(count)
@@ -69,13 +70,13 @@ class EntityGraph(NamedTuple):
 
 
 def co_occurrence(pairs: Interactions, k: int = 5) -> EntityGraph:
-    """FreqD's graph of users by common items (of items: ``pairs.transpose()``). Zhu and Zhang, KDD 2025.
+    """Build FreqD's graph of users by common items (of items: ``pairs.transpose()``). Zhu and Zhang, KDD 2025.
 
-    A row's neighbours are the ``k`` others with most common items, of equal counts those of the lowest ids, and only
-    those with some; weights are 1, (N + N') / 2 makes them mutual, and D^-1/2 A D^-1/2 normalises by row sums. The
-    authors drop the first of k + 1 by its place, which need not be the row itself, and list neighbours without common
-    items where there are too few. Counts choose neighbours alone. O(sum over pairs of the degree of their item) time,
-    never N x N.
+    The neighbours of a row are the ``k`` other rows with most common items, the lowest ids first among equal counts,
+    and only rows with at least one common item. Edges have weight 1; (N + N') / 2 makes them mutual, and D^-1/2 A
+    D^-1/2 normalises by row sums. Counts only choose neighbours. The authors drop the first of k + 1 rows by its place,
+    which need not be the row itself, and fill up with neighbours without common items. O(sum over pairs of the degree
+    of their item) time, never N x N.
     """
     if k < 1:
         raise ValueError(f"'k' must be at least 1, got {k}")
@@ -94,8 +95,8 @@ def co_occurrence(pairs: Interactions, k: int = 5) -> EntityGraph:
 def common(pairs: Interactions, k: int) -> tuple[Tensor, Tensor]:
     """Join users with those they have most items in common with: edges (2, E), and how many items (E,) int64.
 
-    Of each user the ``k`` others as in ``co_occurrence``, and both directions of all of them, once. Of items:
-    ``pairs.transpose()``. Costs as ``co_occurrence``.
+    Each user is joined with ``k`` others, chosen as in ``co_occurrence``; every edge occurs once in each direction. Of
+    items: ``pairs.transpose()``. Costs as ``co_occurrence``.
     """
     if k < 1:
         raise ValueError(f"'k' must be at least 1, got {k}")
@@ -112,10 +113,10 @@ def common(pairs: Interactions, k: int) -> tuple[Tensor, Tensor]:
 
 
 def nearest(table: Tensor, k: int = 5, *, padding: bool = False) -> EntityGraph:
-    """GraphD's graph: the ``k`` rows of a table that are nearest to each, with the weight 1 / k, (N, d).
+    """Build GraphD's graph: each row of a table (N, d) joined with its ``k`` nearest rows, with weight 1 / k.
 
     Exact, by blocks, O(N^2 d); the authors' code takes distances after a projection to 150 principal components.
-    padding: row 0 is nobody, and neither has neighbours nor is one.
+    padding: row 0 has no neighbours and is none of the neighbours.
     """
     if k < 1:
         raise ValueError(f"'k' must be at least 1, got {k}")
@@ -127,7 +128,7 @@ def nearest(table: Tensor, k: int = 5, *, padding: bool = False) -> EntityGraph:
 
 
 def _counted(pairs: Interactions) -> Iterator[tuple[Tensor, Tensor]]:
-    """Blocks of users with how many items each has in common with all users: (b,), (b, N) int64."""
+    """Yield blocks of users and how many items each has in common with every user: (b,), (b, N) int64."""
     flipped, size = pairs.transpose(), pairs.num_users
     work = torch.zeros(size, dtype=torch.int64, device=pairs.items.device)
     work = work.index_add(0, pairs.users(), flipped.degrees()[pairs.items.long()]).clamp_(min=size)
@@ -141,10 +142,10 @@ def _counted(pairs: Interactions) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _most(counts: Tensor, ids: Tensor, k: int) -> Tensor:
-    """The ``k`` positive counts of each row that are largest, its own left out: (b, N) -> edges (2, e)."""
+    """Choose the ``k`` largest positive counts of each row, except its own entity's: (b, N) -> edges (2, e)."""
     size = counts.size(1)
     counts = counts.scatter(1, ids[:, None], 0)
-    ranked = counts * size + torch.arange(size - 1, -1, -1, device=ids.device)  # of equal ones the first
+    ranked = counts * size + torch.arange(size - 1, -1, -1, device=ids.device)  # equal counts: the lowest id first
     columns = ranked.topk(min(k, size), dim=1).indices
     some = counts.gather(1, columns) > 0
     return torch.stack([ids[:, None].expand_as(columns)[some], columns[some]])

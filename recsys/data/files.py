@@ -1,4 +1,4 @@
-"""Pairs in safetensors files: written whole or not at all, and read only as they were written."""
+"""Pairs in safetensors files: written atomically, and read only if they are unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Tokens = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
 
 
 def packed(pairs: Interactions, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Give the tensors of a set of pairs and its sizes and tokens as text, both under a name."""
+    """Return the tensors of a set of pairs, and its sizes and tokens as text, all under a name."""
     tensors = {"ptr": pairs.ptr, "items": pairs.items, **{key: getattr(pairs, key) for key in _OF_EVENTS}}
     sizes = {"num_users": pairs.num_users, "num_items": pairs.num_items, "padding": pairs.padding}
     texts = {name: json.dumps(sizes), **texts_of(pairs, f"{name}.")}
@@ -31,13 +31,13 @@ def packed(pairs: Interactions, name: str) -> tuple[dict[str, Tensor], dict[str,
 
 
 def texts_of(tokens: Any, prefix: str = "") -> dict[str, str]:
-    """Give as text the tokens of users and items of whatever has them, if they are known."""
+    """Return as text the tokens of users and items of an object, where it has them."""
     known = {name: getattr(tokens, name, None) for name in TOKENS}
     return {f"{prefix}{name}": json.dumps(found) for name, found in known.items() if found is not None}
 
 
 def tokens_in(texts: Mapping[str, str], sizes: Sequence[int], prefix: str = "") -> Tokens:
-    """Read the tokens of users and items; ValueError where there are not as many as rows."""
+    """Read the tokens of users and items; ValueError where their number differs from the number of rows."""
     found = [tuple(json.loads(texts[key])) if (key := f"{prefix}{name}") in texts else None for name in TOKENS]
     for name, tokens, size in zip(TOKENS, found, sizes, strict=True):
         if tokens is not None and len(tokens) != size:
@@ -46,7 +46,7 @@ def tokens_in(texts: Mapping[str, str], sizes: Sequence[int], prefix: str = "") 
 
 
 def unpacked(tensors: Mapping[str, Tensor], texts: Mapping[str, str], name: str) -> Interactions:
-    """Build the set of pairs again; ValueError for entries that are none."""
+    """Rebuild a set of pairs; ValueError for invalid entries."""
     sizes = json.loads(texts[name])
     ptr, items, repeats, times, rows = (tensors.get(f"{name}.{key}") for key in ("ptr", "items", *_OF_EVENTS))
     if ptr is None or items is None or ptr.shape != (sizes["num_users"] + 1,) or items.dim() != 1:
@@ -71,7 +71,7 @@ def save(pairs: Interactions, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Interactions:
-    """Read what ``save`` wrote; ValueError for a file that is damaged or holds something else."""
+    """Read a set of pairs that ``save`` wrote; ValueError for a file that is damaged or has other contents."""
     tensors, texts = read(path)
     if "pairs" not in texts:
         raise ValueError(f"{str(path)!r} must hold pairs, as Interactions.save writes them, got {sorted(tensors)}")
@@ -90,7 +90,7 @@ def save_split(split: Split, path: str | Path) -> None:
 
 
 def load_split(path: str | Path) -> Split:
-    """Read what ``save_split`` wrote; ValueError for a file that is damaged or holds something else."""
+    """Read a split that ``save_split`` wrote; ValueError for a file that is damaged or has other contents."""
     tensors, texts = read(path)
     if not set(_PARTS) <= set(texts):
         raise ValueError(f"{str(path)!r} must hold a split, as Split.save writes it, got {sorted(tensors)}")
@@ -101,7 +101,7 @@ def load_split(path: str | Path) -> Split:
 
 
 def write(path: str | Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
-    """Write tensors and texts, sealed by their fingerprint: an interruption leaves the old file as it was."""
+    """Write tensors and texts with a fingerprint, atomically: an interruption leaves the old file unchanged."""
     from safetensors.torch import save as encoded
 
     path = Path(path)
@@ -112,7 +112,7 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], texts: Mapping[str, s
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read tensors and texts; ValueError that names the file where it is not what ``write`` wrote."""
+    """Read tensors and texts; ValueError that names the file unless it is exactly as ``write`` wrote it."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -14,7 +14,7 @@ _SHOWN = 3
 def without_full_users(pairs: Interactions) -> Interactions:
     """Drop the pairs of users who have every item; the same object where there are no such users, or no others.
 
-    No negative can be drawn for such a user and no list made, and the user teaches no order. The log says who was left
+    Such a user has no item left as a negative or for a list, and so gives nothing to rank. The log names the users left
     out; all ids stay. O(U), and O(n log n) where some are left out.
     """
     degrees = pairs.degrees()

@@ -1,4 +1,4 @@
-"""Ids at the border: integers of any container, within their range, or refused by name."""
+"""Check of ids at the interface: integers of any container within their range, else an error that names them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MOST = 2**31 - 1  # users and items: their ids are kept as int32, and a pair's number fits into int64
+MOST = 2**31 - 1  # users and items: ids are stored as int32, and user · num_items + item fits into int64
 _INTEGERS = (
     torch.int64,
     torch.int32,
@@ -26,7 +26,7 @@ _ANEW = "number them from 0 on first, for example by pandas.factorize, or take I
 def read_ids(name: str, ids: Any) -> Tensor:
     """Read ids as int64 from a tensor, an array, a series or a list of integers; a tensor stays on its device.
 
-    Raises TypeError for what holds no integers, ValueError for integers that int64 has not.
+    Raises TypeError for values that are not integers, ValueError for integers beyond int64.
     """
     found = ids if isinstance(ids, Tensor) else _of_container(name, ids)
     if found.dtype not in _INTEGERS:
@@ -66,7 +66,7 @@ def _too_large(name: str) -> str:
 
 
 def check_number(name: str, number: Any) -> int:
-    """Give a number of users or items as int; TypeError for what is no integer, ValueError for more than int32 has."""
+    """Return a number of users or items as int; TypeError unless it is an integer, ValueError beyond int32."""
     if isinstance(number, bool) or not hasattr(number, "__index__"):
         raise TypeError(f"'{name}' must be an integer, got {number!r}")
     if not 0 <= (found := operator.index(number)) <= MOST:

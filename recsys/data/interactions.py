@@ -1,4 +1,4 @@
-"""Observed (user, item) pairs: who has taken what, sorted, without a dense matrix or Python sets."""
+"""Observed (user, item) pairs, sorted, without a dense matrix or Python sets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Interactions", "Split", "check_ids", "check_sizes"]
 class Interactions:
     """Hold a set of (user, item) pairs as compressed rows.
 
-    ptr: (num_users + 1,) int64, items: (nnz,) int32, ascending within a user. ``padding``: id 0 of users and items
-    stands for nobody and nothing, as in RecBole; it is never sampled, listed or ranked. repeats: (nnz,) int32, how
-    often each pair was taken, None where that is once. Of what was built from a log: the ``times`` (events,) and the
-    ``rows`` there of all events, in the order of ``events()``, and the original ids, ``user_tokens`` and
-    ``item_tokens``; None where they are not known.
+    ptr: (num_users + 1,) int64, items: (nnz,) int32, ascending within a user. padding: id 0 of users and items is a
+    placeholder, as in RecBole; it is never sampled, listed or ranked. repeats: (nnz,) int32, how often each pair was
+    taken, None where each was taken once. Pairs built from a log also have ``times`` and ``rows`` (events,), the times
+    and log rows of all events in the order of ``events()``, and the original ids, ``user_tokens`` and ``item_tokens``;
+    these are None where unknown.
     """
 
     ptr: Tensor
@@ -53,10 +53,10 @@ class Interactions:
     ) -> Interactions:
         """Build from pairs in any order, (n,) and (n,) integers: tensors, arrays, series or lists. O(n log n).
 
-        A pair that comes several times is one pair, and ``repeats`` says how often. Pairs lie on the users' device.
-        times: (n,) numbers or dates, see ``recsys.data.times.read_times``; what came at one time is in the order of
-        ``rows``, (n,) integers, by default 0, 1, ... where there are times.
-        Raises ValueError for unequal lengths and for an id out of range, TypeError for ids that are no integers.
+        A pair that occurs several times is stored once, and counted in ``repeats``. Pairs lie on the users' device.
+        times: (n,) numbers or dates, see ``recsys.data.times.read_times``. rows: (n,) integers that order events of the
+        same time, by default 0, 1, ... where there are times. Raises ValueError for unequal lengths and for an id out
+        of range, TypeError for ids that are not integers.
         """
         num_users, num_items = check_number("num_users", num_users), check_number("num_items", num_items)
         users = read_ids("users", users)
@@ -78,12 +78,12 @@ class Interactions:
 
     @classmethod
     def from_tokens(cls, users: Any, items: Any, times: Any = None) -> Interactions:
-        """Build from original ids, (n,) and (n,) texts or whole numbers in any container, an event a row. O(n log n).
+        """Build from original ids, (n,) and (n,) strings or integers in any container, one event a row. O(n log n).
 
-        times: (n,) numbers, dates, or texts of such, see ``recsys.data.times.read_times``. The numbering of users and
-        items does not depend on the order of rows: by number where all ids are whole numbers, else by text.
-        ``user_tokens`` and ``item_tokens`` keep the ids as texts, for splits and exports. ValueError that names the
-        rows whose ids are missing, TypeError for ids of another type.
+        times: (n,) numbers, dates, or strings of these, see ``recsys.data.times.read_times``. Users and items are
+        numbered in the order of their ids, as numbers where all are integers, else as strings; the order of rows does
+        not matter. ``user_tokens`` and ``item_tokens`` keep the ids as strings, for splits and exports. Raises
+        ValueError that names the rows whose ids are missing, TypeError for ids of another type.
 
         Example::
 
@@ -101,9 +101,9 @@ class Interactions:
     def from_dataframe(
         cls, frame: Any, user: str = "user", item: str = "item", time: str | None = None
     ) -> Interactions:
-        """Build from columns of a data frame of pandas or polars, or of a mapping of columns; as ``from_tokens``.
+        """Build from columns of a data frame of pandas or polars, or of a mapping of columns; see ``from_tokens``.
 
-        ValueError that names the columns which the frame lacks.
+        Raises ValueError that names the columns that the frame lacks.
 
         Example::
 
@@ -116,7 +116,7 @@ class Interactions:
 
     @staticmethod
     def load(path: str | Path) -> Interactions:
-        """Read what ``save`` wrote; ValueError for a file that is damaged or holds something else."""
+        """Read pairs that ``save`` wrote; ValueError for a file that is damaged or has other contents."""
         from recsys.data import files
 
         return files.load(path)
@@ -135,34 +135,34 @@ class Interactions:
 
     @cached_property
     def keys(self) -> Tensor:
-        """Number every pair as user · num_items + item, (nnz,) int64, ascending."""
+        """Number every pair as user · num_items + item: (nnz,) int64, ascending."""
         return self.users() * self.num_items + self.items
 
     def users(self) -> Tensor:
-        """The user of every pair, (nnz,) int64."""
+        """Return the user of every pair, (nnz,) int64."""
         return torch.repeat_interleave(self.degrees())
 
     def pairs(self) -> tuple[Tensor, Tensor]:
-        """Users and items of all pairs, (nnz,) and (nnz,) int64, by user, then by item."""
+        """Return users and items of all pairs, (nnz,) and (nnz,) int64, ordered by user, then by item."""
         return self.users(), self.items.long()
 
     def events(self) -> tuple[Tensor, Tensor]:
-        """Users and items of all pairs, each as often as it was taken; otherwise as ``pairs``."""
+        """Return users and items of all events, each pair as often as it was taken; otherwise as ``pairs``."""
         users, items = self.pairs()
         if self.repeats is None:
             return users, items
         return users.repeat_interleave(self.repeats), items.repeat_interleave(self.repeats)
 
     def degrees(self) -> Tensor:
-        """Count every user's items, (num_users,) int64."""
+        """Count every user's distinct items, (num_users,) int64."""
         return self.ptr.diff()
 
     def counts(self) -> Tensor:
-        """Count every item's users, (num_items,) int64."""
+        """Count every item's distinct users, (num_items,) int64."""
         return torch.bincount(self.items, minlength=self.num_items)
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
-        """Tell whether each pair is in the set, broadcast over both arguments; O(log nnz) a pair."""
+        """Tell whether each pair is in the set; users and items broadcast. O(log nnz) a pair."""
         users, items = users.long(), items.long()
         wanted = users * self.num_items + items
         if not len(self):
@@ -171,7 +171,7 @@ class Interactions:
         return (self.keys[place] == wanted) & (items >= 0) & (items < self.num_items)
 
     def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Look up users' items, (R,) -> row of each item in ``users`` (n,) int64, and the items (n,) int64."""
+        """Look up the items of users (R,): the row of each item in ``users`` (n,) int64, and the items (n,) int64."""
         starts, sizes = self.ptr[users], self.degrees()[users]
         rows = torch.repeat_interleave(sizes)
         first = (sizes.cumsum(0) - sizes)[rows]
@@ -189,7 +189,7 @@ class Interactions:
     def union(self, *others: Interactions) -> Interactions:
         """Join all pairs of several sets over the same users and items, on the first one's device; repeats add up.
 
-        Times and rows are kept where all have them.
+        Times and rows are kept where all sets have them. Raises ValueError for other sizes.
         """
         for other in others:
             check_sizes("others", other, self)
@@ -224,10 +224,10 @@ class Split:
     def ratio(
         pairs: Interactions, shares: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0, within_users: bool = True
     ) -> Split:
-        """Split pairs at random, within each user or all together; a pair that came several times stays together.
+        """Split pairs at random, within each user or all together; a pair taken several times stays in one part.
 
-        Of n pairs the shares are rounded down, to no less than one while more than one is left for training, as in
-        RecBole.
+        The numbers of validation and test pairs are rounded down, but to at least one while more than one is left for
+        training, as in RecBole.
         """
         from recsys.data import splitting
 
@@ -235,11 +235,11 @@ class Split:
 
     @staticmethod
     def by_time(pairs: Interactions, shares: Sequence[float] = (0.8, 0.1, 0.1), *, within_users: bool = False) -> Split:
-        """Train on the earlier events and test on the last ones, of all users together or within each.
+        """Train on the earlier events and test on the last ones, of all users together or within each user.
 
-        Events of one time are in the order of their rows. A pair that came several times may be in several parts. All
-        together, users and items without training pairs stay in the test: a model of ids knows nothing of them.
-        ValueError for interactions without times.
+        Events of the same time keep the order of their rows. The events of a pair that was taken several times may fall
+        into several parts. Without ``within_users``, test users and items may have no training pairs; a model of ids
+        knows nothing of them. Raises ValueError for interactions without times.
         """
         from recsys.data import splitting
 
@@ -247,21 +247,21 @@ class Split:
 
     @staticmethod
     def leave_last_out(pairs: Interactions) -> Split:
-        """Test on each user's last event, validate on the one before; of two events one trains, a single one too."""
+        """Test on each user's last event and validate on the one before, where at least one event is left to train."""
         from recsys.data import splitting
 
         return splitting.leave_last_out(pairs)
 
     @staticmethod
     def by_rows(pairs: Interactions, train: Any, valid: Any, test: Any) -> Split:
-        """Split by numbers or masks of the rows that the interactions were built from; what is in none is left out."""
+        """Split by numbers or masks of the rows that the interactions were built from; other rows are left out."""
         from recsys.data import splitting
 
         return splitting.by_rows(pairs, (train, valid, test))
 
     @staticmethod
     def given(train: Interactions, valid: Interactions, test: Interactions) -> Split:
-        """Join three sets that were built apart, each with its tokens: the same token becomes the same id.
+        """Join three sets that were built separately, each with its tokens: the same token becomes the same id.
 
         Example::
 
@@ -275,7 +275,7 @@ class Split:
 
     @staticmethod
     def load(path: str | Path) -> Split:
-        """Read what ``save`` wrote; ValueError for a file that is damaged or holds something else."""
+        """Read a split that ``save`` wrote; ValueError for a file that is damaged or has other contents."""
         from recsys.data import files
 
         return files.load_split(path)
@@ -288,7 +288,7 @@ class Split:
 
 
 def check_sizes(name: str, got: Interactions, expected: Interactions) -> None:
-    """Raise ValueError unless two sets have the same numbers of users and items, their tokens, both or no padding."""
+    """Raise ValueError unless two sets have the same numbers of users and items, the same known tokens and padding."""
     facts = [(each.num_users, each.num_items, each.padding) for each in (got, expected)]
     if facts[0] != facts[1]:
         texts = [f"{users} users × {items} items{', padded' * padding}" for users, items, padding in facts]

@@ -11,7 +11,7 @@ from recsys.data.interactions import Split
 
 
 class LabelledRows(NamedTuple):
-    """Users, items and labels of rows, (n,) each; a pair may come several times."""
+    """Users, items and labels of rows, (n,) each; a pair may occur several times."""
 
     users: Tensor
     items: Tensor
@@ -20,7 +20,7 @@ class LabelledRows(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledSplit(Split):
-    """A split whose held-out rows have labels: of ``valid_rows`` and ``test_rows``, None where there are none."""
+    """A split whose held-out rows have labels: ``valid_rows`` and ``test_rows``, None where a part has none."""
 
     valid_rows: LabelledRows | None = None
     test_rows: LabelledRows | None = None

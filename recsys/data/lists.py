@@ -1,4 +1,4 @@
-"""Lists of pairs that the models are to score for a batch of ranking distillation."""
+"""Lists of pairs that a model scores for a batch of ranking distillation."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import torch
 from torch import Tensor
 
 _log = logging.getLogger(__name__)
-_MARKS = 2**22  # bytes of marks at a time, a byte for every item of a row
+_MARKS = 2**22  # bytes of marks at a time, one for each item of a row
 
 
 class Lists(NamedTuple):
-    """Pairs whose scores are wanted: users (R,) of items (R, M), or, on the item side, users (R, M) of items (R,)."""
+    """Pairs to score: users (R,) with items (R, M), or, for the item side, users (R, M) with items (R,)."""
 
     users: Tensor
     items: Tensor
 
 
 def list_length(name: str, asked: int | None, usual: int, most: int, what: str) -> int:
-    """Choose the length of a list: as asked for, else the usual one, or shorter where a small data set has no more.
+    """Choose the length of a list: ``asked``, else the ``usual`` one, or ``most`` where a small data set has no more.
 
-    what: where ``most`` comes from. What is shorter than usual is said in the log; ValueError where it is asked for.
+    what: explains ``most`` in messages. A list shorter than usual is logged; ValueError where ``asked`` exceeds
+    ``most``.
     """
     if most < 1 or (asked is not None and not 1 <= asked <= most):
         asked = usual if asked is None else asked
@@ -35,7 +36,7 @@ def list_length(name: str, asked: int | None, usual: int, most: int, what: str) 
 def among(items: Tensor, *lists: Tensor) -> tuple[Tensor, ...]:
     """Tell whether each item is in lists of its row: ids (R, M), each list (R, N) -> (R, M) bool for each list.
 
-    O(R (M + N)) by a byte for every row and id, some rows at a time; ids must not be negative.
+    O(R (M + N)), by one byte for every row and id, some rows at a time; ids must not be negative.
     """
     size = 1 + max((int(ids.max()) for ids in (items, *lists) if ids.numel()), default=0)
     step = max(1, min(items.size(0), _MARKS // size))
@@ -47,5 +48,5 @@ def among(items: Tensor, *lists: Tensor) -> tuple[Tensor, ...]:
         for ids, answers in zip(lists, found, strict=True):
             listed = ids[rows].long()
             torch.gather(marks.scatter_(1, listed, True), 1, wanted, out=answers[rows])
-            marks.scatter_(1, listed, False)  # clean for the next, in the time of this one
+            marks.scatter_(1, listed, False)  # clean for the next list; clearing costs as much as setting
     return found

@@ -1,4 +1,4 @@
-"""Negatives of training pairs: their number, the law they are drawn by, and the items excluded."""
+"""Negatives of training pairs: their number, their distribution, and the items excluded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.sampling import Outside
 
 Law = Literal["uniform", "popularity"]
-_ROUNDS = 50  # of drawing again what is excluded, before what is left is drawn from lists
+_ROUNDS = 50  # of redrawing excluded items, before the rest is drawn from lists of all items left
 _BLOCK = 2**22  # weights of such lists at a time
 
 
@@ -22,9 +22,10 @@ class Negatives:
     """Describe how negatives of training pairs are drawn, in the words of RecBole's ``train_neg_sample_args``.
 
     distribution: "uniform" over the items (Rendle et al., UAI 2009), or "popularity", in proportion to counts^alpha.
-    count: negatives of a pair, RecBole's ``sample_num``: a batch has its pairs so often, one after the other.
-    own: only the pair's own item is excluded, not all that its user took in training, as RecBole's ``repeatable`` has
-    it. counts: (I,) events of every item, by default those of the training pairs; RecBole counts held-out ones too.
+    count: negatives of a pair, RecBole's ``sample_num``; a batch repeats its pairs ``count`` times, block after block.
+    own: exclude only the pair's own item, as RecBole's ``repeatable`` does, not all training items of the user. counts:
+    (I,) events of every item, by default those of the training pairs; RecBole counts held-out events too. Raises
+    ValueError for an unknown distribution and for a count below 1.
     """
 
     distribution: Law = "uniform"
@@ -45,7 +46,7 @@ class Negatives:
 
 
 class Sampler:
-    """Draws negatives of training pairs, from torch's global generator; ValueError for a user with nothing to draw."""
+    """Draw negatives of training pairs from torch's global generator; ValueError for a user with nothing to draw."""
 
     def __init__(self, how: Negatives, pairs: Interactions) -> None:
         self.how, self.pairs, self.first = how, pairs, int(pairs.padding)
@@ -83,7 +84,7 @@ class Sampler:
         return weights
 
     def _check_weights(self) -> None:
-        """Raise ValueError that names a user who has all items that anybody took."""
+        """Raise ValueError that names a user who has all items that can be drawn."""
         assert self._weights is not None
         if self.how.own:
             if int((self._weights > 0).sum()) < 2:
@@ -117,7 +118,7 @@ class Sampler:
         return items == positives if self.how.own else self.pairs.contains(users, items)
 
     def _from_lists(self, users: Tensor, positives: Tensor) -> Tensor:
-        """Draw once for each row from the weights of all items left, exact for users who have nearly all."""
+        """Draw once for each row from the weights of all its items left, exactly, for users who have nearly all."""
         assert self._weights is not None
         weights = self._weights.expand(len(users), -1).clone()
         if self.how.own:

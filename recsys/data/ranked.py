@@ -1,4 +1,4 @@
-"""Top lists of an outside teacher, such as a language model, and what it knows of the items."""
+"""Top lists of an outside teacher, such as a language model, and its vectors of the items."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHOWN = 5  # users that a message names
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Hold the top lists of a teacher, made once and offline: of users, or of single rows of their histories.
+    """Hold the top lists of a teacher, computed once and offline: one list for each user, or for each row of a history.
 
-    users: (n,) ids; items: (n, K) ids, best first, none twice in a list; distances: (n, K), 0 or more, how far each
-    item is from what the teacher meant, zeros where it is equally sure of all; steps: (n,), how many items of the
-    user's history are before the list, from 1, or None, where a list is the user's in all rows (such a list must be
-    made without the items that follow, or it gives the targets away); vectors: (num_items, D) of all items, row 0
-    being padding's where there is one, or None.
+    users: (n,) ids. items: (n, K) ids, best first, distinct within a list. distances: (n, K), 0 or more, how far each
+    item is from the teacher's answer; zeros where it is equally sure of all. steps: (n,), how many items of the user's
+    history precede the list, from 1; or None, where each list serves all rows of its user and must be made without the
+    later items, since it would reveal the targets. vectors: (num_items, D) of all items, row 0 being padding's where
+    there is padding, or None.
 
     Example::
 
@@ -64,7 +64,7 @@ class Ranked:
 
     @property
     def k(self) -> int:
-        """Count the items of a list."""
+        """Return the number of items in a list."""
         return self.items.size(1)
 
     @classmethod
@@ -81,25 +81,25 @@ class Ranked:
         vectors: str | Path | None = None,
         vector: str = "vector",
     ) -> Ranked:
-        """Read lists, and vectors of items, by the tokens that the data have; nothing in the files is run as code.
+        """Read lists, and vectors of items, by the tokens of the data; nothing in the files is executed.
 
         Args:
-            path: ``.jsonl``, ``.npz`` or ``.parquet`` with a record a list, its ``item`` a list of tokens, best first;
-                or these, ``.csv`` or ``.tsv`` with a record an item, those of a list in its order.
-            data: the split, sequences or pairs whose ``user_tokens`` and ``item_tokens`` the file has; where these are
-                not known, ids are the tokens.
-            user: name of the entry of the user's token.
-            item: of the token, or the tokens, of items.
-            distance: of numbers, as many as items, 0 or more; zeros where there is no such entry.
-            step: of the step, see the class; there may be none.
+            path: ``.jsonl``, ``.npz`` or ``.parquet`` with one record a list, whose ``item`` is a list of tokens, best
+                first; or these, ``.csv`` or ``.tsv`` with one record an item, in the order of the list.
+            data: the split, sequences or pairs whose ``user_tokens`` and ``item_tokens`` the file uses; without tokens,
+                ids are the tokens.
+            user: name of the entry with the user's token.
+            item: of the entry with the token, or the tokens, of items.
+            distance: of the entry with as many numbers as items, 0 or more; zeros where there is no such entry.
+            step: of the entry with the step, see the class; it may be absent.
             k: how many items of every list are taken; None: all, and lists must be of one length.
-            vectors: a file of any of these kinds, with a record an item, and one of every item.
-            vector: name of the entry of its numbers; in ``.csv`` and ``.tsv`` they are all columns but ``item``.
+            vectors: a file of any of these kinds, with exactly one record for every item.
+            vector: name of the entry with its numbers; in ``.csv`` and ``.tsv`` these are all columns but ``item``.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: that says file and line: an entry is missing, a token is not the data's, an item is twice in a
-                list, a list is too short, a number is none, not finite or negative.
+            ValueError: an entry is missing, a token is unknown, an item occurs twice in a list, a list is too short, or
+                a number is invalid, not finite or negative; the message names file and line.
 
         Example::
 
@@ -113,8 +113,8 @@ class Ranked:
     def of_rows(self, rows: SequenceRows, k: int | None = None) -> tuple[Tensor, Tensor]:
         """Look up the lists of training rows: items (R, k) int64 and distances (R, k); k: all by default.
 
-        A row has the list of its user and step, where lists have steps, else that of its user. ValueError that names
-        the users of rows without one, and for items that the rows do not have.
+        A row gets the list of its user and step, where lists have steps, else that of its user. Raises ValueError that
+        names the users of rows without a list, and for items that the data of the rows do not have.
         """
         k = list_length("k", k, self.k, self.k, "what a list of 'ranked' has")
         check_ids("items", self.items, rows.sequences.num_items, padding=True)
@@ -137,9 +137,9 @@ class Ranked:
         return self.items[chosen, :k].long(), self.distances[chosen, :k]
 
     def of_users(self, pairs: Interactions) -> Tensor:
-        """Make the table (U, K) int32 of the lists of all users of some pairs, as ``top_items`` gives it, for sources.
+        """Return the lists of all users of some pairs as a table (U, K) int32, like ``top_items``, for sources.
 
-        ValueError where lists are of steps, where a user has none, and for ids that the pairs do not have.
+        Raises ValueError for lists with steps, for a user without a list, and for ids that the pairs do not have.
         """
         if self.steps is not None:
             raise ValueError("'ranked' has lists of single rows, which no table of users holds: ask of_rows")
@@ -154,7 +154,7 @@ class Ranked:
                 f"'ranked' must have a list for each of {pairs.num_users - first} users, it lacks {len(lacking)}, the "
                 f"first are {lacking[:_SHOWN].tolist()}"
             )
-        return table.clamp_(min=0)  # nobody has items, where 0 is padding
+        return table.clamp_(min=0)  # row 0, where it is padding, lists item 0
 
     def _keys(self) -> Tensor:
         users = self.users.long()

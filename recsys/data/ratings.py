@@ -1,4 +1,4 @@
-"""Ratings that are likes or dislikes, and KDCRec's batches of biased and of uniform ones."""
+"""Ratings that are likes or dislikes, and KDCRec's batches of biased and of uniform ratings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ratings(NamedTuple):
 
 
 def dense(pairs: Ratings, num_users: int, num_items: int) -> Tensor:
-    """Rows of all items, 0 where unobserved: (num_users, num_items). Repeated pairs count once, the last."""
+    """Build rows of all items, 0 where unobserved: (num_users, num_items). Of repeated pairs the last one counts."""
     rows = torch.zeros(num_users, num_items)
     rows[pairs.users, pairs.items] = pairs.values.to(rows.dtype)
     return rows
@@ -37,7 +37,7 @@ def dense(pairs: Ratings, num_users: int, num_items: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class UniformSplit:
-    """Hold biased ratings ``logged`` and a uniform sample in three parts, ids below ``num_users``, ``num_items``.
+    """Hold biased ratings ``logged``, and a uniform sample as ``train``, ``valid`` and ``test``.
 
     Example::
 
@@ -56,22 +56,23 @@ class UniformSplit:
 
     @cached_property
     def logged_rows(self) -> Tensor:
-        """The logged ratings as rows of all items, (num_users, num_items)."""
+        """Return the logged ratings as rows of all items, (num_users, num_items)."""
         return dense(self.logged, self.num_users, self.num_items)
 
     @cached_property
     def uniform_rows(self) -> Tensor:
-        """The uniform training ratings, likewise."""
+        """Return the uniform training ratings as rows of all items, (num_users, num_items)."""
         return dense(self.train, self.num_users, self.num_items)
 
 
 class PairBatches:
     """Batches for ``BiasedMF``: ``users``, ``items``, ``ratings``, (B,) each, of the logged ratings in random order.
 
-    uniform: further ratings. "union" mixes them in: ``logged`` (B,) bool and ``entries`` (B,), the numbers of the
-    samples. "copies" too, as items I...2I-1. "delay" puts a batch of them, drawn without replacement, before every
-    ``step``-th batch, the 0th included. random: (users, items) sizes; the batch then has as many uniform
-    ``random_users`` and ``random_items``, with replacement. The authors drop a last, smaller batch; here it stays.
+    Every batch of logged ratings also has ``logged`` (B,) bool, False for uniform ratings, and ``entries`` (B,), the
+    numbers of the samples. uniform: further ratings, used by ``how``. "union" mixes them in. "copies" does so too, with
+    their items numbered I...2I-1. "delay" puts a batch of them, drawn without replacement, before every ``step``-th
+    batch, from the first on. random: (users, items), numbers of ids; the batch then has (B,) uniform ``random_users``
+    and ``random_items``, drawn with replacement. The authors drop a last, smaller batch; here it stays.
     """
 
     def __init__(
@@ -119,9 +120,10 @@ class PairBatches:
 class BlockBatches:
     """Batches for ``AutoRec``: ``ratings`` (B, I) of users in random order, their ids as ``entries`` (B,).
 
-    logged, uniform: (U, I) of -1, 0, 1. "union" adds the uniform ratings, which win where both have a pair (the
-    authors add the two), with ``logged`` (B, I) bool for the others; "delay" takes them instead in every ``step``-th
-    epoch, from the first on. sampled: a fair coin for every entry, ``sampled`` (B, I), anew in every epoch.
+    logged, uniform: (U, I) of -1, 0, 1. "union" adds the uniform ratings, which win where both have a pair (the authors
+    add the two); ``logged`` (B, I) bool then marks the others. "delay" gives the uniform ratings instead of the logged
+    ones in every ``step``-th epoch, from the first on. sampled: adds ``sampled`` (B, I), a fair coin for every entry,
+    drawn anew in every epoch.
     """
 
     def __init__(
@@ -144,7 +146,7 @@ class BlockBatches:
             self.rows = torch.where(uniform != 0, uniform, logged)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - ``fit`` gives both
-        """Note which epoch comes next."""
+        """Set the number of the next epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Labelled rows of features, a click each: columns, their split, and batches of them."""
+"""Labelled rows of features, one row for each impression: columns, their split, and batches of them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Rows:
         return next(iter(self.columns.values())).size(0)
 
     def take(self, ids: Tensor | None = None) -> dict[str, Tensor]:
-        """A batch of rows, all without ``ids``; ``n_id`` says which they are, as ``Cached`` teachers ask."""
+        """Return a batch of some rows, by default all; ``n_id`` has their numbers, which ``Cached`` teachers need."""
         ids = torch.arange(len(self)) if ids is None else ids
         return {**{name: column[ids] for name, column in self.columns.items()}, "n_id": ids}
 

@@ -1,4 +1,4 @@
-"""Check that two splits number users and items alike, as those of a teacher and its student must."""
+"""Check that two splits number users and items alike, as teacher and student must."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from recsys.data.interactions import Split, check_sizes
 
 
 def check_same_ids(teacher: Split, student: Split) -> None:
-    """Raise ValueError that names the first difference unless both number users and items alike and train alike.
+    """Raise ValueError that names the first difference unless two splits have the same ids and the same training pairs.
 
-    Ids depend on the order in which a dataset was read: a teacher trained under other ids would teach noise, and one
-    trained on another split has seen the student's test pairs.
+    Ids depend on the order in which a dataset was read: under other ids a teacher would teach noise. A teacher trained
+    on another split has seen the student's test pairs.
     """
     check_sizes("teacher", teacher.train, student.train)
     for side in ("user", "item"):

@@ -1,4 +1,4 @@
-"""Samplers of the methods' lists: exact laws, batched over rows, from torch's global generator."""
+"""Samplers of the methods' lists: exact distributions, batched over rows, from torch's global generator."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from graphkd.kernels import race_top_k
 from graphkd.kernels.operators import accumulation_dtype
 from recsys.data.interactions import Interactions
 
-_MOST_BYTES = 2**28  # of lists of what is outside
+_MOST_BYTES = 2**28  # bytes of the lists of all items outside users' sets
 _BLOCK = 2**20  # entries of such lists that are made at once
-_SEARCH = 4  # a binary search costs as much as listing so many items, or more
+_SEARCH = 4  # a binary search costs at least as much as listing this many items
 
 
 def race(log_weights: Tensor, k: int, *, rows: int | None = None, chunk: int = 2**21) -> Tensor:
@@ -20,8 +20,8 @@ def race(log_weights: Tensor, k: int, *, rows: int | None = None, chunk: int = 2
 
     log_weights: (R, N), or (N,) for ``rows`` rows alike; minus infinity excludes a position. -> (R, k) int64,
     ascending. Law: the k largest of log w - log E with E ~ Exp(1) (Efraimidis and Spirakis, 2006). O(R N); at most
-    ``chunk`` random numbers exist at a time.
-    ValueError for a row with fewer than k positions of positive weight.
+    ``chunk`` random numbers exist at a time. Raises ValueError for a row with fewer than k positions of positive
+    weight.
     """
     if log_weights.dim() == 1:
         if rows is None:
@@ -45,10 +45,9 @@ def race(log_weights: Tensor, k: int, *, rows: int | None = None, chunk: int = 2
 class Outside:
     """Uniform draws of items outside each user's set, without rejection of the set's members.
 
-    The r-th item outside a sorted set e_0 < e_1 < … is r + #{j : e_j - j <= r}, one binary search in the
-    concatenated e_j - j. O(nnz) once, O(log nnz) a draw, exact. Where all that is outside, listed user by user, is no
-    more than 256 MB, the lists are made once they are worth it, and a draw is one look. A padding item counts as a
-    member of every set.
+    The r-th item outside a sorted set e_0 < e_1 < … is r + #{j : e_j - j <= r}, one binary search in the concatenated
+    e_j - j. O(nnz) once, O(log nnz) a draw, exact. If lists of all outside items of all users take at most 256 MB, they
+    are made once they pay off; a draw is then one look-up. A padding item counts as a member of every set.
     """
 
     def __init__(self, excluded: Interactions) -> None:
@@ -59,7 +58,7 @@ class Outside:
         users = excluded.users()
         place = torch.arange(len(excluded), device=users.device) - excluded.ptr[users]
         self.keys = users * self.stride + (excluded.items - self.first - place)
-        self._size, self._asked = int(self.free.sum()), 0  # of lists of all that is outside, and draws so far
+        self._size, self._asked = int(self.free.sum()), 0  # outside items in all, and draws so far
         self._listed: tuple[Tensor, Tensor] | None = None
 
     def one(self, users: Tensor) -> Tensor:
@@ -81,7 +80,7 @@ class Outside:
         return self._items(users[:, None], ranks).long()
 
     def _items(self, users: Tensor, ranks: Tensor) -> Tensor:
-        """The items of some ranks outside users' sets, (…), (…) -> (…) int32, or int64 of a search."""
+        """Return the items at some ranks outside users' sets, (…), (…) -> (…) int32, or int64 from a binary search."""
         self._asked += ranks.numel()
         if self._listed is None and self._pays():
             self._listed = self._lists()
@@ -95,7 +94,7 @@ class Outside:
         return ranks + smaller + self.first
 
     def _pays(self) -> bool:
-        """Tell whether lists of all that is outside are small, and worth the searches so far."""
+        """Tell whether lists of all outside items are small, and cheaper than the searches so far."""
         return 4 * self._size <= _MOST_BYTES and _SEARCH * self._asked >= self._size
 
     def _lists(self) -> tuple[Tensor, Tensor]:
@@ -124,7 +123,7 @@ class Outside:
 
 
 def geometric_positions(lengths: Tensor, scale: float) -> Tensor:
-    """One position in [0, length) for each length, with P(r) proportional to exp(-(r+1)/scale): (…) -> (…) int64.
+    """Draw a position in [0, length) for each length, with P(r) proportional to exp(-(r+1)/scale): (…) -> (…) int64.
 
     Closed form r = floor(-scale log(1 - v (1 - exp(-length/scale)))), v uniform in [0, 1), in float64. O(1) a draw.
     """
@@ -134,7 +133,7 @@ def geometric_positions(lengths: Tensor, scale: float) -> Tensor:
 
 
 def rank_log_weights(length: int, scale: float, device: torch.device | str = "cpu") -> Tensor:
-    """Logarithms of RRD's weights of positions, w_r = exp(-(r+1)/scale): (length,) float32."""
+    """Compute the logarithms of RRD's weights of positions, w_r = exp(-(r+1)/scale): (length,) float32."""
     return torch.arange(1, length + 1, device=device) / -float(scale)
 
 
@@ -149,10 +148,10 @@ def interesting_positions(rows: int, length: int, k: int, scale: float, device: 
 def best_of_two_positions(
     rows: int, length: int, k: int, scale: float, *, distinct: bool = True, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """CD's positions (Lee et al., ICDM 2019): of two draws with P(r) ~ exp(-(r+1)/scale), the better; (rows, k).
+    """Draw CD's positions (Lee et al., ICDM 2019), the better of two draws with P(r) ~ exp(-(r+1)/scale): (rows, k).
 
     So P(r) = F_r² - F_{r+1}², F_r the mass from r on. ``distinct``: k different positions by successive sampling,
-    ascending, as intended; otherwise independent ones, which is what both public codes do: their Python sets of tensors
+    ascending, as the paper intends; otherwise independent ones, as in both public codes, whose Python sets of tensors
     merge no repeats. UnKD's code has scale = length / lambda, RCE-KD's scale = length · T. O(rows · k) while k is well
     below ``length``.
     """
@@ -171,9 +170,10 @@ def best_of_two_positions(
 def pair_positions(lengths: Tensor, k: int, scale: float, *, swap_quirk: bool = False) -> tuple[Tensor, Tensor]:
     """UnKD's pairs (Chen et al., WSDM 2023): two draws with P(r) ~ exp(-(r+1)/scale), the better is the positive.
 
-    lengths: (R,) list lengths -> better and worse positions, (R, k) int64 each; P(a, b) = 2 p_a p_b / (1 - sum p²),
-    a < b. ``swap_quirk`` repeats the authors' swap through an aliasing view: where the first draw is the worse one both
-    become the better one, so half of the pairs say nothing. Lists shorter than 2 have no pair and give (0, 0). O(R k).
+    lengths: (R,) list lengths -> better and worse positions, (R, k) int64 each; P(a, b) = 2 p_a p_b / (1 - sum p²), a <
+    b. ``swap_quirk`` repeats the authors' swap through an aliasing view: where the first draw is the worse one, both
+    positions become the better one, so half of the pairs carry no information. Lists shorter than 2 have no pair and
+    give (0, 0). O(R k).
     """
     lengths = lengths[:, None].expand(-1, k)
     first, second = geometric_positions(lengths.clamp(min=1), scale), geometric_positions(lengths.clamp(min=1), scale)
@@ -189,7 +189,8 @@ def pair_positions(lengths: Tensor, k: int, scale: float, *, swap_quirk: bool = 
 def weighted_positions(weights: Tensor, k: int, *, floor: float = 1e-5) -> Tensor:
     """DCD's draw (Lee and Kim, CIKM 2021): k positions by successive sampling, (R, N) -> (R, k) int64, ascending.
 
-    Rows often have fewer than k positive weights; ``floor`` (RCE-KD's copy of the method) lifts the zeros so that the
-    rest comes from them at random. The authors' own draw fills up arbitrarily or fails. ``floor=0`` fails, by name.
+    Rows often have fewer than k positive weights. ``floor``, as in RCE-KD's copy of the method, raises the zeros, so
+    that the remaining positions are drawn uniformly. The authors' own draw fills up arbitrarily or fails. With
+    ``floor=0`` such a row raises ValueError.
     """
     return race(weights.clamp(min=floor).log(), k)

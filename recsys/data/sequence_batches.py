@@ -1,4 +1,4 @@
-"""Training batches of sequential recommenders: histories, the items after them, and the lists that methods ask for."""
+"""Training batches of sequential recommenders: histories, the items after them, and the lists that methods need."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ By = Literal["positions", "rows"]
 class SequenceBatches(WithSources):
     """Iterate over all training rows in random order, with negatives and the lists of the sources.
 
-    by: "positions" reads stretches of users' items, of whose positions each is a row, as a causal model can, in a pass
-    for many rows (``SequenceRows.windows``); "rows" reads every history by itself, as RecBole does. A batch is a dict:
-    ``sequences`` (B, L), padded on the right, ``lengths`` and ``owners`` (B,), as ``Histories``; of N rows, N = B by
-    rows, ``rows``, their numbers from 1; ``at``, their places in the flat (B L) positions, by positions alone;
-    ``targets``, also ``positives``, the next items; ``negatives``, one uniform item each but the target; ``users``, the
-    numbers 0 … N-1, by which losses on tables find states; ``candidates`` (M,), ``shared`` uniform items, repeats and
-    targets among them, where that is not None; and the entries of every source, which takes rows for users, from 1. All
-    draws come from torch's global generator in the order of the batches, so that a resumed ``fit`` repeats them.
+    by: "positions" reads stretches of users' items, in which each position is a row; a causal model scores all of them
+    in one pass (``SequenceRows.windows``). "rows" reads every history separately, as RecBole does. A batch of B
+    sequences and N rows (by rows, N = B) is a dict: ``sequences`` (B, L), padded with 0 on the right, ``lengths`` and
+    ``owners`` (B,), as ``Histories``; ``rows`` (N,), their numbers from 1; ``at`` (N,), only by positions, the places
+    of rows in the flat (B L) positions; ``targets``, also as ``positives``, the next items (N,); ``negatives`` (N,), a
+    uniform item other than the target; ``users``, the numbers 0 … N-1, by which losses on tables look up states;
+    ``candidates`` (M,), if ``shared`` = M is given, uniform items that may repeat or be targets; and the entries of
+    every source, for which rows, numbered from 1, stand for users. All draws come from torch's global generator in the
+    order of the batches, so that a resumed ``fit`` repeats them.
 
     Example::
 
@@ -82,19 +83,19 @@ class SequenceBatches(WithSources):
             "users": torch.arange(len(rows)),
             "targets": targets,
             "positives": targets,
-            "negatives": drawn + (drawn >= targets),  # all others alike
+            "negatives": drawn + (drawn >= targets),  # uniform over all items but the target
         }
         if self.shared is not None:
             batch["candidates"] = torch.randint(1, num_items, (self.shared,))
         return batch | self._listed(batch)
 
     def _listed(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The entries of all sources, which know rows by number; their lists are of places in the batch."""
+        """Return the entries of all sources, which get row numbers for users; their lists get places in the batch."""
         if not self.sources:
             return {}
         ordered, order = batch["rows"].sort()
         asked = {"users": batch["rows"], "unique_users": ordered, "positives": batch["positives"]}
-        places: dict[int, Tensor] = {}  # of one tensor one, by which a view knows lists of the same rows
+        places: dict[int, Tensor] = {}  # of one tensor one, by which a view recognises lists of the same rows
 
         def placed(users: Tensor) -> Tensor:
             return places.setdefault(id(users), order[torch.searchsorted(ordered, users.to(ordered.device))])

@@ -1,4 +1,4 @@
-"""Rows of a history and the item after it, their split, and windows that hold several rows of a user."""
+"""Rows of a history and the item after it, their split, and windows that hold several rows of one user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recsys.data.sequences import Sequences
 class Histories(NamedTuple):
     """Histories as models read them: ``sequences`` (B, L) padded with 0 on the right, ``lengths`` and ``owners`` (B,).
 
-    owners: whose they are, user ids, for models that know users, as Caser does.
+    owners: user ids of the histories, for models that know users, such as Caser.
     """
 
     sequences: Tensor
@@ -26,10 +26,10 @@ class Histories(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SequenceRows:
-    """Hold rows (history -> next item): the user of each, and the place of its item among the events, both (R,) int64.
+    """Hold rows (history -> next item): the user and the event number of the next item, ``users`` and ``places`` (R,).
 
-    Histories are cut to their latest ``max_length`` items and made when they are asked for: R + n numbers are kept, not
-    R max_length. Rows are ascending by user and time.
+    Histories are cut to their latest ``max_length`` items and built on request: R + n numbers are stored, not R
+    max_length. Rows are ascending by user and time.
 
     Example::
 
@@ -49,22 +49,22 @@ class SequenceRows:
 
     @cached_property
     def targets(self) -> Tensor:
-        """The item after each history, (R,) int64."""
+        """Return the item after each history, (R,) int64."""
         return self.sequences.items[self.places]
 
     @cached_property
     def lengths(self) -> Tensor:
-        """Items of each history that are kept, (R,) int64."""
+        """Return the length of each history, at most ``max_length``: (R,) int64."""
         return (self.places - self.sequences.ptr[self.users]).clamp(max=self.max_length)
 
     def histories(self, rows: Tensor | None = None) -> Histories:
-        """Histories of some rows, all by default: (R,) -> (R, max_length) and (R,)."""
+        """Build the histories of some rows (R,), by default of all: (R, max_length), lengths and owners (R,)."""
         columns = self.places, self.lengths, self.users
         places, lengths, users = (each if rows is None else each[rows] for each in columns)
         return Histories(_gathered(self.sequences.items, places - lengths, lengths, self.max_length), lengths, users)
 
     def seen(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """All earlier items of the users of some rows: the place in ``rows`` of each (n,), and the items (n,)."""
+        """Return all earlier items of the users of some rows: place in ``rows`` of each (n,), and the items (n,)."""
         starts = self.sequences.ptr[self.users[rows]]
         counts = self.places[rows] - starts
         row = torch.repeat_interleave(counts)
@@ -73,17 +73,17 @@ class SequenceRows:
 
     @cached_property
     def pairs(self) -> Interactions:
-        """Rows as users and their targets as items, ids from 1: what samplers of lists take."""
+        """Return rows as users and their targets as items, ids from 1: the form that samplers of lists take."""
         ids = torch.arange(1, len(self) + 1)
         return Interactions.from_pairs(ids, self.targets, len(self) + 1, self.sequences.num_items, padding=True)
 
     @cached_property
     def windows(self) -> Windows:
-        """Stretches of at most ``max_length`` rows of one user, counted from the latest: every row is in one."""
+        """Cut each user's rows into stretches of at most ``max_length``, from the latest on; every row is in one."""
         if not len(self):
             return Windows(self, *(torch.zeros(0, dtype=torch.long) for _ in range(2)))
         counts = torch.bincount(self.users, minlength=self.sequences.num_users)
-        after = counts.cumsum(0)[self.users] - 1 - torch.arange(len(self))  # rows of the user that are later
+        after = counts.cumsum(0)[self.users] - 1 - torch.arange(len(self))  # later rows of the user
         stretch = torch.stack([self.users, -(after.div(self.max_length, rounding_mode="floor"))])
         _, sizes = stretch.unique_consecutive(dim=1, return_counts=True)
         return Windows(self, sizes.cumsum(0) - sizes, sizes)
@@ -91,7 +91,7 @@ class SequenceRows:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows of successive rows: the first row of each, and how many rows it holds, (W,) int64 both."""
+    """Windows of successive rows: the first row of each window, and its number of rows, (W,) int64 both."""
 
     rows: SequenceRows
     first: Tensor
@@ -101,14 +101,14 @@ class Windows:
         return self.first.size(0)
 
     def histories(self, windows: Tensor) -> Histories:
-        """Gather some windows' items, (W,) -> (W, longest): position p ends the history of the window's row p."""
+        """Gather the items of some windows, (W,) -> (W, longest): the history of a window's row p ends at place p."""
         counts = self.counts[windows]
         first, width = self.first[windows], max(int(counts.max()), 1)
         found = _gathered(self.rows.sequences.items, self.rows.places[first] - 1, counts, width)
         return Histories(found, counts, self.rows.users[first])
 
     def members(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of some windows and their places in the flat positions of ``histories``: (n,) and (n,) int64."""
+        """Return the rows of some windows, and their places in the flat positions of ``histories``: (n,) int64 each."""
         counts = self.counts[windows]
         window = torch.repeat_interleave(counts)
         step = torch.arange(window.size(0)) - (counts.cumsum(0) - counts)[window]
@@ -116,7 +116,7 @@ class Windows:
 
 
 def _gathered(items: Tensor, starts: Tensor, lengths: Tensor, width: int) -> Tensor:
-    """Stretches of items, padded with 0 on the right: (B, width)."""
+    """Gather stretches of items, padded with 0 on the right: (B, width)."""
     steps = torch.arange(width)
     inside = steps < lengths[:, None]
     found = items[(starts[:, None] + steps).clamp_(max=max(len(items) - 1, 0))] if len(items) else inside.long()
@@ -127,9 +127,9 @@ def _gathered(items: Tensor, starts: Tensor, lengths: Tensor, width: int) -> Ten
 class SequenceSplit:
     """Hold training, validation and test rows over the same sequences.
 
-    As RecBole's ``LS: valid_and_test`` over rows: a user with n items has n - 1 rows; the last is to test, the one
-    before to validate, the rest train. Of a user with 3 items one row trains and one tests, of one with 2 the one row
-    trains, and one with 1 has none. The history of a test row holds the validation item.
+    As RecBole's ``LS: valid_and_test`` over rows: a user with n items has n - 1 rows; the last row tests, the one
+    before validates, the others train. A user with 3 items has one training and one test row, a user with 2 items one
+    training row, a user with 1 item none. The history of a test row includes the validation item.
 
     Example::
 
@@ -147,9 +147,9 @@ class SequenceSplit:
 
     @classmethod
     def leave_one_out(cls, sequences: Sequences, max_length: int = 50) -> SequenceSplit:
-        """Split each user's last item off to test and the one before to validate; ValueError where no row trains.
+        """Split off each user's last item to test and the one before to validate; ValueError where no row trains.
 
-        max_length: how many of the latest items of a history a row keeps.
+        max_length: number of latest items that the history of a row keeps.
         """
         if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 1:
             raise ValueError(f"'max_length' must be a positive integer, got {max_length!r}")
@@ -164,22 +164,22 @@ class SequenceSplit:
 
     @property
     def num_items(self) -> int:
-        """Items, the padding among them."""
+        """Count the items, including padding."""
         return self.sequences.num_items
 
     @property
     def max_length(self) -> int:
-        """Give the number of items that are kept of a history."""
+        """Return the greatest length of a history."""
         return self.train.max_length
 
     def whole_training(self) -> SequenceRows:
-        """A row for every user with training items, whose history is all of them and whose target is the next item."""
+        """Build one row for every user with training items: all of them as history, the next item as target."""
         counts = torch.bincount(self.train.users, minlength=self.sequences.num_users)
         users = counts.nonzero().squeeze(1)
         return SequenceRows(self.sequences, users, self.sequences.ptr[users] + counts[users] + 1, self.max_length)
 
     def pairs(self) -> Split:
-        """The same as pairs without order, for general recommenders: training pairs hold all that rows are made of."""
+        """Return the split as unordered pairs, for general recommenders; all events but held-out targets train."""
         seq = self.sequences
         users = torch.repeat_interleave(seq.lengths())
         held = torch.zeros(len(seq), dtype=torch.bool)
@@ -194,6 +194,6 @@ def _parts(sequences: Sequences) -> tuple[Tensor, Tensor, Tensor]:
     """Tell which events are targets of training, validation and test rows, (n,) bool."""
     users, counts = torch.repeat_interleave(sequences.lengths()), sequences.lengths() - 1  # rows of each user
     place = torch.arange(len(sequences)) - sequences.ptr[users]
-    left = counts[users] - place  # rows of the user that are later
+    left = counts[users] - place  # later rows of the user
     tests, validates = ((place > 1) & (left == later) for later in (0, 1))
     return (place > 0) & ~tests & ~validates, validates, tests

@@ -17,8 +17,8 @@ from recsys.data.interactions import Interactions
 class Sequences:
     """Hold every user's items, oldest first, as compressed rows; id 0 of users and items is padding, as in RecBole.
 
-    ptr: (num_users + 1,) int64, items: (n,) int64 from 1 on, repeats kept; user 0 is nobody and has none.
-    user_tokens, item_tokens: the ids as they were written, by id, where they are known.
+    ptr: (num_users + 1,) int64, items: (n,) int64 from 1 on, with repeats; user 0 is padding and has no items.
+    num_items: number of items, including padding. user_tokens, item_tokens: the original ids, by id, where known.
 
     Example::
 
@@ -41,9 +41,9 @@ class Sequences:
     ) -> Sequences:
         """Build from events (n,), (n,) in any order and their times (n,), or in the order of time without ``times``.
 
-        users, items: integers from 1 on, since 0 is padding. Events of a user that have one time keep the order in
-        which they are given. num_users, num_items: with the padding, one more than the largest id by default.
-        O(n log n). Raises ValueError for ids out of range, for lengths that differ and for times that are not finite.
+        users, items: integers from 1 on, since 0 is padding. Events of a user at the same time keep their given order.
+        num_users, num_items: sizes including padding, by default one more than the largest id. O(n log n). Raises
+        ValueError for ids out of range, for unequal lengths and for times that are not finite.
 
         Example::
 
@@ -64,10 +64,10 @@ class Sequences:
 
     @classmethod
     def from_interactions(cls, pairs: Interactions) -> Sequences:
-        """Build from interactions that know the times of their events, as ``Interactions.from_dataframe`` gives them.
+        """Build from interactions that have the times of their events, as ``Interactions.from_dataframe`` builds them.
 
-        Events of a user that have one time are in the order of their rows. Ids move up by one where 0 is no padding;
-        tokens go with them, "[PAD]" being that of 0. ValueError for interactions without times.
+        Events of a user at the same time keep the order of their rows. If 0 is not padding, ids move up by one, and
+        tokens with them; the token of 0 is "[PAD]". Raises ValueError for interactions without times.
 
         Example::
 
@@ -90,9 +90,9 @@ class Sequences:
     def from_arrays(cls, ptr: Any, items: Any, num_items: int | None = None, *, first: int = 1) -> Sequences:
         """Build from compressed rows: user u has ``items[ptr[u]:ptr[u + 1]]``, oldest first.
 
-        first: the least id of both users and items, 0 or 1; from 0, all ids are moved up by one, since 0 is padding.
-        num_items: how many items there are under the ids that were given, with the padding where ``first`` is 1.
-        ValueError for a ``ptr`` that does not lead from 0 to the length of ``items`` without a step back.
+        first: the least id of both users and items, 0 or 1; with 0, all ids are moved up by one, since 0 is padding.
+        num_items: number of items under the given ids, including padding where ``first`` is 1. Raises ValueError unless
+        ``ptr`` rises from 0 to the length of ``items`` without a step back.
         """
         ptr, items = read_ids("ptr", ptr), read_ids("items", items)
         if first not in (0, 1):
@@ -112,7 +112,7 @@ class Sequences:
 
     @property
     def num_users(self) -> int:
-        """Count the users, the padding among them."""
+        """Count the users, including padding."""
         return self.ptr.size(0) - 1
 
     def __len__(self) -> int:
@@ -122,11 +122,11 @@ class Sequences:
         return f"Sequences({len(self)} events, {self.num_users} users, {self.num_items} items)"
 
     def lengths(self) -> Tensor:
-        """Count the items that every user took, (num_users,) int64."""
+        """Count every user's events, (num_users,) int64."""
         return self.ptr.diff()
 
     def of(self, user: int) -> Tensor:
-        """The items of one user, oldest first."""
+        """Return the items of one user, oldest first."""
         return self.items[int(self.ptr[user]) : int(self.ptr[user + 1])]
 
 
@@ -138,7 +138,7 @@ def _size(name: str, given: int | None, ids: Tensor) -> int:
 
 
 def _by_time(times: Any, count: int) -> Tensor:
-    """The order of times, equal ones as they were."""
+    """Return the order of events by time; equal times keep their order."""
     found = times if isinstance(times, Tensor) else torch.from_numpy(np.array(times))
     if found.shape != (count,):
         raise ValueError(f"'times' must hold one time an event, ({count},), got {tuple(found.shape)}")

@@ -13,8 +13,8 @@ from recsys.data.lists import Lists
 class Source(Protocol):
     """Source of a method's lists.
 
-    A source may also have ``set_epoch(epoch, epochs)``, and ``state_dict`` and ``load_state_dict`` where it keeps what
-    it drew for longer than an epoch.
+    A source may also have ``set_epoch(epoch, epochs)``, and ``state_dict`` and ``load_state_dict`` where its draws
+    serve for more than one epoch.
     """
 
     def resample(self) -> None:
@@ -25,30 +25,30 @@ class Source(Protocol):
 
 
 class WithSources:
-    """Serve ``sources`` of batches, by name: their epochs, entries that do not collide, and their state."""
+    """Manage the ``sources`` of batches, by name: their epochs, their entries with distinct names, and their state."""
 
     sources: dict[str, Source]
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell the sources how far training is."""
+        """Give the sources the number of the epoch and of all epochs."""
         for source in self.sources.values():
             tell = getattr(source, "set_epoch", None)
             if tell is not None:
                 tell(epoch, epochs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the sources keep for longer than an epoch."""
+        """Return the state of the sources that draw for more than one epoch."""
         return {key: source.state_dict() for key, source in self.sources.items() if hasattr(source, "state_dict")}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with what the sources of an interrupted run had drawn."""
+        """Restore the state of the sources from an interrupted run."""
         for key, kept in state.items():
             if key not in self.sources:
                 raise ValueError(f"'sources' must have {key!r}, as the run that is resumed, got {sorted(self.sources)}")
             self.sources[key].load_state_dict(kept)  # type: ignore[attr-defined]
 
     def _entries(self, asked: Mapping[str, Any], taken: Mapping[str, Any]) -> Iterator[tuple[str, Lists | Tensor]]:
-        """Yield the sources' entries of a batch, by name; ValueError for a name that it, or another source, has."""
+        """Yield the sources' entries of a batch, by name; ValueError for a name that is in use already."""
         names = set(taken)
         for key, source in self.sources.items():
             entries = source.lists(asked)

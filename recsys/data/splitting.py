@@ -1,4 +1,4 @@
-"""Splits of interactions: at random, by time, by each user's last ones, by rows, or as they came."""
+"""Splits of interactions: at random, by time, by each user's last events, by rows, or from given parts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def by_rows(pairs: Interactions, parts: Sequence[Any]) -> Split:
 
 
 def given(parts: Sequence[Interactions]) -> Split:
-    """Number the tokens of three sets of interactions together."""
+    """Renumber the tokens of three sets of interactions together."""
     for name, each in zip(("train", "valid", "test"), parts, strict=True):
         if each.user_tokens is None or each.item_tokens is None:
             raise ValueError(
@@ -82,7 +82,7 @@ def given(parts: Sequence[Interactions]) -> Split:
 
 
 def renumbered(pairs: Interactions, users: tuple[str, ...], items: tuple[str, ...]) -> Interactions:
-    """Give the same events over other tokens, among which theirs are."""
+    """Return the same events with ids by larger sets of tokens."""
     assert pairs.user_tokens is not None
     assert pairs.item_tokens is not None
     rows, columns = pairs.events()
@@ -97,9 +97,9 @@ def renumbered(pairs: Interactions, users: tuple[str, ...], items: tuple[str, ..
 
 
 def time_order(pairs: Interactions) -> Tensor:
-    """Give the places of events by time, those of one time by their rows: (events,) of the order of ``events()``.
+    """Order events by time, events of the same time by row: (events,) places in the order of ``events()``.
 
-    ValueError for interactions without times.
+    Raises ValueError for interactions without times.
     """
     if pairs.times is None:
         raise ValueError("'pairs' must have times: give 'time', or 'times', where they are built")
@@ -115,7 +115,7 @@ def _read(shares: Shares) -> list[float]:
 
 
 def _parts(users: Tensor | None, order: Tensor, shares: list[float]) -> Tensor:
-    """Assign every event a part, 0, 1 or 2, by shares of each user's events, or of all, in an order by user."""
+    """Assign each event part 0, 1 or 2, by shares of each user's events, or of all; ``order`` must be by user."""
     if users is None:
         users = torch.zeros(len(order), dtype=torch.long)
     sizes = torch.bincount(users)
@@ -131,7 +131,7 @@ def _parts(users: Tensor | None, order: Tensor, shares: list[float]) -> Tensor:
 def _held(sizes: Tensor, shares: list[float]) -> tuple[Tensor, Tensor]:
     """Count each user's events for validation and for the test, by RecBole's rule.
 
-    Numbers are rounded down, but to no less than one, first for the test, while more than one is left for training.
+    Numbers are rounded down, but raised to one, first for the test, while more than one event is left for training.
     """
     counts = [(sizes.double() * share + 1e-9).long() for share in shares[1:]]
     for place in (1, 0):
@@ -148,7 +148,7 @@ def _split(pairs: Interactions, part: Tensor) -> Split:
 
 
 def some_events(pairs: Interactions, kept: Tensor) -> Interactions:
-    """Give some of the events, (events,) bool in the order of ``events()``, over the same ids."""
+    """Select some of the events, (events,) bool in the order of ``events()``, over the same ids."""
     users, items = pairs.events()
     times, rows = (None if each is None else each[kept] for each in (pairs.times, pairs.rows))
     found = Interactions.from_pairs(
@@ -158,7 +158,7 @@ def some_events(pairs: Interactions, kept: Tensor) -> Interactions:
 
 
 def _rows(name: str, given: Any, size: int) -> Tensor:
-    """Numbers of rows, of such or of a mask."""
+    """Return row numbers, given as such or as a mask."""
     mask = torch.as_tensor(given)
     if mask.dtype == torch.bool:
         if mask.shape != (size,):

@@ -26,19 +26,20 @@ def of_frame(frame: Any, user: str, item: str, time: str | None) -> Interactions
 def read_interactions(
     path: str | Path, user: str = "user", item: str = "item", time: str | None = None, *, delimiter: str | None = None
 ) -> Interactions:
-    """Read interactions from a file, a row each; nothing in it is run as code, and ids are kept as they are written.
+    """Read interactions from a file, one row an event; nothing in it is executed, and ids are kept as written.
 
     Args:
-        path: ``.csv`` or ``.tsv``, whose first line names the columns (UTF-8, a byte order mark is read over), ``.npz``
-            with an array a column, or ``.safetensors`` as ``Interactions.save`` writes it, whose columns have no names.
+        path: ``.csv`` or ``.tsv``, whose first line names the columns (UTF-8; a byte order mark is skipped), ``.npz``
+            with one array a column, or ``.safetensors`` as ``Interactions.save`` writes it, whose columns have no
+            names.
         user: name of the column of users.
         item: of the column of items.
         time: of the column of times: numbers or ISO dates. None: times are not read.
-        delimiter: of the columns, by default a comma in ``.csv`` and a tab in ``.tsv``.
+        delimiter: between columns, by default a comma in ``.csv`` and a tab in ``.tsv``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a column is not there, a line is too short or too long, an id is empty, a time is none.
+        ValueError: a column is missing, a line is too short or too long, an id is empty, or a time is invalid.
 
     Example::
 

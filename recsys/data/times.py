@@ -1,4 +1,4 @@
-"""Times of events, kept without loss: seconds or any other numbers as they are, dates as nanoseconds."""
+"""Times of events, kept without loss: numbers unchanged, dates as nanoseconds."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def read_times(name: str, values: Any) -> Tensor:
     """Read times (n,): whole numbers as int64, others as float64, dates as int64 nanoseconds since 1970 in UTC.
 
-    values: numbers, dates of numpy, pandas or ``datetime``, or texts of numbers or of ISO 8601 dates ("2024-05-01
-    12:30", "2024-05-01T12:30Z"); a date without a zone is one of UTC. ValueError that names what is missing, infinite,
-    or of another kind than the first.
+    values: numbers, dates of numpy, pandas or ``datetime``, or strings of numbers or of ISO 8601 dates ("2024-05-01
+    12:30", "2024-05-01T12:30Z"); a date without a zone is in UTC. Raises ValueError that names values that are missing,
+    infinite, or of another kind than the first.
     """
     array = as_array(name, values)
     if array.dtype.kind == "M":
@@ -36,7 +36,7 @@ def read_times(name: str, values: Any) -> Tensor:
 
 
 def of_events(pairs: Tensor, times: Any, rows: Any) -> tuple[Tensor | None, Tensor | None]:
-    """Times and rows of events in the order of pairs, those of one pair by time, then by row."""
+    """Return times and rows of events in the order of pairs, events of one pair by time, then by row."""
     if times is None and rows is None:
         return None, None
     rows = torch.arange(len(pairs)) if rows is None else read_ids("rows", rows)
@@ -51,7 +51,7 @@ def of_events(pairs: Tensor, times: Any, rows: Any) -> tuple[Tensor | None, Tens
 
 
 def joined(parts: Sequence[Tensor | None], device: Any) -> Tensor | None:
-    """Give what is known of several sets of events one after the other; None where one does not know it."""
+    """Concatenate a property of several sets of events; None where one set lacks it."""
     known = [part.to(device) for part in parts if part is not None]
     return torch.cat(known) if len(known) == len(parts) else None
 
@@ -99,7 +99,7 @@ def _number(value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (str, int, float, np.integer, np.floating)):
         raise TypeError
     if isinstance(value, str):
-        if "_" in value:  # which Python reads as a number
+        if "_" in value:  # Python would read it as a number
             raise ValueError
         try:
             return int(value)
@@ -109,7 +109,7 @@ def _number(value: Any) -> int | float:
 
 
 def _date(value: Any) -> int:
-    """Nanoseconds of a date; a ``Timestamp`` of pandas has a part of them apart."""
+    """Convert a date to nanoseconds; a ``Timestamp`` of pandas stores part of them separately."""
     found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     moment = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000 + int(getattr(value, "nanosecond", 0))

@@ -1,4 +1,4 @@
-"""Original ids, tokens: texts or whole numbers of any container become rows of tables, and keep their names."""
+"""Original ids, tokens: strings or integers of any container become row numbers and stay available as names."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SHOWN = 5  # places that a message names
 def numbered(name: str, ids: Any) -> tuple[Tensor, tuple[str, ...]]:
     """Number ids from 0 on: a list, array, series or tensor (n,) -> rows (n,) int64, and the token of each row.
 
-    Ids are texts or whole numbers; 7 and "7" are one token. Whatever the order of ids, tokens stand in one order:
-    ascending as numbers where all are whole numbers, else as texts. O(n + m log m) for m tokens. TypeError for ids of
-    another type, such as 7.0; ValueError that names the places of those that are missing.
+    Ids are strings or integers; 7 and "7" are one token. Tokens are numbered in ascending order, as numbers where all
+    are integers, else as strings; the order of ids does not matter. O(n + m log m) for m tokens. Raises TypeError for
+    ids of another type, such as 7.0; ValueError that names the places of missing ids.
     """
     array = as_array(name, ids)
     if array.dtype.kind in "iu":
@@ -37,12 +37,12 @@ def numbered(name: str, ids: Any) -> tuple[Tensor, tuple[str, ...]]:
 
 
 def as_array(name: str, values: Any) -> np.ndarray:
-    """Values of a container as a vector of numpy; ValueError for a table, TypeError for what is no container."""
+    """Convert a container to a vector of numpy; ValueError for a table, TypeError for anything else."""
     if isinstance(values, str) or not hasattr(values, "__len__"):
         raise TypeError(f"'{name}' must be a list, array or column, got {type(values).__name__}")
     if isinstance(values, Tensor):
         array = values.detach().cpu().numpy()
-    elif isinstance(values, (list, tuple)):  # numpy would make texts of ["a", 1], and of ["a", None]
+    elif isinstance(values, (list, tuple)):  # numpy would convert ["a", 1] and ["a", None] to strings
         array = np.asarray(values) if all(type(each) is int for each in values) else _objects(values)
     else:
         array = np.asarray(values)
@@ -82,7 +82,7 @@ def _texts(name: str, values: list[Any]) -> list[str]:
 
 
 def ordered(tokens: Iterable[str]) -> tuple[str, ...]:
-    """Tokens in their order: as numbers where all are whole numbers, written as Python writes them, else as texts."""
+    """Sort tokens: as numbers where all are integers as Python writes them, else as strings."""
     found = list(tokens)
     return tuple(sorted(found, key=int if all(map(_is_number, found)) else None))
 
@@ -100,5 +100,5 @@ def _few(name: str, tokens: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def places_of(tokens: Sequence[str]) -> Mapping[str, int]:
-    """Give the row of each token."""
+    """Map each token to its row."""
     return {token: row for row, token in enumerate(tokens)}

@@ -1,6 +1,6 @@
 """Evaluation of recommenders' rankings and of predicted clicks.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first access; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

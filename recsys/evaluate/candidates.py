@@ -1,4 +1,4 @@
-"""Candidates as RecBole draws them for its modes uniN and popN: N for every held-out event."""
+"""Candidates as RecBole draws them in its modes uniN and popN: N for every held-out event."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 
 _MODE = re.compile(r"(uni|pop)([1-9][0-9]*)")
-_TRIES = 1000  # rounds of draws before a user is said to have nothing left
+_TRIES = 1000  # rounds of draws, after which a user counts as one with nothing left
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rows of users, items and whether the item is a held-out one: (n,) each, by user, the held-out ones first.
+    """Rows of users, items, and whether the item is held out: (n,) each, ordered by user, held-out items first.
 
-    Negatives may repeat: ranking counts them once, value metrics as often as they come.
+    Negatives may repeat: rankings count them once, value metrics as often as they occur.
     """
 
     users: Tensor
@@ -32,7 +32,7 @@ class Candidates:
 
 
 def read_mode(mode: str) -> tuple[str, int]:
-    """Read "uni100" or "pop100": "uni" or "pop", and the number; ValueError for another."""
+    """Read "uni100" or "pop100": "uni" or "pop", and the number; ValueError for another form."""
     found = _MODE.fullmatch(mode)
     if found is None:
         raise ValueError(f"'mode' must be 'uniN' or 'popN' with a number, as 'uni100', got {mode!r}")
@@ -49,12 +49,13 @@ def drawn_candidates(
 ) -> Candidates:
     """Draw N negatives for each held-out event, with replacement, as RecBole's uniN and popN do.
 
-    relevant: held-out pairs, an event as often as it came. known: all pairs of which none is drawn: training,
-    validation, and for the test the test pairs too; None: all but the event's own item, RecBole's ``repeatable``. mode:
-    "uni100" draws uniformly over the items, "pop100" in proportion to ``popularity`` (I,), RecBole's being the events
-    of training, validation and test together to the power of ``alpha``. What is known is drawn again until it is not.
-    seed: of the draws; None: numpy's global generator, anew at every call, as in RecBole, whose uniform draws are these
-    after ``numpy.random.seed(seed)``. O(N events) besides the repetitions. ValueError for a user with nothing to draw.
+    relevant: held-out pairs; an event counts as often as it occurred. known: pairs that are never drawn, which are
+    training and validation pairs and, for the test, the test pairs too. None: only the event's own item is excluded, as
+    in RecBole's ``repeatable``. mode: "uni100" draws uniformly over the items, "pop100" in proportion to ``popularity``
+    (I,); RecBole's is the number of events in training, validation and test together, to the power of ``alpha``.
+    Excluded items are redrawn. seed: of the draws; None: numpy's global generator, with new draws at every call, as in
+    RecBole, whose uniform draws these are after ``numpy.random.seed(seed)``. O(N events) besides the redraws. Returns
+    the held-out items and their negatives. Raises ValueError for a user with nothing to draw.
 
     Example::
 
@@ -84,7 +85,7 @@ def drawn_candidates(
 
 
 def _joined(users: Tensor, items: Tensor, drawn: list[NDArray[np.int64]], number: int) -> Candidates:
-    """Held-out and drawn items, by user, the held-out ones first."""
+    """Join held-out and drawn items, ordered by user, held-out items first."""
     negatives = torch.from_numpy(np.concatenate(drawn) if drawn else np.zeros(0, dtype=np.int64)).to(items.device)
     all_users = torch.cat([users, users.repeat_interleave(number)])
     positive = torch.arange(len(all_users), device=users.device) < len(users)
@@ -93,7 +94,7 @@ def _joined(users: Tensor, items: Tensor, drawn: list[NDArray[np.int64]], number
 
 
 class _Draw:
-    """Draws of items by a law, from one of numpy's generators."""
+    """Draws of items by a distribution, from one of numpy's generators."""
 
     def __init__(self, law: str, pairs: Interactions, popularity: Tensor | None, random: object) -> None:
         self.first, self.size, self.random = int(pairs.padding), pairs.num_items, random

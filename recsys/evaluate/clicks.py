@@ -18,10 +18,10 @@ from recsys.models.finite import check_finite
 
 
 def auc(scores: Tensor, y: Tensor) -> float:
-    """The chance that a clicked row is scored above one that is not, ties counting half: (N,), (N,) -> float.
+    """Compute the chance that a clicked row is scored above one that is not, ties counting half: (N,), (N,) -> float.
 
-    By mean ranks, O(N log N). ValueError where there are no clicks, or nothing else, for scores that are not finite,
-    and for clicks that are neither 0 nor 1.
+    By mean ranks, O(N log N). Raises ValueError where all rows are clicks or none is, for scores that are not finite,
+    and for clicks other than 0 and 1.
     """
     _check("scores", scores, y)
     clicked = y.bool()
@@ -35,7 +35,7 @@ def auc(scores: Tensor, y: Tensor) -> float:
 
 
 def _check(name: str, scores: Tensor, y: Tensor, *, halves: bool = False) -> None:
-    """Numbers of rows, and 0 or 1 for each, or with ``halves`` what is between; ValueError for anything else."""
+    """Raise ValueError unless there is one number a row, and clicks are 0 or 1, or with ``halves`` in [0, 1]."""
     if scores.dim() != 1 or scores.shape != y.shape:
         raise ValueError(f"{name!r} and 'y' must be (N,), got {tuple(scores.shape)} and {tuple(y.shape)}")
     check_finite(scores, f"{name!r} must be finite")
@@ -44,7 +44,7 @@ def _check(name: str, scores: Tensor, y: Tensor, *, halves: bool = False) -> Non
 
 
 def expected_calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> float:
-    """Mean distance of predicted and observed click rates over bins of equal width (Naeini et al., AAAI 2015).
+    """Compute the mean distance of predicted and observed click rates over equal bins (Naeini et al., AAAI 2015).
 
     sum_b (n_b / N) |mean of sigma(logits) - mean of y in bin b|; (N,), (N,) -> float.
     """
@@ -58,7 +58,7 @@ def expected_calibration_error(logits: Tensor, y: Tensor, bins: int = 15) -> flo
 
 
 def quality(logits: Tensor, y: Tensor) -> dict[str, float]:
-    """``auc``, ``log_loss`` (mean, in nats) and ``ece`` of logits (N,) of clicks (N,)."""
+    """Compute ``auc``, ``log_loss`` (mean, in nats) and ``ece`` of logits (N,) of clicks (N,)."""
     _check("logits", logits, y)
     logits = logits.detach().double()
     return {
@@ -74,7 +74,7 @@ def predicted(
 ) -> Tensor:
     """Collect one entry of a model's view for the rows of all batches, in order; in eval mode, without gradients.
 
-    call: ``call(model, batch)`` in place of giving the model the whole batch.
+    call: ``call(model, batch)``, in place of calling the model with the whole batch.
     """
     training, viewer = model.training, Viewer(model, call=call or show)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -86,10 +86,10 @@ def predicted(
 
 
 def held_out(task: Distiller, batches: RowBatches, term: str) -> Callable[[nn.Module], float]:
-    """A ``metric`` of ``fit`` that needs no labels: minus one of a task's terms on held-out rows, mean over rows.
+    """Make a ``metric`` of ``fit`` that needs no labels: minus one of a task's terms, the mean over held-out rows.
 
-    Early stopping by the distillation loss (Zhu et al., CIKM 2020, arXiv:2011.04106), which leaves labelled rows for
-    training: ``term`` is the name of ``SoftClicks`` in the task.
+    For early stopping by the distillation loss (Zhu et al., CIKM 2020, arXiv:2011.04106), which leaves all labelled
+    rows for training. term: the name of ``SoftClicks`` in the task.
     """
 
     def metric(_: nn.Module) -> float:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def user_aucs(scores: Tensor, rows: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-    """AUC of every row's relevant items among all that are ranked, and how many these are.
+    """Compute the AUC of every row's relevant items among all ranked items, and the number of relevant items.
 
-    scores: (B, I), minus infinity for what is not ranked; relevant items (n,), (n,) -> AUC (B,) float64 and relevant
-    items (B,) float64. A tie counts half. Rows without relevant items, or without others, have none and are counted 0.
-    O(B I log I).
+    scores: (B, I), minus infinity for items that are not ranked; relevant items (n,), (n,) as rows and items -> AUC
+    (B,) float64 and number of relevant items (B,) float64. A tie counts half. A row without relevant items, or without
+    other items, has no AUC and counts 0 relevant items. O(B I log I).
     """
     size = scores.size(0)
     ordered = scores.sort(dim=1).values

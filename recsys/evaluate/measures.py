@@ -15,7 +15,7 @@ def _recall(hits: Tensor, relevant: Tensor) -> Tensor:
 
 
 def _capped_recall(hits: Tensor, relevant: Tensor) -> Tensor:
-    """Hits over min(k, relevant items); Kang et al.'s code (KDD 2021) calls it precision."""
+    """Divide hits by min(k, relevant items); Kang et al.'s code (KDD 2021) calls it precision."""
     return hits.sum(dim=1) / relevant.clamp(max=hits.size(1))
 
 
@@ -42,7 +42,7 @@ def _map(hits: Tensor, relevant: Tensor) -> Tensor:
 
 
 def _places(hits: Tensor) -> Tensor:
-    """1…k."""
+    """Number the places 1…k."""
     return torch.arange(1, hits.size(1) + 1, dtype=hits.dtype, device=hits.device)
 
 
@@ -60,8 +60,8 @@ METRICS: Mapping[str, Measure] = {
 def hits_of(scores: Tensor, rows: Tensor, items: Tensor, k: int) -> Tensor:
     """Mark the hits among the first k places of rows of scores (B, I): relevant items (n,), (n,) -> (B, k) float64.
 
-    Ties count against the model: an item of equal score that is not relevant stands before one that is. So a model of
-    constant scores finds nothing, and the order in which a sort leaves equals has no say. O(B I + n k).
+    Ties count against the model: of equal scores, items that are not relevant stand before relevant ones. So a model of
+    constant scores finds nothing, and the order of a sort among equal scores has no effect. O(B I + n k).
     """
     best = scores.topk(min(k, scores.size(1)), dim=1).values
     own, last = scores[rows, items], best[:, -1]
@@ -77,7 +77,7 @@ def hits_of(scores: Tensor, rows: Tensor, items: Tensor, k: int) -> Tensor:
 
 
 def _among_equals(rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Count the entries of each one's row and value, and its place among them, from 0: (n,), (n,) -> (n,), (n,)."""
+    """Count the entries with each entry's row and value, and its place among them, from 0: (n,), (n,) -> (n,), (n,)."""
     order = values.argsort(stable=True)
     order = order[rows[order].argsort(stable=True)]
     row, value = rows[order], values[order]

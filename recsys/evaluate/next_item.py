@@ -29,13 +29,13 @@ def next_item_ranking(
     ties: Ties = "against",
     block_rows: int = 512,
 ) -> dict[str, float]:
-    """Rank all items after every row's history; the mean over rows of each metric.
+    """Rank all items after every row's history; return the mean of each metric over rows.
 
-    seen: "ranked" leaves nothing out but padding, as RecBole does for sequential models; "left_out" leaves out the
-    user's earlier items, beyond ``max_length`` too, but not the target. Where no item is taken twice, leaving out
-    raises every figure. metrics: RecBole's names, see ``full_ranking``; popularity is not known here. ties: "against"
-    the model, or "sorted", as RecBole leaves them. O(R I d) time, ``block_rows`` · I scores at a time. ValueError for
-    no rows, and for scores that are not finite.
+    seen: "ranked" excludes only padding, as RecBole does for sequential models; "left_out" also excludes the user's
+    earlier items, including those beyond ``max_length``, but never the target. Where no item is taken twice, leaving
+    out raises every figure. metrics: RecBole's names, see ``full_ranking``, except those that need popularity. ties:
+    "against" the model, or "sorted", as RecBole has them. O(R I d) time, ``block_rows`` · I scores at a time. Raises
+    ValueError for no rows, and for scores that are not finite.
     """
     choose("seen", seen, ("ranked", "left_out"))
     if not len(rows):
@@ -56,7 +56,7 @@ def next_item_ranking(
 
 
 def _blocks(model: SequentialRecommender, rows: SequenceRows, seen: Seen, size: int) -> Iterator[Block]:
-    """Scores of all items after some rows' histories, minus infinity for what is not ranked, and the targets."""
+    """Yield scores of all items after some rows' histories, minus infinity for items not ranked, and the targets."""
     item = model.items()
     for block in torch.arange(len(rows)).split(size):
         scores = model.last(*(each.to(item.device) for each in rows.histories(block))) @ item.t()
@@ -71,13 +71,13 @@ def _blocks(model: SequentialRecommender, rows: SequenceRows, seen: Seen, size: 
 
 
 def _places(scores: Tensor, targets: Tensor) -> Tensor:
-    """Count the items ranked before the target, those of equal score included: (B,)."""
+    """Count the items ranked before the target, including those of equal score: (B,)."""
     own = scores.gather(1, targets[:, None])
     return (scores >= own).sum(dim=1) - 1
 
 
 def _of_places(places: Tensor, wanted: dict[str, tuple[str, int]]) -> dict[str, float]:
-    """Means of the metrics of rows with one target each."""
+    """Average the metrics over rows with one target each."""
     found = {}
     for name, (kind, cut) in wanted.items():
         hits = torch.zeros(len(places), cut, dtype=torch.float64, device=places.device)

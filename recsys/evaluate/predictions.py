@@ -9,7 +9,7 @@ from torch import Tensor
 from recsys.evaluate.clicks import auc
 from recsys.models.finite import check_finite
 
-_EPS = 1e-15  # RecBole's, by which probabilities are kept from 0 and 1
+_EPS = 1e-15  # RecBole's margin of probabilities from 0 and 1
 
 
 def _log_loss(predictions: Tensor, labels: Tensor) -> float:
@@ -36,12 +36,12 @@ VALUES: Mapping[str, Callable[[Tensor, Tensor], float]] = {
 def prediction_values(
     predictions: Tensor, labels: Tensor, metrics: Iterable[str] = ("auc", "logloss")
 ) -> dict[str, float]:
-    """Measure predictions (n,) of labels (n,) over all rows of all users, as RecBole's value metrics do.
+    """Measure predictions (n,) against labels (n,) over all rows of all users, as RecBole's value metrics do.
 
-    "auc": the chance that a row of label 1 is above another, ties counting half; "logloss" in nats, of predictions that
-    are probabilities, clipped to [1e-15, 1 - 1e-15]; "mae", "rmse": mean and root of the mean squared distance. Counted
-    in float64. ValueError for a name that is none of these, for predictions that are not finite, and for an AUC of rows
-    of one kind, of which RecBole makes NaN.
+    "auc": the chance that a row of label 1 is predicted above another row, ties counting half; "logloss": in nats, for
+    predictions that are probabilities, clipped to [1e-15, 1 - 1e-15]; "mae", "rmse": mean absolute distance and root of
+    the mean squared distance. Computed in float64. Raises ValueError for an unknown name, for predictions that are not
+    finite, and for an AUC of rows with one label only, for which RecBole gives NaN.
 
     Example::
 

@@ -17,9 +17,9 @@ GAUC = "gauc"
 
 
 def read_ranking_names(names: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """Read names as "recall@10", in either case: kind and cutoff of each, 0 for "gauc", which has none.
+    """Read names such as "recall@10", in either case: kind and cutoff of each, 0 for "gauc", which has none.
 
-    ValueError for a name that is none, and for none at all.
+    Raises ValueError for an unknown name, and where there is no name.
     """
     if isinstance(names, str):
         names = (names,)
@@ -39,10 +39,10 @@ def read_ranking_names(names: Iterable[str]) -> dict[str, tuple[str, int]]:
 
 
 class Ranked:
-    """Sums of all metrics over blocks of users; nothing else is kept of these.
+    """Sums of all metrics over blocks of users; only the sums are stored.
 
-    popularity: (I,) events of every item in training, for "averagepopularity" and "tailpercentage"; tail: see
-    ``tail_of``. ties: "against" the model (``hits_of``), or as torch's sort leaves them, as RecBole has it.
+    popularity: (I,) training events of every item, for "averagepopularity" and "tailpercentage". tail: see ``tail_of``.
+    ties: "against" the model (``hits_of``), or "sorted", in the order of torch's sort, as in RecBole.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Ranked:
         self.areas, self.weights = 0.0, 0.0
 
     def add(self, scores: Tensor, rows: Tensor, items: Tensor) -> None:
-        """Count a block: scores (B, I), minus infinity for what is not ranked; its relevant items (n,), (n,), once."""
+        """Add a block: scores (B, I), minus infinity for items not ranked; distinct relevant items (n,), (n,)."""
         self.users += scores.size(0)
         lists = None
         if self.shown or (self.ties == "sorted" and self.longest):
@@ -105,7 +105,7 @@ class Ranked:
             self.totals[name] += float(METRICS[kind](hits[:, :cut], relevant).sum())
 
     def values(self) -> dict[str, float]:
-        """The value of every metric, in the order in which they were asked for; ValueError where nobody was counted."""
+        """Return the value of every metric, in the requested order; ValueError where no user was added."""
         if not self.users:
             raise ValueError("'relevant' must hold at least one pair to find, got none")
         return {name: self._value(name, kind, cut) for name, (kind, cut) in self.wanted.items()}

@@ -19,7 +19,7 @@ from recsys.models.rankings import masked_scores
 from recsys.models.tables import frozen
 
 _log = logging.getLogger(__name__)
-_USUAL = 499  # candidates
+_USUAL = 499  # candidates a user
 DEFAULT = ("recall@10", "ndcg@10", "hit@10", "mrr@10", "precision@10")
 
 
@@ -34,19 +34,19 @@ def full_ranking(
     ties: Ties = "against",
     block_users: int = 512,
 ) -> dict[str, float]:
-    """Rank all items but those ``seen`` for every user with relevant ones; the mean over these users of each metric.
+    """Rank all items but those ``seen`` for every user with relevant ones; return each metric's mean over these users.
 
-    relevant: held-out pairs. seen: the training pairs, and for a test also the validation pairs; they and the padding
-    item are not ranked, but a pair that is ``relevant`` too, as one that was bought again, is, as in RecBole. metrics:
-    RecBole's names in either case, "recall@10" (recall, ndcg, hit, mrr, precision, map), "gauc", and of the lists of
-    all users together "itemcoverage@10", "averagepopularity@10", "shannonentropy@10", "giniindex@10",
-    "tailpercentage@10"; the values are RecBole's to all digits it prints, but for ties, which count against the model
-    (``hits_of``) unless ``ties`` is "sorted", as RecBole leaves them. popularity: (I,) how often every item was taken
-    in training, and tail: RecBole's ``tail_ratio`` (``recsys.evaluate.spread``), for the metrics that read them. Scores
-    are of the model's own type, metrics count in float64. Kang et al. (KDD 2021) report recall, ndcg and
-    ``capped_recall`` at 10, 20, 50, and take the other held-out pairs away for validation too. O(U I d) time,
-    ``block_users`` · I scores at a time. ValueError for a metric that is none of these, for a set over other users or
-    items, and for scores that are not finite.
+    relevant: held-out pairs. seen: the training pairs and, for a test, also the validation pairs. They and the padding
+    item are not ranked, except for pairs that are also ``relevant``, such as an item bought again; as in RecBole.
+    metrics: RecBole's names in either case: "recall@10" (recall, ndcg, hit, mrr, precision, map), "gauc", and, of the
+    lists of all users together, "itemcoverage@10", "averagepopularity@10", "shannonentropy@10", "giniindex@10",
+    "tailpercentage@10". The values are RecBole's to all digits it prints, except for ties: these count against the
+    model (``hits_of``), or with ``ties="sorted"`` as in RecBole. popularity: (I,) how often every item was taken in
+    training, and tail: RecBole's ``tail_ratio`` (``recsys.evaluate.spread``), for the metrics that read them. Scores
+    have the model's own type; metrics are computed in float64. Kang et al. (KDD 2021) report recall, ndcg and
+    ``capped_recall`` at 10, 20, 50, and exclude the other held-out pairs for validation too. O(U I d) time,
+    ``block_users`` · I scores at a time. Raises ValueError for an unknown metric, for sets over other users or items,
+    and for scores that are not finite.
     """
     seen = (seen,) if isinstance(seen, Interactions) else tuple(seen)
     check_model(model, relevant)
@@ -74,13 +74,13 @@ def leave_one_out(
 ) -> dict[str, float]:
     """Rank each user's held-out item among candidates (Kang et al., CIKM 2020): ``hit@5``, ``ndcg@5``, ``mrr@5``.
 
-    targets: (U,) int64, the held-out item of every user, negative for a user without one, who does not count.
-    candidates: (U, C), 499 of ``draw_candidates`` as a rule, negative ones for nothing; a user without any does not
-    count. removed: (U,) the user's other held-out item, taken out of
-    the candidates where it is among them. At position p from 0 below N: hit 1, ndcg 1 / log2(p + 2), mrr 1 / (p + 1).
-    A candidate with the target's score stands before it, so that a model of constant scores finds nothing. A target
-    that the user has had before, or that is ``removed`` too, is ranked as any other. ValueError for scores that are not
-    finite.
+    targets: (U,) int64, the held-out item of every user; negative for a user without one, who does not count.
+    candidates: (U, C), usually the 499 of ``draw_candidates``; negative entries are empty, and a user without
+    candidates does not count. removed: (U,), the user's other held-out item, which is no candidate. At position p from
+    0 below N: hit 1, ndcg 1 / log2(p + 2), mrr 1 / (p + 1). A candidate with the target's score stands before it, so
+    that a model of constant scores finds nothing. A target that the user has taken before, or that is also ``removed``,
+    is ranked like any other. Raises ValueError for scores that are not finite, and where no user has a target and
+    candidates.
     """
     rows = ((targets >= 0) & (candidates >= 0).any(dim=1).to(targets.device)).nonzero().squeeze(1)
     if not rows.numel():
@@ -106,11 +106,11 @@ def leave_one_out(
 
 
 def draw_candidates(known: Interactions, count: int | None = None, seed: int = 0) -> Tensor:
-    """The fixed candidates of ``leave_one_out``: (U, count) int64, distinct, uniform outside all that a user has.
+    """Draw the fixed candidates of ``leave_one_out``: (U, count) int64, distinct, uniform outside a user's items.
 
-    known: training, validation and test pairs together. count: 499 by default; then a user with fewer left has all that
-    are left, and -1 for the rest, which the log says. The same seed gives the same candidates. ValueError that names a
-    user with fewer left than a ``count`` that is asked for.
+    known: training, validation and test pairs together. count: by default 499; a user with fewer items left then has
+    all of these, filled up with -1, which is logged. The same seed gives the same candidates. With a given ``count``,
+    raises ValueError that names a user with fewer items left.
     """
     outside = Outside(known)
     users = torch.arange(known.num_users, device=known.ptr.device)
@@ -131,7 +131,7 @@ def draw_candidates(known: Interactions, count: int | None = None, seed: int = 0
 
 
 def held_out(pairs: Interactions) -> Tensor:
-    """The one item of every user, (U,) int64, -1 for a user without one; ValueError for a user with several."""
+    """Return the one item of every user, (U,) int64, -1 for a user without one; ValueError for a user with several."""
     if int(pairs.degrees().max()) > 1:
         raise ValueError(f"'pairs' must hold one item a user, user {int(pairs.degrees().argmax())} has more")
     users, items = pairs.pairs()

@@ -1,4 +1,4 @@
-"""Evaluation among drawn candidates, as RecBole counts it in its modes uniN and popN."""
+"""Evaluation among drawn candidates, as in RecBole's modes uniN and popN."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recsys.models.base import Recommender
 from recsys.models.finite import check_finite
 from recsys.models.tables import frozen
 
-_CHUNK = 1 << 20  # scores of pairs at a time
+_CHUNK = 1 << 20  # pairs scored at a time
 
 
 def sampled_ranking(
@@ -28,10 +28,10 @@ def sampled_ranking(
 ) -> dict[str, float]:
     """Rank each user's held-out items and negatives in one list, as RecBole does in uniN and popN.
 
-    candidates: of ``drawn_candidates``; repeated negatives, and a held-out item that was drawn too, count once. The
-    other arguments, and the values, as for ``full_ranking``: places that a short list leaves empty hold items that are
-    not ranked and never hit. ValueError for scores that are not finite, and for a user without a held-out item. O(n d)
-    and ``block_users`` · I numbers.
+    candidates: of ``drawn_candidates``; repeated negatives, and a held-out item that was also drawn, count once. Other
+    arguments and values as for ``full_ranking``; a short list is filled up with items that are not ranked
+    and never hit. Raises ValueError for scores that are not finite, and for a user without a held-out item. O(n d)
+    time, ``block_users`` · I numbers at a time.
 
     Example::
 
@@ -54,13 +54,13 @@ def sampled_ranking(
             block = torch.full((last - first, model.num_items), -torch.inf, dtype=scores.dtype, device=scores.device)
             block[rows, items] = scores
             held = candidates.positive[part].to(scores.device)
-            keys = (rows[held] * model.num_items + items[held]).unique()  # an item that is held out twice counts once
+            keys = (rows[held] * model.num_items + items[held]).unique()  # an item held out twice counts once
             ranked.add(block, keys // model.num_items, keys % model.num_items)
     return ranked.values()
 
 
 def scores_of(model: Recommender, users: Tensor, items: Tensor) -> Tensor:
-    """Finite scores of pairs, (n,), (n,) -> (n,); ValueError for others."""
+    """Score pairs, (n,), (n,) -> (n,); ValueError for scores that are not finite."""
     parts = zip(users.split(_CHUNK), items.split(_CHUNK), strict=True)
     scores = torch.cat([model.score(*part) for part in parts])
     check_finite(scores, "'model' must give finite scores")

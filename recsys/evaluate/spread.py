@@ -11,7 +11,7 @@ Spread = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _item_coverage(shown: Tensor, popularity: Tensor, tail: Tensor) -> Tensor:  # noqa: ARG001 - one form for all
-    """Share of the items that are in some list; of all ids, a padding item too."""
+    """Compute the share of items that are in some list, among all ids including a padding item."""
     return (shown > 0).double().mean()
 
 
@@ -24,7 +24,7 @@ def _tail_percentage(shown: Tensor, popularity: Tensor, tail: Tensor) -> Tensor:
 
 
 def _shannon_entropy(shown: Tensor, popularity: Tensor, tail: Tensor) -> Tensor:  # noqa: ARG001
-    """RecBole's: -sum p log p over the number of items that are in some list, which its documentation leaves out."""
+    """Compute RecBole's -sum p log p, divided by the number of items in some list, which its documentation omits."""
     share = shown[shown > 0] / shown.sum()
     return -(share * share.log()).sum() / len(share)
 
@@ -42,14 +42,14 @@ SPREADS: Mapping[str, Spread] = {
     "giniindex": _gini_index,
     "tailpercentage": _tail_percentage,
 }
-OF_POPULARITY = ("averagepopularity", "tailpercentage")  # which read how often items were taken in training
+OF_POPULARITY = ("averagepopularity", "tailpercentage")  # metrics that read how often items were taken in training
 
 
 def tail_of(popularity: Tensor, tail: float) -> Tensor:
     """Tell which items are RecBole's long tail: (I,) counts of training events -> (I,) bool.
 
-    tail: up to 1 that share, rounded down but at least one, of the items with events, least taken and lowest ids first;
-    above 1 the most events that an item of the tail has. RecBole's ``tail_ratio``.
+    tail: RecBole's ``tail_ratio``. Up to 1, the share of the items with events that is the tail, rounded down but at
+    least one item: the least taken, lowest ids first. Above 1, the most events that an item of the tail has.
     """
     if not tail > 0:
         raise ValueError(f"'tail' must be a share up to 1, or a number of events above it, got {tail}")

@@ -1,8 +1,9 @@
 """Losses between recommenders: each a function on scores or embedding tables and a class with its hyper-parameters.
 
-One method a file, which has its name: the classes are here, the functions in their files, ``recsys.losses.rrd.rrd``.
+Each file holds one method and has its name: classes are exported here, functions are in the files, as
+``recsys.losses.rrd.rrd``.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first access; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

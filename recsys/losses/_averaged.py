@@ -12,7 +12,7 @@ from recsys.losses._routed import mixture
 class AveragedExperts(nn.Module):
     """f(x) = (1 / M) sum_m (W2_m relu(W1_m x + b1_m) + b2_m): (n, d_s) -> (n, d_t), of hidden width ``hidden``.
 
-    dropout: probability that an input of either layer is 0 in training, for every network by itself.
+    dropout: probability that an input of either layer is 0 in training, drawn for every network separately.
     """
 
     def __init__(self, student_dim: int, teacher_dim: int, hidden: int, experts: int = 5, dropout: float = 0.2) -> None:
@@ -27,7 +27,7 @@ class AveragedExperts(nn.Module):
         self.w2, self.b2 = stacked_linear(experts, teacher_dim, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class. O(n M hidden (d_s + d_t)); with dropout all M hidden layers are kept."""
+        """See the class. O(n M hidden (d_s + d_t)); with dropout the hidden layers of all M networks are stored."""
         if x.dim() != 2 or x.size(1) != self.widths[0]:
             raise ValueError(f"'student' must have the width {self.widths[0]}, got shape {tuple(x.shape)}")
         count = self.b1.size(0)

@@ -1,4 +1,4 @@
-"""Routed experts: a teacher's embeddings from a student's by a mixture of small networks (DE, and part of HTD)."""
+"""Routed experts: predict a teacher's embeddings from a student's by a mixture of small networks (DE, part of HTD)."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Noise = Mapping[str, Tensor]
 
 
 def gumbel_like(x: Tensor) -> Tensor:
-    """Independent standard Gumbel noise of the shape of ``x``."""
+    """Draw independent standard Gumbel noise of the shape of ``x``."""
     # Uniform numbers in float64: those of float32 are too coarse for the smallest draws. Twice as fast as exponential_.
     race = torch.rand(x.shape, dtype=torch.float64, device=x.device).log_().neg_().to(x.dtype)
-    return race.clamp_min_(torch.finfo(race.dtype).tiny).log_().neg_()  # infinite noise is NaN later
+    return race.clamp_min_(torch.finfo(race.dtype).tiny).log_().neg_()  # infinite noise would become NaN
 
 
 @dataclass(frozen=True)
 class Annealing:
-    """Lower a temperature geometrically from ``start`` to ``end`` in ``epochs``, those of the run where None.
+    """Lower a temperature geometrically from ``start`` to ``end`` over ``epochs``, None for all epochs of the run.
 
-    tau = start (end / start)^(e / epochs); ``lag``: e is one less than the epoch, but for the first, as in the authors'
-    codes. Both ends must be positive, else ValueError.
+    tau = start (end / start)^(e / epochs). ``lag``: e is the epoch minus one, except in the first epoch, as in the
+    authors' codes; else e is the epoch. Raises ValueError unless both ends are positive.
 
     Example::
 
@@ -48,7 +48,7 @@ class Annealing:
             raise ValueError(f"'start' and 'end' must be positive, got {self.start} and {self.end}")
 
     def at(self, epoch: int, epochs: int) -> float:
-        """The temperature of an epoch, counted from 0, of a run of ``epochs``."""
+        """Return the temperature of an epoch, counted from 0, of a run of ``epochs``."""
         done = max(epoch - 1, 0) if self.lag else epoch
         return self.start * (self.end / self.start) ** (done / max(self.epochs or epochs, 1))
 
@@ -59,14 +59,14 @@ FALLING = Annealing()
 def route(gates: Tensor, temperature: float, noise: Tensor | None = None, eps: float = 0.0) -> Tensor:
     """softmax((log(softmax(gates) + eps) + noise) / temperature): (n, M) -> (n, M).
 
-    ``noise`` (n, M) is Gumbel; drawn where None. A single expert gets everything, without noise.
+    ``noise`` (n, M) is Gumbel noise, drawn where None. A single expert gets weight 1, without noise.
     """
     if temperature <= 0:
         raise ValueError(f"'temperature' must be positive, got {temperature}")
     if gates.size(1) == 1:
         return torch.ones_like(gates, requires_grad=False)
     wide = gates.to(accumulation_dtype(gates))  # a share of 1e-10 is 0 in half precision, 1 / 1e-10 infinite
-    # Without eps the logarithm is the gate less a number for each row; the outer softmax does not see which.
+    # Without eps, the logarithm is the gate minus a constant of its row, which the outer softmax cancels.
     largest = wide.detach().amax(dim=1, keepdim=True)
     log_gates = wide - largest if eps == 0 else torch.log(wide.softmax(dim=1) + eps)
     noise = gumbel_like(wide) if noise is None else noise
@@ -76,9 +76,10 @@ def route(gates: Tensor, temperature: float, noise: Tensor | None = None, eps: f
 
 
 class RoutedExperts(nn.Module):
-    """Route rows to M small networks d_s -> (d_s + d_t) // 2 -> d_t with ReLU, by a gate that reads the teacher.
+    """Route rows to M small networks d_s -> (d_s + d_t) // 2 -> d_t with ReLU, by a gate on the teacher's rows.
 
-    The hidden width is d_s // 2 where d_s = d_t. ``gate_eps``: 1e-10 inside the logarithm in the authors' code.
+    The hidden width is d_s // 2 where d_s = d_t. ``gate_eps`` is added inside the logarithm, 1e-10 in the authors'
+    code.
 
     Example::
 
@@ -106,11 +107,11 @@ class RoutedExperts(nn.Module):
 
     @torch.no_grad()
     def assign(self, teacher: Tensor) -> Tensor:
-        """The expert of each row, without noise: (n, d_t) -> (n,)."""
+        """Choose the expert of each row, without noise: (n, d_t) -> (n,)."""
         return self.gates(teacher).argmax(dim=1)
 
     def forward(self, student: Tensor, teacher: Tensor, temperature: float, noise: Tensor | None = None) -> Tensor:
-        """The teacher's rows as reconstructed from the student's: (n, d_s), (n, d_t) -> (n, d_t)."""
+        """Reconstruct the teacher's rows from the student's: (n, d_s), (n, d_t) -> (n, d_t)."""
         if (student.size(1), teacher.size(1)) != self.widths:
             got = (student.size(1), teacher.size(1))
             raise ValueError(f"'student' and 'teacher' must have the widths {self.widths}, got {got}")
@@ -126,25 +127,25 @@ class RoutedExperts(nn.Module):
         *,
         squared: bool = True,
     ) -> Tensor:
-        """The squared norm, or the norm, of what is not reconstructed of each row: (n,)."""
+        """Compute the squared norm, or the norm, of each row's reconstruction error: (n,)."""
         missed = teacher - self(student, teacher, temperature, noise)
         missed = missed.to(accumulation_dtype(missed))
         return missed.square().sum(dim=1) if squared else torch.linalg.vector_norm(missed, dim=1)
 
     def noise(self, rows: int) -> Tensor:
-        """Fresh Gumbel noise: (rows, M)."""
+        """Draw Gumbel noise: (rows, M)."""
         return gumbel_like(self.gate_b.new_empty(rows, len(self.gate_b), dtype=accumulation_dtype(self.gate_b)))
 
 
 def stacked_linear(count: int, rows: int, columns: int) -> tuple[nn.Parameter, nn.Parameter]:
-    """A stack of linear maps, initialised like ``torch.nn.Linear``."""
+    """Make a stack of linear maps, initialised like ``torch.nn.Linear``."""
     bound = 1 / math.sqrt(max(columns, 1))
     weight, bias = (torch.empty(count, *shape).uniform_(-bound, bound) for shape in ((rows, columns), (rows,)))
     return nn.Parameter(weight), nn.Parameter(bias)
 
 
 class RoutedLoss(Loss):
-    """Hold what DE and HTD share: experts of users and of items, a temperature, and the batch's entries they read."""
+    """Common parts of DE and HTD: experts of users and of items, a temperature, and the batch entries they read."""
 
     on = ("user", "item")
 
@@ -161,11 +162,11 @@ class RoutedLoss(Loss):
         self.temperature = self.schedule.start
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """The temperature of this epoch."""
+        """Set the temperature of this epoch."""
         self.temperature = self.schedule.at(epoch, epochs)
 
     def terms(self, student: Tables, teacher: Tables, batch: Triplets, noise: Noise) -> tuple[Tensor, ...]:
-        """The parts of the loss, before their weights."""
+        """Compute the parts of the loss, before their weights."""
         raise NotImplementedError
 
     def total(self, terms: tuple[Tensor, ...]) -> Tensor:

@@ -12,13 +12,14 @@ from recsys.losses._averaged import AveragedExperts
 from recsys.losses._tables import Tables, Triplets, constant_tables
 
 Weight = float | Tensor
-Kept = Mapping[str, Tensor]  # which edges stay, under "users", "positives" and "negatives"
+Kept = Mapping[str, Tensor]  # masks of kept edges, under "users", "positives" and "negatives"
 
 
 class FilteredLoss(Loss):
-    """Users + (positives + negatives) / 2, of the distinct entities of a batch; only these and neighbours are read.
+    """Users + (positives + negatives) / 2, over the distinct entities of a batch; only these and neighbours are read.
 
-    Each of the three has edges of its own: a share ``keep`` of them, drawn anew every time, unless ``kept`` says which.
+    Edges are drawn for each of the three separately: a share ``keep``, redrawn in every step, unless ``kept`` gives
+    them.
     """
 
     on = ("user", "item")
@@ -40,16 +41,16 @@ class FilteredLoss(Loss):
                 self.register_buffer(f"{side}_{name}", part, persistent=False)
 
     def graph(self, side: int) -> EntityGraph:
-        """The graph of users (0) or of items (1)."""
+        """Return the graph of users (0) or of items (1)."""
         of = ("user", "item")[side]
         return EntityGraph(*(getattr(self, f"{of}_{name}") for name in EntityGraph._fields))
 
     def errors(
         self, student: Tensor, teacher: Tensor, around: Around, experts: AveragedExperts, own: tuple[Weight, Weight]
     ) -> Tensor:
-        """Measure each entity: the tables' rows of the nodes around (m, d_s), (m, d_t) -> (n,).
+        """Measure each entity: the tables' rows of the touched nodes (m, d_s), (m, d_t) -> (n,).
 
-        own: the weights of an entity itself, of the student's row and of the teacher's; its neighbours have the rest.
+        own: the weights of the entity's own row in the student's and in the teacher's mixture; neighbours get the rest.
         """
         raise NotImplementedError
 
@@ -61,7 +62,7 @@ class FilteredLoss(Loss):
         kept: Kept | None,
         own: Sequence[tuple[Weight, Weight]],
     ) -> Tensor:
-        """The weighted sum over users, positives and negatives, each with the weights ``own`` of itself."""
+        """Compute the weighted sum over users, positives and negatives; ``own``: weights of their own rows for each."""
         teacher, kept = constant_tables(teacher, student), kept or {}
         for side, table in enumerate(student):
             if (size := len(self.graph(side).ptr) - 1) != table.size(0):

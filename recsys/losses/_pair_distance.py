@@ -10,14 +10,15 @@ from torch import Tensor
 from graphkd.kernels.functions import differentiable_once
 from graphkd.kernels.operators import row_blocks, wants_gradient
 
-_PAIRS = 2**17  # pairs at a time: what the cache of a core holds
+_PAIRS = 2**17  # pairs at a time: they fit into the cache of a core
 
 
 def pair_distance(s: Tensor, t: Tensor, *, positive_only: bool) -> Tensor:
     """Sum over ordered pairs of rows of (s_a s_b - t_a t_b)^2: (..., n, d_s), (..., n, d_t) -> scalar.
 
-    ``positive_only``: of the pairs with t_a t_b > 0. O(n^2 (d_s + d_t) / 2) time, O(n (d_s + d_t)) memory: half of the
-    symmetric products, some rows at a time, and the gradient of ``s`` with them. Where ``t`` wants one, n x n.
+    ``positive_only``: only over pairs with t_a t_b > 0. O(n^2 (d_s + d_t) / 2) time, O(n (d_s + d_t)) memory: half of
+    the symmetric products, some rows at a time, with the gradient of ``s``. Where ``t`` requires a gradient, memory is
+    n x n.
     """
     if wants_gradient(t):
         return pair_distance_reference(s, t, positive_only=positive_only)
@@ -27,14 +28,14 @@ def pair_distance(s: Tensor, t: Tensor, *, positive_only: bool) -> Tensor:
 
 
 def pair_distance_reference(s: Tensor, t: Tensor, *, positive_only: bool) -> Tensor:
-    """``pair_distance`` as n x n matrices."""
+    """Compute ``pair_distance`` by n x n matrices."""
     wanted = t @ t.mT
     gap = s @ s.mT - wanted
     return (gap * (wanted > 0) if positive_only else gap).square().sum()
 
 
 class _PairDistance(torch.autograd.Function):
-    """The gradient is found with the value, for s_a: 4 sum_b gap_ab s_b."""
+    """Compute the gradient together with the value; for s_a it is 4 sum_b gap_ab s_b."""
 
     @staticmethod
     def forward(ctx: Any, s: Tensor, t: Tensor, positive_only: bool) -> Tensor:
@@ -43,7 +44,7 @@ class _PairDistance(torch.autograd.Function):
         for rows in row_blocks(s.size(-2), s[..., 0].numel(), _PAIRS, s.device):
             first, count = rows.start, rows.stop - rows.start
             gap = _gaps(s[..., rows, :], across[..., first:], t[..., rows, :], t[..., first:, :].mT, positive_only)
-            own, others = gap[..., :count], gap[..., count:]  # the others again in their own rows
+            own, others = gap[..., :count], gap[..., count:]  # each pair's gap also counts for its other row
             total += own.square().sum() + 2 * others.square().sum()
             pull[..., rows] += across[..., first:] @ gap.mT
             if others.numel():
@@ -59,7 +60,7 @@ class _PairDistance(torch.autograd.Function):
 
 
 def _gaps(s: Tensor, s_others: Tensor, t: Tensor, t_others: Tensor, positive_only: bool) -> Tensor:
-    """Differences of products, 0 where that of ``t`` is not positive: (..., k, d), (..., d, m) -> (..., k, m)."""
+    """Subtract products, 0 where that of ``t`` is not positive: (..., k, d), (..., d, m) -> (..., k, m)."""
     wanted = t @ t_others
     gap = s @ s_others - wanted
     return torch.ops.aten.threshold_backward(gap, wanted, 0) if positive_only else gap

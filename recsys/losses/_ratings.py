@@ -1,8 +1,8 @@
 """Common parts of KDCRec's losses.
 
-Ratings are -1 or 1, 0 is unobserved. An autoencoder shows rows of all items, (B, I); a matrix factorisation shows the
-pairs of its batch, (N,): the formulas are the same. See ``recsys.models.ratings`` for both, ``recsys.data.ratings`` for
-batches.
+Ratings are -1 or 1, unobserved entries are 0. Autoencoders output rows of all items, (B, I); matrix factorisations
+output the pairs of a batch, (N,); the formulas are the same. ``recsys.models.ratings`` has both models,
+``recsys.data.ratings`` their batches.
 """
 
 from __future__ import annotations

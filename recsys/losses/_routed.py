@@ -1,4 +1,4 @@
-"""A mixture of small networks, in three forms: many of them count for a row, some, or about one.
+"""A mixture of small networks, in three forms, for many, some or about one relevant network a row.
 
 All give sum_m z_m (W2_m relu(W1_m x + b1_m) + b2_m): x (n, d_s), z (n, M), w1 (M, h, d_s), b1 (M, h), w2 (M, d_t, h),
 b2 (M, d_t) -> (n, d_t).
@@ -16,18 +16,18 @@ from torch import Tensor
 from graphkd.kernels.functions import differentiable_once
 from graphkd.kernels.operators import row_blocks
 
-_MOST = 0.4  # share of the pairs of row and expert above which they are all computed
-_ROWS = 256  # rows of which all experts' hidden layers exist at a time
-_BLOCK = 32  # pairs of a block, where they are few
-_WEIGHTS = 2**19  # entries of the weights of all blocks, a copy for each; from more on, copies cost more than they save
+_MOST = 0.4  # share of all pairs of row and expert above which all pairs are computed
+_ROWS = 256  # rows for which the hidden layers of all experts exist at a time
+_BLOCK = 32  # pairs in a block, where there are few
+_WEIGHTS = 2**19  # entries of the blocks' weights, one copy each; beyond this, copies cost more than they save
 _relu_backward = torch.ops.aten.threshold_backward
 
 
 def routed(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    """Each expert on the rows whose share z_m is above the rounding of a float, P pairs of row and expert in all.
+    """Run each expert on the rows whose share z_m exceeds float rounding; these are P pairs of row and expert in all.
 
-    O(P h (d_s + d_t)), P = n M for soft routing, n for one-hot. Smaller shares add nothing and get no gradient. Where
-    many pairs count, ``mixture`` is faster.
+    O(P h (d_s + d_t)); P is n M for soft routing and n for one-hot routing. Smaller shares add nothing and get no
+    gradient. Where many pairs count, ``mixture`` is used, which is faster.
     """
     share = z.detach() > torch.finfo(z.dtype).eps
     counts = share.sum(dim=0)
@@ -60,16 +60,16 @@ def mixture(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor
 
 
 def mixture_reference(x: Tensor, z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    """``mixture`` as two products, all hidden layers kept."""
+    """Compute ``mixture`` by two products, with all hidden layers stored."""
     hidden = F.linear(x, w1.flatten(0, 1), b1.flatten()).relu().unflatten(1, b1.shape)
     return (hidden * z[:, :, None]).flatten(1) @ w2.transpose(1, 2).flatten(0, 1) + z @ b2
 
 
 class _Mixture(torch.autograd.Function):
-    """Compute the mixture a few rows at a time; hidden layers are computed again for the gradient.
+    """Compute the mixture a few rows at a time; hidden layers are recomputed for the gradient.
 
-    Everything is transposed, features by rows of the batch. So a share is spread along memory, and narrow products have
-    few rows, not few columns, which takes a fifth of the time.
+    Everything is transposed, features by rows of the batch. Shares are then contiguous in memory, and narrow products
+    have few rows instead of few columns, which takes a fifth of the time.
     """
 
     @staticmethod
@@ -105,13 +105,13 @@ class _Mixture(torch.autograd.Function):
 
 
 def _hidden_layers(first: Tensor, inputs: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of rows, and the hidden layers of all experts for these, one after the other: (M h, rows)."""
+    """Yield slices of rows with the hidden layers of all experts for these rows: (M h, rows)."""
     for rows in row_blocks(inputs.size(1), first.size(0), _ROWS * first.size(0), inputs.device):
         yield rows, torch.mm(first, inputs[:, rows]).relu_()
 
 
 def _scaled(hidden: Tensor, shares: Tensor) -> Tensor:
-    """Hidden layers (M h, rows) times their experts' shares (M, rows), in place."""
+    """Multiply hidden layers (M h, rows) by the shares of their experts (M, rows), in place."""
     hidden.view(shares.size(0), -1, shares.size(1)).mul_(shares[:, None])
     return hidden
 
@@ -128,7 +128,7 @@ def _in_blocks(
     row: Tensor,
     counts: Tensor,
 ) -> Tensor:
-    """The pairs of row and expert, ``counts`` of each expert, in blocks of rows of one expert, as batched products."""
+    """Compute the pairs of row and expert, ``counts`` for each expert, in blocks of one expert, by batched products."""
     blocks = (counts + _BLOCK - 1) // _BLOCK
     before = (blocks.cumsum(0) - blocks) * _BLOCK - (counts.cumsum(0) - counts)
     slot = torch.arange(row.size(0), device=x.device) + before.index_select(0, expert)
@@ -185,15 +185,15 @@ class _Blocks(torch.autograd.Function):
 
 
 def _spread(rows: Tensor, slot: Tensor, blocks: int) -> Tensor:
-    """Rows (P, d) at their slots of blocks, zeros elsewhere: (blocks, size of a block, d)."""
+    """Put rows (P, d) into their slots of blocks, zeros elsewhere: (blocks, size of a block, d)."""
     return rows.new_zeros(blocks * _BLOCK, rows.size(1)).index_copy_(0, slot, rows).unflatten(0, (blocks, _BLOCK))
 
 
 def _with_biases(weights: Tensor, biases: Tensor) -> Tensor:
-    """Biases as a last column of the weights: (M, h, d), (M, h) -> (M, h, d + 1)."""
+    """Append biases as the last column of the weights: (M, h, d), (M, h) -> (M, h, d + 1)."""
     return torch.cat([weights, biases[:, :, None]], dim=2)
 
 
 def _with_ones(rows: Tensor) -> Tensor:
-    """A last column of ones, which biases are multiplied with."""
+    """Append a column of ones, by which biases are multiplied."""
     return torch.cat([rows, rows.new_ones(rows.size(0), 1)], dim=1)

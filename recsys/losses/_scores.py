@@ -15,7 +15,7 @@ Reduction = Literal["sum", "mean", "none"]
 
 
 def check_scores(**scores: Tensor) -> None:
-    """Raise ValueError unless the scores of one loss are matrices with one row for each list."""
+    """Raise ValueError unless the scores of a loss are matrices with equally many rows, one row a list."""
     (first, *_), rows = scores, {name: tuple(matrix.shape) for name, matrix in scores.items()}
     for name, matrix in scores.items():
         if matrix.dim() != 2:
@@ -38,5 +38,5 @@ def reduce(values: Tensor, reduction: Reduction) -> Tensor:
 
 
 def log_sigmoid(x: Tensor, eps: float = 0.0) -> Tensor:
-    """log(sigma(x) + eps); a positive ``eps`` is what codes add against log 0, which cannot happen here."""
+    """log(sigma(x) + eps); authors' codes add a positive ``eps`` to avoid log 0, which cannot occur here."""
     return F.logsigmoid(x) if eps == 0 else torch.log(x.sigmoid() + eps)

@@ -18,16 +18,16 @@ class Triplets(NamedTuple):
     negatives: Tensor
 
     def entities(self) -> tuple[Tensor, Tensor]:
-        """The sorted distinct users, and the sorted distinct items, positive or negative."""
+        """Return the sorted distinct users, and the sorted distinct items, positive or negative."""
         return self.users.unique(), torch.cat([self.positives, self.negatives]).unique()
 
 
 def constant_tables(teacher: Tables, student: Tables) -> Tables:
-    """The teacher's tables without gradient; they must be about the users and the items of the student's."""
+    """Return the teacher's tables without gradient; ValueError unless they have the rows of the student's."""
     for side, ours, theirs in zip(("user", "item"), student, teacher, strict=True):
         if ours.size(0) != theirs.size(0):
             raise ValueError(
                 f"the teacher's '{side}' table must have the {ours.size(0)} rows of the student's, got {theirs.size(0)}"
             )
-    user, item = teacher  # under no_grad a table is still a parameter of its model
+    user, item = teacher  # under no_grad, too, a table is a parameter of its model
     return user.detach(), item.detach()

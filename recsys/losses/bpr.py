@@ -20,7 +20,7 @@ class BPR(Loss):
 
     - sum log sigma(s(u, i) - s(u, j)); student: scores of the positives and of the negatives, (R, P) each, or one of
     them (R, 1). ``reduction``: the "sum" over pairs, to which the weights of DE, RRD, FTD and HTD are tuned, or their
-    "mean". ValueError where the rows differ.
+    "mean". Raises ValueError for different numbers of rows.
 
     Example::
 

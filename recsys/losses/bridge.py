@@ -10,7 +10,7 @@ from recsys.losses._scores import wide
 
 
 def bridge(student: Tensor, teacher: Tensor, sampled: Tensor | None = None) -> Tensor:
-    """Mean of (f - f_t)^2 over all entries, those not ``sampled`` being 0: (B, I) or (N,) each -> scalar."""
+    """Mean of (f - f_t)^2 over all entries, those not ``sampled`` set to 0: (B, I) or (N,) each -> scalar."""
     check_shapes(student=student, teacher=teacher, **({} if sampled is None else {"sampled": sampled}))
     student, teacher = wide(student, teacher)
     errors = (student - teacher).square()
@@ -22,7 +22,8 @@ class Bridge(Loss):
 
     mean (f - f_t)^2; student, teacher: (N,) on random pairs, or (B, I) with ``sampled`` (B, I), a fair coin for each
     entry. For factorisations the authors add the L2 of the random pairs' rows inside the weight:
-    ``lamb2 * (Bridge(on="random") + lamb * Decay(on="random_decay"))``. Weight 0.01 (autoencoders), 0.1.
+    ``lamb2 * (Bridge(on="random") + lamb * Decay(on="random_decay"))``. The weight is 0.01 for autoencoders, 0.1 for
+    factorisations.
 
     Example::
 

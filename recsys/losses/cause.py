@@ -12,10 +12,10 @@ from recsys.losses._scores import wide
 
 
 class CausalPull(Loss):
-    """Pull items to the copies that uniform ratings train: CausE. Bonner and Vasile, RecSys 2018; Liu et al., 2020.
+    """Pull items to copies trained on uniform ratings: CausE. Bonner and Vasile, RecSys 2018; Liu et al., 2020.
 
-    mean over the batch of |q_i - sg(q'_i)|_1; student: ``item`` and ``copy``, (N, d) each, see ``BiasedMF``. A uniform
-    rating trains the copy itself, and is pulled nowhere.
+    mean over the batch of |q_i - sg(q'_i)|_1; student: ``item`` and ``copy``, (N, d) each, see ``BiasedMF``. For a
+    uniform rating, item and copy are the same row, so it trains the copy and its term is 0.
 
     Example::
 

@@ -35,10 +35,10 @@ class CD(Loss):
     """Match soft targets on items drawn by rank (collaborative distillation). Lee et al., ICDM 2019, arXiv:1911.05276.
 
     q = sigma((t(u, i) + t2) / t1), x = sigma(s(u, i)); (1/R) sum_u (1/n) sum_i -[q log(x + e) + (1-q) log(1-x + e)].
-    student, teacher: scores (R, n) of the drawn items, which must have equal shapes, else ValueError.
-    ``temperature`` t1 and ``offset`` t2 act on the teacher alone. Whether teacher or student guides is a matter of the
-    list that the items were drawn from. No code of the authors is public: UnKD's takes the mean, with e = ``eps``
-    1e-10, RCE-KD's the sum (``reduction``).
+    student, teacher: scores (R, n) of the drawn items; ValueError for different shapes. ``temperature`` t1 and
+    ``offset`` t2 act on the teacher alone. Whether items are drawn by the teacher's or the student's ranking depends on
+    the list given. No code of the authors is public: UnKD's takes the mean, with e = ``eps`` 1e-10, RCE-KD's the sum
+    (``reduction``).
 
     Example::
 

@@ -23,8 +23,8 @@ def click_hint(student: Tensor, teacher: Tensor) -> Tensor:
 class ClickHint(Loss):
     """Match a teacher's hidden layer for click-through prediction (hint). Zhu et al., CIKM 2020, arXiv:2011.04106.
 
-    mean_n |t_n - W s_n|^2, W trained, without a bias; student: (N, d_s), teacher: (N, d_t), tapped hidden layers.
-    ``FitNet`` divides by d_t as well, and its projector has a bias.
+    mean_n |t_n - W s_n|^2, W trained, without a bias; student: (N, d_s), teacher: (N, d_t), hidden layers. ``FitNet``
+    also divides by d_t, and its projector has a bias.
 
     Example::
 

@@ -1,6 +1,6 @@
 """Clicks: binary cross-entropy.
 
-A click is binary, so a model shows one logit a row: (N,), or (N, T) for T tasks on the same rows.
+A click is binary, so a model outputs one logit a row: (N,), or (N, T) for T tasks on the same rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CrossDistil: two click tasks on the same rows teach each other by rankings that see both labels."""
+"""CrossDistil: two click tasks on the same rows teach each other by rankings that use both labels."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def quadruplet_ranking(
     beta2: float = 1.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """The augmented ranking of one task: scores of quadruplets, (n,) each -> scalar, (n,) for "none".
+    """Compute one task's augmented ranking loss: scores of quadruplets, (n,) each -> scalar, (n,) for "none".
 
-    -beta1 log sigma(r_++ - r_+-) - log sigma(r_+- - r_-+) - beta2 log sigma(r_-+ - r_--): of rows with ``both`` labels,
-    the task's ``own`` alone, the ``other`` task's alone, and ``neither``.
+    -beta1 log sigma(r_++ - r_+-) - log sigma(r_+- - r_-+) - beta2 log sigma(r_-+ - r_--). ``both``: scores of rows that
+    have both labels; ``own``: only the task's own label; ``other``: only the other task's; ``neither``: no label.
     """
     both, own, other, neither = wide(both, own, other, neither)
     upper, middle, lower = (log_sigmoid(gap) for gap in (both - own, own - other, other - neither))
@@ -38,8 +38,8 @@ def quadruplet_ranking(
 def sampled_ranking(scores: Tensor, own: Tensor, other: Tensor, *, beta1: float = 1.0, beta2: float = 1.0) -> Tensor:
     """``quadruplet_ranking`` of N random quadruplets of a batch: (N,), labels (N,) and (N,) -> scalar, the mean.
 
-    Of each of the four classes N rows are drawn with replacement, by torch's global generator. A relation to a class
-    without rows is left out.
+    From each of the four classes, N rows are drawn with replacement by torch's global generator. A relation to a class
+    without rows is omitted.
     """
     (scores,), own, other = wide(scores), own.bool(), other.bool()
     classes = [mask.nonzero().squeeze(1) for mask in (own & other, own & ~other, ~own & other, ~own & ~other)]
@@ -62,12 +62,12 @@ def calibrate(logits: Tensor, scale: Tensor, shift: Tensor, convention: Conventi
 
 
 def calibration_loss(logits: Tensor, y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Binary cross-entropy of ``calibrate``d logits; scale and shift alone get a gradient: (N,), (N,), (), () -> ()."""
+    """Binary cross-entropy of ``calibrate``d logits; only scale and shift get a gradient: (N,), (N,), (), () -> ()."""
     return click_loss(calibrate(logits.detach(), scale, shift), y)
 
 
 def corrected(logits: Tensor, y: Tensor, margin: float = 1.0) -> Tensor:
-    """Error correction: a teacher's logits at least ``margin`` where y is 1, at most -``margin`` elsewhere."""
+    """Correct a teacher's errors: its logits become at least ``margin`` where y is 1, at most -``margin`` elsewhere."""
     if margin < 0:
         raise ValueError(f"'margin' must be at least 0, got {margin}")
     return torch.where(y.bool(), logits.clamp_min(margin), logits.clamp_max(-margin))
@@ -90,15 +90,15 @@ def crossdistil_kd(
 class CrossDistil(Loss):
     """Distil between two click tasks on the same rows. Yang et al., AAAI 2022, arXiv:2202.09852.
 
-    Two tasks; student: ``logits`` (N, 2) and ``ranking`` (N, 2), the scores of teacher heads with parameters of their
-    own, see ``MultiTaskNet``; y: (N, 2) clicks. For each task the sum of three means: the augmented ranking
-    (``sampled_ranking``: wanted order ++ > +- > -+ > --), which trains the teacher head and the shared layers; the
-    calibration r~ = P r + Q by bce(y, r~), which trains P and Q alone; and ``crossdistil_kd`` on the corrected r~, a
-    constant, which trains the student head and the shared layers. All three at once in every step; the authors update
-    them one after the other, as far as we know: the same gradients, taken up to two part-steps later.
-    ``ranking_weight``: of the augmented ranking, which otherwise outweighs the labels in the shared layers.
-    ``start_epoch``: before it alpha is 0, so that heads and calibration settle first. How the authors draw quadruplets,
-    warm up, and set beta1, beta2, alpha, margin and temperature is not known to us; theirs may sum where we average.
+    Two tasks; student: ``logits`` (N, 2) and ``ranking`` (N, 2), the scores of teacher heads with their own parameters,
+    see ``MultiTaskNet``; y: (N, 2) clicks. The loss is the sum of three means for each task: the augmented ranking
+    (``sampled_ranking``: order ++ > +- > -+ > --), which trains the teacher head and the shared layers; the calibration
+    r~ = P r + Q by bce(y, r~), which trains only P and Q; and ``crossdistil_kd`` on the corrected r~, a constant, which
+    trains the student head and the shared layers. Every step uses all three at once. As far as we know, the authors
+    update them one after the other: the same gradients, up to two part-steps later. ``ranking_weight``: of the
+    augmented ranking, which otherwise outweighs the labels in the shared layers. ``start_epoch``: before it alpha is 0,
+    so that heads and calibration settle first. We do not know how the authors draw quadruplets, warm up, and set beta1,
+    beta2, alpha, margin and temperature; their losses may sum where ours average.
 
     Example::
 
@@ -133,7 +133,7 @@ class CrossDistil(Loss):
         self.scale, self.shift = nn.Parameter(torch.ones(2)), nn.Parameter(torch.zeros(2))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the base gives both
-        """Distil from ``start_epoch`` on."""
+        """Distil only from ``start_epoch`` on."""
         self.epoch = epoch
 
     def forward(self, student: tuple[Tensor, Tensor], *, y: Tensor) -> Tensor:

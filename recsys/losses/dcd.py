@@ -12,7 +12,7 @@ from recsys.losses.rrd import RRD
 
 
 class Discrepancy(NamedTuple):
-    """Hold where a student ranks a teacher's list too low and too high, and its ranks there: (R, K) each.
+    """How much too low and too high a student ranks each item of a teacher's list, and its ranks there: (R, K) each.
 
     Example::
 
@@ -31,9 +31,9 @@ def rank_discrepancy(scores: Tensor, *, sharpness: float = 0.1, floor: float = 0
     """DCD's weights of the positions of a teacher's list, from the student's scores of it (R, K), best first.
 
     under = tanh(max(ep (k_S - k_T), 0)), over = tanh(max(ep (k_T - k_S), 0)), ep being ``sharpness``, k_T the position
-    in the list and k_S the student's rank within it, from 0; equal scores keep the teacher's order. Lists for ``DCD``
-    are drawn by these weights without replacement; RCE-KD's copy floors them at 1e-5, so that draws never run out.
-    O(K log K) a row.
+    in the list and k_S the student's rank within it, from 0; equal scores keep the teacher's order. ``DCD`` reads lists
+    that are drawn by these weights without replacement. ``floor`` is their least value: 1e-5 in RCE-KD's copy, so that
+    draws never run out. O(K log K) a row.
     """
     check_scores(scores=scores)
     rank = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
@@ -46,8 +46,8 @@ class DCD(RRD):
     """Rank what the student puts too low above what it puts too high (dual correction), by ``RRD``. CIKM 2021.
 
     Lee and Kim, arXiv:2109.03459. student: scores (R, K) of underestimated items in the teacher's order and (R, L) of
-    overestimated ones, drawn by ``rank_discrepancy``; ``DCD.items()`` is the item side. The authors redraw for each
-    batch, and renew the weights every third epoch.
+    overestimated ones, drawn by ``rank_discrepancy``; ``DCD.items()`` is the loss on lists of users. The authors redraw
+    for each batch, and renew the weights every third epoch.
 
     Example::
 
@@ -60,5 +60,5 @@ class DCD(RRD):
 
     @classmethod
     def items(cls, *, reduction: Reduction = "sum") -> DCD:
-        """The item side: lists of users."""
+        """Make the loss of the item side, whose lists are of users."""
         return cls(reduction=reduction, on=("underestimated_users", "overestimated_users"))

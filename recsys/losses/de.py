@@ -26,11 +26,11 @@ class DE(RoutedLoss):
     l(e) = |T_e - sum_m z_m E_m(S_e)|^2, z = softmax((log softmax(G T_e + c) + g) / tau), g fresh Gumbel noise; the sum
     over distinct users of l + 1/2 (the sum over distinct positive items + the sum over distinct negative items).
     student: tables (U, d_s), (I, d_s), teacher: (U, d_t), (I, d_t); users, positives, negatives: (B,) ids of the
-    training triplets; other widths than announced raise ValueError. Users and items have experts of their own, which
-    train with the student and are dropped afterwards. ``temperature`` tau: a number or an ``Annealing`` (the authors':
-    over 1000 epochs). ``squared=False`` is the norm itself, as in the paper. Their weight is 0.01, beside summed BPR.
-    For cost see ``routed``: never a (B, d_t, M) tensor. ``gumbel``: noise under "users", "positives" and "negatives",
-    its rows in the order of the sorted distinct ids.
+    training triplets; ValueError for widths other than ``student_dim`` and ``teacher_dim``. Users and items have
+    separate experts, which train with the student and are dropped afterwards. ``temperature`` tau: a number or an
+    ``Annealing`` (the authors': over 1000 epochs). ``squared=False`` takes the norm itself, as in the paper. Their
+    weight is 0.01, beside summed BPR. For cost see ``routed``: there is never a (B, d_t, M) tensor. ``gumbel``: noise
+    under "users", "positives" and "negatives", with rows in the order of the sorted distinct ids.
 
     Example::
 
@@ -58,7 +58,7 @@ class DE(RoutedLoss):
         self.squared = squared
 
     def terms(self, student: Tables, teacher: Tables, batch: Triplets, noise: Noise) -> DETerms:
-        """The three sums."""
+        """Compute the three sums."""
         ids = Triplets(*(each.unique() for each in batch))
         users = self._errors(student, teacher, 0, {"users": ids.users}, noise)
         # Items are routed together: half the calls, and fuller blocks.
@@ -67,13 +67,13 @@ class DE(RoutedLoss):
         return DETerms(users.sum(), positives.sum(), negatives.sum())
 
     def _errors(self, student: Tables, teacher: Tables, side: int, ids: Mapping[str, Tensor], noise: Noise) -> Tensor:
-        """Errors of some rows of a side's tables: (n,)."""
+        """Compute the errors of some rows of a side's tables: (n,)."""
         experts, rows = (self.users, self.items)[side], torch.cat([*ids.values()])
         ours, theirs = (tables[side].index_select(0, rows) for tables in (student, teacher))
         given = [noise[name] if name in noise else experts.noise(len(each)) for name, each in ids.items()]
         return experts.errors(ours, theirs, self.temperature, torch.cat(given), squared=self.squared)
 
     def total(self, terms: tuple[Tensor, ...]) -> Tensor:
-        """Users, and half of each of the item terms."""
+        """Add up users and half of each of the item terms."""
         users, positives, negatives = terms
         return users + (positives + negatives) / 2

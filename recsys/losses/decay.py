@@ -1,4 +1,4 @@
-"""The half sum of squares of the weights that a model shows."""
+"""The half sum of squares of weights, as a model outputs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def half_squares(*weights: Tensor) -> Tensor:
 
 
 class Decay(Loss):
-    """Penalise the half sum of squares ``decay`` that a model shows: of weights, or of its tables' rows in the batch.
+    """Penalise a model's output ``decay``: the half sum of squares of its weights, or of its tables' rows in the batch.
 
     Example::
 

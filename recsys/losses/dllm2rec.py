@@ -1,4 +1,4 @@
-"""DLLM2Rec: a teacher's items of every row as weighted further positives."""
+"""DLLM2Rec: a teacher's items for every row as further, weighted positives."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from graphkd.losses._checks import check_positive
 from recsys.data.lists import among
 from recsys.losses._scores import wide
 
-_TINY = 1e-8  # beside a confidence or an agreement, in the authors' code
+_TINY = 1e-8  # added to confidence and agreement in the authors' code
 
 
 class DLLM2RecTerms(NamedTuple):
-    """Hold results of ``dllm2rec``: the loss, two of its parts, DROS's term in the second, and the weights (B, K)."""
+    """Results of ``dllm2rec``: the loss, its two parts, the second including DROS's term, and weights (B, K)."""
 
     loss: Tensor
     supervised: Tensor
@@ -28,10 +28,10 @@ class DLLM2RecTerms(NamedTuple):
 def importance(
     student: Tensor, candidates: Tensor, distances: Tensor, shares: tuple[float, float, float], decay: float = 1.0
 ) -> Tensor:
-    """Weights of a teacher's K items of every row, which sum to 1: (B, I), (B, K), (B, K) -> (B, K), constants.
+    """Weigh a teacher's K items of every row; weights sum to 1: (B, I), (B, K), (B, K) -> (B, K), constants.
 
-    shares (g_p, g_c, g_o): of the place e^(-decay k), of the teacher's confidence e^(-distance), both normalised, and
-    of whether an item is among the K that the student ranks first.
+    shares: (g_p, g_c, g_o), factors of the place e^(-decay k), of the teacher's confidence e^(-distance), both
+    normalised, and of whether an item is among the K that the student ranks first.
     """
     k = candidates.size(1)
     distances = distances.to(student.dtype)
@@ -78,12 +78,12 @@ def dllm2rec(
 
     supervised = -1/(2B) sum_b [log sigma(x_y) + log sigma(-x_j)] of scores x (B, I), targets y (B,), negatives j (B,);
     distillation = sum_k mean_b w_bk [- log sigma(x_ck) - log sigma(shift - x_j)] of the teacher's candidates c (B, K),
-    best first, with distances (B, K), 0 or more, and the weights of ``importance``.
-    loss = supervised + a robust + lam (distillation + a robust_distillation), a = ``dros``: robust is DROS's term of
-    the targets, see ``robust``, and needs item_weights (I,), ((count + 1) / sum)^0.05 of training targets; that of
-    the candidates is sum_k (mean_b w_bk) (mean_b D(c_k)), as the authors' code broadcasts, or sum_k mean_b w_bk D(c_k)
-    with ``row_wise``. The authors' shift of 1 stands where log(1 - sigma(x_j)) is meant, which is ``negative_shift=0``.
-    O(B (I + K)): the sum over all items is made once, not once a candidate.
+    best first, with distances (B, K), 0 or more, and the weights of ``importance``. loss = supervised + a robust + lam
+    (distillation + a robust_distillation), a = ``dros``. robust is DROS's term of the targets, see ``robust``; it needs
+    item_weights (I,), ((count + 1) / sum)^0.05 of training targets. robust_distillation, that of the candidates, is
+    sum_k (mean_b w_bk) (mean_b D(c_k)), as the authors' code broadcasts, or with ``row_wise`` sum_k mean_b w_bk D(c_k).
+    The authors' shift is 1 where log(1 - sigma(x_j)) is meant, which is ``negative_shift=0``. O(B (I + K)): the sum
+    over all items is computed once, not once a candidate.
     """
     check_positive("temperature", temperature)
     _check(x, targets, negatives, candidates, distances)
@@ -109,7 +109,7 @@ def dllm2rec(
 
 
 def _check(x: Tensor, targets: Tensor, negatives: Tensor, candidates: Tensor, distances: Tensor) -> None:
-    """Scores (B, I), ids (B,) twice, a list of items and its distances (B, K)."""
+    """Check scores (B, I), two vectors of ids (B,), and lists of items and distances (B, K)."""
     if x.dim() != 2 or targets.shape != x.shape[:1] or negatives.shape != x.shape[:1]:
         got = [tuple(each.shape) for each in (x, targets, negatives)]
         raise ValueError(f"'x' must be (B, I), 'targets' and 'negatives' (B,), got {got}")
@@ -125,12 +125,12 @@ class DLLM2Rec(Loss):
 
     Cui et al., RecSys 2024, arXiv:2405.00338.
 
-    The parts of ``dllm2rec``, means over rows, of the scores of all items; student: ``logits`` (N, I), and ``user``
-    (N, d) and ``item`` (I, d), whose products are scored where the batch has ``candidates``, since logits are then of
-    these alone. targets, unseen: (N,) ids; taught: (N, K) ids, distances: (N, K), as ``DLLM2RecLists`` gives them;
-    id 0 is padding and has no part. whole: the paper's sum with its base loss, ``lam`` times the ranking part, and
-    DROS's terms times ``dros``; else the ranking part alone, whose weight is the caller's. item_weights: (I,), for
-    DROS. O(N (I + K)), and N I d more where logits are of candidates.
+    The parts of ``dllm2rec``, as means over rows, on the scores of all items. student: ``logits`` (N, I), ``user`` (N,
+    d) and ``item`` (I, d). Where the batch has ``candidates``, logits only cover these, and the scores are the products
+    of ``user`` and ``item``. targets, unseen: (N,) ids. taught: (N, K) ids and distances: (N, K), as ``DLLM2RecLists``
+    gives them. Item 0 is padding and has no score. whole: the paper's sum with its base loss, ``lam`` times the ranking
+    part and ``dros`` times DROS's terms; otherwise only the ranking part, whose weight is the caller's. item_weights:
+    (I,), for DROS. O(N (I + K)), and N I d more where logits only cover candidates.
 
     Example::
 

@@ -26,11 +26,11 @@ class EMKDTerms(NamedTuple):
 
 
 def copy_contrast(anchors: Tensor, others: Tensor, positives: Tensor, tau: float = 0.3) -> Tensor:
-    """A row against other rows and its own masked copies: (B, D), (B, D), (M, B, D) -> scalar.
+    """Contrast each row with other rows and with its own masked copies: (B, D), (B, D), (M, B, D) -> scalar.
 
-    mean_r [log(1 + sum_{s != r} exp c(a_r, b_s)) - log sum_m exp c(a_r, p_mr)], c = cosine / tau. The 1 is the authors'
-    row itself, multiplied by 0 before the exponential; positives are no part of the first sum, so the value may be
-    negative. O(B^2 D).
+    mean_r [log(1 + sum_{s != r} exp c(a_r, b_s)) - log sum_m exp c(a_r, p_mr)], c = cosine / tau. The 1 is the row
+    itself, which the authors multiply by 0 before the exponential. Positives are not in the first sum, so the value may
+    be negative. O(B^2 D).
     """
     a, b, p = (unit_vectors(each) for each in (anchors, others, positives))
     own = torch.eye(a.size(0), dtype=torch.bool, device=a.device)
@@ -40,10 +40,10 @@ def copy_contrast(anchors: Tensor, others: Tensor, positives: Tensor, tau: float
 
 
 def mutual_kl(logits: Tensor, masked: Tensor, tau: float = 0.3) -> Tensor:
-    """Soft targets of masked positions for every pair of networks: (N, M, B, L, C), (M, B, L) bool -> scalar.
+    """Match soft targets at masked positions for every pair of networks: (N, M, B, L, C), (M, B, L) bool -> scalar.
 
-    sum_m sum_{a > b} 1/2 [KL(sg b || a) + KL(sg a || b)], both at tau, summed over classes, the mean over the masked
-    positions of copy m, 0 where it has none; no tau^2. O(N^2 M n C) for n masked positions a copy.
+    sum_m sum_{a > b} 1/2 [KL(sg b || a) + KL(sg a || b)], both at tau, summed over classes; the mean over the masked
+    positions of copy m, 0 where it has none; no factor tau^2. O(N^2 M n C) for n masked positions a copy.
     """
     total = logits.new_zeros(())
     for copy, chosen in enumerate(masked):
@@ -52,7 +52,7 @@ def mutual_kl(logits: Tensor, masked: Tensor, tau: float = 0.3) -> Tensor:
 
 
 def mutual_rows(logits: Tensor, tau: float = 0.3) -> Tensor:
-    """Match the rows of every pair of networks as ``mutual_kl``, of one copy: (N, n, C) -> scalar, 0 without rows."""
+    """Compute ``mutual_kl`` for the rows of a single copy: (N, n, C) -> scalar, 0 without rows."""
     total, logs = logits.new_zeros(()), (logits / tau).log_softmax(dim=-1)
     for one, other in combinations(logs, 2):
         ways = [F.kl_div(x, y.detach(), log_target=True, reduction="sum") for x, y in ((one, other), (other, one))]
@@ -88,17 +88,17 @@ def emkd(
     mutual: float = 0.001,
     padding: int = 0,
 ) -> EMKDTerms:
-    """An ensemble in training: masked items, mutual teaching, contrasts and attributes. Du et al., SIGIR 2023,
+    """Sum an ensemble's losses: masked items, mutual teaching, contrasts and attributes. Du et al., SIGIR 2023,
     arXiv:2304.14668.
 
     sum_m sum_n CE(masked items) + ``mutual`` KL + sum_n BCE(attributes) + ``contrast`` (ICL + CCL), of N networks and M
     masked copies of each sequence. ICL = sum_n of ``copy_contrast`` within a network, CCL = sum over pairs n != u of
     h_n against the rows and copies of h_u; KL: see ``mutual_kl``. anchors (N, B, L, H): states of the unmasked
-    sequences; positives (N, M, B, L, H): of the copies; states are flattened, padding takes part. logits (N, M, B, L,
-    C), labels (M, B, L): the item at masked positions, ``padding`` elsewhere; attribute_logits (N, B, L, A), attributes
-    (B, L, A) 0 or 1: read at the masked positions of the last copy, as in the authors' code. Cross-entropy is the mean
-    over the masked positions of a copy, BCE over these and attributes; 0 where none is masked.
-    O(N^2 (B^2 L H + M n C)).
+    sequences; positives (N, M, B, L, H): states of the copies. States are flattened, and padding takes part. logits (N,
+    M, B, L, C); labels (M, B, L): the item at masked positions, ``padding`` elsewhere. attribute_logits (N, B, L, A),
+    attributes (B, L, A) 0 or 1: read at the masked positions of the last copy, as in the authors' code. Cross-entropy
+    is the mean over the masked positions of a copy, BCE the mean over these and attributes; both are 0 where nothing is
+    masked. O(N^2 (B^2 L H + M n C)).
     """
     check_positive("tau", tau)
     _, copies = _sizes(anchors, positives, logits, labels, attribute_logits, attributes)
@@ -114,7 +114,7 @@ def emkd(
 
 
 def attribute_error(logits: Tensor, attributes: Tensor) -> Tensor:
-    """Sum over networks the BCE of attributes, means over rows and attributes: (N, n, A), (n, A) -> scalar."""
+    """Sum over networks the BCE of attributes, the mean over rows and attributes: (N, n, A), (n, A) -> scalar."""
     wanted = attributes.to(logits.dtype)
     bce = F.binary_cross_entropy_with_logits(logits, wanted.expand_as(logits), reduction="sum")
     return bce / max(wanted.numel(), 1)

@@ -13,20 +13,20 @@ from recsys.losses._tables import Tables, Triplets
 
 
 class FreqD(FilteredLoss):
-    """Compare features behind a low-pass filter on both sides. Zhu and Zhang, KDD 2025, arXiv:2411.10676.
+    """Compare embeddings after a low-pass filter on both sides. Zhu and Zhang, KDD 2025, arXiv:2411.10676.
 
-    H = alpha A' + (1 - alpha) I, A' the normalised graph of entities, each edge kept with probability ``keep`` and
-    then divided by it; S^ = H f(S), T^ = H T, f the mean of ``experts`` networks d_s -> d_t -> d_t with ``dropout``.
-    l(e) = 1 - cos(S^_e, T^_e), or |S^_e - T^_e|^2 where not ``normalise``; the loss is the sum of l over the distinct
-    users + 1/2 (that over the distinct positive items + that over the distinct negative items).
-    Without dropout of either kind and over all entities, the squared form is sum_k (1 - alpha nu_k)^2
-    |v_k' (f(S) - T)|^2 with the eigenpairs of I - A: high frequencies count less. alpha = 0: plain features.
-    student: tables (U, d_s), (I, d_s), teacher: (U, d_t), (I, d_t); users, positives, negatives: (B,) ids; kept: (E,)
-    bool for every edge of the graphs, under the three names. user_graph, item_graph: ``co_occurrence`` of the training
-    pairs, by both sides. Only entities of the batch and their neighbours are projected, O(n degree d_t) and the
-    experts' cost, where the authors' code filters all of them: the same values. Their weight is 0.5, beside summed BPR.
-    The authors compare a LightGCN student's tables before its propagation, here what it serves is compared.
-    ValueError for tables of another number of rows than the graphs'.
+    H = alpha A' + (1 - alpha) I, A' the normalised graph of entities, each edge kept with probability ``keep`` and then
+    divided by it; S^ = H f(S), T^ = H T, f the mean of ``experts`` networks d_s -> d_t -> d_t with ``dropout``. l(e) =
+    1 - cos(S^_e, T^_e), or |S^_e - T^_e|^2 where not ``normalise``; the loss is the sum of l over the distinct users +
+    1/2 (that over the distinct positive items + that over the distinct negative items). Without dropout of units and
+    edges, and over all entities, the squared form is sum_k (1 - alpha nu_k)^2 |v_k' (f(S) - T)|^2 with the eigenpairs
+    of I - A: high frequencies count less. With alpha = 0 the embeddings are not filtered. student: tables (U, d_s), (I,
+    d_s), teacher: (U, d_t), (I, d_t); users, positives, negatives: (B,) ids; kept: (E,) bool for every edge of the
+    graphs, under the three names, in place of draws. user_graph, item_graph: ``co_occurrence`` of the training pairs,
+    and of their transpose. Only entities of the batch and their neighbours are projected, at O(n degree d_t) and the
+    experts' cost; the authors' code filters all entities, with the same values. Their weight is 0.5, beside summed BPR.
+    The authors compare a LightGCN student's tables before propagation; here its propagated tables are compared. Raises
+    ValueError for tables with another number of rows than the graphs.
 
     Example::
 
@@ -76,7 +76,7 @@ class FreqD(FilteredLoss):
     def errors(
         self, student: Tensor, teacher: Tensor, around: Around, experts: AveragedExperts, own: tuple[Weight, Weight]
     ) -> Tensor:
-        """Measure l of every entity: project, then mix."""
+        """Compute l of every entity: project, then mix."""
         sides = zip((experts(student), teacher), own, strict=True)
         ours, theirs = (around.mixed(rows, weight, 1 - weight) for rows, weight in sides)
         if self.normalise:

@@ -1,4 +1,4 @@
-"""FTD: how alike the users and items of a batch are to each other, all of them."""
+"""FTD: how similar the users and items of a batch are to each other, over all pairs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ftd(student: Tensor, teacher: Tensor, *, teacher_term: bool = True) -> Tenso
 
 
 def cosine_distance(s: Tensor, t: Tensor, teacher_term: bool = True) -> Tensor:
-    """|S S' - T T'|^2 of normalised rows, as n x n or by Gram matrices, whichever costs less."""
+    """|S S' - T T'|^2 of normalised rows, by n x n matrices or by Gram matrices, whichever costs less."""
     (n, ds), dt = s.shape, t.size(1)
     if n * (ds + dt) <= ds * (ds + dt) + dt * dt * teacher_term:
         ours, theirs = s @ s.t(), t @ t.t()
@@ -33,11 +33,11 @@ class FTD(Loss):
     """Match the cosines of all pairs of a batch (full topology distillation). Kang et al., KDD 2021, arXiv:2106.08700.
 
     sum_ab (cos(S_a, S_b) - cos(T_a, T_b))^2 over ordered pairs of the distinct users and the distinct (positive or
-    negative) items, n in all. student: tables (U, d_s), (I, d_s), teacher: (U, d_t), (I, d_t); users,
-    positives, negatives: (B,) ids of the training triplets. The authors' weight is 1e-3, beside the summed BPR.
-    As |S'S|^2 + |T'T|^2 - 2 |S'T|^2 of d x d Gram matrices in float64: O(n d^2), never n x n where n is larger than the
-    widths. ``teacher_term=False`` leaves out |T'T|^2, a constant to the student: same gradient, cheaper, and a value
-    that can be negative. Zero rows have cosine 0 with all.
+    negative) items, n in all. student: tables (U, d_s), (I, d_s), teacher: (U, d_t), (I, d_t); users, positives,
+    negatives: (B,) ids of the training triplets. The authors' weight is 1e-3, beside the summed BPR. Computed as
+    |S'S|^2 + |T'T|^2 - 2 |S'T|^2 of d x d Gram matrices in float64: O(n d^2), never n x n where n is larger than the
+    widths. ``teacher_term=False`` leaves out |T'T|^2, which is constant for the student: the same gradient at less
+    cost, and a value that can be negative. Zero rows have cosine 0 with all rows.
 
     Example::
 
@@ -65,5 +65,5 @@ class FTD(Loss):
 
 
 def _rows(tables: Tables, chosen: tuple[Tensor, Tensor]) -> Tensor:
-    """The chosen users, then the chosen items."""
+    """Stack the chosen users, then the chosen items."""
     return torch.cat([table.index_select(0, ids) for table, ids in zip(tables, chosen, strict=True)])

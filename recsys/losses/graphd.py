@@ -1,4 +1,4 @@
-"""GraphD: a teacher's tables, each row mixed with its neighbours at random."""
+"""GraphD: a teacher's tables, each row mixed at random with its neighbours."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from recsys.losses._tables import Tables, Triplets
 
 
 class GraphD(FilteredLoss):
-    """Compare features of randomly mixed neighbourhoods. Zhu, code of woriazzc/KDs, 2024; there is no paper.
+    """Compare randomly mixed neighbourhoods of embeddings. Zhu, code of woriazzc/KDs, 2024; there is no paper.
 
     S'_e = a_S S_e + (1 - a_S) sum_n A'_en S_n, T'_e likewise with a_T: a_S, a_T uniform in [0, 2 alpha), drawn for
-    users, for positive and for negative items; A the graph of the nearest rows of the teacher's table, each edge
-    kept with probability ``keep`` and then divided by it, the same edges on both sides. l(e) = 1 - cos(f(S'_e), T'_e),
-    f the mean of ``experts`` networks d_s -> d_t // 2 -> d_t with ``dropout``; sums as in ``FreqD``, which projects
-    before it mixes. student, teacher, users, positives, negatives, kept: as for ``FreqD``; user_graph, item_graph:
-    ``nearest`` rows of the teacher's tables. self_weights: (3, 2), a_S and a_T of the three instead of draws.
-    With alpha > 1/2 a weight may exceed 1, and neighbours are then subtracted, as in the authors' code; with
-    ``self_weights`` of 1 it is plain features. A projection of zeros has the cosine 0. O(n k d) and the experts' cost.
+    users, for positive and for negative items; A the graph of the nearest rows of the teacher's table, each edge kept
+    with probability ``keep`` and then divided by it, the same edges on both sides. l(e) = 1 - cos(f(S'_e), T'_e), f the
+    mean of ``experts`` networks d_s -> d_t // 2 -> d_t with ``dropout``; sums as in ``FreqD``, which projects before it
+    mixes. student, teacher, users, positives, negatives, kept: as for ``FreqD``; user_graph, item_graph: ``nearest``
+    rows of the teacher's tables. self_weights: (3, 2), a_S and a_T of the three, in place of draws. With alpha > 1/2 a
+    weight may exceed 1; neighbours are then subtracted, as in the authors' code. With ``self_weights`` of 1 nothing is
+    mixed. A projection of zeros has cosine 0. O(n k d) and the experts' cost.
 
     Example::
 
@@ -66,7 +66,7 @@ class GraphD(FilteredLoss):
     ) -> Tensor:
         """See the class."""
         if self_weights is None:
-            drawn = torch.rand(3, 2, dtype=torch.float64, device=student[0].device)  # alike in all precisions
+            drawn = torch.rand(3, 2, dtype=torch.float64, device=student[0].device)  # the same draws in all precisions
             self_weights = (2 * self.alpha * drawn).to(student[0].dtype)
         if self_weights.shape != (3, 2):
             raise ValueError(f"'self_weights' must have shape (3, 2), got {tuple(self_weights.shape)}")
@@ -76,7 +76,7 @@ class GraphD(FilteredLoss):
     def errors(
         self, student: Tensor, teacher: Tensor, around: Around, experts: AveragedExperts, own: tuple[Weight, Weight]
     ) -> Tensor:
-        """Measure l of every entity: mix, then project."""
+        """Compute l of every entity: mix, then project."""
         sides = zip((student, teacher), own, strict=True)
         ours, theirs = (around.mixed(rows, weight, 1 - weight) for rows, weight in sides)
         return 1 - cosines(experts(ours), theirs)

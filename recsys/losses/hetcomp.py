@@ -19,7 +19,7 @@ _PHASES = ("overall", "rank")
 
 
 def _rest(scores: Tensor, observed: Tensor, apart: Tensor) -> Tensor:
-    """Log-sum-exp of a row of scores but for observed items and those ``apart``: (R, I), (R, I), (R, n) -> (R,)."""
+    """Log-sum-exp of a row's scores except observed items and those in ``apart``: (R, I), (R, I), (R, n) -> (R,)."""
     return scores.masked_fill(observed.bool().scatter(1, apart, True), -torch.inf).logsumexp(dim=1)
 
 
@@ -33,7 +33,7 @@ def _clamped(scores: Tensor, positives: Tensor, tops: Tensor, observed: Tensor, 
 def hetcomp_overall(
     scores: Tensor, positives: Tensor, tops: Tensor, observed: Tensor, *, clamp: float = 40.0, floor: float = 1e-5
 ) -> Tensor:
-    """HetComp's early phase: every listed item above all the rest, in no order; shapes at ``HetComp``."""
+    """Compute HetComp's early loss: every listed item above all others, in no order; shapes at ``HetComp``."""
     scores = _clamped(scores, positives, tops, observed, clamp)
     listed = scores.gather(1, torch.cat([positives, tops], dim=1))
     rest = _rest(scores, observed, tops)[:, None].expand_as(listed)
@@ -43,12 +43,12 @@ def hetcomp_overall(
 def hetcomp_rank(
     scores: Tensor, positives: Tensor, tops: Tensor, observed: Tensor, *, clamp: float = 40.0, floor: float = 1e-5
 ) -> Tensor:
-    """HetComp's final phase: the order of the listed items, above the rest; formula and shapes at ``HetComp``."""
+    """Compute HetComp's final loss: listed items in order, above the others; formula and shapes at ``HetComp``."""
     scores = _clamped(scores, positives, tops, observed, clamp)
     half, tenth = tops[:, : tops.size(1) // 2], tops[:, : tops.size(1) // 10]
     beyond_half = _rest(scores, observed, half)
     between = scores.gather(1, half[:, tenth.size(1) :]).logsumexp(dim=1)
-    beyond_tenth = torch.logaddexp(beyond_half, between)  # all items are gone through once, not twice
+    beyond_tenth = torch.logaddexp(beyond_half, between)  # one pass over all items instead of two
 
     def ranking(listed: Tensor, rest: Tensor) -> Tensor:
         return -ranking_log_likelihood(scores.gather(1, listed), rest, floor).sum()
@@ -61,14 +61,14 @@ class HetComp(Loss):
 
     S: scores (R, I) of the batch's distinct users, clamped to +-``clamp``; P: positives (R, p), observed items as the
     teachers rank them; T: tops (R, K), unobserved ones; rest(A) = sum of exp S over items neither observed nor in A.
-    "overall", while teachers' stages advance: - sum_{i in P + T} [S_i - log max(rest(T) + exp S_i, floor)]. "rank", on
-    their last stage, with PL(A; r) = - sum_k [S_k - log max(r + sum_{i >= k, i in A} exp S_i, floor)]:
-    PL(P; rest(T_half)) + (PL(T_half; rest(T_half)) + PL(T_tenth; rest(T_tenth))) / 2, T_half and T_tenth being the
-    first K // 2 and K // 10 of T, times ``rank_weight``. Sums over users. The phase is that of the batch, which
-    ``HetCompLists`` gives with the lists, one for all users as in the authors' code, else ``phase``.
-    student: tables (U, d), (I, d); ``tops``, ``known``: Lists of the same users (R,) with items (R, K), (R, p), in the
-    teachers' order; ``interactions``: the training pairs. The authors' weights are 0.01 and 0.005, without a base loss.
-    The authors subtract sums of exp, here the items are masked: no cancellation. O(R I d).
+    "overall", while the teachers' stages advance: - sum_{i in P + T} [S_i - log max(rest(T) + exp S_i, floor)]. "rank",
+    at their last stage, with PL(A; r) = - sum_k [S_k - log max(r + sum_{i >= k, i in A} exp S_i, floor)]: PL(P;
+    rest(T_half)) + (PL(T_half; rest(T_half)) + PL(T_tenth; rest(T_tenth))) / 2, T_half and T_tenth being the first K //
+    2 and K // 10 of T, times ``rank_weight``. Sums over users. ``HetCompLists`` gives the phase with the lists of a
+    batch, one for all users as in the authors' code; without it the phase is ``phase``. student: tables (U, d), (I, d);
+    ``tops``, ``known``: Lists of the same users (R,) with items (R, K), (R, p), in the teachers' order;
+    ``interactions``: the training pairs. The authors' weights are 0.01 and 0.005, without a base loss. The authors
+    subtract sums of exp; masking items, as here, avoids cancellation. O(R I d).
 
     Example::
 
@@ -124,11 +124,11 @@ def list_ndcg(
     decay: float = 10.0,
     decimals: int | None = None,
 ) -> Tensor:
-    """NDCG@k of a student's rankings against a teacher's lists: (R, M), (R, N) -> (R,) float64.
+    """Compute NDCG@k of a student's rankings against a teacher's lists: (R, M), (R, N) -> (R,) float64.
 
-    student: item ids, best first; teacher: item ids, the first k of which are relevant; observed: (R, O) items that the
-    student's ranking leaves out. The gain at the student's position r is 2^exp(-r / decay) - 1, discounted by
-    log2(r + 2), the ideal has k hits. ``decimals``: HetComp's authors round to 4. O(R M (k + O)).
+    student: item ids, best first; teacher: item ids, the first k of which are relevant; observed: (R, O) items that are
+    removed from the student's ranking. The gain at the student's position r is 2^exp(-r / decay) - 1, discounted by
+    log2(r + 2); the ideal has k hits. ``decimals``: HetComp's authors round to 4. O(R M (k + O)).
     """
     check_scores(student=student, teacher=teacher)
     kept = torch.ones_like(student, dtype=torch.bool) if observed is None else ~_among(student, observed)
@@ -142,7 +142,7 @@ def list_ndcg(
 def stage_discrepancy(student: Tensor, teacher: Tensor, observed: Tensor | None = None, **knobs: Any) -> Tensor:
     """Measure how far a student's rankings are from the lists of its teachers' next stage: 1 - ``list_ndcg``, (R,).
 
-    ``HetCompLists`` advances a user's teachers by it.
+    By this measure ``HetCompLists`` advances a user's teachers.
     """
     return 1 - list_ndcg(student, teacher, observed, **knobs)
 

@@ -1,4 +1,4 @@
-"""HTD: how alike the users and items of a batch are to each other, by groups."""
+"""HTD: how similar the users and items of a batch are to each other, by groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recsys.losses._tables import Tables, Triplets
 from recsys.losses.ftd import cosine_distance
 
 Topology = Literal["P,P", "P,e"]
-_FEW = 48  # rows of a group from which on padding it to another's costs more than a product of its own
+_FEW = 48  # rows from which a group gets its own product, which then costs less than padding
 
 
 def htd(
@@ -30,7 +30,7 @@ def htd(
     own_group: bool = True,
     prototype_grad: bool = True,
 ) -> Tensor:
-    """Topology inside groups and between them: (n, d_s), (n, d_t), groups (n,) -> scalar; formula at ``HTD``."""
+    """Match topology inside groups and between them: (n, d_s), (n, d_t), groups (n,) -> scalar; formula at ``HTD``."""
     check_rows(student, teacher)
     choose("topology", topology, ("P,P", "P,e"))
     if groups.shape != student.shape[:1]:
@@ -50,10 +50,10 @@ def htd(
 
 
 def entity_topology(s: Tensor, t: Tensor, member: Tensor, *, positive_only: bool = False) -> Tensor:
-    """Sum over ordered pairs of one group of squared differences of inner products: (n, d_s), (n, d_t), (n,) -> scalar.
+    """Sum over ordered pairs in a group of squared differences of inner products: (n, d_s), (n, d_t), (n,) -> scalar.
 
-    ``positive_only``: only pairs whose product is positive in ``t``; then O(sum n_g^2 d), else by Gram matrices where
-    these cost less, O(sum n_g d^2). Groups of few rows are padded to the longest of them and take one product.
+    ``positive_only``: only pairs with a positive product in ``t``; then O(sum n_g^2 d). Otherwise Gram matrices are
+    used where they cost less, O(sum n_g d^2). Small groups are padded to the longest of them and share one product.
     """
     order = member.argsort(stable=True)
     s, t = s.index_select(0, order), t.index_select(0, order)
@@ -72,7 +72,7 @@ def entity_topology(s: Tensor, t: Tensor, member: Tensor, *, positive_only: bool
 
 
 def prototypes(x: Tensor, member: Tensor, count: int) -> Tensor:
-    """Means of the rows of each group: (n, d), (n,) -> (count, d)."""
+    """Average the rows of each group: (n, d), (n,) -> (count, d)."""
     x, sizes = x.to(accumulation_dtype(x)), torch.bincount(member, minlength=count).clamp_min(1)
     return x.new_zeros(count, x.size(1)).index_add(0, member, x) / sizes[:, None]
 
@@ -88,16 +88,16 @@ class HTDTerms(NamedTuple):
 class HTD(RoutedLoss):
     """Match cosines within groups and of groups (hierarchical topology). Kang et al., KDD 2021, arXiv:2106.08700.
 
-    alpha (E + G) + (1 - alpha) (GA_users + GA_items) over the distinct users and the distinct items of a batch.
-    Groups g(e) = argmax of a gate on T_e, apart for users and items; prototypes P_g are means of raw member rows.
-    E = sum over pairs of one group of (cos(S_a, S_b) - cos(T_a, T_b))^2; GA = sum_e |T_e - sum_k z_k f_k(S_e)|^2, whose
+    alpha (E + G) + (1 - alpha) (GA_users + GA_items) over the distinct users and the distinct items of a batch. Groups
+    g(e) = argmax of a gate on T_e, separate for users and items; prototypes P_g are means of raw member rows. E = sum
+    over pairs of one group of (cos(S_a, S_b) - cos(T_a, T_b))^2; GA = sum_e |T_e - sum_k z_k f_k(S_e)|^2, whose
     experts, noise and temperature are those of ``DE``; G, ``topology``: "P,P" pairs of groups, (cos(PS_g, PS_h) -
-    cos(PT_g, PT_h))^2, or "P,e" groups and all entities, (cos(PS_g, S_e) - cos(PT_g, T_e))^2.
-    student, teacher, users, positives, negatives: as for ``DE``; ``gumbel``: noise under "users" and "items".
-    The authors' code departs from their paper in two ways, to be had by ``HTD.authors``: E has only pairs of positive
-    teacher cosine (``positive_only``), prototypes carry no gradient (``prototype_grad=False``), hence none at all in G
-    of "P,P". ``own_group=False`` leaves out an entity's own prototype in "P,e", as UnKD's code does. Authors: alpha
-    0.5, 30 groups, weight 1e-3. O(sum n_g^2 d) at most for E, O(n K d) for G, for GA see ``routed``; never n x n.
+    cos(PT_g, PT_h))^2, or "P,e" groups and all entities, (cos(PS_g, S_e) - cos(PT_g, T_e))^2. student, teacher, users,
+    positives, negatives: as for ``DE``; ``gumbel``: noise under "users" and "items". The authors' code departs from
+    their paper in two ways, which ``HTD.authors`` reproduces: E only has pairs of positive teacher cosine
+    (``positive_only``), and prototypes carry no gradient (``prototype_grad=False``), so that G of "P,P" has none at
+    all. ``own_group=False`` leaves out an entity's own prototype in "P,e", as UnKD's code does. Authors: alpha 0.5, 30
+    groups, weight 1e-3. O(sum n_g^2 d) at most for E, O(n K d) for G, for GA see ``routed``; never n x n.
 
     Example::
 
@@ -138,15 +138,15 @@ class HTD(RoutedLoss):
 
     @classmethod
     def authors(cls, student_dim: int, teacher_dim: int, groups: int = 30, **knobs: Any) -> HTD:
-        """The form in the authors' code: pairs of positive teacher cosine, prototypes without gradient."""
+        """Make the form of the authors' code: pairs of positive teacher cosine, prototypes without gradient."""
         return cls(student_dim, teacher_dim, groups, positive_only=True, prototype_grad=False, **knobs)
 
     def assign(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Groups by teacher rows (n, d_t) of users and of items; those of items are numbered after the users'."""
+        """Choose groups by teacher rows (n, d_t) of users and of items; item groups are numbered after the users'."""
         return self.users.assign(users), self.items.assign(items) + len(self.users.gate_b)
 
     def terms(self, student: Tables, teacher: Tables, batch: Triplets, noise: Noise) -> HTDTerms:
-        """The three sums."""
+        """Compute the three sums."""
         chosen = batch.entities()
         ours, theirs = (
             [table.index_select(0, ids) for table, ids in zip(side, chosen, strict=True)] for side in (student, teacher)
@@ -158,6 +158,6 @@ class HTD(RoutedLoss):
         )
 
     def total(self, terms: tuple[Tensor, ...]) -> Tensor:
-        """The topology with weight alpha, the group assignment with 1 - alpha."""
+        """Weigh the topology by alpha and the group assignments by 1 - alpha."""
         topology, users, items = terms
         return self.alpha * topology + (1 - self.alpha) * (users + items)

@@ -8,9 +8,9 @@ from recsys.losses.rrd import RRD
 class ItemRRD(RRD):
     """Rank users for an item, the item side of IR-RRD. Kang et al., Information Sciences 2021.
 
-    ``RRD`` with items for rows and users in the lists. IR-RRD adds both to the summed BPR, in the authors' weights
+    ``RRD`` with items as rows and users in the lists. IR-RRD adds both to the summed BPR, with the authors' weights as
     ``1e-3 * RRD() + 5e-4 * ItemRRD()``. student: scores (R, K) of interesting users, best first, and (R, L) of
-    uninteresting ones, one row for each distinct item in the lists of this batch's users, see ``IRRRDLists``.
+    uninteresting ones; there is one row for each distinct item in the lists of the batch's users, see ``IRRRDLists``.
 
     Example::
 

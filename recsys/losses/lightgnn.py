@@ -1,4 +1,4 @@
-"""LightGNN: a small propagation that is distilled from a deeper one while its edges and entries are pruned."""
+"""LightGNN: a small propagation, distilled from a deeper one while its edges and entries are pruned."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from graphkd.losses._checks import check_positive
 from recsys.losses._scores import wide
 from recsys.losses._tables import Tables, constant_tables
 
-_BLOCK = 1 << 22  # pairs of a row and all entities at a time
+_BLOCK = 1 << 22  # pairs of a block of rows and all entities at a time
 
 
 def layers_of(table: Tensor, edges: Tensor, values: Tensor, layers: int) -> list[Tensor]:
-    """A^l E for l = 0 ... L, each (n, d): table E (n, d), edges (2, nnz) row and column, values (nnz,). O(L nnz d)."""
+    """A^l E for l = 0 ... L, (n, d) each: table E (n, d), edges (2, nnz) row and column, values (nnz,). O(L nnz d)."""
     found = [table]
     for _ in range(layers):
         sent = found[-1].index_select(0, edges[1]) * values[:, None]
@@ -29,13 +29,13 @@ def layers_of(table: Tensor, edges: Tensor, values: Tensor, layers: int) -> list
 
 
 def soft_pairs(student: Tensor, teacher: Tensor, temperature: float = 0.03, eps: float = 1e-8) -> Tensor:
-    """A teacher's soft preferences: - mean [q log(p + eps) + (1 - q) log(1 - p + eps)], sigmoids of gaps / T, (R,)."""
+    """Match soft preferences: - mean [q log(p + eps) + (1 - q) log(1 - p + eps)], sigmoids of score gaps (R,) / T."""
     p, q = (student / temperature).sigmoid(), (teacher.detach() / temperature).sigmoid()
     return -(q * (p + eps).log() + (1 - q) * (1 - p + eps).log()).mean()
 
 
 def table_contrast(student: Tensor, teacher: Tensor, ids: Tensor, temperature: float = 0.1) -> Tensor:
-    """InfoNCE of a teacher's rows with the student's: (n, d), (n, d), ids (m,) -> scalar; never n x n.
+    """Contrast a teacher's rows with the student's by InfoNCE: (n, d), (n, d), ids (m,) -> scalar; never n x n.
 
     - mean over ids e of log(exp(c(h_e, s_e) / T) / (sum_x exp(c(h_e, s_x) / T) + 1e-8)), c of rows + 1e-8.
     """
@@ -45,7 +45,7 @@ def table_contrast(student: Tensor, teacher: Tensor, ids: Tensor, temperature: f
 
 
 def spread(tables: Tables, users: Tensor, items: Tensor, temperature: float = 1.0) -> Tensor:
-    """Keep rows apart: the mean over ids of log(sum_x exp(s_e . s_x / T) + 1e-5), of all four pairings of sides."""
+    """Spread rows: the mean over ids of log(sum_x exp(s_e . s_x / T) + 1e-5), summed over all four pairings."""
     rows = tables[0][users], tables[1][items]
     sums = [product_logsumexp(one, other, 1 / temperature) for one in rows for other in tables]
     return torch.stack([_plus(each, 1e-5).mean() for each in sums]).sum()
@@ -54,10 +54,11 @@ def spread(tables: Tables, users: Tensor, items: Tensor, temperature: float = 1.
 def subspaces(
     tables: Tables, masks: Tables, users: Tensor, items: Tensor, loosen: float = 1.0, temperature: float = 1.0
 ) -> Tensor:
-    """Draw together rows that kept the same entries: masks (n, d) of 0 and 1 -> scalar, of all four pairings.
+    """Pull together rows that keep the same entries: masks (n, d) of 0 and 1 -> scalar, summed over the four pairings.
 
     - mean over ids e of sum_x target log softmax_x(s_e . s_x / T), target = whether |m_e . m_x| is at least |m_e| -
-    ``loosen`` and |m_x| - ``loosen``; targets are not normalised. Blocks of rows, made again for the gradient.
+    ``loosen`` and |m_x| - ``loosen``; targets are not normalised. Rows go in blocks, which are recomputed for the
+    gradient.
     """
     rows = tables[0][users], tables[1][items]
     held = masks[0][users], masks[1][items]
@@ -70,7 +71,7 @@ def subspaces(
 
 
 def _mask_contrast(s: Tensor, others: Tensor, m: Tensor, masks: Tensor, loosen: float, temperature: float) -> Tensor:
-    """One pairing of ``subspaces``."""
+    """Compute one pairing of ``subspaces``."""
     sizes = masks.sum(dim=1)
 
     def block(rows: Tensor, held: Tensor, others: Tensor) -> Tensor:
@@ -90,9 +91,10 @@ def _plus(logs: Tensor, eps: float) -> Tensor:
 
 
 def largest(x: Tensor, fraction: float) -> Tensor:
-    """Tell whether |x| is above that of the non-zero entry at place int(count fraction), ascending; x of any shape.
+    """Tell which entries stay: |x| above the threshold, the non-zero |x| at place int(count fraction), ascending.
 
-    The entry at the threshold goes too, so one more than the fraction, with equal ones more; 0 never stays.
+    x may have any shape. The entry at the threshold is pruned too, hence one entry more than the fraction, and more
+    where sizes are equal; 0 never stays.
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"the share that is pruned must be in [0, 1), got {fraction}")
@@ -112,10 +114,10 @@ def edge_sizes(
     aug1: float = 0.05,
     aug2: float = 1.0,
 ) -> Tensor:
-    """Rate each edge by more than its weight: (w + aug1 sigma(m_row . m_column) + aug2 w_guide) mask, (nnz,).
+    """Rate edges by weight and two further terms: (w + aug1 sigma(m_row . m_column) + aug2 w_guide) mask, (nnz,).
 
-    guide: tables m (n, d) of the intermediate model; guide_edges (2, nnz'), guide_weights (nnz',): its edges, an edge
-    that it lacks having the weight 0. O(nnz log nnz').
+    guide: tables m (n, d) of the intermediate model; guide_edges (2, nnz'), guide_weights (nnz',): its edges. An edge
+    that it lacks has w_guide 0. O(nnz log nnz').
     """
     size = guide.size(0)
     keys, order = (guide_edges[0] * size + guide_edges[1]).sort()
@@ -129,13 +131,13 @@ def edge_sizes(
 class LightGNN(Loss):
     """Distil a small propagation from a deeper one, beside BPR. Chen et al., WSDM 2025, arXiv:2501.03228.
 
-    soft_weight ``soft_pairs`` of ``triples`` random users and pairs of items, drawn every time
-    + contrast_weight ``table_contrast`` with ``deep``, the sums of the teacher's layers from the second on, of users
-    and items, at the batch's users and positives + spread_weight ``spread`` + subspace_weight ``subspaces`` by
-    ``masks``, which entries of each row are kept. All are means. student, teacher: tables (U, d), (I, d), the teacher's
-    of any width; deep: (U, d), (I, d), or None without contrast; users, positives: (B,). The authors' L2 of tables and
-    edge weights is the optimiser's weight decay here. O(triples d + (n_users + n_items) (U + I) d) time for the
-    distinct n of a batch, in blocks.
+    soft_weight ``soft_pairs`` of ``triples`` random users and pairs of items, drawn in every step + contrast_weight
+    ``table_contrast`` with ``deep``, the sums of the teacher's layers from the second on, of users and items, at the
+    batch's users and positives + spread_weight ``spread`` + subspace_weight ``subspaces`` by ``masks``, which entries
+    of each row are kept. All are means. student, teacher: tables (U, d), (I, d), the teacher's of any width; deep: (U,
+    d), (I, d), or None without contrast; users, positives: (B,). The authors' L2 of tables and edge weights is the
+    optimiser's weight decay here. O(triples d + (n_users + n_items) (U + I) d) time for the n distinct users and items
+    of a batch, in blocks.
 
     Example::
 
@@ -199,7 +201,7 @@ class LightGNN(Loss):
         return total
 
     def preferences(self, student: Tables, teacher: Tables) -> Tensor:
-        """``soft_pairs`` of random users, each with two random items."""
+        """Compute ``soft_pairs`` of random users, each with two random items."""
         sizes, device = (len(student[0]), len(student[1])), student[0].device
         users = torch.randint(sizes[0], (self.triples,), device=device)
         pairs = torch.randint(sizes[1], (2, self.triples), device=device)

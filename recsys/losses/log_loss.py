@@ -18,7 +18,8 @@ def log_loss(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean
 class LogLoss(Loss):
     """Classify observed against sampled items, the base loss of RD: Tang and Wang, KDD 2018, arXiv:1809.07428.
 
-    (1/R) sum_u [- sum_i log sigma(s(u, i)) - sum_j log sigma(-s(u, j))]; student: scores (R, P), (R, N).
+    (1/R) sum_u [- sum_i log sigma(s(u, i)) - sum_j log sigma(-s(u, j))]; student: scores (R, P) of observed and (R, N)
+    of sampled items.
 
     Example::
 

@@ -1,4 +1,4 @@
-"""The next item: cross-entropy of what a user takes after a history, among all items or among drawn ones."""
+"""The next item: cross-entropy of the item that follows a history, among all items or among drawn ones."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import choose
 from recsys.losses._scores import Reduction, reduce
 
-HIDDEN = -5e4  # the logit of what is no answer: its probability is 0 in any floating type
+HIDDEN = -5e4  # the logit of an excluded item: its probability is 0 in any floating type
 
 
 def item_logits(state: Tensor, item: Tensor, targets: Tensor | None = None, candidates: Tensor | None = None) -> Tensor:
-    """Products of states (N, d) with all items (I, d), padding's hidden: (N, I).
+    """Score states (N, d) by products with all items (I, d), the padding item excluded: (N, I).
 
-    Of ``candidates`` (M,): with the targets (N,) and these, (N, 1 + M), a candidate that is the target being hidden.
+    With ``candidates`` (M,): scores of the targets (N,), then of the candidates, (N, 1 + M); a candidate that is the
+    target is excluded. Excluded items have the logit ``HIDDEN``.
     """
     if candidates is None or targets is None:
         nothing = torch.zeros(1, dtype=torch.long, device=state.device)
@@ -41,11 +42,11 @@ def next_item(logits: Tensor, answers: Tensor, *, reduction: Reduction = "sum") 
 class NextItem(Loss):
     """Measure the cross-entropy of the next item. RecBole's CE; sampled: arXiv:2309.07602, RecSys 2023.
 
-    sum over rows of -log softmax(s)[target]; student: ``logits`` (N, I) of ``SequenceView``, in which padding has no
-    part; targets: (N,) ids. Of a batch with ``candidates``, logits (N, 1 + M), the target is the first column, and the
-    softmax is over it and M uniform items, one draw for the batch; a drawn item that is the target has no part.
-    RecBole's CE takes the mean, and has padding among the negatives. ``reduction``: "sum", beside losses that are tuned
-    to a summed loss, or "mean". O(N C).
+    sum over rows of -log softmax(s)[target]; student: ``logits`` (N, I) of ``SequenceView``, from which padding is
+    excluded; targets: (N,) ids. In a batch with ``candidates``, logits are (N, 1 + M): the target is the first column,
+    and the softmax is over it and M uniform items, drawn once for the batch; a drawn item that is the target is
+    excluded. RecBole's CE takes the mean, and has padding among the negatives. ``reduction``: "sum", beside losses that
+    are tuned to a summed loss, or "mean". O(N C).
 
     Example::
 

@@ -35,7 +35,7 @@ def list_order(before: Tensor, after: Tensor, tau: float = 0.1) -> Tensor:
 
 
 def pair_order(before: Tensor, after: Tensor) -> Tensor:
-    """- sum over rows of the mean over k > 0 of log sigma((after_0 - after_k) (before_0 - before_k)): (B, Q) twice."""
+    """- sum over rows of the mean over k > 0 of log sigma((after_0 - after_k) (before_0 - before_k)): (B, Q) each."""
     check_scores(before=before, after=after)
     before, after = wide(before, after)
     gaps = [scores[:, :1] - scores[:, 1:] for scores in (before, after)]
@@ -45,19 +45,19 @@ def pair_order(before: Tensor, after: Tensor) -> Tensor:
 class PCKD(DE):
     """Reconstruct embeddings by experts that keep the student's order. Zhu and Zhang, TKDE 2025, arXiv:2311.04549.
 
-    DE + alpha R. With u^ = E_user(sg p_u), i^ = E_item(sg q_i), before(u, i) = sg <p_u, q_i>, after(u, i) = <u^, i^>
-    of the rows u of the batch, R is by ``form``
-    "list": cross-entropy of softmax(after / tau) from softmax(before / tau) over the items ``preferred``,
-    "pair": - log sigma((after_1 - after_2) (before_1 - before_2)) of the first two of these,
-    "batch": the same of the row's positive and each of its negatives, the mean over these; all are sums over rows.
-    Tables are constants in R: it moves experts and gates alone. student, teacher, users, positives, negatives: as for
-    ``DE``; preferred: (B, Q) items of every row, from ``PCKDLists``, which "batch" does not read; copies: how often the
-    batch has its rows, one a negative. Every slot has noise of its own, as in the authors' code; ``per_slot=False``
-    draws one for every distinct entity, which costs less and is another law. ``gumbel``: as for ``DE``, and of R under
-    "reg_users" (B, M) and "reg_items" (B Q, M). The temperature falls without the lag of DE's code. Defaults are the
-    authors' for BPR on CiteULike; their weight there is 0.05. alpha = 0 is ``DE``, and draws nothing more.
-    O(B Q M h (d_s + d_t)) while the routing is soft, a factor of M less once it is one-hot, see ``routed``; one expert
-    is asked once for every distinct entity. ValueError where "list" or "pair" find no ``preferred``.
+    DE + alpha R. With u^ = E_user(sg p_u), i^ = E_item(sg q_i), before(u, i) = sg <p_u, q_i>, after(u, i) = <u^, i^> of
+    the rows u of the batch, R is by ``form`` "list": cross-entropy of softmax(after / tau) from softmax(before / tau)
+    over the items ``preferred``; "pair": - log sigma((after_1 - after_2) (before_1 - before_2)) of the first two of
+    these; "batch": the same of the row's positive and each of its negatives, the mean over these. All are sums over
+    rows. Tables are constants in R, which trains experts and gates only. student, teacher, users, positives, negatives:
+    as for ``DE``; preferred: (B, Q) items of every row, from ``PCKDLists``, not used by "batch"; copies: how often the
+    batch repeats its rows, once for each negative. Every slot has its own noise, as in the authors' code;
+    ``per_slot=False`` draws one noise vector for every distinct entity, which costs less and has another distribution.
+    ``gumbel``: as for ``DE``, and for R under "reg_users" (B, M) and "reg_items" (B Q, M). The temperature falls
+    without the lag of DE's code. Defaults are the authors' for BPR on CiteULike; their weight there is 0.05. alpha = 0
+    is ``DE``, with the same draws. O(B Q M h (d_s + d_t)) while the routing is soft, a factor of M less once it is
+    one-hot, see ``routed``; a single expert runs once for every distinct entity. Raises ValueError for "list" and
+    "pair" without ``preferred``.
 
     Example::
 
@@ -106,7 +106,7 @@ class PCKD(DE):
         parts = self.terms(student, teacher, Triplets(users, positives, negatives), noise)
         if not self.alpha:
             return self.total(parts)
-        rows = users.size(0) // copies  # a batch has its rows once for each negative, one after the other
+        rows = users.size(0) // copies  # a batch repeats its rows once for each negative, block after block
         if self.form == "batch":
             others = negatives.view(copies, rows).t() if negatives.dim() == 1 else negatives
             items = torch.cat([positives[:rows, None], others], dim=1)
@@ -116,7 +116,7 @@ class PCKD(DE):
         return self.total(PCKDTerms(*parts, order))
 
     def order(self, student: Tables, teacher: Tables, users: Tensor, items: Tensor, noise: Noise) -> Tensor:
-        """R of users (B,) and of items (B, Q), of pairs the first with every other."""
+        """Compute R of users (B,) and items (B, Q); pairs are of the first item with every other."""
         ours = student[0].detach(), student[1].detach()
         before = _products(ours[0][users], ours[1][items])
         user = self._projected(ours, teacher, 0, users, noise.get("reg_users"))
@@ -125,7 +125,7 @@ class PCKD(DE):
         return list_order(before, after, self.tau) if self.form == "list" else pair_order(before, after)
 
     def total(self, terms: tuple[Tensor, ...]) -> Tensor:
-        """DE's, and alpha times the order where that is one of the terms."""
+        """Add DE's total and alpha times the order, where the order is one of the terms."""
         found = super().total(terms[:3])
         return found + self.alpha * terms[3] if len(terms) > 3 else found
 

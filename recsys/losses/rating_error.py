@@ -1,4 +1,4 @@
-"""The squared error of ratings, those of biased origin weighted."""
+"""The squared error of ratings, with a weight for those of biased origin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recsys.losses._scores import wide
 
 
 def rating_error(output: Tensor, ratings: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean of w (x - f [x != 0])^2 over all entries, the unobserved too: (B, I) or (N,) each -> scalar."""
+    """Mean of w (x - f [x != 0])^2 over all entries, including unobserved ones: (B, I) or (N,) each -> scalar."""
     check_shapes(output=output, ratings=ratings)
     output, ratings = wide(output, ratings)
     errors = (ratings - output * (ratings != 0)).square()
@@ -22,8 +22,8 @@ class RatingError(Loss):
     """Measure squared errors of observed ratings, divided by all entries of the block. Liu et al., SIGIR 2020 (KDCRec).
 
     mean (x - f [x != 0])^2; student: ``output`` f, ratings: x, (B, I) or (N,). So the effective step shrinks with the
-    share of unobserved entries, as in the authors' code. ``confidence`` c in (0, 1] weights the entries that the batch
-    marks as ``logged``, those of biased origin, 1 the uniform ones: "union".
+    share of unobserved entries, as in the authors' code. ``confidence`` c in (0, 1] is the weight of entries that the
+    batch marks as ``logged``, that is of biased origin; uniform ones have weight 1: "union".
 
     Example::
 
@@ -50,12 +50,12 @@ class RatingError(Loss):
 
 
 class LearnedConfidence(Loss):
-    """Weigh the ``RatingError`` of every logged entry by a trained confidence: "WR". Liu et al., SIGIR 2020 (KDCRec).
+    """Weigh each logged entry's ``RatingError`` by a trained confidence: "WR". Liu et al., SIGIR 2020 (KDCRec).
 
-    The weight of a logged entry is its confidence, clipped to [0, 1], from ``start`` on. shape: of the table, (U, I)
-    for autoencoders, whose batch has the rows' ids as ``entries`` (B,); (samples,) for factorisations, where
-    ``entries`` (N,) numbers the samples. ``logged``: (B, I) or (N,). Nothing keeps confidences up: their gradient is
-    the squared error, so they only fall; that is the method.
+    The weight of a logged entry is its confidence, clipped to [0, 1] and initially ``start``. shape: of the table of
+    confidences: (U, I) for autoencoders, whose batch has the rows' ids as ``entries`` (B,); (samples,) for
+    factorisations, where ``entries`` (N,) are the numbers of the samples. ``logged``: (B, I) or (N,). Confidences can
+    only fall, since their gradient is the squared error and nothing raises them; that is the method.
 
     Example::
 

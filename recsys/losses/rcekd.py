@@ -1,4 +1,4 @@
-"""RCE-KD: rankings of teacher and student meet where their top lists do, and are brought together where not."""
+"""RCE-KD: match a student's and a teacher's top lists, and an intermediate list where they do not overlap."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from graphkd.losses._checks import check_positive, check_same_shape
 from recsys.data.lists import Lists, among
 from recsys.losses._scores import Reduction, check_scores, reduce, wide
 
-Scores = tuple[Tensor, Tensor]  # of the two lists of a row
+Scores = tuple[Tensor, Tensor]  # for the two lists of a row
 
 
 def list_cross_entropy(
     student: Tensor, teacher: Tensor, temperature: float = 1.0, kept: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy of two softened distributions over a list: (R, M), (R, M) -> (R,).
+    """Compute the cross-entropy of two softened distributions over a list: (R, M), (R, M) -> (R,).
 
-    ``kept`` (R, M) says which entries count; a row that keeps none gives 0, with gradient 0.
+    ``kept`` (R, M) marks the entries that count; a row without any gives 0, with gradient 0.
     """
     check_scores(student=student, teacher=teacher)
     check_same_shape(student, teacher)
@@ -38,10 +38,10 @@ def list_cross_entropy(
 
 
 def rcekd_meeting(own: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
-    """Find what of the mixed lists counts, and their overlap: ids (R, K), (R, L + K) -> (R, L + K) bool, (R,) float64.
+    """Find what counts in mixed lists, and their overlap: ids (R, K), (R, L + K) -> (R, L + K) bool, (R,) float64.
 
-    ``mixed`` are L drawn items, then the teacher's K, which count where they are neither among the student's ``own``
-    nor drawn; they meet in |teacher's among drawn| / K. O(R (K + L)).
+    ``mixed`` are L drawn items, which all count, then the teacher's K, which count where they are neither in the
+    student's ``own`` list nor drawn. The overlap is |teacher's among drawn| / K. O(R (K + L)).
     """
     k = own.size(1)
     sampled, top = mixed[:, : mixed.size(1) - k], mixed[:, mixed.size(1) - k :]
@@ -63,8 +63,8 @@ def rcekd(
 ) -> Tensor:
     """(1 - w) CE on the student's own list + w CE on the mixed one: scores (R, K) and (R, M) of both sides -> scalar.
 
-    kept: (R, M) bool, which of the mixed list count; weight: (R,). rows: (B,), which of the R lists each row of a batch
-    has, where lists are given once for several rows. Formula at ``RCEKD``.
+    kept: (R, M) bool, entries of the mixed list that count; weight: (R,). rows: (B,), the list of the R that each row
+    of a batch uses, where several rows share one. Formula at ``RCEKD``.
     """
     first = list_cross_entropy(student[0], teacher[0], temperature)
     second = list_cross_entropy(student[1], teacher[1], temperature, kept)
@@ -74,16 +74,16 @@ def rcekd(
 
 
 class RCEKD(Loss):
-    """Match rankings of top items by rejuvenated cross-entropy. Zhu and Zhang, 2025, arXiv:2509.20989.
+    """Match the teacher over top lists by rejuvenated cross-entropy. Zhu and Zhang, 2025, arXiv:2509.20989.
 
     sum over rows of (1 - w) H(A) + w H(Q + (B - A - Q)), w = exp(-beta |B in Q| / K), H(X) = -sum_{i in X} p_i log q_i
     with p, q the softmax over X of the teacher's and the student's scores, both over T. A: the student's top K; B: the
-    teacher's; Q: L items of the student's, drawn where the teacher's are near (``RCEKDLists``).
-    student, teacher: scores of ``own`` (R, K) and ``mixed`` (R, L + K); own, mixed: these ``Lists``, A, and Q followed
-    by B. ``RCEKDLists`` gives them for distinct users, and own_rows (B,), whose lists a row of the batch has;
-    mixed_kept (R, L + K), what of the mixed list counts, and mixed_met (R,), |B in Q| / K, are found here where they
-    are not given. The sum counts a user once for each row, as the authors' code does. Their settings on CiteULike:
-    T 1, K 50, L 50, beta 3. O(R (K + L)).
+    teacher's; Q: L items from the student's ranking, drawn near the teacher's items (``RCEKDLists``). student, teacher:
+    scores of ``own`` (R, K) and ``mixed`` (R, L + K); own, mixed: these ``Lists``, A, and Q followed by B.
+    ``RCEKDLists`` gives one list for each distinct user, and own_rows (B,), the list that each row of the batch uses;
+    mixed_kept (R, L + K), the entries of the mixed list that count, and mixed_met (R,), |B in Q| / K, are computed here
+    where they are not given. The sum counts a user once for each row, as the authors' code does. Their settings on
+    CiteULike: T 1, K 50, L 50, beta 3. O(R (K + L)).
 
     Example::
 

@@ -13,11 +13,11 @@ from graphkd.losses._checks import choose
 from recsys.losses._scores import Reduction, check_scores, log_sigmoid, reduce, wide
 
 Weighting = Literal["static", "dynamic", "hybrid"]
-_MOST_COUNTED = 128  # scores of a row; sorting costs what comparing with so many does
+_MOST_COUNTED = 128  # scores in a row; beyond this, sorting costs less than pairwise comparison
 
 
 class RDWeights(NamedTuple):
-    """Hold the weights of a teacher's list: by position (K,), by rank discrepancy (R, K), and those used (R, K).
+    """Weights of a teacher's list: by position (K,), by rank discrepancy (R, K), and the weights used (R, K).
 
     Example::
 
@@ -34,7 +34,7 @@ class RDWeights(NamedTuple):
 
 
 def position_weights(length: int, decay: float = 1.0, like: Tensor | None = None) -> Tensor:
-    """exp(-(r + 1) / decay) of the positions r of a list, normalised to sum 1: (length,)."""
+    """Compute exp(-(r + 1) / decay) for the positions r of a list, normalised to sum 1: (length,)."""
     positions = torch.arange(length, dtype=torch.float64, device=None if like is None else like.device)
     weights = (-positions / decay).softmax(dim=0)
     return weights if like is None else weights.to(like.dtype)
@@ -46,13 +46,14 @@ def discrepancy_weights(
 ) -> Tensor:
     """tanh(max(mu (estimated rank - position), 0)): (R, K), (R, Q) -> (R, K), constant.
 
-    The student's rank is floor((num_items - 1) #{sampled scores above} / Q) + ``first_rank``: one of Q + 1 values, so
-    the weights of a position are looked up. O(K Q) a row by counting, O((Q + K) log Q) by sorting where K is large.
+    The student's rank is floor((num_items - 1) #{sampled scores above} / Q) + ``first_rank``. It has Q + 1 possible
+    values, so the weights of each position come from a table. O(K Q) a row by counting, O((Q + K) log Q) by sorting
+    where K is large.
     """
     check_scores(top=top, sampled=sampled)
     size, length = sampled.size(1), top.size(1)
     above = (_counted if length <= _MOST_COUNTED else _sorted)(top.detach(), sampled.detach())
-    # In this order and in float64: exact multiples of 1 / Q may fall to either side of floor.
+    # This order, and float64, matter: exact multiples of 1 / Q may fall to either side of floor.
     shares = torch.arange(size + 1, dtype=torch.float64, device=top.device) / max(size, 1)
     rank = torch.floor((num_items - 1) * shares) + first_rank
     positions = torch.arange(length, device=top.device)
@@ -61,15 +62,15 @@ def discrepancy_weights(
 
 
 def _counted(top: Tensor, sampled: Tensor) -> Tensor:
-    """Count a row's sampled scores above each of ``top``, (R, K) int64, by a comparison for each."""
+    """Count a row's sampled scores above each of ``top``, (R, K) int64, by pairwise comparison."""
     top, sampled = wide(top, sampled)
-    ones = torch.empty_like(sampled)  # a comparison in floats takes a third of the time of one in bytes
+    ones = torch.empty_like(sampled)  # comparison in floats takes a third of the time of one in bytes
     above = [torch.gt(sampled, scores[:, None], out=ones).sum(dim=1) for scores in top.t()]
     return torch.stack(above, dim=1).long() if above else top.long()
 
 
 def _sorted(top: Tensor, sampled: Tensor) -> Tensor:
-    """Count as ``_counted`` does, with the sampled scores sorted once."""
+    """Count as ``_counted`` does, after sorting the sampled scores once."""
     ordered = sampled.sort(dim=1).values.contiguous()
     return sampled.size(1) - torch.searchsorted(ordered, top.contiguous(), right=True)
 
@@ -85,7 +86,7 @@ def rd_weights(
     first_rank: int = 0,
     renormalise: bool = True,
 ) -> RDWeights:
-    """RD's weights of the list whose student scores are ``top`` (R, K), by (R, Q) sampled scores; see ``RD``."""
+    """Compute RD's weights of the list with student scores ``top`` (R, K), by sampled scores (R, Q); see ``RD``."""
     choose("weighting", weighting, ("static", "dynamic", "hybrid"))
     (top,) = wide(top)
     static = position_weights(top.size(1), decay, top)
@@ -100,7 +101,7 @@ def rd_weights(
 
 
 def rd(top: Tensor, weight: Tensor, *, average_items: bool = False, reduction: Reduction = "mean") -> Tensor:
-    """Weighted log loss of a teacher's items as positives: (R, K), (R, K) or (K,) -> scalar; see ``RD``."""
+    """Compute the log loss of a teacher's items as weighted positives: (R, K), (R, K) or (K,) -> scalar; see ``RD``."""
     check_scores(top=top)
     (top,) = wide(top)
     rows = -(weight * log_sigmoid(top)).sum(dim=1)
@@ -111,13 +112,13 @@ class RD(Loss):
     """Take the teacher's top items as weighted positives (RD). Tang and Wang, KDD 2018, arXiv:1809.07428.
 
     -(1/R) sum_u sum_r w_r log sigma(s(u, pi_r)); student: scores ``top`` (R, K) of the teacher's best unseen items,
-    best first, and ``sampled`` (R, Q) of uniform unseen items, from which ranks R_r are estimated.
-    Position importance a_r ~ exp(-(r+1) / decay), normalised; ranking discrepancy b_r = tanh(max(mu (R_r - r), 0)),
-    mu being ``sharpness``, R_r = floor((num_items - 1) #{sampled above} / Q). ``weighting``: "static" a, "dynamic" b,
-    "hybrid" a until ``start_epoch`` and a b from then on, epochs counted from 0. Weights have no gradient.
-    ``renormalise`` makes hybrid and dynamic weights of a row sum to 1, as the paper does and the authors' code does
-    not (False). They add this loss, with weight 1, to ``LogLoss``, the paper combines the two convexly; their
-    ``num_items`` counts the padding item. O(K Q) a row, or O((K + Q) log Q), see ``discrepancy_weights``.
+    best first, and ``sampled`` (R, Q) of uniform unseen items, which estimate the ranks R_r. Position importance a_r ~
+    exp(-(r+1) / decay), normalised; ranking discrepancy b_r = tanh(max(mu (R_r - r), 0)), mu being ``sharpness``, R_r =
+    floor((num_items - 1) #{sampled above} / Q). ``weighting``: "static" a, "dynamic" b, "hybrid" a before
+    ``start_epoch`` and a b from then on, epochs counted from 0. Weights have no gradient. ``renormalise`` scales the
+    hybrid and dynamic weights of a row to sum 1, as the paper does; the authors' code does not (False). The authors add
+    this loss, with weight 1, to ``LogLoss``; the paper takes a convex combination. Their ``num_items`` counts the
+    padding item. O(K Q) a row, or O((K + Q) log Q), see ``discrepancy_weights``.
 
     Example::
 
@@ -157,17 +158,17 @@ class RD(Loss):
 
     @classmethod
     def unkd(cls, num_items: int, *, start_epoch: int = 100, renormalise: bool = True, **knobs: Any) -> RD:
-        """The form in the code of UnKD: ranks from 1 against positions from 0, mean over the items of a list."""
+        """Make the form in UnKD's code: ranks from 1 against positions from 0, the mean over the items of a list."""
         return cls(
             num_items, start_epoch=start_epoch, renormalise=renormalise, first_rank=1, average_items=True, **knobs
         )
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the base gives both
-        """Hybrid weights from ``start_epoch`` on."""
+        """Use hybrid weights from ``start_epoch`` on."""
         self.epoch = epoch
 
     def weights(self, top: Tensor, sampled: Tensor | None = None) -> RDWeights:
-        """The weights of this epoch."""
+        """Compute the weights of this epoch."""
         early = self.weighting == "hybrid" and self.epoch < self.start_epoch
         return rd_weights(top, sampled, weighting="static" if early else self.weighting, **self.knobs)
 

@@ -1,4 +1,4 @@
-"""A RecBole model's own loss, as its ``calculate_loss`` has it."""
+"""A RecBole model's own loss, from its ``calculate_loss``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Scale = Literal["mean", "sum"]
 class RecBoleLoss(Loss):
     """Train a RecBole model as RecBole does: by its ``calculate_loss`` on the batch, its parts added.
 
-    So NGCF, SGL and NCL learn with their regularisers and contrastive parts, SimpleX by its cosine loss,
-    NeuMF and DMF by cross-entropy, MultiVAE, ENMF and DiffRec by the users of the batch, each once. Uniform negatives,
-    one a pair, are those of ``RankingBatches``. student: a model of ``recsys.bridge.recommender``.
+    So NGCF, SGL and NCL learn with their regularisers and contrastive parts, SimpleX by its cosine loss, NeuMF and DMF
+    by cross-entropy; MultiVAE, ENMF and DiffRec learn from the distinct users of the batch. Negatives are those of
+    ``RankingBatches``, by default one uniform item a pair. student: a model of ``recsys.bridge.recommender``.
     ``reduction``: "mean" is RecBole's value; "sum" is that times the rows of the batch, to stand beside ``BPR()`` and
-    losses that are tuned to it. ValueError for a model that its loss alone does not train (RaCT, RecVAE), or that
-    is fitted when it is built (EASE, ItemKNN), and for options that need more of a row than user and item.
+    losses tuned to it. Raises ValueError for a model that needs more than its loss to be trained (RaCT, RecVAE) or is
+    fitted when it is built (EASE, ItemKNN), and for options that need more of a row than user and item.
 
     Example::
 
@@ -35,11 +35,11 @@ class RecBoleLoss(Loss):
         self.reduction, self.epoch = reduction, 0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the base gives both
-        """Note the epoch: NCL has another loss after its first epochs."""
+        """Set the epoch: NCL has another loss after its first epochs."""
         self.epoch = epoch
 
     def measure(self, student: View, teacher: Any, batch: Batch) -> Tensor | None:
-        """The student's view shows the loss of this epoch."""
+        """Read the loss of this epoch from the student's view."""
         if hasattr(student, "epoch"):
             student.epoch = self.epoch
         return super().measure(student, teacher, batch)

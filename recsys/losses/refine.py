@@ -13,8 +13,8 @@ from recsys.losses._scores import wide
 def refined_ratings(ratings: Tensor, teacher: Tensor, confidence: float = 0.2) -> Tensor:
     """Labels x + xi z, z the uniform model's outputs scaled to [0, 1] along the last dimension: (..., I) -> (..., I).
 
-    Outputs at unobserved entries count as 0, take part in the range, and get a label too, which has no gradient. All
-    equal outputs give z = 0, where the authors divide by 0.
+    Outputs at unobserved entries count as 0: they take part in the range and also get a label, which has no gradient.
+    If all outputs are equal, z = 0, where the authors divide by 0.
     """
     check_shapes(ratings=ratings, teacher=teacher)
     ratings, teacher = wide(ratings, teacher)
@@ -26,7 +26,7 @@ def refined_ratings(ratings: Tensor, teacher: Tensor, confidence: float = 0.2) -
 
 
 class Refine(Loss):
-    """Fit labels that the uniform model refined, by squared error. Liu et al., SIGIR 2020 (KDCRec, label-based).
+    """Fit labels refined by the uniform model, by squared error. Liu et al., SIGIR 2020 (KDCRec, label-based).
 
     mean (x + xi z - f [x != 0])^2, z from ``refined_ratings``: by row for autoencoders (B, I), over the batch for
     factorisations (N,). ``confidence`` is xi.

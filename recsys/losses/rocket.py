@@ -1,4 +1,4 @@
-"""Rocket launching: a light net learns beside a booster that shares its lower layers."""
+"""Rocket launching: a light net learns beside a larger booster that shares its lower layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recsys.losses.clicks import click_loss
 def rocket(
     light: Tensor, booster: Tensor, y: Tensor, *, weight: float = 0.03, block: bool = True, rows: int | None = None
 ) -> Tensor:
-    """Labels for both nets and a hint for the light one: (N,) or (N, C), likewise, (N,) -> scalar; see ``Rocket``."""
+    """Sum both nets' label losses and the light net's hint: (N,) or (N, C) twice, (N,) -> scalar; see ``Rocket``."""
     if light.shape != booster.shape or light.dim() not in (1, 2):
         raise ValueError(
             f"'light' and 'booster' must have one shape, (N,) or (N, C), got {tuple(light.shape)} and "
@@ -33,11 +33,11 @@ class Rocket(Loss):
 
     L(y, z) + L(y, b) + gamma (1/N) sum_n |z_n - sg(b_n)|^2; student: the entries ``logits`` z of the light net and
     ``booster`` b, see ``RocketNet``: (N, C) with classes y, L = cross-entropy, or (N,) with clicks y, L = binary
-    cross-entropy. ``weight`` is gamma, 0.03 in the authors' commands; that of the paper's click-through nets is not
-    known. The gradient block sg keeps the hint from the booster's own layers, while shared ones feel it through the
-    light net; ``block=False`` lets it through (the authors' switch for that is always on: it parses "False" as true).
-    ``rows``: what the hint is divided by, in the authors' code the nominal batch size, also of a smaller last batch.
-    Their R+KD adds ``rocket_kd``, here ``2 * alpha * KL(T, reduction="elementmean")`` beside it.
+    cross-entropy. ``weight`` is gamma, 0.03 in the authors' commands; we do not know that of the paper's click-through
+    nets. The gradient block sg keeps the hint from training the booster's own layers; shared layers get its gradient
+    through the light net. ``block=False`` removes the block (the authors' switch for that is always on: it parses
+    "False" as true). ``rows``: divisor of the hint, in the authors' code the nominal batch size, even for a smaller
+    last batch. Their R+KD adds ``rocket_kd``, here ``2 * alpha * KL(T, reduction="elementmean")`` beside it.
 
     Example::
 
@@ -73,11 +73,11 @@ def rocket_kd(student: Tensor, teacher: Tensor, temperature: float = 4.0, alpha:
     """Match a pre-trained teacher beside ``rocket``: (N, C), (N, C) -> scalar.
 
     2 alpha T^2 times the mean over all N C entries of p (log p - log q), p and q the softened probabilities of teacher
-    and student: the authors' divergence averages over classes too, so that it is C times smaller than ``kl``.
+    and student: the authors' divergence also averages over classes, so it is C times smaller than ``kl``.
     """
     return 2 * alpha * kl(student, teacher, check_positive("temperature", temperature), reduction="elementmean")
 
 
 def distillation(student: Tensor, teacher: Tensor, y: Tensor, temperature: float = 4.0, alpha: float = 0.9) -> Tensor:
-    """``rocket_kd`` + (1 - alpha) cross-entropy: the baseline in the authors' code; (N, C), (N, C), (N,) -> scalar."""
+    """``rocket_kd`` + (1 - alpha) cross-entropy, the authors' baseline: (N, C), (N, C), (N,) -> scalar."""
     return rocket_kd(student, teacher, temperature, alpha) + (1 - alpha) * cross_entropy(student, y)

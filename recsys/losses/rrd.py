@@ -1,4 +1,4 @@
-"""RRD: a teacher's order of interesting rows, above uninteresting ones."""
+"""RRD: a teacher's order of interesting items, above uninteresting ones."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class RRD(Loss):
     """Keep the teacher's order of interesting items, above all others. Kang et al., CIKM 2020, arXiv:2012.04357.
 
     - sum_u sum_k [s_k - log(sum_{i >= k} exp s_i + sum_j exp v_j)]: the order of K interesting items, best first, and
-    their place above L uninteresting ones, whose own order is left open. student: scores s (R, K) and v (R, L), one
-    row for each distinct user of the batch. ``reduction``: the authors' "sum", or the "mean" over rows.
-    ``squash``: a sigmoid on the scores, as in UnKD's code, which takes the mean too.
-    The authors' weight is 1e-3, beside the summed BPR; IR-RRD adds ``ItemRRD``. In log space; O(R (K + L)).
+    their place above L uninteresting ones, whose own order is left open. student: scores s (R, K) and v (R, L), one row
+    for each distinct user of the batch. ``reduction``: the authors' "sum", or the "mean" over rows. ``squash``: apply a
+    sigmoid to the scores, as UnKD's code does, which also takes the mean. The authors' weight is 1e-3, beside the
+    summed BPR; IR-RRD adds ``ItemRRD``. Computed in log space; O(R (K + L)).
 
     Example::
 

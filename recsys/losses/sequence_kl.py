@@ -15,7 +15,7 @@ Scale = Literal["sum", "mean"]
 
 
 def valid_positions(values: Tensor, lengths: Tensor) -> Tensor:
-    """The rows of the positions before each sequence's length: (B, L, C), (B,) -> (n, C)."""
+    """Select the positions before each sequence's length, as rows: (B, L, C), (B,) -> (n, C)."""
     if values.dim() != 3 or lengths.shape != values.shape[:1]:
         raise ValueError(
             f"'values' must be (B, L, C) and 'lengths' (B,), got {tuple(values.shape)} and {tuple(lengths.shape)}"
@@ -34,8 +34,8 @@ def sequence_kl(
 ) -> Tensor:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)) of positions: (N, I), or (B, L, I) with lengths (B,).
 
-    skip_padding_item: column 0 is no item and is left out of both softmaxes. The mean, or the sum, over valid
-    positions; 0 where there is none. O(N I).
+    skip_padding_item: leave column 0, padding, out of both softmaxes. The mean, or the sum, over valid positions; 0
+    where there is none. O(N I).
     """
     check_same_shape(student, teacher)
     choose("reduction", reduction, ("sum", "mean"))
@@ -50,8 +50,8 @@ class SequenceKL(Loss):
     """Match the teacher's softened distribution of the next item at every row. Hinton et al., 2015.
 
     sum over rows of T^2 KL(softmax(t / T) || softmax(s / T)); student, teacher: ``logits`` (N, C) of ``SequenceView``,
-    over all items, or over the target and the batch's drawn candidates, in which padding and a candidate that is the
-    target have probability 0 on both sides. ``reduction``: "sum", beside ``NextItem``, or the "mean". O(N C).
+    over all items, or over the target and the batch's drawn candidates. Padding, and a candidate that is the target,
+    have probability 0 on both sides. ``reduction``: "sum", beside ``NextItem``, or the "mean". O(N C).
 
     Example::
 

@@ -1,4 +1,4 @@
-"""SLMRec: blocks of a large sequential model's layers pulled together with those of a small one."""
+"""SLMRec: states after blocks of layers of a small sequential model drawn to those of a large one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def slmrec(
     """Match the last position after every block of layers. Xu et al., ICLR 2025, arXiv:2405.17890.
 
     sum_{i = 1..K} [lam (1 - mean_b cos(x_i, y_i)) + 0.1 mean_b |x_i - y_i|], x_i the student's state (L_s // K) i and
-    y_i the teacher's (L_t // K) i, at the last position alone; the teacher is a constant.
-    student (L_s + 1, B, T, d), teacher (L_t + 1, B, T', d): states after every layer, the inputs first -> scalar.
-    ``blocks``: K; ValueError where a side has fewer layers, or for other widths or rows. States that are equal have a
-    gradient of 0. O(K B d). Cross-entropy and the heads of inner blocks are no part of it.
+    y_i the teacher's (L_t // K) i, at the last position only; the teacher is a constant. lam: ``cosine_weight``; 0.1:
+    ``norm_weight``. student (L_s + 1, B, T, d), teacher (L_t + 1, B, T', d): states after every layer, the inputs first
+    -> scalar. ``blocks``: K. Raises ValueError where a side has fewer layers, and for different widths or rows. Equal
+    states have gradient 0. O(K B d). Cross-entropy and the heads of inner blocks are not included.
     """
     if student.dim() != 4 or teacher.dim() != 4 or student.shape[1::2] != teacher.shape[1::2]:
         raise ValueError(
@@ -41,7 +41,7 @@ class SLMRec(Loss):
     """Pull blocks of a small model's layers to those of a large one. Xu et al., ICLR 2025, arXiv:2405.17890.
 
     The mean over rows of ``slmrec``; student, teacher: ``layers`` (N, layers + 1, d) of ``LayerView``, at the rows'
-    positions, where the authors read the last position of each sequence. Equal states have a gradient of 0. O(N K d).
+    positions, where the authors read the last position of each sequence. Equal states have gradient 0. O(N K d).
 
     Example::
 
@@ -71,7 +71,7 @@ class SLMRec(Loss):
 
 
 class InnerHeads(Loss):
-    """Next items from inner blocks, by heads of their own, which are dropped. Xu et al., ICLR 2025, arXiv:2405.17890.
+    """Predict next items from inner blocks, by heads that are dropped later. Xu et al., ICLR 2025, arXiv:2405.17890.
 
     sum over rows of sum_{i < K} CE(head_i(x_i)), x_i the student's state ((L + 1) // K) i; student: ``layers``
     (N, L + 1, d) and ``item`` (I, d). A head is a linear map before the products with the table of items; targets

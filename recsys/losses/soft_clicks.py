@@ -38,10 +38,10 @@ class SoftClicks(Loss):
 
     mean_n sum_i a_ni bce(sigma(t_ni / T), s_n / T), a_n = softmax(W t_n + b) over M teachers; bce(q, x) = -q log
     sigma(x) - (1 - q) log sigma(-x). student: (N,) logits; teacher: (N,), or (N, M) where ``teachers`` = M is given:
-    the gate (W, b) then trains with the student, from equal weights on. No T^2: whether the authors have one, and
-    whether their gate reads logits or probabilities, is not known to us; here it reads logits. Their total is
-    ``w_ce * Clicks() + w_kd * SoftClicks(teachers=M)``, hints apart. ``held_out`` stops on this loss, which needs no
-    labels. O(N M^2).
+    the gate (W, b) then trains with the student, from equal weights on. No factor T^2: we do not know whether the
+    authors have one, nor whether their gate reads logits, as ours does, or probabilities. Their total is
+    ``w_ce * Clicks() + w_kd * SoftClicks(teachers=M)``, hints apart. ``held_out`` stops training early by this loss,
+    which needs no labels. O(N M^2).
 
     Example::
 

@@ -22,7 +22,7 @@ class SoftLabels(Loss):
     """Match the uniform model's distribution over items. Liu et al., SIGIR 2020 (KDCRec, structure-based).
 
     mean (softmax(f / T) - softmax(f_t / T))^2 over all B I entries; the total is c times this and (1 - c) times
-    ``RatingError``, c = 0.2. Their other one, the hint, is ``FitNet(on="code")`` in its place.
+    ``RatingError``, c = 0.2. The authors' other structure-based loss, the hint, has ``FitNet(on="code")`` instead.
 
     Example::
 

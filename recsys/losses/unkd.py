@@ -19,10 +19,10 @@ class UnKD(Loss):
     """Keep the teacher's order of pairs within groups of equal popularity. Chen et al., WSDM 2023, arXiv:2211.14729.
 
     -(1/R) sum_u (1/P) sum_{(i, j) of u} log(sigma(s(u, i) - s(u, j)) + eps); student: scores (R, P) of the better and
-    of the worse items, all groups side by side. A user counts once for each row. What the teacher knows, and the
-    groups, are in the drawn pairs. ``reduction``: the "mean" over users and their pairs, as in the authors' code (their
-    paper sums over the pairs of a user: P times the weight), or the "sum". ``eps``: 1e-10 in the
-    authors' code; here 0, in log space. Their swap voids half of all pairs, so that half their weight does the same.
+    of the worse items, all groups side by side. A user counts once for each row. The drawn pairs carry the teacher's
+    order and the groups. ``reduction``: the "mean" over users and their pairs, as in the authors' code (their paper
+    sums over the pairs of a user: P times the weight), or the "sum". ``eps``: 1e-10 in the authors' code; 0 here, in
+    log space. Their swap voids half of all pairs, so that half their weight has the same effect here.
 
     Example::
 

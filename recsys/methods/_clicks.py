@@ -1,4 +1,4 @@
-"""Problem of click methods: rows of features, batches of them, and teachers that answer once for every row."""
+"""Problem of click methods: rows of features, batches of them, and teachers whose outputs are computed once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recsys.methods._problem import RecommenderProblem
 from recsys.models.own_loss import regularises
 from recsys.tasks.clicks import Clicks
 
-_BLOCK = 8192  # rows that are gone through at once
+_BLOCK = 8192  # rows in a forward pass
 
 
 class ClickProblem(RecommenderProblem):
@@ -31,17 +31,17 @@ class ClickProblem(RecommenderProblem):
     task: Clicks
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Cross-entropy of the clicks; of a RecBole model that regularises itself, as DCN, its own loss."""
+        """Return the clicks' cross-entropy; for a RecBole model that regularises itself, such as DCN, its own loss."""
         own = where is None and regularises(getattr(self.student, "model", self.student))
         return 1.0 * RecBoleLoss() if own else super().supervised(where)
 
     def batches(self, **columns: Tensor) -> Any:
-        """Make the training batches, with further columns or others in their place."""
+        """Make the training batches; ``columns`` adds columns or replaces those of the data."""
         rows = self.data
         return self.task.batches(replace(rows, columns={**rows.columns, **columns}) if columns else rows)
 
     def taught_by(self, model: nn.Module) -> Frozen:
-        """Make a teacher of a model, which answers for every row once."""
+        """Make a teacher of a model, whose outputs for all rows are computed once."""
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
         call, path = self.call_of(model), self.path_of(model)
         teacher = Cached(model, on_device(self.data.take(), device), call=call)
@@ -50,11 +50,11 @@ class ClickProblem(RecommenderProblem):
 
     @cached_property
     def nodes(self) -> int:
-        """Number of rows."""
+        """Count the rows."""
         return len(self.data)
 
     def gather(self, rows: Callable[[Any], Tensor]) -> Tensor:
-        """Compute something batch by batch: batch -> (n, ...), given back for all rows in order, (N, ...)."""
+        """Compute a function batch by batch, batch -> (n, ...), and return its values for all rows, (N, ...)."""
         ids = torch.arange(len(self.data))
         with seeded(self.seed):
             return torch.cat([rows(batch) for batch in RowBatches(self.data, ids, batch_size=_BLOCK, shuffle=False)])

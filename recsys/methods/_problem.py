@@ -13,17 +13,17 @@ from recsys.tasks._base import RecommenderTask
 
 
 class RecommenderProblem(Problem):
-    """A problem whose data are no graph: its task says how to train, and a sub-class makes the batches."""
+    """A problem whose data are not a graph: its task gives the training options, and a subclass makes the batches."""
 
     task: RecommenderTask
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """Options of ``fit`` where neither the user nor the method says otherwise."""
+        """Return options of ``fit`` for those that neither the user nor the method gives."""
         return self.task.training
 
     @cached_property
     def first(self) -> Any:
-        """The first batch."""
+        """Return the first batch."""
         with seeded(self.seed):
             return first_batch(self.batches())

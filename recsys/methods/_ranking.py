@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 class RankingProblem(RecommenderProblem):
     """Student, teachers and a split of pairs; a method of rankings is a function of it.
 
-    A teacher of inner products is kept as its tables, computed once; a ``Cached`` or ``Frozen`` one counts as its
-    model, an ``Ensemble`` as the mean of its members' scores.
+    A teacher with inner products is replaced by its tables, computed once. A ``Cached`` or ``Frozen`` teacher counts as
+    its model, an ``Ensemble`` as the mean of its members' scores.
     """
 
     data: Split
@@ -56,7 +56,7 @@ class RankingProblem(RecommenderProblem):
 
     @property
     def pairs(self) -> Interactions:
-        """The training pairs."""
+        """Return the training pairs."""
         return self.data.train
 
     @property
@@ -67,7 +67,7 @@ class RankingProblem(RecommenderProblem):
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch, a pair having one a negative; a loss that is a mean over rows is multiplied with it."""
+        """Count the rows of a batch, one for each negative of a pair: the factor of losses that are means over rows."""
         return self.task.batch_size * self.copies
 
     @property
@@ -77,7 +77,7 @@ class RankingProblem(RecommenderProblem):
 
     @property
     def widths(self) -> tuple[int, int]:
-        """Widths of the tables of student and teacher."""
+        """Return the widths of the tables of student and teacher."""
         return self.width_of(self.student), self.width_of(self.teacher)
 
     def score(self, model: nn.Module, part: Any = "val") -> float:
@@ -87,7 +87,7 @@ class RankingProblem(RecommenderProblem):
         return -found if is_smaller_better(first) else found
 
     def width_of(self, model: nn.Module | Frozen) -> int:
-        """Width of the tables of a model or a teacher; TypeError where there are none."""
+        """Return the width of the tables of a model or a teacher; TypeError where there are none."""
         known: Any = model.model if isinstance(model, Frozen) else model
         return int(known.tables()[0].size(1))
 
@@ -96,7 +96,7 @@ class RankingProblem(RecommenderProblem):
         return self.task.batches(self.pairs, sources or {})
 
     def supervised(self, where: str | None = None) -> Loss:
-        """The student's own loss."""
+        """Return the student's base loss: BPR, or a RecBole model's own loss."""
         return self.task.supervised(where) if where is not None else base_loss(self.student, self.copies)
 
     def learn(self, losses: Loss, **sources: Source) -> nn.Module:
@@ -106,7 +106,7 @@ class RankingProblem(RecommenderProblem):
         return served
 
     def taught_by(self, model: nn.Module) -> Frozen:
-        """Make a teacher of a model: of its tables where it has some."""
+        """Make a teacher of a model, or of its tables where it has some."""
         assert isinstance(model, Recommender)
         teacher = Frozen(tables_of(model) if model.has_tables else model, call=show)
         self._models[teacher] = model
@@ -114,28 +114,28 @@ class RankingProblem(RecommenderProblem):
         return teacher
 
     def teacher_to_train(self, teacher: Frozen | None = None) -> Any:
-        """Copy the teacher's model, which may be trained where the teacher is its tables alone."""
+        """Copy the teacher's whole model, also where the teacher is only its tables, and make it trainable."""
         teacher = self.teacher if teacher is None else teacher
         if teacher not in self._models:
             return super().teacher_to_train(teacher)
         return self.twin(self._models[teacher]).requires_grad_()
 
     def room(self, pairs: Interactions | None = None) -> int:
-        """Count the items that the user with most training items has left; of transposed pairs, users of an item."""
+        """Count the items left to the user with most training items; of transposed pairs, users left to an item."""
         return int(Outside(self.pairs if pairs is None else pairs).free.min())
 
     def at_most(self, name: str, asked: int, there: int) -> int:
-        """Shorten a list to what a small data set has, and say so."""
+        """Shorten a list to what a small data set has, and log a warning."""
         if asked > there:
             _log.warning("%r is %d here, as many as there are, not %d", name, there, asked)
         return min(asked, there)
 
     def top_items(self, length: int) -> Tensor:
-        """The items that the teacher ranks first for every user, training items left out: (U, length) int32."""
+        """Return the teacher's first items for every user, training items left out: (U, length) int32."""
         top: Tensor = self.once(f"top-{length}-items", lambda: top_items(self.teacher.model, self.pairs, length))
         return top
 
     def top_users(self, length: int) -> Tensor:
-        """The users for whom the teacher ranks every item highest: (I, length) int32; otherwise as ``top_items``."""
+        """Return the users that the teacher scores highest for every item: (I, length) int32; see ``top_items``."""
         top: Tensor = self.once(f"top-{length}-users", lambda: top_users(self.teacher.model, self.pairs, length))
         return top

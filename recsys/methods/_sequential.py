@@ -25,10 +25,10 @@ from recsys.tasks.sequential import Sequential
 
 
 class SequentialProblem(RankingProblem):
-    """Student, teachers and a split of sequences; methods of rankings see a training row where a user would be.
+    """Student, teachers and a split of sequences; to ranking methods, each training row takes the place of a user.
 
-    In a teacher's place stand its states of all rows and its table of items, computed once: (R, d) and (I, d). An
-    ``Ensemble`` counts as the mean of its members' scores, a ``Cached`` or ``Frozen`` teacher as its model.
+    A teacher is replaced by its states of all rows (R, d) and its table of items (I, d), computed once. An ``Ensemble``
+    counts as the mean of its members' scores, a ``Cached`` or ``Frozen`` teacher as its model.
     """
 
     data: SequenceSplit  # type: ignore[assignment]
@@ -63,12 +63,12 @@ class SequentialProblem(RankingProblem):
 
     @property
     def pairs(self) -> Interactions:
-        """Training rows, from 1, and their targets."""
+        """Return training rows, numbered from 1, and their targets."""
         return self.data.train.pairs
 
     @property
     def batch_size(self) -> int:
-        """Training rows a batch, on average."""
+        """Return the average number of training rows in a batch."""
         rows = self.data.train
         read = len(rows.windows) if self.by == "positions" else len(rows)
         return max(round(len(rows) / -(-read // self.task.batch_size)), 1)
@@ -93,13 +93,13 @@ class SequentialProblem(RankingProblem):
         return self.task.batches(self.data.train, sources or {}, self.by)
 
     def supervised(self, where: str | None = None) -> Loss:
-        """The student's own loss: RecBole's, summed over the rows, or the task's."""
+        """Return the student's base loss: RecBole's, summed over the rows, or the task's."""
         if where is None and hasattr(self.student, "own_loss"):
             return 1.0 * RecBoleLoss(reduction="sum")
         return self.task.supervised(where)
 
     def taught_by(self, model: nn.Module) -> Frozen:
-        """Make a teacher of a model: of its states of all training rows, by a pass over stretches where both can."""
+        """Make a teacher of a model's states of all training rows, from passes over stretches where these are read."""
         known = sequential_of(model)
         windows = self.by == "positions" and known.causal
         teacher = Frozen(Tables(*row_tables(known, self.data.train, windows=windows), padding=True), call=show_rows)
@@ -108,7 +108,7 @@ class SequentialProblem(RankingProblem):
         return teacher
 
     def top_users(self, length: int) -> Tensor:
-        """Refuse: ValueError that says why no row is ranked for an item."""
+        """Raise ValueError, since rows cannot be ranked for an item."""
         raise ValueError(
             f"lists of users for an item (length {length}) need the states of all users in every step, which rows of "
             "histories do not have: leave out side='items' or 'both', or distil by the tables of a sequential model, "

@@ -1,4 +1,4 @@
-"""Problem of KDCRec's methods: logged and uniform ratings, and the differences between kinds of students."""
+"""Problem of KDCRec's methods: logged and uniform ratings, and the differences between the kinds of students."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from recsys.methods._problem import RecommenderProblem
 from recsys.models.mean import MeanView, members
 from recsys.tasks.uniform import UniformRatings, reads_rows
 
-_PAIRS, _ROWS = 1024, 128  # a batch of logged ratings
+_PAIRS, _ROWS = 1024, 128  # sizes of a batch: logged ratings, or rows of users
 _ROW_TRAINING = {"epochs": 160, "patience": 16, "lr": 1e-3, "weight_decay": 0.0}
 
 
 class UniformProblem(RecommenderProblem):
-    """Student, teacher and ratings with a uniform sample; a method of KDCRec's is a function of it.
+    """Student, teacher and ratings with a uniform sample; a method of KDCRec is a function of it.
 
-    The teacher is a model of the uniform ratings. Students are factorisations, which read pairs, or autoencoders, which
-    read rows of all items. A ``Cached`` or ``Frozen`` teacher counts as its model, an ``Ensemble`` as their mean view.
+    The teacher is a model trained on the uniform ratings. Students are factorisations, which read pairs, or
+    autoencoders, which read rows of all items. A ``Cached`` or ``Frozen`` teacher counts as its model, an ``Ensemble``
+    as the mean of its members' views.
     """
 
     data: UniformSplit
@@ -45,16 +46,16 @@ class UniformProblem(RecommenderProblem):
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """Options of ``fit`` for this kind of student."""
+        """Return options of ``fit`` for this kind of student."""
         return _ROW_TRAINING if self.of_rows else self.task.training
 
     @property
     def decay(self) -> float:
-        """The weight of the L2."""
+        """Return the weight of the L2."""
         return (1e-5 if self.of_rows else 1e-3) if self.task.decay is None else self.task.decay
 
     def batches(self, *, uniform: bool = False, **options: Any) -> Any:
-        """Make batches of the logged ratings, and of uniform ones too."""
+        """Make batches of the logged ratings, and with ``uniform`` of the uniform ones too."""
         data, size = self.data, self.task.batch_size
         if self.of_rows:
             few = data.uniform_rows if uniform else None
@@ -62,7 +63,7 @@ class UniformProblem(RecommenderProblem):
         return PairBatches(data.logged, data.train if uniform else None, batch_size=size or _PAIRS, **options)
 
     def uniform_batches(self) -> Any:
-        """Make batches of the uniform ratings alone."""
+        """Make batches of only the uniform ratings."""
         return BlockBatches(self.data.uniform_rows) if self.of_rows else PairBatches(self.data.train)
 
     def decayed(self, losses: Loss) -> Loss:
@@ -74,21 +75,21 @@ class UniformProblem(RecommenderProblem):
         return self.decayed(super().supervised(where))
 
     def taught_by(self, model: nn.Module) -> Frozen:
-        """Make a teacher of a model, which is asked at every batch."""
+        """Make a teacher of a model, which is evaluated on every batch."""
         call, path = self.call_of(model), self.path_of(model)
         teacher = Frozen(model, call=call)
         self._know(teacher, call, path)
         return teacher
 
     def learn(self, losses: Loss, batches: Any = None, *, taught: bool = False) -> nn.Module:
-        """Train the student on a loss and the L2, by the uniform model where it is ``taught``."""
+        """Train the student on a loss and the L2; with ``taught``, the loss also reads the uniform model."""
         teacher = self.uniform if taught else None
         served: nn.Module = self.train(self.distiller(self.student, teacher, self.decayed(losses)), data=batches)
         return served
 
     @cached_property
     def uniform(self) -> Any:
-        """The teacher; where none is given, a model like the student is trained on the uniform ratings first."""
+        """Return the teacher; without one, first train a model like the student on the uniform ratings."""
         if self.teachers:
             return self.teacher
         distiller = self.distiller(self.twin(self.start), None, self.decayed(RatingError()))
@@ -96,7 +97,7 @@ class UniformProblem(RecommenderProblem):
 
     @cached_property
     def biased(self) -> nn.Module:
-        """A model like the student, trained on the logged ratings, from which label-based students start."""
+        """Train a model like the student on the logged ratings; label-based students start from it."""
         model: nn.Module = self.train(self.distiller(self.twin(self.start), None, self.supervised()), "logged")
         return model
 

@@ -1,6 +1,6 @@
-"""Recommenders and the views that they show; nets for clicks and ratings are in ``clicks`` and ``ratings``.
+"""Recommenders and their views of a batch; nets for clicks and for ratings are in ``clicks`` and ``ratings``.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first access; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

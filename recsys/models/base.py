@@ -13,8 +13,8 @@ class Recommender(nn.Module):
     """Score items for users, in most models by inner products of two tables.
 
     A subclass overrides ``tables``, or sets ``has_tables = False`` and overrides ``score``. Called with users, (B,), it
-    gives their scores of all items, (B, num_items), and so it is exported by ``torch.export``. ``padding``: whether id
-    0 of users and items stands for nobody and nothing.
+    returns their scores of all items, (B, num_items); ``torch.export`` exports it in this form. ``padding``: whether id
+    0 of users and items is a placeholder.
 
     Example::
 
@@ -34,27 +34,27 @@ class Recommender(nn.Module):
         self.num_users, self.num_items = num_users, num_items
 
     def forward(self, users: Tensor) -> Tensor:
-        """``score_items``."""
+        """Score all items for some users: ``score_items``."""
         return self.score_items(users)
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """User table (num_users, d) and item table (num_items, d) whose inner products are the scores."""
+        """Return user table (num_users, d) and item table (num_items, d) whose inner products are the scores."""
         raise TypeError(f"{type(self).__name__} scores without tables; only models with 'has_tables' have some")
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores of pairs, broadcast over users and items."""
+        """Score pairs of users and items, broadcast over both."""
         user, item = self.tables()
         return inner_products(user, item, users, items)
 
     def score_items(self, users: Tensor) -> Tensor:
-        """Scores of all items for some users, (B,) -> (B, num_items)."""
+        """Score all items for some users, (B,) -> (B, num_items)."""
         if self.has_tables:
             user, item = self.tables()
             return _chosen("users", user, users) @ item.T
         return self.score(users[:, None], torch.arange(self.num_items, device=users.device)[None])
 
     def score_users(self, items: Tensor) -> Tensor:
-        """Scores of some items for all users, (B,) -> (B, num_users)."""
+        """Score all users for some items, (B,) -> (B, num_users)."""
         if self.has_tables:
             user, item = self.tables()
             return _chosen("items", item, items) @ user.T

@@ -1,4 +1,4 @@
-"""BERT4Rec: attention to both sides, which fills in items that are masked."""
+"""BERT4Rec: attention in both directions, trained to fill in masked items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recsys.models.sequential import SequentialRecommender
 
 
 class BothWays(nn.Module):
-    """Attention to all items that are there, and a network a position, each after a norm and beside a way around it."""
+    """Attend to all items except padding, then apply a network to each position; both pre-norm and residual."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class BothWays(nn.Module):
         self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """States (B, L, d), and which positions are no padding (B, L) -> (B, L, d)."""
+        """Map states (B, L, d), given the positions that are not padding (B, L) -> (B, L, d)."""
         batch, length, width = x.shape
         joined = self.qkv(self.before(x)).view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = joined.permute(2, 0, 3, 1, 4).unbind(0)
@@ -34,13 +34,13 @@ class BothWays(nn.Module):
 
 
 class BERT4Rec(SequentialRecommender):
-    """Attend to a history from both sides, and to a mask behind it. Sun et al., CIKM 2019, arXiv:1904.06690.
+    """Attend to a history in both directions, with a mask after it. Sun et al., CIKM 2019, arXiv:1904.06690.
 
-    Embeddings of items and of positions, ``layers`` blocks, a norm; the state at the mask times the embeddings scores
-    what comes next. It differs from the authors' code by norms before both parts of a block, positions that are counted
-    from the oldest item, and products with the embeddings without a layer and a bias between. ``encode`` shows the
-    states of a sequence with masks, id ``mask``; the method ``emkd`` trains it so, others by the mask behind each
-    history alone, row by row. O(L^2 d + L d^2) a history.
+    Embeddings of items and of positions, ``layers`` blocks, a norm; the product of the state at the mask with the item
+    embeddings scores what comes next. It differs from the authors' code by norms before both parts of a block, by
+    positions counted from the oldest item, and by products with the embeddings without a layer and a bias between.
+    ``encode`` returns the states of a sequence with masks, id ``mask``. The method ``emkd`` trains it on these; other
+    methods train it only on the mask after each history, row by row. O(L^2 d + L d^2) a history.
 
     Example::
 
@@ -76,7 +76,7 @@ class BERT4Rec(SequentialRecommender):
         self.norm = nn.LayerNorm(width)
 
     def encode(self, sequences: Tensor) -> Tensor:
-        """States of sequences with masks, padded with 0 on the right: (B, L) -> (B, L, d), L at most max_length + 1."""
+        """Compute states of sequences with masks, right-padded with 0: (B, L) -> (B, L, d), L up to max_length + 1."""
         x = self.item(sequences) + self.position.weight[: sequences.size(1)]
         x = F.dropout(x, self.dropout, self.training)
         there = sequences > 0
@@ -86,12 +86,12 @@ class BERT4Rec(SequentialRecommender):
         return found
 
     def last(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:  # noqa: ARG002 - see the base
-        """States at a mask behind each history, (B, L), (B,) -> (B, d)."""
+        """Compute states at a mask after each history, (B, L), (B,) -> (B, d)."""
         masked = torch.full_like(lengths, self.mask)[:, None]
         longer = F.pad(sequences, (0, 1)).scatter(1, lengths[:, None], masked)
         found = self.encode(longer)
         return found[torch.arange(found.size(0), device=found.device), lengths]
 
     def items(self) -> Tensor:
-        """The table of items, (num_items, d), without the mask."""
+        """Return the table of items, (num_items, d), without the mask."""
         return self.item.weight[: self.num_items]

@@ -1,4 +1,4 @@
-"""Click-through nets without RecBole: embedded fields below layers, and the pairs and heads that schemes train."""
+"""Click-through nets without RecBole: embedded fields, layers, and the pairs and heads that some methods train."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ View = dict[str, Tensor]
 
 
 def show(model: nn.Module, batch: Any) -> Any:
-    """Call a net that takes a whole batch: the ``call=`` of ``Distiller`` and of teachers."""
+    """Call a net with a whole batch: the ``call=`` of ``Distiller`` and of teachers."""
     return model(batch)
 
 
 class FieldEmbedding(nn.Module):
-    """One table for all fields; a batch becomes (B, fields · width), a sequence by the mean of its embeddings."""
+    """One table for all fields; a batch becomes (B, fields · width), a sequence the mean of its embeddings."""
 
     def __init__(self, fields: Mapping[str, Field], width: int, std: float = 0.01) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class FieldEmbedding(nn.Module):
         self.table.reset_parameters()
 
     def forward(self, batch: Mapping[str, Any]) -> Tensor:
-        """Look up and join."""
+        """Look up the fields and concatenate them."""
         parts = {name: batch[name] + self.first[name] for name in self.fields}
         single = [name for name, field in self.fields.items() if not field.sequence]
         joined = []
@@ -48,9 +48,10 @@ class FieldEmbedding(nn.Module):
 
 
 class ClickNet(nn.Module):
-    """Embedded fields, ReLU layers, one logit: the plain light net. ``logits`` (B,) and ``hidden`` (B, hidden[-1]).
+    """Embed fields, apply ReLU layers, predict a logit: the plain light net.
 
-    embeddings: paths of what a ``RocketNet`` shares.
+    A batch gives ``logits`` (B,) and ``hidden`` (B, hidden[-1]). embeddings: paths of the modules that ``RocketNet``
+    shares.
     """
 
     embeddings: tuple[str, ...] = ("embedding",)
@@ -75,9 +76,9 @@ class ClickNet(nn.Module):
 class RocketNet(nn.Module):
     """A light net and a booster that share modules: ``logits`` (B,), ``booster`` (B,); see the loss ``Rocket``.
 
-    light, booster: any models that show ``logits`` for a batch. shared: paths of sub-modules, as a rule the embeddings;
-    the booster's are replaced by the light net's, which must be of the same shapes. ``light`` alone serves.
-    call: ``call(model, batch)`` in place of giving both the whole batch.
+    light, booster: any models that return ``logits`` for a batch. shared: paths of sub-modules, usually the embeddings;
+    the light net's replace the booster's and must have the same shapes. Only ``light`` serves. call:
+    ``call(model, batch)``, in place of calling both with the whole batch.
     """
 
     def __init__(
@@ -101,9 +102,9 @@ class RocketNet(nn.Module):
 
 
 class MultiTaskNet(nn.Module):
-    """Two tasks on a shared bottom: ``logits`` (B, 2), and for ``CrossDistil`` ``ranking`` (B, 2) of teacher heads.
+    """Two tasks on shared layers: ``logits`` (B, 2), and for ``CrossDistil`` ``ranking`` (B, 2) of teacher heads.
 
-    net: its embedding and layers are the bottom and its head the first task's. ``served`` is it, trained: a plain net.
+    net: its embedding and layers are shared, and its head is the first task's. ``served`` is this net after training.
     """
 
     def __init__(self, net: ClickNet) -> None:

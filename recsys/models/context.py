@@ -24,7 +24,7 @@ FEATURES: dict[str, list[str]] = {  # of "ml-100k"
 
 
 class ContextData(NamedTuple):
-    """RecBole's data, which its models need, and the same rows with users' and items' features."""
+    """RecBole's data, which its models need, and the same rows with the features of users and items."""
 
     recbole: bridge.RecBoleData
     rows: Rows
@@ -37,13 +37,13 @@ def load(
     options: Mapping[str, Any] | None = None,
     known: Sequence[str] = (),
 ) -> ContextData:
-    """Read interactions with users' and items' features, split 8:1:1 at random, as RecBole does for such models.
+    """Read interactions with features of users and items, split 8:1:1 at random, as RecBole does for such models.
 
-    Arguments and errors as in ``bridge.load``; the split depends on ``seed`` alone. dataset: "ml-100k" unless it or the
-    options name another. By default the columns of ``FEATURES`` are read of "ml-100k", titles left out, and of other
-    datasets all columns that their files have; ratings stay as they are: no threshold, no normalisation. Columns are
-    named as RecBole names them; ids and sequences of ids are ``fields``, numbers plain columns. ``metrics``, ``topk``
-    and ``valid_metric`` have no effect and are refused: ``recsys.tasks.Clicks`` has its own.
+    Arguments and errors as in ``bridge.load``; the split depends only on ``seed``. dataset: "ml-100k" unless it or the
+    options name another. By default the columns ``FEATURES`` of "ml-100k" are read, which omit titles, and all columns
+    of other datasets; ratings are unchanged: no threshold, no normalisation. Columns have RecBole's names; ids and
+    sequences of ids are ``fields``, numbers plain columns. ``metrics``, ``topk`` and ``valid_metric`` have no effect
+    and are refused: ``recsys.tasks.Clicks`` has its own.
     """
     named = dataset or explicit(files, options).get("dataset") or "ml-100k"
     usual = {"load_col": FEATURES if named == "ml-100k" else None, "threshold": None, "normalize_all": False}
@@ -58,7 +58,7 @@ def load(
 
 
 def _joined(parts: list[Any]) -> Tensor:
-    """One column of all parts, whose sequences may have different lengths."""
+    """Join one column of all parts, whose sequences may have different lengths."""
     columns = [torch.as_tensor(part) for part in parts]
     if columns[0].dim() == 2:
         longest = max(column.size(1) for column in columns)
@@ -80,9 +80,10 @@ def context_model(
 ) -> ContextModel:
     """Build a context-aware RecBole model, by name or by class, on data that was loaded before.
 
-    options: go over those of ``load``. TypeError for a model of another kind. What a model's own ``calculate_loss``
-    adds to the log loss (DCN: ``reg_weight`` times a norm of its cross layers) is in ``recsys.losses.RecBoleLoss``, by
-    which ``recsys.distil`` trains such students; losses of two nets, as ``Rocket``, leave it out.
+    options: of the model, over those of ``load``. Raises TypeError for a model of another kind.
+    ``recsys.losses.RecBoleLoss``, by which ``recsys.distil`` trains such students, includes what a model's own
+    ``calculate_loss`` adds to the log loss (DCN: ``reg_weight`` times a norm of its cross layers); losses of two nets,
+    such as ``Rocket``, omit it.
     """
     if not isinstance(data, ContextData):
         raise TypeError(f"'data' must be what recsys.models.context.load gives, got {type(data).__name__}")
@@ -92,10 +93,10 @@ def context_model(
 class ContextModel(nn.Module):
     """A RecBole context-aware model: ``logits`` (B,); ``model`` is the plain RecBole module, for taps and state dicts.
 
-    In training it also shows ``own_loss``, RecBole's loss of rows with labels ``y``.
+    In training it also returns ``own_loss``, RecBole's loss of rows with labels ``y``.
 
-    The last hidden layer of those that have one is the tap "model.mlp_layers"; their embeddings, for ``RocketNet``, are
-    "model.token_embedding_table" and "model.token_seq_embedding_table": ``embeddings`` names those that there are.
+    The last hidden layer, where there is one, is at "model.mlp_layers". The embeddings, for ``RocketNet``, are at
+    "model.token_embedding_table" and "model.token_seq_embedding_table"; ``embeddings`` names those that exist.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -104,7 +105,7 @@ class ContextModel(nn.Module):
 
     @property
     def embeddings(self) -> tuple[str, ...]:
-        """Paths of the embeddings."""
+        """List the paths of the embeddings."""
         names = ("token_embedding_table", "token_seq_embedding_table")
         return tuple(f"model.{name}" for name in names if hasattr(self.model, name))
 

@@ -1,4 +1,4 @@
-"""Tables of embeddings that can be drawn anew, so that a model can be made anew."""
+"""Tables of embeddings that can be redrawn, so that a model can be reinitialised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Embedding(nn.Embedding):
         self.std = std
 
     def reset_parameters(self) -> None:
-        """Draw the table anew."""
+        """Redraw the table."""
         if self.std:
             nn.init.normal_(self.weight, std=self.std)
         else:

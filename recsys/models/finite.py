@@ -1,4 +1,4 @@
-"""Checks that scores and tables hold neither NaN nor infinity."""
+"""Checks that scores and tables contain neither NaN nor infinity."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def check_finite(values: Tensor, rule: str, apart: Callable[[], Tensor] | None = None) -> None:
-    """Raise ValueError of a ``rule`` that counts what is NaN or infinite, but where ``apart()`` is True.
+    """Raise ValueError of a ``rule`` that counts NaN and infinite values, except where ``apart()`` is True.
 
-    One pass over the values where all are finite.
+    One pass over the values if all are finite.
     """
     if not values.is_floating_point() or bool(_total(values).isfinite()):
         return

@@ -13,8 +13,8 @@ class GRU4Rec(SequentialRecommender):
     """Read a session by a GRU. Hidasi et al., ICLR 2016, arXiv:1511.06939.
 
     Embeddings of items, ``layers`` GRUs of width ``hidden``, a linear map back to the embeddings' width; scores are
-    products with the embeddings, as in RecBole. The authors' has an output table of its own, and batches of sessions
-    side by side. hidden: twice the width by default. Weights are drawn by the global generator. O(L hidden^2).
+    products with the embeddings, as in RecBole. The authors' model has a separate output table, and batches of parallel
+    sessions. hidden: twice the width by default. Weights are drawn by the global generator. O(L hidden^2) a history.
 
     Example::
 
@@ -47,11 +47,11 @@ class GRU4Rec(SequentialRecommender):
         self.out = nn.Linear(hidden, width)
 
     def states(self, sequences: Tensor) -> Tensor:
-        """States after every item, (B, L) -> (B, L, d)."""
+        """Compute states after every item, (B, L) -> (B, L, d)."""
         x = F.dropout(self.item(sequences), self.dropout, self.training)
         found: Tensor = self.out(self.gru(x)[0])
         return found
 
     def items(self) -> Tensor:
-        """The table of items, (num_items, d)."""
+        """Return the table of items, (num_items, d)."""
         return self.item.weight

@@ -1,4 +1,4 @@
-"""Tables of whole numbers: a byte an entry and a scale a row, a quarter of the memory."""
+"""Tables of int8: one byte an entry and one scale a row, a quarter of the memory of float32."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _MOST = 127
 
 
 class Int8Tables(Tables):
-    """Two tables of int8 with a float32 scale a row: entry x of a row is read as x · scale.
+    """Hold two tables of int8 with a float32 scale a row: entry x of a row stands for x · scale.
 
-    Scores are those of the rounded tables in float32; a row's largest error is half its scale. Ask for a figure on your
-    data: ``recsys.serve.export`` writes the loss of recall into the card. Rows are widened block by block where lists
-    are made, so that no float32 table is held, which takes more time than the products of float32 tables.
+    Scores are those of the rounded tables in float32; an entry's error is at most half the scale of its row.
+    ``recsys.serve.export`` measures the loss of recall on your data and writes it into the card. For lists, rows are
+    converted to float32 block by block, so that no float32 table is stored; this takes more time than float32 tables.
+    Raises TypeError for tables or scales of other types or shapes.
     """
 
     user_scale: Tensor
@@ -37,7 +38,7 @@ class Int8Tables(Tables):
 
     @classmethod
     def of(cls, tables: Tables) -> Int8Tables:
-        """Round tables to the nearest, each row by its largest entry; a row of zeros stays one.
+        """Round tables to the nearest integers, each row scaled by its largest entry; rows of zeros stay zero.
 
         Example::
 
@@ -47,19 +48,19 @@ class Int8Tables(Tables):
         return cls(*user, *item, padding=tables.padding)
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """The two tables in float32."""
+        """Return the two tables in float32."""
         return self.user * self.user_scale[:, None], self.item * self.item_scale[:, None]
 
     def users_at(self, users: Tensor) -> Tensor:
-        """Rows of some users in float32, (B,) -> (B, d)."""
+        """Return rows of some users in float32, (B,) -> (B, d)."""
         return self.user[users] * self.user_scale[users, None]
 
     def scores_of(self, queries: Tensor, start: int, stop: int) -> Tensor:
-        """Scores of the items from ``start`` to before ``stop`` for query vectors, (B, d) -> (B, stop - start)."""
+        """Score the items from ``start`` to before ``stop`` for query vectors, (B, d) -> (B, stop - start)."""
         return (queries @ self.item[start:stop].to(queries.dtype).T) * self.item_scale[start:stop]
 
     def check_finite(self) -> None:
-        """Raise ValueError that counts the scales which are NaN or infinite, the padding rows apart."""
+        """Raise ValueError that counts NaN and infinite scales, padding rows apart."""
         for name, scale in (("user", self.user_scale), ("item", self.item_scale)):
             check_finite(scale[int(self.padding) :], f"'tables' must be finite, but of the {name} scales")
 

@@ -1,4 +1,4 @@
-"""Item vectors of an outside teacher, added to the embeddings that a sequential model reads."""
+"""Item vectors of an outside teacher, added to the embeddings of a sequential model's input."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from recsys.models.sequential import SequentialRecommender
 
 
 class ItemVectors(nn.Module):
-    """A table of items as it is read: e_i + ``share`` (W h_i + b), of fixed vectors h. Cui et al., RecSys 2024.
+    """A table of items as model input: e_i + ``share`` (W h_i + b), with fixed vectors h. Cui et al., RecSys 2024.
 
-    What is compared with states stays ``weight``, the table alone. table: (I, d); vectors: (I, D), constants, which
-    are part of the state. O(n D d) for the n distinct items of a batch.
+    ``weight``, the table alone, remains the output table, whose products with states are scores. table: (I, d);
+    vectors: (I, D), constants that are saved in the state. O(n D d) for the n distinct items of a batch.
     """
 
     vectors: Tensor
@@ -29,16 +29,16 @@ class ItemVectors(nn.Module):
         self.table, self.share = table, share
         self.map = nn.Linear(vectors.size(1), table.embedding_dim)
         self.to(table.weight.device)
-        short = table.num_embeddings - vectors.size(0)  # a mask's row stands behind those of the items
+        short = table.num_embeddings - vectors.size(0)  # rows after the items, such as the mask's, have no vectors
         self.register_buffer("vectors", nn.functional.pad(vectors.detach(), (0, 0, 0, short)).to(table.weight))
 
     @property
     def weight(self) -> Tensor:
-        """The table alone."""
+        """Return the table alone."""
         return self.table.weight
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Embeddings of some items, (...) -> (..., d)."""
+        """Compute embeddings of some items, (...) -> (..., d)."""
         distinct, place = ids.unique(return_inverse=True)
         added = self.map(self.vectors.index_select(0, distinct))
         found: Tensor = self.table(ids) + self.share * added.index_select(0, place.flatten()).view(*ids.shape, -1)
@@ -46,7 +46,7 @@ class ItemVectors(nn.Module):
 
 
 class AddedItems(nn.Module):
-    """A table of items to which fixed rows are added where it is read: the form of ``ItemVectors`` after training."""
+    """A table of items whose input embeddings have fixed rows added: the form of ``ItemVectors`` after training."""
 
     added: Tensor
 
@@ -57,19 +57,19 @@ class AddedItems(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The table alone."""
+        """Return the table alone."""
         return self.table.weight
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Embeddings of some items, (...) -> (..., d)."""
+        """Compute embeddings of some items, (...) -> (..., d)."""
         found: Tensor = self.table(ids) + self.added.index_select(0, ids.flatten()).view(*ids.shape, -1)
         return found
 
 
 def read_with(model: SequentialRecommender, vectors: Tensor, share: float) -> None:
-    """Let a model read its items with vectors added; the model itself is changed. ValueError for one without a table.
+    """Add vectors to a model's input embeddings of items, in place; ValueError for a model without a table of items.
 
-    SASRec, GRU4Rec, BERT4Rec and RecBole's models of sequences have a table, by which their items are read.
+    SASRec, GRU4Rec, BERT4Rec and RecBole's sequential models have such a table.
     """
     owner, name = _place(model)
     setattr(owner, name, ItemVectors(getattr(owner, name), vectors, share))
@@ -77,7 +77,7 @@ def read_with(model: SequentialRecommender, vectors: Tensor, share: float) -> No
 
 @torch.no_grad()
 def folded(model: SequentialRecommender) -> SequentialRecommender:
-    """Copy a model whose vectors, if it has some, are folded into rows of its own width: the same scores."""
+    """Copy a model; vectors, if it has any, are folded into rows of its own width: the same scores."""
     made = copy.deepcopy(model)
     owner, name = _place(made)
     known = getattr(owner, name)
@@ -87,7 +87,7 @@ def folded(model: SequentialRecommender) -> SequentialRecommender:
 
 
 def with_rows(model: SequentialRecommender) -> SequentialRecommender:
-    """Copy a model that reads its items with rows of zeros added; the weights of a student of ``dllm2rec`` fit it.
+    """Copy a model and add rows of zeros to its item inputs; it can then load the weights of a ``dllm2rec`` student.
 
     Example::
 
@@ -101,7 +101,7 @@ def with_rows(model: SequentialRecommender) -> SequentialRecommender:
 
 
 def _place(model: SequentialRecommender) -> tuple[Any, str]:
-    """Find the module that has the table of items, and the table's name there."""
+    """Find the module that contains the table of items, and the table's name in it."""
     for owner, name in ((model, "item"), (getattr(model, "model", None), "item_embedding")):
         if isinstance(getattr(owner, name, None), (nn.Embedding, ItemVectors, AddedItems)):
             return owner, name

@@ -1,4 +1,4 @@
-"""Triples of a knowledge graph in training batches, and the loss of a model that is due in an epoch."""
+"""Triples of a knowledge graph in training batches, and the loss that a model uses in an epoch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from recsys.data.sampling import Outside
 
 
 class Triples:
-    """Triples (head, relation, tail), (n,) each, with ids from 1 to ``entities`` - 1; names: of the columns of a batch.
+    """Triples (head, relation, tail), (n,) each, with ids from 1 to ``entities`` - 1; names: of columns in a batch.
 
-    The last name is that of a drawn tail: uniform over entities that no triple has with that head, as in RecBole.
+    The last of the four names is the negative tail's: drawn uniformly over entities in no triple with that head, as in
+    RecBole.
     """
 
     def __init__(self, heads: Tensor, relations: Tensor, tails: Tensor, entities: int, names: Sequence[str]) -> None:
@@ -29,9 +30,9 @@ class Triples:
         return self.columns[0].size(0)
 
     def draw(self, count: int, device: Any) -> dict[str, Tensor]:
-        """Draw so many triples, uniformly with replacement, each with a negative tail: columns (count,) by name.
+        """Draw ``count`` triples, uniformly with replacement, each with a negative tail: columns (count,) by name.
 
-        RecBole goes through all triples in random order, over and over; the mean of a batch's loss is the same.
+        RecBole iterates over all triples in random order, repeatedly; the mean of a batch's loss is the same.
         """
         rows = below(torch.full((count,), len(self)))
         found = [column[rows] for column in self.columns]
@@ -42,9 +43,9 @@ class Triples:
 def losses_of(model: Any, kind: str, rows: Any, epoch: int) -> Any:
     """Compute the losses of a knowledge-graph model for rows with triples, by epoch, as RecBole's trainers do.
 
-    KTUP has epochs of the one loss and of the other in turns (``train_rec_step``, ``train_kg_step``); KGAT goes through
-    pairs, then through triples, which are here the two parts of a step, and renews its attention before every epoch
-    but the first. All others have one loss of both.
+    KTUP alternates between epochs of one loss and of the other (``train_rec_step``, ``train_kg_step``). RecBole trains
+    KGAT on pairs, then on triples; here both are parts of one step, and its attention is renewed before every epoch but
+    the first. All other models have one loss of pairs and triples.
     """
     recommending, knowing = model.turns
     if kind == "KTUP":

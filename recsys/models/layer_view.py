@@ -1,4 +1,4 @@
-"""View of a model of blocks that also shows the output of each of them, from one pass."""
+"""View of a model of blocks that also has the output of each block, from one pass."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from recsys.models.sequence_view import SequenceView
 
 
 class LayerView(SequenceView):
-    """A ``SequenceView`` with ``layers``, (N, layers + 1, d): what enters the first block and leaves each, a row each.
+    """A ``SequenceView`` with ``layers``, (N, layers + 1, d): the first block's input and all blocks' outputs.
 
-    States are those behind the last one, so that losses on both make one pass.
+    ``user`` states are the last of these, so that losses on both need only one pass.
     """
 
     def __getitem__(self, name: str) -> Tensor:
@@ -42,7 +42,7 @@ class LayerView(SequenceView):
 
 
 def show_layers(model: nn.Module, batch: Any) -> LayerView:
-    """The ``call=`` of a model whose blocks are looked at; TypeError for one that does not show them."""
+    """Show a model with the outputs of its blocks, as a ``call=``; TypeError for a model other than SASRec."""
     if not isinstance(model, SASRec):
         raise TypeError(f"'model' must be a SASRec, whose blocks are known, got {type(model).__name__}")
     return LayerView(model, batch)

@@ -15,8 +15,8 @@ from recsys.models.embedding import Embedding
 class LightGCN(Recommender):
     """Propagate tables (LightGCN; He et al., SIGIR 2020): the mean over layers 0…L of A^l E, A = D^-1/2 (R; R') D^-1/2.
 
-    ``interactions``: the training pairs. The propagation is a sparse product, O(nnz · width) a layer, and runs whenever
-    the tables are asked for: once a view. The graph is no part of the state dict. std 0.1 is the authors'.
+    ``interactions``: the training pairs. The propagation is a sparse product, O(nnz · width) a layer, and runs at each
+    call of ``tables``: once a view. The graph is not part of the state dict. std 0.1 is the authors'.
 
     Example::
 
@@ -39,18 +39,18 @@ class LightGCN(Recommender):
             self.register_buffer(name, part, persistent=False)
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """The propagated tables."""
+        """Compute the propagated tables."""
         table = propagated((self.ptr, self.column, self.value), self.table.weight, self.layers)
         user, item = table.split([self.num_users, self.num_items])
         return user, item
 
     def layer_tables(self) -> list[Tensor]:
-        """A^l E of the layers l = 0 … L, (U + I, d) each."""
+        """Compute A^l E of the layers l = 0 … L, (U + I, d) each."""
         return layers_of((self.ptr, self.column, self.value), self.table.weight, self.layers)
 
 
 def propagated(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int) -> Tensor:
-    """The mean over layers 0…L of A^l E, for a table E (n, d) and a symmetric A given by pointers, columns, values."""
+    """Average A^l E over layers 0…L, for a table E (n, d) and a symmetric A given by pointers, columns and values."""
     total, *rest = layers_of(graph, table, layers)
     for hidden in rest:
         total = total + hidden
@@ -58,7 +58,7 @@ def propagated(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int)
 
 
 def layers_of(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int) -> list[Tensor]:
-    """A^l E of the layers l = 0 … L, (n, d) each; otherwise as ``propagated``."""
+    """Compute A^l E of the layers l = 0 … L, (n, d) each; otherwise as ``propagated``."""
     ptr, column, value = graph
     edges = torch.arange(column.size(0), device=column.device)
     layout = EdgeLayout(ptr, column, column, edges, ptr, column, edges)  # symmetric: both directions are the same
@@ -69,7 +69,7 @@ def layers_of(graph: tuple[Tensor, Tensor, Tensor], table: Tensor, layers: int) 
 
 
 def _normalised(interactions: Interactions) -> tuple[Tensor, Tensor, Tensor]:
-    """Pointers, columns and values of D^-1/2 A D^-1/2 over users, then items."""
+    """Return pointers, columns and values of D^-1/2 A D^-1/2 over users, then items."""
     most = 2**30 - 1  # both directions of a pair are counted in int32
     if len(interactions) > most:
         raise ValueError(f"LightGCN takes at most {most} training pairs, got {len(interactions)}: give it fewer")

@@ -1,4 +1,4 @@
-"""LightGNN: a propagation whose edges and entries can be pruned, each edge with a weight of its own."""
+"""LightGNN: a propagation with prunable edges and entries, and one weight for each edge."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from recsys.models.embedding import Embedding
 class LightGNN(Recommender):
     """Propagate tables as LightGCN does, with edges and entries to prune. Chen et al., WSDM 2025, arXiv:2501.03228.
 
-    Tables are the sum over layers 0 ... L of A^l E: E the entries that are kept of a table of users, then items; A
-    D^-1/2 (G + I) D^-1/2 of the training pairs, each entry times a weight of its own, 1 at first, or 0 where it was
-    pruned. Both directions of a pair, and loops, have weights of their own, so A need not be symmetric. hops: with how
-    many other users by common items (items by common users) each is joined too, by the number of these, the most
-    common first: a part of G^2, of which the authors take the nine tenths with most paths, up to N x N. std 0.1 is
-    LightGCN's. Graph and weights are sparse: O(L nnz width) time, O(nnz + N width) memory a layer. The graph is no part
-    of the state dict; weights and masks are.
+    Tables are the sum over layers 0 ... L of A^l E. E holds the kept entries of a table of users, then items. A is
+    D^-1/2 (G + I) D^-1/2 of the training pairs, each entry times its own weight, which is 1 at first, and 0 once it is
+    pruned. Both directions of a pair, and loops, have separate weights, so A need not be symmetric. hops: the number of
+    other users with most common items (of items: with most common users) to which each is also joined, weighted by the
+    number of common neighbours. These edges are a part of G^2, of which the authors take the nine tenths with most
+    paths, up to N x N. std 0.1 is LightGCN's. Graph and weights are sparse: O(L nnz width) time, O(nnz + N width)
+    memory a layer. The graph is not part of the state dict; weights and masks are.
 
     Example::
 
@@ -55,18 +55,18 @@ class LightGNN(Recommender):
 
     @property
     def edges(self) -> Tensor:
-        """Rows and columns of A, (2, nnz)."""
+        """Return rows and columns of A, (2, nnz)."""
         return self.edge_index.flip(0)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Put all edges and entries back, with weights of 1."""
+        """Restore all edges and entries, with edge weights of 1."""
         self.edge_weight.fill_(1)
         self.edge_mask.fill_(True)
         self.entry_mask.fill_(True)
 
     def layer_tables(self) -> list[Tensor]:
-        """A^l E of the layers l = 0 ... L, (U + I, d) each."""
+        """Compute A^l E of the layers l = 0 ... L, (U + I, d) each."""
         layout = edge_layout(self.edge_index, self.num_users + self.num_items)
         weights = (self.values * self.edge_weight * self.edge_mask).index_select(0, layout.order)
         found = [self.table.weight * self.entry_mask]
@@ -75,20 +75,20 @@ class LightGNN(Recommender):
         return found
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """The sums of the layers."""
+        """Compute the sums of the layers."""
         user, item = torch.stack(self.layer_tables()).sum(dim=0).split([self.num_users, self.num_items])
         return user, item
 
     @torch.no_grad()
     def prune(self, edges: Tensor, entries: Tensor) -> None:
-        """Keep some of the edges (nnz,) and entries (U + I, d), bool, for good; kept edges have weights of 1 again."""
+        """Prune all but some edges (nnz,) and entries (U + I, d), bool, for good; edge weights become 1 again."""
         self.edge_mask &= edges
         self.entry_mask &= entries
         self.table.weight *= self.entry_mask
         self.edge_weight.fill_(1)
 
     def kept(self) -> tuple[float, float]:
-        """The shares of edges and of entries that are kept."""
+        """Return the shares of edges and of entries that are kept."""
         edges, entries = (float(mask.float().mean()) for mask in (self.edge_mask, self.entry_mask))
         return edges, entries
 

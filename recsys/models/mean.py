@@ -14,9 +14,9 @@ from recsys.models.base import Recommender
 
 
 class MeanScores(Recommender):
-    """The mean score of several recommenders, weighted by ``weights`` (K,) where they are given.
+    """The mean score of several recommenders, weighted by ``weights`` (K,) where given.
 
-    Of models with tables it has tables itself, their tables side by side, of the sum of their widths.
+    If all models have tables, so does this: their tables side by side, whose width is the sum of theirs.
     """
 
     weights: Tensor
@@ -35,7 +35,7 @@ class MeanScores(Recommender):
         self.register_buffer("weights", shares / shares.sum(), persistent=False)
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """All tables side by side; the weights are on the users' side."""
+        """Concatenate all tables; the weights multiply the users' side."""
         if not self.has_tables:
             return super().tables()
         users, items = zip(*(model.tables() for model in self.models), strict=True)  # type: ignore[operator]
@@ -43,7 +43,7 @@ class MeanScores(Recommender):
         return torch.cat(weighted, dim=1), torch.cat(items, dim=1)
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
-        """Mean scores of pairs, broadcast."""
+        """Average the scores of pairs, broadcast."""
         if self.has_tables:
             return super().score(users, items)
         scores = (model.score(users, items) for model in self.models)  # type: ignore[operator]
@@ -65,9 +65,9 @@ class MeanView(nn.Module):
 
 
 def members(teacher: Any) -> list[Any]:
-    """The modules that a teacher is made of: itself, the one that a ``Frozen`` holds, or those of an ``Ensemble``.
+    """List the modules of a teacher: itself, the module of a ``Frozen``, or those of an ``Ensemble``.
 
-    ValueError for an Ensemble that is not the mean of its members.
+    Raises ValueError for an Ensemble that is not the mean of its members.
     """
     if isinstance(teacher, Ensemble):
         if teacher.combine is not mean_logits or callable(teacher.weights):
@@ -79,7 +79,7 @@ def members(teacher: Any) -> list[Any]:
 
 
 def recommender_of(teacher: Any) -> Recommender:
-    """A teacher of any kind as one recommender; TypeError for a model that is none."""
+    """Return a teacher of any kind as one recommender; TypeError for another model."""
     models = members(teacher)
     for model in models:
         if not isinstance(model, Recommender):

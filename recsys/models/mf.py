@@ -26,5 +26,5 @@ class MF(Recommender):
             table.reset_parameters()
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """The two tables."""
+        """Return the two tables."""
         return self.user.weight, self.item.weight

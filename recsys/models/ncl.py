@@ -12,14 +12,15 @@ from torch import Tensor
 from graphkd.core.rng import seeded
 
 _log = logging.getLogger(__name__)
-_ITERATIONS, _SEED = 25, 1234  # FAISS's, which RecBole calls
+_ITERATIONS, _SEED = 25, 1234  # those of FAISS, which RecBole calls
 _BLOCK = 1 << 22  # distances at a time
 
 
 def losses_of(model: Any, rows: Any, epoch: int) -> tuple[Tensor, ...]:
-    """NCL's losses of an epoch, from 0: clustered anew before it, without the one of clusters in the first 20.
+    """Compute NCL's losses of an epoch, from 0: clusters are renewed before each, and their loss begins with epoch 20.
 
-    RecBole's ``m_step`` of 1 and ``warm_up_step`` of 20; its k-means is FAISS's, on a GPU, ours starts elsewhere.
+    As RecBole's ``m_step`` of 1 and ``warm_up_step`` of 20. RecBole's k-means is FAISS's, on a GPU; ours starts from
+    other centres.
     """
     if vars(model).get("clustered") != epoch:
         _say(model)
@@ -39,7 +40,7 @@ def _say(model: Any) -> None:
 
 @torch.no_grad()
 def clusters(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Directions of the at most ``count`` centres and the nearest of every row, by Lloyd's k-means; O(n count d)."""
+    """Cluster rows by Lloyd's k-means: at most ``count`` directions of centres, each row's nearest; O(n count d)."""
     count = min(count, len(rows))
     with seeded(_SEED):
         centres = rows[torch.randperm(len(rows))[:count].to(rows.device)].clone()
@@ -52,7 +53,7 @@ def clusters(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _nearest(rows: Tensor, centres: Tensor) -> Tensor:
-    """The nearest centre of every row."""
+    """Find the nearest centre of every row."""
     half = centres.square().sum(dim=1) / 2
     parts = rows.split(max(1, _BLOCK // max(len(centres), 1)))
     return torch.cat([(half - part @ centres.T).argmin(dim=1) for part in parts])

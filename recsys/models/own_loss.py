@@ -1,4 +1,4 @@
-"""The loss that a RecBole model brings itself, on batches of pairs or of users."""
+"""The loss that is part of a RecBole model, on batches of pairs or of users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recsys.models.sgl import renew_graphs
 
 # Models that RecBole trains on users, whose rows of items they read themselves.
 _OF_USERS = {"MultiVAE", "MultiDAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec", "LDiffRec"}
-_SUMS = {"ENMF"}  # all others are means over the rows of a batch
+_SUMS = {"ENMF"}  # the others are means over the rows of a batch
 
 # Models that their loss alone does not train: what RecBole's trainer does besides.
 _MORE: Mapping[str, str] = {
@@ -23,9 +23,9 @@ _MORE: Mapping[str, str] = {
     "MKR": "goes through its knowledge graph in passes of their own, by a loss that has no lower bound",
     "RecVAE": "trains encoder and decoder in turns and renews the prior every epoch",
 }
-_FITTED = {"NCEPLRec", "Random"}  # when they are built, though RecBole counts them among those that are trained
+_FITTED = {"NCEPLRec", "Random"}  # fitted when they are built, though RecBole lists them among models that are trained
 _REGULARISED = {"AFM", "DCN", "DCNV2", "EulerNet", "PNN", "xDeepFM"}
-# What a loss changes besides weights, and a resumed run needs.
+# State that a loss changes besides weights, and that a resumed run needs.
 _COUNTERS: Mapping[str, tuple[str, ...]] = {
     "MultiVAE": ("update",),
     "MacridVAE": ("update",),
@@ -56,21 +56,21 @@ def why_not(model: nn.Module) -> str:
 
 
 def counters(model: nn.Module) -> dict[str, Tensor]:
-    """Give the numbers that a model counts while it is trained, apart from its weights."""
+    """Return the counters that a model updates in training, apart from its weights."""
     return {name: torch.as_tensor(getattr(model, name)).clone() for name in _COUNTERS.get(kind_of(model), ())}
 
 
 def reads_users(model: nn.Module) -> bool:
-    """Tell whether a model learns from users alone, whose items it knows, as autoencoders do."""
+    """Tell whether a model learns from users alone and knows their items itself, as autoencoders do."""
     return kind_of(model) in _OF_USERS
 
 
 def own_loss(model: Any, batch: Mapping[str, Any], *, epoch: int = 0, summed: bool = False) -> Tensor:
     """Compute a RecBole module's ``calculate_loss`` of a batch, its parts added; ``summed``: times the rows.
 
-    batch: of ``RankingBatches``; models that read users take its distinct users. epoch: from 0, for NCL and SGL. Raises
-    ValueError for a model that its loss alone does not train, and for one that reads more of a row than user, item and
-    label.
+    batch: of ``RankingBatches``; models that read users get its distinct users. epoch: from 0, for NCL and SGL. Raises
+    ValueError for a model that needs more than its loss to be trained, and for one that reads more of a row than user,
+    item and label; ImportError for a missing package.
     """
     if reason := why_not(model):
         raise ValueError(reason)
@@ -91,7 +91,7 @@ def own_loss(model: Any, batch: Mapping[str, Any], *, epoch: int = 0, summed: bo
 
 
 def _losses(model: Any, rows: Any, epoch: int) -> Any:
-    """A loss, or the parts of one."""
+    """Compute a loss, or its parts."""
     kind = kind_of(model)
     if hasattr(model, "triples"):
         rows.update(type(rows)(model.triples.draw(len(rows), rows[model.USER_ID].device)))
@@ -100,7 +100,7 @@ def _losses(model: Any, rows: Any, epoch: int) -> Any:
 
 
 def _interaction(model: Any, batch: Mapping[str, Any]) -> Any:
-    """The rows of a batch as RecBole's loaders give them: users, or pairs and their negatives in one of two forms."""
+    """Return a batch in the form of RecBole's loaders: users, or pairs and their negatives in one of two forms."""
     from recbole.data.interaction import Interaction
 
     of_users = reads_users(model)
@@ -123,20 +123,20 @@ def _interaction(model: Any, batch: Mapping[str, Any]) -> Any:
         return Interaction({model.USER_ID: _once(users)})
     if model.input_type.name == "PAIRWISE":
         return Interaction({model.USER_ID: users, model.ITEM_ID: items[0], model.NEG_ITEM_ID: items[1]})
-    pairs = len(users) // copies  # of the copies of a pair that there are for its negatives, one counts
+    pairs = len(users) // copies  # a batch repeats its pairs for their negatives; each counts once
     label = torch.cat([torch.ones_like(users[:pairs]), torch.zeros_like(users)]).float()
     rows = torch.cat([users[:pairs], users]), torch.cat([items[0][:pairs], items[1]])
     return Interaction({model.USER_ID: rows[0], model.ITEM_ID: rows[1], getattr(model, "LABEL", "label"): label})
 
 
 def _once(users: Tensor) -> Tensor:
-    """Give each user once, in their order where there are users."""
+    """Return distinct users, in the given order if they are distinct already."""
     distinct = users.unique()
     return users if len(distinct) == len(users) else distinct
 
 
 def own_click_loss(model: Any, batch: Mapping[str, Any], logits: Tensor) -> Tensor:
-    """Compute a context-aware RecBole module's ``calculate_loss`` of rows whose ``logits`` are known already."""
+    """Compute a context-aware RecBole module's ``calculate_loss`` of rows with given ``logits``."""
     model.forward = lambda _: logits
     try:
         loss: Tensor = model.calculate_loss({**batch, model.LABEL: batch["y"].to(logits.dtype)})
@@ -146,5 +146,5 @@ def own_click_loss(model: Any, batch: Mapping[str, Any], logits: Tensor) -> Tens
 
 
 def regularises(model: nn.Module) -> bool:
-    """Tell whether the own loss of a context-aware model adds something to the log loss, as DCN's ``reg_weight``."""
+    """Tell whether the own loss of a context-aware model adds a term to the log loss, such as DCN's ``reg_weight``."""
     return kind_of(model) in _REGULARISED

@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def inner_products(user: Tensor, item: Tensor, users: Tensor, items: Tensor) -> Tensor:
-    """Scores <user_u, item_i> of pairs of ids, broadcast over users and items; tables (U, d) and (I, d).
+    """Compute <user_u, item_i> for pairs of ids, broadcast over users and items; tables (U, d) and (I, d).
 
     Lists of items, users (R, 1) with items (R, M), and lists of users, (R, M) with (R, 1), are sampled dense-dense
-    products: O(R M d) time, O(R (M + d)) memory, and so are their gradients. Other shapes gather both sides.
-    IndexError for an id that no table has.
+    products: O(R M d) time and O(R (M + d)) memory, also for their gradients. Other shapes gather both sides. Raises
+    IndexError for an id outside a table.
     """
     check_rows("users", users, user.size(0))
     check_rows("items", items, item.size(0))
-    from graphkd.kernels.edges.lists import list_dot  # here, since it loads PyG, which a service does not need
+    from graphkd.kernels.edges.lists import list_dot  # imported here, since it loads PyG, which a service does not need
 
     users, items = users.to(user.device), items.to(item.device)
     if users.dim() == items.dim() == 2 and users.size(0) == items.size(0) > 0:
@@ -27,12 +27,12 @@ def inner_products(user: Tensor, item: Tensor, users: Tensor, items: Tensor) -> 
 
 
 def _rows(table: Tensor, ids: Tensor) -> Tensor:
-    """``table[ids]``, whose gradient, unlike that of indexing, is summed in one order: runs resume bit by bit."""
+    """Look up ``table[ids]``; unlike for indexing, its gradient is summed in a fixed order: runs resume bit by bit."""
     return table.index_select(0, ids.flatten()).view(*ids.shape, table.size(1))
 
 
 def check_rows(name: str, ids: Tensor, size: int) -> None:
-    """Raise IndexError for ids that a table of some size lacks; exported graphs skip this check."""
+    """Raise IndexError for ids beyond the size of a table; exported graphs skip this check."""
     if not torch.compiler.is_compiling() and ids.numel():
         low, high = (int(bound) for bound in ids.aminmax())
         if low < 0 or high >= size:

@@ -1,4 +1,4 @@
-"""Rankings of a model in blocks: top lists of users and of items, kept on disk."""
+"""Rankings of a model in blocks: top lists of users and of items, cached in files."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ def top_items(
     block_users: int = 512,
     cache: str | Path | None = None,
 ) -> Tensor:
-    """The k items of highest score of every user, best first: (num_users, k) int32.
+    """Rank the k items of highest score for every user, best first: (num_users, k) int32.
 
-    interactions: pairs that are not listed, the training pairs as a rule, and the padding item if it has one; None
-    lists all items. cache: a file that keeps the lists; it is made anew if it came from another model or other pairs.
-    O(U I d) time, ``block_users`` · I scores at a time. ValueError for a user with fewer than k items left.
+    interactions: pairs that are left out, usually the training pairs, along with the padding item if there is one; None
+    lists all items. cache: a file for the lists; they are recomputed if it comes from another model, other pairs or
+    other settings. O(U I d) time, ``block_users`` · I scores at a time. Raises ValueError for a user with fewer than k
+    items left.
     """
     excluded = _checked(model, interactions)
 
@@ -52,7 +53,7 @@ def top_users(
     block_items: int = 512,
     cache: str | Path | None = None,
 ) -> Tensor:
-    """The k users of highest score of every item, best first: (num_items, k) int32; otherwise as ``top_items``."""
+    """Rank the k users of highest score for every item: (num_items, k) int32, best first; see ``top_items``."""
     excluded = tuple(pairs.transpose() for pairs in _checked(model, interactions))
 
     def make() -> Tensor:
@@ -76,7 +77,7 @@ def kept_lists(
     interactions: Interactions | None,
     make: Callable[[], Any],
 ) -> Any:
-    """Return the lists of ``make``, read from the file if that was made of the same model, pairs and settings."""
+    """Return the lists of ``make``, or read them from a file made from the same model, pairs and settings."""
     if path is None:
         return make()
     pairs = None if interactions is None else (interactions.ptr, interactions.items, interactions.padding)
@@ -95,10 +96,11 @@ def kept_lists(
 def masked_scores(
     scores: Callable[[Tensor], Tensor], users: Tensor, *excluded: Interactions, kept: Interactions | None = None
 ) -> Tensor:
-    """Scores of all items for some users, (B,) -> (B, I), minus infinity for the pairs and the padding of ``excluded``.
+    """Score all items for some users, (B,) -> (B, I); pairs and padding of ``excluded`` get minus infinity.
 
-    scores: a recommender's ``score_items``. kept: pairs that keep their scores though they are among ``excluded``. With
-    the roles exchanged, ``users`` are items and the sets transposed. ValueError for scores that are not finite.
+    scores: a recommender's ``score_items``. kept: pairs that keep their scores though they are in ``excluded``. To
+    score users, exchange the roles: ``users`` are items, and the sets are transposed. Raises ValueError for scores that
+    are not finite.
     """
     sets = excluded if kept is None else (*excluded, kept)
     block = _block(scores(users), users, sets)
@@ -113,9 +115,9 @@ def masked_scores(
 
 
 def _block(found: Tensor, users: Tensor, sets: Sequence[Interactions]) -> Tensor:
-    """Finite scores in memory of their own; those of nobody and of nothing, id 0 of padded sets, are looked at by none.
+    """Copy a block of scores and check that they are finite, except those of placeholders (id 0 of padded sets).
 
-    A model may give a view of what it keeps, one row for all users, or integers.
+    A model may return a view of its own memory, one row for all users, or integers.
     """
     size = sets[0].num_items if sets else found.size(-1)
     if found.shape != (len(users), size):
@@ -166,5 +168,5 @@ def _too_few(k: int, one: str, rows: list[int], left: list[int]) -> str:
 
 
 def row_ids(rows: int, excluded: tuple[Interactions, ...]) -> Tensor:
-    """The ids of all rows, on the device of what is excluded."""
+    """Return the ids of all rows, on the device of the excluded pairs."""
     return torch.arange(rows, device=excluded[0].ptr.device if excluded else "cpu")

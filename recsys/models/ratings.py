@@ -1,4 +1,4 @@
-"""KDCRec's models: autoencoders of rating rows and matrix factorisation with biases, alone or beside one another."""
+"""KDCRec's models: autoencoders of rating rows, matrix factorisation with biases, and two models side by side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AutoRec(nn.Module):
     """An item autoencoder (Sedhain et al., WWW 2015), deeper with more ``widths``; Adam at 1e-4 in KDCRec's code.
 
     ``ratings`` (B, I) -> ``output`` (B, I), ``code`` (B, widths[-1]) after its ReLU, and ``decay``, the half sum of
-    squares of all weights but biases. KDCRec's are (200,), and (200, 100) for hints and soft labels.
+    squares of all weights but biases. KDCRec's widths are (200,), and (200, 100) for hints and soft labels.
     """
 
     reads_rows = True
@@ -39,7 +39,7 @@ class AutoRec(nn.Module):
         self.decoder = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes[::-1]))
 
     def sides(self) -> Sides:
-        """List the layers that make users' codes, and those that hold items."""
+        """Group the layers by side: those that compute users' codes, and those that have one row an item."""
         return {"user": list(self.encoder), "item": list(self.decoder)}
 
     def biases(self) -> list[Tensor]:
@@ -62,9 +62,9 @@ class BiasedMF(nn.Module):
     """Matrix factorisation with biases: f(u, i) = <p_u, q_i> + b_u + b_i.
 
     ``users``, ``items`` (N,) -> ``output`` (N,) and ``decay``, the half sum of squares of the embeddings of the batch's
-    distinct users and items. With ``random_users``, ``random_items`` in the batch also ``random``, ``random_decay``.
-    ``copies``: items I...2I-1 are the copies that uniform ratings train (CausE); ``item``, ``copy`` (N, d) are then the
-    batch's items and their copies.
+    distinct users and items. With ``random_users`` and ``random_items`` in the batch, also ``random`` and
+    ``random_decay``, the same for these pairs. ``copies``: items I...2I-1 are copies, which uniform ratings train
+    (CausE); ``item``, ``copy`` (N, d) are then the batch's items and their copies.
     """
 
     reads_rows = False
@@ -89,7 +89,7 @@ class BiasedMF(nn.Module):
         return [self.user_bias.weight, self.item_bias.weight]
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
-        """Outputs for pairs, (N,), (N,) -> (N,)."""
+        """Compute outputs for pairs, (N,), (N,) -> (N,)."""
         inner = (self.user(users) * self.item(items)).sum(dim=1)
         return inner + self.user_bias(users).squeeze(1) + self.item_bias(items).squeeze(1)
 
@@ -110,9 +110,9 @@ class BiasedMF(nn.Module):
 
 @torch.no_grad()
 def rated(model: nn.Module, pairs: Ratings, logged: Tensor | None = None, *, call: Call | None = None) -> Tensor:
-    """Outputs for pairs: (n,); of an autoencoder from the users' rows of ``logged`` (U, I), all at once.
+    """Compute outputs for pairs: (n,); an autoencoder reads the users' rows of ``logged`` (U, I), all at once.
 
-    call: ``call(model, batch)`` in place of giving the model the whole batch.
+    call: ``call(model, batch)``, in place of calling the model with the whole batch.
     """
     training, viewer = model.training, Viewer(model, call=call or show)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -128,9 +128,9 @@ def rated(model: nn.Module, pairs: Ratings, logged: Tensor | None = None, *, cal
 
 
 def rating_logits(output: Tensor, least: float = 0.01) -> Tensor:
-    """Logits of liking: outputs estimate the mean of -1 and 1, so p = (1 + f) / 2, kept ``least`` away from 0 and 1.
+    """Convert outputs to logits of liking: they estimate the mean of -1 and 1, so p = (1 + f) / 2, clipped.
 
-    ValueError for outputs that are not finite.
+    p is kept at least ``least`` away from 0 and 1. Raises ValueError for outputs that are not finite.
     """
     check_finite(output, "'output' must be finite")
     return ((1 + output) / 2).clamp(least, 1 - least).logit()
@@ -140,7 +140,7 @@ Side = Literal["user", "item"]
 
 
 def initialise(student: nn.Module, source: nn.Module, sides: Sequence[Side] = ("user", "item")) -> nn.Module:
-    """Start a student's user side, item side or both from another model of its kind; then train normally ("init")."""
+    """Copy a student's user side, item side or both from another model of its kind, before normal training ("init")."""
     for side in sides:
         pairs = zip(student.sides()[side], source.sides()[side], strict=True)  # type: ignore[operator]
         for ours, theirs in pairs:
@@ -149,10 +149,10 @@ def initialise(student: nn.Module, source: nn.Module, sides: Sequence[Side] = ("
 
 
 class Concat(nn.Module):
-    """A student beside a frozen model of its kind ("concat"): its embeddings are concatenated to the other's.
+    """A student beside a frozen model of its kind ("concat"): the embeddings of both are concatenated.
 
-    <[p, p'], [q, q']> = <p, q> + <p', q'>, so the outputs are added; likewise in autoencoders. The biases start at 0,
-    that is from the other model's, whose output brings its own. call: ``call(model, batch)`` of both.
+    <[p, p'], [q, q']> = <p, q> + <p', q'>, so the outputs are added; likewise for autoencoders. The student's biases
+    start at 0, since the frozen model's output includes its own. call: ``call(model, batch)``, for both models.
     """
 
     def __init__(self, student: nn.Module, source: nn.Module, *, call: Call | None = None) -> None:
@@ -164,6 +164,6 @@ class Concat(nn.Module):
         self._viewers = tuple(Viewer(model, call=call or show) for model in (student, source))
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The student's view, its output added to the other's."""
+        """Return the student's view, with the frozen model's output added."""
         view, other = (viewer(batch) for viewer in self._viewers)
         return {**view, "output": view["output"] + other["output"]}

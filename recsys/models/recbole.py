@@ -1,4 +1,4 @@
-"""A general recommender of RecBole as one of ours: its scores, its tables where it has some, and its own loss."""
+"""A general RecBole recommender as a ``Recommender``: its scores, its tables where it has some, and its own loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHUNK = 1 << 18  # pairs that a model without tables scores at once
 class RecBoleModel(Recommender):
     """A RecBole model as recommender; ``model`` is the plain RecBole module, whose state dict RecBole can load.
 
-    Scores are of the weights as they are: what RecBole's models keep of an earlier propagation is forgotten.
+    Scores always use the current weights: tables that RecBole's models cache from an earlier propagation are dropped.
     """
 
     padding = True
@@ -35,14 +35,14 @@ class RecBoleModel(Recommender):
             self.register_buffer(f"own_{name}", value)
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """The tables whose inner products are the model's scores."""
+        """Return the tables whose inner products are the model's scores."""
         if self._tables is None:
             return super().tables()
         with _forgetting(self.model):
             return self._tables(self.model)
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores of pairs, broadcast; for NeuMF before its sigmoid, as its own loss takes them."""
+        """Score pairs, broadcast; NeuMF's scores are those before its sigmoid, as its own loss uses them."""
         if self.has_tables:
             return super().score(users, items)
         users, items = torch.broadcast_tensors(self._here(users), self._here(items))
@@ -51,12 +51,12 @@ class RecBoleModel(Recommender):
             return torch.cat([self._pairs(*pair) for pair in pairs]).view(users.shape)
 
     def predict(self, users: Tensor, items: Tensor) -> Tensor:
-        """Predict pairs as RecBole does, broadcast: their scores, of NeuMF after its sigmoid."""
+        """Predict pairs as RecBole does, broadcast: their scores, for NeuMF after its sigmoid."""
         scores = self.score(users, items)
         return scores.sigmoid() if self._kind == "NeuMF" else scores
 
     def score_items(self, users: Tensor) -> Tensor:
-        """Scores of all items, by ``full_sort_predict`` where the model has one of its own."""
+        """Score all items, by ``full_sort_predict`` where the model has one."""
         if self.has_tables or self._kind == "NeuMF":
             return super().score_items(users)
         users = self._here(users)
@@ -67,10 +67,10 @@ class RecBoleModel(Recommender):
                 return super().score_items(users)
 
     def own_loss(self, batch: Mapping[str, Any], *, epoch: int = 0, summed: bool = False) -> Tensor:
-        """The model's own loss, its ``calculate_loss``, of a batch of pairs; see ``recsys.losses.RecBoleLoss``."""
+        """Compute the model's own loss, ``calculate_loss``, of a batch of pairs; see ``recsys.losses.RecBoleLoss``."""
         model: Any = self.model
         kept = {name: self.get_buffer(f"own_{name}") for name in counters(model)}
-        for name, value in kept.items():  # as they were when the weights were, also after a resume
+        for name, value in kept.items():  # with the values that belong to the weights, also after a resume
             setattr(model, name, value.clone() if isinstance(getattr(model, name), Tensor) else value.item())
         with _forgetting(model), _quick(model, self._kind):
             loss = own_loss(model, batch, epoch=epoch, summed=summed)
@@ -83,7 +83,7 @@ class RecBoleModel(Recommender):
         return model(users, items) if self._kind == "NeuMF" else model.predict(self._rows(users, items))
 
     def _rows(self, *ids: Tensor) -> Any:
-        """Users, or users and items, as RecBole's interaction; ValueError for a model that has nothing to score by."""
+        """Return users, or users and items, as RecBole's interaction; ValueError for a model that cannot score yet."""
         from recbole.data.interaction import Interaction
 
         model: Any = self.model
@@ -129,7 +129,7 @@ def _embeddings(model: Any) -> tuple[Tensor, Tensor]:
 
 
 def _propagated(model: Any) -> tuple[Tensor, Tensor]:
-    """Propagate RecBole's LightGCN, a hundred times faster: its own product sorts the graph anew in every gradient."""
+    """Propagate RecBole's LightGCN, a hundred times faster: its own product sorts the graph for every gradient."""
     table = model.get_ego_embeddings()
     graph = vars(model).get("_compressed")
     if graph is None or graph[0].device != table.device:

@@ -1,4 +1,4 @@
-"""A sequential recommender of RecBole as one of ours: states and items whose products are its scores, its own loss."""
+"""A sequential RecBole recommender as a ``SequentialRecommender``: states and items, and its own loss."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from recsys.models.own_loss import kind_of
 from recsys.models.sequential import SequentialRecommender
 
 TESTED = ("SASRec", "GRU4Rec", "BERT4Rec", "Caser", "STAMP", "NARM")
-_FAR = 1e-4  # of what products may differ from a model's own scores, relative to the largest
+_FAR = 1e-4  # tolerance between products and a model's own scores, relative to the largest
 
 
 class RecBoleSequential(SequentialRecommender):
-    """A RecBole model of sequences; ``model`` is the plain RecBole module, whose state dict RecBole can load.
+    """A sequential RecBole model; ``model`` is the plain RecBole module, whose state dict RecBole can load.
 
-    Its state after a history times its table of items are its scores; the bias of BERT4Rec is the last column of the
-    table, beside a 1 in the states. It has states at the end of histories alone, also where it is causal, and is
-    trained by its own loss, row by row. options: those that it was built with, for BERT4Rec's ``ft_ratio``.
+    Its scores are products of its state after a history with its table of items; for BERT4Rec, the item bias is the
+    last column of the table, and states have a 1 there. Even causal models only have states at the end of histories,
+    and are trained by their own loss, row by row. options: those it was built with, for BERT4Rec's ``ft_ratio``. Raises
+    TypeError for a model whose scores are not such products.
     """
 
     causal = False
@@ -30,14 +31,14 @@ class RecBoleSequential(SequentialRecommender):
         known: Any = model
         super().__init__(int(known.n_items), int(known.max_seq_length))
         self.model, self._kind = model, kind_of(model)
-        self._last_masked = float((options or {}).get("ft_ratio") or 0)  # share of BERT4Rec's batches
-        if hasattr(model, "mask_ratio"):  # RecBole's loader names these when it is made, in the model's options
+        self._last_masked = float((options or {}).get("ft_ratio") or 0)  # share of batches that mask only the end
+        if hasattr(model, "mask_ratio"):  # RecBole's loader sets these in the options
             known.MASK_ITEM_SEQ, known.MASK_INDEX = f"Mask_{known.ITEM_SEQ}", "MASK_INDEX"
             known.POS_ITEMS, known.NEG_ITEMS = f"Pos_{known.ITEM_ID}", f"Neg_{known.ITEM_ID}"
         self._check()
 
     def last(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:
-        """States at the end of histories, (B, L), (B,) -> (B, d)."""
+        """Compute states at the end of histories, (B, L), (B,) -> (B, d)."""
         model: Any = self.model
         sequences = self._padded(sequences)
         if self._kind == "Caser":
@@ -53,15 +54,16 @@ class RecBoleSequential(SequentialRecommender):
         return found
 
     def items(self) -> Tensor:
-        """The table of items, (num_items, d)."""
+        """Return the table of items, (num_items, d)."""
         model: Any = self.model
         table: Tensor = model.item_embedding.weight[: self.num_items]
         return torch.cat([table, model.output_bias[:, None]], dim=1) if self._kind == "BERT4Rec" else table
 
     def own_loss(self, batch: Mapping[str, Any], *, epoch: int = 0, summed: bool = False) -> Tensor:  # noqa: ARG002 - as of general models
-        """The model's own loss, its ``calculate_loss``, of a batch by rows; ``summed``: times the rows.
+        """Compute the model's own loss, ``calculate_loss``, of a batch by rows; ``summed``: times the number of rows.
 
-        BERT4Rec masks items as RecBole's loader does, by a seed of torch's global generator.
+        BERT4Rec masks items as RecBole's loader does, with a seed from torch's global generator. Raises ValueError for
+        a batch by positions, and for a loss that reads data that are not there.
         """
         if "at" in batch:
             raise ValueError(f"{self._kind} learns row by row: say by='rows' to the task or to SequenceBatches")
@@ -90,7 +92,7 @@ class RecBoleSequential(SequentialRecommender):
         return Interaction({**columns, model.ITEM_SEQ: self._padded(batch["sequences"].to(device))})
 
     def _masked(self, rows: Any) -> Any:
-        """Rows with items masked by RecBole's transform, whose draws follow torch's generator."""
+        """Mask items by RecBole's transform, with draws seeded by torch's generator."""
         from recbole.data.transform import MaskItemSequence
 
         model: Any = self.model
@@ -111,7 +113,7 @@ class RecBoleSequential(SequentialRecommender):
             random.setstate(before)
 
     def _padded(self, sequences: Tensor) -> Tensor:
-        """Histories of the model's full length."""
+        """Pad histories to the model's full length."""
         short = self.max_length - sequences.size(1)
         if short < 0:
             raise ValueError(f"histories must have {self.max_length} items at most, got {sequences.size(1)}")
@@ -119,7 +121,7 @@ class RecBoleSequential(SequentialRecommender):
 
     @torch.no_grad()
     def _check(self) -> None:
-        """Raise TypeError for a model whose scores are no products of a state and a table of items, by trying it."""
+        """Raise TypeError for a model whose scores are not products of a state and a table of items, by a trial."""
         model: Any = self.model
         training = model.training
         model.eval()
@@ -148,17 +150,17 @@ class RecBoleSequential(SequentialRecommender):
 
 
 class _Options(dict[str, Any]):
-    """Options as RecBole's transform reads and writes them, one of them as an attribute too."""
+    """Options as RecBole's transform reads and writes them; ``ft_ratio`` is also an attribute."""
 
     ft_ratio: float
 
 
 class _Items:
-    """Stand-in for a dataset as RecBole's transform reads it: the number of items."""
+    """Stand-in for a dataset in RecBole's transform, which reads only the number of items."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
     def num(self, _: str) -> int:
-        """Give the number of items."""
+        """Return the number of items."""
         return self.number

@@ -13,7 +13,7 @@ from recsys.models.sequential import SequentialRecommender
 
 
 class Block(nn.Module):
-    """Causal attention and a network a position, each after a norm and beside a way around it."""
+    """Apply causal attention, then a network to each position; both pre-norm and residual."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Block(nn.Module):
         self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, shape: tuple[int, int], at: Tensor | None) -> Tensor:
-        """Positions (n, d) -> (n, d): all of a shape (B, L), or those of some places ``at`` in the flat (B L)."""
+        """Map positions (n, d) -> (n, d): all of a shape (B, L), or those at places ``at`` in the flat (B L)."""
         width, split = x.size(1), (*shape, 3, self.heads, x.size(1) // self.heads)
         joined = self.qkv(self.before(x))
         if at is not None:
@@ -42,11 +42,10 @@ class SASRec(SequentialRecommender):
 
     Embeddings of items plus those of positions, ``layers`` blocks of causal attention and a network of width 4 d, a
     norm; the score of an item is the product of a state with its embedding. Padding is on the right, so that causal
-    attention alone keeps it out; in training all but the attention reads the positions that are there, not the padding.
-    It differs from the authors' code by norms before both parts of a block, GELU, dropout of the embeddings and of what
-    each part adds alone, and positions that are counted from the oldest item; RecBole has norms after the parts. Its
-    task says what it learns by. Embeddings of items are drawn from N(0, 1/d), by the global generator. O(L^2 d + L d^2)
-    a history.
+    attention excludes it; in training, every part except the attention skips padding. It differs from the authors' code
+    by norms before both parts of a block, GELU, dropout only of the embeddings and of what each part adds, and
+    positions counted from the oldest item; RecBole has norms after the parts. The task gives the loss. Embeddings of
+    items are drawn from N(0, 1/d), by the global generator. O(L^2 d + L d^2) a history.
 
     Example::
 
@@ -79,19 +78,20 @@ class SASRec(SequentialRecommender):
         self.norm = nn.LayerNorm(width)
 
     def states(self, sequences: Tensor) -> Tensor:
-        """States after every item, (B, L) -> (B, L, d)."""
+        """Compute states after every item, (B, L) -> (B, L, d)."""
         return self._positions(sequences, None).view(*sequences.shape, -1)
 
     def tables_of(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """States of a batch's rows, and the table of items."""
+        """Compute states of a batch's rows, and return them with the table of items."""
         if "at" not in batch:
             return super().tables_of(batch)
         return self._positions(batch["sequences"], batch["at"]), self.items()
 
     def layers_of(self, sequences: Tensor, at: Tensor | None = None) -> list[Tensor]:
-        """Return what enters the first block and leaves each, the last behind the norm: (n, d) each, positions flat.
+        """Return the first block's input and each block's output, the last after the norm: (n, d) each, flat positions.
 
-        at: the places of those wanted in the flat (B L), which hold all that is no padding before them; None: all.
+        at: places of the wanted positions in the flat (B L); they must include all earlier positions but padding. None:
+        all positions.
         """
         batch, length = sequences.shape
         ids, table = sequences.flatten(), self.position.weight
@@ -106,9 +106,9 @@ class SASRec(SequentialRecommender):
         return found
 
     def _positions(self, sequences: Tensor, at: Tensor | None) -> Tensor:
-        """States (n, d) of all positions, flat, or of some places."""
+        """Compute states (n, d) of all positions, flat, or of some places."""
         return self.layers_of(sequences, at)[-1]
 
     def items(self) -> Tensor:
-        """The table of items, (num_items, d)."""
+        """Return the table of items, (num_items, d)."""
         return self.item.weight

@@ -15,13 +15,13 @@ from recsys.models.view import RecommenderView
 
 
 class SequenceView(RecommenderView):
-    """Show a sequential model's entries for a batch of ``SequenceBatches``, each computed once, when it is first read.
+    """Show a sequential model's entries for a batch of ``SequenceBatches``, each computed once, on first access.
 
-    ``user``: the states of the batch's rows (N, d), by the numbers 0 … N-1. ``item``: the table of items (I, d), a bias
-    of items being its last column. ``logits``: of all items, (N, I), that of padding at -5e4; or, of a batch with
-    ``candidates``, of the target and these, (N, 1 + M), a candidate that is the target at -5e4. The scores of the
-    batch's ``Lists`` by name, and ``own_loss``, as ``RecommenderView`` has them. A teacher's rows may be looked up in
-    ``Tables`` of their states.
+    ``user``: the states of the batch's rows (N, d), by the numbers 0 … N-1. ``item``: the table of items (I, d), whose
+    last column is the items' bias, where there is one. ``logits``: of all items, (N, I), or, with ``candidates`` in the
+    batch, of the target and these, (N, 1 + M). Padding, and a candidate that is the target, have the logit -5e4. The
+    scores of the batch's ``Lists`` by name, and ``own_loss``, are as in ``RecommenderView``. In place of a teacher,
+    ``Tables`` of its states of all rows may be given.
 
     Example::
 

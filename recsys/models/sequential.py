@@ -1,4 +1,4 @@
-"""Sequential recommenders: models that turn a history into a state, whose products with items rank."""
+"""Sequential recommenders: models that map a history to a state, whose products with items are scores."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from recsys.models.base import Recommender
 from recsys.models.mean import members
 from recsys.models.tables import Tables
 
-_ROWS = 1024  # histories whose states are made at once
+_ROWS = 1024  # histories in a forward pass
 
 
 class SequentialRecommender(nn.Module):
-    """Score every item by the product of its row of a table with the state after a history.
+    """Score every item by the product of its row in a table with the state after a history.
 
-    A subclass overrides ``items`` and, where it is ``causal``, so that its state at a position depends on the items up
-    to it alone, ``states``; else ``last``. Called with histories (B, L), padded with 0 on the right, and their lengths
-    (B,), it gives the scores of all items, (B, num_items), and so it is exported. Item 0 is padding. max_length: items
-    of a history that it reads at most.
+    A subclass overrides ``items``. If its state at a position depends only on the items up to it (``causal``), it also
+    overrides ``states``, otherwise ``last``. Called with histories (B, L), padded with 0 on the right, and their
+    lengths (B,), it returns the scores of all items, (B, num_items); it is exported in this form. Item 0 is padding.
+    max_length: greatest length of a history.
 
     Example::
 
@@ -45,24 +45,24 @@ class SequentialRecommender(nn.Module):
         self.num_items, self.max_length = num_items, max_length
 
     def forward(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:
-        """Scores of all items after each history, (B, L), (B,) -> (B, num_items); owners: user ids, if they count."""
+        """Score all items after each history, (B, L), (B,) -> (B, num_items); owners: user ids, where they are used."""
         return self.last(sequences, lengths, owners) @ self.items().t()
 
     def states(self, sequences: Tensor) -> Tensor:  # noqa: ARG002 - a causal model overrides it
-        """States after every item, (B, L) -> (B, L, d); those behind a history's end mean nothing."""
+        """Compute states after every item, (B, L) -> (B, L, d); those after the end of a history are meaningless."""
         raise TypeError(f"{type(self).__name__} has states at the end of histories alone, see 'causal'")
 
     def last(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:  # noqa: ARG002 - see Caser
-        """States at the end of histories, (B, L), (B,) -> (B, d)."""
+        """Compute states at the end of histories, (B, L), (B,) -> (B, d)."""
         found = self.states(sequences)
         return found[torch.arange(found.size(0), device=found.device), lengths - 1]
 
     def items(self) -> Tensor:
-        """The table of items, (num_items, d)."""
+        """Return the table of items, (num_items, d)."""
         raise NotImplementedError
 
     def tables_of(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """States of a batch's rows (N, d), and the table of items; see ``SequenceBatches``."""
+        """Compute states of a batch's rows (N, d), and return them with the table of items; see ``SequenceBatches``."""
         sequences = batch["sequences"]
         if "at" in batch:
             return self.states(sequences).flatten(0, 1).index_select(0, batch["at"]), self.items()
@@ -70,7 +70,7 @@ class SequentialRecommender(nn.Module):
 
 
 class MeanSequential(SequentialRecommender):
-    """The mean score of several sequential recommenders: their states and tables side by side, weighted (K,)."""
+    """The mean score of several sequential recommenders: states and tables side by side, with ``weights`` (K,)."""
 
     weights: Tensor
 
@@ -85,15 +85,15 @@ class MeanSequential(SequentialRecommender):
         self.register_buffer("weights", shares / shares.sum(), persistent=False)
 
     def states(self, sequences: Tensor) -> Tensor:
-        """States side by side."""
+        """Concatenate the models' states."""
         return self._joined([model.states(sequences) for model in self._models()])
 
     def last(self, sequences: Tensor, lengths: Tensor, owners: Tensor | None = None) -> Tensor:
-        """States at the end, side by side."""
+        """Concatenate the models' states at the end of histories."""
         return self._joined([model.last(sequences, lengths, owners) for model in self._models()])
 
     def items(self) -> Tensor:
-        """Tables side by side."""
+        """Concatenate the models' tables."""
         return torch.cat([model.items() for model in self._models()], dim=1)
 
     def _joined(self, states: list[Tensor]) -> Tensor:
@@ -104,9 +104,10 @@ class MeanSequential(SequentialRecommender):
 
 
 class RowScores(Recommender):
-    """A sequential model as recommender of rows, numbered from 1: what ranks items for training histories.
+    """A sequential model as recommender of rows, numbered from 1: it ranks items for training histories.
 
-    The model stays the caller's: it is asked in eval mode without gradients, and is in its own mode afterwards.
+    The model is evaluated in eval mode without gradients, then set back to its own mode. Its parameters are not
+    registered here.
     """
 
     padding = True
@@ -114,15 +115,15 @@ class RowScores(Recommender):
     def __init__(self, model: SequentialRecommender, rows: SequenceRows, *, windows: bool) -> None:
         super().__init__(len(rows) + 1, model.num_items)
         self.rows, self.windows = rows, windows
-        object.__setattr__(self, "model", model)  # none of its parameters are this one's
+        object.__setattr__(self, "model", model)  # plain attribute, so that its parameters are not registered
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """States of all rows, row 0 of zeros, and the table of items; O(R) calls of the model."""
+        """Compute states of all rows, row 0 of zeros, and return them with the table of items; O(R) histories."""
         return row_tables(cast("Any", self.model), self.rows, windows=self.windows)
 
 
 def sequential_of(teacher: Any, name: str = "teacher") -> SequentialRecommender:
-    """A teacher of any kind as one sequential recommender; TypeError for a model that is none."""
+    """Return a teacher of any kind as one sequential recommender; TypeError for another model."""
     models = members(teacher)
     for model in models:
         if not isinstance(model, SequentialRecommender):
@@ -137,9 +138,10 @@ def sequential_of(teacher: Any, name: str = "teacher") -> SequentialRecommender:
 
 @torch.no_grad()
 def row_tables(model: SequentialRecommender, rows: SequenceRows, *, windows: bool) -> tuple[Tensor, Tensor]:
-    """States of all rows (R + 1, d), row 0 of zeros, and the table of items (I, d), in eval mode.
+    """Compute states of all rows (R + 1, d), row 0 of zeros, and return them with the items (I, d); in eval mode.
 
-    windows: as the rows of ``SequenceRows.windows`` are read, a pass over a user's items; else each by its own history.
+    windows: read rows in ``SequenceRows.windows``, one pass over a user's items; otherwise each row's history
+    separately.
     """
     training = model.training
     model.eval()
@@ -162,8 +164,8 @@ def row_tables(model: SequentialRecommender, rows: SequenceRows, *, windows: boo
 def tables_at(model: SequentialRecommender, split: SequenceSplit) -> Tables:
     """Make tables of a sequential model's states after every user's training items: a teacher of rankings.
 
-    The user's row is the state after all training items, zeros for users without any; so MF and others learn from
-    SASRec by ``recsys.distil("rrd", MF(...), tables_at(sasrec, split), split.pairs())``.
+    A user's row is the state after all training items, zeros for users without any. MF and other models then learn from
+    SASRec by ``recsys.distil("rrd", MF(...), tables_at(sasrec, split), split.pairs())``. O(U) histories.
 
     Example::
 
@@ -183,7 +185,7 @@ def tables_at(model: SequentialRecommender, split: SequenceSplit) -> Tables:
 
 
 def check_items(model: SequentialRecommender, split: SequenceSplit, name: str = "model") -> None:
-    """Raise ValueError unless a model has the items of a split and reads histories of its length."""
+    """Raise ValueError unless a model has the items of a split and reads histories of its greatest length."""
     if model.num_items != split.num_items:
         raise ValueError(f"{name!r} must score {split.num_items} items, padding and all, got {model.num_items}")
     if model.max_length < split.max_length:

@@ -1,4 +1,4 @@
-"""SGL's training beside its loss, as in RecBole's trainer: two graphs drawn anew for every epoch."""
+"""SGL's training beside its loss, as in RecBole's trainer: two graphs redrawn for every epoch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def renew_graphs(model: Any, epoch: int) -> None:
-    """Draw SGL's two graphs unless they were drawn since the last epoch, as ``train()`` does, from numpy's generator.
+    """Redraw SGL's two graphs from numpy's generator, as ``train()`` does, unless they are new since the last epoch.
 
-    RecBole calls ``train()`` before every epoch; ``fit`` only where something was put into eval mode.
+    RecBole calls ``train()`` before every epoch; ``fit`` only calls it after a module was in eval mode.
     """
     known = vars(model)
     last, used = known.get("drawn_for", (None, None))

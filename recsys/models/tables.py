@@ -13,7 +13,7 @@ from recsys.models.finite import check_finite
 class Tables(Recommender):
     """Hold two fixed tables as buffers: a trained model of inner products, and the usual teacher.
 
-    ``padding``: row 0 of both stands for nobody and nothing.
+    ``padding``: whether row 0 of both is a placeholder.
 
     Example::
 
@@ -41,26 +41,26 @@ class Tables(Recommender):
         self.register_buffer("item", item)
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """The two tables."""
+        """Return the two tables."""
         return self.user, self.item
 
     def users_at(self, users: Tensor) -> Tensor:
-        """Rows of some users, (B,) -> (B, d)."""
+        """Return rows of some users, (B,) -> (B, d)."""
         return self.user[users]
 
     def scores_of(self, queries: Tensor, start: int, stop: int) -> Tensor:
-        """Scores of the items from ``start`` to before ``stop`` for query vectors, (B, d) -> (B, stop - start)."""
+        """Score the items from ``start`` to before ``stop`` for query vectors, (B, d) -> (B, stop - start)."""
         return queries @ self.item[start:stop].T
 
     def check_finite(self) -> None:
-        """Raise ValueError that counts what is NaN or infinite, the padding rows apart."""
+        """Raise ValueError that counts NaN and infinite entries, padding rows apart."""
         for name, table in (("user", self.user), ("item", self.item)):
             check_finite(table[int(self.padding) :], f"'tables' must be finite, but of the {name} table")
 
 
 @contextmanager
 def frozen(model: Recommender) -> Iterator[Recommender]:
-    """Give the model in eval mode without gradients, or, if it has tables, these, computed once for the block.
+    """Yield the model in eval mode without gradients or, if it has tables, these, computed once for the block.
 
     Example::
 
@@ -96,7 +96,7 @@ def tables_of(model: Recommender) -> Tables:
 
 
 def finite_tables(tables: Tables) -> Tables:
-    """Give tables back; ValueError that counts what is NaN or infinite in them, the padding rows apart."""
+    """Return tables; ValueError that counts their NaN and infinite entries, padding rows apart."""
     if not isinstance(tables, Tables):
         raise TypeError(f"'tables' must be recsys.models.Tables, got {type(tables).__name__}: give tables_of(model)")
     tables.check_finite()

@@ -1,4 +1,4 @@
-"""The view that a recommender shows for a batch: its tables, and its scores of the batch's lists."""
+"""View of a recommender for a batch: its tables, and its scores of the batch's lists."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ _OWN = ("own_loss", "own_loss_sum")
 
 
 class RecommenderView(Mapping[str, Tensor]):
-    """Show a recommender's entries for a batch, each computed once, when it is first read.
+    """Show a recommender's entries for a batch, each computed once, on first access.
 
-    ``user``, ``item``: the tables of a model that has some. The name of every entry of the batch that is a ``Lists``:
-    its scores (R, M). ``own_loss`` and ``own_loss_sum``: of a model that brings a loss, as ``RecBoleModel``, that loss
-    of the batch in its ``epoch``, and times the rows. Iterating gives the tables alone.
+    ``user``, ``item``: the tables, where the model has tables. For every entry of the batch that is a ``Lists``, under
+    the same name: its scores (R, M). ``own_loss``, ``own_loss_sum``: for a model with its own loss, such as
+    ``RecBoleModel``, this loss of the batch in the view's ``epoch``, and the loss times the number of rows. Iteration
+    yields only the tables.
 
     Example::
 
@@ -64,7 +65,7 @@ class RecommenderView(Mapping[str, Tensor]):
         return 2 * self._model.has_tables
 
     def lists(self) -> list[str]:
-        """The names of the batch's lists."""
+        """List the names of the batch's lists."""
         return [name for name in self._batch if isinstance(self._batch[name], Lists)]
 
     def _both(self) -> tuple[Tensor, Tensor]:
@@ -78,11 +79,11 @@ class RecommenderView(Mapping[str, Tensor]):
         return loss
 
     def _score(self, name: str) -> Tensor:
-        """Scores of a list, and with it of those of the same rows and about its length: a product each costs more."""
+        """Score a list, together with lists of the same rows and similar length: separate products cost more."""
         users, items = self._pairs(name)
         if not self._model.has_tables:
             return self._model.score(users, items)
-        side = int(items.size(1) != 1 or users.size(1) == 1)  # of the ids that are listed
+        side = int(items.size(1) != 1 or users.size(1) == 1)  # which ids are listed
         names = [name, *self._alike(name, side)]
         lists = [self._pairs(each)[side] for each in names]
         joined = torch.cat(lists, dim=1) if len(lists) > 1 else lists[0]
@@ -91,7 +92,7 @@ class RecommenderView(Mapping[str, Tensor]):
         return self._shown[name]
 
     def _pairs(self, name: str) -> tuple[Tensor, Tensor]:
-        """Users and items of a list, one of them as a column."""
+        """Return users and items of a list, one of them as a column."""
         users, items = self._batch[name]
         if users.dim() + items.dim() != 3 or users.size(0) != items.size(0):
             raise ValueError(
@@ -101,7 +102,7 @@ class RecommenderView(Mapping[str, Tensor]):
         return (users[:, None], items) if users.dim() == 1 else (users, items[:, None])
 
     def _alike(self, name: str, side: int) -> list[str]:
-        """The other lists of its very rows that are neither more than twice as long nor less than half; none of one."""
+        """Name other lists of the same rows with half to twice the length; none for a list of one column."""
         rows, length = self._batch[name][1 - side], self._pairs(name)[side].size(1)
 
         def fits(other: str) -> bool:
@@ -113,7 +114,7 @@ class RecommenderView(Mapping[str, Tensor]):
 
 
 def show(model: nn.Module, batch: Any) -> RecommenderView:
-    """Show a recommender for a batch, as ``Distiller(student, Frozen(teacher, call=show), losses, call=show)`` asks.
+    """Show a recommender for a batch: ``Distiller(student, Frozen(teacher, call=show), losses, call=show)``.
 
     Example::
 

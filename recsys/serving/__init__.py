@@ -1,1 +1,1 @@
-"""Serving of trained recommenders: tables in a file, and indices over them."""
+"""Serving of trained recommenders: tables in a file, and indices of them."""

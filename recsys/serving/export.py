@@ -1,4 +1,4 @@
-"""A student's tables in a file, with the original ids of their rows, with what users have already, and with a card."""
+"""A student's tables in a file, with the original ids of their rows, the pairs that users have, and a card."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SCALES = ("user_scale", "item_scale")
 class Exported:
     """Contents of an export: the tables and, where known, the original ids of their rows and the seen pairs.
 
-    card: what is known of the model, in plain values.
+    card: properties of the model, as plain values.
     """
 
     tables: Tables
@@ -34,7 +34,7 @@ class Exported:
     card: Mapping[str, Any] = field(default_factory=dict)
 
     def retriever(self, **blocks: int) -> Retriever:
-        """Make a ``Retriever`` of the tables that leaves out what users have seen, and the padding item."""
+        """Make a ``Retriever`` of the tables that leaves out seen pairs and padding; ``blocks``: its block sizes."""
         return Retriever(self.tables, self.seen, **blocks)
 
 
@@ -48,11 +48,11 @@ def export(
 ) -> None:
     """Write a model's tables to a safetensors file, atomically: ``user`` (U, d), ``item`` (I, d), and what is served.
 
-    split: a ``Split``, or what has one as ``split``; its original ids go along. seen: pairs that are not recommended
-    again, by default the training pairs of ``split``; for a service all that users have,
-    ``split.train.union(split.valid, split.test)``. card: plain values that go along. Experts, gates and graphs stay
-    behind: inner products of the tables are the model's scores. ``Int8Tables`` stay a byte an entry. TypeError for a
-    model without tables, ValueError for tables that are not finite.
+    split: a ``Split``, or an object with a ``split``; its original ids are included. seen: pairs that are not
+    recommended again, by default the training pairs of ``split``; a service needs all pairs that users have,
+    ``split.train.union(split.valid, split.test)``. card: plain values to include. Experts, gates and graphs are not
+    written: inner products of the tables are the model's scores. ``Int8Tables`` stay one byte an entry. Raises
+    TypeError for a model without tables, ValueError for tables that are not finite and for ids that do not fit.
     """
     split = getattr(split, "split", split)
     if not isinstance(split, Split | None):
@@ -76,7 +76,7 @@ def export(
 
 
 def load_export(path: str | Path) -> Exported:
-    """Read what ``export`` wrote; ValueError if the file is damaged or does not hold the two tables.
+    """Read an export that ``export`` wrote; ValueError if the file is damaged or lacks one of the two tables.
 
     Example::
 

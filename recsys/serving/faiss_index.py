@@ -1,4 +1,4 @@
-"""The items of a table as an index of FAISS."""
+"""The items of a table as a FAISS index."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from recsys.models.tables import Tables, finite_tables
 
 
 def faiss_index(tables: Tables) -> Any:
-    """A FAISS index of exact inner products over the items; ``index.search(users.numpy(), k)`` as FAISS has it.
+    """Make a FAISS index of exact inner products over the items; ``index.search(users.numpy(), k)`` is FAISS's own.
 
-    The padding item of the tables is not in it. Seen items are: ask for as many more as a user has, and leave them out.
-    ImportError that names the package where FAISS is missing; ValueError for tables that are not finite.
+    The padding item of the tables is not in it. Seen items are: request as many more as a user has seen, and leave
+    those out. Raises ImportError that names the package where FAISS is missing; ValueError for tables that are not
+    finite.
     """
     try:
         import faiss

@@ -1,4 +1,4 @@
-"""Recommenders as one graph from ids to lists, for ONNX Runtime and for torch without this library, each checked."""
+"""Recommenders as one graph from ids to lists, for ONNX Runtime and for torch without this library; each is checked."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from recsys.models.base import Recommender
 from recsys.models.tables import tables_of
 
 INPUTS: Mapping[str, tuple[str, ...]] = {"users": ("users",), "histories": ("sequences", "lengths")}
-_ROWS = 5  # of the batch that a graph is checked by
+_ROWS = 5  # of the batch on which a graph is checked
 
 
 class TopItems(nn.Module):
-    """Module that returns the best k items of a model that scores all.
+    """Return the best k items of a model that scores all items.
 
-    Called with the inputs of ``model``, which gives scores (B, num_items), and with ``left_out`` (B, S): items that a
-    row is not recommended, S at least 1, filled up by -1. Gives items (B, k), best first, and their scores (B, k);
-    where fewer are left, items are -1 and scores minus infinity. padding: item 0 is none.
+    Called with the inputs of ``model``, which must return scores (B, num_items), and with ``left_out`` (B, S): items
+    that are not recommended to a row, S at least 1, filled up with -1. Returns items (B, k), best first, and their
+    scores (B, k); where fewer are left, items are -1 and scores minus infinity. padding: item 0 is never recommended.
     """
 
     def __init__(self, model: nn.Module, k: int, *, padding: bool) -> None:
@@ -33,9 +33,9 @@ class TopItems(nn.Module):
         self.model, self.k, self.padding = model, k, padding
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs of the model, and last ``left_out``."""
+        """Return the best items; ``inputs`` are those of the model, then ``left_out``."""
         *given, left_out = inputs
-        scores = F.pad(self.model(*given), (0, 1))  # a column that takes what leaves nothing out
+        scores = F.pad(self.model(*given), (0, 1))  # a spare column, to which -1 in ``left_out`` points
         scores = scores.scatter(1, torch.where(left_out < 0, scores.size(1) - 1, left_out), -torch.inf)[:, :-1]
         if self.padding:
             scores = torch.cat([torch.full_like(scores[:, :1], -torch.inf), scores[:, 1:]], dim=1)
@@ -44,7 +44,7 @@ class TopItems(nn.Module):
 
 
 class _ByTables(nn.Module):
-    """Scores of all items by two tables, without checking ids."""
+    """Score all items by two tables, without checking ids."""
 
     user: Tensor
     item: Tensor
@@ -59,7 +59,7 @@ class _ByTables(nn.Module):
 
 
 def kind_of(model: nn.Module) -> str:
-    """Name the inputs of a model's graph: "users", their rows, or "histories", sequences (B, L) and lengths (B,)."""
+    """Name the inputs of a model's graph: "users", row numbers, or "histories", sequences (B, L) and lengths (B,)."""
     if isinstance(model, Recommender):
         return "users"
     if isinstance(getattr(model, "max_length", None), int) and isinstance(getattr(model, "num_items", None), int):
@@ -74,9 +74,9 @@ def to_onnx(model: nn.Module, path: str | Path, k: int = 20) -> dict[str, Any]:
     """Write a model as an ONNX graph from ids to its best k items, see ``TopItems``, and check it against eager torch.
 
     model: a recommender with tables, whose graph takes ``users`` (B,) int64, or a sequential one, whose graph takes
-    ``sequences`` (B, L), padded with 0 on the right, and ``lengths`` (B,); both take ``left_out`` (B, S), and B and S
-    are free, L is the model's ``max_length``. Gives what the card says of it: inputs, k, and the largest difference of
-    scores. ImportError that names the packages where they are missing: ``pip install "graphkd[onnx]"``; RuntimeError
+    ``sequences`` (B, L), padded with 0 on the right, and ``lengths`` (B,). Both also take ``left_out`` (B, S). B and S
+    are variable, L is the model's ``max_length``. Returns the entries for the card: inputs, k, and the largest
+    difference of scores. Raises ImportError that names missing packages, ``pip install "graphkd[onnx]"``; RuntimeError
     where ONNX Runtime gives other lists than torch.
 
     Example::
@@ -112,7 +112,7 @@ def to_onnx(model: nn.Module, path: str | Path, k: int = 20) -> dict[str, Any]:
 def to_program(model: nn.Module, path: str | Path, k: int = 20) -> dict[str, Any]:
     """Write a model by ``torch.export`` as a graph from ids to its best k items, and check it against eager torch.
 
-    As ``to_onnx`` otherwise; ``torch.export.load(path).module()`` runs it without this library.
+    Otherwise as ``to_onnx``; ``torch.export.load(path).module()`` runs it without this library.
     """
     graph, batch, names, free = _traced(model, k)
     with quiet():
@@ -127,7 +127,7 @@ def to_program(model: nn.Module, path: str | Path, k: int = 20) -> dict[str, Any
 
 
 def _traced(model: nn.Module, k: int) -> tuple[TopItems, tuple[Tensor, ...], list[str], tuple[dict[int, Any], ...]]:
-    """The graph's module on the CPU, a batch for it, names of its inputs, and which of their sizes are free."""
+    """Return the graph's module on the CPU, a batch for it, names of its inputs, and which of their sizes vary."""
     kind = kind_of(model)
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"'k' must be at least 1, got {k!r}")
@@ -140,7 +140,7 @@ def _traced(model: nn.Module, k: int) -> tuple[TopItems, tuple[Tensor, ...], lis
 
 
 def batch_of(model: nn.Module, rows: int, seed: int = 0) -> tuple[Tensor, ...]:
-    """Inputs of a model's graph, drawn at random: what it is traced and checked by."""
+    """Draw random inputs of a model's graph, to trace and to check it."""
     random = torch.Generator().manual_seed(seed)
     first, items = int(getattr(model, "padding", False)), int(model.num_items)  # type: ignore[arg-type]
 
@@ -158,7 +158,7 @@ def batch_of(model: nn.Module, rows: int, seed: int = 0) -> tuple[Tensor, ...]:
 def _compared(
     what: str, graph: TopItems, run: Callable[[Sequence[Tensor]], Sequence[Tensor]], model: nn.Module
 ) -> float:
-    """The largest difference of scores to eager torch; RuntimeError where lists differ by more than ties."""
+    """Return the largest difference of scores from eager torch; RuntimeError where lists differ by more than ties."""
     largest = 0.0
     for seed, rows in ((1, 1), (2, _ROWS), (3, 8 * _ROWS)):
         batch = batch_of(model, rows, seed)
@@ -172,7 +172,7 @@ def _compared(
         steps = scores.diff(dim=1).abs() < near
         tied[:, 1:] |= steps
         tied[:, :-1] |= steps
-        tied[:, -1:] = True  # the next item, which is not listed, may have the same score
+        tied[:, -1:] = True  # the next item, beyond the list, may have the same score
         if (
             not torch.equal(finite, found.isfinite())
             or bool((gap > near).any())

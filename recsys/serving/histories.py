@@ -1,4 +1,4 @@
-"""Recommendations after histories that were not there in training, by a sequential recommender's ONNX graph."""
+"""Recommendations after histories that were not in the training data, by a sequential recommender's ONNX graph."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from recsys.serving.service import Recommended
 
 
 class HistoryService:
-    """Recommends items after histories of item tokens, oldest first; ONNX Runtime runs the model.
+    """Recommend items after histories of item tokens, oldest first; ONNX Runtime runs the model.
 
-    graph: file of ``to_onnx``. about: what the card says of it, with its k and max_length. item_tokens: by row, where
-    they are known; otherwise items are named by the numbers of their rows. Needs the package onnxruntime.
+    graph: file of ``to_onnx``. about: the card's entry for it, with k and max_length. item_tokens: by row; without
+    original ids, the row numbers as strings. Raises ImportError without the package onnxruntime.
     """
 
     def __init__(self, graph: str | Path, about: dict[str, Any], item_tokens: Sequence[str]) -> None:
@@ -29,9 +29,10 @@ class HistoryService:
         self._items, self._places = item_tokens, places_of(item_tokens)
 
     def recommend(self, histories: Iterable[Sequence[str | int]], k: int = 10) -> list[Recommended]:
-        """Recommend at most k items after each history, none of its own; the user is named by the history's number.
+        """Recommend at most k items after each history, none of its own; ``user`` is the history's number as text.
 
-        ValueError that names items which the model does not know, and for an empty history.
+        Raises ValueError that names items unknown to the model, for an empty history, and for k beyond that of the
+        graph.
         """
         if not 1 <= k <= self.k:
             raise ValueError(f"'k' must be from 1 to {self.k}, which the graph was exported for, got {k}")

@@ -1,4 +1,4 @@
-"""Recall of a smaller form of tables: the share of the exact best lists that it still finds."""
+"""Recall of a compressed form of tables: the share of the exact best lists that it still finds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from recsys.data.interactions import Interactions
 from recsys.models.tables import Tables
 from recsys.retrieve import Retriever
 
-_MOST = 1000  # users that are asked, spread evenly
+_MOST = 1000  # users that are evaluated, spread evenly
 
 
 def recall_of(small: Tables, tables: Tables, seen: Interactions | None, k: int = 20) -> dict[str, float]:
-    """Compute the share of the best k items that a smaller form has among its own best k, and the number of users.
+    """Compute the share of the best k items that a compressed form has in its own best k, and the number of users.
 
-    Both leave out what is seen, and each user's list counts alike; a list that is shorter than k counts by its length.
-    At most 1,000 users, spread evenly over all. O(U I d).
+    Both leave out seen pairs. Every user's list has equal weight; a list shorter than k counts by its own length. At
+    most 1,000 users, spread evenly over all. O(U I d).
     """
     first, count = int(tables.padding), tables.num_users - int(tables.padding)
     users = first + torch.arange(min(count, _MOST)) * max(count, 1) // max(min(count, _MOST), 1)

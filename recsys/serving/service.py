@@ -19,9 +19,9 @@ _SHOWN = 5
 
 
 class Recommended(NamedTuple):
-    """Recommendations for one user: items, best first, and their scores; a list may be shorter than was asked for.
+    """Recommendations for one user: items, best first, and their scores; there may be fewer than requested.
 
-    known: False for a user that the model does not know, whose items are those that most users have, with that number.
+    known: False for a user unknown to the model; the items are then those that most users have, scored by that number.
     """
 
     user: str
@@ -31,9 +31,9 @@ class Recommended(NamedTuple):
 
 
 class Service:
-    """Recommends items by the original ids of users and items; without such, by the numbers of their rows.
+    """Recommend items by the original ids of users and items; without these, by their row numbers.
 
-    Never an item that the user has, never the padding. Made once, asked often: it holds the tables.
+    Items that the user has, and padding, are never recommended. The object stores the tables and serves many requests.
     """
 
     def __init__(self, exported: Exported) -> None:
@@ -49,8 +49,9 @@ class Service:
     def recommend(self, users: Iterable[str | int], k: int = 10, *, unknown: Unknown = "refuse") -> list[Recommended]:
         """Recommend at most k items to each user, in the order of ``users``.
 
-        k: a list is shorter where fewer items are left. unknown: what of users that the model does not know: "refuse"
+        k: at least 1; a list is shorter where fewer items are left. unknown: for users unknown to the model, "refuse"
         raises ValueError that names them, "skip" leaves them out, "popular" gives them the items that most users have.
+        Raises ValueError for other values, TypeError for ``users`` that are one string.
         """
         if unknown not in _CHOICES:
             raise ValueError(f"'unknown' must be one of {_CHOICES}, got {unknown!r}")
@@ -81,7 +82,7 @@ class Service:
 
     @cached_property
     def _without(self) -> Tensor | None:
-        """Tell which users a sequential recommender knows nothing of: those without a history."""
+        """Tell which users have no history, and so are unknown to a sequential recommender."""
         sequential = dict(self.exported.card.get("served") or {}).get("sequential", False)
         return self.exported.seen.degrees() == 0 if sequential and self.exported.seen is not None else None
 

@@ -1,4 +1,4 @@
-"""A sequential recommender as tables: the state of every user after all items that the user took."""
+"""A sequential recommender as tables: the state of every user after all items that this user took."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from recsys.models.tables import Tables
 
 
 def latest_tables(model: SequentialRecommender, sequences: Sequences) -> Tables:
-    """States of users after their latest items (U, d), zeros for users without any, and the table of items (I, d).
+    """Compute states of users after their latest items (U, d), zeros for users without any, and the items (I, d).
 
-    Inner products are the scores of the next item, those of the model; O(U) calls of it. ValueError for a model of
+    Inner products are the model's scores of the next item. O(U) calls of the model. Raises ValueError for a model with
     other items.
     """
     if model.num_items != sequences.num_items:

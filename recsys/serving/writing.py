@@ -21,7 +21,7 @@ from recsys.serving.quality import recall_of
 
 
 class _Served(NamedTuple):
-    """Tables, the pairs that users have, and the object that knows the original ids."""
+    """Tables, the pairs that users have, and an object with the original ids."""
 
     tables: Tables
     seen: Interactions | None
@@ -40,7 +40,7 @@ def written(
     card: Mapping[str, Any] | None,
     names: tuple[str, str, str],
 ) -> dict[str, Any]:
-    """Write the folder; gives the card. names: of the files of tables, of the card and of the graph."""
+    """Write the folder and return the card. names: of the files of tables, of the card and of the graph."""
     model = given.model if isinstance(given, Distilled) else given
     sequential = not isinstance(model, Recommender)
     served = _of_split(model, data, seen) if isinstance(model, Recommender) else _of_sequences(model, data, seen)
@@ -51,7 +51,7 @@ def written(
         tables = Int8Tables.of(served.tables)
         told["int8"] = recall_of(tables, served.tables, served.seen, k)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / names[2]).unlink(missing_ok=True)  # of another model
+    (folder / names[2]).unlink(missing_ok=True)  # it may be another model's
     if onnx:
         from recsys.serving.graphs import to_onnx
 

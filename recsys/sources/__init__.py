@@ -1,6 +1,6 @@
-"""Sources of each method's lists: drawn for all users at the beginning of an epoch, looked up for a batch.
+"""Sources of each method's lists, which are drawn for all users at the start of an epoch and looked up for a batch.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first access; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

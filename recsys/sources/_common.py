@@ -14,7 +14,7 @@ Drawn = TypeVar("Drawn")
 
 
 class Clock:
-    """Tell in which epochs something is due: in those that ``every`` divides, or never."""
+    """Tell in which epochs an action is due: in those divisible by ``every``, or in none."""
 
     def __init__(self, every: int | None) -> None:
         if every is not None and every < 1:
@@ -22,7 +22,7 @@ class Clock:
         self.every, self.epoch = every, 0
 
     def due(self) -> bool:
-        """Tell whether it is time; count on by one where no epoch is set."""
+        """Tell whether it is due, then advance by one epoch; ``epoch`` may be set instead."""
         now = self.every is not None and self.epoch % self.every == 0
         self.epoch += 1
         return now
@@ -36,12 +36,12 @@ def check_per(per: Per) -> Per:
 
 
 def rows_of(batch: Mapping[str, Any], per: Per) -> Tensor:
-    """The users of a batch's rows, or its distinct users."""
+    """Return the users of a batch's rows, or its distinct users."""
     return batch["users"] if per == "row" else batch["unique_users"]
 
 
 def look_up(table: Tensor, users: Tensor) -> Lists:
-    """Rows of a table of items, (U, M)."""
+    """Look up users' rows of a table of items, (U, M)."""
     return Lists(users, table[users].long())
 
 

@@ -16,10 +16,10 @@ from recsys.sources._common import Clock, Per, check_per, drawn, look_up, rows_o
 
 
 class CDLists:
-    """CD's list (Lee et al., ICDM 2019): ``drawn`` (B, n), of the guide's top M the better of two, redrawn every epoch.
+    """CD's list (Lee et al., ICDM 2019): ``drawn`` (B, n) from the guide's top M, the better of two draws, every epoch.
 
-    guide: the teacher (``rerank=None``: ranked once), or the student, ranked anew every ``rerank`` epochs in O(U I d).
-    M is ``length``, or what the user with most training items has left. Weights exp(-(r+1) / (M · flatness)):
+    guide: the teacher, ranked once (``rerank=None``), or the student, ranked anew every ``rerank`` epochs in O(U I d).
+    M is ``length``, or what the user with most training items has left. Weights exp(-(r+1) / (``length`` · flatness)):
     UnKD's code has 1 / lambda = 20, n = ``k`` = 50, drawn once; RCE-KD's T = 20, n = 2, M = 3000 both.
     ``distinct=False`` repeats their duplicates.
     """
@@ -39,7 +39,7 @@ class CDLists:
     ) -> None:
         self.guide, self.interactions, self.distinct = guide, interactions, distinct
         self.length = min(length, int(Outside(interactions).free.min()))
-        most = self.length if distinct else k or 50  # independent draws may be any number
+        most = self.length if distinct else k or 50  # with independent draws, any number
         self.k = list_length("k", k, 50, most, "what the user with most training items has left, or 'length'")
         self.scale = length * flatness
         self.per, self.name = check_per(per), name
@@ -48,11 +48,11 @@ class CDLists:
         self._table: Tensor | None = None
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
-        """Rank anew in epochs that ``rerank`` divides."""
+        """Set the epoch; the guide is ranked anew in epochs divisible by ``rerank``."""
         self._clock.epoch = epoch
 
     def resample(self) -> None:
-        """Rank if it is time, then draw."""
+        """Rank the guide if it is due, then draw."""
         if self._clock.due() or self._top is None:
             self._top = top_items(self.guide, self.interactions, self.length)
         draw = best_of_two_positions(
@@ -61,13 +61,13 @@ class CDLists:
         self._table = self._top.gather(1, draw)
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
-        """The lists of the batch's users."""
+        """Return the lists of the batch's users."""
         return {self.name: look_up(drawn(self._table), rows_of(batch, self.per))}
 
     def state_dict(self) -> dict[str, Any]:
-        """The ranking, where it is kept for several epochs of a changing guide."""
+        """Return the ranking where it serves several epochs of a changing guide."""
         return {"top": self._top} if self._clock.every else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with a ranking."""
+        """Restore a ranking."""
         self._top = state.get("top", self._top)

@@ -19,11 +19,12 @@ from recsys.sources._common import Clock, drawn
 class DCDLists:
     """DCD's lists (Lee and Kim, CIKM 2021): what the student ranks too low and too high within the teacher's list.
 
-    ``underestimated`` and ``overestimated`` (R, k), by successive sampling with the weights of ``rank_discrepancy``, in
-    the teacher's order; for each distinct user, or, with ``of_items`` and ``top`` of ``top_users``, lists of users for
-    each distinct positive item. The student is ranked anew every ``every`` epochs, O(U N d). Lists are drawn once an
-    epoch; the authors draw for every batch (``per_batch``), the same law for each batch. Their k and ``sharpness``
-    are unknown; those of RCE-KD's copy are 1/10 and a list of 100.
+    ``underestimated`` and ``overestimated`` (R, k) are drawn by successive sampling with the weights of
+    ``rank_discrepancy``, in the teacher's order. They are lists of items for each distinct user or, with ``of_items``
+    and ``top`` of ``top_users``, lists of users for each distinct positive item. The student is ranked anew every
+    ``every`` epochs, O(U N d). Lists are drawn once an epoch; the authors draw for every batch (``per_batch``), which
+    has the same distribution for each batch. Their k and ``sharpness`` are unknown; those of RCE-KD's copy are 1/10 and
+    a list of 100.
     """
 
     def __init__(
@@ -49,29 +50,29 @@ class DCDLists:
         self._tables: tuple[Tensor, Tensor] | None = None
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
-        """Rank anew in epochs that ``every`` divides."""
+        """Set the epoch; the student is ranked anew in epochs divisible by ``every``."""
         self._clock.epoch = epoch
 
     def resample(self) -> None:
-        """Rank the student within the lists if it is time; draw unless that is done for every batch."""
+        """Rank the student within the lists if it is due; draw unless every batch draws."""
         if self._clock.due() or self._ranks is None:
             self._ranks = self._rank()
         if not self.per_batch:
             self._tables = self._draw(torch.arange(self.top.size(0), device=self.top.device))
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
-        """The lists of the batch's distinct users, or of its distinct positive items."""
+        """Return the lists of the batch's distinct users, or of its distinct positive items."""
         ids = batch["positives"].unique() if self.of_items else batch["unique_users"]
         tables = self._draw(ids) if self.per_batch else tuple(table[ids] for table in drawn(self._tables))
         pairs = ((each.long(), ids) if self.of_items else (ids, each.long()) for each in tables)
         return {name: Lists(*pair) for name, pair in zip(self.names, pairs, strict=True)}
 
     def state_dict(self) -> dict[str, Any]:
-        """The ranks, kept for several epochs of a changing student."""
+        """Return the ranks, which serve several epochs of a changing student."""
         return {"ranks": self._ranks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with ranks."""
+        """Restore the ranks."""
         self._ranks = state["ranks"]
 
     def _draw(self, ids: Tensor) -> tuple[Tensor, Tensor]:

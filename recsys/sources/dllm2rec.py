@@ -12,11 +12,11 @@ from recsys.data.sequence_rows import SequenceRows
 
 
 class DLLM2RecLists:
-    """DLLM2Rec's lists (Cui et al., RecSys 2024): ``taught`` and ``distances`` (B, K), ``unseen`` (B,), of every row.
+    """DLLM2Rec's lists (Cui et al., RecSys 2024): ``taught`` and ``distances`` (B, K), ``unseen`` (B,), for every row.
 
-    items, distances: (R, K) of all training rows, as ``Ranked.of_rows`` gives them, best first. ``unseen``: a uniform
-    item that is neither in the row's history nor its target, drawn anew with every batch, O(B L) a draw. ValueError
-    for a row whose history has all items.
+    items, distances: (R, K) of all training rows, best first, as ``Ranked.of_rows`` returns them. ``unseen``: a uniform
+    item that is neither in the row's history nor its target, drawn anew with every batch, O(B L) a draw. Raises
+    ValueError for a row whose history has all items.
     """
 
     def __init__(self, items: Tensor, distances: Tensor, rows: SequenceRows) -> None:
@@ -24,19 +24,19 @@ class DLLM2RecLists:
             got = [tuple(each.shape) for each in (items, distances)]
             raise ValueError(f"'items' and 'distances' must be ({len(rows)}, K), a list a row, got {got}")
         self.items, self.distances, self.rows = items, distances, rows
-        if rows.sequences.num_items - 2 <= rows.max_length:  # else a history always leaves some
+        if rows.sequences.num_items - 2 <= rows.max_length:  # otherwise some item is always left
             self._check_unseen()
 
     def resample(self) -> None:
-        """Items are drawn with the batches."""
+        """Do nothing: items are drawn with the batches."""
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The entries of the batch's rows, which are numbered from 1."""
+        """Return the entries of the batch's rows, which are numbered from 1."""
         rows = batch["users"] - 1
         return {"taught": self.items[rows].long(), "distances": self.distances[rows], "unseen": self._drawn(rows)}
 
     def _drawn(self, rows: Tensor) -> Tensor:
-        """Uniform items outside histories and targets, by drawing again: (B,)."""
+        """Draw uniform items outside histories and targets, with redraws: (B,)."""
         seen, size = self._seen(rows), self.rows.sequences.num_items
         found = torch.randint(1, size, rows.shape)
         left = (seen == found[:, None]).any(dim=1).nonzero().squeeze(1)
@@ -46,7 +46,7 @@ class DLLM2RecLists:
         return found
 
     def _seen(self, rows: Tensor) -> Tensor:
-        """Histories as they are read and targets, padded with 0: (B, L + 1)."""
+        """Return histories as models read them, and targets, padded with 0: (B, L + 1)."""
         return torch.cat([self.rows.histories(rows).sequences, self.rows.targets[rows][:, None]], dim=1)
 
     def _check_unseen(self) -> None:

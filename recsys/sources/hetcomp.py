@@ -1,4 +1,4 @@
-"""HetComp's lists: what several teachers agree on, at the stages of their training that each user is ready for."""
+"""HetComp's lists: the ranking that several teachers agree on, at the training stages that each user has reached."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _PAIRS = 1 << 16  # training pairs scored at once
 
 
 def importance(length: int, decay: float = 10.0, device: torch.device | str = "cpu") -> Tensor:
-    """exp(-r / decay) of the positions r of a ranking: (length,) float32."""
+    """Compute exp(-r / decay) for the positions r of a ranking: (length,) float32."""
     return torch.exp(torch.arange(length, device=device) / -decay)
 
 
 def consensus(rankings: Tensor, k: int, num_items: int, *, decay: float = 10.0) -> Tensor:
-    """The k items of highest summed ``importance`` over several rankings: (T, U, N) -> (U, k) int32, best first.
+    """Rank the k items of highest summed ``importance`` over several rankings: (T, U, N) -> (U, k) int32, best first.
 
-    rankings: item ids, best first, distinct within a row; an item that a ranking does not list gets nothing from it.
-    Of equals, the earlier ranking's goes first. O(U (T N log(T N) + I)) time, 512 · I numbers at a time. The authors
-    read importances of all items from files that are not public; their law is unknown.
+    rankings: item ids, best first, distinct within a row; an item that a ranking does not list gets 0 from it. Of equal
+    sums, the item from the earlier ranking goes first. O(U (T N log(T N) + I)) time, 512 · I numbers at a time. The
+    authors read importances of all items from files that are not public; how these were computed is unknown.
     """
     if not 1 <= k <= rankings.size(2):
         raise ValueError(f"'k' must be from 1 to {rankings.size(2)}, the length of the rankings, got {k}")
@@ -44,7 +44,7 @@ def consensus(rankings: Tensor, k: int, num_items: int, *, decay: float = 10.0) 
         values = []
         for items in part:
             values.append(total.gather(1, items))
-            total.scatter_(1, items, -1.0)  # what two rankings list counts once
+            total.scatter_(1, items, -1.0)  # an item in two rankings counts once
         order = torch.cat(values, dim=1).sort(dim=1, descending=True, stable=True).indices[:, :k]
         best.append(part.transpose(0, 1).flatten(1).gather(1, order).int())
     return torch.cat(best)
@@ -53,12 +53,12 @@ def consensus(rankings: Tensor, k: int, num_items: int, *, decay: float = 10.0) 
 def known_items(
     teachers: Sequence[Recommender], interactions: Interactions, tops: Tensor, k: int, *, decay: float = 10.0
 ) -> Tensor:
-    """The k training items of every user that the teachers agree on most: (U, k) int32, best first.
+    """Rank the k training items of every user that the teachers agree on most: (U, k) int32, best first.
 
-    A user with fewer gets the first of ``tops`` (U, k or more) after them. O(nnz (d + log nnz)).
+    Users with fewer than k get the first of ``tops`` (U, k or more) after them. O(nnz (d + log nnz)).
     """
     users, items = interactions.pairs()
-    own = torch.arange(len(users), device=users.device) - interactions.ptr[users]  # place among the user's items
+    own = torch.arange(len(users), device=users.device) - interactions.ptr[users]  # place among its user's items
     weights = importance(int(interactions.degrees().max()), decay, users.device)
     total = torch.zeros(len(users), device=users.device)
     for teacher in teachers:
@@ -77,14 +77,14 @@ def known_items(
 def stage_rankings(
     teachers: Sequence[Sequence[Recommender]], interactions: Interactions, k: int, *, decay: float = 10.0
 ) -> tuple[list[list[Tensor]], Tensor]:
-    """The ``top_items`` (U, k) of every stage of every teacher, and the ``known_items`` (U, max(k // 10, 1))."""
+    """Compute ``top_items`` (U, k) of every stage of every teacher, and ``known_items`` (U, max(k // 10, 1))."""
     stages = [[top_items(model, interactions, k) for model in each] for each in teachers]
     final = consensus(torch.stack([each[-1] for each in stages]), k, interactions.num_items, decay=decay)
     return stages, known_items([each[-1] for each in teachers], interactions, final, max(k // 10, 1), decay=decay)
 
 
 def _by_user(users: Tensor, values: Tensor) -> Tensor:
-    """The order of pairs by user, then by falling value; ``users`` ascend."""
+    """Order pairs by user, then by falling value; ``users`` must ascend."""
     order = values.argsort(descending=True, stable=True)
     return order[users[order].argsort(stable=True)]
 
@@ -92,16 +92,16 @@ def _by_user(users: Tensor, values: Tensor) -> Tensor:
 class HetCompLists:
     """HetComp's lists (Kang et al., WWW 2023): ``tops`` and ``known`` of each distinct user, and the ``phase``.
 
-    stages: for each teacher its ``top_items`` (U, N) at successive stages of its training, easiest first, the last
-    from the trained teacher; known: (U, p), the training items as the teachers rank them, which do not change.
-    ``tops`` is the ``consensus`` of the teachers, each at the stage that the user has reached with it, from 0.
-    After epoch ``every``, from 0, the student's discrepancy to each teacher's next stage is taken down; every
-    ``every``-th epoch from then on, a user goes one stage up with a teacher where discrepancy before / now exceeds
-    alpha · 0.995^(epoch // every) or is below 1, and the discrepancy to the stage after that is taken down. The phase
-    is "overall" until the mean stage of the users, rounded to two decimals as in the authors' code, is the last with
-    every teacher, and then "rank" for all. Ranking the student costs O(U I d), in blocks.
-    The authors have six teachers of four stages, K = ``k`` = 100, p = 10; their code rounds discrepancies to four
-    decimals, and holds a user for ever whose discrepancy was and is 0, who goes on here.
+    stages: for each teacher its ``top_items`` (U, N) at successive stages of its training, easiest first, the last from
+    the trained teacher. known: (U, p), the training items as the teachers rank them; these are fixed. ``tops`` is the
+    ``consensus`` of the teachers, each at the stage that the user has reached with it, from 0. After epoch ``every``,
+    from 0, the student's discrepancy to each teacher's next stage is recorded. In every ``every``-th epoch from then
+    on, a user goes one stage up with a teacher where recorded / current discrepancy exceeds alpha · 0.995^(epoch //
+    every) or is below 1; the discrepancy to the stage after that is then recorded. The phase is "overall" until, for
+    every teacher, the mean stage of the users, rounded to two decimals as in the authors' code, is the last; then it is
+    "rank" for all users. Ranking the student costs O(U I d), in blocks. The authors have six teachers of four stages, K
+    = ``k`` = 100, p = 10. Their code rounds discrepancies to four decimals, and never advances a user whose discrepancy
+    was and is 0; here such a user advances.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class HetCompLists:
         self._before: Tensor | None = None
         self._tops: Tensor | None = None
         self._clock = Clock(every)
-        self._clock.epoch = -1  # no epoch is done yet
+        self._clock.epoch = -1  # no epoch is finished yet
 
     @classmethod
     def of_teachers(
@@ -144,7 +144,7 @@ class HetCompLists:
         decay: float = 10.0,
         **options: Any,
     ) -> HetCompLists:
-        """Rankings of length ``k``, 100 or what a user has left, from models at stages; p = max(k // 10, 1)."""
+        """Rank the models of all stages, to lists of ``k``, by default 100 or what is left; p = max(k // 10, 1)."""
         room = int(Outside(interactions).free.min())
         k = list_length("k", k, 100, room, "what the user with most training items has left")
         stages, known = stage_rankings(teachers, interactions, k, decay=decay)
@@ -152,16 +152,16 @@ class HetCompLists:
 
     @property
     def phase(self) -> Phase:
-        """Tell which of HetComp's two losses is due."""
+        """Tell which of HetComp's two losses applies."""
         mean = self.reached.double().mean(dim=1, keepdim=True).round(decimals=2)
         return "rank" if bool((mean == self.last).all()) else "overall"
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
-        """Note which epoch comes next."""
+        """Set the number of the next epoch."""
         self._clock.epoch = epoch - 1
 
     def resample(self) -> None:
-        """Advance the stages if it is time."""
+        """Advance the stages if it is due."""
         done = self._clock.epoch
         if self._clock.due() and done > 0 and self.phase == "overall":
             self._advance(done)
@@ -170,16 +170,16 @@ class HetCompLists:
             self._tops = consensus(current, self.k, self.interactions.num_items, decay=self.decay)
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The lists of the batch's distinct users, and the phase."""
+        """Return the lists of the batch's distinct users, and the phase."""
         users = batch["unique_users"]
         return {"tops": look_up(drawn(self._tops), users), "known": look_up(self.known, users), "phase": self.phase}
 
     def state_dict(self) -> dict[str, Any]:
-        """The stages that users have reached, and the discrepancies taken down."""
+        """Return the stages that users have reached, and the recorded discrepancies."""
         return {"reached": self.reached, "before": self._before}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from these stages."""
+        """Restore stages and discrepancies."""
         device, before = self.known.device, state["before"]
         self.reached, self._before = state["reached"].to(device), None if before is None else before.to(device)
         self._tops = None
@@ -199,11 +199,11 @@ class HetCompLists:
         self._tops = None
 
     def _discrepancies(self, ranked: Tensor, stage: Tensor) -> Tensor:
-        """Compare the student's rankings (U, n) with each teacher's of stages (T, U), or its last: (T, U) float64."""
+        """Compare the student's rankings (U, n) with each teacher's at stages (T, U), or its last: (T, U) float64."""
         return torch.stack([stage_discrepancy(ranked, each, k=ranked.size(1)) for each in self._at(stage)])
 
     def _at(self, stage: Tensor) -> Tensor:
-        """The rankings at these stages (T, U), or the last: (T, U, N) int32."""
+        """Return the rankings at these stages (T, U), or the last: (T, U, N) int32."""
         users = torch.arange(stage.size(1), device=stage.device)
         chosen = torch.minimum(stage, self.last)
         return torch.stack([ranking[each, users] for ranking, each in zip(self.rankings, chosen, strict=True)])

@@ -1,4 +1,4 @@
-"""IR-RRD's lists: RRD's, and lists of users for the items in these."""
+"""IR-RRD's lists: RRD's, and lists of users for the items in them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from recsys.sources.rrd import RRDLists
 
 
 class IRRRDLists:
-    """IR-RRD's lists (Kang et al., Information Sciences 2021): RRD's, and lists of users for the items in these.
+    """IR-RRD's lists (Kang et al., Information Sciences 2021): RRD's, and lists of users for the items in them.
 
     users: ``RRDLists`` of the teacher's ``top_items``; items: ``RRDLists(top_users, interactions.transpose(), k=20,
     l=20)``. Adds ``interesting_users`` and ``uninteresting_users``, ``Lists`` of users (R, M) for items (R,): the
-    distinct items of the batch's two lists, up to B (K + L) of them, most of the catalogue in the authors' settings.
-    ``max_items`` takes that many of them at random instead, which scales the summed item loss down in proportion.
+    distinct items of the batch's two lists, up to B (K + L) items, which is most of the catalogue in the authors'
+    settings. ``max_items`` draws at most that many of these items, which scales the summed item loss down in
+    proportion.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class IRRRDLists:
         self.items.resample()
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
-        """The lists of the batch's distinct users, and of the items in them."""
+        """Return the lists of the batch's distinct users, and of the items in them."""
         found = self.users.lists(batch)
         listed = torch.zeros(self.items.top.size(0), dtype=torch.bool, device=self.items.top.device)
         for each in found.values():

@@ -1,4 +1,4 @@
-"""PCKD's items: a few that a ranking has high, drawn anew every epoch."""
+"""PCKD's items: a few items from the top of a ranking, drawn anew every epoch."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from recsys.sources._common import Clock, drawn
 
 
 def top_of_all(model: Recommender, interactions: Interactions, length: int) -> Tensor:
-    """The first ``length`` items of every user, training items among them: (U, length) int32; see ``top_items``.
+    """Rank the first ``length`` items of every user, training items included: (U, length) int32; see ``top_items``.
 
-    interactions: says how many users and items there are, and whether id 0 is padding, which is no item.
+    interactions: gives the numbers of users and items, and whether id 0 is padding, which is not ranked.
     """
     none = interactions.items[:0].long()
     sizes = interactions.num_users, interactions.num_items
@@ -30,9 +30,9 @@ class PCKDLists:
     """PCKD's items (Zhu and Zhang, TKDE 2025): ``preferred`` (B, Q), for each row of the batch.
 
     Q = ``k`` of the first ``length`` items of a ranking, by successive sampling with exp(-(r + 1) / scale); unlike
-    RRD's, the ranking has training items too. guide: the ranking, (U, length) items, best first, as ``top_of_all``
-    gives them of a teacher; or a model to be ranked every ``every`` epochs, the student, O(U I d) each time; or None
-    for uniform items with replacement, training items among them. Drawn once an epoch, O(U length); the paper draws
+    RRD's, the ranking includes training items. guide: the ranking, (U, length) items, best first, as ``top_of_all`` of
+    a teacher; or a model, usually the student, which is ranked every ``every`` epochs, O(U I d) each time; or None for
+    uniform items with replacement, training items included. Drawn once an epoch, O(U length); the paper draws
     independently, its code without replacement, as here.
     """
 
@@ -57,11 +57,11 @@ class PCKDLists:
         self._table: Tensor | None = None
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
-        """Rank a model anew in epochs that ``every`` divides."""
+        """Set the epoch; a model is ranked anew in epochs divisible by ``every``."""
         self._clock.epoch = epoch
 
     def resample(self) -> None:
-        """Rank if it is time, and draw the items of all users."""
+        """Rank the model if it is due, and draw the items of all users."""
         due = self._clock.due()
         if self.model is not None and (due or self.top is None):
             self.top = top_of_all(self.model, self.interactions, self.length)
@@ -75,13 +75,13 @@ class PCKDLists:
             self._table = self.top.gather(1, positions)
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The items of the users of the batch's rows."""
+        """Return the items of the users of the batch's rows."""
         return {self.name: drawn(self._table)[batch["users"]].long()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The ranking of a model, kept for several epochs."""
+        """Return the ranking of a model, which serves several epochs."""
         return {"top": self.top if self.model is not None else None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with a ranking."""
+        """Restore a ranking."""
         self.top = state["top"] if self.model is not None else self.top

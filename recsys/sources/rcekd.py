@@ -1,4 +1,4 @@
-"""RCE-KD's lists: the student's own top items, and a mixture drawn where the teacher's top items are near."""
+"""RCE-KD's lists: the student's own top items, and a mixed list drawn near the teacher's top items."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from recsys.models.base import Recommender
 from recsys.models.rankings import top_items
 from recsys.sources._common import Clock, Per, check_per, drawn, look_up
 
-_MOST = 50  # teacher's items that count
-_MOST_BYTES = 2**28  # of what is kept beside the lists, one for every item in them
+_MOST = 50  # how many of the teacher's items count
+_MOST_BYTES = 2**28  # of the entries made with the lists, one byte an item
 
 
 def agreement_log_weights(student: Tensor, teacher: Tensor, scale: float = 10.0) -> Tensor:
-    """Logarithms of the weights of a student's positions: top lists (U, N), (U, K) -> (U, N) float64.
+    """Compute log weights of a student's positions: top lists (U, N), (U, K) -> (U, N) float64.
 
     (min(n_r, 50) + 1) / T, n_r being how many of the teacher's items are at position r of the student's list or after
     it (Zhu and Zhang, 2025, arXiv:2509.20989). O(U (N + K)).
@@ -32,15 +32,15 @@ def agreement_log_weights(student: Tensor, teacher: Tensor, scale: float = 10.0)
 
 
 class RCEKDLists:
-    """RCE-KD's lists: ``own`` (R, K), the student's top, and ``mixed`` (R, L + K), drawn, then the teacher's.
+    """RCE-KD's lists: ``own`` (R, K), the student's top, and ``mixed`` (R, L + K), drawn items, then the teacher's.
 
-    They are those of a batch's distinct users, whose scores are the same in all their rows. per: "row" adds
-    ``own_rows``, (B,), whose lists a row of the batch has; for "user" the loss counts each user once. ``mixed_kept``
-    and ``mixed_met``, which ``RCEKD`` reads, are made with the lists, where they take at most 256 MB.
+    Lists are given for the distinct users of a batch, since all rows of a user have the same scores. per: "row" adds
+    ``own_rows`` (B,), the list that each row of the batch uses; with "user" the loss counts each user once.
+    ``mixed_kept`` and ``mixed_met``, which ``RCEKD`` reads, are computed with the lists if they take at most 256 MB.
 
-    top: the teacher's ``top_items`` (U, K) or wider. L = ``l`` items are drawn of the student's top ``length``, or of
-    as many as the user with most training items has left, by successive sampling with ``agreement_log_weights``. The
-    student is ranked anew, and the draw made, every ``rerank`` epochs, O(U I d + U length K); the authors do it every
+    top: the teacher's ``top_items`` (U, K) or wider. L = ``l`` items are drawn from the student's top ``length``, or as
+    many as the user with most training items has left, by successive sampling with ``agreement_log_weights``. The
+    student is ranked, and the lists are drawn, every ``rerank`` epochs, O(U I d + U length K); the authors do so every
     epoch, with K = L = 50, length 200, T = ``scale`` = 10.
     """
 
@@ -70,11 +70,11 @@ class RCEKDLists:
         self._meeting: tuple[Tensor, Tensor] | None = None
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the protocol gives both
-        """Note which epoch comes next."""
+        """Set the number of the next epoch."""
         self._clock.epoch = epoch
 
     def resample(self) -> None:
-        """Rank the student and draw, if it is time."""
+        """Rank the student and draw, if it is due."""
         if self._clock.due() or self._own is None:
             ranked = top_items(self.student, self.interactions, self.length)
             places = race(agreement_log_weights(ranked, self.top.to(ranked), self.scale), self.l)
@@ -85,7 +85,7 @@ class RCEKDLists:
         self._meeting = rcekd_meeting(own, mixed) if mixed.numel() <= _MOST_BYTES else None
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The lists of the batch's users."""
+        """Return the lists of the batch's users."""
         users, tables = batch["unique_users"], (drawn(self._own), drawn(self._mixed))
         found: dict[str, Any] = {name: look_up(table, users) for name, table in zip(self.names, tables, strict=True)}
         if self.per == "row":
@@ -98,10 +98,10 @@ class RCEKDLists:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the drawn lists, which may serve for several epochs."""
+        """Return the drawn lists, which may serve several epochs."""
         return {"own": self._own, "mixed": self._mixed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the drawn lists of an interrupted run."""
+        """Restore the drawn lists of an interrupted run."""
         if state["own"] is not None:
             self._keep(state["own"], state["mixed"])

@@ -1,4 +1,4 @@
-"""RD's lists: a teacher's top items, and sampled ones."""
+"""RD's lists: a teacher's top items, and sampled items."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from recsys.data.sampling import Outside
 class RDLists:
     """RD's lists (Tang and Wang, KDD 2018): ``top`` (B, K), the teacher's best, and ``sampled`` (B, Q) for every row.
 
-    top: ``top_items`` of the teacher, (U, K + 1) or wider; a row's own positive is left out, as the authors do; other
-    training items are left out if ``top`` was made so. Dynamic samples are uniform with replacement outside the user's
-    training items, anew for every row (Q = 100, K = 10 in the code, or what ``top`` has); 0 leaves them out.
-    O(B Q log nnz) a batch.
+    top: the teacher's ``top_items``, (U, K + 1) or wider. A row's own positive is left out, as in the authors' code;
+    other training items are left out only if ``top`` was computed without them. ``sampled`` items, for dynamic weights,
+    are uniform with replacement outside the user's training items, drawn anew for every row. The code has Q = 100 and K
+    = 10, here cut to what ``top`` has; Q = 0 leaves them out. O(B Q log nnz) a batch.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class RDLists:
         """Do nothing: dynamic samples are drawn with the batches."""
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
-        """The lists of the batch's rows."""
+        """Return the lists of the batch's rows."""
         users = batch["users"]
         top = self.top[users].long()
-        target = (top == batch["positives"][:, None]).long().cumsum(dim=1)[:, : self.k]  # 1 from the target on
+        target = (top == batch["positives"][:, None]).long().cumsum(dim=1)[:, : self.k]  # 1 from the target's place on
         columns = torch.arange(self.k, device=top.device) + target
         found = {self.names[0]: Lists(users, top.gather(1, columns))}
         if self.samples:

@@ -13,18 +13,18 @@ from recsys.data.lists import Lists, list_length
 from recsys.data.sampling import Outside, interesting_positions
 from recsys.sources._common import drawn
 
-_USUAL = 40  # items of either list, in the paper
+_USUAL = 40  # items of each list, in the paper
 
 
 class RRDLists:
     """RRD's lists (Kang et al., CIKM 2020): ``interesting`` (R, K), ``uninteresting`` (R, L) for each distinct user.
 
-    top: ``top_items`` of the teacher without the training items, (U, 500) in the code. Interesting: K positions by
+    top: the teacher's ``top_items`` without the training items, (U, 500) in the code. Interesting: K positions by
     successive sampling with exp(-(r+1) / T), in the teacher's order, or the first K (``sample=False``, which the
-    authors later found better). Uninteresting: L uniform outside training items and ``top``. Both redrawn every epoch.
-    k, l: 40 each by default; where the user with most training items has not so many left, L is half of these and
-    ``top`` is cut to the rest, which the log says. O(U (500 + L log nnz)) an epoch. With ``top_users`` and transposed
-    interactions, ids are items: see ``IRRRDLists``.
+    authors later found better). Uninteresting: L uniform items outside training items and ``top``. Both are redrawn
+    every epoch. k, l: 40 each by default. If the user with most training items has too few items left, L is half of
+    these and ``top`` is cut to the rest, which is logged. O(U (500 + L log nnz)) an epoch. With ``top_users`` and
+    transposed interactions, ids are items: see ``IRRRDLists``.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class RRDLists:
         top, self.l = _room_for(top, interactions, l)
         self.k = list_length("k", k, _USUAL, top.size(1), "the length of 'top'")
         self.top, self.scale, self.sample, self.names = top, scale, sample, names
-        first = int(interactions.padding)  # the lists of padding are nobody's
+        first = int(interactions.padding)  # padding has no lists
         self._ids = torch.arange(first, top.size(0), device=top.device)
         listed = Interactions.from_pairs(
             self._ids.repeat_interleave(top.size(1)),
@@ -65,18 +65,18 @@ class RRDLists:
         self._tables = interesting, uninteresting
 
     def of(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Both lists of some users, (R,) -> (R, K), (R, L) int32."""
+        """Return both lists of some users, (R,) -> (R, K), (R, L) int32."""
         interesting, uninteresting = drawn(self._tables)
         return interesting.index_select(0, ids), uninteresting.index_select(0, ids)
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
-        """The lists of the batch's distinct users."""
+        """Return the lists of the batch's distinct users."""
         users = batch["unique_users"]
         return {name: Lists(users, items) for name, items in zip(self.names, self.of(users), strict=True)}
 
 
 def _room_for(top: Tensor, interactions: Interactions, asked: int | None) -> tuple[Tensor, int]:
-    """The teacher's lists and L, so that L items are left outside these and the training items for every user."""
+    """Choose L, and cut the teacher's lists, so that every user has L items outside them and the training items."""
     room = int(Outside(interactions).free.min())
     what = f"what a user has left of {room} items outside 'top'"
     if asked is not None:

@@ -24,6 +24,6 @@ class TopLists:
         """Do nothing: fixed lists are not drawn."""
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
-        """The lists of the batch's users."""
+        """Return the lists of the batch's users."""
         users = rows_of(batch, self.per)
         return {name: look_up(table, users) for name, table in self.tables.items()}

@@ -1,4 +1,4 @@
-"""UnKD's lists: pairs within groups of equal popularity, and these groups."""
+"""UnKD's lists: groups of equal popularity, and pairs within them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from recsys.sources._common import Per, check_per, drawn, look_up, rows_of
 class GroupLists(NamedTuple):
     """The best items of every user in every group.
 
-    items (U, G, m) int32, best first; lengths (U, G) int64: how many of the m are listed, the rest repeats the first.
+    items (U, G, m) int32, best first; lengths (U, G) int64: how many of the m are valid; the other entries repeat the
+    first.
     """
 
     items: Tensor
@@ -38,10 +39,11 @@ def top_per_group(
     block_users: int = 512,
     cache: str | Path | None = None,
 ) -> GroupLists:
-    """The m items of highest score among those of each group that a user has not in ``interactions``.
+    """Rank the m items of highest score in each group for every user, except the user's ``interactions``.
 
-    group: (num_items,) int64 from ``popularity_groups``, -1 for none. UnKD's code has m = 1000; with rank weights
-    exp(-(r+1)/mu) a list of 10 mu misses a mass of e^-10. O(U I d) once, (U, G, m) int32 kept.
+    group: (num_items,) int64 from ``popularity_groups``, -1 for items in no group. UnKD's code has m = 1000; with rank
+    weights exp(-(r+1)/mu) a list of 10 mu misses a mass of e^-10. cache: a file for the lists, as for ``top_items``.
+    O(U I d) once; stores (U, G, m) int32.
     """
     check_model(model, interactions)
     members = [(group == g).nonzero().squeeze(1) for g in range(int(group.max()) + 1)]
@@ -57,11 +59,12 @@ def top_per_group(
 
 
 def popularity_groups(items: Tensor, num_items: int, groups: int) -> Tensor:
-    """UnKD's groups of about equal popularity (Chen et al., WSDM 2023): group of every item, (num_items,) int64.
+    """Divide items into UnKD's groups of about equal popularity (Chen et al., WSDM 2023): (num_items,) int64.
 
-    items: the items of the training pairs in their order. Items go by count, descending, ties by first appearance;
-    the item with which a group would exceed a share 1/``groups`` of all pairs opens the next one, and a last group of
-    at most half a share joins the one before. Items without a pair have group -1; there may be more or fewer groups.
+    items: the items of the training pairs in their order. Items are taken by count, descending, ties by first
+    appearance. An item opens the next group if it would raise the current one above a share 1/``groups`` of all pairs;
+    a last group of at most half a share joins the one before. Items without a pair have group -1. There may be more or
+    fewer groups than ``groups``.
     """
     if groups < 1:
         raise ValueError(f"'groups' must be at least 1, got {groups}")
@@ -86,11 +89,11 @@ def popularity_groups(items: Tensor, num_items: int, groups: int) -> Tensor:
 
 
 def pairs_per_group(group: Tensor, counts: Tensor, total: int, power: float = 0.0) -> tuple[list[int], Tensor, Tensor]:
-    """UnKD's number of pairs of each group, its shares (G,) and the shares before the power, float64.
+    """Compute UnKD's number of pairs of each group, its shares (G,), and the shares before the power, float64.
 
     counts: training pairs of every item. share_g ~ (max + min of the mean popularity) - mean popularity of g, rounded
-    to two decimals and at least 0.1, then to the ``power`` and normalised: 0, the authors' default, gives equal shares.
-    Numbers are rounded half to even; where the sum falls short of ``total`` the first groups get one more.
+    to two decimals and at least 0.1, then raised to ``power`` and normalised: 0, the authors' default, gives equal
+    shares. Numbers are rounded half to even; where they add up to less than ``total``, the first groups get one more.
     """
     size = int(group.max()) + 1
     mean = torch.stack([counts[group == g].double().mean() for g in range(size)])
@@ -120,8 +123,8 @@ class UnKDLists:
     """UnKD's pairs (Chen et al., WSDM 2023): ``better`` and ``worse`` (B, P), within groups of equal popularity.
 
     lists: ``top_per_group`` of the teacher; numbers: pairs of each group, from ``pairs_per_group``. Redrawn every epoch
-    in closed form, O(U P). ``swap_quirk`` repeats the authors' defect, see ``pair_positions``. A user with fewer than
-    two items of a group left gets pairs of one item with itself there, which have no gradient.
+    in closed form, O(U P). ``swap_quirk`` repeats the authors' defect, see ``pair_positions``. A user who has fewer
+    than two items of a group left gets pairs of one item with itself there, which have no gradient.
     """
 
     def __init__(
@@ -155,7 +158,7 @@ class UnKDLists:
         length: int | None = None,
         **options: Any,
     ) -> UnKDLists:
-        """Groups, numbers and lists in one; ``length`` 10 · scale misses a mass of e^-10 of the authors' 1000."""
+        """Compute groups, numbers and lists; ``length`` 10 · scale misses a mass of e^-10 of the authors' 1000."""
         items = interactions.items.long()
         group = popularity_groups(items.cpu(), interactions.num_items, groups).to(items.device)
         numbers, _, _ = pairs_per_group(group, interactions.counts(), pairs, power)
@@ -173,6 +176,6 @@ class UnKDLists:
         self._tables = torch.cat(both[0], dim=1), torch.cat(both[1], dim=1)
 
     def lists(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
-        """The pairs of the batch's users."""
+        """Return the pairs of the batch's users."""
         users = rows_of(batch, self.per)
         return {name: look_up(table, users) for name, table in zip(self.names, drawn(self._tables), strict=True)}

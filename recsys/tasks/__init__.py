@@ -1,6 +1,6 @@
 """Tasks of recommenders: rankings, sequences, clicks, and biased ratings beside a uniform sample.
 
-Names are imported when they are first asked for; ``__init__.pyi`` lists them.
+Names are imported on first access; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

@@ -9,7 +9,7 @@ from graphkd.core.task import Task
 
 
 class RecommenderTask(Task):
-    """A task that says how to train where neither the user nor the method does.
+    """A task that also has training options, for those that neither the user nor the method gives.
 
     training: options of ``fit``: "epochs", "patience", "metric_every", and "lr" and "weight_decay" of Adam.
     """
@@ -18,6 +18,6 @@ class RecommenderTask(Task):
 
 
 def refuse_rows(where: str | None, kind: str) -> None:
-    """Raise ValueError for a loss on some rows of a batch, which has none that are labelled apart."""
+    """Raise ValueError for a loss on some rows of a batch: these tasks have no separate labelled rows."""
     if where is not None:
         raise ValueError(f"a loss of {kind} reads the whole batch: leave out 'where', got {where!r}")

@@ -28,8 +28,8 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "leave_one_out": tuple(f"{kind}@{k}" for k in (5, 10, 20) for kind in ("hit", "ndcg", "mrr")),
     "labeled": ("auc", "logloss"),
 }
-_SMALLER = ("averagepopularity", "giniindex", "logloss", "mae", "rmse")  # RecBole's, of which less is better
-_FIXED: WeakKeyDictionary[Interactions, dict[Any, Any]] = WeakKeyDictionary()  # drawn of a split, by its training pairs
+_SMALLER = ("averagepopularity", "giniindex", "logloss", "mae", "rmse")  # metrics that are better when smaller
+_FIXED: WeakKeyDictionary[Interactions, dict[Any, Any]] = WeakKeyDictionary()  # drawn once, by training pairs
 
 
 class Judging(Form):
@@ -37,11 +37,11 @@ class Judging(Form):
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The metrics."""
+        """List the metrics."""
 
     @property
     def modes(self) -> Mapping[str, str]:
-        """Say how each part is evaluated."""
+        """Return the protocol of each part."""
 
     @property
     def repeatable(self) -> bool:
@@ -49,23 +49,23 @@ class Judging(Form):
 
     @property
     def tail(self) -> float:
-        """Give the limit of the long tail, RecBole's ``tail_ratio``."""
+        """Return the limit of the long tail, RecBole's ``tail_ratio``."""
 
     @property
     def ties(self) -> Ties:
-        """Say how equal scores count."""
+        """Return how equal scores count."""
 
     @property
     def seed(self) -> int | None:
-        """Give the seed of drawn candidates."""
+        """Return the seed of drawn candidates."""
 
     @property
     def negatives(self) -> Negatives:
-        """Give the training negatives, whose ``alpha`` also holds for candidates drawn by popularity."""
+        """Return the training negatives, whose ``alpha`` also applies to candidates drawn by popularity."""
 
 
 def modes_of(protocol: Protocol) -> dict[str, str]:
-    """Read how validation and test are evaluated, by "val" and "test"; ValueError for an invalid mode."""
+    """Read the protocols of validation and test, by "val" and "test"; ValueError for an invalid one."""
     if isinstance(protocol, Mapping):
         if not set(protocol) <= {"valid", "test"} or not protocol:
             raise ValueError(f"'protocol' must be one for all, or of 'valid' and of 'test', got {dict(protocol)!r}")
@@ -86,7 +86,7 @@ def modes_of(protocol: Protocol) -> dict[str, str]:
 
 
 def check_metrics(names: Sequence[str], modes: Mapping[str, str]) -> tuple[str, ...]:
-    """The metrics in lower case; ValueError for those that do not fit how models are evaluated."""
+    """Return the metrics in lower case; ValueError for metrics that do not fit the protocols."""
     names = tuple(name.lower() for name in names)
     values = [name for name in names if name in VALUES]
     if values and len(values) < len(names):
@@ -106,7 +106,7 @@ def check_metrics(names: Sequence[str], modes: Mapping[str, str]) -> tuple[str, 
 
 
 def is_smaller_better(name: str) -> bool:
-    """Tell whether less of a metric is better."""
+    """Tell whether a metric is better when smaller."""
     return name.partition("@")[0] in _SMALLER
 
 
@@ -131,7 +131,7 @@ def judged(task: Judging, model: Recommender, data: Split, part: Part) -> dict[s
 
 
 def part_of(split: Split, part: str) -> Interactions:
-    """Held-out pairs."""
+    """Return the held-out pairs of a part."""
     return split.test if part == "test" else split.valid
 
 
@@ -154,7 +154,7 @@ def _left_out(task: Judging, model: Recommender, data: Split, part: str) -> dict
 
 
 def _drawn(task: Judging, data: Split, part: str, mode: str) -> Candidates:
-    """The candidates of a part, drawn once for a seed."""
+    """Return the candidates of a part, drawn once for a seed."""
     parts = [data.train, data.valid, *([data.test] if part == "test" else [])]
 
     def draw() -> Candidates:
@@ -178,9 +178,9 @@ def _taken(pairs: Interactions) -> Tensor:
 
 
 def _once(data: Split, key: Any, make: Any) -> Any:
-    """Draw once for a split, and keep it as long as its training pairs."""
+    """Compute a value once for a split, and cache it for the lifetime of its training pairs."""
     kept = _FIXED.setdefault(data.train, {})
     key = (key, id(data.valid), id(data.test))
     if key not in kept:
-        kept[key] = (make(), data.valid, data.test)  # which keeps the ids theirs
+        kept[key] = (make(), data.valid, data.test)  # references that keep their ids in use
     return kept[key][0]

@@ -17,14 +17,14 @@ from recsys.losses.clicks import Clicks as ClickLoss
 from recsys.losses.soft_clicks import SoftClicks
 from recsys.tasks._base import RecommenderTask
 
-_BLOCK = 8192  # rows that are scored at once
+_BLOCK = 8192  # rows scored at a time
 
 
 @dataclass(frozen=True)
 class Clicks(RecommenderTask):
     """Predict whether a row is clicked on: ``Rows`` with a column ``y`` of 0 and 1; AUC chooses the epoch.
 
-    Also measured: log loss in nats, and the expected calibration error. batch_size: rows a batch.
+    Also measured are log loss in nats and the expected calibration error. batch_size: rows in a batch.
 
     Example::
 
@@ -45,7 +45,7 @@ class Clicks(RecommenderTask):
     batch_size: int = 1024
 
     def prepare(self, data: Any) -> Rows:
-        """Take ``Rows``, or what has them as ``rows``; their labels must be from 0 to 1."""
+        """Take ``Rows``, or an object with ``rows``; ValueError for labels outside [0, 1]."""
         rows = getattr(data, "rows", data)
         if not isinstance(rows, Rows):
             raise TypeError(f"clicks are learnt from recsys.data.rows.Rows, got {type(data).__name__}")
@@ -64,15 +64,15 @@ class Clicks(RecommenderTask):
         return RowBatches(rows, rows.train, batch_size=self.batch_size)
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Binary cross-entropy of the clicks."""
+        """Return the binary cross-entropy of the clicks."""
         return 1.0 * ClickLoss(where=where)
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
-        """Cross-entropy with the teacher's softened click probabilities."""
+        """Return the cross-entropy with the teacher's softened click probabilities."""
         return 1.0 * SoftClicks(temperature, where=where)
 
     def targets(self, batch: Any) -> Tensor:
-        """The clicks of a batch's rows."""
+        """Return the clicks of a batch's rows."""
         labels: Tensor = batch["y"]
         return labels
 

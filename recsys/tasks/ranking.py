@@ -1,4 +1,4 @@
-"""Task of rankings: rank items for users; evaluated by full ranking or by leave-one-out among candidates."""
+"""Task of ranking items for users; evaluated by full ranking, among candidates, or by labelled rows."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _ONE = Negatives()
 class Ranking(RecommenderTask):
     """Rank items for users: a ``Split`` of pairs, evaluated by how high held-out items are ranked.
 
-    metrics: RecBole's names, the first chooses the epoch; by default ndcg@10 and recall@10. protocol: "full" ranks all
-    items but those seen; "leave_one_out" ranks each user's one held-out item among 499 drawn ones, by hit, ndcg and mrr
-    at 5, 10 and 20, of which all hits count for patience. RecBole's modes: "uni100" and "pop100" rank each user's
-    held-out items among 100 items for each, drawn uniformly or by popularity (``drawn_candidates``; of a ``seed``, the
-    same in every epoch), "labeled" measures the rows of a ``LabelledSplit`` by auc, logloss, mae and rmse; {"valid":
-    "uni100", "test": "full"} has one of each. repeatable: what a user has may be recommended again: nothing is left out
-    of a ranking, and only an event's own item of its candidates. digits: to which values are rounded, None for all.
-    tail: RecBole's ``tail_ratio``. ties: see ``full_ranking``. batch_size: training pairs a batch; where a method's
-    loss is a mean over rows, its weight is times its rows, beside a base loss that is summed. negatives: how they
-    are drawn.
+    metrics: RecBole's names; the first chooses the epoch; by default ndcg@10 and recall@10. protocol: "full" ranks all
+    items but those seen. "leave_one_out" ranks each user's one held-out item among 499 drawn ones, by hit, ndcg and mrr
+    at 5, 10 and 20; patience counts improvements in any hit. RecBole's modes: "uni100" and "pop100" rank each user's
+    held-out items among 100 items for each, drawn uniformly or by popularity (``drawn_candidates``; by ``seed``, the
+    same in every epoch); "labeled" measures the rows of a ``LabelledSplit`` by auc, logloss, mae and rmse; {"valid":
+    "uni100", "test": "full"} gives each part its own. repeatable: users may be recommended items that they already
+    have: no item is left out of a ranking, and only an event's own item is left out of its candidates. digits: to which
+    values are rounded, None for no rounding. tail: RecBole's ``tail_ratio``. ties: see ``full_ranking``. batch_size:
+    training pairs in a batch; the weight of a method's loss that is a mean over rows is multiplied by the number of
+    rows, beside a summed base loss. negatives: how they are drawn.
 
     Example::
 
@@ -81,18 +81,19 @@ class Ranking(RecommenderTask):
 
     @cached_property
     def modes(self) -> Mapping[str, str]:
-        """Say how each part is evaluated."""
+        """Return the protocol of each part."""
         return modes_of(self.protocol)
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The metrics, those of the protocol where none are given."""
+        """List the metrics, or those of the protocol where none are given."""
         return tuple(name.lower() for name in self.metrics) or USUAL.get(self.modes["test"], RANKED)
 
     def prepare(self, data: Any) -> Split:
-        """Take a ``Split``, or what ``recsys.bridge.load`` gives; its parts must be over the same users and items.
+        """Take a ``Split``, or the result of ``recsys.bridge.load``; ValueError unless its parts have the same ids.
 
-        Users who have every item train nothing, since there is no item to rank below: see ``without_full_users``.
+        Users who have every item are left out of training, since no item can rank below theirs: see
+        ``without_full_users``.
         """
         split = getattr(data, "split", data)
         if not isinstance(split, Split):
@@ -111,18 +112,18 @@ class Ranking(RecommenderTask):
         return RankingBatches(pairs, batch_size=self.batch_size, sources=sources, negatives=self.negatives)
 
     def supervised(self, where: str | None = None) -> Loss:
-        """BPR, summed over the batch."""
+        """Return BPR, summed over the batch."""
         refuse_rows(where, "rankings")
         return 1.0 * BPR()
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
-        """Cross-entropy with the teacher's softened probabilities of the batch's pairs, observed and drawn ones."""
+        """Return the cross-entropy with the teacher's softened probabilities of a batch's observed and drawn items."""
         refuse_rows(where, "rankings")
         positive, negative = (CD(temperature, reduction="sum", on=name) for name in ("positive", "negative"))
         return positive + negative
 
     def targets(self, batch: Any) -> Tensor:
-        """The observed items of a batch's rows."""
+        """Return the observed items of a batch's rows."""
         positives: Tensor = batch["positives"]
         return positives
 
@@ -137,7 +138,7 @@ class Ranking(RecommenderTask):
         return found if self.digits is None else {name: round(value, self.digits) for name, value in found.items()}
 
     def progress(self, model: nn.Module, data: Any, call: Call | None = None) -> dict[str, float]:
-        """Measure the first metric on validation pairs, or in leave-one-out all hits; minus it where less is better."""
+        """Measure the first metric on validation pairs, or all hits in leave-one-out; negated if smaller is better."""
         found = self.score(model, data, "val", call)
         first = next(iter(found))
         if is_smaller_better(first):
@@ -147,10 +148,11 @@ class Ranking(RecommenderTask):
 
 
 def base_loss(model: nn.Module, copies: int = 1) -> Loss:
-    """Make the base loss of a model, summed over the batch: of a RecBole model its own, of all others BPR.
+    """Make the base loss of a model, summed over the batch: a RecBole model's own loss, for all other models BPR.
 
-    RecBole's BPR and NeuMF have BPR and the log loss for their own; copies: how often batches have each pair, for its
-    negatives. Where a model's loss alone does not train it (RaCT, RecVAE), BPR replaces it, and a warning says so.
+    copies: how often batches repeat each pair, once for each negative. For RecBole's BPR the own loss is ``BPR``, and
+    for its NeuMF ``LogLoss`` where ``copies`` is 1. If its loss alone does not train a model (RaCT, RecVAE), BPR
+    replaces it, with a warning.
 
     Example::
 

@@ -26,12 +26,12 @@ from recsys.tasks._base import RecommenderTask, refuse_rows
 class Sequential(RecommenderTask):
     """Predict a user's next item: a ``SequenceSplit``, of which the last item tests, the one before validates.
 
-    metrics: RecBole's names, the first chooses the epoch. seen: "ranked", as RecBole has it, ranks all items;
-    "left_out" all but the user's earlier ones, unless one is the target. negatives: of the softmax, uniform items drawn
-    for a batch; None: all items. batch_size: users' stretches, or, by rows, histories. by: "positions" learns the next
-    item after every position of a stretch, "rows" the one after each history; None: by positions where the student is
-    causal. Losses are summed over the rows of a batch; a method's loss that is a mean over rows is multiplied with
-    their number, on average.
+    metrics: RecBole's names; the first chooses the epoch. seen: "ranked", as in RecBole, ranks all items; "left_out"
+    leaves out the user's earlier items, except the target. negatives: number of uniform items drawn for a batch, over
+    which the softmax goes; None: all items. batch_size: users' stretches or, by rows, histories. by: "positions" learns
+    the next item after every position of a stretch, "rows" the one after each history; None: by positions if the
+    student is causal. Losses are summed over the rows of a batch; a method's loss that is a mean over rows is
+    multiplied by their average number.
 
     Example::
 
@@ -66,7 +66,7 @@ class Sequential(RecommenderTask):
             choose("by", self.by, ("positions", "rows"))
 
     def prepare(self, data: Any) -> SequenceSplit:
-        """Take a ``SequenceSplit``, or what ``recsys.bridge.load`` gives of a sequential model."""
+        """Take a ``SequenceSplit``, or the result of ``recsys.bridge.load`` for a sequential model."""
         split = getattr(data, "sequences", None) if not isinstance(data, SequenceSplit) else data
         if not isinstance(split, SequenceSplit):
             raise TypeError(
@@ -80,17 +80,17 @@ class Sequential(RecommenderTask):
         return SequenceBatches(rows, batch_size=self.batch_size, by=by, shared=self.negatives, sources=sources)
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Cross-entropy of the next item, summed over the rows of a batch."""
+        """Return the cross-entropy of the next item, summed over the rows of a batch."""
         refuse_rows(where, "sequences")
         return 1.0 * NextItem()
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:
-        """KL to the teacher's softened distribution of the next item, over the items of the cross-entropy, summed."""
+        """Return the KL to the teacher's softened distribution of the next item, over the softmax's items, summed."""
         refuse_rows(where, "sequences")
         return 1.0 * SequenceKL(temperature)
 
     def targets(self, batch: Any) -> Tensor:
-        """The next items of a batch's rows."""
+        """Return the next items of a batch's rows."""
         targets: Tensor = batch["targets"]
         return targets
 

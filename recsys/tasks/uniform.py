@@ -1,4 +1,4 @@
-"""Likes and dislikes that were logged with a bias, beside a small uniform sample, on which models are evaluated."""
+"""Task of likes and dislikes that were logged with a bias, evaluated on a small uniform sample."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from recsys.tasks._base import RecommenderTask, refuse_rows
 class UniformRatings(RecommenderTask):
     """Predict likes (1) and dislikes (-1): a ``UniformSplit`` of logged and uniform ratings; AUC chooses the epoch.
 
-    Models are evaluated on the uniform parts alone. decay: the weight of the L2 that a model shows as ``decay``, by
-    default 1e-3 for factorisations and 1e-5 for autoencoders. batch_size: logged ratings, or users of an autoencoder,
-    a batch, by default 1024 and 128. Factorisations are trained for 40 epochs at 5e-3, autoencoders, which make a step
-    in the place of many, for 160 at 1e-3.
+    Models are evaluated only on the uniform parts. decay: the weight of the L2 that a model outputs as ``decay``, by
+    default 1e-3 for factorisations and 1e-5 for autoencoders. batch_size: logged ratings, for autoencoders users, in a
+    batch, by default 1024 and 128. Factorisations are trained for 40 epochs at 5e-3, autoencoders for 160 at 1e-3,
+    since their epochs have far fewer steps.
 
     Example::
 
@@ -60,17 +60,17 @@ class UniformRatings(RecommenderTask):
         return data
 
     def supervised(self, where: str | None = None) -> Loss:
-        """Squared error of the observed ratings."""
+        """Return the squared error of the observed ratings."""
         refuse_rows(where, "ratings")
         return 1.0 * RatingError()
 
     def soft(self, temperature: float = 1.0, where: str | None = None) -> Loss:  # noqa: ARG002 - outputs, no logits
-        """Mean squared difference of the outputs."""
+        """Return the mean squared difference of the outputs."""
         refuse_rows(where, "ratings")
         return 1.0 * Bridge()
 
     def targets(self, batch: Any) -> Tensor:
-        """The ratings of a batch."""
+        """Return the ratings of a batch."""
         ratings: Tensor = batch["ratings"]
         return ratings
 
@@ -79,7 +79,7 @@ class UniformRatings(RecommenderTask):
         return len(_pairs(data, part).users) > 0
 
     def score(self, model: nn.Module, data: Any, part: Part = "test", call: Call | None = None) -> dict[str, float]:
-        """Measure AUC, log loss and calibration error of the uniform ratings of a part."""
+        """Measure AUC, log loss and calibration error on the uniform ratings of a part."""
         pairs = _pairs(data, part)
         output = rated(model, pairs, data.logged_rows if reads_rows(model) else None, call=call)
         return quality(rating_logits(output), (pairs.values > 0).to(output.device))

@@ -1,7 +1,7 @@
 """Rows cut into chunks of bounded length, so that a node of a million edges takes thousands of programs and not one.
 
-A kernel runs one program, or one line of a tile, for every chunk. A row of one chunk is finished by it; the chunks of a
-longer row write partial results into slots, which a second, small kernel combines in order: the same bits every time.
+A kernel runs one program, or one line of a tile, for every chunk. A row of one chunk gets its result from it; chunks of
+a longer row write partial results into slots, which a second, small kernel combines in order: the same bits every time.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 LENGTH = 256  # edges of a chunk
-_KNOWN = WeakIdKeyDictionary()  # pointers -> their chunks, as long as the tensor lives
+_KNOWN = WeakIdKeyDictionary()  # pointers -> their chunks, while the tensor lives
 
 
 class Chunks(NamedTuple):
-    """Chunks of rows: ``row``, first edge ``start`` and ``slot`` (-1: the row has no other), and the rows of several.
+    """Chunks of rows: of each its ``row``, first edge ``start`` and ``slot``, -1 for the only chunk of a row.
 
-    ``long_row`` (L): the rows of more than ``length`` edges; ``long_ptr`` (L + 1): their slots. All int32.
+    ``long_row`` (L): the rows of more than ``length`` edges; ``long_ptr`` (L + 1): pointers to their slots. All int32.
     A row without edges has one chunk.
     """
 
@@ -33,9 +33,9 @@ class Chunks(NamedTuple):
 
 
 def row_chunks(ptr: Tensor) -> Chunks:
-    """Cut the rows between pointers (R + 1) into chunks; O(R + E / length), kept while the pointers live.
+    """Cut the rows between pointers (R + 1) into chunks; O(R + E / length), cached while the pointers live.
 
-    Waits for the device, since how many there are depends on the pointers.
+    Waits for the device, since the number of chunks depends on the pointers' values.
     """
     if ptr.is_inference():
         return _cut(ptr)
@@ -52,7 +52,7 @@ def _cut(ptr: Tensor) -> Chunks:
     first = _offsets(count)
     total = int(first[-1])
     row = torch.repeat_interleave(count, output_size=total)
-    place = torch.arange(total, device=ptr.device) - first[row]  # of a chunk within its row
+    place = torch.arange(total, device=ptr.device) - first[row]  # number of a chunk within its row
     long_row = (count > 1).nonzero().squeeze(1)
     long_first = _offsets(count * (count > 1))
     slot = torch.where(count[row] > 1, long_first[row] + place, -1)

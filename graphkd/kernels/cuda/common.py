@@ -22,7 +22,7 @@ class Compiled(NamedTuple):
     """One specialisation of a kernel for ``python -m benchmarks.compile_kernels``.
 
     types: Triton types of the arguments that are not constexpr, in order and separated by spaces: "*fp32 *i32 i32";
-    "i32:16" is an integer known to be a multiple of 16, as the launcher finds out of itself. Pointers count as aligned.
+    "i32:16" is an integer known to be a multiple of 16, which the launcher detects. Pointers count as aligned.
     constants: the constexpr arguments by name. warps, stages: as the launch function passes them.
     """
 
@@ -36,19 +36,19 @@ class Compiled(NamedTuple):
 def each_dtype(
     kernel: Any, types: str, constants: Mapping[str, Any], warps: int = 4, stages: int = 2
 ) -> list[Compiled]:
-    """Make a ``Compiled`` for every dtype of ``DTYPES``, which takes the place of ``?`` in the types."""
+    """Make a ``Compiled`` for every dtype of ``DTYPES``, which replaces ``?`` in the types."""
     return [Compiled(kernel, types.replace("?", dtype), constants, warps, stages) for dtype in DTYPES]
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
     """Run a kernel over a grid on the device of its first argument, a tensor; an empty grid runs nothing.
 
-    Among the constants, ``warps`` (4) and ``stages`` (2) are the launcher's. Only the first dimension of a grid may
-    exceed 65,535.
+    Of the constants, ``warps`` (default 4) and ``stages`` (2) go to the launcher. Only the first dimension of a grid
+    may exceed 65,535.
     """
     if 0 in grid:
         return
-    # Products are fused with sums; Triton warns where a launch leaves that open.
+    # Fuse products with sums; Triton warns where a launch does not say so.
     options = {"num_warps": constants.pop("warps", 4), "num_stages": constants.pop("stages", 2)}
     device = arguments[0].device
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():

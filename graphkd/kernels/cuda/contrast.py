@@ -1,4 +1,4 @@
-"""Streamed log-sum-exp of InfoNCE: tiles of scores live in registers, backward computes them again."""
+"""Streamed log-sum-exp of InfoNCE: tiles of scores stay in registers, backward recomputes them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def logsumexp_kernel(
     anchor, candidate, partial, anchors, candidates, width, scale,
     PRECISION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """Compute the largest scale a_i . b_j of a part of the candidates, and log sum exp below it, rescaled with it."""
+    """Compute, over a part of the candidates, the largest score m = scale a_i . b_j and log sum exp(score - m)."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     part = tl.program_id(1)
     peak = tl.full((ROWS,), float("-inf"), tl.float32)
@@ -104,7 +104,7 @@ def pull_kernel(
 def product_logsumexp_backward(
     grad: Tensor, anchor: Tensor, candidate: Tensor, norm: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """``graphkd::product_logsumexp_backward``; scores are computed again for each side, and each slice of its width."""
+    """``graphkd::product_logsumexp_backward``; recomputes scores for each side and for each slice of its width."""
     a, b, of_anchors = padded(anchor), padded(candidate), (norm.contiguous(), grad.contiguous(), scale)
     of_anchor = _pull(a, b, *of_anchors, of_anchor=True)
     return narrowed(of_anchor, anchor), narrowed(_pull(b, a, *of_anchors, of_anchor=False), candidate)

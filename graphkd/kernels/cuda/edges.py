@@ -1,6 +1,6 @@
 """Triton bodies of products, distances and sums over edges.
 
-Values of edges are computed in blocks of edges, whatever rows they belong to; sums over a row's edges by its chunks, in
+Values of edges are computed in blocks of edges, whatever rows they belong to; sums over a row's edges in its chunks, in
 an order that depends on the graph alone. No atomics: the same inputs give the same bits.
 """
 
@@ -19,7 +19,7 @@ from graphkd.kernels.cuda.chunks import LENGTH, row_chunks
 from graphkd.kernels.cuda.common import Compiled, block_size, each_dtype, launch
 
 EDGES = 16  # of a tile of any edges
-_ROW_EDGES = 8  # of a tile of one row's: many rows are short
+_ROW_EDGES = 8  # of a tile of one row: many rows are short
 LARGEST_WIDTH = 128  # of a tile
 _SLOTS = 16  # combined at a time
 
@@ -95,20 +95,20 @@ def _edge_values(kind: str, x: Tensor, y: Tensor, layout: tuple[Tensor, ...]) ->
     values = torch.empty(source.size(0), dtype=torch.float32, device=x.device)
     sizes = (source.size(0), x.size(1), *x.stride(), *y.stride())
     grid, width = (triton.cdiv(source.size(0), EDGES),), block_size(x.size(1), LARGEST_WIDTH)
-    shape = {"EDGES": EDGES, "WIDTH": width, "warps": 2 * tile_warps(width)}  # two tiles are held at once
+    shape = {"EDGES": EDGES, "WIDTH": width, "warps": 2 * tile_warps(width)}  # two tiles are in registers at once
     launch(edge_values_kernel, grid, x, y, target, source, values, *sizes, KIND=kind, **shape)
     return values
 
 
 def tile_warps(width: int, edges: int = EDGES) -> int:
-    """Choose the warps for a tile of edges: 32 entries a lane are enough loads under way, and spill no register."""
+    """Choose the warps for a tile of edges: 32 entries a lane keep enough loads in flight and spill no register."""
     return max(1, edges * width // 1024)
 
 
 # ---------------------------------------------------------------- sums over the edges of a row
 @triton.jit
 def store_sums(to, sums, inside, ADD: tl.constexpr):
-    """Write sums, or add them to what is there."""
+    """Write sums, or with ADD add them to the stored values."""
     if ADD:
         sums += tl.load(to, mask=inside, other=0.0)
     tl.store(to, sums.to(to.dtype.element_ty), mask=inside)
@@ -191,8 +191,8 @@ def row_sums(
 ) -> Tensor:  # fmt: skip
     """Sum messages from ``y`` at ``index`` over the edges between pointers into ``out`` (R, d), and return it.
 
-    ``order``: where the edges' values lie, if not at their own place; ``add`` to what is there, which is then float32.
-    Kinds, and the further arguments that "cosine" needs: ``row_sums_kernel``.
+    ``order``: positions of the edges' values, if not in the edges' order; ``add``: to the contents of ``out``, which
+    must be float32. For kinds, and the further arguments of "cosine", see ``row_sums_kernel``.
     """
     chunks, width = row_chunks(ptr), y.size(1)
     partial = torch.empty(chunks.slots, width, dtype=torch.float32, device=y.device)

@@ -1,7 +1,7 @@
 """Triton bodies of the local structure loss.
 
-The forward makes the products or distances of all edges and their similarities, then the softmax of every row and its
-divergence from the teacher's. The backward turns them into a weight for every edge, then sums the neighbours' features
+Forward computes the products or distances of all edges and their similarities, then the softmax of every row and its
+divergence from the teacher's. Backward computes a weight for every edge from them, then sums the neighbours' features
 by rows, once for each direction. No atomics: the same inputs give the same bits.
 """
 
@@ -95,7 +95,7 @@ def local_structure(x: Tensor, teacher: Tensor, *facts: Any) -> tuple[Tensor, Te
     ptr, source, target, *_, kernel, unit, sigma, degree, offset, reverse = facts
     score = torch.empty(source.size(0), dtype=torch.float32, device=x.device)
     pair_values = torch.empty_like(score)
-    inverse = inverse_norms(x) if unit else score  # else unread
+    inverse = inverse_norms(x) if unit else score  # else not read
     width, grid = block_size(x.size(1), LARGEST_WIDTH), (triton.cdiv(source.size(0), EDGES),)
     launch(
         scores_kernel, grid, score, pair_values, x, inverse, target, source, source.size(0), x.size(1), *x.stride(),

@@ -1,6 +1,6 @@
-"""Differences between all-pairs similarities: tiles of both matrices are made, compared and dropped in registers.
+"""Differences between all-pairs similarities: tiles of both matrices are computed and compared in registers.
 
-Distances are summed from differences, a feature at a time, so that near rows keep their digits; products go through the
+Distances are sums of squared differences, one feature at a time, so close rows keep their digits; products use the
 tensor cores.
 """
 
@@ -32,7 +32,7 @@ def power(base, DEGREE: tl.constexpr):
 
 @triton.jit
 def squared_distance_tile(lines, row, column, rows, width, ROWS: tl.constexpr):
-    """Compute |x_i - x_j|^2 for some rows of a matrix given by its columns, each as long as whole tiles of rows."""
+    """Compute |x_i - x_j|^2 for some rows of a matrix given by its columns, which are padded to whole tiles of rows."""
     squared = tl.zeros((row.shape[0], column.shape[0]), tl.float32)
     length = tl.cdiv(rows, ROWS) * ROWS
     for _ in range(width):
@@ -47,7 +47,7 @@ def similarity_tile(
     x, row, column, rows, width, sigma, offset,
     KERNEL: tl.constexpr, DEGREE: tl.constexpr, ROWS: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """Compute the kernel of pairs of rows and its derivative by x_i . x_j, for distances by |x_i - x_j|^2."""
+    """Compute the kernel of pairs of rows and its derivative by x_i . x_j, or for distances by |x_i - x_j|^2."""
     if KERNEL == "dot" or KERNEL == "poly":
         value = product_tile(x, row, rows, x, column, rows, width, "tf32x3", FEATURES)
         slope = tl.full(value.shape, 1.0, tl.float32)
@@ -71,8 +71,8 @@ def divergence_kernel(
     s, t, partial, rows, s_width, t_width, sigma, offset,
     KERNEL: tl.constexpr, DEGREE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, FEATURES: tl.constexpr,
 ):  # fmt: skip
-    """Row-wise sums of (k(s_i, s_j) - k(t_i, t_j))^2 over one part of the columns from the diagonal on, twice each."""
-    first, part = tl.program_id(0) * ROWS, tl.program_id(1)  # tiles are square: one of each row's is on the diagonal
+    """Sum (k(s_i, s_j) - k(t_i, t_j))^2 by rows over a part of the columns, counting pairs off the diagonal twice."""
+    first, part = tl.program_id(0) * ROWS, tl.program_id(1)  # square tiles: each row of tiles has one on the diagonal
     row = first + tl.arange(0, ROWS)
     total = tl.zeros((ROWS,), tl.float32)
     for start in range(first + part * COLUMNS, rows, tl.num_programs(1) * COLUMNS):
@@ -86,7 +86,7 @@ def divergence_kernel(
 
 
 def pair_divergence(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float) -> Tensor:
-    """``graphkd::pair_divergence``; the matrices are symmetric, so half of each is made."""
+    """``graphkd::pair_divergence``; the matrices are symmetric, so half of each is computed."""
     rows = student.size(0)
     (s, s_width), (t, t_width) = (_operand(_prepare(x, kernel)[0], kernel) for x in (student, teacher))
     tiles = triton.cdiv(rows, _TILE["ROWS"])
@@ -125,7 +125,7 @@ def pair_pull_kernel(
 def pair_divergence_backward(
     student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, offset: float
 ) -> Tensor:
-    """``graphkd::pair_divergence_backward``; both matrices are made again for each slice of the student's width."""
+    """``graphkd::pair_divergence_backward``; recomputes both matrices for each slice of the student's width."""
     wide, other = (_prepare(x, kernel)[0] for x in (student, teacher))
     (s, s_width), (t, t_width), x = _operand(wide, kernel), _operand(other, kernel), padded(wide)
     rows, width = x.shape

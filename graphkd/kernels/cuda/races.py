@@ -1,4 +1,4 @@
-"""Exponential races: the k-th largest key is found byte by byte, counting; then positions are written in order."""
+"""Exponential races: find the k-th largest key byte by byte, by counting, then write positions in order."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NEVER = tl.constexpr(0x007FFFFF)  # the ordered form of minus infinity
 
 @triton.jit
 def ordered_keys(log_weights, clock, position, size, weight_position, clock_position):
-    """Log w - log E as integers without sign in the order of the numbers; 0, below all numbers, beyond the end."""
+    """Log w - log E as unsigned integers of the same order; 0, which is below all numbers, beyond the end."""
     weight = tl.load(log_weights + position * weight_position, mask=position < size, other=0.0).to(tl.float32)
     time = tl.load(clock + position * clock_position, mask=position < size, other=1.0).to(tl.float32)
     bits = (weight - tl.log(time)).to(tl.int32, bitcast=True)
-    flipped = bits ^ ((bits >> 31) | -2147483648)  # a negative number's bits all, a positive one's sign
+    flipped = bits ^ ((bits >> 31) | -2147483648)  # flips all bits of a negative number, the sign of a positive one
     return tl.where(position < size, flipped.to(tl.uint32, bitcast=True), 0)
 
 
@@ -33,7 +33,7 @@ def race_kernel(
     log_weights += row * weight_row
     clock += row * clock_row
     bound = tl.zeros((), tl.uint32)  # leading bytes of the k-th largest key
-    wanted = k  # how many keys that begin with them are among the k largest
+    wanted = k  # how many of the k largest keys begin with these bytes
     for byte in tl.static_range(4):
         counts = tl.zeros((256,), tl.int32)
         for start in range(0, size, BLOCK):
@@ -58,7 +58,7 @@ def race_kernel(
 
 
 def race_top_k(log_weights: Tensor, clock: Tensor, k: int) -> Tensor:
-    """``graphkd::race_top_k``; of equal keys the first positions, five readings of a row whatever k is."""
+    """``graphkd::race_top_k``; of equal keys the first positions win, and a row is read five times whatever k is."""
     rows, size = log_weights.shape
     drawn = torch.full((rows, k), size, dtype=torch.int64, device=log_weights.device)
     strides = *log_weights.stride(), *clock.stride()

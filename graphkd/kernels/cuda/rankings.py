@@ -1,4 +1,4 @@
-"""Log-probability of rankings: running log-sums-exp over the places, scanned in log space and carried between tiles."""
+"""Log-probability of rankings: running log-sum-exp over the places, scanned in log space and carried between tiles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def denominators_kernel(
     score_row, score_place, rest_row, out_row, out_place,
     LISTS: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """From the last place to the first: log-sums-exp of what is left, at least the floor, and the list's value."""
+    """Compute, from the last place on, log-sum-exp of the scores left, at least the floor, and the list's value."""
     row = tl.program_id(0).to(tl.int64) * LISTS + tl.arange(0, LISTS)
     left = tl.load(rest + row * rest_row, mask=row < lists, other=0.0).to(tl.float32)
     value = tl.zeros((LISTS,), tl.float32)
@@ -64,7 +64,7 @@ def shares_kernel(
     score_row, score_place, rest_row, out_row, out_place,
     LISTS: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """From the first place to the last: 1 - sum_{k <= i} exp(s_i) / D_k, and - sum_k exp(rest) / D_k."""
+    """Compute, from the first place on, 1 - sum_{k <= i} exp(s_i) / D_k, and - sum_k exp(rest) / D_k."""
     row = tl.program_id(0).to(tl.int64) * LISTS + tl.arange(0, LISTS)
     before = tl.full((LISTS,), float("-inf"), tl.float32)
     for start in range(0, places, PLACES):

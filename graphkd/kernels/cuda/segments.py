@@ -1,11 +1,11 @@
 """Triton bodies of log-softmax over the edges that enter each node, and of divergences between two of them.
 
-Everything is a running sum over a row's edges that can be cut anywhere. With u the scores, m their largest so far,
+Everything is a running sum over a row's edges, which can be split anywhere. With u the scores, m their largest so far,
     s = sum exp(u - m),                                        logsumexp u = m + log s
     KL(t || s):  q = sum t, w = sum t (log t - u + m),         w + q log s
     KL(s || t):  w = sum exp(u - m) (u - m - log t),           w / s - log s
-An edge alone is (m, s, q, w) = (u, 1, t, t log t), reversed (u, 1, 0, -log t); ``absorb`` takes in edges and the
-statistics of chunks alike. For plain sums m is the sum. No atomics: the same inputs give the same bits.
+A single edge has (m, s, q, w) = (u, 1, t, t log t), reversed (u, 1, 0, -log t); ``absorb`` adds edges and statistics
+of chunks alike. For plain sums m is the sum. No atomics: the same inputs give the same bits.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from graphkd.kernels.cuda.common import Compiled, each_dtype, launch
 
 _ROWS, _EDGES = 64, 16  # of a tile: most nodes have few neighbours
 _SLOTS = 16  # combined at a time
-BLOCK = 1024  # edges of a program that looks at each by itself
+BLOCK = 1024  # edges of a program that treats each separately
 
 
 @triton.jit
 def no_statistics(ROWS: tl.constexpr, MODE: tl.constexpr):
-    """Return the statistics (m, s, q, w) of rows of which no edge was seen yet."""
+    """Return the statistics (m, s, q, w) of rows without edges."""
     nothing = tl.zeros((ROWS,), tl.float32)
     peak = nothing if MODE == "sum" else tl.full((ROWS,), float("-inf"), tl.float32)
     return peak, nothing, nothing, nothing
@@ -80,7 +80,7 @@ def store_row(norm, value, i, peak, s, q, w, live, MODE: tl.constexpr):
 
 @triton.jit
 def store_chunk(norm, value, partial, i, line, peak, s, q, w, live, MODE: tl.constexpr):
-    """Store the statistics of chunks: the results of a row of one chunk, partial ones at the lines of a longer row."""
+    """Store the statistics of chunks: results for a row of one chunk, partial results in slots for a longer row."""
     store_row(norm, value, i, peak, s, q, w, live & (line < 0), MODE)
     to, several = partial + line.to(tl.int64) * 4, live & (line >= 0)
     tl.store(to, peak, mask=several)

@@ -1,6 +1,6 @@
-"""Tiles of all-pairs matrices that no memory ever holds whole: the blocks of contrast and of pairs.
+"""Tiles of all-pairs matrices that are never stored whole, for ``contrast`` and ``pairs``.
 
-Every program sums for its own rows, in an order that the shapes alone decide: no atomics, the same bits every time.
+Every program sums for its own rows, in an order that depends on shapes alone: no atomics, the same bits every time.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from torch import Tensor
 
 from graphkd.kernels.cuda.common import DTYPES
 
-FEATURES = 32  # as many as a product takes at a time
+FEATURES = 32  # features that a product takes at a time
 SLICE = 128  # features of a gradient that one program sums, at most
 PRECISIONS = {dtype: "tf32x3" if dtype == "fp32" else "tf32" for dtype in DTYPES}  # what ``dot_precision`` gives
 _PROGRAMS = 528  # four for each multiprocessor of an H100; the same on every GPU, so that sums keep their order
 
 
 def parts(programs: int, tiles: int) -> int:
-    """Compute the number of parts, which take tiles of columns in turn, so that few programs of rows fill a GPU."""
+    """Choose into how many parts the tiles of columns are split, so that even few tiles of rows fill a GPU."""
     return max(1, min(tiles, _PROGRAMS // max(programs, 1)))
 
 
 def padded(x: Tensor) -> Tensor:
-    """Make x contiguous, with zeros beside it to a multiple of ``FEATURES``: tiles are loaded 16 bytes at a time."""
+    """Make x contiguous, zero-padded to a multiple of ``FEATURES`` columns: tiles are loaded 16 bytes at a time."""
     missing = -x.size(1) % FEATURES
     return F.pad(x, (0, missing)) if missing else x.contiguous()
 
 
 def narrowed(pull: Tensor, x: Tensor) -> Tensor:
-    """Sum the parts of the gradient of x (parts, rows, width when padded), in the shape and dtype of x."""
+    """Sum the parts of the gradient of x, (parts, rows, padded width), into the shape and dtype of x."""
     return pull.sum(dim=0)[:, : x.size(1)].to(x.dtype).contiguous()
 
 

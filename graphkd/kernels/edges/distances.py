@@ -80,7 +80,7 @@ _edge_squared_distance.register_autograd(_edge_squared_distance_backward, setup_
 def _edge_totals(
     values: Tensor, ptr: Tensor, source: Tensor, target: Tensor, out_ptr: Tensor, out_target: Tensor, out_order: Tensor
 ) -> Tensor:
-    """Sum the values of the edges at either end of each node, (E,) -> (N,)."""
+    """Sum, for each node, the values of the edges that enter or leave it, (E,) -> (N,)."""
     total = torch.zeros(ptr.size(0) - 1, dtype=values.dtype, device=values.device)
     return total.index_add_(0, target, values).index_add_(0, source, values)
 

@@ -1,4 +1,4 @@
-"""Edges of a graph sorted twice: by target for what enters a node, by source for gradients."""
+"""Edges of a graph sorted twice: by target for sums over the edges that enter a node, by source for gradients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EdgeLayout:
     """Compressed rows of a graph in both directions; every array of edge values is in target order.
 
     ``ptr`` (N + 1), ``source`` (E), ``target`` (E): the edges that enter node i are ``ptr[i]:ptr[i+1]``.
-    ``order`` (E): position of each of them in the ``edge_index`` it came from.
+    ``order`` (E): position of each edge in the original ``edge_index``.
     ``out_ptr`` (N + 1), ``out_target`` (E), ``out_order`` (E): the same edges by source; ``out_order`` indexes
     the target order. All int32 except the two orders (int64). Building costs two counting sorts, O(E).
     """
@@ -57,11 +57,11 @@ class EdgeLayout:
 
     @cached_property
     def undirected(self) -> Undirected | None:
-        """Pair both directions of the edges, duplicates one by one; None where some edge has no reverse.
+        """Pair each edge with its reverse, duplicates one by one; None where some edge has no reverse.
 
-        Found at its first use: O(E), with edges that are not sorted within their targets two sorts.
+        Computed at the first use: O(E), plus two sorts where edges are not sorted within their targets.
         """
-        if not torch.equal(self.ptr, self.out_ptr):  # as many leave each node as enter it
+        if not torch.equal(self.ptr, self.out_ptr):  # in- and out-degrees differ
             return None
         key = self.target.long() * self.num_nodes + self.source
         back = self.source.long() * self.num_nodes + self.target
@@ -80,8 +80,8 @@ class EdgeLayout:
 class Undirected(NamedTuple):
     """The edges of an undirected graph in pairs.
 
-    ``reverse`` (E,): where the other direction stands. ``half``: the layout, without what gradients need, of the edges
-    from lower nodes to higher ones and of self-loops. ``place`` (E,): where each edge, or its reverse, is among these.
+    ``reverse`` (E,): position of each edge's reverse. ``half``: layout of the self-loops and of the edges from lower to
+    higher node ids, without the arrays for gradients. ``place`` (E,): position in ``half`` of each edge or its reverse.
     """
 
     reverse: Tensor
@@ -102,10 +102,11 @@ def _paired(layout: EdgeLayout, reverse: Tensor) -> Undirected:
 def edge_layout(edge_index: Tensor | EdgeLayout, num_nodes: int) -> EdgeLayout:
     """Sort a graph's edges for the kernels.
 
-    edge_index: (2, E) integers, row 0 source, row 1 target; or a layout already made, which is returned.
-    The layout of a tensor is kept while the tensor lives and is not written to. A sorted ``torch_geometric.EdgeIndex``
-    gives its cached pointers instead of being sorted again.
-    Raises TypeError or ValueError for a wrong dtype, shape or an id outside ``range(num_nodes)``.
+    edge_index: (2, E) integers, row 0 source, row 1 target; or an ``EdgeLayout``, which is returned unchanged.
+    The layout of a tensor is cached until the tensor is freed or written to. A sorted ``torch_geometric.EdgeIndex``
+    is not sorted again: its cached pointers are used. O(E).
+    Raises TypeError for ids that are no integers; ValueError for a wrong shape, an id outside ``range(num_nodes)``, or
+    a layout of another number of nodes.
     """
     if isinstance(edge_index, EdgeLayout):
         if edge_index.num_nodes != num_nodes:
@@ -139,7 +140,7 @@ def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:
             f"'edge_index' must have fewer than 2^31 nodes and edges, got {num_nodes} and {edge_index.size(1)}"
         )
     if torch.compiler.is_compiling() or edge_index.size(1) == 0:
-        return  # ids cannot be looked at while tracing
+        return  # ids cannot be read while tracing
     low, high = (int(bound) for bound in edge_index.aminmax())
     if low < 0 or high >= num_nodes:
         raise ValueError(f"'edge_index' must hold node ids in [0, {num_nodes}), got ids from {low} to {high}")
@@ -184,7 +185,7 @@ def _(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, ...]:
 
 
 def by_column(ptr: Tensor, column: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return compressed rows by column: pointers (columns + 1), row of every entry (E,), its place among the rows (E,).
+    """Sort compressed rows by column: pointers (columns + 1), and of every entry its row (E,) and old position (E,).
 
     ptr (R + 1), column (E): int32, as are the results. Entries of a column keep their order. O(E + R + columns) by
     counting on a CPU, a sort on a GPU.

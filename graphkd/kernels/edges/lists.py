@@ -20,8 +20,9 @@ from graphkd.kernels.operators import accumulation_dtype, wants_gradient
 def list_dot(one: Tensor, many: Tensor, lists: Tensor) -> Tensor:
     """Inner products <one_r, many_j> for every j in the list of row r: (R, d), (N, d), (R, M) ids -> (R, M).
 
-    O(R M d) time, O(R M) memory, gradients too; in float32 at least. Ids must be in ``range(N)``, they are not looked
-    at. Lists are of one batch, so on a CPU nothing is sorted: the gradient of ``many`` is summed list by list.
+    O(R M d) time and O(R M) memory, also for gradients; in float32 at least. Ids must be in ``range(N)``: they are not
+    checked. Lists change with every batch, so on a CPU they are not sorted: the gradient of ``many`` is summed list by
+    list.
     """
     check_widths(one=one, many=many)
     if one.device.type == "cpu" and not torch.compiler.is_compiling():
@@ -37,7 +38,7 @@ def list_dot_reference(one: Tensor, many: Tensor, lists: Tensor) -> Tensor:
 
 
 class _ListDot(torch.autograd.Function):
-    """Autograd function, no custom operator: its dispatch, 0.1 ms a call, takes as long as a batch's product."""
+    """Autograd function: dispatching a custom operator, 0.1 ms a call, would take as long as a batch's product."""
 
     @staticmethod
     def forward(ctx: Any, one: Tensor, many: Tensor, lists: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ class _ListDot(torch.autograd.Function):
         x, y = one.to(wide).contiguous(), many.to(wide).contiguous()
         ptr, ids = _compressed(lists)
         ctx.save_for_backward(one, many, ptr, ids)
-        if lists.size(1) > y.size(0):  # so many duplicates no CSR matrix holds; all products are fewer
+        if lists.size(1) > y.size(0):  # more duplicates than a CSR matrix may hold; all products are fewer
             return torch.mm(x, y.t()).gather(1, lists.long())
         pattern = csr(ptr, ids, x.new_zeros(ids.size(0)), (x.size(0), y.size(0)))
         return torch.sparse.sampled_addmm(pattern, x, y.t(), beta=0.0).values().view(lists.shape)
@@ -75,7 +76,7 @@ def _compressed(lists: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _layout(lists: Tensor, size: int, *, backward: bool) -> EdgeLayout:
-    """Convert lists to the compressed rows of a bipartite graph; the other direction serves the gradient alone."""
+    """Convert lists to the compressed rows of a bipartite graph; only ``backward`` needs the other direction."""
     ptr, source = _compressed(lists)
     nothing = source.new_empty(0)
     if not backward:

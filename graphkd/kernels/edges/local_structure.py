@@ -1,6 +1,7 @@
 """The local structure loss as one operator: similarities, log-softmax and divergence of every node's in-edges.
 
-The ATen body composes those of ``products``, ``distances`` and ``segments``; Triton's keeps less between the passes.
+The ATen body composes the bodies of ``products``, ``distances`` and ``segments``; the Triton body saves less for
+backward.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def local_structure_kl(
 
     teacher_log_prob: log-probabilities in target order. Kernels and options as in ``edge_similarity``; ``reverse`` as
     in ``edge_kl``. O(E d) time, O(E + N) memory; the gradient passes over the edges twice. Not twice differentiable:
-    for that, and on a CPU, compose ``similarity_in_layout`` and ``edge_kl``.
+    for second derivatives, and on a CPU, compose ``similarity_in_layout`` and ``edge_kl``.
     """
     check_kernel(kernel)
     check_nodes(layout, x=x)

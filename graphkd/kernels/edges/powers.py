@@ -16,9 +16,9 @@ from graphkd.kernels.operators import accumulation_dtype, operator, register_sym
 def power_divergence(student: Tensor, teacher: Tensor, edge_index: Tensor, num_nodes: int, power: int = 1) -> Tensor:
     """Squared Frobenius distance |S^p - T^p|^2 of two sparse matrices: (E,), (E,), (2, E) -> scalar.
 
-    Both have their values at the same entries, rows ``edge_index[0]`` and columns ``edge_index[1]``; those of an entry
-    named twice add up. Time and memory are those of the products s_il s_lj of each multiplication: O(E) for p = 1,
-    O(sum of squared degrees) for p = 2. Not twice differentiable.
+    Both have values at the same entries, rows ``edge_index[0]`` and columns ``edge_index[1]``; values of duplicate
+    entries are summed. Time and memory grow with the number of products s_il s_lj in each multiplication: O(E) for
+    p = 1, O(sum of squared degrees) for p = 2. Not twice differentiable. Raises ValueError for a power below 1.
     """
     if power < 1:
         raise ValueError(f"'power' must be 1 at least, got {power}")
@@ -40,16 +40,16 @@ def power_divergence_reference(
 
 
 class _Products(NamedTuple):
-    """Products that make a power of a matrix: each one's place among its entries, and its two factors' places."""
+    """Products that sum to a power of a matrix: the entry that each adds to, and the positions of its two factors."""
 
     entry: Tensor
-    left: Tensor  # among the entries of the power before
-    right: Tensor  # among those of the matrix
+    left: Tensor  # among the entries of the previous power
+    right: Tensor  # among the entries of the matrix
     entries: int
 
 
 def _plan(edge_index: Tensor, num_nodes: int, power: int) -> tuple[Tensor, int, list[_Products]]:
-    """Plan the powers: the place of each value among a matrix's entries, their number, and each power's products."""
+    """Plan the powers: the entry of each value, the number of different entries, and each power's products."""
     keys, place = (edge_index[0].long() * num_nodes + edge_index[1]).unique(return_inverse=True)
     row, column = keys // num_nodes, keys % num_nodes
     pointer = torch.searchsorted(row, torch.arange(num_nodes + 1, device=row.device))

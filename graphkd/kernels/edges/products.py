@@ -1,8 +1,8 @@
 """Sampled dense-dense products and sparse-dense products over the edges of a graph.
 
 Each is a custom operator with an ATen body; the ``*_reference`` twin beside it is the plain (E, d) form that
-tests and benchmarks compare with. Operators take the tensors ``EdgeLayout.rows`` because a
-``torch.library`` schema knows no dataclass; values per edge are in target order, in float32 at least.
+tests and benchmarks compare with. Operators take the tensors ``EdgeLayout.rows``, since a
+``torch.library`` schema accepts no dataclass; values per edge are in target order, in float32 at least.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def edge_spmm(values: Tensor, y: Tensor, layout: EdgeLayout, *, transpose: bool 
 
 
 def _check_ends(layout: EdgeLayout, **ends: tuple[str, Tensor]) -> None:
-    """Check that targets and sources have as many rows as the layout: sparse products would read beyond them."""
+    """Check that targets and sources have as many rows as the layout: otherwise products would read out of bounds."""
     for end, (name, x) in ends.items():
         ptr = layout.ptr if end == "to" else layout.out_ptr
-        if ptr.numel() and x.size(0) != ptr.size(0) - 1:  # layouts of lists that need no gradient have no ``out_ptr``
+        if ptr.numel() and x.size(0) != ptr.size(0) - 1:  # ``out_ptr`` is empty in layouts of lists without gradient
             raise ValueError(f"{name!r} must have a row for each of the {ptr.size(0) - 1} nodes, got {x.size(0)}")
 
 
@@ -69,9 +69,9 @@ def _edge_dot(
     if source.numel() == 0:
         return x.new_zeros(0, dtype=accumulation_dtype(x))
     wide = accumulation_dtype(x)
-    if source.numel() > x.size(0) * y.size(0):  # so many duplicates no CSR matrix holds; N x N is less
+    if source.numel() > x.size(0) * y.size(0):  # more duplicates than a CSR matrix may hold; N x N is less
         rows = torch.arange(x.size(0), device=x.device).repeat_interleave(ptr.diff(), output_size=source.size(0))
-        return (x.to(wide) @ y.to(wide).t())[rows, source]  # ``target`` is not there in the layouts of lists
+        return (x.to(wide) @ y.to(wide).t())[rows, source]  # layouts of lists have no ``target``
     pattern = csr(ptr, source, torch.zeros(source.size(0), dtype=wide, device=x.device), (ptr.size(0) - 1, y.size(0)))
     dots = torch.sparse.sampled_addmm(pattern, x.to(wide).contiguous(), y.to(wide).contiguous().t(), beta=0.0)
     return dots.values()
@@ -92,7 +92,7 @@ def _(
 
 
 def save_inputs(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    """Keep all inputs, tensors, for the backward."""
+    """Save all inputs, which are tensors, for backward."""
     ctx.save_for_backward(*inputs)
 
 
@@ -126,7 +126,7 @@ def _edge_spmm(
     else:
         matrix = csr(ptr, source, values.to(wide).contiguous(), (ptr.size(0) - 1, y.size(0)))
     found = torch.empty(matrix.size(0), y.size(1), dtype=wide, device=y.device)
-    torch.addmm(found, matrix, y.to(wide).contiguous(), beta=0, out=found)  # ``@`` makes a copy of its zeros first
+    torch.addmm(found, matrix, y.to(wide).contiguous(), beta=0, out=found)  # ``@`` would copy its zeros first
     return found.to(y.dtype)
 
 

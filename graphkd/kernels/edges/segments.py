@@ -12,7 +12,7 @@ from graphkd.kernels.checks import check_vectors
 from graphkd.kernels.edges.layout import EdgeLayout
 from graphkd.kernels.operators import accumulation_dtype, operator
 
-_NARROW = 4.0  # a range of scores that costs a logarithm of their sum a few units in the last place
+_NARROW = 4.0  # in a range of scores up to this, one common maximum costs a few units in the last place
 
 
 def segment_log_softmax(scores: Tensor, layout: EdgeLayout) -> Tensor:
@@ -77,9 +77,9 @@ _segment_sum.register_autograd(_segment_sum_backward, setup_context=_segment_sum
 
 
 def normaliser(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
-    """Compute the largest score of every node's in-edges, and log sum exp of the scores less it: (E,) -> (N, 2).
+    """Compute, per node, the largest score m of its in-edges and log sum exp(score - m): (E,) -> (N, 2).
 
-    Both apart, since beside scores of 1e8 float32 has no room for the logarithm of a sum. Minus infinity where no edge
+    The two are not added, since float32 would lose the logarithm beside scores of 1e8. Minus infinity where no edge
     enters.
     """
     if scores.numel() == 0:
@@ -90,12 +90,12 @@ def normaliser(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
 
 
 def log_probabilities(scores: Tensor, norm: Tensor, target: Tensor) -> Tensor:
-    """Subtract their node's ``normaliser`` from scores: (E,), (N, 2) -> (E,)."""
+    """Subtract from each score the ``normaliser`` of its target: (E,), (N, 2) -> (E,)."""
     return (scores - norm[:, 0].index_select(0, target)).sub_(norm[:, 1].index_select(0, target))
 
 
 def _normalised(scores: Tensor, ptr: Tensor, target: Tensor) -> Tensor:
-    """Compute log-probabilities of scores; where all are near the largest, as cosines are, it serves every node."""
+    """Compute log-probabilities of scores; if all are close, as cosines are, every node uses the overall maximum."""
     if scores.device.type == "cpu" and scores.numel() > 0:
         low, high = scores.aminmax()
         if high - low <= _NARROW:

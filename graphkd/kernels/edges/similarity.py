@@ -15,7 +15,7 @@ from graphkd.kernels.norms import inverse_norms, unit_vectors
 from graphkd.kernels.operators import accumulation_dtype
 
 EdgeKernel = Literal["cosine", "dot", "poly", "squared_euclidean", "euclidean", "rbf", "l1", "laplacian"]
-# What each is a function of: inner products, squared or L1 distances.
+# What each kernel is a function of: inner products, squared or L1 distances.
 PAIR_VALUES = {
     **dict.fromkeys(("cosine", "dot", "poly"), "dot"),
     **dict.fromkeys(("squared_euclidean", "euclidean", "rbf"), "squared"),
@@ -37,11 +37,11 @@ def edge_similarity(
 
     ``cosine``; ``dot`` x.y; ``poly`` (x.y + offset)^degree; ``squared_euclidean`` |x - y|^2; ``euclidean`` |x - y|
     (gradient 0 at 0); ``rbf`` exp(-|x - y|^2 / (2 sigma)); ``l1`` |x - y|_1; ``laplacian`` exp(-|x - y|_1 / sigma).
-    The plain distances grow as nodes differ, as in the codes that use them for matching. Half precision gives float32.
-    ``normalise`` divides rows by their L2 norm first (``cosine`` is ``dot`` with it). A zero row stays one and is
-    similar to nothing, with gradient 0 as in ``norms``; a norm held at 1e-8 would give it one of 1e8.
+    The plain distances are not negated: they grow as nodes differ, as in the codes that match them. Half-precision
+    inputs give float32. ``normalise`` divides rows by their L2 norm first (``cosine`` is ``dot`` with it). A zero row
+    stays zero and has cosine 0 with gradient 0, as in ``norms``; a norm clamped at 1e-8 would give gradients of 1e8.
     O(E d) time, O(E + N) memory beside ``x`` (L1: one bounded chunk of edges more).
-    Raises for an unknown kernel and for a wrong ``edge_index``.
+    Raises ValueError for an unknown kernel, and what ``edge_layout`` raises for ``edge_index``.
     """
     layout = edge_layout(edge_index, x.size(0))
     return layout.restore(
@@ -59,9 +59,9 @@ def similarity_in_layout(
     offset: float = 0.0,
     normalise: bool = False,
 ) -> Tensor:
-    """``edge_similarity`` in the target order of a layout, for callers that go on by target."""
+    """``edge_similarity`` in the target order of a layout, for callers that reduce by target."""
     check_kernel(kernel)
-    if x.requires_grad:  # several gradients meet in x, and halves of them may be too large or cancel
+    if x.requires_grad:  # several gradients are summed in x, and in half precision may overflow or cancel
         x = x.to(accumulation_dtype(x))
     if PAIR_VALUES[kernel] == "dot":
         values = _dots(x, layout)

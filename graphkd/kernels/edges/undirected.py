@@ -1,7 +1,7 @@
 """Products and distances over the edges of an undirected graph, where each edge is there in both directions.
 
-Both directions have one value: half of the values are found, and the gradient, w_ij x_j + w_ji x_j of all neighbours j,
-is one sparse product of the weights of both directions, added, instead of two.
+Both directions share one value, so only half of the values are computed. The gradient, w_ij x_j + w_ji x_j summed over
+all neighbours j, is one sparse product with w_ij + w_ji instead of two products.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from graphkd.kernels.edges.segments import _segment_sum
 
 
 def undirected(layout: EdgeLayout) -> Undirected | None:
-    """Pair both directions of edges, on a CPU and outside ``torch.compile``; None where some have no reverse."""
+    """Pair each edge with its reverse; None where some edge has none, off the CPU, and in ``torch.compile``."""
     if torch.compiler.is_compiling() or layout.ptr.device.type != "cpu":
         return None
     return layout.undirected

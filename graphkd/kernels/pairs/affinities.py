@@ -30,12 +30,12 @@ def affinity_sums(
     eps: float = 0.0,
     diagonal: bool = True,
 ) -> Tensor:
-    """Row sums of a pairwise kernel, sum_j k(x_i, x_j), with ``labels`` over the j of i's label: (N, d) -> (N,).
+    """Row sums of a pairwise kernel, sum_j k(x_i, x_j), with ``labels`` over j of the same label: (N, d) -> (N,).
 
     Kernels: ``dot`` x.y; ``cosine`` (1 + x.y) / 2 of rows that are unit vectors already; with D^2 = |x - y|^2 + eps,
     ``exponential`` exp(-D / sigma) and ``student_t`` 1 / (1 + (D / sigma)^degree); ``rbf`` exp(-|x - y|^2 / (2 sigma));
-    ``match`` 1 where rows (N, 1) are equal. Without ``diagonal`` j = i does not count. Products without labels take
-    O(N d) time, the others O(N^2 d). Not twice differentiable.
+    ``match`` 1 where rows (N, 1) are equal. Without ``diagonal`` j = i does not count. ``dot`` and ``cosine`` without
+    labels take O(N d) time, all else O(N^2 d). Not twice differentiable. Raises ValueError for an unknown kernel.
     """
     check_kernel(kernel)
     check_matrices(x=x)
@@ -92,8 +92,8 @@ def check_kernel(kernel: str) -> None:
 class Affinity:
     """Kernel on the rows of a matrix, tile by tile.
 
-    dtype: of the tiles, by default that of the rows, float32 at least. Cosines of rows that are given in float64 keep
-    their digits near -1 in narrower tiles too, where (1 + x.y) / 2 is a difference.
+    dtype: of the tiles, by default that of the rows, float32 at least. Near x.y = -1, where (1 + x.y) / 2 cancels,
+    cosines of float64 rows keep their digits in narrower tiles too.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Affinity:
         if self.exact.dtype != torch.float64 or values.dtype == torch.float64:
             return values
         if rows == columns:
-            values.diagonal().copy_((self.exact[rows].square().sum(dim=1) + 1) / 2)  # to the last digit, as their sums
+            values.diagonal().copy_((self.exact[rows].square().sum(dim=1) + 1) / 2)  # as exact as the row sums
         if values.amin() < CLOSE:
             pairs = (values < CLOSE).nonzero()
             for part in row_blocks(pairs.size(0), one.size(1), CHUNK_ELEMENTS, one.device):
@@ -153,12 +153,12 @@ class Affinity:
         return values
 
     def _power(self, distance: Tensor) -> Tensor:
-        """Compute (D / sigma)^degree; the distance itself where that is it."""
+        """Compute (D / sigma)^degree; return the distance itself where both are 1."""
         scaled = distance if self.sigma == 1 else distance / self.sigma
         return scaled if self.degree == 1 else scaled.pow(self.degree)
 
     def slope(self, values: Tensor, distance: Tensor) -> Tensor | float:
-        """Return the derivative by x.y, or that of the kernel's logarithm, which cannot underflow, by |x - y|^2."""
+        """Return d k / d(x.y), or for kernels of a distance d log k / d(|x - y|^2), which cannot underflow."""
         if self.kernel in ("dot", "cosine"):
             return 1.0 if self.kernel == "dot" else 0.5
         if self.kernel == "rbf":
@@ -169,7 +169,7 @@ class Affinity:
             slope = (values / distance).mul_(-0.5 / self.sigma)
         else:
             slope = self._power(distance).mul_(-self.degree / 2).mul_(values).div_(distance.square())
-        # Equal rows pull at nothing, however steep the kernel is there.
+        # Equal rows have gradient 0, however steep the kernel is there.
         return slope.masked_fill_(distance == distance.new_tensor(self.eps).sqrt(), 0)
 
     def steepness(self, values: Tensor, distance: Tensor) -> Tensor | float:
@@ -178,9 +178,9 @@ class Affinity:
         return slope * values if self.of_distance else slope
 
     def pull(self, weights: Callable[[slice, slice, Tensor], Tensor]) -> Tensor:
-        """Compute the gradient with respect to ``x`` from ``weights`` of a tile, both directions added up.
+        """Compute the gradient with respect to ``x`` from ``weights`` of a tile, both directions summed.
 
-        They are derivatives with respect to the kernel, or for a kernel of a distance to its logarithm.
+        Weights are derivatives with respect to the kernel; for a kernel of a distance, to its logarithm.
         """
 
         def weighted() -> Iterator[tuple[slice, slice, Tensor]]:
@@ -196,7 +196,7 @@ class Affinity:
 
         def of_others() -> Iterator[tuple[slice, slice, Tensor]]:
             for rows, columns, weight in weighted:
-                if rows == columns and (self.of_distance or not self.diagonal):  # a distance of 0 to itself, always
+                if rows == columns and (self.of_distance or not self.diagonal):  # always 0 apart
                     weight.fill_diagonal_(0)
                 yield rows, columns, weight
 

@@ -38,15 +38,15 @@ def affinity_divergence(
 
     p_ij = k(s_i, s_j) / student_sums_i, q_ij = k(t_i, t_j) / teacher_sums_i; student: (N, d_s), teacher: (N, d_t),
     sums: (N,). ``kl`` q log((q + eps) / (p + eps)); ``kl_ratio`` q log(eps + q / (p + eps)); ``jeffreys``
-    (q - p)(log q - log p); ``product`` (p q)^2. Kernels, options: ``affinity_sums``; ``teacher_kernel`` is
-    ``kernel`` unless given, ``kernel_eps``, what is added to squared distances, ``eps``. Tiles have the dtype of the
-    sums; rows in float64 beside narrower sums keep the digits of cosines near -1. O(N^2 d) time. Not twice
-    differentiable.
+    (q - p)(log q - log p); ``product`` (p q)^2. Kernels and options as in ``affinity_sums``; ``teacher_kernel``
+    defaults to ``kernel``, and ``kernel_eps``, added to squared distances, to ``eps``. Tiles have the dtype of the
+    sums; float64 rows beside narrower sums keep the digits of cosines near -1. O(N^2 d) time. Not twice differentiable.
+    Raises ValueError for an unknown kernel or divergence.
 
-    Where ``eps`` is 0, and for ``jeffreys``, 1e-38 stands beside probabilities in logarithms, in any dtype. A row whose
-    sum is below 1e-30, or of cosines no more than their rounding, has probabilities of 0. A kernel of exactly 0 has
-    gradient 0, although log p has no bound there: it is opposite unit rows, where a cosine is least and has slope 0, or
-    a distance at which exp underflows.
+    Where ``eps`` is 0, and for ``jeffreys``, 1e-38 is added to probabilities in logarithms, in any dtype. A row has
+    probabilities of 0 if its sum is below 1e-30 or, for cosines, within rounding of 0. A kernel of exactly 0 has
+    gradient 0, although log p is unbounded there: it comes from opposite unit rows, where a cosine is least and has
+    slope 0, or from a distance at which exp underflows.
     """
     check_kernel(kernel)
     if divergence not in get_args(AffinityDivergence):
@@ -87,7 +87,7 @@ def _log_ratio(one: Tensor, other: Tensor, eps: float) -> Tensor:
 
 
 def _inverse(sums: Tensor, x: Tensor, kernel: str) -> Tensor:
-    """Compute 1 over row sums; 0 where no kernel is above 0, but for the rounding of N cosines that are all -1."""
+    """Compute 1 over row sums; 0 where all kernels are 0, up to the rounding of N cosines of -1."""
     least = _LEAST_SUM
     if kernel == "cosine":
         least = _ROUNDINGS * torch.finfo(accumulation_dtype(x)).eps * sums.size(0)
@@ -123,7 +123,7 @@ def _product_slope(p: Tensor, q: Tensor, _: float, of_teacher: bool) -> Tensor:
     return 2 * p.square() * q if of_teacher else 2 * p * q.square()
 
 
-# Derivatives with respect to p, or with the flag to q.
+# Derivatives with respect to p; with ``of_teacher``, to q.
 _SLOPES: dict[str, Callable[[Tensor, Tensor, float, bool], Tensor]] = {
     "kl": _kl_slope,
     "kl_ratio": _kl_ratio_slope,
@@ -182,7 +182,7 @@ def _pull(
     diagonal: bool,
     of_teacher: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Compute the gradients of one side's rows and their sums; ``x`` is the teacher with the flag."""
+    """Compute the gradients of one side's rows and of their sums; with ``of_teacher`` ``x`` is the teacher."""
     wide = accumulation_dtype(x_sums)
     beside = Affinity(other, other_kernel, sigma, degree, kernel_eps, diagonal, wide)
     of_sums = torch.zeros_like(x_sums, memory_format=torch.contiguous_format)

@@ -1,7 +1,7 @@
 """Differences between the angles of all triples of rows, from the squared distances of all pairs.
 
 The cosine at corner v of the triangle i v j follows from its sides, (S_iv + S_jv - S_ij) / (2 sqrt(S_iv S_jv)):
-O(N^2 d + N^3) time instead of O(N^3 d). Memory is N x N, that of one corner; backward computes the corners again.
+O(N^2 d + N^3) time instead of O(N^3 d). Memory is N x N, for one corner; backward recomputes the corners.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Corners:
         return found.sub_(self.squared).mul_(0.5).mul_(self.lengths(corners))
 
     def lengths(self, corners: slice) -> Tensor:
-        """Return one over the lengths of both sides that meet, (corners, N, N)."""
+        """Return one over the product of the lengths of the two sides at a corner, (corners, N, N)."""
         inverse = self.inverse[corners]
         return inverse[:, :, None] * inverse[:, None, :]
 
@@ -91,7 +91,7 @@ def _angle_pull(student: Tensor, teacher: Tensor, delta: float) -> Tensor:
         cosines.mul_(slope)
         slope.mul_(s.lengths(corners))
         weight.add_(slope.sum(dim=0), alpha=-0.5)  # the side opposite the corner
-        weight[corners] += slope.sum(dim=2) - cosines.sum(dim=2) * s.inverse[corners].square()  # those that meet there
+        weight[corners] += slope.sum(dim=2) - cosines.sum(dim=2) * s.inverse[corners].square()  # the two at the corner
     weight = weight + weight.t()
     pull = weight.sum(dim=1, keepdim=True) * s.x - weight @ s.x
     return pull.mul_(2 / max(count, 1) ** 3).to(student.dtype)

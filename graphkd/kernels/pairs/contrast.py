@@ -1,4 +1,4 @@
-"""Contrasts of every anchor with all candidates, streamed: no N x M matrix is kept; ``sampled`` has those with some.
+"""Contrasts of every anchor with all candidates, without an N x M matrix; ``sampled`` contrasts with sampled rows.
 
 Each reduces the products of an anchor with its candidates to one number: a log-sum-exp (InfoNCE), a sum of softplus
 (Jensen-Shannon) or a divergence from labels (projection matching). Backward computes the products again.
@@ -38,7 +38,8 @@ def product_logsumexp_reference(anchor: Tensor, candidate: Tensor, scale: float 
 def infonce(anchor: Tensor, candidate: Tensor, temperature: float) -> Tensor:
     """InfoNCE of anchor i with candidate i as its positive among all candidates: (N, p), (M >= N, p) -> (N,).
 
-    -a_i . b_i / tau + log sum_j exp(a_i . b_j / tau); the positive is part of the sum.
+    -a_i . b_i / tau + log sum_j exp(a_i . b_j / tau); the positive is part of the sum. Raises ValueError for fewer
+    candidates than anchors.
     """
     check_widths(anchor=anchor, candidate=candidate)
     if candidate.size(0) < anchor.size(0):
@@ -46,7 +47,7 @@ def infonce(anchor: Tensor, candidate: Tensor, temperature: float) -> Tensor:
             f"'candidate' must begin with the positive of each of the {anchor.size(0)} anchors, got {candidate.size(0)}"
         )
     wide = accumulation_dtype(anchor)
-    anchor, candidate = anchor.to(wide), candidate.to(wide)  # both meet two gradients
+    anchor, candidate = anchor.to(wide), candidate.to(wide)  # two gradients are summed in each
     positive = (anchor * candidate[: anchor.size(0)]).sum(dim=1) / temperature
     return product_logsumexp(anchor, candidate, 1 / temperature) - positive
 
@@ -67,7 +68,7 @@ def product_softplus_reference(anchor: Tensor, candidate: Tensor, own: Tensor, s
 def label_divergence(anchor: Tensor, candidate: Tensor, y: Tensor, hit: Tensor, miss: float) -> Tensor:
     """KL divergence of softmax_j(a_i . b_j) from exp(hit_i) where y_j = y_i and exp(miss) elsewhere.
 
-    anchor, candidate: (N, p), y: (N,) integers, hit: (N,) log-probabilities, constant -> (N,).
+    anchor, candidate: (N, p); y: (N,) integer labels; hit, (N,), and miss: log-probabilities, constants. Returns (N,).
     """
     check_widths(anchor=anchor, candidate=candidate)
     check_rows(anchor=anchor, candidate=candidate)
@@ -100,7 +101,7 @@ def _pull_blocks(
     scale: float,
     slope: Callable[[Tensor, slice], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Compute gradients of both sides from the reduction's slope, which gets the very scores that ``_reduce`` had."""
+    """Compute gradients of both sides; ``slope`` gets the same scores as the reduction in ``_reduce``."""
     wide = accumulation_dtype(anchor)
     a, b, grad = anchor.to(wide), candidate.to(wide), grad.to(wide)
     of_anchor, of_candidate = a.new_empty(a.shape), b.new_zeros(b.shape)
@@ -123,9 +124,9 @@ def _per_anchor(anchor: Tensor, *_: Any) -> Tensor:
 # ---------------------------------------------------------------- log-sum-exp
 @operator("product_logsumexp")
 def _product_logsumexp(anchor: Tensor, candidate: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Compute the values (N,), and as (N, 2) the largest score of a row and log sum exp of the scores less it.
+    """Compute the values (N,), and as (N, 2) the largest score m of a row and log sum exp(score - m).
 
-    The gradient needs both apart: beside scores of 1e8 float32 has no room for the logarithm of a sum.
+    The gradient needs the two separately, since float32 would lose the logarithm beside scores of 1e8.
     """
     norm = anchor.new_full((anchor.size(0), 2), -torch.inf, dtype=accumulation_dtype(anchor))
 

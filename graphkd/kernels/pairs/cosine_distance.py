@@ -36,9 +36,9 @@ def cosine_distance(
 ) -> Tensor:
     """Squared Frobenius distance of two matrices of cosines: (N, d_s), (N, d_t) -> scalar in float64.
 
-    ``unit`` and ``energy``: the teacher's rows at length 1 and their ``cosine_energy``, where they are known. Cosines
-    of rows of zeros are 0, with gradient 0. O(N (d_s^2 + d_t^2 + d_s d_t)) time, or O(N (d_s^2 + d_s d_t)) where they
-    are known, in the precision of ``grams``. Not twice differentiable.
+    ``unit`` and ``energy``: the teacher's rows at length 1 and their ``cosine_energy``, if known. Cosines of rows of
+    zeros are 0, with gradient 0. O(N (d_s^2 + d_t^2 + d_s d_t)) time, with ``unit`` and ``energy``
+    O(N (d_s^2 + d_s d_t)); precision as in ``grams``. Not twice differentiable.
     """
     check_rows(student=student, teacher=teacher)
     if wants_gradient(teacher):
@@ -65,7 +65,7 @@ def _cosine_distance(
     ss, st, tt = _products(rows, theirs, of_theirs, energy)
     total = ss.square().sum() + tt
     value = (total - 2 * st.square().sum()).clamp_min(0)
-    if wide != torch.float64 and value < _DOUBT * total:  # what is left of large numbers
+    if wide != torch.float64 and value < _DOUBT * total:  # a small difference of large numbers
         ss, bb, st = _gram_blocks(student, teacher, inverse, inverse_norms(teacher), torch.float64, _ROWS)
         value = gram_distance(ss, bb, st)
     if not wanted:

@@ -1,6 +1,6 @@
-"""Contrasts of every anchor with all rows of a memory, weighted by counts; ``sampled`` has those by ids.
+"""Contrasts of every anchor with all rows of a memory, weighted by counts; ``sampled`` takes ids of rows instead.
 
-The memory is constant, so the anchor's gradient is found on the way forward, and only where somebody may ask for it.
+The memory is constant, so the forward pass computes the anchor's gradient too, but only where it may be requested.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks, 
 from graphkd.kernels.pairs.contrast import LINEAR
 from graphkd.kernels.pairs.sampled import sampled_pull
 
-_BLOCK, _ROWS = 1 << 18, 64  # scores at a time, which stay in cache; rows at least, for the sake of the products
-_SAFE = 40.0  # exponentials of scores that are no larger need no care: 1e-17 to 1e17
+_BLOCK, _ROWS = 1 << 18, 64  # scores of a block, which stay in cache; its least rows, for fast products
+_SAFE = 40.0  # scores up to this need no maximum subtracted: their exponentials are 1e-17 to 1e17
 
 
 def counted_logsumexp(anchor: Tensor, memory: Tensor, counts: Tensor, scale: float = 1.0) -> Tensor:
-    """Row-wise log of sum_j c_ij exp(scale a_i . m_j): (N, p), (n, p), (N, n) -> (N,); -inf where nothing counts.
+    """Row-wise log of sum_j c_ij exp(scale a_i . m_j): (N, p), (n, p), (N, n) -> (N,); -inf where all counts are 0.
 
-    Memory and counts, at least 0, are constants: they get no gradient, and may change before backward. O(N n p) time,
+    Memory and counts (at least 0) are constants: they get no gradient, and may change before backward. O(N n p) time,
     O(N p + block) memory.
     """
     _check(anchor, memory, counts)
@@ -40,7 +40,7 @@ def counted_logsumexp_reference(anchor: Tensor, memory: Tensor, counts: Tensor, 
 def counted_softplus(anchor: Tensor, memory: Tensor, counts: Tensor, shift: Tensor, scale: float = 1.0) -> Tensor:
     """Row-wise sum_j c_ij log(1 + exp(scale a_i . m_j + shift)): (N, p), (n, p), (N, n), () -> (N,).
 
-    Memory, counts, at least 0, and shift are constants: they get no gradient, and may change before backward. O(N n p)
+    Memory, counts (at least 0) and shift are constants: they get no gradient, and may change before backward. O(N n p)
     time, O(N p + block) memory.
     """
     _check(anchor, memory, counts)
@@ -74,9 +74,9 @@ def _reduce(
     pulled: bool,
     reduction: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
 ) -> tuple[Tensor, Tensor]:
-    """Reduce each row of products to one number (N,), and, if asked for, its gradient of the anchor (N, p).
+    """Reduce each row of products to one number (N,), and with ``pulled`` its gradient by the anchor (N, p).
 
-    ``reduction`` gets products and how often each counts; it returns the numbers and their slopes.
+    ``reduction`` takes the products and their counts; it returns the numbers and their slopes.
     """
     values, slope = _outputs(anchor, pulled)
     for rows in row_blocks(anchor.size(0), memory.size(0), _BLOCK, anchor.device, _ROWS):
@@ -92,7 +92,7 @@ def _outputs(anchor: Tensor, pulled: bool) -> tuple[Tensor, Tensor]:
 
 
 def _safe(anchor: Tensor, memory: Tensor, shift: Tensor | float = 0.0) -> bool:
-    """Tell whether no score can be large; False where the answer would have to be waited for."""
+    """Tell whether no score can be large; False on a GPU, where checking would wait for the device."""
     if anchor.device.type != "cpu" or not (anchor.numel() and memory.numel()):
         return False
     largest = anchor.norm(dim=1).max() * memory.norm(dim=1).max()
@@ -127,16 +127,16 @@ def _sum_of_exp(scores: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _logsumexp(scores: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute log-sum-exp below the largest score that counts; others could exceed it by more than exp can bear."""
+    """Compute log-sum-exp below the largest score of count above 0; below a larger one, its terms could underflow."""
     scores.masked_fill_(counts == 0, -torch.inf)
     peak = scores.amax(dim=1) if scores.size(1) else scores.new_full((scores.size(0),), -torch.inf)
-    peak = peak.nan_to_num(nan=torch.nan, posinf=torch.inf)  # finite where nothing counts
+    peak = peak.nan_to_num(nan=torch.nan, posinf=torch.inf)  # finite where all counts are 0
     values, share = _normalised(scores.sub_(peak[:, None]).exp_().mul_(counts))
     return values.add_(peak), share
 
 
 def _normalised(share: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logarithms of the sums of rows, and the rows as shares of them."""
+    """Return the logarithms of the rows' sums, and the rows divided by their sums."""
     total = share.sum(dim=1)
     return total.log(), share.div_(total.clamp_min(torch.finfo(total.dtype).tiny)[:, None])
 

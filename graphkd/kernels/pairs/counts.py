@@ -1,7 +1,7 @@
-"""Multinomial counts of items without the draws, for more draws than there are items.
+"""Multinomial counts of items without single draws, for more draws than there are items.
 
-Independent Poisson counts are multinomial once their sum is known. So each row takes Poisson counts of a mean a little
-below the wanted one, again where they sum to more than was asked for, and the few draws that are missing one by one.
+Given their sum, independent Poisson counts are multinomial. So each row draws Poisson counts whose mean is a little too
+small, draws again where their sum is too large, and adds the few missing draws one by one.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from torch import Tensor
 
 from graphkd.kernels.operators import row_blocks
 
-_CELLS = 1 << 19  # counts made at a time, so that what they are made of stays in cache
-_SLACK = 2.0  # standard deviations by which the mean of a row's sum is below its draws: one row in 44 is drawn again
-_UPPER, _LOWER = 14, 34  # a table of the upper of 48 random bits settles nearly every count
+_CELLS = 1 << 19  # counts drawn at a time, so that temporaries stay in cache
+_SLACK = 2.0  # standard deviations by which the mean sum of a row is below ``samples``: 1 row in 44 is drawn again
+_UPPER, _LOWER = 14, 34  # a table over the upper 14 of 48 random bits decides nearly every count
 _LEVELS = 16  # tables at most
-_FEW = 2  # where there are more items than this for each draw, drawing and adding is faster
+_FEW = 2  # with more items than this per draw, single draws are faster
 _EXACT = 1 << 24  # float32 holds all whole numbers up to here
 
 
 class Others(NamedTuple):
-    """Items of other groups than an item's own: all but one stretch of the items in the order of their groups."""
+    """Items of other groups than an item's own: of the items sorted by group, all but one contiguous run."""
 
     order: Tensor  # (n,)
-    begin: Tensor  # (n,) where the group of an item begins in the order
-    size: Tensor  # (n,) how many it has
-    rooms: tuple[int, ...]  # how many others an item may have, in increasing order
+    begin: Tensor  # (n,) where the group of an item begins in ``order``
+    size: Tensor  # (n,) items of that group
+    rooms: tuple[int, ...]  # the different numbers of others of an item, increasing
 
     @classmethod
     def of(cls, groups: Tensor) -> Others:
-        """Make it from the group of every item, (n,) integers."""
+        """Build from the group of every item, (n,) integers."""
         _, places, sizes = groups.unique(return_inverse=True, return_counts=True)
         rooms = (groups.numel() - sizes).unique().tolist()
         return cls(places.argsort(stable=True), (sizes.cumsum(0) - sizes)[places], sizes[places], tuple(rooms))
@@ -45,17 +45,18 @@ class Others(NamedTuple):
 
 
 def draw_others(others: Others, ids: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-    """Items of other groups than those of ``ids``, uniform with replacement: (N,) -> (N, samples)."""
+    """Draw items of other groups than those of ``ids``, uniformly with replacement: (N,) -> (N, samples)."""
     return _place(others, ids[:, None], (ids.numel(), samples), generator)
 
 
 def count_others(others: Others, ids: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-    """Count how often each item is drawn in ``samples`` of other groups than those of ``ids``: (N,) -> (N, n) floats.
+    """Draw how often each item occurs in ``samples`` draws from other groups than that of ``ids``: (N,) -> (N, n).
 
-    The law is that of counting ``draw_others``, to 2^-48; rows are independent and sum to ``samples``. O(N n) time.
+    Floats, distributed as counts of ``draw_others`` up to 2^-48; rows are independent and sum to ``samples``. O(N n)
+    time.
     """
     dtype = torch.float32 if samples < _EXACT else torch.float64
-    if _FEW * samples < others.order.numel() or torch.compiler.is_compiling():  # the loop below looks at numbers
+    if _FEW * samples < others.order.numel() or torch.compiler.is_compiling():  # the loop below reads values
         index = draw_others(others, ids, samples, generator)
         return _add(torch.zeros(ids.numel(), others.order.numel(), dtype=dtype, device=ids.device), index)
     counts = _poisson(others, ids, samples, dtype, generator)
@@ -75,7 +76,7 @@ def _add(counts: Tensor, index: Tensor) -> Tensor:
 
 
 def _place(others: Others, ids: Tensor, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    """Draw a place in the order for each entry of ``shape``, beyond the own group's where it reaches that."""
+    """Draw an item for each entry of ``shape``: a place in ``order``, shifted past the own group from its start on."""
     held = others.order.numel()
     if others.alone:
         drawn = torch.randint(max(held - 1, 1), shape, generator=generator, device=ids.device)
@@ -93,7 +94,7 @@ def _poisson(
     held = others.order.numel()
     rooms = _levels(others.rooms)
     table, bounds = _tables(tuple(_mean(samples, room) for room in rooms), dtype, ids.device)
-    # where its room has no table a row takes that of the next larger one, whose mean is smaller
+    # a row whose room has no table uses that of the next larger room, whose mean is smaller
     level = torch.searchsorted(torch.tensor(rooms, device=ids.device), held - others.size[ids])
     counts = torch.empty(ids.numel(), held, dtype=dtype, device=ids.device)
     for rows in row_blocks(ids.numel(), held, _CELLS, ids.device):
@@ -106,7 +107,7 @@ def _poisson(
 
 
 def _levels(rooms: tuple[int, ...]) -> tuple[int, ...]:
-    """Choose some of the rooms, the largest among them."""
+    """Choose up to ``_LEVELS`` of the rooms, the largest among them."""
     last, number = len(rooms) - 1, min(len(rooms), _LEVELS)
     return tuple(rooms[last - last * k // max(number - 1, 1)] for k in reversed(range(number)))
 
@@ -116,7 +117,7 @@ def _mean(samples: int, room: int) -> float:
 
 
 def _fill(counts: Tensor, level: Tensor, table: Tensor, bounds: Tensor, generator: torch.Generator | None) -> None:
-    """Draw Poisson counts into rows of one length, laid end to end."""
+    """Fill ``counts``, rows of one length end to end, with Poisson counts of the mean number ``level`` of each row."""
     bits = torch.empty((counts.numel() + 3) // 4, dtype=torch.int64, device=counts.device)
     bits.random_(-(1 << 63), None, generator=generator)
     upper = bits.view(torch.int16)[: counts.numel()].int().bitwise_and_((1 << _UPPER) - 1)
@@ -132,9 +133,9 @@ def _fill(counts: Tensor, level: Tensor, table: Tensor, bounds: Tensor, generato
 
 @functools.lru_cache(maxsize=8)
 def _tables(means: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Tabulate the Poisson count of each mean and upper 48 bits, -1 where the lower bits decide: flat.
+    """Tabulate the Poisson count for each mean and each value of the upper bits, flat; -1 where lower bits decide.
 
-    And the bounds between counts in 48 bits, (means, counts), those of the k-th mean above k 2^48.
+    Also return the bounds between counts in 48 bits, (means, counts), those of the k-th mean raised by k 2^48.
     """
     largest = max(means)
     k = torch.arange(int(largest + 12 * math.sqrt(largest) + 24), dtype=torch.float64)

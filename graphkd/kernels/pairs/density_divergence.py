@@ -1,13 +1,13 @@
-"""Divergences of pairwise probabilities by one logarithm a pair for both of its directions, value and gradient at once.
+"""Divergences of pairwise probabilities, value and gradient at once, with one logarithm for both directions of a pair.
 
 With kernels k (student) and t (teacher), a and b one over their row sums, L = log(t / k) and c = log(b / a):
 
 KL sum_ij b_i t (L + c_i) = sum_i (b_i Q_i + c_i), where Q_i = sum_j t L; Jeffreys sum_ij (b_i t - a_i k)(L + c_i)
 = sum_i (b_i Q_i - a_i R_i), where R_i = sum_j k L, since b_i t and a_i k sum to 1 over j.
 
-The derivative with respect to k of an unordered pair, its row sums included, is g_i + g_j - (b_i + b_j) t / k, for
-Jeffreys - (a_i + a_j) L besides, with g = a, for Jeffreys a + a^2 R. All hold with a constant less in c and more in L,
-the mean of c, which makes L, and what cancels, small.
+The derivative with respect to k of an unordered pair, through its row sums too, is g_i + g_j - (b_i + b_j) t / k with
+g = a; for Jeffreys it has the further term - (a_i + a_j) L, and g = a + a^2 R. All formulas still hold if a constant
+is subtracted from c and added to L: the mean of c, which makes L and the cancellation small.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ def density_divergence(
 ) -> Tensor:
     """``affinity_divergence`` without eps of kernels over their own row sums: (N, d_s), (N, d_t), (N,) -> scalar.
 
-    In float64; "kl" or "jeffreys". ``teacher_sums``: the teacher's ``affinity_sums``, in the dtype of the tiles. Two
-    numbers of each pair are kept between the passes: ``fits`` says where to take it. Sides with a kernel of 0 somewhere
-    go by ``affinity_divergence``. The teacher is a constant. Not twice differentiable.
+    In float64; "kl" or "jeffreys", ValueError for others. ``teacher_sums``: the teacher's ``affinity_sums``, in the
+    dtype of the tiles. Two numbers per pair are stored between the passes, so use it only where ``fits`` is true. If
+    some kernel is near 0, ``affinity_divergence`` computes the result. O(N^2 d) time. The teacher is a constant. Not
+    twice differentiable.
     """
     if divergence not in ("kl", "jeffreys"):
         raise ValueError(f"'divergence' must be 'kl' or 'jeffreys', got {divergence!r}")
@@ -117,7 +118,7 @@ def _compared(
 ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor | float]]] | None:
     """Compute the value, g (N,), and for every tile what is subtracted from g_i + g_j and the factor of dk.
 
-    None where a kernel or the sum of one vanishes.
+    Return None where a kernel or a row sum vanishes.
     """
     if not (a.all() and b.all()):
         return None
@@ -153,7 +154,7 @@ def _add_sums(sums: Tensor, values: Tensor, rows: slice, columns: slice) -> None
 def _apart(
     student: Tensor, teacher: Tensor, sums: Tensor, teacher_sums: Tensor, divergence: str, knobs: tuple, wanted: bool
 ) -> tuple[Tensor, Tensor]:
-    """Compute the same from kernels that vanish somewhere, anew for the value, its gradient and that of the sums."""
+    """Compute the same where some kernel vanishes, in separate passes for the value and the gradients."""
     kernel, sigma, degree, kernel_eps, diagonal = knobs
     form = kernel, kernel, divergence, sigma, degree, 0.0, kernel_eps, diagonal
     value = _divergence.aten(student, teacher, sums, teacher_sums, *form)

@@ -1,8 +1,8 @@
 """Distance between two N x N matrices of squared Euclidean distances, from small Gram matrices.
 
-D_ij = |x_i - x_j|^2 has rank d + 2: D = P Q' with P = [a, 1, -2 X] and Q = [1, a, X], a = squared row norms, so that
-every inner product of two such matrices is one of Gram matrices, all found in those of F = [a, 1, X]. F is never
-written down: its rows are made in blocks, in float64, forward and backward.
+D_ij = |x_i - x_j|^2 has rank d + 2: D = P Q' with P = [a, 1, -2 X] and Q = [1, a, X], a = squared row norms. So every
+inner product of two such matrices follows from Gram matrices of F = [a, 1, X]. F is never stored: its rows are computed
+in blocks, in float64, forward and backward.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def squared_distance_divergence(
     O(N + d^2) memory. Not twice differentiable in the rows.
     """
     check_rows(student=student, teacher=teacher)
-    # Distances do not see a shift, so the centres, which shrink cancellation, may count as constants.
+    # Subtracting the centres shrinks cancellation; distances do not depend on them, so they may be constants.
     centres = (x.detach().mean(dim=0) for x in (student, teacher))
     ss, tt, st = (_inner_product(gram) for gram in _distance_grams(student, teacher, *centres))
     by_s, by_t = (torch.where(scale == 0, torch.inf, scale).reciprocal() for scale in (student_scale, teacher_scale))

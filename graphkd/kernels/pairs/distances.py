@@ -1,6 +1,6 @@
 """Distances of all pairs of rows in tiles: their mean, and how two sets of them differ.
 
-Every pair is computed once (distances are symmetric), N x N is never held; backward computes the tiles again.
+Every pair is computed once (distances are symmetric); no N x N matrix is stored, and backward recomputes the tiles.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _distances(side: tuple[Tensor, Tensor], rows: slice, columns: slice, squared
 
 
 def _slope(distances: Tensor, squared: bool, floor: float) -> Tensor:
-    """Compute the derivative of a distance by its square."""
+    """Compute the derivative of a distance with respect to its square."""
     if squared:
         return (distances > floor).to(distances.dtype)
     return torch.where(distances > floor**0.5, 0.5 / distances, 0)

@@ -1,4 +1,4 @@
-"""Divergences of softmax distributions over products of rows: no N x M matrix is kept, backward computes it again."""
+"""Divergences of softmax distributions over products of rows: no N x M matrix is stored, backward recomputes it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def product_kl(
     scale: float = 1.0,
     groups: int = 1,
 ) -> Tensor:
-    """KL(teacher || student) of every anchor's softmax over candidates, one for each group of them: (N,).
+    """KL(teacher || student) of every anchor's softmax over candidates, summed over groups of candidates: (N,).
 
     sum_g KL(softmax_{j in g}(c t_i . u_j) || softmax_{j in g}(c s_i . v_j)), c the scale. student: (N, p), its
     candidates v: (M, p); teacher: (N, q), its candidates u: (M, q). The candidates are ``groups`` runs of equal length.
-    O(N M (p + q)) time, O((N + M) (p + q) + block) memory. Not twice differentiable.
+    O(N M (p + q)) time, O((N + M) (p + q) + block) memory. Not twice differentiable. Raises ValueError where M is no
+    multiple of ``groups``.
     """
     check_rows(student=student, teacher=teacher)
     check_rows(student_candidate=student_candidate, teacher_candidate=teacher_candidate)

@@ -48,9 +48,8 @@ class Grams(NamedTuple):
 def grams(a: Tensor, b: Tensor, a_scale: Tensor | None = None, b_scale: Tensor | None = None) -> Grams:
     """All three Gram matrices of rows scaled by (N,) factors, in one pass: (N, p), (N, q) -> (p, p), (q, q), (p, q).
 
-    Float32 rows are multiplied in float32 within blocks and summed in float64; where that leaves the distance
-    |A A' - B B'| below a tenth of either norm, and so its digits in doubt, in float64 throughout.
-    Not twice differentiable.
+    Float32 rows are multiplied in float32 within blocks and summed in float64. Where the distance |A A' - B B'| is then
+    below a tenth of either norm, and so inaccurate, everything is computed in float64. Not twice differentiable.
     """
     check_rows(a=a, b=b)
     scales = [
@@ -79,9 +78,9 @@ def row_forms_reference(a: Tensor, form: Tensor, b: Tensor) -> Tensor:
 
 
 def polynomial_features(x: Tensor, offset: float = 0.0) -> Tensor:
-    """Rows whose inner products are (x_i . x_j + offset)^2: (N, d) -> (N, d (d + 1) / 2); with an offset d + 1 more.
+    """Rows whose inner products are (x_i . x_j + offset)^2: (N, d) -> (N, d (d + 1) / 2); an offset adds d + 1 columns.
 
-    In float32 at least: squares are too large for float16 from 256 on.
+    In float32 at least: squares of numbers from 256 on overflow float16.
     """
     check_matrices(x=x)
     x = x.to(accumulation_dtype(x))
@@ -132,7 +131,7 @@ def _summed_products(x: Tensor, y: Tensor, rows: int) -> Tensor:
 
 
 def _own_products(x: Tensor, rows: int) -> Tensor:
-    """X' X, multiplied ``rows`` rows at a time and summed in float64; on a CPU little more than its upper half is."""
+    """X' X, multiplied ``rows`` rows at a time and summed in float64; on a CPU from little more than its upper half."""
     if x.device.type != "cpu" or x.size(0) > rows:
         return _summed_products(x, x, rows)
     found = torch.zeros(x.size(1), x.size(1), dtype=x.dtype)
@@ -142,7 +141,7 @@ def _own_products(x: Tensor, rows: int) -> Tensor:
 
 
 def _fill_upper(x: Tensor, found: Tensor) -> None:
-    """X' X in quarters: that on the upper right by a product, those on the diagonal in quarters again."""
+    """Fill the upper half of X' X: its upper right quarter by a product, the quarters on its diagonal recursively."""
     half = x.size(1) // 2
     if half < _NARROW:
         torch.mm(x.t(), x, out=found)
@@ -222,7 +221,7 @@ def _gram_backward(ctx: Any, grad: Tensor) -> tuple:
 
 
 def _scaled_product(scale: Tensor, x: Tensor, matrix: Tensor) -> Tensor:
-    """diag(scale) X M: (N,), (N, p), (p, q) -> (N, q), in blocks, whose memory is used again."""
+    """diag(scale) X M: (N,), (N, p), (p, q) -> (N, q), in blocks of rows."""
     wide = accumulation_dtype(x)
     scale, matrix = scale.to(wide), matrix.to(wide)
     found = x.new_empty(x.size(0), matrix.size(1))

@@ -1,4 +1,4 @@
-"""Distances between similarity matrices over the pairs of one group alone, from the Gram matrices of each group."""
+"""Distances between similarity matrices over pairs within the same group, from the Gram matrices of each group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphkd.kernels.pairs.gram import gram_distance
 
 
 def grouped_gram_distance(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """Squared Frobenius distance of S S' and T T' over the pairs of one label: (N, p), (N, q), (N,) -> scalar, float64.
+    """Squared Frobenius distance of S S' and T T' over pairs of equal label: (N, p), (N, q), (N,) -> scalar, float64.
 
     sum_c |S_c S_c' - T_c T_c'|^2 over the rows of each label c: O(N (p^2 + q^2 + p q)) time, O(N (p + q)) memory.
     Not twice differentiable.

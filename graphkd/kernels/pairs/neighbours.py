@@ -10,8 +10,8 @@ from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 from graphkd.kernels.pairs.similarity import _prepare, squared_distances
 from graphkd.kernels.pairs.tiles import tiles
 
-_BLOCK_ELEMENTS, _ROWS = 1 << 18, 64  # of products at a time, which stay in cache; rows at least
-_SLACK = 1 + 1e-5  # of a bound against rounding
+_BLOCK_ELEMENTS, _ROWS = 1 << 18, 64  # products of a block, which stay in cache; its least rows
+_SLACK = 1 + 1e-5  # enlarges a bound against rounding
 
 
 def nearest_rows(x: Tensor, count: int, queries: int | None = None) -> Tensor:
@@ -27,9 +27,9 @@ def nearest_rows(x: Tensor, count: int, queries: int | None = None) -> Tensor:
 def similar_rows(x: Tensor, count: int, labels: Tensor | None = None, *, same: bool = True) -> Tensor:
     """Find the ``count`` rows with the largest positive inner products with each row, itself left out, largest first.
 
-    With ``labels`` only rows of the row's label count, or with ``same=False`` only those of others. Where fewer are
-    positive, the row itself takes the places left. (N, d) -> (N, min(count, N - 1)) indices. O(N^2 d) time, memory of
-    the result and a block.
+    With ``labels`` only rows of the same label count, with ``same=False`` only rows of other labels. Where fewer than
+    ``count`` products are positive, the row's own index fills the remaining places. (N, d) -> (N, min(count, N - 1))
+    indices. O(N^2 d) time, memory of the result and a block.
     """
     check_matrices(x=x)
     if labels is not None:
@@ -39,11 +39,11 @@ def similar_rows(x: Tensor, count: int, labels: Tensor | None = None, *, same: b
 
 
 def farthest_rows(x: Tensor) -> Tensor:
-    """The two rows that are farthest from each other: (N, d) -> (2,) indices, twice the same where all are equal,
-    and none, (0,), where there are no rows: ``x[farthest_rows(x)].diff(dim=0)`` is their difference in all cases.
+    """Find the two rows that are farthest from each other: (N, d) -> (2,) indices.
 
-    Rows are met from the longest (about their mean) on, and no pair is looked at that is too short to matter:
-    O(N^2 d) time at worst, one tile of memory.
+    Where all rows are equal, both indices are the same; without rows the result is (0,). So
+    ``x[farthest_rows(x)].diff(dim=0)`` is their difference in all cases. Rows are sorted by their distance from the
+    mean, and pairs too close to the mean to be the farthest are skipped: O(N^2 d) time at worst, one tile of memory.
     """
     check_matrices(x=x)
     indices: Tensor = _farthest_rows(x)

@@ -1,4 +1,4 @@
-"""Difference of two sets of distances, each over its mean: value and gradient at once, student's distances kept."""
+"""Difference of two sets of distances, each over its mean: value and gradient at once, from stored distances."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Tiles = tuple[Tensor, ...]
 
 
 def scaled_distances(x: Tensor, scale: Tensor, *, squared: bool = False, floor: float = FLOOR) -> Tiles:
-    """Divide all pairs' distances by a scale, as ``relative_distance_divergence`` takes a teacher's; none above 64 MB.
+    """Divide all pairs' distances by a scale, for ``known`` of ``relative_distance_divergence``; empty above 64 MB.
 
     (N, d) -> the tiles of the upper triangle, N^2 / 2 numbers without a gradient.
     """
@@ -47,9 +47,9 @@ def relative_distance_divergence(
 ) -> Tensor:
     """``distance_divergence`` with the student's ``mean_distance`` as its scale: (N, d_s), (N, d_t), () -> scalar.
 
-    ``known``: the teacher's ``scaled_distances``. Up to 64 MB of distances, and where the teacher needs no gradient,
-    the student's are made once, value and gradient together, and N^2 numbers kept meanwhile; else in tiles, made again
-    for the mean, the value and both gradients. Not twice differentiable.
+    ``known``: the teacher's ``scaled_distances``, if any. Up to 64 MB of distances, and if the teacher needs no
+    gradient, the student's distances are computed once for value and gradient, with N^2 numbers stored meanwhile.
+    Otherwise tiles are recomputed for the mean, the value and both gradients. Not twice differentiable.
     """
     check_rows(student=student, teacher=teacher)
     if not fit_in_memory(student) or wants_gradient(teacher) or wants_gradient(teacher_scale):
@@ -130,7 +130,7 @@ def _relative_divergence(
 
 
 def _weigh(weight: Tensor, distances: Tensor, squared: bool, floor: float) -> Tensor:
-    """Multiply weights of distances by the derivative of each by its square; both are overwritten."""
+    """Multiply weights by the derivative of each distance with respect to its square; overwrites both arguments."""
     if squared:
         return weight.mul_(distances > floor)
     return weight.div_(torch.threshold_(distances, floor**0.5, torch.inf)).mul_(0.5)

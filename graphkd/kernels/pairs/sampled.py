@@ -1,6 +1,6 @@
 """Contrasts of every anchor with sampled rows of a memory: a log-sum-exp (InfoNCE), a sum of softplus (NCE).
 
-The memory is constant, so the anchor's gradient is found on the way forward.
+The memory is constant, so the forward pass computes the anchor's gradient too.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from graphkd.kernels.operators import accumulation_dtype, operator, row_blocks
 from graphkd.kernels.pairs.contrast import LINEAR
 
 _GATHERED = 1 << 22  # elements of candidates gathered at a time
-_DENSE = 16  # below so many rows of memory for each sampled one, products with all are faster than gathering
+_DENSE = 16  # with fewer rows of memory per sampled row, products with all rows are faster than gathering
 
 
 def sampled_logsumexp(anchor: Tensor, memory: Tensor, index: Tensor, scale: float = 1.0) -> Tensor:
     """Row-wise logsumexp over k of scale a_i . m_index(i,k): (N, p), (n, p), (N, K >= 1) -> (N,).
 
-    The memory is constant: it gets no gradient, and may change before backward. Where it has few rows beside the
-    samples, all are scored once: O(N n p) time, else O(N K p); O(N p + block) memory.
+    The memory is constant: it gets no gradient, and may change before backward. If it has few rows compared with the
+    samples, all rows are scored once: O(N n p) time, else O(N K p); O(N p + block) memory.
     """
     _check(anchor, memory, index)
     if index.size(1) == 0:
@@ -71,7 +71,7 @@ def _reduce(
 ) -> tuple[Tensor, Tensor]:
     """Reduce each row of scores to one number (N,), with its gradient with respect to the anchor (N, p).
 
-    ``reduction`` gets scores and how often each counts; it returns the numbers and their slopes.
+    ``reduction`` takes the scores and their counts; it returns the numbers and their slopes.
     """
     wide = accumulation_dtype(anchor)
     a, held, samples = scale * anchor.to(wide), memory.size(0), index.size(1)
@@ -93,7 +93,7 @@ def _reduce(
 
 @operator("sampled_backward")
 def sampled_pull(grad: Tensor, slope: Tensor, anchor: Tensor) -> Tensor:
-    """Compute the gradient of the anchors from that of a number for each, whose slope is known."""
+    """Compute the gradient of the anchors from that of their values (N,), whose slopes (N, p) are known."""
     return (grad[:, None] * slope).to(anchor.dtype)
 
 

@@ -24,9 +24,9 @@ _MOST_FEATURES = 1 << 26  # quadratic ones of all rows of both sides: 256 MB in 
 def series_divergence(student: Tensor, teacher: Tensor, coefficients: Sequence[float]) -> Tensor:
     """Mean squared difference of two pairwise series, (1/N^2) sum_ij (f(s_i . s_j) - f(t_i . t_j))^2; scalar.
 
-    f(x) = sum_p c_p x^p, whose constant c_0 makes no difference. student: (N, d_s), teacher: (N, d_t). Linear: Gram
-    matrices, O(N d^2) time. Quadratic: those of the d^2 / 2 products of columns where these cost less than all pairs.
-    Else all pairs in tiles, O(N^2 d) time and one tile of memory. Not twice differentiable.
+    f(x) = sum_p c_p x^p, whose constant c_0 makes no difference. student: (N, d_s), teacher: (N, d_t). Linear f uses
+    Gram matrices, O(N d^2) time; quadratic f those of the d^2 / 2 products of columns, where cheaper than all pairs.
+    Otherwise all pairs in tiles: O(N^2 d) time, one tile of memory. Not twice differentiable.
     """
     check_rows(student=student, teacher=teacher)
     _, linear, *higher = [*coefficients, 0.0, 0.0][: max(len(coefficients), 2)]

@@ -1,7 +1,7 @@
 """Differences between all-pairs similarities that have no low-rank form, streamed in tiles.
 
-Memory is O(N d) and one tile instead of O(N^2) or O(N^2 d). Beside a teacher that stays, value and gradient are made in
-one pass; else backward computes the tiles again.
+Memory is O(N d) and one tile instead of O(N^2) or O(N^2 d). If the teacher needs no gradient, value and gradient are
+computed in one pass; otherwise backward recomputes the tiles.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def pair_divergence(
 
     student: (N, d_s), teacher: (N, d_t); diagonal included. Kernels: ``dot`` x.y, ``poly`` (x.y + offset)^degree,
     ``squared_euclidean`` |x - y|^2, ``euclidean`` |x - y| (gradient 0 at 0), ``rbf`` exp(-|x - y|^2 / (2 sigma)).
-    O(N^2 d) time. Not twice differentiable.
+    O(N^2 d) time. Not twice differentiable. Raises ValueError for an unknown kernel.
     """
     if kernel not in get_args(PairKernel):
         raise ValueError(f"'kernel' must be one of {get_args(PairKernel)}, got {kernel!r}")

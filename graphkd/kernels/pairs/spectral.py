@@ -18,8 +18,8 @@ def log_quotient(gram: Tensor, ridge: float) -> Tensor:
 
     With K = X' X it gives the logarithm of the N x N matrix X X' + ridge I as log(ridge) I + X f(K) X'. The gradient
     is that of divided differences (Daleckii and Krein), finite for equal eigenvalues, where the gradient of
-    ``torch.linalg.eigh`` is not. In float64, since 0 among eigenvalues of 1e8 is
-    1 in float32. O(d^3). Not twice differentiable.
+    ``torch.linalg.eigh`` is not. In float64, since float32 returns 1 for an eigenvalue of 0 beside 1e8. O(d^3). Not
+    twice differentiable. Raises ValueError for a matrix that is not square and a ridge that is not positive.
     """
     if gram.dim() != 2 or gram.size(0) != gram.size(1):
         raise ValueError(f"'gram' must be a square matrix, got shape {tuple(gram.shape)}")
@@ -68,7 +68,7 @@ def _(gram: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor]:
 
 @operator("log_quotient_backward")
 def _log_quotient_pull(grad: Tensor, gram: Tensor, values: Tensor, vectors: Tensor, ridge: float) -> Tensor:
-    """Compute the gradient; ``gram``, on which values and vectors depend, lets a second derivative be refused."""
+    """Compute the gradient; the argument ``gram`` makes a second derivative raise an error."""
     inner = vectors.t() @ grad @ vectors
     return vectors @ inner.mul_(_divided_differences(values) / ridge**2) @ vectors.t()
 

@@ -1,4 +1,4 @@
-"""Square tiles of the pairs of rows i <= j: their places, their sums, and whether a number of each pair is kept."""
+"""Square tiles of the pairs of rows i <= j: their places, their sums, and whether a number per pair fits in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from graphkd.kernels.operators import accumulation_dtype
 
 _EDGE = {"cpu": 1 << 9, "cuda": 1 << 12}  # rows, and columns: 1 MB in float32, which stays in a processor's cache
-_BUDGET = 1 << 26  # bytes of a number of every pair: up to 5,500 rows in float32
+_BUDGET = 1 << 26  # bytes for one number per pair: up to 5,500 rows in float32
 
 
 def tiles(x: Tensor) -> Iterator[tuple[slice, slice]]:
@@ -21,19 +21,19 @@ def tiles(x: Tensor) -> Iterator[tuple[slice, slice]]:
 
 
 def times(rows: slice, columns: slice) -> int:
-    """Count how often a tile stands in the matrix of all pairs: twice off the diagonal."""
+    """Count how often a tile occurs in the matrix of all pairs: twice off the diagonal."""
     return 1 if rows == columns else 2
 
 
 def directions(rows: slice, columns: slice) -> Iterator[tuple[slice, int]]:
-    """Yield the rows whose sums divide a tile, and the dimension to sum over for them: i's, and for (j, i) j's."""
+    """Yield the rows to whose sums a tile adds, and the dimension to sum over: rows i, and for pairs (j, i) rows j."""
     yield rows, 1
     if rows != columns:
         yield columns, 0
 
 
 def fit_in_memory(x: Tensor) -> bool:
-    """Tell whether a number of each pair of rows, in the dtype that kernels sum in, is below the budget of 64 MB."""
+    """Tell whether one number per pair of rows, in the dtype that kernels sum in, takes at most 64 MB."""
     edge = min(_EDGE.get(x.device.type, _EDGE["cuda"]), x.size(0))
     return x.size(0) * (x.size(0) + edge) // 2 * torch.finfo(accumulation_dtype(x)).bits // 8 <= _BUDGET
 

@@ -20,9 +20,9 @@ def transport(marginals: Tensor, cost: Tensor) -> Tensor:
 
     min <cost, g> over g >= 0 of the shape of ``cost`` with these marginals, which are divided by their sums; for K = 2
     the earth mover's distance. The gradient is the dual solution, a subgradient where several are optimal. A row with
-    a distribution of zeros moves nothing: it costs 0, with gradient 0. A linear program of C^K unknowns for every row,
-    on the CPU in float64 by HiGHS: milliseconds each for C^K of some hundreds. Raises ValueError for marginals that are
-    negative or not finite, and for a cost of another shape or of more than 65,536 cells.
+    a distribution of zeros costs 0, with gradient 0. HiGHS solves a linear program of C^K unknowns for every row, on
+    the CPU in float64: milliseconds each for C^K of some hundreds. Raises ValueError for marginals that are negative
+    or not finite, and for a cost that is not finite, of another shape or of more than 65,536 cells.
     """
     if marginals.dim() != 3 or marginals.size(2) == 0:
         raise ValueError(f"'marginals' must have shape (K, N, C) with a class at least, got {tuple(marginals.shape)}")
@@ -57,8 +57,8 @@ def _transport(marginals: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
     kinds, rows, classes = marginals.shape
     values, slope = np.zeros(rows), np.zeros((rows, kinds * classes))
     wanted = marginals.detach().cpu().movedim(0, 1).reshape(rows, kinds * classes).numpy()
-    # Row k C + c of the constraints sums the cells whose k-th index is c; a sum that follows from the others is left
-    # out for all but the first distribution.
+    # Row k C + c of the constraints sums the cells whose k-th index is c. For all but the first distribution one sum
+    # follows from the others and is left out.
     cells = np.indices((classes,) * kinds).reshape(kinds, -1)
     constraint = (cells + classes * np.arange(kinds)[:, None]).ravel()
     entries = np.ones(constraint.size), (constraint, np.tile(np.arange(cells.shape[1]), kinds))

@@ -11,14 +11,14 @@ from torch import Tensor
 from graphkd.kernels.checks import check_matrices, check_vectors
 from graphkd.kernels.operators import accumulation_dtype, operator
 
-_REACH = {torch.float32: 60.0, torch.float64: 600.0}  # exp(-reach) is still far from the smallest number
+_REACH = {torch.float32: 60.0, torch.float64: 600.0}  # exp(-reach) is far above the smallest positive number
 
 
 def ranking_log_likelihood(scores: Tensor, rest: Tensor, floor: float = 0.0) -> Tensor:
     """Log-probability of rankings (Plackett-Luce), best first, among further candidates whose order is left open.
 
     sum_k [s_k - log max(sum_{i >= k} exp s_i + exp rest, floor)]; scores: (R, K), rest: (R,) logarithms of the sums of
-    exp over the further candidates, -inf for none -> (R,). All in log space: finite for any finite scores. O(R K).
+    exp over the further candidates, -inf for none -> (R,). Computed in log space: finite for any finite scores. O(R K).
     """
     check_matrices(scores=scores)
     check_vectors(scores.size(0), rest=rest)
@@ -42,7 +42,7 @@ def _ranking_log_likelihood(scores: Tensor, rest: Tensor, floor: float) -> tuple
     wide = accumulation_dtype(scores)
     scores, rest = scores.to(wide), rest.to(wide)
     peak = torch.maximum(scores.amax(dim=1), rest)
-    last = torch.maximum(scores[:, -1], rest)  # of the smallest sum, that of the last place
+    last = torch.maximum(scores[:, -1], rest)  # bounds the smallest sum, that of the last place
     if bool((last > peak - _REACH[wide]).all()):
         ahead = (scores - peak[:, None]).exp_().flip(1).cumsum(dim=1).flip(1)
         denominators = ahead.add_((rest - peak).exp_()[:, None]).log_().add_(peak[:, None])

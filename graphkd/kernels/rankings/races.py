@@ -12,10 +12,10 @@ from graphkd.kernels.operators import accumulation_dtype, operator
 def race_top_k(log_weights: Tensor, clock: Tensor, k: int) -> Tensor:
     """Find the k positions of every row that win a race, the largest log w - log E: (R, N), (R, N) -> (R, k) int64.
 
-    Positions ascend. With independent E ~ Exp(1) they have the law of successive sampling, one after the other in
-    proportion to the weights left (Efraimidis and Spirakis, 2006). A weight of minus infinity never wins: a row with
-    fewer than k other positions is filled up with N, which is no position. No gradient. O(R N).
-    ValueError for shapes that differ and for k outside 0 to N.
+    ``clock`` holds E. Positions ascend. With independent E ~ Exp(1) they are distributed as sampling one after the
+    other in proportion to the remaining weights (Efraimidis and Spirakis, 2006). A log-weight of minus infinity never
+    wins: a row with fewer than k other positions is padded with N, which is no position. No gradient. O(R N).
+    Raises ValueError for shapes that differ and for k outside 0 to N.
     """
     check_matrices(log_weights=log_weights)
     if log_weights.shape != clock.shape:

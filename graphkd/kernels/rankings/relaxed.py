@@ -21,7 +21,7 @@ from graphkd.kernels.rankings.likelihood import (
 def relaxed_log_likelihood(scores: Tensor, others: Tensor) -> Tensor:
     """``ranking_log_likelihood`` of rankings (R, K), best first, above candidates (R, L) of open order -> (R,).
 
-    In float32 at least. On a CPU the gradient is found with the value, in half the time of one after the other.
+    In float32 at least. On a CPU value and gradient are computed together, in half the time of one after the other.
     """
     check_matrices(scores=scores, others=others)
     if scores.device.type != "cpu" or scores.size(1) == 0 or torch.compiler.is_compiling():
@@ -36,7 +36,7 @@ def relaxed_log_likelihood_reference(scores: Tensor, others: Tensor) -> Tensor:
 
 
 class _Relaxed(torch.autograd.Function):
-    """Autograd function, no custom operators: dispatching four of them a batch takes as long as they do."""
+    """Autograd function: dispatching four custom operators a batch would take as long as they run."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, others: Tensor) -> Tensor:

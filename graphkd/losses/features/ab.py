@@ -26,10 +26,10 @@ def activation_boundaries(student: Tensor, teacher: Tensor, margin: float = 1.0)
 class AB(Loss):
     """Match which hidden units fire (activation boundaries). Heo et al., AAAI 2019, arXiv:1811.03233.
 
-    mean_i sum_k max(0, m - s_ik)^2 where t_ik > 0, max(0, m + s_ik)^2 elsewhere, on pre-activations; student: (N, d_s),
-    teacher: (N, d_t). With both widths given a connector (linear without bias, batch norm) d_s -> d_t trains with the
-    student; without, the widths must agree. It is the first of two stages: afterwards the student is trained on labels
-    without it. ``AB.layers`` sums several layers as the authors do.
+    mean_i sum_k max(0, m - s_ik)^2 where t_ik > 0, max(0, m + s_ik)^2 elsewhere, m the ``margin``, on pre-activations;
+    student: (N, d_s), teacher: (N, d_t). With both widths given, a connector (linear without bias, batch norm) d_s ->
+    d_t trains with the student; otherwise the widths must agree. The paper uses it alone in a first stage and trains
+    the student on labels alone afterwards. ``AB.layers`` sums several layers as the authors do.
 
     Example::
 
@@ -62,7 +62,7 @@ class AB(Loss):
 
     @classmethod
     def layers(cls, entries: Sequence[str], **knobs: Any) -> Sum:
-        """The deepest layer, named last, and each one before it with half the weight, all times 3 / 1000."""
+        """Sum layers, named from first to deepest: weight 3 / 1000 for the deepest, each layer before half the next."""
         depth = len(entries) - 1
         return Sum([(3e-3 * 0.5 ** (depth - n), cls(on=on, **knobs)) for n, on in enumerate(entries)])
 
@@ -82,8 +82,8 @@ class AB(Loss):
 def ab_method(problem: Problem, *, margin: float = 1.0) -> nn.Module:
     """Match which hidden units fire in a first stage, then learn the labels alone.
 
-    Choose it where a good start is what the student lacks: the teacher speaks before the labels only. ``hidden`` should
-    be a layer before its activation. The first stage runs to its last epoch.
+    Choose it where the student lacks a good start: the teacher is used in the first stage only. ``hidden`` should be a
+    layer before its activation. The first stage runs to its last epoch.
     """
     loss = AB(*problem.widths, margin=margin)
     problem.train(problem.distiller(problem.student, problem.teacher, loss), "boundaries", choose=False)

@@ -49,12 +49,12 @@ def _attention(x: Tensor, power: float) -> Tensor:
 class AT(Loss):
     """Match how strongly each node is activated (attention transfer). Zagoruyko and Komodakis, ICLR 2017.
 
-    a_i = sum_k |x_ik|^p, a / |a|_2 over the nodes of a graph; mean_i (a^s_i - a^t_i)^2 as in the authors' ``form``, the
-    "code"; the "paper" (arXiv:1612.03928, eq. 2) has |a^s - a^t|_2, the mean over graphs. Unit vectors of more nodes
-    have smaller entries, hence the code's mean shrinks as 1 / N: ``reduction="graphs"`` sums it over nodes, in [0, 2],
-    and averages over graphs. student: (N, d_s), teacher: (N, d_t); widths may differ. Leading dimensions before N are
-    graphs of equal size. The paper's weight is 1e3 / 2 over the number of nodes, the code's 1e3. Gradient attention:
-    show the gradients of the inputs as an entry.
+    a_i = sum_k |x_ik|^p, scaled to a / |a|_2 over the nodes of a graph. ``form="code"``, as the authors' code:
+    mean_i (a^s_i - a^t_i)^2; ``form="paper"`` (arXiv:1612.03928, eq. 2): |a^s - a^t|_2, the mean over graphs. Unit
+    vectors of more nodes have smaller entries, so that the code's mean shrinks as 1 / N; ``reduction="graphs"`` sums
+    over nodes instead, to a value in [0, 2], and averages over graphs. student: (N, d_s), teacher: (N, d_t); widths may
+    differ. Leading dimensions before N are graphs of equal size. The paper's weight is 1e3 / 2 divided by the number of
+    nodes, the code's 1e3. For gradient attention give the gradients of the inputs as the entry.
 
     Example::
 
@@ -98,8 +98,8 @@ class AT(Loss):
 def at_method(problem: Problem, *, weight: float = 0.1, power: float = 2.0) -> Loss:
     """Match how strongly each row is activated, beside the labels.
 
-    Choose it where hidden widths differ and no layer is to be trained between them: a row counts by one number. The
-    weight is of the sum over the nodes of a graph, whatever their number; it was chosen on validation rows, of 0.03 to
-    50 on Cora. The authors' 1000 of the mean over an image of 8 x 8, 16 of the sum, swamps the labels there.
+    Choose it where hidden widths differ and no layer should be trained between them: it compares one number per row.
+    The loss is a sum over the nodes of a graph; we chose its weight on validation rows of Cora, from 0.03 to 50. The
+    authors' weight of 1000 for the mean over an 8 x 8 image, or 16 for the sum, swamps the labels there.
     """
     return problem.supervised() + weight * AT(power, reduction="graphs")

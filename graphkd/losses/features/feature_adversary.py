@@ -16,13 +16,13 @@ from graphkd.losses._projector import Linear, projector
 class FeatureAdversary(Loss):
     """Deceive a discriminator of both models' features. Wang, Xu, Xu and Tao, AAAI 2018 (portable networks).
 
-    ``fooling`` of a discriminator, held constant, by the projected student's rows, plus ``discrimination`` of both
-    sides' rows, held constant, by the discriminator, which trains along: one backward pass for both, and an optimiser
-    with two groups gives the discriminator a rate of its own. Choose it beside labels and soft targets where features
-    should be distributed as the teacher's, without being bound to them row by row as by ``FitNet``:
-    ``CE() + KL(4.0) + 0.1 * FeatureAdversary(16, 64)``. student: (N, d_s), teacher: (N, d_t), a linear map d_s -> d_t
-    and a discriminator of one hidden layer of ``inner``; the paper's weights are not known to us. With a hint and
-    ``InfoNCE`` it makes up ``CAKD``.
+    The sum of two losses. ``fooling`` trains the projected student against a constant discriminator;
+    ``discrimination`` trains the discriminator on constant rows of both sides. One backward pass serves both; an
+    optimiser with two parameter groups can give the discriminator its own learning rate. Choose it beside labels and
+    soft targets where features should be distributed as the teacher's without matching row by row as in ``FitNet``:
+    ``CE() + KL(4.0) + 0.1 * FeatureAdversary(16, 64)``. student: (N, d_s), teacher: (N, d_t). A linear map d_s -> d_t
+    and a discriminator with one hidden layer of width ``inner`` train with the student. We do not know the paper's
+    weights. ``CAKD`` adds a hint and ``InfoNCE``.
 
     Example::
 
@@ -48,7 +48,7 @@ class FeatureAdversary(Loss):
         return self.play(self.projector(student), teacher)
 
     def play(self, shown: Tensor, teacher: Tensor) -> Tensor:
-        """Sum what both sides minimise, on the student's projected rows and the teacher's: (N, d_t) each -> scalar."""
+        """Sum the losses of student and discriminator on projected and teacher's rows: (N, d_t) each -> scalar."""
         constant = {name: value.detach() for name, value in self.discriminator.named_parameters()}
         fooled = functional_call(self.discriminator, constant, (shown,)).flatten()
         own, taught = (self.discriminator(rows.detach()).flatten() for rows in (shown, teacher))
@@ -68,8 +68,8 @@ def feature_adversary_method(
 ) -> Loss:
     """Deceive a discriminator of hidden features, beside labels and soft targets.
 
-    Choose it where features should be distributed as the teacher's, without being bound to them row by row. The paper's
-    weights are not known to us.
+    Choose it where features should be distributed as the teacher's without matching them row by row. We do not know the
+    paper's weights.
     """
     adversary = FeatureAdversary(*problem.widths, inner=inner)
     return problem.supervised() + problem.soft(temperature) + weight * adversary

@@ -61,7 +61,7 @@ class FeatureDistance(Loss):
 def feature_distance_method(problem: Problem, *, weight: float = 1.0, kind: Metric = "l2", on: str = "logits") -> Loss:
     """Shorten the distance between rows of student and teacher, beside the labels.
 
-    Choose "l1" or "huber" where some rows of the teacher are far off. ``on="hidden"`` compares hidden layers, which
-    must be of one width; logits always are.
+    Choose "l1" or "huber" where some rows of the teacher are far off. ``on="hidden"`` compares hidden layers, whose
+    widths must be equal; those of logits always are.
     """
     return problem.supervised() + weight * FeatureDistance(kind, on=on)

@@ -27,10 +27,10 @@ def fitnet(
 class FitNet(Loss):
     """Regress the teacher's hidden features from the student's (hints). Romero et al., ICLR 2015, arXiv:1412.6550.
 
-    (1 / N d_t) |W s + b - t|^2; student: (N, d_s), teacher: (N, d_t). With both widths given a linear projector
-    d_s -> d_t trains with the student; without, the widths must agree. ``normalise`` compares L2-normalised rows, the
-    node form of efficient-gnns; ``reduction="sum"`` leaves out 1 / N d_t. The paper has 1/2 |.|^2 per sample (d_t / 2
-    times this) and a first stage on hints alone, as the method ``fitnet_stages``; RepDistiller trains jointly.
+    (1 / N d_t) |W s + b - t|^2; student: (N, d_s), teacher: (N, d_t). With both widths given, a linear projector
+    d_s -> d_t trains with the student; otherwise the widths must agree. ``normalise`` compares L2-normalised rows, as
+    efficient-gnns does for nodes; ``reduction="sum"`` leaves out 1 / N d_t. The paper has 1/2 |.|^2 per sample (d_t / 2
+    times this) and a first stage on hints alone, see the method ``fitnet_stages``; RepDistiller trains jointly.
 
     Example::
 
@@ -74,8 +74,8 @@ class FitNet(Loss):
 def fitnet_method(problem: Problem, *, weight: float = 100.0, normalise: bool = True) -> Loss:
     """Regress the teacher's hidden rows from the student's by a linear layer, beside the labels.
 
-    Choose it where the teacher's features are worth more than its answers. The settings are those of efficient-gnns,
-    for graphs, which compare rows of length 1.
+    Choose it where the teacher's features are worth more than its answers. The defaults are those of efficient-gnns for
+    graphs, which compares rows scaled to length 1.
     """
     return problem.supervised() + weight * FitNet(*problem.widths, normalise=normalise)
 
@@ -86,10 +86,10 @@ def fitnet_stages_method(
 ) -> nn.Module:
     """Regress the teacher's hidden rows in a first stage, then learn labels and soft targets, which fade.
 
-    Choose it as the paper's own training, for students too deep to begin without a hint. The first stage runs to its
-    last epoch; what it trains are the layers up to the hidden one and a linear layer, in place of the paper's
-    regressor with a non-linearity. In the second the weight of soft targets falls linearly from ``first`` to ``last``,
-    with T = ``temperature``: the paper's 4, 1 and 3, by which the weight is of T^2 KL.
+    Choose it to train as the paper does, for students too deep to begin without a hint. The first stage runs to its
+    last epoch; it trains the layers up to the hidden one and a linear layer, where the paper's regressor has a
+    non-linearity. In the second stage the weight of T^2 KL falls linearly from ``first`` to ``last``, with T =
+    ``temperature``; the defaults are the paper's.
     """
     student, hint = problem.student, FitNet(*problem.widths)
     problem.train(problem.distiller(student, problem.teacher, hint), "hints", choose=False)

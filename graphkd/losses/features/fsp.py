@@ -33,6 +33,8 @@ def flow(first: Tensor, second: Tensor) -> Tensor:
 def fsp(student: Layers, teacher: Layers | Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Compute the squared difference of two flows between two layers; see ``FSP``. ``teacher`` may be its ``flow``.
 
+    student, teacher: the earlier layer (..., N, m) and the later one (..., N, n), of equal widths on both sides.
+
     Example::
 
         >>> layers = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]])  # their flow is (3, 6)
@@ -64,9 +66,9 @@ class FSP(Loss):
 
     G = (1/N) sum_i x_i y_i' of a layer x (N, m) and a later one y (N, n), mean_kl (G^s - G^t)^2 as in RepDistiller;
     ``reduction="sum"`` is the paper's |G^s - G^t|_F^2. ``on`` names the two layers; student and teacher must have equal
-    widths at each. Leading dimensions before N are graphs of equal size, over which it averages: a batch of single
-    nodes, (N, 1, m), gives outer products. Several pairs of layers are several losses. The paper trains on it first,
-    on labels afterwards; RepDistiller's weight in that first stage is 50. O(N m n) time.
+    widths at each. Leading dimensions before N are graphs of equal size, over which the loss averages; (N, 1, m) takes
+    each node as a graph, G its outer product. For several pairs of layers add several losses. The paper trains on the
+    loss first and on labels afterwards; RepDistiller's weight in that first stage is 50. O(N m n) time.
 
     Example::
 
@@ -98,8 +100,8 @@ class FSP(Loss):
 def fsp_method(problem: Problem, *, layers: Sequence[Layer], weight: float = 50.0) -> nn.Module:
     """Match how two layers go together in a first stage, then learn the labels alone.
 
-    Choose it where both models have two layers of equal widths and a good start is what the student lacks. ``layers``:
-    the earlier and the later one, each a path for both models or a (student, teacher) pair:
+    Choose it where both models have two layers of equal widths and the student lacks a good start. ``layers``: the
+    earlier and the later layer, each a path for both models or a (student, teacher) pair of paths:
     ``layers=("convs.0", "convs.1")``. The weight is that of RepDistiller; the first stage runs to its last epoch.
     """
     taps = layer_taps("fsp", layers)

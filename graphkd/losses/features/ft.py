@@ -1,4 +1,4 @@
-"""Factors: what an auto-encoder keeps of the teacher's features, and a translation of the student's into it."""
+"""Factors: the teacher's features as an auto-encoder encodes them, and the student's translated into them."""
 
 from itertools import pairwise
 from typing import Unpack
@@ -24,7 +24,7 @@ def _layers(*widths: int) -> nn.Sequential:
 
 
 class Paraphraser(nn.Module):
-    """Encode a teacher's features as factors and decode these: (N, d_t) -> factors (N, rate d_t) -> (N, d_t).
+    """Encode a teacher's features as factors and decode them: (N, d_t) -> factors (N, rate d_t) -> (N, d_t).
 
     Example::
 
@@ -40,15 +40,15 @@ class Paraphraser(nn.Module):
         self.decoder = _layers(self.factors, self.factors, width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The reconstruction."""
+        """Reconstruct features: (N, d_t) -> (N, d_t)."""
         return self.decoder(self.encoder(x))
 
 
 def factor_transfer(student: Tensor, teacher: Tensor, power: float = 1.0, *, collapse: float | None = None) -> Tensor:
     """Average |.|^power of the difference of unit-norm factors, flattened for each object: (N, ...) twice -> scalar.
 
-    ``collapse=p`` first averages x^p over the last dimension, (N, positions, d) -> (N, positions): the other loss that
-    RepDistiller calls factor transfer, which is attention transfer with an L1 distance.
+    ``collapse=p`` first averages x^p over the last dimension, (N, positions, d) -> (N, positions). RepDistiller calls
+    this factor transfer too; it is attention transfer with an L1 distance.
 
     Example::
 
@@ -74,9 +74,9 @@ class FT(Loss):
 
     mean_ik | F^s_ik / |F^s_i|_2 - F^t_ik / |F^t_i|_2 |^p with F^t = ``paraphraser.encoder(t)`` and F^s =
     ``translator(s)``, of width rate d_t; student: (N, d_s), teacher: (N, d_t). Call ``fit_paraphraser`` on the
-    teacher's features before training: the paraphraser is frozen afterwards, and part of the ``state_dict``; the
-    translator trains with the student. Both are three linear layers with leaky ReLUs where the authors convolve. As in
-    their code the mean is over entries (the paper has the norm), and nothing is batch-normalised. Their weight is 500.
+    teacher's features before training; afterwards the paraphraser is frozen, and saved in the ``state_dict``. The
+    translator trains with the student. Both are three linear layers with leaky ReLUs; the authors use convolutions. As
+    in their code the mean is over entries (the paper has the norm), without batch norm. Their weight is 500.
 
     Example::
 
@@ -103,9 +103,10 @@ class FT(Loss):
     def fit_paraphraser(
         self, features: Tensor, *, epochs: int = 5, batch_size: int = 128, lr: float = 1e-3, weight_decay: float = 5e-4
     ) -> float:
-        """Train the paraphraser on a teacher's features (N, d_t), drawn in batches; the last epoch's mean error.
+        """Train the paraphraser to reconstruct a teacher's features (N, d_t), and freeze it.
 
-        It goes where the features are. Unsupervised, by the authors' L1 reconstruction error and, unlike theirs, Adam.
+        Minimises the L1 error, as the authors do, by Adam, unlike them. Moves the paraphraser to the features' device.
+        Returns the mean error of the last epoch.
         """
         features, total = features.detach(), 0.0
         self.paraphraser.to(features.device).requires_grad_(True)
@@ -139,8 +140,8 @@ class FT(Loss):
 def ft_method(problem: Problem, *, weight: float = 500.0, rate: float = 0.5) -> Loss:
     """Match what an auto-encoder keeps of the teacher's hidden rows, beside the labels.
 
-    Choose it where the teacher's features are wide and redundant: the auto-encoder, which is trained on them first,
-    leaves ``rate`` of their width.
+    Choose it where the teacher's features are wide and redundant: an auto-encoder, trained on them first, reduces them
+    to ``rate`` of their width.
     """
     loss = FT(*problem.widths, rate=rate)
     loss.fit_paraphraser(problem.view_of(problem.teacher, "hidden"))

@@ -18,9 +18,9 @@ def hidden_cosine(student: Tensor, teacher: Tensor) -> Tensor:
 class HiddenCosine(Loss):
     """Match the directions of hidden states. Aguilar et al., AAAI 2020, arXiv:1910.03723; survey eq. 17 and 18.
 
-    mean_i (1 - cos(s_i, t_i)); student, teacher: (N, d). A row of zeros has cosine 0 and no gradient. Their second
-    part, the divergence of attention rows, averaged over heads and rows, is ``KL(on="attention")`` on scores
-    (heads, N, N) before softmax. They train layers from the bottom to the top, one after the other, then the classes.
+    mean_i (1 - cos(s_i, t_i)); student, teacher: (N, d). A row of zeros has cosine 0 and no gradient. The paper's
+    second loss, the divergence of attention rows, averaged over heads and rows, is ``KL(on="attention")`` on scores
+    (heads, N, N) before softmax. The authors train layers one after the other from bottom to top, then the classifier.
 
     Example::
 
@@ -48,7 +48,7 @@ class HiddenCosine(Loss):
 def hidden_cosine_method(problem: Problem, *, weight: float = 1.0, on: str = "logits") -> Loss:
     """Match the directions of the teacher's rows, beside the labels.
 
-    Choose it where lengths of features mean nothing. ``on="hidden"`` compares hidden layers, which must be of one
-    width; logits always are.
+    Choose it where lengths of features mean nothing. ``on="hidden"`` compares hidden layers, whose widths must be
+    equal; those of logits always are.
     """
     return problem.supervised() + weight * HiddenCosine(on=on)

@@ -24,10 +24,10 @@ def hint_method(
 ) -> Loss:
     """Learn labels, class-weighted soft targets and the teacher's hidden rows together; choose it for rare classes.
 
-    label_weight CE + (1 - label_weight) SoftCE + weight FitNet, with a linear layer between hidden layers of two
-    widths. ``background``: the class, "no interaction" say, whose soft targets count ``background_weight`` times; none
-    by default. Their regression bounded by the teacher's is ``teacher_bounded``. How the paper weighs labels and soft
-    targets is unknown to us: in halves.
+    label_weight CE + (1 - label_weight) SoftCE + weight FitNet, with a linear layer from the student's hidden width to
+    the teacher's. ``background``: the id of a class, such as "no interaction", whose soft targets count
+    ``background_weight`` times; none by default. The paper's bounded regression is the method ``teacher_bounded``. We
+    do not know how the paper weighs labels and soft targets; the default is one half each.
     """
     weights = torch.ones(problem.classes)
     if background is not None:

@@ -19,7 +19,7 @@ def kd4mtl(student: Tensor, teacher: Tensor, *, eps: float = 1e-6) -> Tensor:
 
 
 def _directed(x: Tensor, eps: float) -> Tensor:
-    """Divide rows by sqrt(|x|^2 + eps); zeros, whose slope would be the largest of all, have none."""
+    """Divide rows by sqrt(|x|^2 + eps); rows of zeros, where the slope is largest, stay zero without gradient."""
     squared = x.square().sum(dim=-1, keepdim=True)
     return x * torch.where(squared > 0, squared + eps, torch.inf).rsqrt()
 
@@ -27,10 +27,10 @@ def _directed(x: Tensor, eps: float) -> Tensor:
 class KD4MTL(Loss):
     """Match the teacher of one task in a student of several. Li and Bilen, 2020, arXiv:2007.06889 (KD4MTL).
 
-    mean_i |u(A s_i) - u(t_i)|^2, u(x) = x / sqrt(|x|^2 + eps); student: (N, d_s) features that tasks share, teacher:
-    (N, d_t) those of a network trained on this task alone. A, d_s -> d_t, linear without bias, trains with the student;
-    without widths there is none. A row of zeros stays one, without gradient. One such loss a task, weighted (1, 1, 2 in
-    the paper), beside the tasks' own.
+    mean_i |u(A s_i) - u(t_i)|^2, u(x) = x / sqrt(|x|^2 + eps); student: (N, d_s) features that the tasks share,
+    teacher: (N, d_t) features of a network trained on this task alone. A: d_s -> d_t, linear without bias, trains with
+    the student; without widths it is the identity. A row of zeros stays zero, without gradient. Add one such loss per
+    task, weighted (1, 1, 2 in the paper), to the tasks' own losses.
 
     Example::
 

@@ -53,7 +53,7 @@ class NST(Loss):
 def nst_method(problem: Problem, *, weight: float = 50.0, degree: int = 2) -> Loss:
     """Match on which rows channels are active, beside the labels.
 
-    Choose it where hidden widths differ and what counts is which rows go together, in whatever channel. The weight is
-    that of RepDistiller.
+    Choose it where hidden widths differ and it matters which rows are active together, not in which channel. The weight
+    is that of RepDistiller.
     """
     return problem.supervised() + weight * NST(degree)

@@ -17,7 +17,7 @@ def subclass_separation(student: Tensor, teacher: Tensor, y: Tensor, k: int = 5,
     if k < 1:
         raise ValueError(f"'k' must be at least 1, got {k}")
     s, t = (features.to(accumulation_dtype(features)) for features in (student, teacher))
-    squares = (s[:, None] - t).square().sum(dim=-1)  # not by a Gram matrix: near rows are what counts
+    squares = (s[:, None] - t).square().sum(dim=-1)  # not by a Gram matrix, which loses the digits of near rows
     others = ~torch.eye(y.size(0), dtype=torch.bool, device=y.device)
     near = _nearest(squares.detach(), (y[:, None] == y) & others, k)
     apart = (margin - squares).clamp(min=0)
@@ -30,18 +30,18 @@ def _nearest(squares: Tensor, allowed: Tensor, k: int) -> Tensor:
 
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    """Of every row, over the chosen entries; 0 where there are none."""
+    """Average each row over its chosen entries; 0 where there are none."""
     return (values * chosen).sum(dim=1) / chosen.sum(dim=1).clamp(min=1)
 
 
 class OSKD(Loss):
     """Pull nodes to near ones of their class, push them from others. Tzelepi, Passalis and Tefas, ESWA 2021.
 
-    mean_i [mean over the k nodes j of i's class with the least |s_i - t_j|^2 of that + mean over all other j != i of
-    max(0, margin - |s_i - t_j|^2)]; student, teacher: (N, d), y: (N,) integers. The teacher is the student itself, its
-    features constant: ``EMA(student, 0.0)``, that of this step in eval mode, or a slower average. Choose it where
-    classes hold several kinds and no other teacher is at hand. The paper's formula is not known to us: this restates
-    what the survey says of it. O(N^2 d) time and memory: mind ``where``.
+    mean_i [mean of |s_i - t_j|^2 over the k nearest j of i's class + mean of max(0, margin - |s_i - t_j|^2) over all
+    other j != i]; student, teacher: (N, d), y: (N,) integers. The teacher is the student itself with constant features:
+    ``EMA(student, 0.0)``, this step's student in eval mode, or a slower average. Choose it where classes have
+    sub-classes and there is no other teacher. We do not know the paper's formula: this follows the survey's
+    description. O(N^2 d) time and memory: restrict the rows by ``where``.
 
     Example::
 

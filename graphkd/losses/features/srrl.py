@@ -25,13 +25,13 @@ def softmax_regression(student: Tensor, teacher: Tensor, weight: Tensor) -> Tens
     """
     check_same_shape(student, teacher, "; SRRL(weight, student_width) connects the student")
     wide = accumulation_dtype(student)
-    with torch.autocast(student.device.type, enabled=False):  # the difference first: a bias cancels, digits do not
+    with torch.autocast(student.device.type, enabled=False):  # subtract first: near features keep digits
         gap = (student.to(wide) - teacher.to(wide)) @ weight.to(wide).t()
     return gap.square().sum() / max(gap.numel(), 1)
 
 
 def srrl(student: Tensor, teacher: Tensor, weight: Tensor, *, regression: float = 1.0) -> Tensor:
-    """Match features, plus ``regression`` times the answers of the teacher's classifier; see ``SRRL``."""
+    """Sum ``fitnet`` and ``regression`` times ``softmax_regression``: (N, d), (N, d), (C, d) -> scalar."""
     answers = softmax_regression(student, teacher, weight)
     return fitnet(student, teacher) + regression * answers
 
@@ -40,10 +40,10 @@ class SRRL(Loss):
     """Match features, and the teacher's classifier on them (softmax regression). Yang et al., ICLR 2021.
 
     (1 / N d) |r(s) - t|^2 + regression (1 / N C) |W r(s) - W t|^2, W the teacher's frozen classifier (C, d), whose
-    bias cancels; student: (N, d_s), teacher: (N, d), features before it. With ``student_width`` given a linear
-    connector r, d_s -> d, trains with the student (the authors': convolution, batch norm, ReLU); without, the widths
-    must agree. Both weights are 1 in their code. For rankings W is the teacher's item table: scores of the student's
-    users against it. Despite the name the answers are compared as logits, not after softmax.
+    bias cancels; student: (N, d_s), teacher: (N, d), the features that W reads. With ``student_width`` given, a linear
+    connector r, d_s -> d, trains with the student (the authors': convolution, batch norm, ReLU); otherwise the widths
+    must agree. Both weights are 1 in their code. For rankings W is the teacher's item table, which scores the student's
+    users. Despite the name, the loss compares logits, not their softmax.
 
     Example::
 
@@ -81,8 +81,8 @@ class SRRL(Loss):
 def srrl_method(problem: Problem, *, weight: float = 1.0, regression: float = 1.0) -> Loss:
     """Match hidden rows and what the teacher's last layer answers to them, beside the labels.
 
-    Choose it where features should be like the teacher's in what decides about classes. ``hidden`` is the layer that
-    the teacher's last one reads.
+    Choose it where features should match the teacher's in what decides about classes. ``hidden`` is the layer that the
+    teacher's last layer reads; ValueError where the teacher has no weight of shape (C, d_t).
     """
     loss = SRRL(_classifier(problem), problem.widths[0], regression=regression)
     return problem.supervised() + weight * loss

@@ -31,11 +31,11 @@ class Head(nn.Module):
         self.norm = BatchNorm(projection)
 
     def forward(self, x: Tensor, edge_index: Tensor | None = None) -> Tensor:
-        """(N, width) -> (N, projection)."""
+        """Project rows: (N, width) -> (N, projection)."""
         return self.norm(self._convolved(x, edge_index) if self.graph else self.map(x)).relu()
 
     def _convolved(self, x: Tensor, edge_index: Tensor | None) -> Tensor:
-        """In float32 at least, as ``Linear``."""
+        """Convolve in float32 at least, as ``Linear`` multiplies."""
         check_width(self.side, x, self.width)
         x = x.to(torch.promote_types(accumulation_dtype(x), self.map.bias.dtype))
         held = {name: parameter.to(x.dtype) for name, parameter in self.map.named_parameters()}
@@ -53,7 +53,8 @@ def gcrd(
 ) -> Tensor:
     """Contrast student anchors with all teacher rows, in one space, by InfoNCE: (N, p), (N, p) -> scalar.
 
-    ``share=(k, n)``: n times what the k-th of n parts of the anchors contributes, so that the mean over k is the loss.
+    ``share=(k, n)`` contrasts the k-th of n parts of the anchors and multiplies it by n: the mean over k is the loss.
+    ``max_samples`` and ``eps``: see ``GCRD``.
 
     Example::
 
@@ -82,11 +83,11 @@ class GCRD(Loss):
     a = P_s(s) / |.|, b = P_t(t) / |.|, (1/N) sum_i [-a_i . b_i / tau + log sum_j exp(a_i . b_j / tau)], the positive
     included. student: (N, d_s), teacher: (N, d_t). Heads P on both sides train with the student: linear - batch norm
     - ReLU, or with ``graph`` the authors' 'gcd' variant, whose GCN convolution reads ``edge_index``. Without widths
-    the features must share a space. A row of zeros has no direction and no gradient; with ``eps`` lengths are at least
-    that, 1e-12 in the authors' code, where the gradient of such a row is of the size of 1 / eps. All nodes are
-    candidates (streamed: O(N^2 p) time, O(N p) memory); ``max_samples`` draws a subset at each step, as the authors do.
-    Their weights: 0.01 beside KD, 0.1 alone. ``gathered()`` makes the rows of all processes candidates; each process
-    takes its part of the anchors, so that only the mean of their values is the loss.
+    the features must share a space. A row of zeros has no direction and no gradient; ``eps`` bounds lengths from below
+    (1e-12 in the authors' code) and gives such a row a gradient of the order of 1 / eps. All nodes are candidates
+    (streamed: O(N^2 p) time, O(N p) memory); ``max_samples`` draws a subset at each step, as the authors do. Their
+    weights: 0.01 beside KD, 0.1 alone. ``gathered()`` makes the rows of all processes candidates; each process takes
+    its part of the anchors, and the loss is the mean of the processes' values.
 
     Example::
 
@@ -122,7 +123,7 @@ class GCRD(Loss):
         )
 
     def gathered(self) -> Self:
-        """See ``Loss.gathered``."""
+        """Contrast with the rows of all processes, see ``Loss.gathered``; ValueError for ``graph=True``."""
         if self.graph:
             raise ValueError("GCRD(graph=True) convolves one batch's graph: gathered() cannot join those of processes")
         return super().gathered()

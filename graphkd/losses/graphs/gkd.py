@@ -31,11 +31,11 @@ Mask = Literal["intra", "inter"]
 
 
 def normalised_rows(x: Tensor) -> Tensor:
-    """Rows y_i with y_i . y_j = W_ij off the diagonal, W the cosines without diagonal, D^-1/2 A D^-1/2: (N, ..., d).
+    """Scale rows so that y_i . y_j = W_ij off the diagonal, W = D^-1/2 A D^-1/2 of the cosines A: (N, ..., d).
 
-    Features below 0 count as 0. A row of zeros, and one that is like no other, gives zeros.
+    Returns (N, flattened width). Features below 0 count as 0. A row with no similar row, or of zeros, becomes zeros.
     """
-    rows = x.to(accumulation_dtype(x)).flatten(1).clamp_min(0)  # its gradient at 0 is 1
+    rows = x.to(accumulation_dtype(x)).flatten(1).clamp_min(0)  # clamp_min has gradient 1 at 0
     unit = unit_vectors(rows)
     degree = (unit * (unit.sum(dim=0) - unit)).sum(dim=1, keepdim=True)
     rounding = torch.finfo(degree.dtype).eps
@@ -44,14 +44,14 @@ def normalised_rows(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Pairs of nodes of which one is among the nearest of the other, in both directions, and how much each counts."""
+    """Pairs of nodes of which one is among the other's nearest, listed in both directions, with their shares."""
 
     layout: EdgeLayout
     share: Tensor  # (E,) in the layout's order: 1/2 for a pair that is listed twice
 
     @classmethod
     def of(cls, rows: Tensor, count: int, y: Tensor | None = None, mask: Mask | None = None) -> Self:
-        """The ``count`` largest entries of every row of a graph that are not masked."""
+        """Find the ``count`` largest unmasked entries in every row of a graph."""
         nearest = similar_rows(rows, count, None if mask is None else y, same=mask != "inter")
         nodes = rows.size(0)
         one = torch.arange(nodes, device=rows.device).repeat_interleave(nearest.size(1))
@@ -63,24 +63,24 @@ class Neighbours:
 
     @property
     def edges(self) -> Tensor:
-        """(2, E), in the order of ``share``."""
+        """The edges, (2, E), in the order of ``share``."""
         return torch.stack([self.layout.target, self.layout.source])
 
     def entries(self, rows: Tensor) -> Tensor:
-        """The entries of a graph at these pairs, (N, d) -> (E,); those of a pair listed twice add up to one."""
+        """Compute a graph's entries at these pairs, (N, d) -> (E,); a pair listed twice gets half its entry each."""
         return self.share * edge_dot(rows, rows, self.layout)
 
 
 @dataclass(frozen=True)
 class GeometricGraph:
-    """A teacher's graph: ``normalised_rows``, and the pairs of neighbours that alone count, if any."""
+    """A teacher's graph: ``normalised_rows`` and, with a number of neighbours, the only pairs that count."""
 
     rows: Tensor
     neighbours: Neighbours | None = None
 
     @classmethod
     def of(cls, x: Tensor, y: Tensor | None = None, mask: Mask | None = None, neighbours: int | None = None) -> Self:
-        """(N, ..., d) -> its graph."""
+        """Build the graph of features (N, ..., d)."""
         rows = normalised_rows(x)
         if neighbours is None or neighbours >= x.size(0) - 1:
             return cls(rows)
@@ -122,7 +122,7 @@ def geometric_graph(
 
 
 def _classes(rows: int, y: Tensor | None, mask: Mask | None) -> Tensor | None:
-    """The classes of the nodes, where a mask is made of them."""
+    """Check the nodes' classes where a mask reads them."""
     if mask is None:
         return y
     choose("mask", mask, Mask)
@@ -162,7 +162,7 @@ def gkd(
         found = power_divergence(near.entries(s), near.entries(t), near.edges, s.size(0), power)
     elif power == 1:
         found = _distance(s, t, y, mask)
-    elif mask == "intra" and y is not None:  # one block of the matrices a class
+    elif mask == "intra" and y is not None:  # one block of the matrices per class
         blocks = [_power_distance(*_low_rank(s[rows], t[rows], power)) for rows in groups(y)]
         found = torch.stack(blocks).sum()
     else:
@@ -171,9 +171,9 @@ def gkd(
 
 
 def _distance(s: Tensor, t: Tensor, y: Tensor | None, mask: Mask | None) -> Tensor:
-    """|W^s - W^t|_F^2 from Gram matrices: W = Y Y' but for the diagonal, which Y Y' has and W has not."""
+    """Compute |W^s - W^t|_F^2 from Gram matrices: W equals Y Y' except on the diagonal, where W is 0."""
     within = grouped_gram_distance(s, t, y) if mask is not None and y is not None else None
-    if mask == "inter" and within is not None:  # what is left of two large numbers: in float64 from the start
+    if mask == "inter" and within is not None:  # a difference of two large numbers: float64 from the start
         return (gram_distance(*grams(s.double(), t.double())) - within).clamp_min(0)
     diagonal = (s.double().square().sum(dim=1) - t.double().square().sum(dim=1)).square().sum()
     return ((gram_distance(*grams(s, t)) if within is None else within) - diagonal).clamp_min(0)
@@ -191,7 +191,7 @@ class LowRank:
     def power(cls, columns: Tensor, sign: Tensor, diagonal: Tensor, power: int) -> Self:
         """(F K F' - diag(e))^p, K = diag(sign), with U = [F, E F, ..., E^(p-1) F].
 
-        W^(r+1) = W^r (F K F' - E), where W^r = U M U' + (-E)^r and E U are further columns of the next U.
+        W^(r+1) = W^r (F K F' - E) with W^r = U M U' + (-E)^r; the last block of E U extends the next U.
         """
         width, middle, found = columns.size(1), sign.diag(), columns
         for r in range(1, power):
@@ -202,7 +202,7 @@ class LowRank:
         return cls(found, middle, (-diagonal) ** power)
 
     def dot(self, other: Self) -> Tensor:
-        """The sum of the entries of both multiplied."""
+        """Sum the products of the entries of both matrices."""
         cross = gram(self.columns, other.columns)
         total = ((self.middle @ cross @ other.middle) * cross).sum()
         for one, two in ((self, other), (other, self)):
@@ -215,7 +215,7 @@ def _power_distance(s: LowRank, t: LowRank) -> Tensor:
 
 
 def _low_rank(s: Tensor, t: Tensor, power: int, y: Tensor | None = None) -> tuple[LowRank, LowRank]:
-    """Powers of Y Y' without its diagonal, or with ``y`` of Y Y' - sum_c Y_c Y_c', the pairs of different classes."""
+    """Raise Y Y' without diagonal to a power, or with ``y`` its pairs of different classes, Y Y' - sum_c Y_c Y_c'."""
 
     def one(rows: Tensor) -> LowRank:
         rows = rows.double()
@@ -234,14 +234,15 @@ class GKD(Loss):
     """Match the similarity graph of nodes: deep geometric distillation. Lassance et al., ICASSP 2020 (GKD).
 
     |W_t^p - W_s^p|_F^2, a sum, W = D^-1/2 A D^-1/2, A the cosines of features after their ReLU (below 0 counts as 0),
-    diagonal 0, D its row sums; arXiv:1911.03080. student: (N, ..., d_s), teacher: (N, ..., d_t). ``mask`` keeps pairs
-    of one class ("intra") or of two ("inter") by ``y``: (N,), with the degrees of all. ``neighbours`` keeps the pairs
-    of which one is among the other's k largest entries in the teacher's masked graph; an entry of 0 is none, where the
-    authors' sort breaks ties by chance (k of N - 1 or more keeps all). They sum 3 layers over 3 (``GKD.layers``) with
-    weight 25, p = 1, no k. Nodes without similar ones have no edges, where theirs are NaN.
+    diagonal 0, D its row sums; arXiv:1911.03080. student: (N, ..., d_s), teacher: (N, ..., d_t); power: p. ``mask``
+    keeps pairs of one class ("intra") or of two ("inter") by ``y``: (N,); degrees count all pairs. ``neighbours=k``
+    keeps the pairs of which one is among the other's k largest entries in the teacher's masked graph (k of N - 1 or
+    more keeps all); entries of 0 never count, whereas the authors' sort breaks their ties by chance. The authors
+    average 3 layers (``GKD.layers``) with weight 25, p = 1 and no k. Nodes without similar ones have no edges; in the
+    authors' code they give NaN.
 
-    Exact without N x N: Gram matrices of the rank-pd and diagonal forms, O(N p^2 d^2) time; for "inter" with p > 1,
-    d is C + 1 times as wide. With k, sparse products of O(N k) entries, once O(N^2 d) found them, which a ``Cached``
+    Exact without N x N matrices: Gram matrices of rank-pd plus diagonal forms, O(N p^2 d^2) time; "inter" with p > 1
+    makes d C + 1 times as wide. With k, sparse products of O(N k) entries after an O(N^2 d) search, which a ``Cached``
     teacher does once.
 
     Example::
@@ -268,11 +269,11 @@ class GKD(Loss):
 
     @classmethod
     def layers(cls, entries: Sequence[str], *, divisor: float | None = None, **knobs: Any) -> Sum:
-        """The mean over several layers, or their sum over ``divisor``: the authors' is 3, however many layers."""
+        """Average several layers, or divide their sum by ``divisor``; the authors' is 3 for any number of layers."""
         return Sum([(1 / (divisor or len(entries)), cls(**knobs, on=on)) for on in entries])
 
     def digest(self, teacher: Tensor, *, y: Tensor | None = None) -> GeometricGraph:
-        """The teacher's graph, with its neighbours."""
+        """Compute the teacher's graph and its neighbours once."""
         y = _classes(teacher.size(0), y, self.mask)
         return GeometricGraph.of(teacher, y, self.mask, self.neighbours)
 

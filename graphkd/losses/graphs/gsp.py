@@ -20,7 +20,7 @@ GlobalKernel = Literal["cosine", "poly", "euclidean", "rbf"]
 
 @dataclass(frozen=True)
 class GlobalStructure:
-    """A teacher's part of the cosine Gram identity: features, the same at length 1, and their ``cosine_energy``."""
+    """A teacher's precomputed part of the cosine loss: features, their unit rows and their ``cosine_energy``."""
 
     features: Tensor
     unit: Tensor
@@ -28,7 +28,7 @@ class GlobalStructure:
 
     @classmethod
     def of(cls, x: Tensor) -> Self:
-        """(N, d) -> the structure of its cosine similarities."""
+        """Compute the unit rows and the energy of features (N, d)."""
         return cls(x, x * inverse_norms(x, keepdim=True), cosine_energy(x))
 
 
@@ -79,8 +79,8 @@ class GSP(Loss):
     k: "cosine", "poly" cosine^2, "euclidean" |x - y|, "rbf" exp(-|x - y|^2 / 2).
     Cosine, and poly where d^2 columns cost less than N, use Gram matrices: O(N d^2) time and no N x N, on all nodes.
     The others stream all pairs, O(N^2 d) time and O(N) memory; ``max_samples`` draws that many nodes at each step, as
-    the authors do (8192) for want of memory. The authors train heads on both sides on arXiv, where constant
-    embeddings are optimal; we compare the features themselves, as they do on PPI and MAG.
+    the authors do (8192) to save memory. On arXiv the authors train heads on both sides, for which constant embeddings
+    are optimal; we compare the features themselves, as they do on PPI and MAG.
 
     Example::
 
@@ -101,7 +101,7 @@ class GSP(Loss):
         self.max_samples = max_samples
 
     def digest(self, teacher: Tensor) -> Tensor | GlobalStructure:
-        """The teacher's rows at length 1, for the cosine on all nodes."""
+        """Compute the teacher's unit rows once, for the cosine on all nodes; else return its features."""
         return GlobalStructure.of(teacher) if self.kernel == "cosine" and self.max_samples is None else teacher
 
     def forward(self, student: Tensor, teacher: Tensor | GlobalStructure) -> Tensor:
@@ -114,6 +114,7 @@ class GSP(Loss):
 def gsp_method(problem: Problem, *, weight: float = 100.0) -> Loss:
     """Match the cosines of all pairs of hidden rows, beside the labels.
 
-    Choose it over ``lsp`` where nodes that no edge joins are alike too; it takes all pairs without their matrix.
+    Choose it over ``lsp`` where nodes without a common edge are alike too; it compares all pairs without an N x N
+    matrix.
     """
     return problem.supervised() + weight * GSP()

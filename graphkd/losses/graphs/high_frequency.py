@@ -14,7 +14,7 @@ from graphkd.kernels import edge_layout
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_same_shape
 
-_EDGES = 1 << 16  # whose differences are held at a time
+_EDGES = 1 << 16  # edges whose differences are in memory at a time
 
 
 def high_frequency(student: Tensor, teacher: Tensor, edge_index: Tensor, temperature: float = 1.5) -> Tensor:
@@ -31,7 +31,7 @@ def high_frequency(student: Tensor, teacher: Tensor, edge_index: Tensor, tempera
     check_positive("temperature", temperature)
     layout = edge_layout(edge_index, student.size(0))
     blocks = zip(layout.source.split(_EDGES), layout.target.split(_EDGES), strict=True)
-    # Computed again in the backward, a block of edges at a time: no E x C is kept.
+    # The backward pass recomputes one block of edges at a time: no (E, C) tensor is stored.
     again = partial(checkpoint, _difference_kl, use_reentrant=False, preserve_rng_state=False)
     parts = [again(student, teacher, *ends, temperature) for ends in blocks]
     return torch.stack(parts).sum() / max(layout.num_edges, 1)
@@ -48,9 +48,9 @@ class HighFrequency(Loss):
     """Match the teacher's differences between neighbours. Wu et al. (FF-G2M), AAAI 2023, arXiv:2305.10758.
 
     (1/E) sum_{j -> i} KL(softmax(|t_j - t_i| / T) || softmax(|s_j - s_i| / T)), absolute differences of logits taken
-    entry by entry, the mean over edges; student, teacher: (N, C), edge_index: (2, E) without self-loops in the paper:
-    one adds 0 to the sum and 1 to E. Where two logits are equal the derivative of the absolute value is 0.
-    O(E C) time, O(N C) memory: blocks of edges are computed again for the gradient.
+    entry by entry, the mean over edges; student, teacher: (N, C), edge_index: (2, E), in the paper without self-loops:
+    a self-loop adds 0 to the sum and 1 to E. Where two logits are equal, the derivative of the absolute value is 0.
+    O(E C) time, O(N C) memory: the gradient recomputes blocks of edges.
 
     Example::
 

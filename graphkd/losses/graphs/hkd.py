@@ -27,7 +27,7 @@ Entries = tuple[Tensor, Tensor | EdgeLayout]  # features, and logits or the grap
 def prediction_graph(logits: Tensor, neighbours: int = 8) -> Tensor:
     """Give each node edges from itself and from the nodes of the most similar class probabilities, by cosine.
 
-    (N, C) -> (2, N k), by target and then by source; no gradient.
+    (N, C) -> (2, N k), k = ``neighbours`` with the node itself, sorted by target and then by source; no gradient.
 
     Example::
 
@@ -37,7 +37,7 @@ def prediction_graph(logits: Tensor, neighbours: int = 8) -> Tensor:
                 [0, 0, 1, 1, 2, 2, 3, 3]])
     """
     check_matrices(logits=logits)
-    x = logits.detach().double()  # sure rows differ by less than float32 resolves beside 1
+    x = logits.detach().double()  # confident rows differ by less than float32 resolves near 1
     nearest = nearest_rows(unit_vectors(x.softmax(dim=1)), neighbours - 1)
     target = torch.arange(x.size(0), device=x.device)[:, None]
     source = torch.cat([target, nearest], dim=1).sort(dim=1).values
@@ -45,7 +45,7 @@ def prediction_graph(logits: Tensor, neighbours: int = 8) -> Tensor:
 
 
 def neighbourhood(x: Tensor, edge_index: Tensor | EdgeLayout) -> Tensor:
-    """D^-1/2 A D^-1/2 X with the in-degrees D, at least 1; where all are k the mean of k rows: (N, p) -> (N, p)."""
+    """Compute D^-1/2 A D^-1/2 X, D the in-degrees, at least 1; the mean of k rows where all are k: (N, p) -> (N, p)."""
     layout = edge_layout(edge_index, x.size(0))
     scale = layout.ptr.diff().clamp_min(1).to(x.dtype).rsqrt()[:, None]
     return scale * edge_spmm(x.new_ones(layout.num_edges), scale * x, layout)
@@ -80,17 +80,18 @@ class HKD(Loss):
     e = normalised linear map of the features, g = normalised linear map of [e, mean of e over the k neighbours], M the
     memories of e (of each side, by node), NCE = ``bank_contrast`` with K negatives (the same ones in all terms):
     NCE(e_s, M_t[i], M_s) + NCE(e_t, M_s[i], M_t) + NCE(g_s, n(0.75 M_t[i] + 0.25 g_t), M_s) + NCE(g_t, n(0.75 M_s[i] +
-    0.25 g_s), M_t), n(.) normalises and stops the gradient; then M <- n(0.9 M + 0.1 e) of the rows seen, while
-    training. All four maps train with the student; logits have no gradient. Each side's neighbours are the k of the
-    most similar class probabilities, itself among them; ``neighbours=None`` takes the batch's ``edge_index`` instead
-    (normalised by in-degrees, no self-loops added). As in the authors' code, in a batch of fewer than k nodes the first
-    two terms alone count and memories stay as they are. ``negatives_of="self"``, the authors', contrasts a side with
-    its own memory; "other" with the memory of the positives, as a bound on mutual information would.
+    0.25 g_s), M_t), where n(.) normalises and stops the gradient. Each training step ends with M <- n(0.9 M + 0.1 e)
+    for the rows of the batch. All four maps train with the student; logits have no gradient. Each side's neighbours are
+    the k nodes of the most similar class probabilities, the node itself included; ``neighbours=None`` uses the batch's
+    ``edge_index`` instead (normalised by in-degrees, no self-loops added). As in the authors' code, a batch of fewer
+    than k nodes uses the first two terms alone and leaves the memories unchanged. ``negatives_of="self"``, the authors'
+    choice, takes a side's negatives from its own memory; "other" takes them from the memory of the positives, as a
+    bound on mutual information would.
 
-    Entries are the pair (hidden, logits): (N, d) and (N, C). ``n_id``: (N,) ids of the rows (without it all nodes in
-    order); ``negatives``: (N, K) ids instead of drawn ones. ``labels``: (num_nodes,) classes, from the other of which
-    negatives are drawn, with replacement (the authors': without, where possible); without it from all other nodes.
-    The authors' weight is 3, beside KL(4) with weight 1 and labels. Time and memory as of ``CRD``.
+    Entries are the pair (hidden, logits): (N, d) and (N, C). n_id: (N,) ids of the rows (without it all nodes in
+    order); negatives: (N, K) ids to use instead of draws. labels: (num_nodes,) classes; negatives are drawn from nodes
+    of other classes, with replacement (the authors': without, where possible), or without labels from all other nodes.
+    The authors' weight is 3, beside KL(4) with weight 1 and labels. Time and memory are those of ``CRD``.
 
     Example::
 
@@ -140,7 +141,7 @@ class HKD(Loss):
             self.register_buffer(name, first_memory(num_nodes, projection))
 
     def digest(self, teacher: tuple[Tensor, Tensor]) -> Entries:
-        """The teacher's features, and the graph of its predictions."""
+        """Compute the graph of the teacher's predictions once, beside its features."""
         features, logits = teacher
         if self.neighbours is None or features.size(0) < self.neighbours:
             return teacher
@@ -175,7 +176,7 @@ class HKD(Loss):
         return loss
 
     def _contrasts(self, drawn: Drawn, anchors: list[Tensor], positives: list[Tensor]) -> Tensor:
-        """The anchors, of the student and the teacher in turn, with the positive of each."""
+        """Contrast anchors, of student and teacher in turn, with the positive of each."""
         banks = [self.student_memory, self.teacher_memory]
         if self.negatives_of == "other":
             banks.reverse()
@@ -201,6 +202,6 @@ def hkd_method(problem: Problem, *, weight: float = 3.0, negatives: int = 1024) 
     """Contrast nodes, and neighbourhoods in the graph of predictions, with memories of all nodes, beside the labels.
 
     Choose it where training time is no concern and both nodes and their neighbourhoods should be learnt; it is among
-    the most expensive. The authors draw 16,384 negatives, and add soft targets.
+    the most expensive methods. The authors draw 16,384 negatives and add soft targets.
     """
     return problem.supervised() + weight * HKD(problem.nodes, *problem.widths, negatives=negatives)

@@ -23,9 +23,9 @@ Mode = Literal["pairwise", "joint"]
 def earth_movers_distance(student: Tensor, teacher: Tensor, ground: Ground | Tensor = "discrete") -> Tensor:
     """Compute the earth mover's distance of two distributions in every row: (..., N, C), (..., N, C) -> (..., N).
 
-    ``ground``, what it costs to move from one class to another: "discrete", 1 between any two, where it is half the sum
-    of absolute differences; "ordered" |i - j|, where it is the sum of absolute differences of the cumulated
-    distributions; or a matrix (C, C), with a linear program a row (``graphkd.kernels.transport``).
+    ``ground``: the cost of moving from one class to another. "discrete": 1 between any two; the distance is half the
+    sum of absolute differences. "ordered": |i - j|; the distance is the sum of absolute differences of the cumulated
+    distributions. A matrix (C, C): one linear program per row (``graphkd.kernels.transport``).
 
     Example::
 
@@ -49,7 +49,7 @@ def earth_movers_distance(student: Tensor, teacher: Tensor, ground: Ground | Ten
 
 
 def ground_matrix(ground: Ground | Tensor, like: Tensor) -> Tensor:
-    """The cost of moving between any two classes, of the width of a tensor: (C, C)."""
+    """Make the matrix (C, C) of the costs of moving between classes, C the width of ``like``."""
     if isinstance(ground, Tensor):
         return ground
     places = torch.arange(like.size(-1), dtype=torch.float64, device=like.device)
@@ -58,9 +58,9 @@ def ground_matrix(ground: Ground | Tensor, like: Tensor) -> Tensor:
 
 
 def joint_transport(distributions: Tensor, ground: Ground | Tensor = "discrete") -> Tensor:
-    """Least cost of drawing from all distributions at once, the sum over pairs of draws: (K, N, C) -> (N,).
+    """Compute the least cost of a joint draw from all distributions, summed over pairs of draws: (K, N, C) -> (N,).
 
-    A linear program of C^K unknowns a row: for few classes and teachers.
+    One linear program of C^K unknowns per row: for few classes and teachers only.
     """
     kinds, _, classes = distributions.shape
     matrix = ground_matrix(ground, distributions)
@@ -103,7 +103,7 @@ def logits_graph(
 def logits_adjacency(
     student: Tensor, teachers: Tensor, *, temperature: float = 2.0, ground: Ground | Tensor = "discrete"
 ) -> Tensor:
-    """Compute the squared difference of the student's and the teachers' adjacency rows; see ``LogitsGraph``.
+    """Compare adjacency rows of student and teachers by squares: (N, C), (K, N, C) -> scalar; see ``LogitsGraph``.
 
     Example::
 
@@ -132,10 +132,10 @@ class LogitsGraph(Loss):
     mean_n sum_k w_k EMD(p_nk, q_n), p_k = softmax(z_k / T) of teacher k, q the student's, plus ``adjacency`` times
     mean_n sum_l (mean_k EMD(p_nk, p_nl) - EMD(q_n, p_nl))^2, how the student lies among the teachers; arXiv:1804.10069.
     student: (N, C), teacher: the K teachers' logits, (N, K, C) or side by side (N, K C). ``weights``: (K,), each 1 / K
-    by default. ``ground``: see ``earth_movers_distance``. ``mode="joint"``: the least cost of one coupling of all K + 1
-    distributions, summed over its pairs, which is at least the sum of their EMDs, all pairs of teachers among them.
-    There is no code of the authors; the formula, T and the weights are our reading, only the graph and the distance are
-    theirs. O(N K C) time for "discrete" and "ordered", else a linear program for every row.
+    by default. ``ground``: see ``earth_movers_distance``. ``mode="joint"``, without ``weights``: the least cost of one
+    coupling of all K + 1 distributions, summed over all pairs, those of teachers included; it is at least the sum of
+    the pairs' EMDs. The authors published no code: the graph and the distance are theirs, the formula, T and the
+    weights our reading. O(N K C) time for "discrete" and "ordered", else a linear program for every row.
 
     Example::
 
@@ -191,7 +191,7 @@ class LogitsGraph(Loss):
 def logits_graph_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Bring the student's classes near to the teacher's in earth mover's distance, beside the labels.
 
-    Choose it over soft targets where probabilities should be right to the same degree for all classes. Several teachers
-    come as ``Ensemble(teachers, stacked)``; ``graph_distillation`` adds the graph of their features.
+    Choose it over soft targets where probabilities should be equally right for all classes. Give several teachers as
+    ``Ensemble(teachers, stacked)``; ``graph_distillation`` adds the graph of their features.
     """
     return problem.supervised() + weight * LogitsGraph()

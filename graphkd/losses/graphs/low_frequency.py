@@ -15,9 +15,9 @@ from graphkd.losses._checks import check_same_shape
 
 @dataclass(frozen=True)
 class NeighbourAnswers:
-    """Hold a teacher's part of ``low_frequency``: for every node the soft labels q_i of its targets i, summed.
+    """Store a teacher's part of ``low_frequency``: for every node the sum of the soft labels q_i of its targets i.
 
-    target: (N, C); entropy: sum_e H(q_i), scalar; edges: how many there are.
+    target: (N, C) these sums; entropy: sum_e H(q_i), scalar; edges: their number.
 
     Example::
 
@@ -32,7 +32,7 @@ class NeighbourAnswers:
 
     @classmethod
     def of(cls, teacher: Tensor, edge_index: Tensor, *, self_loops: bool = False) -> Self:
-        """(N, C) logits, (2, E) -> the sums over edges j -> i, and over a loop at every node where asked for."""
+        """Sum over edges j -> i, with ``self_loops`` also over a loop at every node: (N, C) logits, (2, E)."""
         layout = edge_layout(edge_index, teacher.size(0))
         log_q = teacher.to(accumulation_dtype(teacher)).log_softmax(dim=1)
         q, loops = log_q.exp(), int(self_loops)
@@ -63,10 +63,10 @@ def low_frequency(
 class LowFrequency(Loss):
     """Match the teacher's predictions for the neighbours. Wu et al. (FF-G2M), AAAI 2023, arXiv:2305.10758.
 
-    (1/E) sum_{j -> i} KL(softmax(t_i) || softmax(s_j)), the mean over edges taken literally; student, teacher: (N, C)
-    logits, edge_index: (2, E). ``self_loops`` adds an edge at every node, as the paper does: the term j = i is then
-    ordinary soft targets. The sum over edges needs the teacher's soft labels summed over each node's targets alone,
-    which a ``Cached`` teacher keeps: O(N C) a step, O(E C) once.
+    (1/E) sum_{j -> i} KL(softmax(t_i) || softmax(s_j)), the mean over edges as listed; student, teacher: (N, C) logits,
+    edge_index: (2, E). ``self_loops`` adds an edge at every node, as the paper does: its term j = i is ordinary soft
+    targets. The loss needs only the teacher's soft labels summed over each node's targets, which a ``Cached`` teacher
+    stores: O(E C) time once, then O(N C) per step.
 
     Example::
 
@@ -84,7 +84,7 @@ class LowFrequency(Loss):
         self.self_loops = self_loops
 
     def digest(self, teacher: Tensor, *, edge_index: Tensor) -> NeighbourAnswers:  # type: ignore[override]
-        """The teacher's soft labels, summed over the targets of each node."""
+        """Sum the teacher's soft labels over the targets of each node once."""
         return NeighbourAnswers.of(teacher, edge_index, self_loops=self.self_loops)
 
     def forward(self, student: Tensor, teacher: Tensor | NeighbourAnswers, *, edge_index: Tensor) -> Tensor:
@@ -96,6 +96,6 @@ def low_frequency_method(problem: Problem, *, weight: float = 1.0, self_loops: b
     """Match the teacher's answers for the neighbours of every node, beside the labels.
 
     Choose it where the student is an MLP and neighbours are mostly of one class: it learns what message passing would
-    have smoothed. ``ffg2m`` joins it with ``high_frequency``.
+    have smoothed. ``ffg2m`` combines it with ``high_frequency``.
     """
     return problem.supervised() + weight * LowFrequency(self_loops=self_loops)

@@ -30,7 +30,7 @@ class LocalStructure:
     layout: EdgeLayout
 
     def probabilities(self) -> Tensor:
-        """Edge probabilities (E,) in the order of the ``edge_index``."""
+        """Return edge probabilities (E,) in the order of the ``edge_index``."""
         return self.layout.restore(self.log_prob.exp())
 
 
@@ -61,7 +61,7 @@ def lsp(
 ) -> Tensor:
     """Compare two local structures: (N, d_s), (N, d_t), (2, E) -> scalar; formula and arguments at ``LSP``.
 
-    ``teacher`` may be its ``local_structure``, computed before with the same kernel.
+    ``teacher`` may be its ``local_structure``, precomputed with the same edges and kernel.
 
     Example::
 
@@ -82,7 +82,7 @@ def lsp(
     if divergence == "mse":
         probability = local_structure(student, layout, kernel, **knobs).log_prob.exp()
         total = (probability - teacher.log_prob.exp()).square().sum()
-    elif student.is_cuda:  # one pass over the edges; on a CPU that gains nothing, and it has no second derivative
+    elif student.is_cuda:  # one pass over the edges, without a second derivative; no gain on a CPU
         total = local_structure_kl(student, teacher.log_prob, layout, kernel, reverse=reverse, **knobs).sum()
     else:
         similarity = similarity_in_layout(student, layout, kernel, **knobs)
@@ -94,8 +94,8 @@ class LSP(Loss):
     """Match the similarities of each node to its in-neighbours: local structure preserving. Yang et al., CVPR 2020.
 
     u_ij = k(h_i, h_j) for every edge j -> i, LS_i = softmax_j u_ij, (1/N) sum_i KL(LS^student_i || LS^teacher_i).
-    student: (N, d_s), teacher: (N, d_t), edge_index: (2, E) taken literally: a duplicate edge counts twice, a node
-    without in-edges counts 0. Kernels and their parameters (``sigma``, ``degree``, ``offset``, ``normalise``) are those
+    student: (N, d_s), teacher: (N, d_t), edge_index: (2, E) as listed: a duplicate edge counts twice, a node without
+    in-edges adds 0. Kernels and their parameters (``sigma``, ``degree``, ``offset``, ``normalise``) are those
     of ``graphkd.kernels.edge_similarity``; the defaults, RBF with sigma 100, are our reading of the paper, as is the
     direction. ``divergence``: "student_teacher" (paper), "teacher_student" (both public codes), "mse" of the
     probabilities. ``reduction``: the mean over "nodes", or over "edges". The paper's weight is 100. O(E (d_s + d_t))
@@ -134,7 +134,7 @@ class LSP(Loss):
 
     @classmethod
     def distillgcn(cls, sigma: float = 100.0, *, on: str | None = None) -> Self:
-        """The form in the authors' code: exp(-|h_i - h_j|_1 / 100), KL(teacher || student), mean over all nodes."""
+        """Make the form of the authors' code: exp(-|h_i - h_j|_1 / 100), KL(teacher || student), mean over nodes."""
         return cls("laplacian", sigma=sigma, divergence="teacher_student", on=on)
 
     @classmethod
@@ -145,7 +145,7 @@ class LSP(Loss):
         divergence: Literal["teacher_student", "mse"] = "teacher_student",
         on: str | None = None,
     ) -> Self:
-        """The form of Joshi et al., 2022, arXiv:2111.04964: KL(teacher || student), or "mse", averaged over edges.
+        """Make the form of Joshi et al., 2022, arXiv:2111.04964: KL(teacher || student) or "mse", mean over edges.
 
         ``poly`` is the squared cosine, ``euclidean`` the distance itself (far neighbours weigh more), ``rbf``
         exp(-|h_i - h_j|^2 / 2).
@@ -153,7 +153,7 @@ class LSP(Loss):
         return cls(kernel, sigma=1.0, normalise=kernel == "poly", divergence=divergence, reduction="edges", on=on)
 
     def digest(self, teacher: Tensor, *, edge_index: Tensor) -> LocalStructure:  # type: ignore[override]
-        """The teacher's edge log-probabilities."""
+        """Compute the teacher's edge log-probabilities once."""
         return local_structure(teacher, edge_index, self.kernel, **self.knobs)
 
     def forward(self, student: Tensor, teacher: Tensor | LocalStructure, *, edge_index: Tensor) -> Tensor:

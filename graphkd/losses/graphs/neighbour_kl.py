@@ -12,15 +12,15 @@ from graphkd.kernels import edge_layout, edge_spmm
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_positive, check_same_shape
 
-BLOCK = 1 << 16  # edges whose targets are held at a time
+BLOCK = 1 << 16  # edges whose targets are in memory at a time
 
 
 @dataclass(frozen=True)
 class EdgeTargets:
     """A teacher's part of ``neighbour_kl``, summed over the edges (i, j) by which a node i learns from a node j.
 
-    target: (N, C), sum_e w_e t_e over the edges of each learner; negentropy: scalar, sum_e w_e <t_e, log t_e>; total:
-    what the sum of divergences is divided by.
+    target: (N, C), sum_e w_e t_e over the edges of each node i; negentropy: scalar, sum_e w_e <t_e, log t_e>; total:
+    the divisor of the sum of divergences.
     """
 
     target: Tensor
@@ -38,9 +38,9 @@ class EdgeTargets:
         total: float | Tensor | None = None,
         loops: float = 0.0,
     ) -> Self:
-        """(N, C) logits, (2, E), weights (E,) -> the sums, t_e = q_j at the temperature, j = ``edge_index[1]``.
+        """Sum targets t_e = q_j at the temperature, j = ``edge_index[1]``: (N, C) logits, (2, E), weights (E,).
 
-        loops: weight of a further loop at every node. total: by default the number of edges, these loops included.
+        loops: weight of an added self-loop at every node. total: by default the number of edges plus ``loops`` N.
         O(E C) time in one sparse product, O(N C) memory.
         """
         log_q = soft_labels(teacher, temperature)
@@ -63,10 +63,10 @@ class EdgeTargets:
         smoothing: float = 0.0,
         loops: bool = False,
     ) -> Self:
-        """(N, C) logits, (2, E), shares w (E,) -> the sums of t_e = (1 - w_e) q_i + w_e q_j, each edge of weight 1.
+        """Sum targets t_e = (1 - w_e) q_i + w_e q_j over edges of weight 1: (N, C) logits, (2, E), shares w (E,).
 
-        smoothing: eps of (t + eps) / (1 + C eps). loops: a further loop at every node, of which t is q_i.
-        Targets are held in blocks of edges, for their entropy alone.
+        smoothing: eps of (t + eps) / (1 + C eps). loops: add a self-loop with the target q_i at every node.
+        Only the entropy needs single targets; they are computed in blocks of edges.
         """
         q = soft_labels(teacher, temperature).exp()
         learner, taught = edge_index
@@ -101,8 +101,8 @@ def _negentropy(p: Tensor) -> Tensor:
 def neighbour_kl(student: Tensor, targets: EdgeTargets, temperature: float = 1.0) -> Tensor:
     """(1/total) sum_e w_e KL(t_e || softmax(s_i / T)), no T^2: (N, C) -> scalar.
 
-    The gradient with respect to s is (W p - S) / (total T), W_i the learner's weights summed and S the summed targets:
-    O(N C), whatever the number of edges. ``temperature`` is that of the targets.
+    The gradient with respect to s is (W p - S) / (total T), W_i the sum of node i's edge weights and S the summed
+    targets: O(N C) for any number of edges. ``temperature`` must be that of the targets.
     """
     check_same_shape(student, targets.target)
     log_p = soft_labels(student, temperature)

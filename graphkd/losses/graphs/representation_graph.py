@@ -17,7 +17,7 @@ DiscrepancyKernel = Literal["linear", "poly", "rbf"]
 
 
 class CountSketch(nn.Module):
-    """A random projection to D numbers: component i is added to number h(i), times a sign s(i). (N, d) -> (N, D).
+    """A random projection to D numbers: component i, times a sign s(i), is added to number h(i). (N, d) -> (N, D).
 
     ``place``: h, (d,) integers in range(D); ``sign``: s, (d,) of -1 and 1; both are buffers, drawn uniformly.
     """
@@ -39,8 +39,8 @@ class CountSketch(nn.Module):
 def compact_bilinear(first: Tensor, second: Tensor) -> Tensor:
     """Apply compact bilinear pooling to sketched rows, by circular convolution: (N, D), (N, D) -> (N, D).
 
-    The count sketch of x y' by h(i) + h'(j) mod D and s_i s'_j, whose inner products are on average (x . u) (y . v);
-    Gao et al., CVPR 2016, arXiv:1511.06062. By FFT, O(N D log D).
+    The result is the count sketch of x y' by h(i) + h'(j) mod D and s_i s'_j; its inner product with that of u v' is
+    (x . u) (y . v) on average. Gao et al., CVPR 2016, arXiv:1511.06062. By FFT, O(N D log D) time.
 
     Example::
 
@@ -51,7 +51,7 @@ def compact_bilinear(first: Tensor, second: Tensor) -> Tensor:
     check_same_shape(first, second)
     first, second = (x.to(accumulation_dtype(x)) for x in (first, second))
     if first.size(0) == 0:
-        return first * second  # the FFT refuses no rows
+        return first * second  # the FFT refuses an empty batch
     return torch.fft.irfft(torch.fft.rfft(first) * torch.fft.rfft(second), n=first.size(1))
 
 
@@ -91,8 +91,8 @@ class RepresentationGraph(Loss):
     mean_{k<l} MMD^2(n(CBP(t_k, t_l)), n(CBP(s, s))), CBP the ``compact_bilinear`` pooling of count sketches into
     ``dimension`` numbers, n(.) unit rows; arXiv:1804.10069. student: (N, d_s), teacher: two or more teachers' features
     (or layers) side by side, (N, sum of ``teacher_widths``). ``kernel`` and ``gamma``: see ``mean_discrepancy``. Every
-    teacher has one sketch, the student two; they are buffers. There is no code of the authors: pairs of teachers by
-    CBP are theirs, MMD and the student's vertex are our reading. O(N K^2 D (log D + D)) time.
+    teacher has one sketch, the student two; they are buffers. The authors published no code: pairs of teachers by CBP
+    are theirs, MMD and the student's vertex our reading. O(N K^2 D (log D + D)) time.
 
     Example::
 
@@ -127,7 +127,7 @@ class RepresentationGraph(Loss):
         self.teacher_sketches = nn.ModuleList(CountSketch(width, dimension) for width in self.widths)
 
     def digest(self, teacher: Tensor) -> tuple[Tensor, ...]:
-        """The vertices of all pairs of teachers."""
+        """Compute the vertices of all pairs of teachers once."""
         if teacher.size(1) != sum(self.widths):
             raise ValueError(f"'teacher' must hold features of widths {self.widths}, got {teacher.size(1)} columns")
         parts = teacher.split(self.widths, dim=1)

@@ -39,10 +39,9 @@ def cmpc(student: Tensor, teacher: Tensor, y: Tensor, weight: Tensor) -> Tensor:
 class CMPC(Loss):
     """Classify the projections of two views onto each other: CMPC. Zhang and Lu, ECCV 2018.
 
-    x = (s_i . t_i) t_i / |t_i|^2, mean_i CE(W x, y_i) with rows of W (C, d) as unit vectors, and the same with s and t
-    exchanged, added; W trains with the student. teacher: (N, d), y: (N,) integers in [0, C); student: (N, d), or with
-    ``student_width`` (N, student_width), which a linear layer brings to d and trains with it. Supervised: the labels
-    enter.
+    mean_i CE(W x, y_i) with x = (s_i . t_i) t_i / |t_i|^2 and the rows of W (C, d) as unit vectors, plus the same with
+    s and t exchanged; W trains with the student. teacher: (N, d), y: (N,) integers in [0, C); student: (N, d), or
+    (N, student_width) where ``student_width`` is given: then a linear layer to d trains with the student. width: d.
 
     Example::
 
@@ -74,8 +73,8 @@ def cmpc_method(problem: Problem, *, weight: float = 0.03) -> Loss:
     """Classify the embeddings of either model projected onto the other's, beside the labels.
 
     Choose it beside ``cmpm``, as its authors do, with many labels: its classifier learns from the labelled nodes alone.
-    The weight was chosen on validation rows, of 0.03 to 1 on Cora; at 1, as published, it swamps the labels.
-    The student's hidden layer comes into the teacher's space by a linear layer.
+    We chose the weight on validation rows of Cora, from 0.03 to 1; the published weight 1 swamps the labels. A linear
+    layer maps the student's hidden layer into the teacher's space.
     """
     own, other = problem.widths
     return problem.supervised() + weight * CMPC(problem.classes, other, own, where=problem.labelled)

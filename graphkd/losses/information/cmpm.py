@@ -41,11 +41,11 @@ def cmpm(student: Tensor, teacher: Tensor, y: Tensor | None = None, *, eps: floa
 class CMPM(Loss):
     """Match the projections of two views onto each other: CMPM. Zhang and Lu, ECCV 2018.
 
-    p_ij = softmax_j(s_i . t_j / |t_j|), q_ij = [y_i = y_j] / |class of i|, mean_i sum_j p log(p / (q + eps)), and the
-    same with s and t exchanged, added. student: (N, d_s), teacher: (N, d_t), two views of items or users; with both
-    widths given a linear layer d_s -> d_t trains with the student, without, the widths must agree. y: (N,) integers,
-    what the rows are about; without it every row is about a thing of its own. The gradient reaches both sides where the
-    teacher has one. O(N^2 d) time in blocks, O(N d) memory.
+    mean_i sum_j p_ij log(p_ij / (q_ij + eps)) with p_ij = softmax_j(s_i . t_j / |t_j|) and q_ij = [y_i = y_j] /
+    |class of i|, plus the same with s and t exchanged. student: (N, d_s), teacher: (N, d_t), two views of items or
+    users; with both widths given, a linear layer d_s -> d_t trains with the student; otherwise the widths must agree.
+    y: (N,) integers, the class or identity of each row; without it every row is its own class. The gradient also
+    reaches a teacher that requires it. O(N^2 d) time in blocks, O(N d) memory.
 
     Example::
 
@@ -84,8 +84,8 @@ class CMPM(Loss):
 def cmpm_method(problem: Problem, *, weight: float = 0.01) -> Loss:
     """Match embeddings of both models by projection with those of nodes of one class, beside the labels.
 
-    Choose it where both models see different inputs of the same nodes; it reads the labelled nodes alone, since among
-    hundreds of single nodes the softmax is flat. The student's hidden layer comes into the teacher's space by a linear
-    layer. The weight was chosen on validation nodes of Cora (CPF split).
+    Choose it where both models see different inputs of the same nodes. It reads the labelled nodes alone: with each
+    node as its own class the softmax over hundreds of nodes is flat. A linear layer maps the student's hidden layer
+    into the teacher's space. We chose the weight on validation nodes of Cora (CPF split).
     """
     return problem.supervised() + weight * CMPM(*problem.widths, where=problem.labelled)

@@ -23,19 +23,19 @@ _RELATION_EPS = 1e-6  # added to every component of a relation
 def relation_cosines(student: Tensor, memory: Tensor, index: Tensor, eps: float = _RELATION_EPS) -> Tensor:
     """Cosines of the relations of rows and of memories to anchors: (N, p), (n, p), (N, 1 + K) -> (N, N, 1 + K).
 
-    Entry (i, a, k): of s_i - m_a + eps and m_k - m_a + eps, a a positive, k in ``index`` i. From inner products, in
-    float64, since they cancel where a memory comes near an anchor. A row equal to one has gradient 0, not 1 / eps.
-    O(N^2 K p) time, O(N^2 K + N K p) memory.
+    Entry (i, a, k) is the cosine of s_i - m_a + eps and m_k - m_a + eps, with anchor m_a the positive (first column) of
+    row a of ``index`` and k in row i. Computed from inner products in float64, because they cancel where a memory is
+    near an anchor. A row equal to an anchor has gradient 0, not 1 / eps. O(N^2 K p) time, O(N^2 K + N K p) memory.
     """
     anchors = memory[index[:, 0]].double() - eps
     keys = memory.index_select(0, index.flatten()).double().view(*index.shape, memory.size(1))
     relation = unit_vectors(student.double()[:, None] - anchors)
     same = (student[:, None] == memory[index[:, 0]]).all(dim=2, keepdim=True)
-    relation = torch.where(same, relation.detach(), relation)  # eps alone is no direction to turn
+    relation = torch.where(same, relation.detach(), relation)  # eps alone has no direction to learn
     dots = relation @ keys.mT - (relation * anchors).sum(dim=2, keepdim=True)
     squared = keys.square().sum(dim=2)[:, None] + anchors.square().sum(dim=1)[:, None] - 2 * (anchors @ keys.mT)
     found = dots / squared.clamp_min(eps**2).sqrt()
-    # The relation of an anchor to itself is the eps in every component.
+    # The relation of an anchor to itself is eps in every component.
     itself = relation.sum(dim=2, keepdim=True) / memory.size(1) ** 0.5
     return torch.where(index[:, None] == index[:, :1], itself, found).to(student.dtype)
 
@@ -69,7 +69,7 @@ def crcd(
 def crcd_log_normaliser(
     anchor: Tensor, memory: Tensor, index: Tensor, temperature: float = 0.05, *, relation_eps: float = _RELATION_EPS
 ) -> Tensor:
-    """Logarithm of Z of ``crcd``: the mean of exp(cosine / tau) over a batch, times n; scalar, constant."""
+    """Compute log Z of ``crcd``, Z the mean of exp(cosine / tau) over a batch, times n; scalar, constant."""
     scores = relation_cosines(anchor, memory, index, relation_eps).flatten() / temperature
     return scores.logsumexp(dim=0) + math.log(memory.size(0) / max(scores.numel(), 1))
 
@@ -77,12 +77,12 @@ def crcd_log_normaliser(
 class CRCD(CRD):
     """Contrast relations of nodes to anchors, with memories. Zhu et al., CVPR 2021, arXiv:2103.16367 (CRCD).
 
-    CRD on relations instead of representations: the rows of a batch are also anchors a, read in the memory, and for
-    every row and every anchor u_i - M_a identifies M_i - M_a among the M_k - M_a (unit vectors, of differences plus
-    ``relation_eps``): NCE over N^2 relations, with a = exp(cosine / tau) / Z. Memories begin as unit vectors. Formulas
-    are those of a third party's code (Lechatelia/CRCD), the authors' is not public; its products of losses and its
-    weight that falls to 0 are not taken over. Further arguments: those of ``CRD``. O(N^2 K p) time and O(N^2 K) memory,
-    hence ``max_samples``.
+    CRD on relations instead of representations. The batch's rows of the memory serve as anchors a; for every row i and
+    every anchor, u_i - M_a identifies M_i - M_a among the M_k - M_a (unit vectors of differences plus
+    ``relation_eps``): NCE over N^2 relations, with exp(cosine / tau) / Z as a_k of ``CRD``. Memories begin as unit
+    vectors. The formulas are those of a third party's code (Lechatelia/CRCD), because the authors' is not public; we
+    leave out its products of losses and its weight that falls to 0. Further arguments are those of ``CRD``. O(N^2 K p)
+    time and O(N^2 K) memory, hence ``max_samples``.
 
     Example::
 
@@ -146,7 +146,7 @@ def cross_entropy_gradient(features: Tensor, y: Tensor, weight: Tensor | None, b
     y = class_ids(y, logits.size(0), logits.size(1))
     own = F.one_hot(y, logits.size(1)).bool()
     others = logits.softmax(dim=1).masked_fill(own, 0)
-    error = torch.where(own, -others.sum(dim=1, keepdim=True), others)  # p - 1 of a sure row is rounding alone
+    error = torch.where(own, -others.sum(dim=1, keepdim=True), others)  # p - 1 of a sure row would be rounding alone
     return error if weight is None else error @ weight
 
 
@@ -167,9 +167,9 @@ class CRCDGradient(Loss):
     """Match both models' feature gradients of the cross-entropy. Zhu et al., CVPR 2021, arXiv:2103.16367 (CRCD).
 
     mean_i 1 - cos(dCE/ds_i, dCE/dt_i), CE the cross-entropy with ``y`` of a linear classifier on the features, whose
-    gradient has a closed form; or with ``contrast``, a ``CRCD``, its value on these gradients. student, teacher:
-    (N, d), of one width unless contrasted; classifiers: the models' own last layers, trained or frozen by their
-    owners, or None where the entries are the logits. O(N C d).
+    gradient has a closed form. contrast: a ``CRCD`` that compares these gradients instead of the cosine. student,
+    teacher: (N, d), of one width unless ``contrast`` is given; y: (N,) integers. Classifiers: the models' own last
+    layers, which this loss neither trains nor registers as its own, or None where the entries are the logits. O(N C d).
 
     Example::
 
@@ -220,8 +220,8 @@ class CRCDGradient(Loss):
 def crcd_method(problem: Problem, *, weight: float = 1.0, negatives: int = 500, max_samples: int = 64) -> Loss:
     """Tell each node's relation to anchors from those of other nodes, by memories, beside the labels.
 
-    Choose it over ``crd`` where a node's position relative to others says more than its row; ``max_samples`` nodes are
-    drawn at each step.
+    Choose it over ``crd`` where a node's position relative to others says more than its row. Each step draws
+    ``max_samples`` nodes.
     """
     loss = CRCD(problem.nodes, *problem.widths, negatives=negatives, max_samples=max_samples)
     return problem.supervised() + weight * loss
@@ -238,6 +238,6 @@ def crcd_method(problem: Problem, *, weight: float = 1.0, negatives: int = 500, 
 def crcd_gradient_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Match how the labels would change both models' logits, beside the labels.
 
-    Choose it as an addition: it sees the labelled nodes alone, and how both models err there.
+    Choose it as an addition: it reads the labelled nodes alone, and only how both models err there.
     """
     return problem.supervised() + weight * CRCDGradient(on="logits", where=problem.labelled)

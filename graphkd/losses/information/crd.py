@@ -22,7 +22,7 @@ EPS = 1e-7  # the authors', in the denominators only
 
 
 class Noise:
-    """The noise of K negatives, uniform over n nodes: its mass c = K / n, shifted by the authors' eps."""
+    """The noise of K negatives, uniform over n = ``held`` nodes: its mass c = K / n, shifted by the authors' eps."""
 
     def __init__(self, index: Part, held: int, eps: float = EPS) -> None:
         negatives = index.negatives if isinstance(index, Counts) else index.size(1) - 1
@@ -33,7 +33,7 @@ class Noise:
         self.rest = self.log + negatives * math.log1p(eps / mass)
 
     def contrast(self, total: Tensor, positive: Tensor) -> Tensor:
-        """-log h(k_0) - sum_k log(1 - h(k)) from the log a of the positives and the softplus of all log a - ``log``."""
+        """Compute -log h(k_0) - sum_k log(1 - h(k)); total: summed softplus of log a - ``log``, positive: its log a."""
         return total + self.rest - positive
 
 
@@ -48,8 +48,8 @@ def crd(
 ) -> Tensor:
     """Contrast anchors with a memory by noise-contrastive estimation; see ``CRD``.
 
-    (N, p), (n, p), (N, 1 + K), () -> scalar. Anchors are unit vectors, ``index`` names the positive's row first and
-    then K negatives', or holds their ``Counts``; the memory is constant.
+    (N, p), (n, p), (N, 1 + K), () -> scalar. Anchors are unit vectors. index: ids of memory rows, the positive's first
+    and then K negatives', or ``Counts``. The memory is constant; log_normaliser: see ``crd_log_normaliser``.
 
     Example::
 
@@ -82,7 +82,7 @@ def crd_log_normaliser(anchor: Tensor, memory: Tensor, index: Part, temperature:
         log_total, candidates = _log_total(anchor.detach(), memory, index, temperature), 1 + index.negatives
     else:
         wide, candidates = anchor.detach().double(), index.size(1)
-        shift = wide.new_tensor(-1 / temperature - 36)  # so far down, softplus is exp to the last bit
+        shift = wide.new_tensor(-1 / temperature - 36)  # this far below 0, softplus equals exp to the last bit
         log_total = sampled_softplus(wide, memory, index, shift, 1 / temperature).sum().log() - shift
     return (log_total + math.log(memory.size(0) / max(anchor.size(0) * candidates, 1))).to(anchor.dtype)
 
@@ -101,7 +101,7 @@ def _own(index: Part) -> Tensor:
 
 @torch.no_grad()
 def remember(memory: Tensor, ids: Tensor, rows: Tensor, momentum: float) -> None:
-    """Mix rows into those of a memory, M_i <- (m M_i + (1 - m) u_i) / |.|, in place."""
+    """Mix rows u into rows ``ids`` of a memory in place: M_i <- (m M_i + (1 - m) u_i) / |.|."""
     mixed = torch.lerp(rows, memory[ids].to(rows.dtype), momentum)
     memory.index_copy_(0, ids, unit_vectors(mixed).to(memory.dtype))
 
@@ -115,16 +115,15 @@ def first_memory(num_nodes: int, width: int) -> Tensor:
 class CRD(Loss):
     """Contrast representations with memories of all nodes. Tian, Krishnan and Isola, ICLR 2020, arXiv:1910.10699 (CRD).
 
-    u = P_s(s), v = P_t(t), linear maps to unit vectors that train with the student. For node i, its row k_0 of the
+    u = P_s(s), v = P_t(t), linear maps to unit vectors that train with the student. For node i take its row k_0 of the
     teacher's memory M and K rows k drawn uniformly from the other nodes: a_k = exp(u_i . M_k / tau) / Z, c = K / n, h =
     a / (a + c + eps), mean_i [-log h(k_0) - sum_k log(c / (a_k + c + eps))]; the same with v_i and the student's memory
-    is added. Z is the mean of exp over the first batch times n, and stays; ``eps`` is 1e-7 in the authors' code. While
-    training, the rows seen become M_i <- (m M_i + (1 - m) u_i) / |.| after each step. student: (N, d_s), teacher: (N,
-    d_t); ``n_id``: (N,) the ids of the rows, of users or items too (without it all nodes in order); ``negatives``: (N,
-    K) ids to use instead of drawn ones. ``max_samples`` contrasts that many of the rows, drawn at each step. Memories
-    and log Z are buffers. The authors' weight is 0.8; their alias sampler may draw i itself, ours does not. Up to 16
-    nodes for each negative it is only drawn how often each node is one, in O(N n p) time and O(N n) memory, 64 MB at
-    most; beyond, O(N K p) time and O(N (K + p)) memory.
+    is added. Z is n times the mean of exp over the first batch, then constant; ``eps`` is 1e-7 in the authors' code.
+    Each training step ends with M_i <- (m M_i + (1 - m) u_i) / |.| for the rows of the batch. student: (N, d_s),
+    teacher: (N, d_t); n_id: (N,) ids of the nodes, users or items (without it all in order); negatives: (N, K) ids to
+    use instead of draws; max_samples: contrast this many rows, drawn at each step. Memories and log Z are buffers. The
+    authors' weight is 0.8; their alias sampler may draw i itself, ours does not. For n <= 16 K the loss draws counts
+    per node instead of ids: O(N n p) time and O(N n) memory, at most 64 MB; else O(N K p) time and O(N (K + p)) memory.
 
     Example::
 
@@ -167,7 +166,7 @@ class CRD(Loss):
         self.heads = nn.ModuleList(Linear(width, projection, side=side) for side, width in widths)
         for name in ("student_memory", "teacher_memory"):
             self.register_buffer(name, first_memory(num_nodes, projection))
-        self.register_buffer("log_normaliser", torch.full((2,), torch.inf))  # infinite: not known yet
+        self.register_buffer("log_normaliser", torch.full((2,), torch.inf))  # infinite: not computed yet
         self._normalised = False
 
     def forward(
@@ -176,7 +175,7 @@ class CRD(Loss):
         check_rows(student, teacher)
         ids = row_ids(n_id, student.size(0), self.student_memory.size(0), student.device)
         s, t = (unit_vectors(embedded) for embedded in (self.heads[0](student), self.heads[1](teacher)))
-        if not self._normalised:  # looked up until it is known, not at every step
+        if not self._normalised:  # read only until it is finite: reading waits for a GPU
             self._normalised = bool(self.log_normaliser.isfinite().all())
         rows = self._sample(student)
         drawn = self._draw(ids[rows], None if negatives is None else negatives[rows])
@@ -196,7 +195,7 @@ class CRD(Loss):
         return drawn
 
     def _both(self, drawn: Drawn, *anchors: Tensor) -> Tensor:
-        """The student's rows against the teacher's memory and the teacher's against the student's, of one draw."""
+        """Contrast student's rows with the teacher's memory and teacher's with the student's, by the same draw."""
         memories = self.teacher_memory, self.student_memory
         log_z = self.log_normaliser.to(anchors[0].dtype)
 
@@ -235,7 +234,7 @@ class CRD(Loss):
 def crd_method(problem: Problem, *, weight: float = 0.8, negatives: int = 16384) -> Loss:
     """Tell each node's hidden row of the other model from memories of many nodes, beside the labels.
 
-    Choose it with a loader, whose batches hold too few nodes to contrast; on a whole graph ``gcrd`` takes all nodes at
-    a fraction of the time.
+    Choose it with a loader, whose batches have too few nodes to contrast; on a whole graph ``gcrd`` contrasts all nodes
+    in a fraction of the time.
     """
     return problem.supervised() + weight * CRD(problem.nodes, *problem.widths, negatives=negatives)

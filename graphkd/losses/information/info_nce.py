@@ -15,7 +15,7 @@ from graphkd.losses._checks import check_positive, check_same_shape
 def info_nce(student: Tensor, teacher: Tensor, temperature: float = 0.5) -> Tensor:
     """Contrast the directions of two embeddings of one width by InfoNCE: (N, d), (N, d) -> scalar.
 
-    See ``InfoNCE``; ``gcrd`` is the same behind heads, on a sample of the rows.
+    See ``InfoNCE``; ``gcrd`` computes the same, optionally on a sample of the rows.
 
     Example::
 
@@ -32,8 +32,8 @@ class InfoNCE(Loss):
     """Distinguish each node's own teacher row from all others. van den Oord et al., 2018, arXiv:1807.03748.
 
     (1/N) sum_i [-a_i . b_i / tau + log sum_j exp(a_i . b_j / tau)], a, b the rows of student and teacher as unit
-    vectors; student, teacher: (N, d). log N minus the ``nce`` bound of ``mutual_information``. No layers of its own:
-    widths must agree; ``GCRD`` has heads. O(N^2 d) time, O(N d) memory.
+    vectors; student, teacher: (N, d). It is log N minus the ``nce`` bound of ``mutual_information``. It has no layers,
+    so that widths must agree; ``GCRD`` has heads. O(N^2 d) time, O(N d) memory.
 
     Example::
 
@@ -66,6 +66,6 @@ class InfoNCE(Loss):
 def info_nce_method(problem: Problem, *, weight: float = 1.0, temperature: float = 0.5) -> Loss:
     """Tell each node's logits of the teacher from those of all others, beside the labels.
 
-    Choose it where what distinguishes nodes matters beyond their class, and layers of the loss's own are not wanted.
+    Choose it where differences between nodes matter beyond their class, and the loss should have no layers.
     """
     return problem.supervised() + weight * InfoNCE(temperature, on="logits")

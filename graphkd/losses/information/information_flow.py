@@ -15,11 +15,11 @@ class InformationFlow(Loss):
     """Apply PKT layer by layer, earlier layers with a decaying weight. Passalis, Tzelepi and Tefas, CVPR 2020.
 
     pkt(last layer) + w sum over the other layers of pkt, w = 100 0.7^epoch, so that the first epochs form the
-    intermediate layers (the critical period); arXiv:2005.00727. ``on`` names the layers, the last one last; student's
-    and teacher's are matched in order. Kernel, divergence, eps and ``reduction`` are the authors': "combined",
-    Jeffreys' divergence, 1e-6, a mean over "pairs", which shrinks as 1 / N; "rows" sums over the pairs of a row.
-    ``fit`` sets the epoch; in a loop of your own call ``set_epoch``. The authors' teacher is an auxiliary network of
-    the student's layout, trained by ``PKT`` on the last layer first. O(L N^2 d) time, memory as ``PKT``.
+    intermediate layers (the critical period); arXiv:2005.00727. ``on`` names the layers, the last one last; layers of
+    student and teacher are paired in order. The defaults are the authors': kernel "combined", Jeffreys' divergence, eps
+    1e-6 and a mean over "pairs", which shrinks as 1 / N; ``reduction="rows"`` sums over the pairs of a row. ``fit``
+    calls ``set_epoch``; in your own loop call it before every epoch. The authors' teacher is an auxiliary network of
+    the student's layout, first trained by ``PKT`` on the last layer. O(L N^2 d) time, memory as ``PKT``.
 
     Example::
 
@@ -51,11 +51,11 @@ class InformationFlow(Loss):
         self.register_buffer("weight", torch.tensor(initial))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the schedule does not depend on the end
-        """The weight of all layers but the last."""
+        """Set the weight of all layers but the last, initial decay^epoch."""
         self.weight.fill_(self.initial * self.decay**epoch)
 
     def digest(self, teacher: tuple[Tensor, ...]) -> tuple[tuple[Density, ...], ...]:
-        """The teacher's rows and their sums of each layer."""
+        """Compute the teacher's densities of each layer once."""
         return tuple(self.layer.digest(x) for x in teacher)
 
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor | tuple[Density, ...], ...]) -> Tensor:
@@ -78,9 +78,8 @@ def information_flow_method(
     """Match who is near whom in the hidden layer at first and in the logits to the end, beside the labels.
 
     Choose it where a deep student's first layers form in the first epochs: the hidden layer's weight, ``initial`` times
-    ``decay`` to the power of the epoch, fades out. The weight is of the mean over rows; the authors train on nothing
-    else, so that theirs says nothing of one beside labels. This one is 75 times what a weight of 1 is on Cora for their
-    mean over pairs, with which the term has 0.2 to 0.9 % of the gradient: it follows from scale, and no validation
-    chose it.
+    ``decay`` to the power of the epoch, fades out. ``weight`` multiplies the mean over rows. The authors train on this
+    loss alone, so that the paper gives no weight beside labels. Ours equals a weight of 75 on their mean over pairs on
+    Cora, where a weight of 1 gives the term 0.2 to 0.9 % of the gradient; we set it by scale, not by validation.
     """
     return problem.supervised() + weight * InformationFlow(initial=initial, decay=decay, reduction="rows")

@@ -39,10 +39,10 @@ class ITRDCorrelation(Loss):
     """Match every channel's correlation with the teacher's. Miles et al., BMVC 2022, arXiv:2112.00459 (ITRD).
 
     c_k = (1/N) sum_i zscore(P s)_ik zscore(t)_ik, log2 sum_k |c_k - 1|^(2 alpha); student: (N, d_s), teacher: (N, d_t).
-    With both widths a linear map P: d_s -> d_t trains with the student; without, the widths must agree. Deviations are
-    unbiased and the product is divided by N, as in the authors' code: equal features give c = (N - 1) / N and a finite
-    least value. A constant channel has c = 0, a single row gives 0. The authors' weight is 2, alpha 1.01 to 1.5.
-    O(N d) time.
+    With both widths given, a linear map P: d_s -> d_t trains with the student; otherwise the widths must agree.
+    Deviations are unbiased and the product is divided by N, as in the authors' code: equal features give c = (N - 1) /
+    N and a finite least value. A constant channel has c = 0; a single row gives the loss 0. The authors' weight is 2,
+    their alpha 1.01 to 1.5. O(N d) time.
 
     Example::
 
@@ -83,7 +83,7 @@ def itrd_mutual(student: Tensor, teacher: Tensor) -> Tensor:
     check_rows(student, teacher)
     s, t = (unit_vectors(x) for x in (student, teacher))
     squares = [x.square().sum(dim=1).double() for x in (s, t)]
-    # The traces count the rows that are not zero; without any, the sums are 0.
+    # Traces count the non-zero rows; with none the sums are 0, and the clamp avoids 0 / 0.
     alone, joint = (trace.sum().clamp_min(0.5) for trace in (squares[0], squares[0] * squares[1]))
     once = s.new_ones(s.size(0))
     overlap = affinity_divergence(s, t, once, once, "dot", "product")
@@ -93,11 +93,11 @@ def itrd_mutual(student: Tensor, teacher: Tensor) -> Tensor:
 class ITRDMutual(Loss):
     """Maximise the matrix entropy that both models share. Miles et al., BMVC 2022, arXiv:2112.00459 (ITRD).
 
-    G_s, G_t cosine similarities of all pairs, G_st their entry-wise product, each divided by its trace;
-    sum G_s^2 - sum G_st^2, the order-2 entropies of the paper without their logarithms, as in the authors' code.
-    student: (N, d_s), teacher: (N, d_t). With both widths a linear map d_s -> d_t trains with the student, which the
-    authors use where widths differ; the formula itself takes any. Their weight is 0.05, in some runs 1. sum G_s^2 comes
-    from a d x d Gram matrix; O(N^2 d) time in tiles for the other, O(N d + d^2) memory.
+    sum G_s^2 - sum G_st^2, with G_s and G_t the cosine similarities of all pairs and G_st their entry-wise product,
+    each divided by its trace: the order-2 entropies of the paper without their logarithms, as in the authors' code.
+    student: (N, d_s), teacher: (N, d_t); the widths may differ. With both widths given, a linear map d_s -> d_t trains
+    with the student, as the authors do where widths differ. Their weight is 0.05, in some runs 1. sum G_s^2 comes from
+    a d x d Gram matrix, sum G_st^2 from O(N^2 d) time in tiles; O(N d + d^2) memory.
 
     Example::
 
@@ -132,7 +132,7 @@ class ITRDMutual(Loss):
 def itrd_correlation_method(problem: Problem, *, weight: float = 2.0, alpha: float = 1.5) -> Loss:
     """Correlate every channel of the hidden layer with the teacher's, beside the labels.
 
-    Choose it where time is short: it is linear in nodes and widths, and one map joins the two widths.
+    Choose it where time is short: it is linear in nodes and widths, and a linear map joins the two widths.
     """
     return problem.supervised() + weight * ITRDCorrelation(*problem.widths, alpha)
 
@@ -149,8 +149,8 @@ def itrd_correlation_method(problem: Problem, *, weight: float = 2.0, alpha: flo
 def itrd_mutual_method(problem: Problem, *, weight: float = 20.0) -> Loss:
     """Maximise the matrix entropy that the similarities of hidden rows share, beside the labels.
 
-    Choose it beside ``itrd_correlation``; the authors add the two. Both entropies are means over all pairs; the
-    published weight, 0.05 or 1 beside the larger term, is too small for this one alone: it was chosen on validation
-    rows, of 0.05 to 20 on Cora.
+    Choose it beside ``itrd_correlation``: the authors add the two. Both entropies are means over all pairs. The
+    published weight, 0.05 or 1 beside that larger loss, is too small for this loss alone: we chose the weight on
+    validation rows of Cora, from 0.05 to 20.
     """
     return problem.supervised() + weight * ITRDMutual(*problem.widths)

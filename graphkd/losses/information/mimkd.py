@@ -1,4 +1,4 @@
-"""Mutual information maximisation (MIMKD): lower bounds by contrast of own pairs with those of other rows."""
+"""Mutual information maximisation (MIMKD): lower bounds that contrast matching pairs with pairs of other rows."""
 
 import math
 from typing import Literal, Unpack
@@ -26,12 +26,12 @@ def mutual_information(
     temperature: float = 1.0,
     own: Tensor | None = None,
 ) -> Tensor:
-    """Bound the mutual information of two embeddings from below, in nats; the critic is g_ij = s_i . t_j / temperature.
+    """Bound the mutual information of two embeddings from below, in nats; pairs score g_ij = s_i . t_j / temperature.
 
-    student: (N, p), teacher: (M, p), own: (N,) the teacher row of each student row, its own number by default ->
-    scalar. With +(i) = own_i: ``jensen_shannon`` mean_i -sp(-g_i+(i)) - mean_(i, j != +(i)) sp(g_ij), sp = softplus
-    (Deep InfoMax's estimator, Hjelm et al., ICLR 2019: not in nats, never above 0); ``donsker_varadhan``
-    mean_i g_i+(i) - log mean_ij e^g_ij, all pairs standing for the product of marginals; ``nce``
+    student: (N, p), teacher: (M, p), own: (N,) the teacher row that matches each student row, by default the row of the
+    same number -> scalar. With +(i) = own_i: ``jensen_shannon`` mean_i -sp(-g_i+(i)) - mean_(i, j != +(i)) sp(g_ij),
+    sp = softplus (Deep InfoMax's estimator, Hjelm et al., ICLR 2019: not in nats, never above 0); ``donsker_varadhan``
+    mean_i g_i+(i) - log mean_ij e^g_ij, where all pairs stand for the product of marginals; ``nce``
     log M + mean_i log softmax_j(g_ij) at +(i) (van den Oord et al., 2018). O(N M p) time, O((N + M) p) memory.
 
     Example::
@@ -66,7 +66,7 @@ def mutual_information(
 
 
 def mimkd(student: Tensor, teacher: Tensor, bound: Bound = "jensen_shannon", *, own: Tensor | None = None) -> Tensor:
-    """Negate a bound on mutual information; the shapes say whether global, local or of features: see ``MIMKD``.
+    """Negate a bound on mutual information: global, local or of features, by the shapes; see ``MIMKD``.
 
     Example::
 
@@ -92,13 +92,13 @@ def mimkd(student: Tensor, teacher: Tensor, bound: Bound = "jensen_shannon", *, 
 class MIMKD(Loss):
     """Maximise the mutual information of student and teacher. Shrivastava, Qi and Ordonez, CVPRW 2023 (MIMKD).
 
-    Minus ``mutual_information`` of P_s(s) and P_t(t), linear maps without bias that train with the student; the
-    objects of other rows are the negatives. The paper's three terms follow from the entries. Global: (N, d_s) with
-    (N, d_t). Features, part with part at the same place: (N, M, d_s) with (N, M, d_t). Local, the parts of an object
-    with its teacher's vector: (N, M, d_s) with (N, d_t); or of two entries, ``on=("nodes", "graph")``, the student's
-    first, (L, d_s), with the teacher's second, (N, d_t), PyG's ``batch``: (L,) telling the row of each part (without
-    it L = N: a layer with the last). The critics and weights of the paper are unknown here: the product of maps is our
-    choice. O(N^2 p) time, M times that for parts; O(N M p) memory.
+    Minus ``mutual_information`` of P_s(s) and P_t(t), linear maps without bias that train with the student; other rows
+    are the negatives. The shapes of the entries select one of the paper's three terms. Global: student (N, d_s),
+    teacher (N, d_t). Features, parts compared at the same place: (N, M, d_s), (N, M, d_t). Local, the parts of an
+    object compared with the teacher's vector of the object: (N, M, d_s), (N, d_t). Local terms may also take two
+    entries, ``on=("nodes", "graph")``: the student's first, (L, d_s), and the teacher's second, (N, d_t), where PyG's
+    ``batch`` (L,) is the object of each part (without it L = N). The paper's discriminators and weights are not known
+    to us: the product of maps is our choice. O(N^2 p) time, M times that for parts; O(N M p) memory.
 
     Example::
 
@@ -142,7 +142,7 @@ class MIMKD(Loss):
 def mimkd_method(problem: Problem, *, weight: float = 1.0, bound: Bound = "jensen_shannon") -> Loss:
     """Maximise a lower bound on the mutual information of hidden rows, beside the labels.
 
-    Choose it over ``vid`` where the teacher's rows need not be predicted, only distinguished. The authors' weights are
-    unknown to us.
+    Choose it over ``vid`` where the teacher's rows need not be predicted, only distinguished. We do not know the
+    authors' weights.
     """
     return problem.supervised() + weight * MIMKD(*problem.widths, bound=bound)

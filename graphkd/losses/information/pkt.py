@@ -1,4 +1,4 @@
-"""Probabilistic knowledge transfer (PKT): probabilities that pairwise kernels induce between rows, or labels do."""
+"""Probabilistic knowledge transfer (PKT): probabilities between rows, from pairwise kernels or from labels."""
 
 from typing import Any, Literal, NamedTuple, Self, Unpack
 
@@ -23,7 +23,7 @@ DensityReduction = Literal["pairs", "rows"]
 
 
 class Density(NamedTuple):
-    """One side of PKT for one kernel: rows as the kernel takes them, and the row sums that make probabilities."""
+    """One side of PKT for one kernel: rows as the kernel reads them, and the row sums that normalise it."""
 
     rows: Tensor
     sums: Tensor
@@ -43,7 +43,7 @@ def densities(x: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7,
     check_matrix("x", x)
     x, found = x.to(accumulation_dtype(x)), []
     for name in _each(kernel):
-        # Opposite rows have the probability that eps leaves them: in float32 it would be lost.
+        # Opposite rows have a probability of the order of eps, which float32 would lose.
         rows = unit_vectors(x.double(), eps=eps) if name == "cosine" else x
         sums = affinity_sums(rows, name, eps=eps, **knobs).to(x.dtype)
         found.append(Density(rows, sums.clamp_min(torch.finfo(sums.dtype).tiny)))
@@ -68,7 +68,7 @@ def pkt(
 ) -> Tensor:
     """Compare two sets of pairwise probabilities: (N, d_s), (N, d_t) -> scalar; formula and arguments at ``PKT``.
 
-    ``teacher`` may be its ``densities``, computed before with the same kernel and arguments.
+    ``teacher`` may be its ``densities``, precomputed with the same kernel and arguments.
 
     Example::
 
@@ -102,14 +102,14 @@ def _mean(total: Tensor, student: Tensor, reduction: str) -> Tensor:
 class PKT(Loss):
     """Match the probabilities that nodes are neighbours: PKT. Passalis and Tefas, ECCV 2018, arXiv:1803.10837.
 
-    p_ij = k(s_i, s_j) / sum_j k(s_i, s_j), q the same of the teacher; (1/N^2) sum_ij q log((q + eps) / (p + eps)), the
-    diagonal included as in the authors' code. student: (N, d_s), teacher: (N, d_t). k: "cosine" (1 + cos) / 2, norms
-    plus ``kernel_eps``, eps unless given; with D^2 = |x - y|^2 + kernel_eps, "student_t" 1 / (1 + (D / sigma)^degree)
-    and "exponential" exp(-D / sigma), which the authors call rbf; "rbf" exp(-|x - y|^2 / (2 sigma)); "combined", the
-    sum of the losses of cosine and student_t. ``divergence``: "kl"; "kl_ratio" q log(eps + q / (p + eps)), that of the
-    authors' later code; "jeffreys" (q - p)(log q - log p). ``reduction="rows"`` sums over j and averages over i. The
-    mean over N^2 makes it small: RepDistiller's weight is 30,000. O(N^2 d) time in tiles,
-    O(N d) memory; Jeffreys' divergence, and "kl" with eps 0, keep two numbers of each pair of up to 5,500 nodes.
+    p_ij = k(s_i, s_j) / sum_j k(s_i, s_j), q the same of the teacher; (1/N^2) sum_ij q log((q + eps) / (p + eps)), with
+    the ``diagonal``, as in the authors' code. student: (N, d_s), teacher: (N, d_t). k: "cosine" (1 + cos) / 2, with
+    ``kernel_eps`` (by default eps) added to norms; with D^2 = |x - y|^2 + kernel_eps, "student_t" 1 / (1 + (D /
+    sigma)^degree) and "exponential" exp(-D / sigma), which the authors call rbf; "rbf" exp(-|x - y|^2 / (2 sigma));
+    "combined", the sum of the losses of cosine and student_t. ``divergence``: "kl"; "kl_ratio" q log(eps + q / (p +
+    eps)), as in the authors' later code; "jeffreys" (q - p)(log q - log p). ``reduction="rows"`` sums over j and
+    averages over i; the default mean over N^2 is small, hence RepDistiller's weight of 30,000. O(N^2 d) time in tiles,
+    O(N d) memory; Jeffreys' divergence, and "kl" with eps 0, store two numbers per pair for up to 5,500 nodes.
 
     Example::
 
@@ -142,11 +142,11 @@ class PKT(Loss):
 
     @classmethod
     def survey(cls, kernel: DensityKernel = "cosine", *, sigma: float = 1.0, **reads: Unpack[Reads]) -> Self:
-        """Eq. 13 of Hu et al., arXiv:2304.14800: pairs i != j, no eps, the KL divergence averaged over rows."""
+        """Make eq. 13 of Hu et al., arXiv:2304.14800: pairs i != j, no eps, the KL divergence averaged over rows."""
         return cls(kernel, sigma=sigma, eps=0.0, diagonal=False, reduction="rows", **reads)
 
     def digest(self, teacher: Tensor) -> tuple[Density, ...]:
-        """The teacher's rows and their sums."""
+        """Compute the teacher's densities once."""
         return densities(teacher, self.kernel, eps=self.kernel_eps, **self.knobs)
 
     def forward(self, student: Tensor, teacher: Tensor | tuple[Density, ...]) -> Tensor:
@@ -184,7 +184,7 @@ class SupervisedPKT(Loss):
     """Bring rows of one class near each other: PKT with labels as the teacher. Passalis and Tefas, ECCV 2018.
 
     ``PKT`` with q_ij = [y_i = y_j] / |class of i|, the diagonal included; student: (N, d), y: (N,) integers >= 0.
-    ``reduction``: as there. The authors add it, times a weight, to that of the teacher. O(N^2 d) time, O(N d) memory.
+    The options mean what they do in ``PKT``, to which the authors add this loss. O(N^2 d) time, O(N d) memory.
 
     Example::
 
@@ -226,8 +226,8 @@ class SupervisedPKT(Loss):
 def pkt_method(problem: Problem, *, weight: float = 470.0) -> Loss:
     """Match the probabilities with which hidden rows are near each other, beside the labels.
 
-    Choose it for retrieval and for widths that differ: it has no layers and one weight. The weight is of the mean over
-    rows, whatever their number: RepDistiller's 30,000 of the mean over all pairs at its batch of 64.
+    Choose it for retrieval and for widths that differ: it has no layers and one weight. ``weight`` multiplies the mean
+    over rows; it equals RepDistiller's 30,000 for the mean over all pairs at its batch size of 64.
     """
     return problem.supervised() + weight * PKT(reduction="rows")
 
@@ -245,7 +245,7 @@ def pkt_method(problem: Problem, *, weight: float = 470.0) -> Loss:
 def pkt_supervised_method(problem: Problem, *, weight: float = 0.1) -> Loss:
     """Bring labelled nodes of one class near each other in the hidden layer, beside the labels.
 
-    Choose it where many nodes have labels; it needs no teacher. The weight is of the mean over rows; it was chosen on
-    validation rows, of 0.01 to 10 on Cora.
+    Choose it where many nodes have labels; it needs no teacher. ``weight`` multiplies the mean over rows; we chose it
+    on validation rows of Cora, from 0.01 to 10.
     """
     return problem.supervised() + weight * SupervisedPKT(where=problem.labelled, reduction="rows")

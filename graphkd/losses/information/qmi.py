@@ -18,14 +18,14 @@ PotentialKernel = Literal["cosine", "rbf"]
 
 
 class Potentials(NamedTuple):
-    """Information potentials of labelled rows: of pairs within a class, of all pairs, and of classes with all rows."""
+    """Information potentials of labelled rows: of pairs within a class, of all pairs, and of a class with all rows."""
 
     within: Tensor
     everywhere: Tensor
     between: Tensor
 
     def information(self) -> Tensor:
-        """Quadratic mutual information of rows and labels, V_in + V_all - 2 V_btw."""
+        """Compute the quadratic mutual information of rows and labels, V_in + V_all - 2 V_btw."""
         return self.within + self.everywhere - 2 * self.between
 
 
@@ -36,8 +36,8 @@ def information_potentials(
 
     V_in = 1/N^2 sum_(y_i = y_j) k_ij, V_all = sum_c (n_c / N)^2 1/N^2 sum_ij k_ij, V_btw = 1/N^2 sum_i (n_y(i) / N)
     sum_j k_ij; x: (N, d), y: (N,) integers -> three scalars. k: "cosine" (1 + cos) / 2, in O(N d) by sums over classes;
-    "rbf" exp(-|x - y|^2 / (2 variance)), the variance twice the squared width of a Parzen window, O(N^2 d) time in
-    tiles.
+    "rbf" exp(-|x - y|^2 / (2 variance)), where ``variance`` is twice the squared width of a Parzen window, in O(N^2 d)
+    time in tiles.
 
     Example::
 
@@ -65,7 +65,7 @@ def information_potentials(
 
 
 def _class_sums(x: Tensor, y: Tensor) -> Tensor:
-    """The sum over each row's class, (N, d); a class is numbered by the first place of its label in order."""
+    """Sum the rows of each row's class: (N, d) -> (N, d); a class is stored at its label's first place in order."""
     place = torch.searchsorted(y.sort().values, y)
     return torch.zeros_like(x).index_add(0, place, x)[place]
 
@@ -78,7 +78,9 @@ def qmi(
     *,
     variance: float = 2.0,
 ) -> Tensor:
-    """Compare the information potentials of both sides: squared differences, summed over the three; see ``QMI``.
+    """Sum the squared differences of both sides' three information potentials: (N, d_s), (N, d_t), (N,) -> scalar.
+
+    See ``QMI``; ``teacher`` may be its ``information_potentials``.
 
     Example::
 
@@ -96,10 +98,9 @@ def qmi(
 class QMI(Loss):
     """Match the information potentials of labelled embeddings. Torkkola, JMLR 2003; Passalis and Tefas, ECCV 2018.
 
-    sum_k (V_k(s, y) - V_k(t, y))^2 over the potentials within classes, of all pairs and between the two:
-    ``information_potentials``. student: (N, d_s), teacher: (N, d_t), y: (N,) integers. That scalar is our choice: the
-    paper motivates PKT by quadratic mutual information, and transfers the pairwise probabilities. "cosine" takes
-    O(N d) time, "rbf" O(N^2 d); O(N d) memory.
+    sum_k (V_k(s, y) - V_k(t, y))^2 over the three ``information_potentials``. student: (N, d_s), teacher: (N, d_t),
+    y: (N,) integers. This sum is our choice: the paper motivates PKT by quadratic mutual information, but transfers the
+    pairwise probabilities. "cosine" takes O(N d) time, "rbf" O(N^2 d); O(N d) memory.
 
     Example::
 
@@ -119,7 +120,7 @@ class QMI(Loss):
         self.variance = check_positive("variance", variance)
 
     def digest(self, teacher: Tensor, *, y: Tensor) -> Potentials:  # type: ignore[override]
-        """The teacher's potentials."""
+        """Compute the teacher's potentials once."""
         return information_potentials(teacher, y, self.kernel, variance=self.variance)
 
     def forward(self, student: Tensor, teacher: Tensor | Potentials, *, y: Tensor) -> Tensor:
@@ -130,8 +131,7 @@ class QMI(Loss):
 def qmi_method(problem: Problem, *, weight: float = 30.0) -> Loss:
     """Match the quadratic mutual information of hidden rows and labels, beside the labels.
 
-    Choose it where hidden layers of any widths should separate classes as much as the teacher's do; three numbers are
-    compared, on the labelled nodes. The potentials are means over pairs; the weight was chosen on validation rows, of 1
-    to 100 on Cora.
+    Choose it where hidden layers of any widths should separate classes as much as the teacher's do: it compares three
+    numbers, means over pairs of the labelled nodes. We chose the weight on validation rows of Cora, from 1 to 100.
     """
     return problem.supervised() + weight * QMI(where=problem.labelled)

@@ -1,4 +1,4 @@
-"""Variational cross-distillation (VCD): codes of two views keep what the views share."""
+"""Variational cross-distillation (VCD): the codes of two views retain what the views share."""
 
 from typing import Unpack
 
@@ -32,8 +32,8 @@ class VCD(Loss):
     """Keep in the codes of two views what the views share: cross-distillation. Tian et al., CVPR 2021 (VCD).
 
     mean_i KL(softmax(v2_i / T) || softmax(z1_i / T)) + mean_i KL(softmax(v1_i / T) || softmax(z2_i / T)); ``on`` names
-    the logits of the two views, (N, C) each: the student's are predicted from the codes z, the teacher's from the
-    observations v, constant here.
+    the logits of the two views, (N, C) each. The student predicts z1, z2 from the codes, the teacher v1, v2 from the
+    observations; the loss detaches the teacher's.
 
     Example::
 
@@ -60,7 +60,7 @@ def _masked(x: Tensor, rate: float) -> Tensor:
 
 
 def _views(call: Call | None) -> Call:
-    """Show what a model says of a batch as it is, and of the features ``first`` and ``second`` that the batch holds."""
+    """Make a call that answers for a batch's ``x`` and for its masked features ``first`` and ``second``."""
 
     def show(model: nn.Module, batch: Batch) -> View:
         answer = Viewer(model, call=call)
@@ -83,8 +83,9 @@ def _views(call: Call | None) -> Call:
 def vcd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0, rate: float = 0.2) -> nn.Module:
     """Bring the student's classes in each of two views to those of the teacher in the other, beside the labels.
 
-    Choose it where a student should not hang on single features: a view lacks a share ``rate`` of the columns of ``x``,
-    drawn anew at each step. The paper's views are visible and infrared images; the weight and the rate are ours.
+    Choose it where a student should not depend on single features: each view masks columns of ``x`` with probability
+    ``rate``, drawn anew at each step. The paper's views are visible and infrared images; the weight and the rate are
+    ours. Raises ValueError unless 0 <= rate < 1.
     """
     if not 0 <= rate < 1:
         raise ValueError(

@@ -34,11 +34,11 @@ def vid(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
 class VID(Loss):
     """Predict the teacher's features with learned variances (VID). Ahn et al., CVPR 2019, arXiv:1904.05835.
 
-    mean_ik (t_ik - mu(s)_ik)^2 / (2 v_k) + 1/2 log v_k, v_k = softplus(scale_k) + eps, which bounds the mutual
-    information of student and teacher from below (Barber and Agakov) up to a constant. mu, three linear maps without
-    bias and ReLU between (``hidden_width``: the teacher's), and one variance per channel train with the student:
-    hand both to the optimiser. student: (..., d_s), teacher: (..., d_t), also logits. The authors' weight is 1, the
-    initial variance 5.
+    mean_ik (t_ik - mu(s)_ik)^2 / (2 v_k) + 1/2 log v_k, v_k = softplus(scale_k) + eps; up to a constant, its negative
+    bounds the mutual information of student and teacher from below (Barber and Agakov). mu has three linear maps
+    without bias, with ReLU between and ``hidden_width`` inside (by default d_t). mu and one variance per channel train
+    with the student: give the optimiser the loss's parameters. student: (..., d_s), teacher: (..., d_t), features or
+    logits. The authors' weight is 1, their initial variance 5.
 
     Example::
 
@@ -91,7 +91,7 @@ def vid_method(problem: Problem, *, weight: float = 300.0, initial_variance: flo
     """Predict the teacher's hidden rows with a learnt variance a channel, beside the labels.
 
     Choose it over a plain hint where some of the teacher's channels cannot be predicted: their variance grows. The
-    published weight is 1, for features of convolutions; with hidden rows of graph models the term would not act, and
-    the weight was chosen on validation rows, of 1 to 300 on Cora.
+    published weight 1 is for convolutional features; on hidden rows of graph models it has no effect, so that we chose
+    the weight on validation rows of Cora, from 1 to 300.
     """
     return problem.supervised() + weight * VID(*problem.widths, initial_variance=initial_variance)

@@ -33,7 +33,7 @@ class VML(Loss):
     """Make predictions from the codes of two views agree: mutual learning. Tian et al., CVPR 2021 (VML).
 
     mean_i JS(softmax(s_i), softmax(t_i)) = 1/2 KL(p || m) + 1/2 KL(q || m), m = (p + q) / 2, nats (eq. 21 of Hu et al.,
-    arXiv:2304.14800); student, teacher: (N, C) logits. Both sides get a gradient where the teacher has one. The
+    arXiv:2304.14800); student, teacher: (N, C) logits. The gradient also reaches a teacher that requires it. The
     authors' code has a Sinkhorn distance here.
 
     Example::

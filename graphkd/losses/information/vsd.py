@@ -1,4 +1,4 @@
-"""Variational self-distillation (VSD): a bottleneck's code keeps what the label needs."""
+"""Variational self-distillation (VSD): a bottleneck's code retains what the label needs."""
 
 from typing import Literal, Unpack
 
@@ -35,10 +35,10 @@ def vsd(student: Tensor, teacher: Tensor, temperature: float = 1.0, *, form: For
 class VSD(Loss):
     """Keep in a bottleneck's code what the label needs: self-distillation. Tian et al., CVPR 2021 (VSD).
 
-    mean_i KL(softmax(v_i / T) || softmax(z_i / T)); student: (N, C), z, the logits predicted from the code, teacher:
-    (N, C), v, those predicted from the observation that the code compresses, a branch of the same network, constant
-    here. ``form="code"`` is what the authors' code computes, for comparison alone: mean_ik p_z (log p_z - p_v).
-    Both branches learn the labels beside it.
+    mean_i KL(softmax(v_i / T) || softmax(z_i / T)); student: z (N, C), logits predicted from the code; teacher: v
+    (N, C), logits predicted from the observation that the code compresses, by a branch of the same network. The loss
+    detaches v; train both branches on the labels too. ``form="code"`` is what the authors' code computes, for
+    comparison only: mean_ik p_z (log p_z - p_v).
 
     Example::
 
@@ -68,7 +68,7 @@ class VSD(Loss):
 def vsd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
     """Bring the classes that the student predicts to those of the teacher, its observation, beside the labels.
 
-    Choose it where the student is a narrow code of what the teacher sees; between two models it equals soft targets
-    without the factor of the squared temperature.
+    Choose it where the student predicts from a narrow code of the teacher's input; between two models it equals soft
+    targets without the factor of the squared temperature.
     """
     return problem.supervised() + weight * VSD(temperature)

@@ -7,13 +7,13 @@ from graphkd.losses._checks import beside, check_same_shape
 
 
 def check_outputs(student: Tensor, teacher: Tensor, y: Tensor) -> None:
-    """Check outputs of one shape and targets of that shape."""
+    """Require student, teacher and targets of one shape."""
     check_same_shape(student, teacher)
     check_targets(student, y)
 
 
 def check_targets(student: Tensor, y: Tensor) -> None:
-    """Check targets of the shape of the outputs."""
+    """Require targets of the outputs' shape."""
     if beside(y, student).shape != student.shape:
         raise ValueError(f"'y' must have the shape of the outputs, {tuple(student.shape)}, got {tuple(y.shape)}")
 

@@ -18,8 +18,8 @@ def imitation_weights(
 ) -> Tensor:
     """Weigh each row by 1 - e / (max e - min e), e the teacher's squared errors: (N, k), (N, k) -> (N,).
 
-    ``error_range`` gives the bounds of e over the training set, by default they are those of the rows. ``clamp`` keeps
-    the weights at 0 or above.
+    error_range: min e and max e over the training set, by default over the rows given. clamp: keep weights at 0 or
+    above. Where all errors are equal, up to rounding, the weights are 1.
 
     Example::
 
@@ -40,9 +40,9 @@ def imitation_weights(
 
 
 def _rounding(teacher: Tensor, y: Tensor, errors: Tensor) -> Tensor:
-    """By how much equal squared errors e may differ, of numbers that are known to some units in the last place."""
+    """Bound how far rounding moves equal squared errors e apart, for inputs exact to some units in the last place."""
     size = torch.maximum(teacher.detach().abs().amax(), y.abs().amax()).to(errors.dtype)
-    worst = errors.detach().amax()  # whose root grows by the rounding of the numbers, e by 2 sqrt(e) as much
+    worst = errors.detach().amax()  # rounding of inputs by r changes sqrt(e) by r, and e by 2 sqrt(e) r
     return 8 * torch.finfo(errors.dtype).eps * (worst + 2 * worst.sqrt() * size)
 
 
@@ -65,8 +65,8 @@ class AttentiveImitation(Loss):
     """Weigh the imitation of the teacher down where its error is large. Saputra et al., ICCV 2019, arXiv:1908.00858.
 
     mean_i (alpha |s_i - y_i|^2 + (1 - alpha) w_i |s_i - t_i|^2), w_i = 1 - e_i / (max e - min e), e_i = |t_i - y_i|^2;
-    student, teacher, y: (N, k). The paper's bounds of e are those of the training set, ``error_range``; without it they
-    are those of the rows. Ours: w is 0 at least (``clamp``), and 1 where all errors are equal.
+    student, teacher, y: (N, k). The paper takes min e and max e over the training set: give them as ``error_range``;
+    the default takes them over the rows. Our additions: w is at least 0 (``clamp``), and 1 where all errors are equal.
 
     Example::
 
@@ -108,9 +108,10 @@ def attentive_hint(
 class AttentiveHint(Loss):
     """Match hidden features in a first stage of ``AttentiveImitation``. Saputra et al., ICCV 2019, arXiv:1908.00858.
 
-    mean_i w_i |x_i - z_i|^2 of hidden features x of the student and z of the teacher, (N, d), and the weights of the
-    teacher's outputs (N, k) against y. ``on`` names the features, then the outputs. With both widths given a
-    linear map d_s -> d_t trains with the student; without, the widths must agree.
+    mean_i w_i |x_i - z_i|^2, x (N, d_s) and z (N, d_t) hidden features of student and teacher, w_i the
+    ``imitation_weights`` of the teacher's outputs (N, k) and y. ``on`` names the entry of the features, then that of
+    the outputs. With both widths given, a linear map d_s -> d_t trains with the student; otherwise the widths must
+    agree.
 
     Example::
 
@@ -143,7 +144,9 @@ class AttentiveHint(Loss):
 
 
 def error_range(teacher: Tensor, y: Tensor) -> tuple[float, float]:
-    """Find the least and the largest squared error of a teacher over rows: (N, k), (N, k).
+    """Find the least and the largest squared error of a teacher over rows: (N, k), (N, k) -> two floats.
+
+    Raises ValueError without rows.
 
     Example::
 
@@ -159,7 +162,7 @@ def error_range(teacher: Tensor, y: Tensor) -> tuple[float, float]:
 
 
 def _known_range(problem: Problem) -> tuple[float, float]:
-    """The range of the teacher's errors on labelled rows."""
+    """Find the range of the teacher's squared errors on labelled rows."""
     shown, rows = problem.view_of(problem.teacher), problem.labelled_nodes
     y = problem.targets[rows].to(shown.device)
     return error_range(shown[rows.to(shown.device)], y.reshape(y.size(0), -1))
@@ -177,8 +180,8 @@ def _known_range(problem: Problem) -> tuple[float, float]:
 def attentive_imitation_method(problem: Problem, *, alpha: float = 0.5) -> Loss:
     """Learn numbers, and the teacher's as far as it is right about a row.
 
-    Choose it for ratings and other numbers, where the teacher errs much on some rows: those teach by their label. How
-    far it is right is measured between its least and its largest error on labelled rows.
+    Choose it for ratings and other numbers where the teacher errs much on some rows: there the student learns from the
+    label. A row's weight is 1 minus the teacher's squared error over the range of its errors on labelled rows.
     """
     return 1.0 * AttentiveImitation(alpha, error_range=_known_range(problem), where=problem.labelled)
 
@@ -196,8 +199,8 @@ def attentive_imitation_method(problem: Problem, *, alpha: float = 0.5) -> Loss:
 def attentive_hint_method(problem: Problem, *, alpha: float = 0.5) -> nn.Module:
     """Learn hidden rows in a first stage, then answers, both as far as the teacher is right about a row.
 
-    Choose it over ``attentive_imitation`` where a good start is what the student lacks. Layers of two widths are joined
-    by a linear map. The first stage runs to its last epoch. Costs two trainings.
+    Choose it over ``attentive_imitation`` where the student lacks a good start. A linear map joins layers of different
+    widths. The first stage runs to its last epoch. Costs two trainings.
     """
     bounds, widths = _known_range(problem), problem.widths
     joined = widths if widths[0] != widths[1] else (None, None)

@@ -16,10 +16,10 @@ from graphkd.losses.information.info_nce import info_nce
 class CAKD(FeatureAdversary):
     """Match hidden features for regression by a hint, a contrast and an adversary. Xu et al., Neurocomputing 2022.
 
-    Of the student's rows behind a linear map d_s -> d_t: FitNet's mean squared difference, plus ``contrast`` times
-    ``info_nce`` at ``temperature``, plus ``adversary`` times ``FeatureAdversary`` with a discriminator of one hidden
-    layer of ``inner``. student: (N, d_s), teacher: (N, d_t). The paper's formula and weights are not known to us; these
-    are its parts, by our weights.
+    A linear map d_s -> d_t projects the student's rows. The loss is FitNet's mean squared difference, plus ``contrast``
+    times ``info_nce`` at ``temperature``, plus ``adversary`` times ``FeatureAdversary``, whose discriminator has one
+    hidden layer of width ``inner``. student: (N, d_s), teacher: (N, d_t). We do not know the paper's formula and
+    weights; these are its parts with our weights.
 
     Example::
 
@@ -65,8 +65,8 @@ def cakd_method(
 ) -> Loss:
     """Match hidden rows by a hint, a contrast and an adversary, beside the labels.
 
-    Choose it for numbers, where what the teacher's features say of a row is worth more than its answer. ``weight`` is
-    that of all three, the others within. How the paper weighs them is not known to us.
+    Choose it for regression where the teacher's features of a row are worth more than its answer. ``weight`` multiplies
+    all three parts, ``contrast`` and ``adversary`` one part each. We do not know the paper's weights.
     """
     loss = CAKD(*problem.widths, contrast=contrast, adversary=adversary, temperature=temperature)
     return problem.supervised() + weight * loss

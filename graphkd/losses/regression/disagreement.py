@@ -10,10 +10,11 @@ from graphkd.losses.regression._errors import row_mean
 def disagreement(student: Tensor, teacher: Tensor, made: Tensor, *, size: float = 1e-5, output: float = 1e-5) -> Tensor:
     """Compute the loss of a generator of inputs: (N, k), (N, k), (N, d) -> scalar. Kang and Kang, ESWA 2021.
 
-    -mean (t - s)^2 + size mean_i |x_i|^2 + output mean s^2: inputs x on which a regression student and its teacher
-    differ. The gradient goes to the generator through x, s and t. The authors' code drops the last two terms (they
-    stand on a line of their own). The student minimises f (t - s)^2 on made inputs plus 1 - f times that on Gaussian
-    noise, f falling from 1 to 0: ``f * FitNet(on="made") + (1 - f) * FitNet(on="noise")``.
+    -mean (t - s)^2 + size mean_i |x_i|^2 + output mean s^2; made: (N, d) generated inputs x, on which a regression
+    student and its teacher should differ, student, teacher: (N, k) their outputs on x. The gradient reaches the
+    generator through x, s and t. The authors' code ignores the last two terms, which stand in a statement of their own.
+    The student minimises f (t - s)^2 on made inputs plus 1 - f times the same on Gaussian noise, f falling from 1 to 0:
+    ``f * FitNet(on="made") + (1 - f) * FitNet(on="noise")``.
 
     Example::
 

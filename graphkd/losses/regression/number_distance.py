@@ -18,8 +18,8 @@ def number_distance(student: Tensor, teacher: Tensor, *, y_scale: Tensor | None 
 class NumberDistance(Loss):
     """Match a teacher's numbers. Ba and Caruana, NIPS 2014, arXiv:1312.6184, for real answers.
 
-    mean_i sum_j ((s_ij - t_ij) / c_j)^2; student, teacher: (N, k). ``y_scale`` of the batch, (k,), is the spread c_j of
-    each target, which tasks of several targets give; 1 without it.
+    mean_i sum_j ((s_ij - t_ij) / c_j)^2; student, teacher: (N, k). y_scale: (k,) the spread c_j of each target, a batch
+    input that tasks of several targets provide; c_j is 1 without it.
 
     Example::
 

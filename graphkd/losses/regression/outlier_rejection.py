@@ -27,7 +27,7 @@ def is_inlier(teacher: Tensor, y: Tensor, threshold: float = 1.0) -> Tensor:
 def outlier_rejection(
     student: Tensor, imitation: Tensor, teacher: Tensor, y: Tensor, *, threshold: float = 1.0, weight: float = 0.5
 ) -> Tensor:
-    """Squared errors of two heads, labels near the teacher's only: (N, k) each -> scalar; see ``OutlierRejection``."""
+    """Sum squared errors of two heads, ignoring outlying labels: (N, k) each -> scalar; see ``OutlierRejection``."""
     check_outputs(student, teacher, y)
     check_same_shape(imitation, teacher)
     labelled = torch.where(is_inlier(teacher, y, threshold), squared_errors(student, y), 0)
@@ -37,11 +37,11 @@ def outlier_rejection(
 class OutlierRejection(Loss):
     """Ignore labels that are far from the teacher's answer (TOR). After Takamoto et al., MIPR 2020, arXiv:2002.12597.
 
-    mean_i ([|t_i - y_i| <= threshold] |s_i - y_i|^2 + weight |r_i - t_i|^2); s and r are the student's heads for labels
-    and for the teacher, ``on`` names both entries, in that order, and the teacher is read at the second; all (N, k).
-    A restatement: the paper's exact formula was not at hand. The mean is over all rows, the rejected too.
-    head: a layer that makes r of the student's hidden rows after a ReLU, and trains with it, for a student without a
-    second head; ``on`` then names its answer and its hidden layer, and the teacher is read at the first.
+    mean_i ([|t_i - y_i| <= threshold] |s_i - y_i|^2 + weight |r_i - t_i|^2); s and r are the outputs of the student's
+    heads for labels and for the teacher; ``on`` names the entries of s and r, and t is the teacher's second entry; all
+    (N, k). The mean is over all rows, rejected ones included. We did not have the paper's exact formula: this restates
+    its idea. head: for a student without a second head, a layer that computes r from the student's hidden rows after a
+    ReLU and trains with the student; ``on`` then names answer and hidden layer, and t is the teacher's first entry.
 
     Example::
 
@@ -83,9 +83,9 @@ class OutlierRejection(Loss):
 def outlier_rejection_method(problem: Problem, *, threshold: float = 2.0, weight: float = 0.5) -> Loss:
     """Learn the labels that the teacher finds credible, and the teacher by a second head.
 
-    Choose it where labels are noisy numbers and the teacher is steadier than they are: a label further than
-    ``threshold`` from its answer teaches nothing. The second head, on the student's hidden layer, is not needed
-    afterwards. ``threshold`` is in the unit of the labels, and ours, for ratings of 1 to 5.
+    Choose it where labels are noisy numbers and the teacher is steadier than they are: labels further than
+    ``threshold`` from the teacher's answer are ignored. The second head, on the student's hidden layer, is not needed
+    after training. ``threshold`` is in the unit of the labels; the default is ours, for ratings of 1 to 5.
     """
     head = nn.Linear(problem.width_of(problem.student), problem.classes)
     return 1.0 * OutlierRejection(threshold, weight, head=head, where=problem.labelled)

@@ -24,9 +24,9 @@ def squared_error(student: Tensor, y: Tensor, *, y_scale: Tensor | None = None) 
 class SquaredError(Loss):
     """Learn real-valued labels ``y`` by the squared error, mean over rows; ``where`` for labelled ones.
 
-    mean_i sum_j ((s_ij - y_ij) / c_j)^2; student, y: (N, k). ``y_scale`` of the batch, (k,), is the spread c_j of each
-    target, 1 without it; a target that is NaN is not known and is ignored. Half of it is the negative log
-    likelihood of normal distributions.
+    mean_i sum_j ((s_ij - y_ij) / c_j)^2; student, y: (N, k). y_scale: (k,) the spread c_j of each target, a batch
+    input; c_j is 1 without it. Targets that are NaN (unknown) add 0. Half the loss is the negative log likelihood of
+    normal distributions.
 
     Example::
 

@@ -69,8 +69,8 @@ class TeacherBounded(Loss):
 
     mean_i (H(s_i - y_i) + nu [|s_i - y_i|^2 + margin > |t_i - y_i|^2] |s_i - y_i|^2), H Huber's loss with delta 1,
     summed over the k outputs; student, teacher, y: (N, k), k = 1 for ratings. The gradient pulls to the target, never
-    to the teacher, which only decides if the second term counts. The margin is on the student's side as printed: the
-    term counts also where the student is a little better. nu 0.5; the margin's value is not in the paper.
+    to the teacher, which only decides whether the second term counts. The margin is on the student's side, as printed:
+    the term also counts where the student is a little better. The paper has nu = 0.5 and does not give the margin.
 
     Example::
 
@@ -97,7 +97,7 @@ class TeacherBounded(Loss):
 def teacher_bounded_method(problem: Problem, *, nu: float = 0.5, margin: float = 0.0) -> Loss:
     """Learn numbers, the more where the student is worse than the teacher.
 
-    Choose it where the teacher's errors are a fair bound of what can be had, and its answers no target: it decides only
-    whether a row's squared error counts beside Huber's loss. The margin's value is not in the paper.
+    Choose it where the teacher's errors bound what can be reached but its answers are no good targets: it decides only
+    whether a row's squared error is added to Huber's loss. The paper does not give the margin.
     """
     return 1.0 * TeacherBounded(nu, margin, where=problem.labelled)

@@ -17,12 +17,12 @@ Layers = tuple[Tensor, ...]
 
 
 def scale_free(x: Tensor, scale: Scale) -> Tensor:
-    """Rows whose squared distances are divided by a scale of their own, made small so that powers do not overflow."""
+    """Rescale rows so that their powers do not overflow; not for "none", because only a scale cancels the factor."""
     return x.to(accumulation_dtype(x)) if scale == "none" else rescaled(x, (0, 1))
 
 
 def edge_scale(x: Tensor, scale: Scale = "max") -> Tensor:
-    """The largest squared distance of two rows, or the mean over all N^2 pairs, or 1: (N, d) -> scalar; 1 for 0."""
+    """Compute the largest squared distance of rows, the mean over all N^2 pairs, or 1: (N, d) -> scalar; never 0."""
     x = x.to(accumulation_dtype(x))
     if scale == "none" or x.size(0) == 0:
         return x.new_ones(())

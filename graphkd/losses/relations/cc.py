@@ -63,10 +63,10 @@ class CC(Loss):
 
     (1/N^2) sum_ij (k(s_i, s_j) - k(t_i, t_j))^2 of unit rows; student: (N, d_s), teacher: (N, d_t). ``kernel``:
     "gaussian" exp(-gamma |x - y|^2), its series in x . y up to ``order``, None for the exact kernel; or "bilinear"
-    x . y. ``normalise=False`` takes the rows as they are; ``reduction``: the "norm" |C^s - C^t|_F, or "norm_mean", the
-    norm / N^2, instead of the mean of squares. ``CC.torchdistill`` is the form of that library. The paper's weight is
-    0.003. Bilinear and order 1 take O(N d^2) time, order 2 O(N d^4) where d^3 < N; else O(N^2 d) in tiles. The authors
-    draw batches that hold several nodes of each class, which is left to the loader.
+    x . y. ``normalise=False`` does not normalise rows. ``reduction``: the "mean" of squares, the "norm" |C^s - C^t|_F,
+    or "norm_mean", the norm / N^2. ``CC.torchdistill`` is the form of that library. The paper's weight is 0.003.
+    Bilinear and order 1 take O(N d^2) time, order 2 O(N d^4) where d^3 < N; else O(N^2 d) in tiles. The authors draw
+    batches with several nodes of each class; that is the loader's task.
 
     Example::
 
@@ -99,7 +99,7 @@ class CC(Loss):
 
     @classmethod
     def torchdistill(cls, kernel: CongruenceKernel = "gaussian", **knobs: Any) -> Self:
-        """The form of torchdistill: |C^s - C^t|_F / N^2, not squared, of rows that are not normalised."""
+        """Make the form of torchdistill: |C^s - C^t|_F / N^2, not squared, of rows that are not normalised."""
         return cls(kernel, normalise=False, reduction="norm_mean", **knobs)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def adjacent_correlation(student: Tensor, teacher: Tensor) -> Tensor:
     """Average the inner products of the absolute errors of adjacent rows: (N, d), (N, d) -> scalar.
 
     (1 / (N - 1)) sum_i |s_i - t_i| . |s_{i+1} - t_{i+1}|, which RepDistiller calls correlation congruence. It depends
-    on the order of rows, hence no class; use ``CC``.
+    on the order of rows, so that there is no loss class for it; use ``CC``.
 
     Example::
 
@@ -136,7 +136,8 @@ def adjacent_correlation(student: Tensor, teacher: Tensor) -> Tensor:
 def cc_method(problem: Problem, *, weight: float = 1000.0) -> Loss:
     """Match a Gaussian kernel of all pairs of hidden rows, beside the labels.
 
-    Choose it where near nodes should count more than far ones. The published weight, 0.003 of the same mean over
-    pairs, is beside soft targets and does not act alone; this one was chosen on validation rows, of 10 to 1000 on Cora.
+    Choose it where near nodes should count more than far ones. The published weight, 0.003 for the same mean over
+    pairs, is for use beside soft targets and has no effect alone; we chose ours on validation rows of Cora, from 10 to
+    1000.
     """
     return problem.supervised() + weight * CC()

@@ -82,11 +82,11 @@ def cirkd_memory(
 class CIRKDMemory(Loss):
     """Match the similarities of each node to a memory of the teacher's embeddings. Yang et al., CVPR 2022 (CIRKD).
 
-    ``cirkd_memory`` against ``samples`` rows of the memory, drawn at each step. The memory, (num_nodes, d_t), random
-    unit vectors at first, is a buffer; while training the rows ``n_id`` (without it, all nodes in order) take the
-    teacher's embeddings before they are drawn from. student: (N, d_s) through a head (linear, batch norm, ReLU, linear,
-    without biases) into the teacher's width; teacher: (N, d_t). The authors keep queues of 4096 pixels and 1024 regions
-    by class, each with weight 0.1; we keep all nodes by their ids, and no regions. O(N K d) time in blocks.
+    ``cirkd_memory`` against K = ``samples`` rows of a memory, drawn at each step. The memory (num_nodes, d_t) is a
+    buffer, at first of random unit vectors; each training step writes the teacher's embeddings into its rows ``n_id``
+    (without it, all nodes in order) and then draws. student: (N, d_s), mapped to the teacher's width by a head (linear,
+    batch norm, ReLU, linear, without biases); teacher: (N, d_t). The authors have queues of 4096 pixels and 1024
+    regions per class, each with weight 0.1; we store all nodes by id, and no regions. O(N K d) time in blocks.
 
     Example::
 
@@ -148,7 +148,8 @@ class CIRKDMemory(Loss):
 def cirkd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 0.1) -> Loss:
     """Match how every node's likeness spreads over all nodes, beside the labels.
 
-    Choose it where nearest nodes matter most: at a low temperature each row is a distribution over the few nodes alike.
+    Choose it where nearest nodes matter most: at a low temperature each row is a distribution over the few most similar
+    nodes.
     """
     return problem.supervised() + weight * CIRKD(temperature)
 
@@ -164,7 +165,7 @@ def cirkd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 
 def cirkd_memory_method(problem: Problem, *, weight: float = 0.1, samples: int = 4096) -> Loss:
     """Match how every node's likeness spreads over a memory of the teacher's rows, beside the labels.
 
-    Choose it over ``cirkd`` with a loader, where one batch holds few of the nodes; a head maps the student to the
+    Choose it over ``cirkd`` with a loader, where one batch has few of the nodes; a head maps the student to the
     teacher's width.
     """
     return problem.supervised() + weight * CIRKDMemory(problem.nodes, *problem.widths, samples=samples)

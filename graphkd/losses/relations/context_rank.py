@@ -10,21 +10,21 @@ from torch import Tensor
 from graphkd.kernels.operators import accumulation_dtype
 from graphkd.losses._checks import check_same_shape
 
-ENTRIES = 1 << 22  # of pairs that are held at a time
+ENTRIES = 1 << 22  # pairs of scores in memory at a time
 
 
 def context_rank(student: Tensor, teacher: Tensor, margin: float = 0.1) -> Tensor:
     """Rank each row's scores as the teacher does: (B, L), (B, L) -> scalar.
 
     The mean over rows and pairs a < b of max(0, m - r (s_a - s_b)), r = 1 where t_a - t_b > m, -1 where it is below
-    -m, else 0: such a tie adds the constant m and no gradient. Guo et al. (LLP), ICML 2023, arXiv:2210.05801, by
-    torch's ``MarginRankingLoss`` as in their code. O(B L^2) time in blocks of rows, O(B L) memory: the gradient counts
-    active hinges and is found with the value. Not twice differentiable.
+    -m, else 0: such a tie adds the constant m and no gradient. Guo et al. (LLP), ICML 2023, arXiv:2210.05801; their
+    code uses torch's ``MarginRankingLoss``. O(B L^2) time in blocks of rows, O(B L) memory: the gradient counts active
+    hinges and is computed together with the value. Not twice differentiable.
 
     Args:
         student: (B, L) scores of L context nodes of B anchors.
         teacher: likewise; no gradient reaches it.
-        margin: m, the same on both sides, since their scores are probabilities.
+        margin: m, the same for both sides, because the scores of both are probabilities.
     """
     check_same_shape(student, teacher)
     wide = accumulation_dtype(student)
@@ -45,7 +45,7 @@ class _Hinges(torch.autograd.Function):
             order = (apart > margin).to(s.dtype) - (apart < -margin).to(s.dtype)
             hinge = margin - order * (s[:, :, None] - s[:, None, :])
             total += hinge.clamp_min(0).triu(1).sum()
-            slope[start : start + step] = -(order * (hinge >= 0)).sum(dim=2)  # both orders of a pair are in it
+            slope[start : start + step] = -(order * (hinge >= 0)).sum(dim=2)  # counts both orders of a pair
         ctx.save_for_backward(slope / pairs)
         return total / pairs
 

@@ -19,7 +19,7 @@ Transfer = Literal["hard", "soft", "cross_entropy"]
 
 Queries = Literal["all", "first_half"]
 
-_FLOOR = 1e-12  # of squared distances
+_FLOOR = 1e-12  # the least squared distance
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Proximity:
         return distance.clamp_min(_FLOOR) ** (self.beta / 2) * -self.alpha
 
     def of_pairs(self, x: Tensor, pairs: EdgeLayout) -> Tensor:
-        """(N, d) -> (E,) in the order in which the edges were given."""
+        """Score edges: (N, d) -> (E,) in the order in which the edges were given."""
         return self.of_squared(pairs.restore(edge_squared_distance(x, pairs)))
 
 
 @dataclass(frozen=True)
 class NearLists:
-    """The nodes that the teacher has nearest to each query, nearest first, and its scores of them: (Q, m).
+    """The nodes nearest to each query by the teacher, nearest first, and the teacher's scores of them: (Q, m) each.
 
-    ``pairs`` are the edges from them to their queries, list by list.
+    ``pairs`` are the edges from these nodes to their queries, list by list.
     """
 
     nodes: Tensor
@@ -57,7 +57,7 @@ class NearLists:
 
     @classmethod
     def of(cls, teacher: Tensor, proximity: Proximity, length: int | None, queries: Queries) -> Self:
-        """Lists of ``length`` nodes, None: of all others."""
+        """List the ``length`` nearest nodes of each query, or with None all other nodes."""
         rows = teacher.size(0)
         count = rows if queries == "all" else rows // 2
         nodes = nearest_rows(teacher, rows if length is None else length, count)
@@ -67,16 +67,16 @@ class NearLists:
 
 
 def order_log_likelihood(scores: Tensor) -> Tensor:
-    """Log-probability (Plackett-Luce) of lists in the order they have: (Q, m) -> (Q,)."""
+    """Compute the log-probability (Plackett-Luce) of lists in their given order: (Q, m) scores -> (Q,)."""
     return ranking_log_likelihood(scores, scores.new_full(scores.shape[:1], -torch.inf))
 
 
 def order_divergence(student: Tensor, teacher: Tensor, *, entropy: bool = True) -> Tensor:
     """KL divergence of the distributions over all m! orders of lists, the teacher's constant: (Q, m), (Q, m) -> (Q,).
 
-    Without ``entropy``: the cross-entropy, from which the teacher's entropy is not subtracted. A next choice depends
-    on the set of those made alone: the sum over all sets S of the teacher's probability to choose S first, times the
-    divergence of the choice that follows. O(2^m m) a list.
+    Without ``entropy`` the teacher's entropy is not subtracted, which gives the cross-entropy. A choice depends only on
+    the set of nodes chosen before: the result is the sum over all sets S of the teacher's probability to choose S first
+    times the divergence of the next choice. O(2^m m) time per list.
     """
     size = student.size(1)
     if size == 0:
@@ -93,7 +93,7 @@ def order_divergence(student: Tensor, teacher: Tensor, *, entropy: bool = True) 
 
 
 def _set_probabilities(choice: Tensor) -> Tensor:
-    """Probability that S are chosen first, from those of the next choice: (Q, sets, m) -> (Q, sets)."""
+    """Compute the probability to choose each set first, from those of next choices: (Q, sets, m) -> (Q, sets)."""
     count, size = choice.shape[1:]
     found = torch.zeros_like(choice[:, :, 0])
     found[:, 0] = 1
@@ -118,7 +118,8 @@ def darkrank(
 ) -> Tensor:
     """Compare the orders of nodes by their distance to a query: (N, d_s), (N, d_t) -> scalar; see ``DarkRank``.
 
-    ``eps`` is added to the probability of a list. ``official_gradient``: that of TuSimple's operators (``tusimple``).
+    ``eps`` is added to the probability of a list. ``official_gradient`` takes the gradient of TuSimple's operators, see
+    ``DarkRank.tusimple``.
 
     Example::
 
@@ -154,9 +155,9 @@ def _hard(scores: Tensor, eps: float, official_gradient: bool) -> Tensor:
         found = torch.logaddexp(found, found.new_tensor(math.log(eps)))
     if not official_gradient:
         return -found
-    # TuSimple's backward has eps in other places than their forward: it is the gradient of this.
+    # TuSimple's backward has eps in other places than their forward: it is the gradient of ``pull``.
     left = scores.flip(1).logcumsumexp(dim=1).flip(1)
-    left = torch.cat([left[:, :-1], scores[:, -1:]], dim=1)  # of the last place itself, whose slope is 1 to the bit
+    left = torch.cat([left[:, :-1], scores[:, -1:]], dim=1)  # the last score itself: gradient exactly 1
     damped = (scores - math.log(eps)).sigmoid().detach() if eps > 0 else 1.0
     pull = (damped * left - scores).sum(dim=1)
     return pull - pull.detach() - found.detach()
@@ -165,12 +166,13 @@ def _hard(scores: Tensor, eps: float, official_gradient: bool) -> Tensor:
 class DarkRank(Loss):
     """Match the order of nodes by their distance to a node. Chen et al., AAAI 2018, arXiv:1707.01220.
 
-    Candidates of a query q are its ``length`` nearest nodes by the teacher (None: all), scored -alpha |x_q - x_j|^beta;
-    choosing one after the other with softmax probabilities gives an order its probability. ``transfer``: "hard", minus
-    the log-probability of the teacher's order (ListMLE), or "soft", KL(teacher || student) over all orders (ListNet);
-    the mean over queries. student: (N, d_s), teacher: (N, d_t), divided by their norms unless ``normalise=False``.
-    "hard" is the HardDarkRank of the authors of RKD. ``DarkRank.tusimple`` is the form of TuSimple. Weight 16 there.
-    O(N^2 d) time for the teacher's lists, in blocks (once, if ``Cached``), O(N m d) for the rest; "soft" O(N 2^m m).
+    Candidates of a query q are its m = ``length`` nearest nodes by the teacher (None: all), scored -alpha |x_q -
+    x_j|^beta; an order has the probability of choosing its nodes one after the other by softmax. ``transfer``: "hard",
+    minus the log-probability of the teacher's order (ListMLE); "soft", KL(teacher || student) over all orders
+    (ListNet); "cross_entropy", "soft" without the teacher's entropy; the mean over queries. student: (N, d_s), teacher:
+    (N, d_t), divided by their norms unless ``normalise=False``. "hard" is HardDarkRank in the code of RKD's authors;
+    ``DarkRank.tusimple`` is the form of TuSimple's code, whose weight is 16. O(N^2 d) time in blocks for the teacher's
+    lists (once, if ``Cached``), O(N m d) for the rest; "soft" O(N 2^m m).
 
     Example::
 
@@ -215,16 +217,16 @@ class DarkRank(Loss):
         eps: float = 1e-12,
         **more: Any,
     ) -> Self:
-        """The form of TuSimple's operators: scores -(scale |x_q - x_j|^2)^power, the first half of the rows as queries.
+        """Make TuSimple's form: scores -(scale |x_q - x_j|^2)^power, the first half of the rows as queries.
 
         "hard" ranks all others, -log(p + eps); "cross_entropy" is their soft transfer, without the teacher's entropy.
-        Rows are unit vectors already. ``official_gradient`` leaves out, as their backward does, what reaches the query.
+        Give rows as unit vectors. ``official_gradient`` omits the gradient of the queries, as their backward does.
         """
         known: dict = {"alpha": scale**power, "beta": 2 * power, "queries": "first_half", "normalise": False}
         return cls(transfer, length=None if transfer == "hard" else length, eps=eps, **known, **more)
 
     def digest(self, teacher: Tensor) -> NearLists:
-        """The teacher's lists."""
+        """Compute the teacher's lists once."""
         return NearLists.of(self._rows(teacher), self.proximity, self.length, self.queries)
 
     def forward(self, student: Tensor, teacher: Tensor | NearLists) -> Tensor:
@@ -249,8 +251,8 @@ class DarkRank(Loss):
 def darkrank_method(problem: Problem, *, weight: float = 0.03) -> Loss:
     """Match the order in which nodes are near to each node, beside the labels.
 
-    Choose it for students that rank: the nearest nodes and their order are learnt, not how far they are. The published
-    weight, 16, is for embeddings of images without class labels, which it swamps; this one was chosen on validation
-    rows, of 0.01 to 1 on Cora.
+    Choose it for students that rank: they learn the nearest nodes and their order, not their distances. The published
+    weight 16 is for image embeddings without class labels, and swamps labels; we chose ours on validation rows of Cora,
+    from 0.01 to 1.
     """
     return problem.supervised() + weight * DarkRank()

@@ -15,11 +15,11 @@ from graphkd.losses._checks import check_rows, choose, class_ids
 
 Regions = Literal["labels", "teacher", "soft", "given"]
 
-_MEMBERS = 3  # two have a third central moment of 0, whose cosine is that of rounding noise, and one has none
+_MEMBERS = 3  # of two members the third central moment is 0, and its cosine rounding noise; one member has no moments
 
-_SPREAD = 1e-6  # least second moment to divide by
+_SPREAD = 1e-6  # least second moment as a divisor
 
-_ROUNDING = 8  # units in the last place of what is summed up by which a sum of 0 may differ from it
+_ROUNDING = 8  # a sum of up to so many units in the last place of its summands counts as 0
 
 
 def louvain_regions(edge_index: Tensor, num_nodes: int, *, resolution: float = 1.0, seed: int = 0) -> Tensor:
@@ -47,9 +47,9 @@ def louvain_regions(edge_index: Tensor, num_nodes: int, *, resolution: float = 1
 
 @dataclass(frozen=True)
 class Membership:
-    """Which node belongs to which region, and how much, (E,) each; the regions of several graphs are numbered in turn.
+    """Memberships of nodes in regions, with weights, (E,) each; regions of several graphs are numbered in turn.
 
-    ``sizes``: how many nodes each graph has, (G,); ``regions``: R, of each graph.
+    sizes: (G,) the number of nodes of each graph; regions: R, the number of regions per graph.
     """
 
     node: Tensor
@@ -60,9 +60,9 @@ class Membership:
 
     @classmethod
     def of(cls, regions: Tensor, count: int | None = None, batch: Tensor | None = None) -> Self:
-        """Of a region for every node, (N,) integers, below 0 for none; or of weights (N, R), where 0 is no member.
+        """Read a region per node, (N,) integers, below 0 for none; or weights (N, R), 0 for nodes outside.
 
-        ``count``: R, else looked up; ``batch``: (N,) the graph of every node, without it one.
+        count: R, by default the largest region plus 1; batch: (N,) the graph of every node, without it a single graph.
         """
         rows = regions.size(0)
         if regions.dim() == 1:
@@ -72,7 +72,7 @@ class Membership:
             count = regions.size(1)
             node = torch.arange(rows, device=regions.device).repeat_interleave(count)
             entries = node, torch.arange(count, device=regions.device).repeat(rows), regions.flatten()
-            if not torch.compiler.is_compiling():  # the others count as 0 too, at their cost
+            if not torch.compiler.is_compiling():  # compiled, entries of weight 0 stay: they only cost time
                 member = entries[2].nonzero()[:, 0]
                 entries = entries[0][member], entries[1][member], entries[2][member]
         node, region, weight = entries
@@ -81,30 +81,30 @@ class Membership:
         return cls(node, region + batch[node] * count, weight, torch.bincount(batch), count)
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sums over the members of each region: (E, ...) -> (G R, ...)."""
+        """Sum over the members of each region: (E, ...) -> (G R, ...)."""
         return values.new_zeros(self.sizes.numel() * self.regions, *values.shape[1:]).index_add(0, self.region, values)
 
     def rest(self, values: Tensor, slack: Tensor | float = 0.0) -> Tensor:
-        """Sums, and 0 where what is left of the members' is rounding, whose direction would mean nothing.
+        """Sum over members; 0 where the sum is only rounding error, whose direction would mean nothing.
 
-        slack: what besides their own sizes the values may be rounded by.
+        slack: magnitude of rounding in the values, added to the sum of their own sizes.
         """
         found, size = self.sum(values), self.sum(values.detach().abs()) + slack
         return torch.where(found.abs() > _ROUNDING * torch.finfo(values.dtype).eps * size, found, 0)
 
     def counts(self) -> Tensor:
-        """How many members each region has: (G R,) integers."""
+        """Count the members of each region: (G R,) integers."""
         return self.sum((self.weight != 0).long())
 
     def valid(self, *, literal: bool = False) -> Tensor:
-        """Which regions have enough members for three moments, 3, or one where nodes outside count too: (G R,)."""
+        """Mark regions with enough members for three moments, 3, or 1 if ``literal`` counts nodes outside: (G R,)."""
         return self.counts() >= (1 if literal else _MEMBERS)
 
 
 def region_moments(x: Tensor, membership: Membership, *, literal: bool = False) -> Tensor:
-    """Mean, second and third moment of the features of each region: (N, d) -> (3, G R, d); see ``InterRegionAffinity``.
+    """Compute the mean, second and third moment of each region: (N, d) -> (3, G R, d); see ``InterRegionAffinity``.
 
-    Zeros for a region that is not ``valid``. O(E d) time and memory, two passes: raw moments would lose digits.
+    Zeros for a region that is not ``valid``. O(E d) time and memory, in two passes: raw moments would lose digits.
     """
     values = x.to(accumulation_dtype(x))
     weight = membership.weight.to(values.dtype)[:, None]
@@ -115,15 +115,15 @@ def region_moments(x: Tensor, membership: Membership, *, literal: bool = False) 
     mean = membership.rest(member) / size
     apart = (member - mean[membership.region]) * present
     nodes = membership.sizes.repeat_interleave(membership.regions)[:, None]
-    others = nodes - counts if literal else torch.zeros_like(counts)  # of features 0, as printed
+    others = nodes - counts if literal else torch.zeros_like(counts)  # they have features 0, as printed
     within = membership.sum(apart.square())
-    # What a constant component deviates by is rounding too.
+    # Deviations of a constant component are rounding errors too.
     varies = within > size * (_ROUNDING * torch.finfo(values.dtype).eps * mean.detach()).square()
     apart = torch.where(varies[membership.region], apart, 0)
     second = (torch.where(varies, within, 0) + others * mean.square()) / size
     spread = second.clamp_min(_SPREAD)
     scaled = apart / spread[membership.region]
-    # A deviation is off by the mean's rounding, its cube by three times that and its square.
+    # The mean's rounding error e changes a deviation by e, and its cube by 3 e times its square.
     slack = 3 * membership.sum(scaled.detach().square()) * (mean / spread).detach().abs()
     scaled = membership.rest(scaled**3, slack)
     outside = torch.where(others > 0, mean, 0) / spread
@@ -132,7 +132,7 @@ def region_moments(x: Tensor, membership: Membership, *, literal: bool = False) 
 
 
 def region_affinity(moments: Tensor) -> Tensor:
-    """Cosines of the regions in each moment: (..., R, d) -> (..., R, R)."""
+    """Compute the cosines of the regions in each moment: (..., R, d) -> (..., R, R)."""
     unit = unit_vectors(rescaled(moments, (-2, -1)))
     with torch.autocast(moments.device.type, enabled=False):
         return unit @ unit.mT
@@ -146,7 +146,7 @@ def check_regions(regions: Tensor, rows: int) -> None:
 
 @dataclass(frozen=True)
 class RegionGraph:
-    """A teacher's affinities (3, G, R, R), and the regions they are about."""
+    """A teacher's affinities (3, G, R, R), and the regions that they compare."""
 
     affinity: Tensor
     membership: Membership
@@ -154,7 +154,7 @@ class RegionGraph:
 
     @classmethod
     def of(cls, x: Tensor, membership: Membership, *, literal: bool = False) -> Self:
-        """Of features (N, d)."""
+        """Compute the affinities of features (N, d)."""
         moments = region_moments(x, membership, literal=literal)
         moments = moments.unflatten(1, (membership.sizes.numel(), membership.regions))
         return cls(region_affinity(moments), membership, x.size(0))
@@ -190,17 +190,17 @@ class InterRegionAffinity(Loss):
     """Match the similarities of regions of the graph: inter-region affinity. Hou et al., CVPR 2020 (IntRA-KD).
 
     (1 / 3 R^2) sum_r sum_ij (C^s_r - C^t_r)^2, C_r the cosines of the r-th moments of the regions i and j: mu_1 = mean
-    of M f over the members, mu_2 = mean of (M f - mu_1)^2, mu_3 = mean of ((M f - mu_1) / mu_2)^3, by component, M how
-    much a node belongs. The paper's regions are lane markings; here ``regions`` are the "labels" ``y`` (with
-    ``where="train_mask"``), the "teacher"'s classes, its "soft" class probabilities as M, or "given": ``regions`` of
-    the batch, (N,) or (N, R), such as ``louvain_regions``. student: (N, d_s), teacher: (N, d_t); the teacher's classes
-    are read from a second entry, "logits".
+    of M f over the members, mu_2 = mean of (M f - mu_1)^2, mu_3 = mean of ((M f - mu_1) / mu_2)^3, by component, M the
+    weight of a node's membership. The paper's regions are lane markings; here ``regions`` are the "labels" ``y`` (with
+    ``where="train_mask"``), the "teacher"'s classes, its "soft" class probabilities as M, or "given": the batch input
+    ``regions``, (N,) or (N, R), such as ``louvain_regions``. student: (N, d_s), teacher: (N, d_t); the teacher's
+    classes are read from a second entry, "logits".
 
-    mu_3 divides by the second moment (at least 1e-6), not its root, as printed. Regions of fewer than 3 members count
-    as 0 and not in R (``valid_only=False``: in R). ``literal`` sums over all nodes, those outside with features 0, as
-    the paper prints and the authors' example does; one member is enough then. Of several graphs, by ``batch``: (N,), it
-    is the mean. Their losses were never released: no weight is known for graphs; begin with 10. ``num_regions`` (else
-    looked up) saves a wait for the device. O(E d + R^2 d) time for E memberships.
+    mu_3 divides by the second moment (at least 1e-6), not its root, as printed. Regions of fewer than 3 members add 0
+    and do not count in R (``valid_only=False``: they count). ``literal`` sums over all nodes, where nodes outside have
+    features 0, as the paper prints and the authors' example does; then one member is enough. With ``batch``: (N,), the
+    graph of each node, the loss is the mean over graphs. The authors released no losses and no weight is known for
+    graphs; begin with 10. num_regions: R, else read from the device. O(E d + R^2 d) time for E memberships.
 
     Example::
 
@@ -240,7 +240,7 @@ class InterRegionAffinity(Loss):
         regions: Tensor | None = None,
         batch: Tensor | None = None,
     ) -> RegionGraph:
-        """The teacher's regions and their affinities."""
+        """Compute the teacher's regions and their affinities once."""
         features, logits = teacher if isinstance(teacher, tuple) else (teacher, None)
         chosen = self._regions(logits, y, regions, features.size(0))
         count = None if chosen.dim() == 2 else self.num_regions
@@ -292,8 +292,8 @@ def inter_region_affinity_method(problem: Problem, *, weight: float = 10.0, regi
     """Match how alike regions of nodes are in the moments of their hidden rows, beside the labels.
 
     Choose it on large graphs where groups of nodes have a meaning: the teacher's classes, the labels, or with "given"
-    the entry ``regions`` of the data. No weight is known for graphs: it was chosen on validation rows, of 0.1 to 10 on
-    Cora.
+    the entry ``regions`` of the data. No weight is published for graphs: we chose it on validation rows of Cora, from
+    0.1 to 10.
     """
     where = problem.labelled if regions == "labels" else None
     return problem.supervised() + weight * InterRegionAffinity(regions, where=where)

@@ -18,7 +18,7 @@ from graphkd.losses.relations.rkd import Scaled
 
 
 def edge_map(x: Tensor, scale: Scale = "max") -> Tensor:
-    """Build the edges of a graph of instances, |x_i - x_j|^2 / scale: (N, d) -> (N, N). ``IRG`` itself builds none.
+    """Build the edges of a graph of instances, |x_i - x_j|^2 / scale: (N, d) -> (N, N). ``IRG`` never builds it.
 
     Example::
 
@@ -28,12 +28,12 @@ def edge_map(x: Tensor, scale: Scale = "max") -> Tensor:
     choose("scale", scale, Scale)
     check_matrix("x", x)
     x = scale_free(x, scale)
-    centred = x - x.mean(dim=0)  # distances do not change, cancellation shrinks
+    centred = x - x.mean(dim=0)  # leaves distances unchanged, reduces cancellation
     return squared_distances(centred, centred.square().sum(dim=1), slice(None)) / edge_scale(x, scale)
 
 
 def scaled_rows(teacher: Tensor, scale: Scale = "max") -> Scaled:
-    """Rows and the scale of their squared distances."""
+    """Compute rows and the scale of their squared distances."""
     rows = scale_free(teacher, scale)
     return Scaled(rows, edge_scale(rows, scale))
 
@@ -69,11 +69,12 @@ class IRG(Loss):
     """Match squared distances of all pairs, the edges of the instance relationship graph. Liu et al., CVPR 2019.
 
     (1/N^2) |D^s / max D^s - D^t / max D^t|_F^2, D_ij = |x_i - x_j|^2; student: (N, d_s), teacher: (N, d_t). ``scale``:
-    "max", "mean" (over all pairs; ours, without their O(N^2 d)) or "none". ``constant`` holds the student's scale
-    constant as the authors' layer does; its gradient is half of ours, as it drops the columns. ``reduction``: the
-    "mean" over pairs; "rows", their 1 / 2N; "sum". Their weight is 0.005. The vertices are ``FitNet(on="logits")``, how
-    they change ``IRGTransform``, how edges change ``IRGEdgeTransform``; ``IRG.multi_type`` and ``IRG.paper`` are sums.
-    O(N d^2) time by Gram matrices; the largest distance streams all pairs, less those too short by their norms.
+    "max", "mean" over all pairs (ours, which avoids O(N^2 d)) or "none". ``constant`` gives the student's scale no
+    gradient, like the authors' layer, whose gradient is half of ours because it ignores the columns. ``reduction``:
+    the "mean" over pairs; "rows", the authors' 1 / 2N; "sum". Their weight is 0.005. Other parts of IRG are
+    ``FitNet(on="logits")`` for vertices, ``IRGTransform`` for their changes and ``IRGEdgeTransform`` for changes of
+    edges; ``IRG.multi_type`` and ``IRG.paper`` sum parts. O(N d^2) time by Gram matrices; the search for the largest
+    distance streams all pairs that norms do not rule out.
 
     Example::
 
@@ -108,7 +109,7 @@ class IRG(Loss):
     ) -> Sum:
         """Add up losses on vertices (logits), on edges of ``layers`` (mean), and on ``changes`` between layers (mean).
 
-        The defaults, weights and a gradient through the scales included, are those of Knowledge-Distillation-Zoo.
+        The default weights, and the gradient through the scales, are those of Knowledge-Distillation-Zoo.
 
         Example::
 
@@ -135,7 +136,7 @@ class IRG(Loss):
     ) -> Sum:
         """Add up the paper's unscaled squares on vertices (logits), on edges of all ``layers``, and on ``changes``.
 
-        Its weights are unknown to us, as is whether edges change by |A_2 - A_1|_F^2, which we assume.
+        We do not know the paper's weights. That edges change by |A_2 - A_1|_F^2 is our assumption.
         """
         raw: dict = {"scale": "none", "reduction": "sum", "where": where}
         parts: list[tuple[float, Loss]] = [(vertex, FitNet(reduction="sum", on=logits, where=where))]
@@ -146,7 +147,7 @@ class IRG(Loss):
         )
 
     def digest(self, teacher: Tensor) -> Scaled:
-        """The teacher's rows and their scale."""
+        """Compute the teacher's rows and their scale once."""
         return scaled_rows(teacher, self.scale)
 
     def forward(self, student: Tensor, teacher: Tensor | Scaled) -> Tensor:
@@ -157,8 +158,7 @@ class IRG(Loss):
 def irg_method(problem: Problem, *, weight: float = 0.16) -> Loss:
     """Match squared distances of all pairs of hidden rows over the largest, beside the labels.
 
-    Choose it as a cheaper ``rkd_distance``, with narrow layers: it goes by Gram matrices. The weight is of the mean
-    over all pairs, whatever their number: the authors' 0.005 of 1 / 2N times the sum at their batch of 64, 0.005 * 64 /
-    2.
+    Choose it as a cheaper ``rkd_distance`` for narrow layers: it uses Gram matrices. ``weight`` multiplies the mean
+    over all pairs; it equals the authors' 0.005 for 1 / 2N times the sum at their batch size of 64, 0.005 * 64 / 2.
     """
     return problem.supervised() + weight * IRG()

@@ -27,7 +27,7 @@ class Change:
 
     @classmethod
     def of(cls, layers: Layers, scale: Scale = "max", constant: bool = True) -> Self:
-        """Of two layers, (N, ..., d); where the second is twice as wide, its adjacent channels are averaged."""
+        """Measure moves between two layers, (N, ..., d); average channel pairs where the second is twice as wide."""
         first, second = (x.to(accumulation_dtype(x)) for x in layers)
         if second.size(-1) == 2 * first.size(-1):
             second = second.unflatten(-1, (-1, 2)).mean(dim=-1)
@@ -73,9 +73,9 @@ class IRGTransform(Loss):
     """Match how far nodes move between two layers: IRG's transformation. Liu et al., CVPR 2019.
 
     (1/N) sum_i (v^s_i - v^t_i)^2 with v_i = |y_i - x_i|^2 / max_j |y_j - x_j|^2 of a layer x and a later one y of the
-    same width (or twice it: adjacent channels of y are averaged); ``on`` names the two. ``scale``: the "max", the
-    "mean" or "none"; ``constant`` holds the student's constant as the authors' layer does. ``reduction``: the "mean"
-    over nodes; "rows", their 1 / 2; "sum". Their weight is 0.005. O(N d).
+    same width (or twice it: adjacent channels of y are averaged); ``on`` names the two. ``scale``: divide by the "max",
+    the "mean" or "none"; ``constant`` gives the student's scale no gradient, like the authors' layer. ``reduction``:
+    the "mean" over nodes; "rows", the authors' 1 / 2 times the sum; "sum". Their weight is 0.005. O(N d).
 
     Example::
 
@@ -96,7 +96,7 @@ class IRGTransform(Loss):
         self.reduction = choose("reduction", reduction, Reduction)
 
     def digest(self, teacher: Layers) -> Change:
-        """How far the teacher's nodes move."""
+        """Compute how far the teacher's nodes move, once."""
         return Change.of(teacher, self.scale)
 
     def forward(self, student: Layers, teacher: Layers | Change) -> Tensor:
@@ -106,7 +106,7 @@ class IRGTransform(Loss):
 def edge_change(
     layers: Layers, scale: Scale = "max", constant: bool = True, reduction: EdgeReduction = "mean"
 ) -> Tensor:
-    """How far the edges moved between two layers, |A_2 - A_1|_F^2 of their scaled squared distances: scalar."""
+    """Compute how far edges move between two layers, |A_2 - A_1|_F^2 of scaled squared distances: scalar."""
     check_rows(*layers)
     first, second = (scale_free(x, scale) for x in layers)
     ours, theirs = (edge_scale(x.detach() if constant else x, scale) for x in (first, second))
@@ -145,9 +145,9 @@ class IRGEdgeTransform(Loss):
     """Match how far edges move between two layers: IRG's transformation. Liu et al., CVPR 2019.
 
     (|A^s_2 - A^s_1|_F^2 - |A^t_2 - A^t_1|_F^2)^2, A the squared distances of all pairs in a layer over their ``scale``
-    (see ``IRG``), of two layers of any widths; ``on`` names them. ``reduction``: of the squares inside, the "mean" over
-    pairs or their "sum". The authors' code has no such part: the form is our
-    reading of the paper, where ``scale`` is "none" (``IRG.paper``). O(N d^2), and the largest distances as in ``IRG``.
+    (see ``IRG``), of two layers of any widths; ``on`` names them. ``reduction``: each |.|_F^2 is the "mean" over pairs
+    or the "sum". The authors' code has no such part: the form is our reading of the paper, where ``scale`` is "none"
+    (``IRG.paper``). O(N d^2) time, plus the search for the largest distances as in ``IRG``.
 
     Example::
 
@@ -168,7 +168,7 @@ class IRGEdgeTransform(Loss):
         self.reduction: EdgeReduction = choose("reduction", reduction, EdgeReduction)
 
     def digest(self, teacher: Layers) -> Tensor:
-        """How far the teacher's edges move."""
+        """Compute how far the teacher's edges move, once."""
         return edge_change(teacher, self.scale, reduction=self.reduction)
 
     def forward(self, student: Layers, teacher: Layers | Tensor) -> Tensor:
@@ -181,11 +181,10 @@ def irg_transform_method(
 ) -> nn.Module:
     """Match how far nodes, and the distances between them, move from one layer to a later one, beside the labels.
 
-    Choose it where the way through the layers is to be learnt, not where it ends. ``layers``: the earlier and the later
-    one, of one width or the later twice as wide, each a path for both models or a (student, teacher) pair:
-    ``layers=("convs.0", "convs.1")``. Both parts are means, over nodes and over pairs, whatever their number; the
-    weights are the authors' 0.005 of 1 / 2 times the sum over a batch of 64, 0.005 * 64 / 2, that of the edges by
-    likeness.
+    Choose it where the student should learn the steps between layers, not their results. ``layers``: the earlier and
+    the later layer, of one width or the later twice as wide, each a path for both models or a (student, teacher) pair
+    of paths: ``layers=("convs.0", "convs.1")``. Both parts are means, over nodes and over pairs. ``vertices`` equals
+    the authors' 0.005 for 1 / 2 times the sum over a batch of 64, 0.005 * 64 / 2; we set ``edges`` to the same.
     """
     taps = layer_taps("irg_transform", layers)
     moves = vertices * IRGTransform() + edges * IRGEdgeTransform()

@@ -27,7 +27,7 @@ class LogSimilarity:
 
     @classmethod
     def of(cls, x: Tensor, ridge: float) -> Self:
-        """Of the rectified rows."""
+        """Compute it for rows after a ReLU: (N, d)."""
         rows = unit_vectors(x.relu())
         inner = gram(rows, rows)
         factor = log_quotient(inner, ridge)
@@ -62,10 +62,11 @@ class LogEuclidean(Loss):
     """Match the logarithms of the matrices of cosines. Wu et al., CVPR 2019 ("Distilled person re-identification").
 
     |log(A_s + r I) - log(A_t + r I)|_F^2 with A = X X', X the rectified features as unit rows; student: (N, d_s),
-    teacher: (N, d_t). A sum over all pairs, not a mean, as in the paper; the ``ridge`` r, which A needs where N > d, is
-    ours. It grows with the rank of A and log N, not as N^2: ``reduction="relative"`` is the share of the teacher's
-    |log(A_t + r I) - log(r) I|_F^2, which neither N nor widths change much. By the eigenvalues of the d x d matrix X'
-    X: O(N d^2 + d^3) time, in float64, no N x N. Several teachers are several losses, whose weights the paper learns.
+    teacher: (N, d_t). The loss is a sum over all pairs, as in the paper, and grows with the rank of A and log N, not as
+    N^2. The ``ridge`` r, which A needs where N > d, is ours. ``reduction="relative"`` divides by the teacher's
+    |log(A_t + r I) - log(r) I|_F^2; the result hardly depends on N and the widths. Computed in float64 from the
+    eigenvalues of the d x d matrix X' X: O(N d^2 + d^3) time, no N x N matrix. For several teachers add several losses;
+    the paper learns their weights.
 
     Example::
 
@@ -84,7 +85,7 @@ class LogEuclidean(Loss):
         self.reduction: LogReduction = choose("reduction", reduction, LogReduction)
 
     def digest(self, teacher: Tensor) -> LogSimilarity:
-        """The logarithm of the teacher's similarities."""
+        """Compute the logarithm of the teacher's similarities once."""
         return LogSimilarity.of(teacher, self.ridge)
 
     def forward(self, student: Tensor, teacher: Tensor | LogSimilarity) -> Tensor:
@@ -97,8 +98,8 @@ class LogEuclidean(Loss):
 def log_euclidean_method(problem: Problem, *, weight: float = 10.0) -> Loss:
     """Match the logarithms of the cosine matrices of hidden rows, beside the labels.
 
-    Choose it where weak directions of the teacher's similarities should count as strong ones do. The weight is of the
-    share of the teacher's logarithm that is not matched, whatever the number of nodes; it was chosen on validation
-    rows, of 0.1 to 30 on Cora.
+    Choose it where weak directions of the teacher's similarities should count as strong ones do. ``weight`` multiplies
+    the unmatched share of the teacher's logarithm, for any number of nodes; we chose it on validation rows of Cora,
+    from 0.1 to 30.
     """
     return problem.supervised() + weight * LogEuclidean(reduction="relative")

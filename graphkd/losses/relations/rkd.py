@@ -18,7 +18,7 @@ from graphkd.losses._rows import sample_rows
 
 @dataclass(frozen=True)
 class Scaled:
-    """Features (N, d), what their distances are divided by, and these distances where they are kept."""
+    """Features (N, d), the divisor of their distances, and the divided distances if they are cached."""
 
     features: Tensor
     scale: Tensor
@@ -26,7 +26,7 @@ class Scaled:
 
     @classmethod
     def by_mean(cls, x: Tensor, **knobs: Any) -> Self:
-        """Distances over their mean, kept up to 64 MB; further arguments are those of ``mean_distance``."""
+        """Divide distances by their mean, cached up to 64 MB; further arguments are those of ``mean_distance``."""
         scale = mean_distance(x, **knobs)
         return cls(x, scale, scaled_distances(x, scale, **knobs))
 
@@ -42,7 +42,7 @@ def rkd_distance(
 ) -> Tensor:
     """Compare distances over their mean by Huber's loss: (N, d_s), (N, d_t) -> scalar; see ``RKDDistance``.
 
-    ``squared`` compares squared distances; squared ones below ``floor`` count as ``floor``; ``delta`` is Huber's.
+    ``squared`` compares squared distances; ``floor`` is the least squared distance, ``delta`` that of Huber's loss.
     Without ``diagonal`` it is the mean over pairs of different nodes, as in the code of GKD, not over all N^2.
 
     Example::
@@ -54,7 +54,7 @@ def rkd_distance(
     check_rows(student, teacher if isinstance(teacher, Tensor) else teacher.features)
     if isinstance(teacher, Tensor):
         teacher = Scaled(teacher, mean_distance(teacher, squared=squared, floor=floor))
-    student = student.to(accumulation_dtype(student))  # once, since two gradients of it may be added
+    student = student.to(accumulation_dtype(student))  # cast once: two gradients may be added
     sides = student, teacher.features, teacher.scale, teacher.distances
     found = relative_distance_divergence(*sides, squared=squared, floor=floor, delta=delta)
     count = student.size(0)
@@ -66,8 +66,8 @@ class RKDDistance(Loss):
 
     (1/N^2) sum_ij H(|s_i - s_j| / m_s - |t_i - t_j| / m_t), m the mean over pairs of different nodes (the student's
     has a gradient), H Huber's loss with delta 1; student: (N, d_s), teacher: (N, d_t). As in the authors' code a
-    squared distance is at least 1e-12. Weight beside class labels 25, in metric learning 1. O(N^2 d) time
-    in tiles, O(N d) memory; up to 64 MB of distances of a side, those of 5,500 nodes, are kept instead of made again.
+    squared distance is at least 1e-12. Its usual weight is 25 beside class labels, 1 in metric learning. O(N^2 d) time
+    in tiles, O(N d) memory; distances up to 64 MB per side (5,500 nodes) are cached instead of recomputed.
 
     Example::
 
@@ -81,7 +81,7 @@ class RKDDistance(Loss):
     on = "hidden"
 
     def digest(self, teacher: Tensor) -> Scaled:
-        """The teacher's distances over their mean."""
+        """Compute the teacher's distances over their mean once."""
         return Scaled.by_mean(teacher)
 
     def forward(self, student: Tensor, teacher: Tensor | Scaled) -> Tensor:
@@ -106,10 +106,9 @@ class RKDAngle(Loss):
     """Match the angles of triples of nodes. Park et al., CVPR 2019, arXiv:1904.05068 (RKD-A).
 
     (1/N^3) sum_ivj H(cos(s_i s_v s_j) - cos(t_i t_v t_j)), H Huber's loss with delta 1, of the angle at v; student:
-    (N, d_s), teacher: (N, d_t). Triples of fewer than three nodes count as 0. Weight beside class labels 50, in metric
-    learning 2. O(N^3 + N^2 d) time and O(N^2) memory, by the law of cosines from squared distances. Hence
-    ``max_samples``: that many nodes are drawn at each step where there are more (the paper's batches have 64 or 128);
-    None: all of them.
+    (N, d_s), teacher: (N, d_t). Triples of fewer than three different nodes add 0. Its usual weight is 50 beside class
+    labels, 2 in metric learning. O(N^3 + N^2 d) time and O(N^2) memory, by the law of cosines from squared distances:
+    hence each step draws ``max_samples`` nodes if there are more (the paper's batches have 64 or 128); None takes all.
 
     Example::
 
@@ -156,7 +155,7 @@ class RKD(RKDDistance):
 
     ``distance`` RKD-D + ``angle`` RKD-A, at the authors' ratio of 1 to 2: ``25 * RKD()`` is RepDistiller's. Distances
     are those of all pairs of nodes, angles those of ``max_samples`` nodes drawn at each step; see ``RKDDistance`` and
-    ``RKDAngle``, which are also losses of their own.
+    ``RKDAngle``, which can be used alone.
 
     Example::
 
@@ -207,7 +206,7 @@ def rkd_method(problem: Problem, *, weight: float = 25.0) -> Loss:
 def rkd_distance_method(problem: Problem, *, weight: float = 25.0) -> Loss:
     """Match distances of hidden rows over their mean, beside the labels.
 
-    Choose it over ``rkd`` where all pairs of nodes should count, and no sample of triples.
+    Choose it over ``rkd`` where all pairs of nodes should count, and no triples.
     """
     return problem.supervised() + weight * RKDDistance()
 
@@ -224,7 +223,7 @@ def rkd_distance_method(problem: Problem, *, weight: float = 25.0) -> Loss:
 def rkd_angle_method(problem: Problem, *, weight: float = 50.0, max_samples: int = 128) -> Loss:
     """Match the angles that triples of hidden rows form, beside the labels.
 
-    Choose it over ``rkd`` where distances of two layers cannot agree, or on large graphs: ``max_samples`` nodes are
-    drawn at each step.
+    Choose it over ``rkd`` where distances of two layers cannot agree, or on large graphs: each step draws
+    ``max_samples`` nodes.
     """
     return problem.supervised() + weight * RKDAngle(max_samples)

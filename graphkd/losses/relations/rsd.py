@@ -27,9 +27,9 @@ class RSD(Loss):
     """Match the inner products of nodes: representational similarity distillation. Tian et al. (NOSMOG), ICLR 2023.
 
     (1/N^2) |S S' - T T'|_F^2 with S = dropout(ReLU(W s + b)), rows not normalised; student: (N, width), teacher:
-    (N, d_t). W is width x width and trains with the student; the dropout is the authors' code's, which applies the
-    student's own. Both hidden layers are taken before their ReLU there, and the weight is 0.1 on Cora and CiteSeer.
-    arXiv:2208.10010. By Gram matrices, O(N d^2) time, where the authors build both N x N matrices.
+    (N, d_t). W is width x width and trains with the student. ``dropout`` follows the authors' code, which applies the
+    student's own rate, reads both hidden layers before their ReLU and has the weight 0.1 on Cora and CiteSeer;
+    arXiv:2208.10010. Computed by Gram matrices in O(N d^2) time; the authors build both N x N matrices.
 
     Example::
 

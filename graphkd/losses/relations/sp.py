@@ -18,15 +18,15 @@ SimilarityReduction = Literal["pairs", "rows"]
 
 @dataclass(frozen=True)
 class NormalisedRows:
-    """Features (N, d), and one over the length of each row of their matrix of inner products: (N,), 0 for no length."""
+    """Features (N, d), and the inverse length of each row of their matrix of inner products: (N,), 0 for zeros."""
 
     features: Tensor
     inverse: Tensor
-    energy: Tensor  # the squared lengths of the normalised rows, summed: how many are not 0
+    energy: Tensor  # sum of squared lengths of the normalised rows: the number of non-zero rows
 
     @classmethod
     def of(cls, x: Tensor) -> Self:
-        """|X x_i|^2 = x_i' (X' X) x_i."""
+        """Compute lengths by |X x_i|^2 = x_i' (X' X) x_i."""
         x = x.to(accumulation_dtype(x))
         length = row_forms(x, gram(x, x), x).clamp_min(0)
         inverse = torch.where(length > 0, length, torch.inf).rsqrt().clamp_max(1e12)
@@ -57,8 +57,8 @@ class SP(Loss):
     """Match the similarities of nodes, relative to all others: similarity preserving. Tung and Mori, ICCV 2019.
 
     (1/N^2) |G^s - G^t|_F^2 with G = X X' whose rows are divided by their L2 norms; student: (N, d_s), teacher: (N,
-    d_t). A row of zeros stays one. A row of G is a unit vector however long, hence the mean over its entries shrinks as
-    1 / N: ``reduction="rows"`` sums over j and averages over i, in [0, 4]. The authors' weight is 3000 of the mean over
+    d_t). A row of zeros stays zero. Rows of G are unit vectors for any N, so that the mean over pairs shrinks as 1 / N;
+    ``reduction="rows"`` sums over j and averages over i, in [0, 4]. The authors' weight is 3000, for the mean over
     "pairs". Exact without N x N: the rows of G have squared norms a_i^2 = x_i' (X' X) x_i, and sum_ij G^s_ij G^t_ij =
     <X' Y, X' diag(1 / a b) Y>; O(N d_s d_t) time, in float64.
 
@@ -78,7 +78,7 @@ class SP(Loss):
         self.reduction: SimilarityReduction = choose("reduction", reduction, SimilarityReduction)
 
     def digest(self, teacher: Tensor) -> NormalisedRows:
-        """The lengths of the teacher's rows."""
+        """Compute the lengths of the teacher's rows once."""
         return NormalisedRows.of(teacher)
 
     def forward(self, student: Tensor, teacher: Tensor | NormalisedRows) -> Tensor:
@@ -97,7 +97,7 @@ class SP(Loss):
 def sp_method(problem: Problem, *, weight: float = 47.0) -> Loss:
     """Match how alike hidden rows are, relative to all others, beside the labels.
 
-    Choose it on large graphs: all pairs of nodes are compared at the cost of products of narrow matrices. The weight is
-    of the mean over rows, whatever their number: the authors' 3000 of the mean over all pairs at their batch of 64.
+    Choose it on large graphs: it compares all pairs of nodes at the cost of products of narrow matrices. ``weight``
+    multiplies the mean over rows; it equals the authors' 3000 for the mean over all pairs at their batch size of 64.
     """
     return problem.supervised() + weight * SP(reduction="rows")

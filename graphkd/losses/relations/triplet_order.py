@@ -50,7 +50,7 @@ def triplet_order(student: Tensor, teacher: Tensor, margin: float = 0.2, *, max_
     check_rows(student, teacher)
     student, teacher = sample_rows(student, teacher, max_samples)
     ours, theirs = _distances(student), _distances(teacher)
-    near_to_far = theirs[:, :, None] < theirs[:, None, :]  # of anchor, near, far
+    near_to_far = theirs[:, :, None] < theirs[:, None, :]  # axes: anchor, near, far
     near_to_far = near_to_far & ~torch.eye(ours.size(0), dtype=torch.bool, device=ours.device)[:, :, None]
     hinges = (ours[:, :, None] - ours[:, None, :] + margin).clamp_min(0)
     return torch.where(near_to_far, hinges, 0).sum() / near_to_far.sum().clamp_min(1)
@@ -61,9 +61,9 @@ class TripletOrder(Loss):
 
     max(0, |s_a - s_p| - |s_a - s_n| + margin), eq. 20 of Hu et al., arXiv:2304.14800, the mean over all triplets of
     rows a, p, n of which the teacher has p nearer to a than n; ties do not count. student: (N, d_s), teacher: (N, d_t).
-    The survey prints the teacher's distances for the student's, which would have no gradient. ``max_samples`` rows are
-    drawn at each step: O(m^3) time and memory. For given triplets, or such that several teachers vote on, call
-    ``triplet_hinge``.
+    The survey prints the teacher's distances in place of the student's; they would have no gradient. Each step draws
+    m = ``max_samples`` rows: O(m^3) time and memory. For given triplets, such as those that several teachers vote on,
+    call ``triplet_hinge``.
 
     Example::
 
@@ -90,7 +90,7 @@ class TripletOrder(Loss):
 def triplet_order_method(problem: Problem, *, weight: float = 1.0, margin: float = 0.2, max_samples: int = 128) -> Loss:
     """Match which of two rows is nearer to a third, beside the labels.
 
-    Choose it where the teacher's distances mean nothing but their order does. ``max_samples`` rows are drawn at each
-    step, since all triplets of them are compared.
+    Choose it where the order of the teacher's distances matters and their size does not. Each step draws
+    ``max_samples`` rows, because all their triplets are compared.
     """
     return problem.supervised() + weight * TripletOrder(margin, max_samples=max_samples)

@@ -7,7 +7,7 @@ from graphkd.losses._checks import check_same_shape, class_ids_of
 
 
 def decoupled_labels(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
-    """Class ids (N,) for logits of one shape with a class besides the label's."""
+    """Read labels as class ids (N,); raise ValueError unless logits have one shape and two classes at least."""
     check_same_shape(student, teacher)
     if student.size(-1) < 2:
         raise ValueError(f"'student' must have a class besides the label's, got {student.size(-1)}")

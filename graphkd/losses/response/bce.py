@@ -12,6 +12,8 @@ from graphkd.losses._checks import beside
 def binary_cross_entropy(student: Tensor, y: Tensor) -> Tensor:
     """Average binary cross-entropy of logits with targets in [0, 1] over known entries: (N, C), (N, C) -> scalar.
 
+    Entries where ``y`` is NaN are unknown and ignored; y of shape (N,) is read as a column beside logits (N, 1).
+
     Example::
 
         >>> y = torch.tensor([[0.25, float("nan")]])  # a soft label, and one that is not known
@@ -29,7 +31,7 @@ def binary_cross_entropy(student: Tensor, y: Tensor) -> Tensor:
 class BCE(Loss):
     """Learn multi-label targets ``y`` by the binary cross-entropy of the logits, mean over rows and labels.
 
-    student, y: (N, C), targets in [0, 1], NaN where they are not known: these entries are ignored.
+    student, y: (N, C), targets in [0, 1]; entries whose target is NaN (unknown) are ignored.
 
     Example::
 

@@ -18,7 +18,7 @@ def cross_entropy(student: Tensor, y: Tensor) -> Tensor:
 class CE(Loss):
     """Learn the labels ``y`` by cross-entropy of the logits, mean over rows; ``where="train_mask"`` for labelled ones.
 
-    student: (N, C), y: (N,) integers in [0, C), else ValueError.
+    student: (N, C), y: (N,) integers in [0, C). Raises ValueError for other labels, -1 and NaN included.
 
     Example::
 

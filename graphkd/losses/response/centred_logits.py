@@ -28,8 +28,8 @@ class CentredLogits(Loss):
     """Keep the answers for old classes while new ones are learnt. Shmelkov et al., ICCV 2017, arXiv:1708.06977.
 
     (1 / N A) sum_ic ((s_ic - mean s_i) - (t_ic - mean t_i))^2, means and sum over the A old classes; student: (N, C),
-    the old classes first, teacher: (N, A). ``classes`` says how many are old, by default as many as the teacher has.
-    Learning without forgetting (Li and Hoiem, 2016) has ``KL(2.0)`` there instead.
+    the old classes first, teacher: (N, A). classes: the number A of old classes, by default all of the teacher's.
+    Learning without forgetting (Li and Hoiem, 2016) uses ``KL(2.0)`` instead.
 
     Example::
 
@@ -60,6 +60,6 @@ class CentredLogits(Loss):
 def centred_logits_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Match the teacher's logits less their mean, beside the labels.
 
-    Choose it where the student has classes that the teacher does not know: its first ones are the teacher's.
+    Choose it where the student has classes that the teacher does not know; the teacher's classes must come first.
     """
     return problem.supervised() + weight * CentredLogits()

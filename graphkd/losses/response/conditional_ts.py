@@ -45,8 +45,8 @@ class ConditionalTS(Loss):
     """Learn from the teacher where it is right, from the label elsewhere. Meng et al., ICASSP 2019.
 
     mean_i CE(s_i, p_i) with p_i = softmax(t_i) where argmax t_i = y_i, onehot(y_i) elsewhere; student, teacher: (N, C),
-    y: (N,) integers in [0, C). A temperature, which is ours, softens both sides where the teacher is right, without
-    T^2. The paper has no unlabelled rows: give those ``KL(where="~train_mask")``.
+    y: (N,) integers in [0, C). ``temperature``, our addition, softens both sides where the teacher is right, without
+    T^2. The paper has no unlabelled rows: add ``KL(where="~train_mask")`` for them.
 
     Example::
 
@@ -74,8 +74,8 @@ class ConditionalTS(Loss):
 def conditional_ts_method(problem: Problem, *, temperature: float = 1.0) -> Loss:
     """Learn from the teacher where it is right and from the label where it is not; elsewhere from the teacher.
 
-    Choose it where the teacher errs on labelled rows and nothing is to be tuned. The paper knows no unlabelled rows: of
-    those the student learns soft targets.
+    Choose it where the teacher errs on labelled rows and no hyper-parameter should need tuning. The paper has no
+    unlabelled rows; here the student learns soft targets on them.
     """
     seen = ConditionalTS(temperature, where=problem.labelled)
     return seen + problem.soft(temperature, where=f"~{problem.labelled}")

@@ -21,8 +21,9 @@ def confidence_weighted(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
 class ConfidenceWeighted(Loss):
     """Weigh the labels by the teacher's confidence. Furlanello et al., ICML 2018, arXiv:1805.04770 (CWTM).
 
-    sum_i w_i CE(s_i, y_i), w_i = max softmax(t_i) over its sum; student, teacher: (N, C), y: (N,) integers in [0, C).
-    It is the paper's control: how much of the gain of born-again networks is due to importance weighting alone.
+    sum_i w_i CE(s_i, y_i), w_i = max softmax(t_i), divided by its sum over rows; student, teacher: (N, C), y: (N,)
+    integers in [0, C). The paper uses it as a control that shows how much of the gain of born-again networks comes from
+    importance weighting alone.
 
     Example::
 

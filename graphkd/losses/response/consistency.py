@@ -1,4 +1,4 @@
-"""Consistency of a student with what follows it."""
+"""Consistency of a student with its moving average."""
 
 import math
 from typing import Unpack
@@ -21,10 +21,11 @@ def consistency(student: Tensor, teacher: Tensor) -> Tensor:
 class Consistency(Loss):
     """Match the moving average of the student. Tarvainen and Valpola, NeurIPS 2017, arXiv:1703.01780.
 
-    (1 / N C) sum_i |softmax(s_i) - softmax(t_i)|^2, the teacher an ``EMA(student)``; student, teacher: (N, C). Over the
-    share ``ramp`` of training it rises as exp(-5 (1 - e)^2), e the share of the ramp that is done, told by ``fit``:
-    early on, the average knows nothing. The authors' code divides by N in the caller; there the weight is 100 beside
-    the mean over labelled rows of the cross-entropy, and it rises in 40,000 of 150,000 steps: a ``ramp`` of 0.27.
+    (1 / N C) sum_i |softmax(s_i) - softmax(t_i)|^2, with an ``EMA(student)`` as the teacher; student, teacher: (N, C).
+    ramp: the share of training over which the loss is scaled up by exp(-5 (1 - e)^2), e the share of the ramp that is
+    done, because the average knows little at first; ``fit`` calls ``set_epoch``. The authors' code divides by N in the
+    caller, gives the loss the weight 100 beside the mean cross-entropy of labelled rows and raises it over 40,000 of
+    150,000 steps: a ``ramp`` of 0.27.
 
     Example::
 
@@ -48,7 +49,7 @@ class Consistency(Loss):
         self.register_buffer("warmth", torch.tensor(1.0))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """The share of the weight."""
+        """Scale the loss for ``epoch`` of ``epochs``, counted from 0."""
         rest = max(1 - epoch / (self.ramp * epochs), 0.0) if self.ramp else 0.0
         self.warmth.fill_(math.exp(-5 * rest**2))
 

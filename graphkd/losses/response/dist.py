@@ -27,7 +27,7 @@ def dist_relations(
     """
     check_same_shape(student, teacher)
     check_positive("temperature", temperature)
-    # In float64: rows at a high temperature differ by less than float32 resolves beside 1 / C.
+    # float64: at a high temperature entries differ from 1 / C by less than float32 resolves.
     p, q = ((x.double() / temperature).softmax(dim=-1) for x in (student, teacher))
     if p.size(0) == 0:
         return p.sum(), p.sum()
@@ -55,10 +55,10 @@ class DIST(Loss):
 
     T^2 (beta mean_i (1 - r(p_i, q_i)) + gamma mean_c (1 - r(p_c, q_c))), r Pearson's correlation of a row i (inter) or
     a column c (intra) of p = softmax(s / T), q = softmax(t / T); student, teacher: (N, C). eps is added to the product
-    of the norms, as in the authors' code. A constant row or column correlates with nothing: r is 0, without gradient,
-    where eps alone would give one of 1 / eps. One row has no intra part, and two classes leave 0 or 2 to a row's inter
-    part. T is 1 or 4 there, the weight 2 beside CE. In lists of items: inter over a user's candidates, intra over
-    users, for items in all lists. O(N C).
+    of the norms, as in the authors' code. A constant row or column has r = 0 without gradient; eps alone would give it
+    a gradient of 1 / eps. With one row the intra part is constant; with two classes the inter part of a row is 0 or 2.
+    The authors use T = 1 or 4 and the weight 2 beside CE. For lists of items, inter is over a user's candidates and
+    intra over users, for items in all lists. O(N C).
 
     Example::
 
@@ -103,7 +103,7 @@ def dist_method(
 ) -> Loss:
     """Match how answers correlate with the teacher's, over classes and over rows, beside the labels.
 
-    Choose it where the teacher is much stronger than the student, which then need not repeat its exact probabilities.
+    Choose it where the teacher is much stronger than the student: the student need not match its exact probabilities.
     ``beta`` weighs correlations over classes, ``gamma`` those over rows.
     """
     return problem.supervised() + weight * DIST(temperature, beta=beta, gamma=gamma)

@@ -58,9 +58,10 @@ class DKD(Loss):
 
     T^2 mean_i (alpha KL(b(t_i) || b(s_i)) + beta KL(q(t_i) || q(s_i))), b = (p_y, 1 - p_y) of p = softmax(. / T), q the
     softmax over the C - 1 classes other than y_i. With alpha = 1 and beta = 1 - p_y of the teacher it is ``KL(T)``.
-    student, teacher: (N, C), y: (N,); in a list of items y is the positive one. The authors add it to CE with weight 1,
-    beta from 2 to 8 at T = 4, 0.5 at T = 1, over ``warm_up`` epochs (20) in which its weight rises linearly; ``fit``
-    tells the epoch. They subtract 1000 from the label's logit and take log p unclamped; here 1 - p_y is a log-sum-exp.
+    student, teacher: (N, C), y: (N,); in a list of items y is the positive item. The authors add it to CE with weight
+    1 and beta from 2 to 8 at T = 4, 0.5 at T = 1. Its weight rises linearly over ``warm_up`` epochs (theirs: 20);
+    ``fit`` calls ``set_epoch``. Their code subtracts 1000 from the label's logit and takes log p unclamped; here
+    1 - p_y is a log-sum-exp.
 
     Example::
 
@@ -92,7 +93,7 @@ class DKD(Loss):
         self.register_buffer("warmth", torch.tensor(1.0))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the warm-up does not depend on the end
-        """The share of the weight: (epoch + 1) / warm_up, 1 at most."""
+        """Scale the loss by (epoch + 1) / warm_up, at most 1."""
         self.warmth.fill_(min((epoch + 1) / max(self.warm_up, 1), 1.0))
 
     def forward(self, student: Tensor, teacher: Tensor, *, y: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ def dkd_method(
 ) -> Loss:
     """Match the label's class and the others apart, on labelled rows, beside the labels.
 
-    Choose it where the teacher is so sure of the labels that plain soft targets say little of the other classes. The
+    Choose it where the teacher is so sure of the labels that plain soft targets say little about the other classes. The
     published ``beta`` is for images, from 2 to 8 at temperature 4; ``warm_up`` is in epochs.
     """
     loss = DKD(temperature, alpha=alpha, beta=beta, warm_up=warm_up, where=problem.labelled)

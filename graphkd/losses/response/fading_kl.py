@@ -13,8 +13,8 @@ class FadingKL(KL):
     """Match soft targets with a falling weight, as FitNets' second stage. Romero et al., ICLR 2015, arXiv:1412.6550.
 
     w T^2 mean_i KL(softmax(t_i / T) || softmax(s_i / T)), w linear over the epochs from ``first`` to ``last``; the
-    paper has 4, 1 and T = 3. student, teacher: (N, C). ``fit`` tells the epoch; in a loop of your own call
-    ``set_epoch``.
+    paper uses 4, 1 and T = 3. student, teacher: (N, C). ``fit`` calls ``set_epoch``; in your own loop call it before
+    every epoch.
 
     Example::
 
@@ -36,7 +36,7 @@ class FadingKL(KL):
         self.register_buffer("weight", torch.tensor(first))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """The weight of soft targets."""
+        """Set the weight of soft targets for ``epoch`` of ``epochs``, counted from 0."""
         self.weight.fill_(self.first + (self.last - self.first) * epoch / max(epochs - 1, 1))
 
     def forward(self, student: Tensor, teacher: Tensor | Softened) -> Tensor:

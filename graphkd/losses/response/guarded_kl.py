@@ -36,11 +36,11 @@ def guarded_kl(
 class GuardedKL(Loss):
     """Match soft targets as authors' codes of online distillation do. Zhang et al., CVPR 2018, arXiv:1706.00384 (DML).
 
-    T^2 mean_i sum_c p_c log(p_c / q_c), p and q the softened probabilities of teacher and student, with
-    ``guard="target"``: p + eps for p, which then no longer sums to 1 (ONE, FFL and OKDDip, eps = 1e-7);
-    ``guard="ratio"``: log(eps + p_c / (q_c + eps)) (DML, eps = 1e-8). At eps = 0 it is ``KL``. Choose it to reproduce
-    their numbers, ``KL`` for all else: it needs no guard. student, teacher: (N, C); gradients flow into a teacher that
-    has any.
+    T^2 mean_i sum_c p_c log(p_c / q_c), p and q the softened probabilities of teacher and student.
+    ``guard="target"`` replaces p by p + eps, which no longer sums to 1 (ONE, FFL and OKDDip, eps = 1e-7);
+    ``guard="ratio"`` takes log(eps + p_c / (q_c + eps)) as the logarithm (DML, eps = 1e-8). At eps = 0 it is ``KL``.
+    Choose it only to reproduce those codes' numbers: ``KL`` needs no guard. student, teacher: (N, C); the gradient also
+    reaches a teacher that requires it.
 
     Example::
 
@@ -73,7 +73,7 @@ def guarded_kl_method(
 ) -> Loss:
     """Match soft targets with the small number that authors add in the logarithm, beside the labels.
 
-    Choose it where numbers of an authors' code are to be repeated, ``kd`` for all else. The settings are those of DML;
-    ONE, FFL and OKDDip have ``temperature`` 3, ``eps`` 1e-7 and ``guard`` "target".
+    Choose it only to reproduce the numbers of an authors' code, else ``kd``. The defaults are those of DML; ONE, FFL
+    and OKDDip use ``temperature`` 3, ``eps`` 1e-7 and ``guard`` "target".
     """
     return problem.supervised() + weight * GuardedKL(temperature, eps=eps, guard=guard)

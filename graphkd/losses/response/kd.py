@@ -15,7 +15,7 @@ from graphkd.losses._checks import check_positive, check_same_shape, choose
 Reduction = Literal["batchmean", "elementmean"]
 
 
-_KEPT = 1 << 24  # numbers of a teacher that are kept softened: 64 MB in float32
+_KEPT = 1 << 24  # largest number of teacher logits that are softened once and cached: 64 MB in float32
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def kl(
 ) -> Tensor:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)): (N, C), (N, C) -> scalar; see ``KL``.
 
-    Log-probabilities are as good as logits at T = 1. ``teacher`` may be ``Softened`` at the same temperature.
+    At T = 1 either side may be log-probabilities. ``teacher`` may be ``Softened`` at the same temperature.
 
     Example::
 
@@ -67,8 +67,8 @@ class KL(Loss):
 
     T^2 mean_i KL(softmax(t_i / T) || softmax(s_i / T)); student, teacher: (N, C).
     ``reduction="batchmean"`` sums over classes and averages over rows. ``"elementmean"`` divides by N C, the default
-    of ``torch.nn.KLDivLoss`` that efficient-gnns and others run: C times smaller. ``rescale=False`` drops T^2: weight
-    decay in the gradient (Adam's) must then shrink with 1 / T^2, or be AdamW's.
+    of ``torch.nn.KLDivLoss`` that efficient-gnns and others use: C times smaller. ``rescale=False`` drops T^2: then
+    multiply weight decay in the gradient (Adam's) by 1 / T^2 too, or replace it by AdamW's.
 
     Example::
 
@@ -95,7 +95,7 @@ class KL(Loss):
         self.reduction = choose("reduction", reduction, Reduction)
 
     def digest(self, teacher: Tensor) -> Tensor | Softened:
-        """The teacher's log-probabilities, where they are few enough to be kept beside its logits."""
+        """Soften the teacher's logits once; return them unchanged where the result is above 64 MB."""
         return teacher if teacher.numel() > _KEPT else Softened.of(teacher, self.temperature)
 
     def forward(self, student: Tensor, teacher: Tensor | Softened) -> Tensor:
@@ -114,7 +114,7 @@ class KL(Loss):
 def kd_method(problem: Problem, *, temperature: float = 4.0, label_weight: float = 0.1) -> Loss:
     """Match the teacher's softened answers, beside the labels.
 
-    Choose it first: it reads no hidden layer, and it is what other methods are to be compared with. The two weights sum
-    to 1. Soft targets are those that fit the task.
+    Choose it first: it reads no hidden layer and is the baseline for other methods. ``label_weight`` and the weight of
+    the soft targets sum to 1; the task decides the kind of soft targets.
     """
     return label_weight * problem.supervised() + (1 - label_weight) * problem.soft(temperature)

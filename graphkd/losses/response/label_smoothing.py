@@ -28,7 +28,7 @@ class LabelSmoothing(Loss):
     """Learn smoothed labels by cross-entropy, without a teacher. Yuan et al., CVPR 2020, arXiv:1909.11723.
 
     -mean_i sum_c q_c log softmax(s_i)_c, q = (1 - alpha) onehot(y_i) + alpha / C; student: (N, C), y: (N,) integers in
-    [0, C). ``spread="others"`` as in the authors' code: 1 - alpha on the label, alpha / (C - 1) on each other class.
+    [0, C). ``spread="others"``, as in the authors' code: 1 - alpha on the label, alpha / (C - 1) on each other class.
 
     Example::
 
@@ -66,7 +66,7 @@ class LabelSmoothing(Loss):
 def label_smoothing_method(problem: Problem, *, alpha: float = 0.1) -> Loss:
     """Learn labels of which a share is spread over all classes, without a teacher.
 
-    Choose it as the baseline that soft targets must beat: it regularises as they do and knows nothing. ``alpha`` is the
-    share.
+    Choose it as the baseline that soft targets must beat: it regularises as they do, without a teacher's knowledge.
+    ``alpha`` is the share that is spread.
     """
     return LabelSmoothing(alpha, where=problem.labelled)

@@ -44,7 +44,6 @@ class LogitMSE(Loss):
 def logit_mse_method(problem: Problem, *, weight: float = 1.0) -> Loss:
     """Regress the teacher's logits, beside the labels.
 
-    Choose it where the size of the teacher's logits tells something that their order does not, or where no temperature
-    is to be tuned.
+    Choose it where the size of the teacher's logits carries more than their order, or to avoid tuning a temperature.
     """
     return problem.supervised() + weight * LogitMSE()

@@ -53,7 +53,7 @@ class NCKD(Loss):
 def nckd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
     """Match the classes other than the label's, on labelled rows, beside the labels.
 
-    Choose it where the student must keep what the teacher knows of other classes while it learns its own labels, as
-    clients of a federation do.
+    Choose it where the student must keep what the teacher knows of other classes while it learns its labels, as clients
+    in federated learning do.
     """
     return problem.supervised() + weight * NCKD(temperature, where=problem.labelled)

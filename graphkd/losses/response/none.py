@@ -1,4 +1,4 @@
-"""The student alone: what every method is compared with."""
+"""The student alone, the baseline of every method."""
 
 from graphkd.core.loss import Loss
 from graphkd.core.method import method

@@ -35,8 +35,8 @@ def pseudo_label(student: Tensor, teacher: Tensor, threshold: float = 0.9) -> Te
 class PseudoLabel(Loss):
     """Learn the classes of which the teacher is confident. Sohn et al., 2020, arXiv:2005.04757 (STAC).
 
-    (1/N) sum_i [max softmax(t_i) >= threshold] CE(s_i, argmax t_i): divided by all N rows, the unsure ones too;
-    student, teacher: (N, C). The student sees a perturbed graph, the teacher the clean one. Weight 2 in the paper.
+    (1/N) sum_i [max softmax(t_i) >= threshold] CE(s_i, argmax t_i), N counting unsure rows too; student, teacher:
+    (N, C). Give the student a perturbed graph and the teacher the clean one. The paper's weight is 2.
 
     Example::
 

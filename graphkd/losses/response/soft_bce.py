@@ -12,7 +12,7 @@ from graphkd.losses.response.bce import binary_cross_entropy
 
 
 def soft_bce(student: Tensor, teacher: Tensor) -> Tensor:
-    """Average the binary cross-entropy with the teacher's sigmoid as target over all entries; see ``SoftBCE``."""
+    """Average the binary cross-entropy with the teacher's sigmoid: (N, C), (N, C) logits -> scalar; see ``SoftBCE``."""
     check_same_shape(student, teacher)
     return binary_cross_entropy(student, teacher.to(accumulation_dtype(teacher)).sigmoid())
 

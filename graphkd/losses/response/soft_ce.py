@@ -26,12 +26,12 @@ class SoftCE(Loss):
     """Learn soft targets by cross-entropy with weighted classes. Chen et al., NeurIPS 2017.
 
     -mean_i sum_c w_c softmax(t_i / T)_c log softmax(s_i / T)_c, without T^2; student, teacher: (N, C), logits or
-    log-probabilities. ``class_weights``: (C,), of 1 by default; the paper gives the background class 1.5, here that of
-    "no interaction". Its gradient is 1 / T^2 of ``KL(T)``'s: at a high T weight decay in the gradient (Adam's) is
-    larger, unless it shrinks alike, or is AdamW's, or the loss is multiplied by T^2, as in our methods. It is also what
-    defensive distillation trains on, alone and at a high T (20 to 100), tested at T = 1: Papernot et al., S&P 2016,
-    arXiv:1511.04508, a baseline that masks gradients rather than a protection. Without weights it is ``KL(T,
-    rescale=False)`` plus the entropy of the teacher.
+    log-probabilities. ``class_weights``: (C,), 1 by default; the paper gives the background class 1.5, which here is
+    "no interaction". The gradient is 1 / T^2 times that of ``KL(T)``, so that at a high T weight decay in the gradient
+    (Adam's) weighs more: shrink it alike, replace it by AdamW's, or multiply the loss by T^2, as our schemes do.
+    Defensive distillation trains on this loss alone at a high T (20 to 100) and tests at T = 1 (Papernot et al., S&P
+    2016, arXiv:1511.04508); it masks gradients and is a baseline, no protection. Without weights the loss is
+    ``KL(T, rescale=False)`` plus the entropy of the teacher.
 
     Example::
 
@@ -61,7 +61,7 @@ class SoftCE(Loss):
 def soft_ce_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0) -> Loss:
     """Learn the teacher's probabilities by cross-entropy, beside the labels.
 
-    Choose it where a class is to count more than others, by ``class_weights`` of the loss; without them its gradient is
-    that of ``kd`` without the factor T^2.
+    Choose its loss where classes should count differently: ``SoftCE(class_weights=...)``. Without them, as here, its
+    gradient is that of ``kd`` without the factor T^2.
     """
     return problem.supervised() + weight * SoftCE(temperature)

@@ -30,8 +30,8 @@ class SoftLabels:
 
     @classmethod
     def of(cls, teacher: Tensor, decimals: int | None = None) -> Self:
-        """The softmax of logits (N, C), rounded to so many decimals."""
-        # As of the student: what is equal is to give exactly 0, where alone the gradient of a norm is 0.
+        """Take the softmax of logits (N, C), rounded to ``decimals`` decimals if given."""
+        # Computed as the student's: equal logits must differ by exactly 0, where torch gives a norm the gradient 0.
         probability = teacher.to(accumulation_dtype(teacher)).log_softmax(dim=-1).exp()
         return cls(probability if decimals is None else probability.round(decimals=decimals))
 
@@ -59,7 +59,7 @@ def soft_label_distance(
 def _log_others(log_p: Tensor) -> Tensor:
     """log(1 - p) of log-probabilities, class by class: (N, C) -> (N, C).
 
-    Of the likeliest class from the others' log-sum-exp, since 1 - p is rounding where p is near 1; no other class has
+    The likeliest class takes the others' log-sum-exp, because 1 - p is rounding where p is near 1; no other class has
     more than 1/2.
     """
     if log_p.size(-1) == 1:
@@ -73,9 +73,9 @@ class SoftLabelDistance(Loss):
     """Match a teacher's probabilities by a distance. Yang et al. (CPF), The Web Conference 2021, arXiv:2103.02885.
 
     With p = softmax(s) and q = softmax(t), student, teacher: (N, C) logits, or log-probabilities:
-    "norm", sqrt(sum_i |p_i - q_i|^2) over all rows, which the authors' code runs; "norms", sum_i |p_i - q_i|, the
-    paper's, a sum too; and two more of the code, means over all N C entries: "bce", the binary cross-entropy
-    with q as target, and "kl", of KL(q || p). ``decimals`` rounds q: the code writes 4 to a file and reads them back.
+    "norm" is sqrt(sum_i |p_i - q_i|^2) over all rows, as the authors' code uses; "norms" is sum_i |p_i - q_i|, the
+    paper's formula. Their code has two more, means over all N C entries: "bce", the binary cross-entropy with q as
+    target, and "kl", KL(q || p). ``decimals`` rounds q; their code stores q in a file with 4 decimals.
     The gradient of a norm of 0 is 0. CPF compares unlabelled nodes: ``where="~train_mask"``.
 
     Example::
@@ -97,7 +97,7 @@ class SoftLabelDistance(Loss):
         self.decimals = decimals
 
     def digest(self, teacher: Tensor) -> SoftLabels:
-        """The teacher's probabilities."""
+        """Compute the teacher's probabilities once."""
         return SoftLabels.of(teacher, self.decimals)
 
     def forward(self, student: Tensor, teacher: Tensor | SoftLabels) -> Tensor:
@@ -114,7 +114,7 @@ class SoftLabelDistance(Loss):
 def soft_label_distance_method(problem: Problem, *, weight: float = 1.0, distance: Distance = "norm") -> Loss:
     """Shorten the distance to the teacher's probabilities on unlabelled rows, beside the labels.
 
-    Choose it where numbers of CPF are to be repeated; ``distance`` is one of "norm" (the authors' code), "norms" (their
-    paper), "bce" and "kl". The first two are sums: their weight depends on how many rows there are.
+    Choose it to reproduce numbers of CPF; ``distance`` is one of "norm" (the authors' code), "norms" (their paper),
+    "bce" and "kl". The first two grow with the number of rows: adapt ``weight`` to it.
     """
     return problem.supervised() + weight * SoftLabelDistance(distance, where=f"~{problem.labelled}")

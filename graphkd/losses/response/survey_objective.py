@@ -11,7 +11,8 @@ def survey_objective(
 ) -> Sum:
     """Make eq. 14: l1 CE(y, p) + l2 KL(q || p) at a temperature, without T^2 as printed, + l3 ``transfer``; sum l = 1.
 
-    ``labelled`` says whose labels are learnt, as "train_mask"; see ``where`` of ``Loss``.
+    labelled: the rows whose labels are learnt, such as "train_mask", by default all that ``CE`` reads; see ``where`` of
+    ``Loss``. Raises ValueError unless ``weights`` (l1, l2, l3) are at least 0 and sum to 1.
 
     Example::
 

@@ -38,11 +38,11 @@ class VirtualTeacher(Loss):
     """Match a virtual teacher, which is sure and always right. Yuan et al., CVPR 2020, arXiv:1909.11723 (Tf-KD_reg).
 
     u = ``correct`` on the label, (1 - correct) / (C - 1) on each other class. ``form="paper"``: mean_i KL(u at T ||
-    softmax(s_i / T)). ``"code"``, the authors': (1 / N C) sum_i KL(softmax(u / T) || softmax(s_i)), where probabilities
-    are taken for logits, so that at T = 20 the target is nearly uniform, and the student is not softened. No T^2 in
-    either: for the paper's form, whose gradient shrinks with T, weight decay in the gradient must shrink too, or be
-    AdamW's. student: (N, C), y: (N,) integers in [0, C). Their total is
-    ``(1 - alpha) * CE() + alpha * 100 * VirtualTeacher()`` with alpha = 0.1.
+    softmax(s_i / T)). ``form="code"``: (1 / N C) sum_i KL(softmax(u / T) || softmax(s_i)); the authors' code takes the
+    probabilities u for logits, so that at T = 20 the target is nearly uniform, and does not soften the student. Neither
+    form has T^2: the paper's gradient shrinks with T, so shrink weight decay in the gradient (Adam's) too, or replace
+    it by AdamW's. student: (N, C), y: (N,) integers in [0, C). The authors' total, with alpha = 0.1, is
+    ``(1 - alpha) * CE() + alpha * 100 * VirtualTeacher()``. Raises ValueError unless 0 < correct < 1 and C >= 2.
 
     Example::
 
@@ -84,8 +84,8 @@ def virtual_teacher_method(
 ) -> Loss:
     """Match a virtual teacher that is sure and always right, beside the labels (Tf-KD_reg).
 
-    Choose it where there is no teacher and training one is too dear. ``multiplier`` belongs to the authors' code, whose
-    divergence is a mean over classes; at ``temperature`` 20 the target is nearly uniform.
+    Choose it where there is no teacher and training one is too expensive. ``multiplier`` is a factor of the authors'
+    code, which averages the divergence over classes; at ``temperature`` 20 the target is nearly uniform.
     """
     made = VirtualTeacher(temperature, correct=correct, where=problem.labelled)
     return (1 - alpha) * problem.supervised() + alpha * multiplier * made
@@ -106,8 +106,9 @@ def tf_kd_self_method(
 ) -> nn.Module:
     """Train the student on labels, then teach a new one of its kind by it (Tf-KD_self).
 
-    Choose it where there is no teacher, or none better than the student. The settings are the authors' for MobileNetV2,
-    with a divergence that is a mean over classes too; ``multiplier`` is 1 in most of theirs, 10 or 50 in some.
+    Choose it where there is no teacher, or none better than the student. The defaults are the authors' for MobileNetV2,
+    with a divergence averaged over rows and classes; ``multiplier`` is 1 in most of their settings, 10 or 50 in some.
+    Costs two trainings.
     """
     alone = problem.train(problem.distiller(problem.student, None, problem.supervised()), "alone")
     loss = (1 - alpha) * problem.supervised() + alpha * multiplier * KL(temperature, reduction="elementmean")

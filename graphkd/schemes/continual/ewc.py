@@ -35,9 +35,9 @@ class WeightMemory(NamedTuple):
     fisher: Tensor
 
     def joined(self, other: WeightMemory) -> WeightMemory:
-        """Add a later task's memory: one quadratic has the gradient of both's sum, and its value but for a constant.
+        """Merge with a later task's memory: its quadratic penalty is the sum of both penalties, up to a constant.
 
-        Where no task cares for a weight the later anchor stands.
+        A weight whose Fisher information is 0 in both gets the later anchor.
         """
         total = self.fisher + other.fisher
         share = torch.where(total > 0, other.fisher / total, 1.0)
@@ -72,13 +72,14 @@ def fisher_diagonal(
 ) -> Tensor:
     """Compute the diagonal of the Fisher information of a classifier's trained weights, the mean over rows, (P,).
 
-    "empirical": F_i = mean_n (d log p(y_n | x_n) / d theta_i)^2, of the labels; near 0 on rows that are known by heart.
-    "exact": the expectation of that over the model's own answers, mean_n sum_c p(c | x_n) (d log p(c | x_n) /
-    d theta_i)^2, which needs no labels and is Fisher's information, as in the paper. In eval mode.
+    "empirical": F_i = mean_n (d log p(y_n | x_n) / d theta_i)^2 for the labels y_n; near 0 on rows that the model has
+    memorised. "exact": its expectation over the model's own predictions, mean_n sum_c p(c | x_n) (d log p(c | x_n) / d
+    theta_i)^2, which needs no labels and is the Fisher information, as in the paper. The model is in eval mode.
 
-    where: the rows, as of a ``Loss``. targets: batch -> labels, (n,). samples: at most so many rows, random ones of the
-    first batches. Rows of a graph depend on each other, so each has a backward pass of its own, for "exact" one a
-    class. O(P) memory beside that of one batch. ValueError without any row.
+    where: selects the rows, as in a ``Loss``. targets: batch -> labels, (n,), for "empirical". samples: maximum number
+    of rows, drawn at random within each batch until there are enough. call: replaces the by-name call. Costs one
+    backward pass per row, times the classes for "exact", since rows of a graph depend on each other; O(P) memory beside
+    that of one batch. Raises ValueError where no row is selected.
     """
     choose("fisher", fisher, Fisher)
     viewer = Viewer(student, call=call)
@@ -104,7 +105,7 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 
 
 def _squares(student: nn.Module, logs: Tensor, y: Tensor | None) -> Tensor:
-    """Sum squared gradients of log-probabilities over rows, of labels, or of all classes by their probabilities."""
+    """Sum squared gradients of log-probabilities over rows, of labels, or of all classes weighted by probability."""
     parameters = [parameter for parameter in student.parameters() if parameter.requires_grad]
     total = torch.zeros_like(trained_weights(student))
     chances = logs.detach().exp() if y is None else F.one_hot(y, logs.size(1))
@@ -117,8 +118,9 @@ def _squares(student: nn.Module, logs: Tensor, y: Tensor | None) -> Tensor:
 class ElasticDistiller(Distiller):
     """Distil with a penalty on changes of weights that earlier tasks need; ``fit`` it.
 
-    ``weight`` times ``ewc_penalty`` of the student's weights from ``memory`` is added, as the term "ewc"; the memory
-    moves with it and is in its state. Costs O(P) a step; buffers, as those of batch norm, are not held.
+    Adds ``weight`` times ``ewc_penalty`` between the student's weights and ``memory``, as the term "ewc". The memory is
+    stored in buffers of the distiller. Costs O(P) per step. The student's buffers, such as batch norm's statistics, are
+    not penalised. The other arguments are those of ``Distiller``.
     """
 
     anchor: Tensor
@@ -160,24 +162,24 @@ class ElasticDistiller(Distiller):
 def ewc(
     problem: Problem, *, sequence: Sequenced, weight: float = 400.0, fisher: Fisher = "exact", samples: int = 200
 ) -> nn.Module:
-    """Learn tasks one after another, and keep weights that earlier ones need; choose it where labels come in turns.
+    """Learn tasks one after another, and keep weights that earlier ones need; choose it where labels come task by task.
 
-    Earlier labels need not be kept: the student that has learnt the last task should still know the first. A task's
-    loss is that of its labels plus ``weight`` times sum_k 1/2 sum_i F_ki (theta_i - a_ki)^2 over the tasks k before it,
-    a_k being the weights and F_k the ``fisher_diagonal`` at their end, on ``samples`` of their rows; the sum is kept as
-    one quadratic (``WeightMemory``), in O(P) memory however many tasks there are. 400 is the paper's weight for Atari
-    games, for numbers of its own scale: look for yours.
+    Labels of earlier tasks need not be stored: the student that has learnt the last task should still know the first. A
+    task's loss is that of its labels plus ``weight`` times sum_k 1/2 sum_i F_ki (theta_i - a_ki)^2 over the earlier
+    tasks k; a_k are the weights at the end of task k, F_k their ``fisher_diagonal`` on ``samples`` of its rows. The sum
+    is stored as one quadratic (``WeightMemory``), in O(P) memory for any number of tasks. 400 is the paper's weight for
+    Atari games, whose losses have another scale: tune it.
 
-    sequence: the tasks in their order, as a tensor (N,) of each node's, 0, 1 ... or -1 for none, whose labelled nodes
-    are learnt; or a list, each either the name of an entry of ``data`` that selects the nodes to learn (a mask or node
-    ids) or a graph or loader of its own. fisher: "exact", by the expectation where the paper draws answers, or
-    "empirical", by the labels, which is near 0 where the student knows its rows by heart, so that nothing is held.
-    Every task is trained to its last epoch, since validation rows would ask about tasks that are gone or still to come;
-    ``result.scores`` are of ``data``, all tasks that it holds together. Costs a training a task and, but for the last,
-    ``samples`` backward passes, times the classes for "exact".
+    sequence: the tasks in order. Either a tensor (N,) with each node's task, 0, 1 ... or -1 for none, of which the
+    labelled nodes are learnt; or a list whose items are names of entries of ``data`` that select the nodes to learn (a
+    mask or node ids), or graphs or loaders. fisher: "exact" takes the expectation over predictions, where the paper
+    draws them; "empirical" takes the labels, and is near 0, so without effect, on rows that the student has memorised.
+    Every task is trained to its last epoch, since validation rows belong to past and future tasks too;
+    ``result.scores`` are measured on ``data``, over all tasks in it. Costs one training per task and, except for the
+    last task, ``samples`` backward passes, times the classes for "exact".
 
-    Raises ValueError for a sequence of other length or values, for names that the data do not have, and for a task
-    without labelled rows; TypeError for what is no sequence.
+    Raises ValueError for a ``sequence`` of the wrong length or values, for names that the data do not have, and for a
+    task without labelled rows; TypeError for any other type of ``sequence``.
 
     Example::
 
@@ -212,7 +214,7 @@ def _learnt(problem: Problem, data: Any, losses: Loss, name: str, fisher: Fisher
 
 
 def _tasks(problem: Problem, sequence: Sequenced) -> list[tuple[Any, str]]:
-    """List the data of each task, and the entry of them that selects the rows whose labels are learnt."""
+    """List each task's data and the name of its entry that selects the rows whose labels are learnt."""
     if isinstance(sequence, Tensor):
         return [(problem.with_values(learnt=mask), "learnt") for mask in _masks(problem, sequence)]
     if not isinstance(sequence, (list, tuple)) or any(isinstance(each, Tensor) for each in sequence):

@@ -25,7 +25,7 @@ from graphkd.losses._checks import check_positive
 class Record:
     """Mean (d,) and a factor L (d, d) of the covariance L L^T of a layer's activations on the training data.
 
-    Keep it beside a teacher whose data you must not keep. It is no guarantee of privacy: statistics leak too.
+    Store it with a teacher whose data you must not store. It is no guarantee of privacy: statistics leak too.
     """
 
     mean: Tensor
@@ -41,7 +41,7 @@ class Record:
         return cls(activations.mean(dim=0), vectors * values.clamp_min(0).sqrt() @ vectors.t())
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Draw mean + L n, activations to aim at, of normal noise n (N, d); the authors' code has L L^T for L."""
+        """Compute target activations mean + L n of normal noise n, (N, d); the authors' code has L L^T for L."""
         return self.mean + noise @ self.factor.t()
 
 
@@ -71,11 +71,12 @@ def reconstruct(
 ) -> Tensor:
     """Synthesise inputs ``x`` whose activations resemble the records of the training data, by Adam from Gaussian noise.
 
-    taps: name of a record -> path of the layer in the teacher; without "logits" among the records no tap is
-    needed for it. edge_index: of the graph on the rows, by default none, for a teacher whose ``forward`` asks for it.
-    call: of the teacher, which is asked in eval mode and left as it was. mean, deviation: of the data's features, of
-    all or of each, (d,), by default those of standardised ones: rows begin there, and none gets further from the mean
-    than ``bound`` deviations, since what the records do not say of the inputs would run away.
+    taps: name of a record -> tap path of the layer in the teacher; "logits" needs none. shape: of ``x``, (N, F). steps,
+    lr: of Adam. edge_index: edges between the rows, for a teacher whose ``forward`` takes them; by default none. call:
+    replaces the by-name call of the teacher, which is evaluated in eval mode and restored. mean, deviation: of the
+    data's features, of all (a number) or of each, (d,), by default those of standardised ones. Rows start from this
+    normal distribution and stay within ``bound`` deviations of the mean, since features that the records do not
+    determine would diverge. Returns ``x``. Raises ValueError unless ``bound`` is above 0.
     """
     check_positive("bound", bound)
     generator = torch.Generator().manual_seed(seed)
@@ -122,13 +123,13 @@ def _rows(x: Tensor, edge_index: Tensor | None = None) -> dict[str, Tensor]:
 def activation_records(
     problem: Problem, *, rows: int = 500, steps: int = 200, step_size: float = 0.05, temperature: float = 4.0
 ) -> nn.Module:
-    """Learn a teacher's answers to inputs made from records of its activations; choose it where its data must go.
+    """Learn a teacher's answers to inputs made from records of its activations; choose it where its data are gone.
 
-    Its owner keeps a ``Record`` of the logits and of the hidden layer, mean and covariance over the data, and mean and
-    deviation of each feature, which is all that is read of them. From these ``rows`` inputs without edges are made, on
-    the scale of the features, by ``steps`` of Adam at ``step_size``, as a share of their mean deviation
-    (``reconstruct``); the student learns the teacher's soft targets on them, to the last epoch. Labels play no part.
-    Costs two passes over the data, ``steps`` through the teacher, and a training on ``rows`` rows.
+    The teacher's owner stores a ``Record`` (mean and covariance over the data) of the logits and of the hidden layer,
+    and mean and deviation of each feature; nothing else of the data is read. From these ``reconstruct`` makes ``rows``
+    inputs without edges, on the scale of the features, in ``steps`` steps of Adam; ``step_size`` is its rate as a share
+    of the features' mean deviation. The student learns the teacher's soft targets on these inputs, to the last epoch.
+    Labels are not used. Costs two passes over the data, ``steps`` through the teacher, and a training on ``rows`` rows.
     """
     teacher, path = problem.teacher, problem.path_of(problem.teacher)
     model, call = teacher.model, problem.call_of(teacher)

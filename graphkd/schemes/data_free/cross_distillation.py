@@ -31,10 +31,11 @@ def cross_distillation(
 ) -> CrossTerms:
     """Regress one layer on rows of both nets: inputs (N, d_in), weights (d_out, d_in) -> loss and terms.
 
-    mu |W_s h_t - W_t h_t|^2 + (1 - mu) |W_t h_s - W_s h_s|^2, each over N d_out. Correction: on the teacher's own rows
-    the student's layer is to do as the teacher's. Imitation: on the rows that the student's layers below really give.
-    Choose it to prune with few rows, where errors pile up from layer to layer; for a graph layer the inputs are
-    aggregated rows, A h. Without a constraint on W_s its minimum is W_t: use it with a mask or a rank (``fit_masked``).
+    mu |W_s h_t - W_t h_t|^2 + (1 - mu) |W_t h_s - W_s h_s|^2, each over N d_out. The first term, correction, compares
+    the layers on the teacher's inputs; the second, imitation, on the inputs that the student's lower layers really
+    give. Choose it to prune with few rows, where errors accumulate from layer to layer; for a graph layer the inputs
+    are aggregated rows, A h. Without a constraint on W_s the minimum is W_t: use it with a mask or a rank
+    (``fit_masked``).
     """
     check_same_shape(student_input, teacher_input)
     check_same_shape(student, teacher)
@@ -54,7 +55,7 @@ def soft_cross_distillation(
 ) -> Tensor:
     """Compute |W_s (a h_s + (1 - a) h_t) - W_t (b h_t + (1 - b) h_s)|^2 over N d_out, the form of mixed inputs.
 
-    Which of the two the paper calls alpha is not known to us; at alpha = beta = 1 it is plain regression of the layer.
+    We do not know which of the two the paper calls alpha; alpha = beta = 1 is plain regression of the layer.
     """
     check_same_shape(student_input, teacher_input)
     check_same_shape(student, teacher)
@@ -71,9 +72,10 @@ def _mean_square(x: Tensor) -> Tensor:
 def fit_masked(student_input: Tensor, teacher_input: Tensor, teacher: Tensor, mask: Tensor, mu: float = 0.6) -> Tensor:
     """Find the exact minimiser of ``cross_distillation`` among weights that are 0 outside ``mask``: -> (d_out, d_in).
 
-    Least squares on the second moments mu h_t^T h_t + (1 - mu) h_s^T h_s, which are added up once, in O(N d_in^2), in
-    float64, since those of sparse features are nearly singular; mask: (d_out, d_in), or (d_in,) for pruned input
-    channels; ``proximal_mask`` finds one. Inputs that do not determine a weight leave the one of least norm.
+    Least squares on the second moments mu h_t^T h_t + (1 - mu) h_s^T h_s, computed once in O(N d_in^2), in float64,
+    since sparse features make them nearly singular; then O(d_in^3) per output. mask: (d_out, d_in), or (d_in,) for
+    pruned input channels; ``proximal_mask`` finds one. Where the inputs do not determine the weights, the solution has
+    the least norm.
     """
     check_same_shape(student_input, teacher_input)
     mask = mask.expand_as(teacher)
@@ -108,11 +110,12 @@ def proximal_mask(
 ) -> Tensor:
     """Select the weights of a layer to keep by gradient and proximal steps on ``cross_distillation``: -> (d_out, d_in).
 
-    From the teacher's weights on, each of ``steps`` of Adam, at ``step_size`` times their mean magnitude, is followed
-    by a hard threshold: all but the largest weights, or with ``columns`` the columns of largest norm, become 0. How
-    many stay falls linearly from all to the share ``kept`` over the first third of the steps, as the authors' does. A
-    weight that others make up for shrinks meanwhile, one that makes up for others grows; 0 steps leave the largest. The
-    size of the steps is ours, by the loss that is left of layers with correlated inputs.
+    Starts from the teacher's weights. Each of ``steps`` steps of Adam, at a rate of ``step_size`` times their mean
+    magnitude, is followed by a hard threshold: all but the largest weights, or with ``columns`` all but the columns of
+    largest norm, become 0. The number that stays falls linearly from all to the share ``kept`` over the first third of
+    the steps, as in the authors' code. Meanwhile redundant weights shrink, and weights that compensate for others grow;
+    0 steps select the largest weights. We chose the step size by the remaining loss of layers with correlated inputs.
+    Costs O(steps d_out d_in^2).
     """
     check_same_shape(student_input, teacher_input)
     weight = teacher.detach().to(accumulation_dtype(teacher), copy=True)
@@ -156,11 +159,12 @@ def prune(
 ) -> nn.Module:
     """Prune the teacher and refit the weights that are left, layer by layer; choose it where few rows are at hand.
 
-    Of every linear map the share ``kept`` of its weights stays, or of its ``columns``: those that ``proximal_mask``
-    finds in ``steps`` steps, 0 for the largest. They are refitted by ``fit_masked``, exactly. Both look at what the
-    layer sees of the labelled rows in the pruned model so far and in the teacher; labels are not read, and there are no
-    epochs. What comes out is of the teacher's architecture, its zeros among its weights. Costs two passes over the data
-    a layer, and O(steps d_out d_in^2).
+    Each linear map keeps the share ``kept`` of its weights, or with ``columns`` of its columns: those that
+    ``proximal_mask`` selects in ``steps`` steps (0: the largest). ``fit_masked`` then refits them exactly. Both use the
+    layer's inputs for the labelled rows, in the teacher (weighted by ``mu``) and in the model as pruned so far; labels
+    are not read, and there are no epochs. The result has the teacher's architecture, with zeros among its weights.
+    Costs two passes over the data, and O(steps d_out d_in^2), per layer. Raises ValueError unless ``kept`` and ``mu``
+    are in (0, 1].
     """
     for name, value in (("kept", kept), ("mu", mu)):
         if not 0 < value <= 1:

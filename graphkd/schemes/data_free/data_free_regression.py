@@ -27,7 +27,7 @@ _EPS = 1e-5  # as in batch norm
 
 
 class FakeTurn(NamedTuple):
-    """Batch whose ``x`` is not read, and whether the generator learns from it or the student."""
+    """Batch of whose ``x`` only the shape is read, and whether the generator (else the student) learns from it."""
 
     batch: Any
     for_generator: bool
@@ -52,14 +52,15 @@ class FakeTurns(Mapped):
 class DataFreeRegression(Trainable):
     """Student of a regressing teacher without its data; ``fit`` it on ``FakeTurns``. Kang and Kang, ESWA 2021.
 
-    A generator of inputs, noise (N, ``noise``) -> (N, d), minimises ``disagreement`` of student and teacher, both
-    constant; the student f mean (t - s)^2 on such inputs, constant, plus 1 - f times that on normal ones, f falling
-    from 1 to 0 over the epochs. Both kinds have the ``mean`` and the ``deviation`` of the teacher's own inputs, of all
-    features or of each, (d,): by default 0 and 1, those of standardised features. Made inputs are brought to it batch
-    by batch (a row alone is the mean), since a generator is paid for disagreement, which grows without end away from
-    the data; ``standardise=False`` is the paper's, whose inputs run away. Of a graph the edges are still used, where
-    the models ask for them; logits of a classifier are numbers too. The teacher must be differentiable in ``x``; it is
-    in eval mode. calls: of student and teacher.
+    The generator, noise (N, ``noise``) -> inputs (N, d), minimises ``disagreement`` between student and teacher, whose
+    weights are constant there; size, output: weights of its penalties. The student minimises f mean (t - s)^2 on
+    generated inputs, which are constant, plus (1 - f) times the same on normal inputs; f falls from 1 to 0 over the
+    epochs. mean, deviation: of the teacher's own inputs, of all features (a number) or of each, (d,), by default 0 and
+    1, those of standardised features. Normal inputs have them, and generated inputs are standardised to them batch by
+    batch (a single row becomes the mean), since disagreement grows without bound away from the data;
+    ``standardise=False`` is the paper's, whose inputs diverge. Edges of a graph are still used, where the models take
+    them; logits of a classifier count as numbers. The teacher must be differentiable in ``x``, and is in eval mode.
+    calls: replace the by-name calls of student and teacher. Raises ValueError unless ``deviation`` is above 0.
     """
 
     mean: Tensor
@@ -90,7 +91,7 @@ class DataFreeRegression(Trainable):
         self._teacher, self.share = self.hold(Frozen(teacher, call=calls[1])), 1.0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Called by ``fit`` before every epoch."""
+        """Set the weight of generated inputs; ``fit`` calls this before every epoch."""
         self.share = 1 - epoch / epochs
 
     def made(self, x: Tensor) -> Tensor:
@@ -141,15 +142,15 @@ def data_free_regression(
     mean: Any = 0.0,
     deviation: Any = 1.0,
 ) -> nn.Module:
-    """Learn the teacher's numbers on inputs that a generator makes up, no real ones.
+    """Learn the teacher's numbers on inputs that a generator makes up, without real ones.
 
-    Choose it where a teacher, but nothing that it was trained on, may be kept. Of the data only the number of rows and,
-    where models ask for them, edges are read: ``x`` is not looked at. A generator of one hidden layer, ``noise`` to
-    ``inner`` to features, looks for inputs on which student and teacher disagree, once in ``steps`` + 1 steps, see
-    ``DataFreeRegression``; size, output: weights of the generator's penalties. standardise, mean, deviation: made
-    inputs are kept on the scale of the teacher's own, numbers or (F,); say what is known of it where features were not
-    standardised. Without ``standardise`` they run away from it. Costs ``steps`` + 1 steps, of two passes of each model,
-    where others take one.
+    Choose it where the teacher may be stored but not its training data. Of the data only the number of rows and, where
+    models take them, the edges are read, never the values of ``x``. A generator with one hidden layer, ``noise`` to
+    ``inner`` to features, searches for inputs on which student and teacher disagree; it learns in one of ``steps`` + 1
+    steps, see ``DataFreeRegression``; size, output: weights of the generator's penalties. standardise, mean, deviation:
+    generated inputs are brought to the scale of the teacher's own, numbers or (F,); give that scale where its features
+    were not standardised. Without ``standardise`` generated inputs diverge. Costs ``steps`` + 1 steps, of two passes of
+    each model, where other methods take one.
     """
     teacher, width = problem.teacher, problem.features
 

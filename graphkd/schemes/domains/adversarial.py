@@ -26,8 +26,8 @@ SOURCE, TARGET = "source_mask", "target_mask"
 def with_domains(problem: Problem, domains: Tensor, *, targets: int = 1) -> Any:
     """Mark the domain of rows in the data: masks ``SOURCE`` and ``TARGET``, and ``domain``, 1, 2 ... for targets.
 
-    domains: of every node, (N,), 0 for the source. Labels are learnt of the source's labelled rows alone, which are
-    ``SOURCE`` and have ``domain`` 0; its other rows have -1. ValueError unless there are ``targets`` at least.
+    domains: (N,), each node's domain, 0 for the source. Only labelled source rows are in ``SOURCE`` and have ``domain``
+    0; other source rows have -1. Raises ValueError without labelled source rows or for fewer than ``targets`` targets.
     """
     if domains.dim() != 1 or domains.is_floating_point() or domains.size(0) < problem.nodes:
         raise ValueError(
@@ -47,7 +47,7 @@ def with_domains(problem: Problem, domains: Tensor, *, targets: int = 1) -> Any:
 
 
 def discriminator(width: int, inner: int = 64) -> nn.Module:
-    """Make a discriminator of rows of a width, which answers by one logit."""
+    """Make a discriminator of rows: (N, width) -> logits (N, 1)."""
     return nn.Sequential(nn.Linear(width, inner), nn.LeakyReLU(0.2), nn.Linear(inner, 1))
 
 
@@ -61,8 +61,9 @@ class Adaptation(NamedTuple):
 def domain_adversaries(shown: tuple[Tensor, Tensor], discriminator: nn.Module, *, source_label: int = 0) -> Adaptation:
     """Compute the losses of fooling a domain discriminator and of training it: (N, d) and (M, d) -> two scalars.
 
-    Student: mean BCE(D(target), source_label), D constant; ``discriminator`` D (rows -> a logit each): the mean of
-    BCE(D(source), source_label) and BCE(D(target), 1 - source_label), the rows constant.
+    shown: rows of the source and of the target. The student's loss is mean BCE(D(target), source_label) with D
+    constant; that of ``discriminator`` D, rows -> one logit each, is the mean of BCE(D(source), source_label) and
+    BCE(D(target), 1 - source_label) with the rows constant. Raises ValueError unless ``source_label`` is 0 or 1.
     """
     if source_label not in (0, 1):
         raise ValueError(f"'source_label' must be 0 or 1, got {source_label}")
@@ -84,8 +85,8 @@ def adversarial_adaptation(
 ) -> Adaptation:
     """Learn labels of the source beside ``domain_adversaries``: (N, C), (N,), ((N, d), (M, d)) -> two scalars.
 
-    Student: CE + weight mean BCE(D(target), source_label). For output-space adaptation ``shown`` are class
-    probabilities.
+    logits, y: of source rows. The student's loss is CE + weight mean BCE(D(target), source_label). For output-space
+    adaptation ``shown`` are class probabilities.
     """
     fooled, judged = domain_adversaries(shown, discriminator, source_label=source_label)
     return Adaptation(cross_entropy(logits, y) + weight * fooled, judged)
@@ -94,11 +95,12 @@ def adversarial_adaptation(
 class Adversarial(Trainable):
     """Student whose target rows look like source rows to a discriminator. Tsai et al., CVPR 2018, arXiv:1802.10349.
 
-    Output space (``tap=None``: the discriminator sees class probabilities, so what is aligned is how answers are
-    distributed), or a hidden layer (``tap``: feature alignment). The batch names source rows ``source_mask`` and target
-    rows ``target_mask``; ``labels`` is the loss of the source's labels, ``CE(where="source_mask")``. Both sides learn
-    from one backward pass, see ``domain_adversaries``; an optimiser with two groups gives the discriminator a rate of
-    its own. weight: 0.001 in the paper for the last layer, 0.0002 for an earlier one. call: of the student.
+    With ``tap=None`` (output space) the discriminator sees class probabilities, so that the distributions of answers
+    are aligned; with a tap path it sees that hidden layer (feature alignment). Batches have the masks ``source_mask``
+    and ``target_mask``; ``labels`` is the loss of the source's labels, ``CE(where="source_mask")``. Both sides learn
+    from one backward pass, see ``domain_adversaries``; an optimiser with two parameter groups gives the discriminator
+    its own rate. weight: of the adversarial term, 0.001 in the paper for the last layer, 0.0002 for an earlier one.
+    call: replaces the by-name call of the student.
     """
 
     def __init__(
@@ -147,10 +149,10 @@ def aligning(
 def adversarial_output(problem: Problem, *, domains: Tensor, weight: float = 0.001, inner: int = 64) -> nn.Module:
     """Align the answers' distributions in two domains; choose it where the target has no labels, and the same classes.
 
-    The student learns the source's labels, and a discriminator of one hidden layer, ``inner`` wide, tells its class
-    probabilities of target rows from those of source rows, which the student is to prevent. ``domains``: of every node,
-    0 the source, above it targets, which count as one. The paper's discriminator of pixel maps becomes one of rows.
-    Costs little more than plain training.
+    The student learns the source's labels, and to fool a discriminator with one hidden layer of width ``inner`` that
+    tells its class probabilities on target rows from those on source rows. ``domains``: (N,), each node's domain, 0 for
+    the source; all others count as one target. weight: of the adversarial term. The paper's discriminator of pixel maps
+    becomes one of rows. Costs little more than plain training.
     """
     judge = problem.made(lambda: discriminator(problem.classes, inner))
     return problem.train(aligning(problem, problem.student, judge, weight), data=with_domains(problem, domains))
@@ -167,8 +169,8 @@ def adversarial_output(problem: Problem, *, domains: Tensor, weight: float = 0.0
 def adversarial_features(problem: Problem, *, domains: Tensor, weight: float = 0.001, inner: int = 64) -> nn.Module:
     """Align hidden features of two domains; choose it where answers alone do not bring the domains together.
 
-    As ``adversarial_output``, but the discriminator sees the student's hidden layer. The paper, whose baseline this is,
-    does not say at which weight: it is that of answers.
+    As ``adversarial_output``, but the discriminator sees the student's hidden layer. It is a baseline in the paper,
+    which does not give its weight; the default is that of ``adversarial_output``.
     """
     judge = problem.made(lambda: discriminator(problem.width_of(problem.student), inner))
     adapting = aligning(problem, problem.student, judge, weight, problem.path_of(problem.student))

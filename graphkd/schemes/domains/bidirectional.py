@@ -43,11 +43,11 @@ def bidirectional(
 ) -> nn.Module:
     """Alternate alignment and confident self-training; choose it where one adversarial round is not enough.
 
-    Each round aligns answers as ``adversarial_output`` does with ``weight``, then learns the source's labels and the
-    target's pseudo-labels of confidence ``threshold`` at least, by the model that the alignment gave. translated: the
-    paper's other direction, a translator of source features that goes on to learn at the beginning of every round but
-    the first, by ``Translation`` with the student of the round before; without it features stay. ``domains``: as in
-    ``adversarial_output``. Costs two trainings a round, with a translator three.
+    Each round aligns answers as ``adversarial_output`` does, with ``weight``. It then learns the source's labels, and
+    the pseudo-labels that the aligned model gives target rows with a confidence of at least ``threshold``. translated:
+    also the paper's other direction: from the second round on, ``Translation`` with the previous round's student trains
+    a translator of source features further. ``domains``, inner: as in ``adversarial_output``. Costs two trainings per
+    round, three with a translator. Raises ValueError for fewer than one round.
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")
@@ -66,6 +66,6 @@ def bidirectional(
 
 
 def _teacher_of(problem: Problem, model: nn.Module, data: Any) -> Frozen:
-    """Make a teacher of a copy of a model, which always answers about ``data`` instead of the run's own data."""
+    """Make a teacher of a copy of a model; for a single graph it answers about ``data``, not the run's own data."""
     twin, call = problem.twin(model), problem.call_of(model)
     return Frozen(twin, call=call) if names(data) is None else Cached(twin, data, call=call)

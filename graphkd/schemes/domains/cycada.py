@@ -39,18 +39,18 @@ class Translator(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, d) -> (N, d)."""
+        """Translate rows: (N, d) -> (N, d)."""
         return x + self.last(self.first(x).relu())
 
 
 class Translation(Trainable):
-    """Train a translator of source features that pass for the target's, while a teacher's answers about them stay.
+    """Train a translator that makes source features look like the target's and keeps a teacher's answers about them.
 
-    CE(t(F(x_s)), argmax t(x_s)) + weight mean BCE(D(F(x_s)), target), D and the teacher t constant, and the
-    discriminator's own loss, as in ``adversarial_adaptation``: semantic consistency and the adversary of CyCADA. The
-    batch names source rows ``source_mask`` and target rows ``target_mask``; t sees the graph with the translated ``x``.
-    The paper's cycle and its generator back, which keep pixels in place, are left out: rows of features have their
-    identity by their place. ``fit`` gives back the translator, rows (N, d) -> (N, d).
+    Minimises CE(t(F(x_s)), argmax t(x_s)) + weight mean BCE(D(F(x_s)), target) with D and the teacher t constant, plus
+    the discriminator's own loss, as in ``adversarial_adaptation``: CyCADA's semantic consistency and adversary. Batches
+    have the masks ``source_mask`` and ``target_mask``; t sees the graph with the translated ``x``. The paper's cycle
+    and backward generator, which keep pixels in place, are left out, since translated rows keep their place. call:
+    replaces the by-name call of a teacher that is a module. ``fit`` returns the translator, rows (N, d) -> (N, d).
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Translation(Trainable):
         seen = translated(batch, self.student)
         with evaluating(self._teacher.model):
             logits = constant_logits(self._teacher.model, seen, call=self._teacher.call)[source]
-        shown = batch["x"][target], seen["x"][source]  # who is to be taken for whom: the second for the first
+        shown = batch["x"][target], seen["x"][source]  # the discriminator should take the second for the first
         translator, discriminator = adversarial_adaptation(logits, said, shown, self.discriminator, weight=self.weight)
         terms = {"translator": translator.detach(), "discriminator": discriminator.detach()}
         return Step(translator + discriminator, terms)
@@ -95,7 +95,7 @@ def translate(
     weight: float = 1.0,
     name: str = "translator",
 ) -> Any:
-    """Train a translator against its discriminator, to the last epoch, and return the data that it translates."""
+    """Train a translator against its discriminator, to the last epoch, and return the translated data."""
     translator = problem.train(Translation(*players, teacher, weight=weight), name, data, choose=False)
     return mapped(data, torch.no_grad()(lambda batch: translated(batch, translator)))
 
@@ -119,11 +119,12 @@ def cycada(
 ) -> nn.Module:
     """Translate the source's features into the target's, learn its labels there, and align hidden features.
 
-    Choose it where source and target differ in how features are given (other units, words, encoders of the same thing)
-    and not in classes; the teacher is a model trained on the source. The first stage is ``Translation``, with
-    ``translation_weight`` of its adversary, to its last epoch; the second aligns the student's hidden layer on the
-    translated data, as ``adversarial_features`` does with ``feature_weight`` and ``domains``. Feature adversaries and
-    semantic consistency alone are taken over of CyCADA. Costs two trainings; the first passes the teacher twice a step.
+    Choose it where source and target have the same classes but describe features differently (other units, words,
+    encoders of the same thing); the teacher is a model trained on the source. The first stage is ``Translation``, to
+    its last epoch, with its adversary weighted by ``translation_weight``. The second aligns the student's hidden layer
+    on the translated data, as ``adversarial_features`` does, with ``feature_weight``. ``domains``, inner: as in
+    ``adversarial_output``. Of CyCADA only feature adversaries and semantic consistency are implemented. Costs two
+    trainings; a step of the first has two forward passes of the teacher.
     """
     data, width, student = with_domains(problem, domains), problem.features, problem.student
     players = problem.made(lambda: Translator(width, inner)), problem.made(lambda: discriminator(width, inner))

@@ -18,10 +18,11 @@ from graphkd.schemes.teachers._combine import soft_target
 def domain_similarity(sources: Tensor, target: Tensor) -> Tensor:
     """Compute weights of source domains for a target domain: distributions (K, V), (V,) -> (K,), their sum is 1.
 
-    1 - JSD(source || target), JSD in bits, over its sum (equal where no source has anything in common with the target);
-    after Ruder et al., 2017, arXiv:1702.02052, who compare term distributions; here those of items or features. How
-    they map divergence to similarity is our choice. They train on ``soft_cross_entropy`` at T = 5 with the
-    ``soft_target`` of these weights: without T^2, so weight decay must shrink with it.
+    The weights are 1 - JSD(source || target), JSD in bits, over their sum (equal where no source overlaps the target);
+    after Ruder et al., 2017, arXiv:1702.02052, who compare term distributions; here those of items or features. The map
+    from divergence to similarity is our choice. The authors train on ``soft_cross_entropy`` at T = 5 with the
+    ``soft_target`` of these weights, without T^2, so weight decay must be reduced accordingly. Raises ValueError for
+    other shapes.
     """
     if sources.dim() != 2 or sources.shape[1:] != target.shape:
         raise ValueError(
@@ -45,12 +46,13 @@ def domain_similarity(sources: Tensor, target: Tensor) -> Tensor:
 def domain_weights(problem: Problem, *, sources: Tensor, temperature: float = 5.0) -> nn.Module:
     """Learn from teachers of several source domains, no labels; choose it where the target domain has no labels.
 
-    ``sources``, (N,): the place, from 0 on, of the teacher whose source domain a node belongs to, in the list of
-    teachers; -1 for nodes of the target. Each teacher was trained on its domain. The student learns, on all nodes, the
-    mean of their answers softened by ``temperature``, weighted by how alike the features of their domain are to the
-    target's: ``domain_similarity`` of the sums of ``x`` over nodes, as shares; entries below 0 count as 0, since ``x``
-    is meant to hold counts of terms or items. The cross-entropy is times the temperature squared, which the paper's is
-    not, so that weight decay does not outweigh it. Costs a pass over the data, and steps of plain distillation.
+    ``sources``: (N,), for each node the place in the list of teachers, from 0, of the one trained on its domain; -1 for
+    target nodes. On all nodes the student learns the weighted mean of the teachers' answers, softened by
+    ``temperature``. The weights are the ``domain_similarity`` of each source to the target; a domain's distribution is
+    the sum of ``x`` over its nodes, normalised, with negative entries counted as 0, since ``x`` should hold counts of
+    terms or items. The cross-entropy is multiplied by the temperature squared, unlike the paper's, so that weight decay
+    does not outweigh it. Costs a pass over the data, and steps of plain distillation. Raises ValueError unless the
+    target and every teacher have nodes.
     """
     combine = partial(soft_target, temperature=temperature)
     several = Ensemble(problem.teachers, combine, weights=_weights(problem, sources))

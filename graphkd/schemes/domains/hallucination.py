@@ -26,13 +26,13 @@ from graphkd.schemes._together import Together
 def hallucination(problem: Problem, *, share: float = 0.5, weight: float = 0.5, temperature: float = 4.0) -> nn.Module:
     """Train a second stream that makes up the features of an input which the student lacks, and serve both streams.
 
-    Choose it where the teacher's input is there in training and not when the student serves. The teacher is the stream
-    of that input. First the student, the stream of its own input, learns the labels; then a hallucination stream of its
-    kind, which sees the student's input, learns (1 - share) FitNet + share ((1 - weight) labels + weight soft targets)
-    of the teacher, generalised distillation; last both learn the labels together, through their mean probability, which
-    is what serves: ``Together``, twice a student. Models are called by the names of their inputs in the batch, which
-    may differ. The paper's numbers are unknown to us, and so are these; its distance has a sigmoid, ours a linear map,
-    and its teacher first learns beside the student. Costs three trainings.
+    Choose it where the teacher's input is available in training but not at serving time. First the student learns the
+    labels from its own input. Then a second stream of the same architecture and input, the hallucination, learns (1 -
+    share) FitNet + share ((1 - weight) labels + weight soft targets) from the teacher (generalised distillation). Last,
+    both learn the labels through their mean probability; the result is their ``Together``, twice as large as a student.
+    Models are called by the names of their inputs in the batch, which may differ. We do not know the paper's weights
+    and chose these; its distance has a sigmoid, ours a linear map, and its teacher first learns beside the student.
+    Costs three trainings. Raises ValueError for a ``share`` or ``weight`` outside [0, 1].
     """
     for name, value in (("share", share), ("weight", weight)):
         if not 0 <= value <= 1:

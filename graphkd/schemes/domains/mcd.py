@@ -23,9 +23,9 @@ from graphkd.schemes.domains.adversarial import TARGET, with_domains
 def cluster_difference(hidden: Tensor, teacher: Tensor) -> Tensor:
     """Measure how clearly a row belongs to one cluster (MCD): (N, d), (N, C) -> (N,). Ruder et al., 2017.
 
-    cos(x_i, m_a) - cos(x_i, m_b), a and b the two classes of the largest cosines, m_c the mean of the hidden features
-    that the teacher puts into class c (maximum cluster difference, MCD; the paper has two classes); a class of no rows
-    has cosine 0. arXiv:1702.02052.
+    cos(x_i, m_a) - cos(x_i, m_b), with a and b the two classes of the largest cosines and m_c the mean of the hidden
+    rows that the teacher assigns to class c (maximum cluster difference; the paper has two classes). A class without
+    rows has cosine 0. arXiv:1702.02052. Raises ValueError for fewer than two classes.
     """
     check_rows(hidden, teacher)
     if teacher.size(-1) < 2:
@@ -39,7 +39,8 @@ def cluster_difference(hidden: Tensor, teacher: Tensor) -> Tensor:
 def mixed_pseudo_labels(teacher: Tensor, temperature: float = 5.0, mix: float = 0.5) -> Tensor:
     """Mix (1 - mix) onehot(argmax t) + mix softmax(t / T), as logits at T: (N, C) -> (N, C). Ruder et al., 2017.
 
-    For ``soft_cross_entropy`` at T, on the rows of largest ``cluster_difference``, in turn with all rows at mix = 1.
+    Use it in ``soft_cross_entropy`` at T on the rows of largest ``cluster_difference``, alternating with all rows at
+    mix = 1.
     """
     soft = (teacher.to(accumulation_dtype(teacher)) / temperature).log_softmax(dim=-1)
     hard = F.one_hot(teacher.argmax(dim=-1), teacher.size(-1)).to(soft.dtype)
@@ -68,13 +69,14 @@ class _InTurn(Mapped):
 def maximum_cluster_difference(
     problem: Problem, *, domains: Tensor, share: float = 0.5, mix: float = 0.5, temperature: float = 5.0
 ) -> nn.Module:
-    """Learn a source's teacher on target rows, the decided ones by mixed labels; choose it where a target has none.
+    """Learn a source teacher's answers on unlabelled target rows, mixed with hard labels where it is certain.
 
-    In turn, steps on the soft labels of all target rows and on those of the ``share`` of largest
-    ``cluster_difference`` in the teacher's hidden layer, of which the labels are ``mixed_pseudo_labels``. domains:
-    (N,), of every node, 0 the source, others targets. How many rows the paper takes and how it mixes is unknown to us.
-    The cross-entropy is times T^2, so that weight decay does not outweigh it. Costs two steps a batch; the teacher is
-    asked once.
+    Choose it where the target has no labels. Steps alternate between the soft labels of all target rows and
+    ``mixed_pseudo_labels`` of the share ``share`` of them with the largest ``cluster_difference`` in the teacher's
+    hidden layer. domains: (N,), each node's domain, 0 for the source; all others are targets. How many rows the paper
+    takes and how it mixes is unknown to us. The cross-entropy is multiplied by T^2, so that weight decay does not
+    outweigh it. Costs two steps per batch; the teacher is evaluated once. Raises ValueError for a ``share`` outside (0,
+    1].
     """
     if not 0 < share <= 1:
         raise ValueError(f"'share' must be above 0 and at most 1, got {share}")

@@ -23,14 +23,15 @@ from graphkd.schemes.teachers._combine import soft_target
 
 
 class CollaborativeExperts(Trainable):
-    """Experts that adapt to a target each and learn from each other, and the student that they teach; ``fit`` it.
+    """Experts for one target domain each, which learn from each other, and the student that they teach; ``fit`` it.
 
-    The batch says by ``domain`` (N,) where a row is from: 0 the labelled source, k = 1..K the target of expert k;
-    ``labels`` is the loss of the source's labels, ``CE(where="source_mask")``. Expert k minimises ``labels`` and
-    ``weight`` of ``domain_adversaries`` between source and target k, with its own discriminator of class probabilities,
-    plus ``agreement`` times T^2 KL to each other expert on all target rows; the student, ``labels`` plus T^2 KL to the
-    experts' mean softened answer on all target rows. All step at once; ``fit`` gives back the student. calls: of the
-    student and of each expert.
+    Batches have ``domain`` (N,): 0 for the labelled source, k = 1..K for the target of expert k; ``labels`` is the loss
+    of the source's labels, ``CE(where="source_mask")``. Expert k minimises ``labels`` plus ``weight`` times the
+    student's loss in ``domain_adversaries`` between source and target k, with its own discriminator of class
+    probabilities, plus ``agreement`` times T^2 KL to each other expert (mean) on all target rows. The student minimises
+    ``labels`` plus T^2 KL to the experts' mean softened answer on all target rows. All update at once; ``fit`` returns
+    the student. calls: replace the by-name calls of the student and of each expert. Raises ValueError for fewer than
+    two experts, or where experts and discriminators differ in number.
     """
 
     def __init__(
@@ -109,13 +110,14 @@ def multi_target(
     temperature: float = 1.0,
     inner: int = 64,
 ) -> nn.Module:
-    """Train one student of several unlabelled target domains by an expert of each; choose it for such domains.
+    """Train one student for several unlabelled targets by one expert each; choose it where one model must serve all.
 
-    Markets, periods, communities of a graph: one model must work in all at once. The experts, by default of the
-    student's kind, adapt to a target each and learn from each other, see ``CollaborativeExperts``; the student learns
-    the source's labels and the experts' mean answer. ``domains``: of every node, 0 the source, 1 to K the targets. The
-    paper's style transfer between images, and its tie between the weights of student and experts, are left out; its
-    details are not known to us. Costs K + 1 forward and backward passes a step.
+    Domains may be markets, periods or communities of a graph. Each expert, by default of the student's architecture,
+    adapts to one target, and experts learn from each other, see ``CollaborativeExperts``; the student learns the
+    source's labels and the experts' mean answer. ``domains``: (N,), each node's domain, 0 for the source, 1 to K for
+    the targets. The paper's style transfer between images, and its tie between the weights of student and experts, are
+    left out; its details are not known to us. Costs K + 1 forward and backward passes per step. Raises ValueError for
+    fewer than two targets, and unless there is one expert per target.
     """
     data = with_domains(problem, domains, targets=2)
     count = int(domains.max())

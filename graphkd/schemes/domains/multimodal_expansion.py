@@ -23,7 +23,8 @@ class SteadyDistiller(Distiller):
     """Distiller whose student must answer alike when its batch is changed.
 
     The losses plus weight mean_i |softmax(s_i) - softmax(s'_i)|^2, s' the student's logits on ``change(batch)``, drawn
-    anew at every step; both have gradients. Costs two more forward and backward passes of the student.
+    anew at every step; both have gradients. change: batch -> changed batch with the same rows; other arguments are
+    those of ``Distiller``. Costs two more forward and backward passes of the student.
     """
 
     def __init__(self, *arguments: Any, change: Change, weight: float = 1.0, **options: Any) -> None:
@@ -51,20 +52,21 @@ class SteadyDistiller(Distiller):
 def multimodal_expansion(
     problem: Problem, *, modality: Tensor, gamma: float = 1.0, rate: float = 0.2, threshold: float = 0.0
 ) -> nn.Module:
-    """Let a teacher of one kind of input label rows for a student of two.
+    """Let a teacher of one kind of input label rows for a student of two kinds.
 
-    Choose it where a second kind comes without labels, text beside interactions, say: pseudo-labels carry the task
-    over, and ``gamma`` times the consistency of ``SteadyDistiller`` under features of which a share, ``rate``, is
-    masked keeps the student from their mistakes, so that it may surpass its teacher. ``modality``, (N, F), is the
-    second input by node id; batches have it under this name, for a student with ``forward(x, modality)`` or a ``call``
-    that reads it. The student learns the labels, and on all other rows the teacher's classes of confidence
-    ``threshold`` at least; the paper has the latter alone, and its gamma is not known to us.
+    Choose it where the second input has no labels of its own, such as text beside interactions. The student learns the
+    labels and, on all other rows, the teacher's classes of confidence at least ``threshold``; the paper has the latter
+    alone. ``gamma`` times the consistency of ``SteadyDistiller``, between features and the same features with the share
+    ``rate`` masked, keeps the student from the teacher's mistakes, so that it can surpass the teacher; the paper's
+    gamma is not known to us. ``modality``: (N, F) by node id, the second input; batches have it under this name, for a
+    student with ``forward(x, modality)`` or a ``call`` that reads it. Raises ValueError for a ``modality`` with too few
+    rows.
     """
     if modality.dim() < 2 or modality.size(0) < problem.nodes:
         raise ValueError(
             f"'modality' must hold a row for each of {problem.nodes} nodes, (N, F), got {tuple(modality.shape)}"
         )
-    # what judges the student calls it on the run's data too, so these must have its second input
+    # validation calls the student on the run's data, which therefore need its second input
     problem.data = problem.with_values(modality=modality)
     losses = problem.supervised() + PseudoLabel(threshold, where=f"~{problem.labelled}")
     change, call = partial(mask_features, rate=rate), problem.call_of(problem.student)

@@ -18,10 +18,11 @@ from graphkd.schemes.domains.adversarial import SOURCE, aligning, discriminator,
 class Progressive(nn.Module):
     """Adaptation of the teacher first, distillation later.
 
-    (1 - b) times ``adapting``'s loss plus b times ``distilling``'s, b = start (end / start)^(e / (E - 1)): exponential
-    over the epochs. ``adapting`` is any trainable whose ``forward(batch)`` gives a ``Step``; the student of
-    ``distilling`` is what ``fit`` measures. The teacher of ``distilling`` may be ``Frozen(adapting.student)``, which
-    shows the weights of the moment in eval mode. Which loss gets which share is our reading.
+    The loss is (1 - b) times ``adapting``'s plus b times ``distilling``'s, b = start (end / start)^(e / (E - 1)),
+    exponential over the epochs. ``adapting`` is any trainable whose ``forward(batch)`` gives a ``Step``; ``fit``
+    measures the student of ``distilling``. The teacher of ``distilling`` may be ``Frozen(adapting.student)``, which
+    evaluates the current weights in eval mode. Which loss gets which share is our reading. Raises ValueError unless
+    ``start`` and ``end`` are in (0, 1].
     """
 
     def __init__(self, adapting: nn.Module, distilling: Distiller, *, start: float = 0.1, end: float = 0.9) -> None:
@@ -34,7 +35,7 @@ class Progressive(nn.Module):
         self.share = start
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Called by ``fit`` before every epoch."""
+        """Set the weight of distillation; ``fit`` calls this before every epoch."""
         self.share = self.start * (self.end / self.start) ** (epoch / max(epochs - 1, 1))
         self.distilling.set_epoch(epoch, epochs)
 
@@ -70,12 +71,12 @@ def progressive_adaptation(
     end: float = 0.9,
     inner: int = 64,
 ) -> nn.Module:
-    """Adapt a copy of the teacher while it teaches; choose it where the teacher has to be carried to the target too.
+    """Adapt a copy of the teacher while it teaches; choose it where the teacher must be adapted to the target too.
 
-    The copy adapts as in ``adversarial_output``, with ``weight`` of its adversary; the student learns the source's
-    labels and the copy's answers of the moment on all rows. The share of the student's part grows from ``start`` to
-    ``end``, see ``Progressive``. ``domains``: as there; the paper takes its targets in turn. Costs a training of the
-    teacher beside the student's.
+    The copy adapts as in ``adversarial_output``, with its adversary weighted by ``weight``; the student learns the
+    source's labels and the copy's current answers on all rows, softened by ``temperature``. The student's share of the
+    loss grows from ``start`` to ``end``, see ``Progressive``. ``domains``, inner: as in ``adversarial_output``; the
+    paper adapts to several targets in turn. Costs a training of the teacher beside the student's.
     """
     teacher = problem.teacher_to_train()
     judge = problem.made(lambda: discriminator(problem.classes, inner))

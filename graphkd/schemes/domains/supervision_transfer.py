@@ -24,9 +24,9 @@ def supervision_transfer(problem: Problem) -> nn.Module:
     """Bring hidden features of another kind of input into the student, then learn the labels.
 
     Choose it where many objects have both kinds of input (text and graph, two sensors) and few have labels: the first
-    stage needs pairs only. It brings the student's layer to the teacher's behind a linear map (``FitNet``) on all rows,
-    to its last epoch; the second is the labels alone. Both models are called by the names of their inputs in the batch,
-    which may differ. Costs two trainings.
+    stage needs pairs only. There ``FitNet`` matches the student's hidden layer, through a linear map, to the teacher's
+    on all rows, to the last epoch; the second stage learns the labels alone. Both models are called by the names of
+    their inputs in the batch, which may differ. Costs two trainings.
     """
     hint = FitNet(*problem.widths)
     problem.train(problem.distiller(problem.student, problem.teacher, hint), "hint", choose=False)

@@ -1,7 +1,7 @@
 """Distillation between clients that keep their data: one method a file, and the two sides that they are made of.
 
 Every method's file has its ``rule(...)``, for a ``Server`` and ``Participant``s of your own (see ``flower``). Names are
-imported when they are first asked for; ``__init__.pyi`` lists them.
+imported on first use; ``__init__.pyi`` lists them.
 """
 
 import lazy_loader

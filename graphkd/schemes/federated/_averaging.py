@@ -16,11 +16,11 @@ from graphkd.core.view import Call
 
 
 class Averaged(Distiller):
-    """Distiller that averages its student's weights over the ends of cycles of epochs, and over the last ones.
+    """Distiller that averages its student's weights at the ends of cycles of epochs and after the last epoch.
 
     Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018, arXiv:1803.05407.
-    cycle: epochs. start: the share of training before the first cycle that counts. ``settle`` after training puts the
-    mean into the student; batch norm's statistics stay those of the last epoch.
+    cycle: its length in epochs. start: the share of training before averaging begins. After training ``settle`` loads
+    the mean into the student; batch norm's statistics stay those of the last epoch.
     """
 
     def __init__(

@@ -20,9 +20,9 @@ _MAX_COUNTER = 2**53
 class Entry(NamedTuple):
     """Requirements on one entry of a message.
 
-    shape: None stands for a width that the server was not told. dtype: None for any floating one. low, high: the least
-    and the greatest value; ``bound`` is the argument of the server that says otherwise. Of what is not said here most
-    clients must agree, unless it is ``free``.
+    shape: None stands for a size that the server does not know. dtype: None for any floating one. low, high: the least
+    and the greatest value; ``bound``: the server's argument that sets them. Most clients must agree on an unknown size
+    or dtype, unless the entry is ``free``.
     """
 
     shape: tuple[int | None, ...]
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether clients must agree about it."""
+        """Tell whether clients must agree on the size or dtype."""
         return not self.free and (self.dtype is None or None in self.shape)
 
 
@@ -47,7 +47,7 @@ def size_entry(max_size: float) -> Entry:
 
 
 def entries_of(state: Mapping[str, Tensor], max_value: float = MAX_VALUE) -> dict[str, Entry]:
-    """Make the requirements on weights: floats within ``max_value``, counters not below 0 where these are not."""
+    """Make the requirements on weights: floats within ``max_value``, counters at least 0 unless given ones are not."""
     return {name: _entry_of(tensor, max_value) for name, tensor in state.items()}
 
 
@@ -60,7 +60,7 @@ def _entry_of(tensor: Tensor, max_value: float) -> Entry:
 
 
 def named(who: int) -> str:
-    """Name a client in a message to people."""
+    """Name a client in an error message."""
     return f"client {who} (counted from 0)"
 
 
@@ -131,11 +131,11 @@ def believed(
     least: int | None,
     read: Callable[[int, dict[str, Tensor]], dict[str, Tensor]] | None = None,
 ) -> dict[int, dict[str, Tensor]]:
-    """Return the valid messages by client; None stands for one that did not come.
+    """Return the valid messages by client; None stands for a missing one.
 
-    ``read``: (client, message) -> the message as it is used; a ValueError of it is a refusal like others. Where some
-    are refused, ``least`` of them must be left, by default all: ValueError that names the client otherwise, and a word
-    in the log if the round goes on.
+    ``read``: (client, message) -> the message as it is used; its ValueError refuses the message too. ``least``
+    messages, by default all, must be valid: otherwise raises ValueError that names the client. A round that goes on
+    without some logs a warning for each.
     """
     refused: dict[int, ValueError] = {}
     found: dict[int, dict[str, Tensor]] = {}
@@ -166,7 +166,7 @@ def _check_enough(number: int, clients: int, refused: Mapping[int, ValueError], 
 
 
 def odd_ones(messages: Mapping[int, Mapping[str, Tensor]], reference: Reference) -> dict[int, ValueError]:
-    """Find clients that differ from the majority in what the reference leaves open; all where there is no majority."""
+    """Find clients that differ from the majority in open sizes or dtypes; all where there is no majority."""
     found: dict[int, ValueError] = {}
     for name in (name for name, entry in reference.items() if entry.is_open):
         forms = {who: (message[name].dtype, tuple(message[name].shape)) for who, message in messages.items()}

@@ -20,9 +20,9 @@ _SUM = Entry((), torch.int64, 0, 2**32 - 1, "max_value")
 def quantise(probabilities: Tensor, bits: int = 1) -> Tensor:
     """Code probabilities in few bits: (N, C) -> (N, C). Sattler et al., TNSE 2021, arXiv:2012.00632 (CFD).
 
-    The point nearest in L1 whose entries are multiples of 1 / (2^bits - 1) and sum to 1: every entry rounded down, the
-    units that are left to the largest remainders, of equal ones to the first class. One bit is the one-hot argmax.
-    O(N C log C).
+    Returns the point nearest in L1 whose entries are multiples of 1 / (2^bits - 1) and sum to 1: every entry is rounded
+    down, and the remaining units go to the largest remainders, the first class among equal ones. One bit gives the
+    one-hot argmax. O(N C log C).
     """
     if not 1 <= bits <= 16:
         raise ValueError(f"'bits' must be from 1 to 16, got {bits}")
@@ -41,11 +41,11 @@ def checksum(code: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class DeltaCode:
-    """Code of soft labels in messages: ``bits`` bits an entry; ``delta`` codes changes alone.
+    """Code of soft labels in messages: ``bits`` bits per entry; with ``delta`` only changes are sent.
 
-    A message has "coded", the bytes of a code or, where both sides have the code before it, of what differs between the
-    two; "base", the ``checksum`` of that one, 0 of none; and "known", the checksum of the latest code that the sender
-    got. So a side that lost a message is sent a whole code.
+    A message has "coded", the bytes of a code or, where both sides have the previous code, of the difference from it;
+    "base", the ``checksum`` of that previous code, 0 for none; and "known", the checksum of the latest code that the
+    sender received. So a side that missed a message is sent a whole code.
     """
 
     bits: int = 1
@@ -112,7 +112,7 @@ class Coded:
         return self.code.message(self.targets[-1], has[0] if has else None, self.codes.get(who))
 
     def tell(self, target: Tensor) -> None:
-        """Code a target that is sent next, and keep the code."""
+        """Encode the target that is sent next, and store the code."""
         if self.code is not None:
             self.targets = [*self.targets, self.code.coded(target)][-2:]
 
@@ -123,7 +123,7 @@ class Coded:
         return {**message, "code": code, "answers": self.code.decoded(code, shape)}
 
     def kept(self, who: int, message: Message) -> Message:
-        """Return a valid message, and keep its code as the next one's base."""
+        """Return a valid message, and store its code as the base of the next one."""
         if self.code is not None:
             self.codes[who], self.known[who] = message.pop("code"), int(message["known"])
         return message

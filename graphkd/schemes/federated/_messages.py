@@ -24,12 +24,12 @@ from graphkd.schemes.federated._checks import Entry, entries_of
 Message = dict[str, Tensor]  # what goes over the wire
 
 LEAST = 1e-12  # a probability of 0 over the wire
-WEIGHTS = "weights."  # what a message's entries of a state begin with
+WEIGHTS = "weights."  # prefix of a message's entries that hold weights
 Role = Literal["learn", "digest", "serve", "draw", "transfer", "begin"]
 
 
 class Train(Protocol):
-    """Training function of a participant or a server: ``Problem.train`` in a run of ours, else ``train_alone``."""
+    """Training function of a participant or a server: ``Problem.train`` in ``graphkd.distil``, else ``train_alone``."""
 
     def __call__(self, trainable: nn.Module, name: str, data: Any, *, seed: int, **options: Any) -> Any:
         """Train; ``options`` are "epochs", "lr" and others of ``fit``."""
@@ -38,7 +38,7 @@ class Train(Protocol):
 def train_alone(trainable: nn.Module, name: str, data: Any, *, seed: int, lr: float = 0.01, **options: Any) -> None:
     """Train by ``fit``, by Adam with the rate ``lr`` unless ``options`` have another optimiser.
 
-    In a folder given as ``checkpoint`` each training has one of its own, named as it is.
+    If a folder is given as ``checkpoint``, each training has its own folder in it, called ``name``.
     """
     options = {"optimizer": partial(torch.optim.Adam, lr=lr), "progress": False, **options}
     if options.get("checkpoint") is not None:
@@ -48,7 +48,7 @@ def train_alone(trainable: nn.Module, name: str, data: Any, *, seed: int, lr: fl
 
 
 def seed_of(seed: int, role: Role, number: int, who: int = 0) -> int:
-    """Compute a participant's seed in a round, whatever the order and number of participants."""
+    """Compute a participant's seed in a round; it does not depend on the order and number of participants."""
     return int(np.random.SeedSequence((seed, get_args(Role).index(role), number, who)).generate_state(1)[0]) >> 1
 
 
@@ -91,7 +91,7 @@ def answer(model: nn.Module, public: Batch, call: Call | None = None) -> Tensor:
 
 
 def kinds_of(models: Iterable[nn.Module]) -> list[int]:
-    """Number the models' architectures as they first come, by class, names and shapes."""
+    """Number the models' architectures (class, names and shapes) in order of first occurrence."""
     keys = [(type(model), *((name, value.shape) for name, value in model.state_dict().items())) for model in models]
     kinds = list(dict.fromkeys(keys))
     return [kinds.index(key) for key in keys]

@@ -1,4 +1,4 @@
-"""Contrastive pretraining of clients without labels: changed views of a row become alike, of other rows unlike."""
+"""Contrastive pretraining of clients without labels: views of one row become alike, of different rows unlike."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from graphkd.core.view import Batch, Call, Viewer
 from graphkd.losses.information.info_nce import info_nce
 from graphkd.schemes.augment import drop_edges_and_features
 
-_ROWS = 512  # of one step: pairs are counted by its square
+_ROWS = 512  # per step; the number of pairs is its square
 
 
 class Contrast(Trainable):
     """Learn features by telling rows apart, as SimCLR does. Chen et al., ICML 2020, arXiv:2002.05709.
 
-    A view has other columns of ``x`` at 0 and other edges left out, at ``rate``; the loss is ``info_nce`` both ways, of
-    512 rows drawn a step. path: of the hidden layer that is contrasted, None for the answers, whose layer then is what
-    SimCLR calls the projection head. Of sparse rows ``rate`` may be higher than of dense ones.
+    Each view masks columns of ``x`` and drops edges at ``rate``; the loss is ``info_nce`` in both directions, on 512
+    rows drawn per step. path: of the hidden layer that is contrasted, None for the answers, whose layer is then
+    SimCLR's projection head. Sparse features tolerate a higher ``rate`` than dense ones.
     """
 
     def __init__(

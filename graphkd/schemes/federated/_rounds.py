@@ -28,13 +28,14 @@ def federated(
     public: Batch | None = None,
     server: nn.Module | None = None,
 ) -> nn.Module:
-    """Run rounds: clients receive what the server sent, learn on their own data and send; the server makes of it.
+    """Run rounds: clients receive the server's message, learn on their own data and send; the server combines theirs.
 
-    A client's training in a round is a stage "round-1-client-1", what it learns on public rows
-    "round-2-client-1-digest" (after the last round "round-<rounds + 1>-..."), the server's "round-1-server-0"; before
-    the first there may be "pretraining-0" and "round-1-client-1-transfer". Epochs that were asked for count for each.
-    Clients start with copies of the student, or with models of their own. Gives the server's model where there is one,
-    the global model where all are of one architecture, else the clients' models as one, ``Together``.
+    A client's training on its own data in a round is a stage "round-1-client-1", its training on public rows
+    "round-2-client-1-digest" (after the last round "round-<rounds + 1>-..."), the server's training "round-1-server-0";
+    before the first round there may be "pretraining-0" and "round-1-client-1-transfer". ``epochs`` given by the user
+    hold for each stage. Clients start with copies of the student, or with models of their own. Returns the server's
+    model where there is one, the global model where all have one architecture, else the clients' models as one,
+    ``Together``. Raises ValueError for fewer than one round, TypeError where ``public`` is not one batch.
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")
@@ -56,7 +57,7 @@ def federated(
 
 
 def _tell(problem: Problem, sides: Sequence[Participant]) -> None:
-    """Compute every client's one-off message before it learns; it is expensive, and kept with the run."""
+    """Compute every client's one-off message before it learns; being expensive, it is stored with the run."""
     told = problem.once("told", lambda: [side.tell() for side in sides])
     for side, own in zip(sides, told, strict=True):
         side.told = own

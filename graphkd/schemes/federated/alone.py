@@ -1,4 +1,4 @@
-"""Clients that learn alone: what federated methods are to be compared with."""
+"""Clients that learn alone: the baseline of federated methods."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from graphkd.schemes.federated.rule import Rule
 
 @method("alone", family="federated", needs=("clients",))
 def alone(problem: Problem, *, rounds: int = 5, local_epochs: int = 40) -> nn.Module:
-    """Train every client's model on its own data alone; choose it as what a federated method must be better than.
+    """Train every client's model on its own data alone; choose it as the baseline of federated methods.
 
-    In ``rounds`` times ``local_epochs`` epochs, with a new optimiser in each round, as clients of the other methods
-    learn. Gives the clients' models as one, whose answer is the logarithm of their mean probabilities; its ``models``
-    are theirs. Nothing is sent.
+    Clients train for ``rounds`` times ``local_epochs`` epochs, with a new optimiser in each round, as in the other
+    methods; nothing is sent. Returns the clients' models as one, ``Together``, whose answer is the logarithm of their
+    mean probabilities; its ``models`` are theirs.
     """
     return federated(problem, Rule("answers"), rounds, local_epochs)

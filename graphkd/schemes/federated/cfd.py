@@ -20,7 +20,7 @@ from graphkd.schemes.teachers._combine import soft_target
 
 
 def rule(bits: int = 1, *, delta: bool = True) -> Rule:
-    """CFD's rule, see ``cfd``."""
+    """Make CFD's rule, see ``cfd``."""
     return Rule(
         "answers",
         fuse=lambda received: soft_target(received.answers),
@@ -50,13 +50,14 @@ def cfd(
     bits: int = 1,
     delta: bool = True,
 ) -> nn.Module:
-    """Train a model of the server's on the mean of soft labels in few bits; clients learn its answers, coded alike.
+    """Train the server's model on the mean of soft labels in few bits; clients learn its answers, coded likewise.
 
-    Choose it where a round must cost little. Both ways N C numbers become N C ``bits`` bits, and with ``delta`` what
-    differs from the message before, packed without loss (by zlib, in place of the authors' arithmetic coder): the less
-    the nearer models come to agree. What is learnt is the same with and without it. ``server``: its model, by default a
-    fresh student. A round costs ``local_epochs`` and ``distil_epochs`` on ``public`` a client, and the latter for the
-    server. Gives the server's model. All public rows are sent in every round; the authors' choice of the rows that are
-    worth it is not here.
+    Choose it where rounds must send little. In both directions N C numbers become N C ``bits`` bits. With ``delta``
+    only the difference from the previous message is sent, packed without loss (by zlib, in place of the authors'
+    arithmetic coder); it shrinks as the models converge, and does not change what is learnt. ``public``: one batch of
+    rows that all see. ``server``: the server's model, by default a fresh student. A round costs each client
+    ``local_epochs`` on its data and ``distil_epochs`` on ``public``, and the server ``distil_epochs``. Returns the
+    server's model. Answers to all public rows are sent in every round; the authors' selection of worthwhile rows is not
+    implemented.
     """
     return federated(problem, rule(bits, delta=delta), rounds, local_epochs, distil_epochs, public, server)

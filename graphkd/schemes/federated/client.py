@@ -20,9 +20,9 @@ from graphkd.tasks import NodeClassification
 
 @dataclass
 class Client:
-    """Model and the data that it alone sees, one graph or a loader, which ``task`` has prepared.
+    """Model of a client and its private data, one graph or a loader, which ``task`` has prepared.
 
-    call: ``call(model, batch)`` in place of the by-name call of the model.
+    call: ``call(model, batch)`` that replaces the by-name call of the model.
     """
 
     model: nn.Module
@@ -31,8 +31,8 @@ class Client:
     call: Call | None = None
 
     def rows(self, of: Callable[[Any], Tensor]) -> Tensor:
-        """Compute something batch by batch, batch -> (n, ...), and concatenate the rows that batches answer for."""
-        with seeded(0):  # a loader draws: who asks does not change what comes after
+        """Evaluate ``of``, batch -> (n, ...), on every batch, and concatenate the batches' own rows."""
+        with seeded(0):  # a loader draws: this call must not change later draws
             return torch.cat([of(batch)[: own_rows(batch)] for batch in batches(self.data)])
 
     @cached_property

@@ -26,7 +26,7 @@ Estimator = Literal["filter", "trim"]
 
 
 def rule(liars: int = 1, estimator: Estimator = "filter") -> Rule:
-    """Cronus's rule, see ``cronus``."""
+    """Make Cronus's rule, see ``cronus``."""
     choose("estimator", estimator, get_args(Estimator))
     mean = {"filter": filtered_mean, "trim": trimmed_mean}[estimator]
 
@@ -56,25 +56,27 @@ def cronus(
 ) -> nn.Module:
     """Train every client on its own data, and on a robust mean of all answers on public rows.
 
-    Choose it where a client may lie. ``liars``: how many may; there must be more than twice as many clients.
-    ``estimator``: the paper's "filter", see ``filtered_mean``, or "trim", a mean of each entry without so many of the
-    smallest and of the largest. Both leave out some of what honest clients know where their labels are skewed. A round
-    costs ``local_epochs`` and ``distil_epochs`` on ``public`` a client. Gives the clients' models as one, whose answer
-    is the logarithm of their mean probabilities; its ``models`` are theirs. The paper's clients learn own and public
-    rows together, here one after the other.
+    Choose it where clients may send false answers. ``liars``: how many may; there must be more than twice as many
+    clients. ``estimator``: the paper's "filter", see ``filtered_mean``, or "trim", the mean of each entry without its
+    ``liars`` smallest and ``liars`` largest values. Both discard some knowledge of honest clients where their labels
+    are skewed. ``public``: one batch of rows that all see. A round costs each client ``local_epochs`` on its data and
+    ``distil_epochs`` on ``public``. Returns the clients' models as one, ``Together``, whose answer is the logarithm of
+    their mean probabilities; its ``models`` are theirs. The paper's clients learn own and public rows together, here
+    one after the other.
     """
     return federated(problem, rule(liars, estimator), rounds, local_epochs, distil_epochs, public)
 
 
 def filtered_mean(teachers: Tensor, liars: int = 1) -> Tensor:
-    """Estimate the mean of what honest clients say of each row: (K, N, C) -> (N, C).
+    """Estimate the mean of honest clients' answers to each row: (K, N, C) -> (N, C).
 
     The filter of Diakonikolas et al., "Being Robust (in High Dimensions) Can Be Practical", ICML 2017,
-    arXiv:1703.00893, which Cronus (Chang et al., 2019, arXiv:1912.11279) takes: along the direction in which answers to
-    a row vary most, each client loses weight by its squared distance from the mean over the largest, so the farthest
-    loses all; again until ``liars`` weights are lost, and never more than twice as many: where all are as far, all lose
-    alike. Our reading: the authors stop where the variance is what honest clients may have, which is not known here,
-    and cut at random. O(liars N (K C^2 + C^3)).
+    arXiv:1703.00893, which Cronus (Chang et al., 2019, arXiv:1912.11279) uses. Along the direction in which the answers
+    to a row vary most, each client's weight falls by a share, its squared distance from the mean over the largest such
+    distance, so that the farthest client loses all. This repeats until a total weight of ``liars`` is lost, and never
+    removes more than twice that; equally distant clients lose equally. Our reading: the authors stop at the variance
+    that honest clients may have, which is not known here, and remove at random. O(liars N (K C^2 + C^3)). Raises
+    ValueError unless ``liars`` is below K / 2.
     """
     check_stack(teachers)
     if not 0 <= 2 * liars < teachers.size(0):

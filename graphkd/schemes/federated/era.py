@@ -19,7 +19,7 @@ from graphkd.schemes.teachers._combine import entropy_reduction
 
 
 def rule(temperature: float = 0.1) -> Rule:
-    """ERA's rule, see ``era``."""
+    """Make ERA's rule, see ``era``."""
 
     def fused(received: Received) -> Tensor:
         return entropy_reduction(received.answers, temperature)
@@ -47,9 +47,10 @@ def era(
 ) -> nn.Module:
     """Train every client and the server's model by cross-entropy with the sharpened mean probabilities on public rows.
 
-    Choose it over FedMD where labels are so skewed that plain means say little. Clients learn their own data besides.
-    ``temperature``: below 1 sharpens, see ``entropy_reduction``. ``server``: its model, by default a fresh student. A
-    round costs ``local_epochs`` and ``distil_epochs`` on ``public`` a client, and the latter for the server. Gives the
-    server's model, the paper's global one, which starts each round from the one before.
+    Choose it over FedMD where labels are so skewed that plain means carry little information. Clients also learn their
+    own data. ``temperature``: below 1 sharpens, see ``entropy_reduction``. ``public``: one batch of rows that all see.
+    ``server``: the server's model, by default a fresh student. A round costs each client ``local_epochs`` on its data
+    and ``distil_epochs`` on ``public``, and the server ``distil_epochs``. Returns the server's model, the paper's
+    global one, which continues from round to round.
     """
     return federated(problem, rule(temperature), rounds, local_epochs, distil_epochs, public, server)

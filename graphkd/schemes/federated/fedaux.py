@@ -39,9 +39,9 @@ def rule(
     regularisation: float = 0.01,
     path: str | None = None,
 ) -> Rule:
-    """FedAUX's rule, see ``fedaux``; path: of the hidden layer that is pretrained and told apart, None for rows.
+    """Make FedAUX's rule, see ``fedaux``; path: of the hidden layer that is pretrained and compared, None for ``x``.
 
-    Noise is drawn from the global generator.
+    Noise is drawn from torch's global generator.
     """
 
     def pretrain(model: nn.Module, public: Batch | None, call: Call | None) -> Refinement:
@@ -88,15 +88,15 @@ def fedaux(
 ) -> nn.Module:
     """Average weights by architecture, then distil clients' answers into each average, weighted row by row.
 
-    Choose it over FedDF where clients' inputs differ, and each knows about another part of the public rows: a client
-    counts by its ``certainty`` that a row is like its own. ``pretrain_epochs``: for how many models learn from public
-    rows without labels before the first round, by ``Contrast``, which the paper leaves open; of none by default, which
-    Cora's validation nodes chose (78.2 against 76.2 % with 200, three seeds of its CPF split). Certainties are of the
-    hidden layer that the run was told as ``hidden``, so pretrained, else of the features ``x`` themselves.
-    ``epsilon``: with a ``delta``, how private the certainties are, see ``private_certainty``; the paper has 0.1 and
-    1e-5 over some 50,000 rows, at a fiftieth of which the noise would be all that is left: by default they are exact,
-    and not private. The server trains as FedDF's. Made once, certainties cost O((N + M) F^2 + F^3) a step of Newton's
-    method for F features; a round costs what FedDF's does. Gives what FedDF gives.
+    Choose it over FedDF where clients' inputs differ and each knows another part of the public rows: a client's answer
+    to a row is weighted by its ``certainty`` that the row is like its own. ``public``: one batch of rows that all see.
+    ``pretrain_epochs``: epochs of ``Contrast`` on public rows, without labels, before the first round, a number that
+    the paper leaves open; 0 by default, as Cora's validation nodes chose (78.2 against 76.2 % with 200, three seeds of
+    its CPF split). Certainties are computed on the layer given as ``hidden``, pretrained if asked for, else on the
+    features ``x``. ``epsilon``, ``delta``: privacy of the certainties, see ``private_certainty``. The paper has 0.1 and
+    1e-5 over some 50,000 rows; with a fiftieth of the rows only the noise would be left, so by default certainties are
+    exact, and not private. The server trains as FedDF's. Certainties are computed once, in O((N + M) F^2 + F^3) per
+    step of Newton's method for F features; a round costs what FedDF's does. Returns what FedDF returns.
     """
     made = rule(pretrain_epochs, epsilon, delta, regularisation, problem.hidden[0])
     return federated(problem, made, rounds, local_epochs, distil_epochs, public)
@@ -114,8 +114,8 @@ def _tells(limits: Limits) -> Reference:
 def gaussian_noise_std(rows: int, regularisation: float = 0.01, epsilon: float = 0.1, delta: float = 1e-5) -> float:
     """Compute the noise's standard deviation on weights, sqrt(2 ln(1.25 / delta)) s / epsilon, s = 2 / (rows lambda).
 
-    The authors' sensitivity s holds for a mean of losses plus (lambda / 2) |w|^2, as ``private_certainty`` has; their
-    code, and ``certainty``, minimise a sum of losses over lambda plus |w|^2 / 2, of which it does not hold.
+    The authors' sensitivity s holds for a mean of losses plus (lambda / 2) |w|^2, as in ``private_certainty``. It does
+    not hold for their code and ``certainty``, which minimise a sum of losses over lambda plus |w|^2 / 2.
     """
     return math.sqrt(2 * math.log(1.25 / delta)) * 2 / (rows * regularisation) / epsilon
 
@@ -141,7 +141,8 @@ def certainty(local: Tensor, public: Tensor, regularisation: float = 0.01) -> Ce
     """Tell a client's rows from public ones: (N, d), (M, d). Sattler et al., TNNLS 2021, arXiv:2102.02514 (FedAUX).
 
     Minimises (1 / lambda) sum_i log(1 + exp(-y_i (w . x_i + b))) + |w|^2 / 2 over rows divided by the largest norm
-    among both, by Newton's method, in float64: what scikit-learn's LogisticRegression(C=1 / lambda) does.
+    among both, by Newton's method, in float64, as scikit-learn's LogisticRegression(C=1 / lambda) does; lambda is
+    ``regularisation``. Raises ValueError for rows of different widths, or without rows.
     """
     _check_rows(local, public)
     x = torch.cat([local, public]).double()
@@ -161,11 +162,12 @@ def private_certainty(
 ) -> Certainty:
     """Tell a client's rows from public ones, (epsilon, delta)-privately for each own row: (N, d), (M, d).
 
-    As ``certainty``, but for what the authors' noise, a normal one of ``gaussian_noise_std`` for each weight, asks: the
-    loss is a mean over the rows, the bias is regularised as the weights are, and no row is longer than the scale, which
-    is that of public rows. Two clients that differ in a row then have weights and biases at most 2 sqrt(2) / (rows
-    lambda) apart (rows and their constant 1 have norms up to sqrt(2); Chaudhuri et al., JMLR 2011, arXiv:0912.0071),
-    and the Gaussian mechanism holds for ``epsilon`` up to 1. Noise is drawn from ``generator``, by default torch's.
+    Unlike ``certainty`` it meets the conditions of the authors' noise (normal, sqrt(2) times ``gaussian_noise_std`` for
+    each weight): the loss is a mean over the rows, the bias is regularised as the weights are, and rows are shortened
+    to the scale, the largest norm among public rows. Two clients that differ in a row then have weights and biases at
+    most 2 sqrt(2) / (rows lambda) apart (rows and their constant 1 have norms up to sqrt(2); Chaudhuri et al., JMLR
+    2011, arXiv:0912.0071), and the Gaussian mechanism holds for ``epsilon`` up to 1. Noise is drawn from ``generator``,
+    by default torch's. Raises ValueError for an ``epsilon`` outside (0, 1] or a ``delta`` outside (0, 1).
     """
     _check_rows(local, public)
     if not 0 < epsilon <= 1 or not 0 < delta < 1:
@@ -197,7 +199,7 @@ def _largest(x: Tensor) -> Tensor:
 def _logistic(x: Tensor, own: int, regularisation: float, on_bias: Tensor) -> Tensor:
     """Fit weights and bias, (d + 1,), by the logistic losses over ``regularisation`` plus half the squares.
 
-    The first ``own`` rows are 0, the others 1; ``on_bias``: (1,), how much the bias' square counts.
+    The first ``own`` rows have label 0, the others 1; ``on_bias``: (1,), the weight of the bias's square.
     """
     x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
     ridge = torch.cat([x.new_ones(x.size(1) - 1), on_bias])
@@ -218,5 +220,5 @@ def _logistic(x: Tensor, own: int, regularisation: float, on_bias: Tensor) -> Te
             size /= 2
         w = w - size * step
         if float(step.abs().max()) < _STEP * max(float(w.abs().max()), 1):
-            break  # a step shrinks as its square: the next would be of rounding alone
+            break  # steps shrink quadratically: the next would be rounding error alone
     return w

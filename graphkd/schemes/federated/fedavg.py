@@ -18,8 +18,8 @@ from graphkd.schemes.federated.rule import Rule
 def fedavg(problem: Problem, *, rounds: int = 5, local_epochs: int = 40) -> nn.Module:
     """Average clients' weights; choose it where all train one architecture and their labels are alike.
 
-    In each of ``rounds`` rounds clients start with the global weights, learn for ``local_epochs`` epochs with a new
-    optimiser, and the global weights become the mean of theirs, by how many labelled rows they have. It needs no public
-    rows and costs the server nothing. All clients take part in every round. Gives the global model.
+    In each of ``rounds`` rounds all clients start with the global weights, learn for ``local_epochs`` epochs with a new
+    optimiser, and the global weights become the mean of theirs, weighted by their numbers of labelled rows. It needs no
+    public rows and costs the server nothing. Returns the global model.
     """
     return federated(problem, Rule(), rounds, local_epochs)

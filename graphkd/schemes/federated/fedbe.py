@@ -25,7 +25,7 @@ _CYCLE = Cycles(25, 1 / 3)  # of about 1,500 steps they average those after the 
 
 
 def rule(samples: int = 10) -> Rule:
-    """FedBE's rule, see ``fedbe``."""
+    """Make FedBE's rule, see ``fedbe``."""
 
     def drawn(base: State, states: Sequence[State], generator: torch.Generator) -> list[State]:
         def noise() -> State:
@@ -59,11 +59,12 @@ def fedbe(
 ) -> nn.Module:
     """Distil clients, their average, and models drawn around them into the average.
 
-    Choose it over FedDF for one architecture and few clients: more teachers, a steadier target. ``samples``: how many
-    models are drawn, see ``sample_state``. A round costs ``local_epochs`` a client, ``distil_epochs`` on ``public``,
-    and an answer of each model. Gives the global model. The server's rate falls from 1e-3 to 4e-4 in cycles of 25
-    epochs, and its weights are averaged over the ends of cycles after a third of the epochs (SWA), as the authors' are;
-    by Adam in place of their SGD, which at these rates takes many more steps.
+    Choose it over FedDF for one architecture and few clients: more teachers make a steadier target. ``public``: one
+    batch of rows that all see. ``samples``: how many models are drawn, see ``sample_state``. A round costs each client
+    ``local_epochs`` on its data, and the server ``distil_epochs`` on ``public`` and one forward pass of each model.
+    Returns the global model. As in the authors' code the server's learning rate falls from 1e-3 to 4e-4 in cycles of 25
+    epochs, and its weights are averaged over the ends of cycles after a third of the epochs (SWA); ours uses Adam in
+    place of their SGD, which needs many more steps at these rates.
     """
     return federated(problem, rule(samples), rounds, local_epochs, distil_epochs, public)
 

@@ -25,7 +25,7 @@ Fusion = Literal["logits", "probabilities", "losses"]
 
 
 def rule(average: Average = "logits") -> Rule:
-    """FedDF's rule, see ``feddf``."""
+    """Make FedDF's rule, see ``feddf``."""
     choose("average", average, get_args(Average))
 
     def fused(received: Received) -> Tensor:
@@ -35,7 +35,7 @@ def rule(average: Average = "logits") -> Rule:
 
 
 def recipe(epochs: int) -> dict[str, Any]:
-    """Say how FedDF's server trains, as options of ``fit``: Adam at 1e-3, to 0 by a cosine; gradients are clipped."""
+    """Return FedDF's options of ``fit`` for the server: Adam at 1e-3, to 0 by a cosine, with gradients clipped."""
     share = partial(cosine_rampdown, length=epochs)
     return {"lr": 1e-3, "scheduler": partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=share), "clip": 5.0}
 
@@ -60,14 +60,15 @@ def feddf(
 ) -> nn.Module:
     """Average weights by architecture, then distil all clients' mean answer into each average.
 
-    Choose it for weights that may be sent, architectures that differ and unlabelled public rows; it converges in fewer
-    rounds than FedAvg. ``average``: of "logits", the paper's, or "probabilities", their code's option: choose that
-    where clients lack classes and architectures differ, since the logits of the most overfitted model, several times
-    as large as others', else outweigh all. The server trains by ``recipe``, the paper's, whose early stop, after 1,000
-    steps without a gain on labelled rows of the server's, is not reached in so few steps as ours. A round costs
-    ``local_epochs`` a client and ``distil_epochs`` on ``public`` an architecture. Gives the global model, of several
-    architectures the clients' as one, with ``models``. The authors' local self-distillation is not here: their code
-    throws its value away.
+    Choose it where weights may be sent, architectures differ and public rows are unlabelled; it converges in fewer
+    rounds than FedAvg. ``public``: one batch of rows that all see. ``average``: of "logits", the paper's, or of
+    "probabilities", an option of the authors' code. Choose "probabilities" where clients lack classes and architectures
+    differ: the most overfitted model, with logits several times as large as others', would otherwise outweigh all. The
+    server trains with the paper's options, see ``recipe``; its early stop, after 1,000 steps without a gain on labelled
+    rows of the server's, is never reached in our fewer steps. A round costs each client ``local_epochs`` on its data,
+    and the server ``distil_epochs`` on ``public`` per architecture. Returns the global model, or for several
+    architectures the clients' models as one, ``Together``, with ``models``. The authors' local self-distillation is
+    left out: their code discards its value.
     """
     return federated(problem, rule(average), rounds, local_epochs, distil_epochs, public)
 
@@ -82,8 +83,8 @@ def clients_kl(
 ) -> Tensor:
     """Compute KL(clients || student) without T^2: (N, C), (K, N, C) -> scalar. Lin et al., NeurIPS 2020.
 
-    ``average``: of the clients' "logits" (the authors' default), "probabilities", or of K "losses", one to each client.
-    ``weights``: (K,), over their sum; equal by default. Mean over rows.
+    ``average``: of the clients' "logits" (the authors' default), "probabilities", or of K "losses", one per client.
+    ``weights``: (K,), divided by their sum; equal by default. Mean over rows.
     """
     choose("average", average, get_args(Fusion))
     if average != "losses":

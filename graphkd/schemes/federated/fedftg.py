@@ -37,7 +37,7 @@ _GENERATOR, _STUDENT = {"learner": "generator"}, {"learner": "student"}  # batch
 def rule(
     noise: int = 32, rows: int = 64, steps: int = 10, generator_steps: int = 1, student_steps: int = 5, lr: float = 1e-3
 ) -> Rule:
-    """FedFTG's rule, see ``fedftg``."""
+    """Make FedFTG's rule, see ``fedftg``."""
 
     def refine(
         student: nn.Module, teachers: Sequence[nn.Module], messages: Sequence[Message], call: Call | None
@@ -69,13 +69,13 @@ def fedftg(
 ) -> nn.Module:
     """Average clients' weights, and refine the average on rows that a generator makes to be hard.
 
-    Choose it for skewed labels and no public rows. Clients send, besides weights, how many rows of each class they
-    have, and mean and deviation of each of their features, so that fake rows are on the scale of theirs (the paper's
-    images come normalised). In every round a new generator, from noise of width ``noise``, and the global model play
-    ``steps`` times (that many epochs): ``rows`` classes are drawn from the pooled counts, ``generator_steps`` steps
-    lower the sum of ``fedftg_generator`` over clients, ``student_steps`` steps lower ``fedftg_student``; all by Adam at
-    ``lr``. On graphs a fake row has no edges: a model that needs neighbours learns less from it. A turn costs a pass of
-    every client's model over ``rows`` rows. Gives the global model.
+    Choose it where labels are skewed and there are no public rows. Besides weights, clients send their number of rows
+    of each class, and mean and deviation of each feature, so that fake rows have the scale of theirs (the paper's
+    images come normalised). In every round a new generator, with noise of width ``noise``, and the global model play
+    ``steps`` games (epochs). In each, ``rows`` classes are drawn from the pooled counts; ``generator_steps`` steps
+    lower the sum of ``fedftg_generator`` over clients, then ``student_steps`` steps lower ``fedftg_student``; all by
+    Adam at ``lr``. On graphs a fake row has no edges: a model that needs neighbours learns less from it. A game costs
+    ``generator_steps`` + 1 passes of every client's model over ``rows`` rows. Returns the global model.
     """
     return federated(problem, rule(noise, rows, steps, generator_steps, student_steps, lr), rounds, local_epochs)
 
@@ -102,9 +102,9 @@ def _pooled(messages: Sequence[Message]) -> tuple[Tensor, Tensor]:
 
 
 class Generator(nn.Module):
-    """Rows of features from noise and a class, by one hidden layer, standardised over a batch and put to a scale.
+    """Generator of rows from noise and a class, by one hidden layer, standardised over a batch and brought to a scale.
 
-    mean, deviation: of each feature, (d,). No parameter can leave that scale.
+    mean, deviation: that scale, of each feature, (d,). They are constant, so that no parameter can change it.
     """
 
     mean: Tensor
@@ -119,7 +119,7 @@ class Generator(nn.Module):
         self.register_buffer("deviation", deviation)
 
     def forward(self, noise: Tensor, y: Tensor) -> Tensor:
-        """(N, m), (N,) -> (N, d)."""
+        """Generate rows: (N, m), (N,) -> (N, d)."""
         made = self.norm(self.layers(torch.cat([noise, F.one_hot(y, self.classes).to(noise.dtype)], dim=1)))
         return self.mean + self.deviation * made
 
@@ -127,7 +127,8 @@ class Generator(nn.Module):
 class Adversaries(Trainable):
     """Generator of rows on which the global model and clients disagree, and the global model, which learns them.
 
-    A batch says whose loss is lowered. An epoch begins with new noise and classes, the first with a new generator.
+    The entry ``learner`` of a batch names the side that learns. Every epoch begins with new noise and classes, the
+    first one with a new generator.
     """
 
     counts: Tensor
@@ -144,7 +145,7 @@ class Adversaries(Trainable):
         super().__init__()
         self.student, self.generator, self.rows, self.call = student, generator, rows, call
         self.register_buffer("counts", counts)
-        self._teachers = [teacher.eval() for teacher in teachers]  # of nobody's parameters
+        self._teachers = [teacher.eval() for teacher in teachers]  # in a list: not registered, so not trained
         self._viewer = self.hold(Viewer(student, call=call))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - fit's signature
@@ -217,8 +218,8 @@ def fedftg_generator(
     + exp(-mean_ij |n_i - n_j|^2 / m |x_i - x_j| / d) / clients: rows that the global model answers unlike the client,
     that the client takes for class y, and that differ where their noise differs.
     synthetic x: (N, d), noise n: (N, m), student (global model) and teacher (client): (N, C) logits of x, y: (N,),
-    weights: (N,), the client's share of class y. The client's logits are constant in the first term, and CE is averaged
-    before it meets the weights, both as in the authors' code. O(N^2 d).
+    weights: (N,), the client's share of class y. The client's logits are constant in the first term, and CE and
+    weights are averaged before they are multiplied, both as in the authors' code. O(N^2 d).
     """
     check_same_shape(student, teacher)
     disagreement = -(weights * (student - teacher.detach()).abs().mean(dim=-1)).mean()
@@ -233,7 +234,8 @@ def fedftg_student(student: Tensor, teachers: Tensor, weights: Tensor) -> Tensor
     """Compute the global model's loss on fake rows: (N, C), (K, N, C), (K, N) -> scalar. Zhang et al., CVPR 2022.
 
     Cross-entropy with sum_k w_ki softmax(t_ki), w_ki client k's share of the class of row i, a mean over N C entries as
-    in the authors' code. A row whose class is held by clients who are absent counts as far as the shares go.
+    in the authors' code. Where clients that have a row's class are absent, its shares, and so its target, sum to less
+    than 1.
     """
     check_stack(teachers)
     check_same_shape(student, teachers[0])
@@ -245,5 +247,5 @@ def fedftg_student(student: Tensor, teachers: Tensor, weights: Tensor) -> Tensor
 
 
 def class_shares(y: Tensor, counts: Tensor) -> Tensor:
-    """Compute each client's share of every row's class: (N,), (K, C) counts -> (K, N); 0 where nobody has the class."""
+    """Compute each client's share of every row's class: (N,), (K, C) counts -> (K, N); 0 where no client has it."""
     return (counts / counts.sum(dim=0).clamp_min(1)).to(torch.get_default_dtype())[:, y]

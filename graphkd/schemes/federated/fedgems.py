@@ -28,7 +28,7 @@ _LEAST = -30.0  # e^-30 in the place of a probability of 0
 
 
 def rule(labels: Tensor, supervised: Loss) -> Rule:
-    """FedGEMS's rule, see ``fedgems``; labels of the public rows, (N,), and the loss of the server's model on them."""
+    """Make FedGEMS's rule, see ``fedgems``; labels of the public rows, (N,), and the server's loss on them."""
 
     def fused(received: Received) -> Tensor:
         if received.own is None:
@@ -56,12 +56,13 @@ def fedgems(
     distil_epochs: int = 200,
     server: nn.Module | None = None,
 ) -> nn.Module:
-    """Train a model of the server's on labelled public rows, taught by those that are right; clients learn its answers.
+    """Train the server's model on labelled public rows, taught by clients that are right; clients learn its answers.
 
-    Choose it over MHAT where public rows have labels; all rows of ``public`` are taken for labelled. The target is
-    ``selective_fusion``'s. ``server``: the server's model, larger than the clients' in the paper, by default a fresh
-    student. A round costs ``local_epochs`` and ``distil_epochs`` on ``public`` a client, and the latter for the server.
-    Gives the server's model. How the paper weights its terms is unknown to us.
+    Choose it over MHAT where public rows have labels; ``public`` is one batch that all see, of which all rows count as
+    labelled. The target is ``selective_fusion``'s. ``server``: the server's model, larger than the clients' in the
+    paper, by default a fresh student. A round costs each client ``local_epochs`` on its data and ``distil_epochs`` on
+    ``public``, and the server ``distil_epochs``. Returns the server's model. How the paper weights its terms is unknown
+    to us.
     """
     public = labelled_rows(problem, public)
     made = rule(problem.task.targets(public), problem.supervised())
@@ -69,11 +70,11 @@ def fedgems(
 
 
 def selective_fusion(server: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
-    """Fuse the answers of who is right, as logits: (N, C), (K, N, C), (N,) -> (N, C). Cheng et al., 2021 (FedGEMS).
+    """Fuse the right answers to each row, as logits: (N, C), (K, N, C), (N,) -> (N, C). Cheng et al., 2021 (FedGEMS).
 
-    The server's own stored logits where they are right; else the right clients', averaged; the label where all are
-    wrong, a target of minus infinity elsewhere that ``soft_cross_entropy`` takes. A restatement, arXiv:2110.11027: the
-    paper weights clients by their entropy H, in a form unknown to us; here by exp(-H).
+    A row's target is the server's own logits where they are right; else the mean of the right clients' answers; else,
+    where all are wrong, the label, with minus infinity for other classes, which ``soft_cross_entropy`` accepts. A
+    restatement of arXiv:2110.11027, which weights clients by their entropy H in a form unknown to us; here by exp(-H).
     """
     check_same_shape(server, teachers[0])
     right = oracle_weights(teachers, y)

@@ -20,7 +20,7 @@ from graphkd.schemes.federated.rule import Rule
 
 
 def rule(gamma: float = 0.2, history: int = 5) -> Rule:
-    """FedGKD's rule, see ``fedgkd``."""
+    """Make FedGKD's rule, see ``fedgkd``."""
 
     def local(client: Client, *_: Any) -> Loss:
         return client.task.supervised() + gamma / 2 * KL(where=client.task.labelled)
@@ -35,8 +35,8 @@ def fedgkd(
     """Train clients by CE + gamma / 2 KL from the mean of the last global models, and average their weights.
 
     Choose it where FedAvg's clients drift apart and there are no public rows. KL is on labelled rows, the only ones
-    that the paper's clients have: on others the global model, random at first, would be all that they learn.
-    ``history``: how many of the last global models are averaged to the teacher. Costs a forward pass of the teacher a
-    local step more than FedAvg. Gives the global model.
+    that the paper's clients have: other rows would learn from the global model alone, which is random at first.
+    ``history``: number of last global models whose weights are averaged into the teacher. Costs one forward pass per
+    local step more than FedAvg, the teacher's. Returns the global model.
     """
     return federated(problem, rule(gamma, history), rounds, local_epochs)

@@ -19,7 +19,7 @@ from graphkd.schemes.teachers._combine import Average, soft_target
 
 
 def rule(average: Average = "logits", transfer: Loss | None = None, *, revisit: bool = True) -> Rule:
-    """FedMD's rule, see ``fedmd``; ``transfer``: the loss of labels on public rows, all of them labelled."""
+    """Make FedMD's rule, see ``fedmd``; ``transfer``: the loss of labels on public rows, all of them labelled."""
     choose("average", average, get_args(Average))
 
     def fused(received: Received) -> Tensor:
@@ -51,14 +51,14 @@ def fedmd(
 ) -> nn.Module:
     """Train every client on its own data, and on the mean of all clients' logits on public rows.
 
-    Choose it where weights must not leave the clients or cannot be averaged. ``average``: of "logits", or of
-    "probabilities" (their logarithm, about 0 as logits are; not the paper's), see ``feddf``. ``transfer``: whether
-    clients first learn labels of the public rows for ``distil_epochs``, all of which then must have one; the paper's
-    do, which makes their logits alike. ``revisit``: whether they learn their own data once more after the last digest,
-    as after every other: they are better on rows like their own, and worse on others. A round costs ``local_epochs``
-    and ``distil_epochs`` on ``public`` a client. Gives the clients' models as one, whose answer is the logarithm of
-    their mean probabilities; its ``models`` are theirs. All public rows are answered in every round, where the authors
-    draw some.
+    Choose it where weights must not leave the clients or cannot be averaged. ``public``: one batch of rows that all
+    see. ``average``: of "logits", or of "probabilities" (their logarithm, centred at 0 as logits are; not the paper's),
+    see ``feddf``. ``transfer``: clients first learn the labels of the public rows for ``distil_epochs``, and all rows
+    must have one; the paper's clients do so, which makes their logits alike. ``revisit``: clients learn their own data
+    once more after the last target, as after every other one; they get better on rows like their own, and worse on
+    others. A round costs each client ``local_epochs`` on its data and ``distil_epochs`` on ``public``. Returns the
+    clients' models as one, ``Together``, whose answer is the logarithm of their mean probabilities; its ``models`` are
+    theirs. All public rows are answered in every round, where the authors draw some.
     """
     labels = problem.supervised() if transfer else None
     public = labelled_rows(problem, public) if transfer else public
@@ -72,10 +72,10 @@ def logit_mae(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class LogitMAE(Loss):
-    """Digest a consensus of logits, (1/NC) sum |s - t|. Li and Wang, 2019, arXiv:1910.03581 (FedMD).
+    """Match a consensus of logits, (1/NC) sum |s - t|. Li and Wang, 2019, arXiv:1910.03581 (FedMD).
 
-    student, teacher: (N, C). As the authors' Keras code has it; the teacher is the plain mean of all clients' logits,
-    the student's own among them.
+    student, teacher: (N, C). As in the authors' Keras code; the teacher is the plain mean of all clients' logits, the
+    student's own included.
     """
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from graphkd.schemes.federated.rule import Rule
 
 
 def rule(beta: float = 1.0, temperature: float = 1.0) -> Rule:
-    """FedNTD's rule, see ``fedntd``."""
+    """Make FedNTD's rule, see ``fedntd``."""
     return Rule(
         local=lambda client, *_: client.task.supervised() + beta * NCKD(temperature, where=client.task.labelled)
     )
@@ -35,8 +35,8 @@ def fedntd(
 ) -> nn.Module:
     """Train clients by CE + beta NCKD from the global model, and average their weights.
 
-    Choose it over FedGKD where clients lack whole classes, which they else forget: what is kept are the global model's
-    odds between the classes other than the label, on labelled rows. Costs a forward pass of the global model a local
-    step more than FedAvg. Gives the global model.
+    Choose it over FedGKD where clients lack whole classes, which they would otherwise forget: NCKD, at ``temperature``,
+    preserves the global model's odds between the classes other than the label, on labelled rows. Costs one forward pass
+    per local step more than FedAvg, the global model's. Returns the global model.
     """
     return federated(problem, rule(beta, temperature), rounds, local_epochs)

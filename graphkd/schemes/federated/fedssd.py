@@ -24,7 +24,7 @@ from graphkd.schemes.federated.rule import Rule
 
 
 def rule(weight: float = 1.0, *, by_row: bool = True) -> Rule:
-    """FedSSD's rule, see ``fedssd``; every row of the public ones must be labelled."""
+    """Make FedSSD's rule, see ``fedssd``; every row of the public ones must be labelled."""
 
     def local(client: Client, known: nn.Module, public: Batch | None) -> Loss:
         if public is None:
@@ -48,10 +48,10 @@ def fedssd(
 ) -> nn.Module:
     """Train clients by CE + weight SelectiveKD from the global model, and average their weights.
 
-    Choose it over FedNTD where the server has labelled public rows to tell which classes the global model knows: their
-    confusions say how far each of its logits is kept to, see ``SelectiveKD``. All rows of ``public`` are taken for
-    labelled. ``by_row=False`` trusts all rows of a class alike (FedCAD). Costs a forward pass of the global model a
-    local step more than FedAvg. Gives the global model.
+    Choose it over FedNTD where labelled public rows can show which classes the global model knows: its confusions on
+    them weight each of its logits, see ``SelectiveKD``. ``public`` is one batch that all see, of which all rows count
+    as labelled. ``by_row=False`` trusts all rows of a class alike (FedCAD). Costs one forward pass per local step more
+    than FedAvg, the global model's. Returns the global model.
     """
     return federated(problem, rule(weight, by_row=by_row), rounds, local_epochs, public=labelled_rows(problem, public))
 
@@ -60,7 +60,8 @@ class SelectiveKD(Loss):
     """Match the global model's logits as far as it is to be trusted. He et al., IEEE Trans. Big Data 2022 (FedSSD).
 
     ``selective_distillation`` by ``class_credibility``; student, teacher: (N, C), y: (N,). ``confusion``: (C, C), of
-    ``confusion_shares`` on held-out rows. ``by_row=False`` trusts all rows of a class alike (FedCAD). Add CE.
+    ``confusion_shares`` on held-out rows. ``by_row=False`` trusts all rows of a class alike (FedCAD). Add CE of the
+    labels.
     """
 
     answers = "classes"
@@ -91,7 +92,7 @@ class SelectiveKD(Loss):
 
 
 def confusion_shares(logits: Tensor, y: Tensor) -> Tensor:
-    """Count the share of class j that a model takes for c: (N, C), (N,) -> (C, C) of rows j; 0 where none is."""
+    """Compute the share of class j that a model takes for class c: (N, C), (N,) -> (C, C), 0 for j without rows."""
     y = class_ids(y, logits.size(0), logits.size(-1))
     one_hot, taken = (F.one_hot(labels, logits.size(-1)).to(logits.dtype) for labels in (y, logits.argmax(dim=-1)))
     return one_hot.t() @ taken / one_hot.sum(dim=0).clamp_min(1)[:, None]
@@ -104,7 +105,8 @@ def class_credibility(
 
     highest max(0, a_c softmax(t_i)_y - threshold), a_c = A_cc (1 - max_{j != c} A_jc); A_jc is the share of class j
     that the model takes for c, on held-out rows. A restatement of FedSSD (He et al., IEEE Trans. Big Data 2022).
-    ``y=None`` trusts all rows alike, the second factor is 1: our reading of FedCAD, whose weights are unknown to us.
+    ``y=None`` puts 1 in place of softmax(t_i)_y, which trusts all rows alike: our reading of FedCAD, whose weights are
+    unknown to us. Raises ValueError for a ``confusion`` of another shape.
     """
     if confusion.shape != (teacher.size(-1),) * 2:
         raise ValueError(f"'confusion' must be {(teacher.size(-1),) * 2}, got {tuple(confusion.shape)}")

@@ -1,7 +1,7 @@
 """Both sides in processes of their own, on any machines, by Flower (Beutel et al., 2020, arXiv:2007.14390).
 
-``FlowerStrategy`` wraps a ``Server``, ``client_fn`` a ``Participant``; the steps are theirs, so a run gives what
-``graphkd.distil`` gives for the same seed. Messages are safetensors: nothing that is unpickled goes over the wire.
+``FlowerStrategy`` wraps a ``Server``, ``client_fn`` a ``Participant``; all steps are theirs, so a run gives the result
+of ``graphkd.distil`` for the same seed. Messages are safetensors: nothing that is received is unpickled.
 
 The server's process, then each client's::
 
@@ -12,10 +12,10 @@ The server's process, then each client's::
     mine = Participant(0, Client(model, data), fedmd.rule(), public, local=local, distil=distil)
     start_client(server_address="127.0.0.1:8080", client_fn=client_fn(lambda _: mine))
 
-The server is started first. ``flwr.server.start_server`` and ``flwr.client.start_client`` need one port, no files and
-no more processes than there are participants, which is why our tests use them; Flower calls them deprecated. Under a
-SuperLink, which wants an app bundle and starts a process for every message, ``server_app`` and ``client_app`` take the
-same strategy and clients: what a client must remember from round to round lies in Flower's context.
+Start the server first. ``flwr.server.start_server`` and ``flwr.client.start_client`` need one port, no files and no
+more processes than there are participants, so our tests use them, though Flower calls them deprecated. Under a
+SuperLink, which needs an app bundle and starts a process for every message, ``server_app`` and ``client_app`` take the
+same strategy and clients; a client's state is stored in Flower's context from round to round.
 
 Needs Flower, ``pip install "graphkd[federated]"``. Its telemetry is off, unless FLWR_TELEMETRY_ENABLED says otherwise.
 """
@@ -90,11 +90,12 @@ def _dump(message: Message) -> bytes:
 class FlowerStrategy(Strategy):
     """A ``Server`` as a Flower strategy: ``rounds`` rounds among ``clients`` participants, numbered from 0.
 
-    It waits ``timeout`` seconds for them to come. All must answer in every round, what the method makes of fewer is
-    another method, unless the server was given ``min_clients``: then a round goes on without those that fail, leave or
-    send what is not to be believed (see ``Server``), which the log names; with fewer than that the run ends with
-    ValueError. The last receipt is Flower's evaluation after the last round, whose history has the mean cross-entropy
-    of own labelled rows. See docs/guides/federated.md for TLS and for what a malicious client can still do.
+    It waits ``timeout`` seconds for them to connect. All must answer in every round, since with fewer it would be
+    another method, unless the server has ``min_clients``: then a round goes on without clients that fail, leave or send
+    invalid messages (see ``Server``), and the log names them; with fewer valid messages than that the run ends with
+    ValueError. Clients receive the last broadcast with Flower's evaluation after the last round; its history has the
+    mean cross-entropy on their own labelled rows. See docs/guides/federated.md for TLS and for what a malicious client
+    can still do.
     """
 
     def __init__(self, server: Server, clients: int, rounds: int, *, timeout: int = 600) -> None:
@@ -113,7 +114,7 @@ class FlowerStrategy(Strategy):
         return ServerConfig(num_rounds=self.rounds)
 
     def initialize_parameters(self, client_manager: ClientManager) -> flwr_types.Parameters:
-        """Wait for all clients and ask for their numbers; weights are the server's, and go out round by round."""
+        """Wait for all clients and request their numbers; the server's weights are sent round by round."""
         client_manager.num_available()  # under a SuperLink this lets it see who is there; else 5 seconds pass
         if not client_manager.wait_for(self.clients, self.timeout):
             raise RuntimeError(f"{self.clients} clients were waited for, {client_manager.num_available()} came")
@@ -181,7 +182,7 @@ class FlowerStrategy(Strategy):
 
 
 class FlowerClient(flwr_client.Client):
-    """A ``Participant`` as a Flower client, which remembers in the ``state`` of Flower's context."""
+    """A ``Participant`` as a Flower client, whose state is stored in the ``state`` of Flower's context."""
 
     def __init__(self, participant: Participant, state: RecordDict) -> None:
         self.participant, self.remembered = participant, state
@@ -219,7 +220,7 @@ class FlowerClient(flwr_client.Client):
 
 @torch.no_grad()
 def _loss(client: Client) -> float:
-    """Compute the mean loss of a client's labelled rows; of a loader that of its batches."""
+    """Compute the mean loss of a client's labelled rows; for a loader the mean over its batches."""
     distiller = Distiller(client.model, losses=client.task.supervised(), call=client.call)
     with seeded(0), evaluating(distiller):
         return fmean(float(distiller(batch).loss) for batch in batches(client.data))

@@ -18,7 +18,7 @@ from graphkd.schemes.teachers._combine import soft_target
 
 
 def rule() -> Rule:
-    """MHAT's rule, see ``mhat``."""
+    """Make MHAT's rule, see ``mhat``."""
     return Rule(
         "answers", fuse=lambda received: soft_target(received.answers), server=KL(), client=KL(), returns_server=True
     )
@@ -34,10 +34,11 @@ def mhat(
     distil_epochs: int = 200,
     server: nn.Module | None = None,
 ) -> nn.Module:
-    """Train a model of the server's on the clients' mean answer on public rows; clients learn its answers.
+    """Train the server's model on the clients' mean answer on public rows; clients learn its answers.
 
-    Choose it over FedMD where the server can afford a model of its own, better than a mean. ``server``: that model, by
-    default a fresh student. A round costs ``local_epochs`` and ``distil_epochs`` on ``public`` a client, and the latter
-    for the server. Gives the server's model. The paper's details are unknown to us.
+    Choose it over FedMD where the server can afford a model of its own, which is better than a mean. ``public``: one
+    batch of rows that all see. ``server``: that model, by default a fresh student. A round costs each client
+    ``local_epochs`` on its data and ``distil_epochs`` on ``public``, and the server ``distil_epochs``. Returns the
+    server's model. The paper's details are unknown to us.
     """
     return federated(problem, rule(), rounds, local_epochs, distil_epochs, public, server)

@@ -22,17 +22,19 @@ from graphkd.schemes.federated.client import Client
 from graphkd.schemes.federated.rule import Rule
 
 _CODE = "code."
-_TOLD = "told."  # what entries of a state that hold what the rule tells begin with
+_TOLD = "told."  # prefix of a state's entries that hold the rule's one-off message
 
 
 class Participant:
-    """Client that takes part by a rule as number ``who``, from 0; it knows nothing of the others.
+    """Client number ``who``, from 0, that follows a rule; it knows nothing of the others.
 
-    public: a batch that all see. local, distil: options of ``fit`` on own and on public rows, "epochs" among them;
-    every training has its seed from ``seed``, the round and who it is, so it does not depend on the others, and its
-    optimiser starts anew. train: how it trains. What it sends are its weights or its answers, how many rows it learnt
-    from, and what else the rule tells. What the server sends is checked before it is believed: names, shapes, dtypes,
-    finite, and no value above ``max_value`` in magnitude.
+    public: one batch that all see. local, distil: options of ``fit`` on own and on public rows, including "epochs".
+    Every training has a new optimiser and a seed made of ``seed``, the round and ``who``, so that it does not depend on
+    other clients. told: the one-off message of ``rule.tell``, if known already. train: the training function. It sends
+    its weights or its answers, its number of labelled rows, and what ``rule.tell`` adds. The server's messages are
+    checked before use: names, shapes, dtypes, finite values, and no value above ``max_value`` in magnitude. Raises
+    ValueError for a ``who`` that is no such number, for a client without labelled rows, and where the rule needs
+    ``public`` and it is None.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Participant:
         self.who, self.client, self.rule, self.public = who, client, rule, public
         self.local, self.distil, self.seed, self.told, self.train = local, distil, seed, told, train
         self.max_value = max_value
-        self.past: list[dict[str, Tensor]] = []  # the global weights it got, the latest last
+        self.past: list[dict[str, Tensor]] = []  # the global weights it received, the latest last
         self.codes: dict[str, Tensor] = {}  # the last code that it "sent", the last that it "got"
         self.known = 0  # the checksum of the code of its own that the server has
 
@@ -105,13 +107,13 @@ class Participant:
         return wire.answer(self.client.model, self.public, self.client.call)
 
     def tell(self) -> Message:
-        """Return the further message for the server besides weights or answers, which is asked for once."""
+        """Return what the rule sends besides weights or answers; it is computed once."""
         if self.told is None:
             self.told = {} if self.rule.tell is None else self.rule.tell(self.client, self.public)
         return self.told
 
     def learn(self, number: int) -> None:
-        """Learn on own data, and before that on public rows where the rule has their labels."""
+        """Learn on own data; in round 0 first the labels of public rows where the rule has ``transfer``."""
         client = self.client
         self.tell()  # of the first global weights, before they change
         if number == 0 and self.rule.transfer is not None:

@@ -41,9 +41,10 @@ def dirichlet_parts(y: Tensor, clients: int, alpha: float = 0.1, *, seed: int = 
 def class_parts(y: Tensor, clients: int, classes: int = 2, *, seed: int = 0) -> list[Tensor]:
     """Deal out the rows so that every client has ``classes`` classes: (N,) -> ``clients`` sorted row ids, disjoint.
 
-    The pathological skew of McMahan et al., 2017, arXiv:1602.05629: client k has classes k c, ..., k c + c - 1 of the
-    shuffled list, which starts again at its end; who shares a class shares its rows evenly. Rows of a class that nobody
-    has are in no part, which happens where ``clients`` times ``classes`` is below the number of classes.
+    The pathological skew of McMahan et al., 2017, arXiv:1602.05629: client k has places k c, ..., k c + c - 1, c =
+    ``classes``, of the shuffled list of classes, which repeats; clients with the same class share its rows evenly.
+    Where ``clients`` times ``classes`` is below the number of classes, rows of the remaining classes are in no part.
+    Raises ValueError unless ``classes`` is from 1 to the number of classes.
     """
     y = class_ids(y, y.size(0))
     check_positive("clients", clients)

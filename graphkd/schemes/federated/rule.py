@@ -21,7 +21,7 @@ from graphkd.schemes.federated.client import Client
 class Received(NamedTuple):
     """Inputs of a server's ``fuse``: answers on public rows, (K, N, C), all messages, and its own answers, (N, C).
 
-    The messages are the clients', in their order; answers may be further models', too.
+    The messages are the clients', in their order; the answers may include those of further models.
     """
 
     answers: Tensor
@@ -45,7 +45,7 @@ class Cycles(NamedTuple):
 
 
 class Refinement(NamedTuple):
-    """Training of the server's: the module, its data, and options of ``fit``."""
+    """Training stage of the server: the module, its data, and options of ``fit``."""
 
     trainable: nn.Module
     data: Any
@@ -62,17 +62,18 @@ class Rule:
     """Rule of a federated method: what clients send, how the server combines it, and the losses by which they learn.
 
     sends: "weights", which the server averages architecture by architecture, or "answers" (logits on public rows).
-    transfer: by which clients learn labels of public rows before all else. local: (client, global model, public) -> the
-    loss on a client's data. history: its teacher, if it needs one, is the mean of so many of the last broadcast models.
-    revisits: clients learn on their own data once more, after the last that they got. pretrain: (model, public, call)
-    -> a training of each global model before the first round. fuse: what was received -> one target, as logits, (N, C).
-    server: by which the server's models learn that target. recipe: epochs -> options of ``fit`` for it. cycles: it ends
-    with a mean of its weights. client: by which clients that send answers learn what they get on public rows;
-    ``returns_server``: it is the server's own answers, not the target. code: in which bytes answers go over the wire.
-    further: (weights before, clients' weights, generator) -> weights of further models that answer beside the clients'
-    and their average (FedBE). refine: (global model, clients' models, messages, call) -> a training of the global
-    model, in place of ``fuse``. tell: (client, public) -> what else a client sends; asked once, when it has the first
-    global weights. tells: limits -> what that must be, for the server to believe it.
+    transfer: the loss by which clients learn labels of public rows before all else. local: (client, global model,
+    public) -> the loss on a client's data. history: the teacher of that loss, if it needs one, is the mean of the
+    weights of so many of the last broadcast models. revisits: clients learn on their own data once more after the last
+    broadcast. pretrain: (model, public, call) -> a training of each global model before the first round. fuse:
+    ``Received`` -> one target, as logits, (N, C). server: the loss by which the server's models learn that target.
+    recipe: epochs -> options of ``fit`` for that training. cycles: average the weights over that training. client: the
+    loss by which clients that send answers learn the broadcast target on public rows; ``returns_server``: broadcast the
+    answers of the server's own model instead of the target. code: the encoding of answers as bytes. further: (weights
+    before, clients' weights, generator) -> weights of further models that answer beside the clients' and their average
+    (FedBE). refine: (global model, clients' models, messages, call) -> a training of the global model, in place of
+    ``fuse``. tell: (client, public) -> what else a client sends, computed once, with the first global weights. tells:
+    ``Limits`` -> the requirements on what ``tell`` returns.
     """
 
     sends: Literal["weights", "answers"] = "weights"

@@ -32,17 +32,17 @@ from graphkd.schemes.federated.rule import Limits, Received, Rule
 class Server:
     """Server of a rule; it sees messages, never a client's data.
 
-    models: one of each client's architecture, in their order, where they send weights: the first of each architecture
-    is what its clients start with. model: the server's own, for rules that have one. public: a batch that all see.
-    distil: options of ``fit`` on it. call: how all models are called, in place of the by-name call. train: how it
-    trains. ``messages`` are the latest that were believed, of the clients ``present``; ``globals`` a model of each
+    models: one of each client's architecture, in their order, where clients send weights; the first of each
+    architecture is the initial model of its clients. model: the server's own, for rules that have one. public: one
+    batch that all see. distil: options of ``fit`` on it. call: replaces the by-name call of all models. train: the
+    training function. ``messages`` are the latest valid ones, of the clients ``present``; ``globals`` has one model per
     architecture.
 
     Every message is checked before anything changes: its names, shapes and dtypes, that it is finite, that no value is
     above ``max_value`` in magnitude, and that it claims from 1 to ``max_size`` examples; what the server cannot know,
-    such as the number of classes where it has no model, must be as most clients have it. A message that fails is
-    refused with a ValueError that names the client, counted from 0, and the entry. min_clients: with so many believed
-    messages, by default all, a round goes on without the others, and says so in the log.
+    such as the number of classes where it has no model, must agree with most clients. An invalid message raises
+    ValueError, which names the client, counted from 0, and the entry. min_clients: with so many valid messages, by
+    default all, a round goes on without the others, and logs a warning.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Server:
             own_answers = None if self.model is None else self.answer(self.model)
             self._distil(number, self.rule.fuse(Received(self.answers(number, before), self.messages, own_answers)))
 
-    # ------------------------------------------------------------------ whom to believe
+    # ------------------------------------------------------------------ checks of messages
     def reference(self, who: int) -> Reference:
         """Return the requirements on a client's message."""
         told = {} if self.rule.tells is None else self.rule.tells(self.limits)
@@ -161,7 +161,7 @@ class Server:
         found = list(believed(receipts, [told] * len(receipts), number, self.min_clients).values())
         return float(mean_state(found, wire.stack(found, "size"))["loss"])
 
-    # ------------------------------------------------------------------ what to make of it
+    # ------------------------------------------------------------------ learning from messages
     def _distil(self, number: int, target: Tensor) -> None:
         for which, learner in enumerate(self.globals if self.model is None else [self.model]):
             if self.rule.server is not None:
@@ -224,7 +224,7 @@ class Server:
 
 
 def _rows_of(public: Batch | None) -> int | None:
-    """Count the rows of answers; None where that cannot be known before: of graphs, or rows without features."""
+    """Count the rows of answers; None where that is unknown in advance: for graphs, or rows without features."""
     known = public is not None and "batch" not in public and any(name in public for name in ("n_id", "x", "y"))
     return count_rows(public) if known and public is not None else None
 

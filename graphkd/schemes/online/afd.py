@@ -40,9 +40,10 @@ def discrimination_squares(own: Tensor, others: Tensor) -> Tensor:
 class Adversaries(nn.Module):
     """Pair peers with discriminators of their features: a rule for ``Peers``, which needs ``hidden``.
 
-    D_k tells the features of peer k + 1 (cyclic: 1) from those of peer k (0), peer k fools it; plus the targets of
-    ``each_other``. Peers see the discriminators constant, discriminators the features. taught: mask of the rows whose
-    features play, (N,), by default all.
+    Discriminator D_k learns to give 1 for the features of peer k + 1 (cyclic) and 0 for those of peer k, which learns
+    to fool it; targets are those of ``each_other``. The discriminators are constant in the peers' loss, the features in
+    the discriminators'. peers: their number. width: of their hidden layers. weight: of the fooling. taught: mask (N,)
+    of the rows whose features are compared, by default all.
     """
 
     def __init__(self, peers: int, width: int, *, weight: float = 1.0) -> None:
@@ -51,7 +52,7 @@ class Adversaries(nn.Module):
         self.weight = weight
 
     def forward(self, logits: Tensor, hidden: Sequence[Tensor], *, taught: Tensor | None = None) -> PeerTargets:
-        """(M, N, C), M of (N, d), (N,)."""
+        """Make the targets: logits (M, N, C), M hidden layers (N, d), mask (N,)."""
         hidden = hidden if taught is None else [own[taught] for own in hidden]
         fooling: Any = 0.0
         discrimination: Any = 0.0
@@ -83,14 +84,13 @@ def afd(
     where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
-    """Train peers that learn each other's answers, and to fool discriminators of their hidden features.
+    """Train peers that learn each other's answers and to fool discriminators of their hidden features.
 
-    Choose it where hidden features are to be alike as a distribution and rows should keep theirs; hidden layers must be
-    of one width. Where the paper ("Feature-map-level Online Adversarial Knowledge Distillation") takes steps in turn
-    with optimisers of their own, both parts are here one loss, see ``Adversaries``. weight: of the fooling; of 0.1,
-    0.03, 0.01, 0.003 and 0 the fourth was best on Cora's validation nodes, by a tenth of a point; 1 spoils a GCN's
-    features before labels have made any.
-    count, where, peers: as in ``dml``; where: of features too.
+    Choose it to make hidden features alike in distribution, not row by row; hidden layers must have one width. The
+    paper ("Feature-map-level Online Adversarial Knowledge Distillation") alternates steps of two optimisers; here both
+    parts are one loss, see ``Adversaries``. weight: of the fooling; 0.003 was the best of 0.1, 0.03, 0.01, 0.003 and 0
+    on Cora's validation nodes, by a tenth of a point; 1 spoils a GCN's features before labels have shaped them. count,
+    where, peers: as in ``dml``; ``where`` also selects the rows whose features are compared.
     """
     models = peers_of(problem, peers, count)
     width = one_width(problem, models)

@@ -25,10 +25,12 @@ from graphkd.schemes.online.peers import (
 
 
 class AttendedFeatures(nn.Module):
-    """Draw every peer's features to the others', weighted by attention: a rule for ``Peers``, which needs ``hidden``.
+    """Match every peer's features with the others', weighted by attention: a rule for ``Peers``, with ``hidden``.
 
-    a_ij = softmax over j != i of (W_q h_i) . (W_k h_j) / sqrt(inner); mean_i |h_i - sum_j a_ij h_j|^2 / d, the others'
-    features constant, plus the targets of ``each_other``. taught: mask of the rows that are drawn, by default all.
+    The loss is mean_i |h_i - sum_j a_ij h_j|^2 / d with a_ij = softmax over j != i of (W_q h_i) . (W_k h_j) /
+    sqrt(inner) and the others' features constant; targets are those of ``each_other``. width: of the hidden layers.
+    inner: width of queries and keys, by default an eighth of that. taught: mask (N,) of the rows that are matched, by
+    default all.
     """
 
     def __init__(self, width: int, inner: int | None = None, *, weight: float = 1.0) -> None:
@@ -37,7 +39,7 @@ class AttendedFeatures(nn.Module):
         self.query, self.key = (nn.Linear(width, self.inner, bias=False) for _ in range(2))
 
     def forward(self, logits: Tensor, hidden: Sequence[Tensor], *, taught: Tensor | None = None) -> PeerTargets:
-        """(M, N, C), M of (N, d), (N,)."""
+        """Make the targets: logits (M, N, C), M hidden layers (N, d), mask (N,)."""
         own = torch.stack([each if taught is None else each[taught] for each in hidden])
         fixed = own.detach()
         scores = peer_scores(self.query(fixed), self.key(fixed)) / self.inner**0.5
@@ -67,12 +69,13 @@ def afikd(
     where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
-    """Train peers that learn each other's answers and hidden features, these weighted by attention.
+    """Train peers that learn each other's answers and hidden features, the features weighted by attention.
 
-    Choose it for peers of one width whose hidden layers will be used, for retrieval say. We know no formula or code of
-    the paper ("Attention-based Feature Interaction for Efficient Online Knowledge Distillation"): this is what the
-    survey says of it, see ``AttendedFeatures``. weight: of the features. inner: width of queries and keys, an eighth of
-    the hidden layer's by default. count, where, peers: as in ``dml``; where: of features too.
+    Choose it for peers of one width whose hidden layers will be used, such as for retrieval. We know no formula or code
+    of the paper ("Attention-based Feature Interaction for Efficient Online Knowledge Distillation"); this follows the
+    survey's description, see ``AttendedFeatures``. weight: of the features. inner: width of queries and keys, an eighth
+    of the hidden layer's by default. count, where, peers: as in ``dml``; ``where`` also selects the rows whose features
+    are matched.
     """
     models = peers_of(problem, peers, count)
     width = one_width(problem, models)

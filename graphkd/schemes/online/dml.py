@@ -39,14 +39,16 @@ def dml(
 ) -> nn.Module:
     """Train peers that learn the labels and each other's answers; choose it as the plainest of the online methods.
 
-    L_k = CE_k + (1 / (M - 1)) sum_{l != k} KL(p_l || p_k) at T = 1: peers of any architectures, nothing added to them.
-    Its gradient is that of the KL to the others' mean probabilities (DML_e). The authors' code sums over peers
-    (``weight=1``) and takes steps in turn, with answers anew; here at once. The student is kept, its peers are not.
+    L_k = CE_k + (1 / (M - 1)) sum_{l != k} KL(p_l || p_k) at T = 1; peers may have any architectures and need no extra
+    layers. Its gradient is that of the KL to the others' mean probabilities (DML_e). The authors' code sums over peers
+    (``weight=1``) and updates them in turn, with answers recomputed; here all update at once. The student is returned,
+    its peers are discarded.
 
-    count: M, the student among them. where: rows that learn from others' answers, "labelled" as in the paper, or "all":
-    at first peers know nothing, and then a good one loses on rows without labels what they do not know. peers: models
-    to learn beside the student in place of fresh ones of its kind, called and tapped in its way; one that is trained
-    already learns at first from those that are not, so train these on the labels before. Costs M trainings.
+    count: M, including the student. weight: of each KL. where: rows that learn from others' answers, "labelled" as in
+    the paper, or "all", where a good peer unlearns on rows without labels while the others are untrained. peers: models
+    to train beside the student in place of fresh ones of its architecture, called and tapped as it is. If one of the
+    models comes trained, train the others on the labels first, since it learns from them from the first step. Costs M
+    trainings.
     """
     models = peers_of(problem, peers, count)
     return train_peers(problem, models, partial(each_other, weight=weight), soft=soft_of(problem, temperature, where))

@@ -13,7 +13,7 @@ from graphkd.schemes.online.peers import Auxiliary, Others, PeerTargets, Where, 
 
 
 def mutual_fusion(logits: Tensor, fused: Tensor) -> PeerTargets:
-    """Make FFL's targets: (M, N, C), (N, C); the fused classifier's is the peers' mean, and that is all peers'."""
+    """Make FFL's targets: the fused logits for peers, the peers' mean for the fused classifier: (M, N, C), (N, C)."""
     return PeerTargets([(1.0, fused.detach())], auxiliary={"fused": Auxiliary(fused, logits.detach().mean(dim=0))})
 
 
@@ -26,7 +26,7 @@ class Fusion(nn.Module):
         self.classify = nn.Linear(max(widths), classes)
 
     def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
-        """(M, N, C), M of (N, d_k)."""
+        """Make the targets: logits (M, N, C), M hidden layers (N, d_k)."""
         return mutual_fusion(logits, self.classify(self.fuse(torch.cat(list(hidden), dim=1)).relu()))
 
 
@@ -51,13 +51,14 @@ def ffl(
     where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
-    """Train peers and a classifier on all their features, which learn from each other.
+    """Train peers and a classifier on all their features that learn from each other.
 
-    L = sum_k CE(z_k) + CE(z_f) + w [T^2 KL(mean_k z_k -> z_f) + sum_k T^2 KL(z_f -> z_k)], every target constant, w
-    rising to ``weight`` over the share ``ramp`` of training (the authors' 80 of 300 epochs); z_f from all peers'
-    features, by two linear layers where the paper has a depthwise and a pointwise convolution. Choose it for peers
-    whose features complement each other, of different architectures say. The fused classifier, the best and the dearest
-    of them, is not kept (for that fit ``Peers`` with the rule ``Fusion``). count, where, peers: as in ``dml``.
+    L = sum_k CE(z_k) + CE(z_f) + w [T^2 KL(mean_k z_k -> z_f) + sum_k T^2 KL(z_f -> z_k)], with every target constant,
+    T = ``temperature``, and w rising to ``weight`` over the share ``ramp`` of training (the authors' 80 of 300 epochs).
+    z_f is computed from all peers' features by two linear layers, where the paper has a depthwise and a pointwise
+    convolution. Choose it for peers whose features complement each other, such as different architectures. The fused
+    classifier, the most accurate and most expensive of them, is discarded; to keep it, fit ``Peers`` with the rule
+    ``Fusion``. count, where, peers: as in ``dml``.
     """
     models = peers_of(problem, peers, count)
     widths, classes = [problem.width_of(model) for model in models], problem.classes

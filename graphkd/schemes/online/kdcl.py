@@ -33,7 +33,7 @@ def naive_target(logits: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def min_logit_target(logits: Tensor, y: Tensor) -> Tensor:
-    """Take min_k (z_kc - z_ky), class by class: no peer finds a wrong class less likely beside the label."""
+    """Take min_k (z_kc - z_ky), class by class: every class at its smallest difference from the label's logit."""
     y = _labels(logits, y)
     return (logits - logits.gather(2, y.expand(logits.size(0), -1)[..., None])).amin(dim=0)
 
@@ -42,9 +42,9 @@ def min_logit_target(logits: Tensor, y: Tensor) -> Tensor:
 def linear_weights(logits: Tensor, y: Tensor, steps: int = 60) -> Tensor:
     """Find the convex weights of the peers with the least cross-entropy of sum_k w_k z_k, row by row: -> (N, M).
 
-    That is convex; at most ``steps`` of a primal-dual interior point method with line search in float64, all rows at
-    once: O(steps N M^2 C). Exact to 1e-9 for logits that differ by tens; by hundreds it may stop early, at weights that
-    are no worse than the best peer alone.
+    The problem is convex. It takes at most ``steps`` steps of a primal-dual interior point method with line search in
+    float64, for all rows at once: O(steps N M^2 C). Exact to 1e-9 where logits differ by tens; where they differ by
+    hundreds it may stop early, at weights no worse than the best peer alone.
     """
     y = _labels(logits, y)
     peers = logits.double().transpose(0, 1)  # (N, M, C)
@@ -83,7 +83,8 @@ def _slopes(weights: Tensor, peers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _polished(weights: Tensor, slack: Tensor, peers: Tensor, size: Tensor) -> Tensor:
     """Refine the weights by Newton steps where these shrink the gap, below what the cross-entropy can resolve.
 
-    They are of the other peers against the heaviest, whose weight is what is left: their sum is 0 to the last digit.
+    A step changes the other peers' weights, and the heaviest peer's by their negative sum, so that it sums to 0
+    exactly.
     """
     for _ in range(4):
         p, slopes, gap = _slopes(weights, peers)
@@ -139,12 +140,12 @@ def linear_target(logits: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def general_weights(logits: Tensor, y: Tensor) -> Tensor:
-    """Weigh the peers for all rows, by how their errors on validation rows go together: -> (M,), sum 1.
+    """Weight the peers by the covariance of their errors on validation rows: (M, V, C), (V,) -> (M,), sum 1.
 
-    w = C^-1 1 / (1' C^-1 1), C_kl = mean_i <p_ki - onehot(y_i), p_li - onehot(y_i)>, p the probabilities (assumed: the
-    paper has a general output). Weights may be negative. 1e-12 of C's mean diagonal is added to it, so that equal
-    peers get equal weights; a step of refinement takes back what that changes where C can be inverted. Without rows
-    weights are equal.
+    w = C^-1 1 / (1' C^-1 1), C_kl = mean_i <p_ki - onehot(y_i), p_li - onehot(y_i)>, with p the probabilities (our
+    assumption: the paper has a general output). Weights may be negative. C gets a ridge of 1e-12 of its mean diagonal,
+    so that equal peers get equal weights; one refinement step removes the ridge's effect where C is invertible. Without
+    rows weights are equal.
     """
     y = _labels(logits, y)
     if not y.numel():  # a batch without such rows
@@ -195,13 +196,13 @@ def kdcl(
     distortion: float = 0.2,
     peers: Others = None,
 ) -> nn.Module:
-    """Train peers on differently distorted inputs, with one target for all that is made with the labels' help.
+    """Train peers on differently distorted inputs towards one common target, made from their answers and the labels.
 
     L = sum_k CE_k + ``weight`` T^2 KL(p(z_t) || p(z_k)) on labelled rows. target: "naive", the best peer on each row;
-    "linear", the best convex combination; "min_logit", class by class the least beside the label's. Choose it for peers
-    of unequal strength, of which ``dml`` lets the weak spoil the strong. distortion: share of edges and of columns of
-    features that each peer does not see, drawn anew at every step. count, peers: as in ``dml``. "linear" costs an
-    interior point method on all rows at every step.
+    "linear", the best convex combination; "min_logit", class by class the smallest difference from the label's logit.
+    Choose it for peers of unequal strength, where ``dml`` lets weak peers spoil strong ones. distortion: share of edges
+    and of columns of features hidden from each peer, drawn anew at every step. count, peers: as in ``dml``. "linear"
+    runs an interior point method on all rows at every step, see ``linear_weights``.
     """
     choose("target", target, get_args(Target))
 
@@ -232,13 +233,12 @@ def kdcl_general(
     where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
-    """Train peers on differently distorted inputs, with one target for all that weighs them by their held-out errors.
+    """Train peers on differently distorted inputs towards one common target, weighted by their held-out errors.
 
     As ``kdcl_min_logit``, with the target sum_k w_k z_k, see ``general_weights``. Choose it where labels can be spared:
-    ``share`` of the labelled nodes is held out to weigh the peers, in every batch, in training mode (the paper's
-    weights follow once an epoch). where: as in ``dml``. validation: a mask over the nodes, (N,), of those to weigh the
-    peers by in place of that share. Where they are the nodes that choose the epoch, its score is no fair measure any
-    more.
+    ``share`` of the labelled nodes is held out, and the peers' weights are computed from them in every batch, in
+    training mode (in the paper once per epoch). count, where, peers: as in ``dml``. validation: mask (N,) of the nodes
+    that determine the weights in place of that share; if they also choose the epoch, its validation score is biased.
     """
     if validation is None:
         learnt, held = problem.split(share)

@@ -30,36 +30,39 @@ def _at(values: Tensor, samples: Tensor) -> Tensor:
 
 
 def pair_discrimination(scores: Tensor, samples: Tensor, is_real: Tensor) -> Tensor:
-    """Take the sigmoid cross-entropy of true and made-up pairs: scores (N, C), pairs (S, 2), (S,) -> scalar."""
+    """Compute the sigmoid cross-entropy of true and made-up (row, class) pairs: (N, C), (S, 2), (S,) -> scalar."""
     return binary_cross_entropy(_at(scores, samples), is_real)
 
 
 def pair_policy(logits: Tensor, scores: Tensor, samples: Tensor) -> Tensor:
-    """Compute a maker's policy loss: logits (N, C) at pairs (S, 2) that it drew, and the discriminator's scores.
+    """Compute the policy loss of (row, class) pairs that a model drew: logits (N, C), scores (N, C), (S, 2) -> scalar.
 
-    mean over pairs of the sigmoid cross-entropy of z with sigmoid(score), the code's surrogate for policy gradients.
+    The mean over pairs of the sigmoid cross-entropy of its logit z with sigmoid(score), the discriminator's score being
+    constant: the authors' surrogate for policy gradients.
     """
     return binary_cross_entropy(_at(logits, samples), _at(scores.detach(), samples).sigmoid())
 
 
 class KDGAN(Trainable):
-    """Train classifier, teacher and discriminator in one game; ``fit`` it, and it gives back the classifier.
+    """Train classifier, teacher and discriminator in one game; ``fit`` returns the classifier.
 
-    The discriminator D scores pairs of row and class: (1 - share) BCE on true pairs and the classifier's + ``share``
-    BCE on true pairs and the teacher's. Classifier C: CE + (1 - share) policy + distil (1 / 2N) |z_t - z_c|^2;
-    teacher: the same with ``share``, distilled from C. Of a distance the other's side is constant, and in eval mode as
-    in the authors' code: no dropout is learnt from.
+    The discriminator D scores (row, class) pairs and minimises (1 - share) BCE on true pairs and the classifier's +
+    ``share`` BCE on true pairs and the teacher's. The classifier C minimises CE + (1 - share) policy + distil (1 / 2N)
+    |z_t - z_c|^2; the teacher the same with ``share``, distilled from C. ``adversarial`` multiplies the policy losses.
+    In each distance the other side is constant, and in eval mode as in the authors' code, so that its dropout is not
+    learnt.
 
-    The authors start with three trained players, each with an optimiser of its own, since a trained teacher that is
-    regressed on a random student unlearns. So in the first ``warm_up`` epochs the classifier learns labels and the
-    discriminator pairs, and the teacher, which is to come trained, stays; then it moves in one epoch of ``teacher_
-    every``, which under Adam, whose steps do not know how small a gradient is, stands for a rate of its own. Give 0 and
-    1 where all come trained and the optimiser has a group for each.
+    The authors start with three trained models, each with its own optimiser, since a trained teacher that is regressed
+    on a random student unlearns. Here only the teacher must come trained. In the first ``warm_up`` epochs the
+    classifier learns labels, the discriminator pairs, and the teacher is constant. After that the teacher is updated in
+    one epoch of ``teacher_every``, in place of a lower rate, since Adam's steps do not depend on the gradient's scale.
+    Give 0 and 1 where all models come trained and the optimiser has a parameter group for each.
 
-    classifier, teacher, discriminator: modules that show (N, C) for a batch, in ways of their own; ``calls`` one each.
-    labels: the supervised loss of both makers. where, targets: names of the entries of a batch that select labelled
-    rows (None: all are) and hold their classes. Every step draws as many rows as have labels, at random with
-    replacement, and a class of each from softmax(z).
+    classifier, teacher, discriminator: modules whose answers are (N, C); ``calls`` replace their by-name calls. labels:
+    the supervised loss of classifier and teacher. where, targets: names of the batch entries that select labelled rows
+    (None: all are) and hold their classes. At every step classifier and teacher draw as many pairs as there are
+    labelled rows: rows at random with replacement, and a class of each from softmax(z). Raises ValueError for a
+    ``share`` outside [0, 1], a negative ``warm_up`` and ``teacher_every`` below 1.
     """
 
     def __init__(
@@ -93,11 +96,11 @@ class KDGAN(Trainable):
         self.warm_up, self.teacher_every, self._epoch = warm_up, teacher_every, 0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - as ``fit`` calls it
-        """Set the epoch, which decides who plays; ``fit`` calls this before every epoch."""
+        """Set the epoch, which decides which models are updated; ``fit`` calls this before every epoch."""
         self._epoch = epoch
 
     def forward(self, batch: Batch) -> Step:
-        """Sum three losses; terms ``label_``, ``policy_`` and ``discrimination_`` of both makers, and ``distil``."""
+        """Sum the losses; terms ``label_``, ``policy_``, ``distil_``, ``discrimination_`` of classifier and teacher."""
         true = self.true_pairs(batch)
         student, teacher, scores = (viewer(batch)["logits"] for viewer in self.viewers)
         played = self._epoch - self.warm_up
@@ -124,24 +127,24 @@ class KDGAN(Trainable):
 
     @staticmethod
     def judged(name: str, scores: Tensor, true: Tensor, drawn: Tensor, weight: float) -> dict[str, Term]:
-        """Compute the discriminator's loss on true pairs and a maker's; nothing where there is no labelled row."""
+        """Compute the discriminator's loss on true pairs and a model's; empty where there is no labelled row."""
         is_real = torch.arange(2 * len(true), device=true.device) < len(true)
         found = weight, pair_discrimination(scores, torch.cat([true, drawn]), is_real)
         return {f"discrimination_{name}": found} if len(true) else {}
 
     @torch.no_grad()
     def _steady(self, maker: int, batch: Batch) -> Tensor:
-        """Compute a maker's logits in eval mode, the classifier's (0) or the teacher's (1)."""
+        """Compute the logits of the classifier (0) or the teacher (1) in eval mode."""
         with evaluating((self.student, self.teacher)[maker]):
             return self.viewers[maker](batch)["logits"]
 
     def _learnt(self, name: str, logits: Tensor, batch: Batch) -> dict[str, Term]:
-        """Compute a maker's loss of labels."""
+        """Compute the label loss of classifier or teacher."""
         label = measured(self.labels, {"logits": logits}, {}, batch)
         return {} if label is None else {f"label_{name}": (1.0, label)}
 
     def _game(self, name: str, shown: tuple[Tensor, Tensor, Tensor], drawn: Tensor, weight: float) -> dict[str, Term]:
-        """Compute a maker's losses by its pairs' scores and the other's logits; ``shown``: its, others, scores."""
+        """Compute a model's distance and policy losses; ``shown``: its logits, the other model's, the scores."""
         logits, other, scores = shown
         found: dict[str, Term] = {f"distil_{name}": (self.distil, logit_mse(logits, other))}
         if len(drawn):
@@ -150,14 +153,14 @@ class KDGAN(Trainable):
 
 
 class Judging(Trainable):
-    """Train the discriminator of a game alone, against constant makers; ``fit`` returns it."""
+    """Train the discriminator of a game alone, classifier and teacher constant; ``fit`` returns it."""
 
     def __init__(self, game: KDGAN) -> None:
         super().__init__()
-        self.student, self._game = game.discriminator, (game,)  # whose other parameters are nobody's here
+        self.student, self._game = game.discriminator, (game,)  # a tuple: does not register its parameters
 
     def forward(self, batch: Batch) -> Step:
-        """Compute the discriminator's loss on both makers' pairs."""
+        """Compute the discriminator's loss on the pairs of classifier and teacher."""
         (game,) = self._game
         true, (*makers, judge) = game.true_pairs(batch), game.viewers
         scores = judge(batch)["logits"]
@@ -196,18 +199,19 @@ def kdgan(
 ) -> nn.Module:
     """Train the student and a copy of the teacher to make up labels that a discriminator cannot tell from true ones.
 
-    Choose it where a teacher has more to see (privileged features, the graph) but labels are few, and made-up ones may
-    help; both learn the labels and each other's logits besides, see ``KDGAN``. As the authors do, all three are trained
-    before the game: the teacher comes so, the student learns the labels first, then the discriminator the pairs of
-    both, each with an optimiser of its own. What the survey says of it (student for generator, teacher for
-    discriminator) is not the paper's ("KDGAN: Knowledge Distillation with Generative Adversarial Networks"). Ours:
-    classes drawn outright where the paper has Gumbel-softmax with a falling temperature, the game's steps at once, CE
-    throughout too, no common factor (training size over batch size), distances on all rows.
+    Choose it where a teacher has more inputs (privileged features, the graph) but labels are few, so that made-up ones
+    may help. Student and teacher also learn the labels and each other's logits, see ``KDGAN``. As in the authors' code,
+    all three models are trained before the game: the teacher comes trained, then the student learns the labels, then
+    the discriminator the pairs of both, each with its own optimiser. The survey's description (student as generator,
+    teacher as discriminator) is not the paper's ("KDGAN: Knowledge Distillation with Generative Adversarial Networks").
+    Ours: classes are sampled directly, where the paper has Gumbel-softmax with a falling temperature; the game's
+    updates are simultaneous and always include CE; there is no common factor (training size over batch size); distances
+    are on all rows.
 
-    distil: weight of the logits' distance. share: of the teacher in the game. adversarial: weight of the verdict.
-    teacher_every: the teacher moves in one of so many epochs, in place of a lower rate. discriminator: a model of as
-    many answers as there are classes, called as the student is; by default a fresh one of the student's kind. Costs
-    three trainings, the last that of student, teacher and discriminator.
+    distil: weight of the logits' distance. share: the teacher's weight in the game. adversarial: weight of the policy
+    losses. teacher_every: the teacher is updated in one of so many epochs, in place of a lower rate. discriminator: a
+    model with one output per class, called as the student is; by default a fresh one of the student's architecture.
+    Costs three trainings, the last one of student, teacher and discriminator together.
     """
     judge = problem.fresh_student(1) if discriminator is None else discriminator.to(problem.device)
     models, labels, where = (problem.student, problem.teacher_to_train(), judge), problem.supervised(), problem.labelled

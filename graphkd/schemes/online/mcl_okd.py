@@ -22,10 +22,12 @@ from graphkd.schemes.online.peers import Others, PeerTargets, Where, leader_last
 class PeerContrast(nn.Module):
     """Contrast every peer's rows with each other's memory of all nodes: a rule for ``Peers``, which needs ``hidden``.
 
-    u_k = P_k(h_k), a linear map to unit vectors; the sum over ordered pairs (i, j) of ``crd`` with anchors of j and the
-    memory of i, Z anew for every batch, times ``weight``. Only the last peer has soft targets: the mean of all logits.
-    While training, the memories' rows become M_i <- (m M_i + (1 - m) u_i) / |.|. ``n_id``, ``negatives``, ``eps``: as
-    in ``CRD``, time and memory too, for M (M - 1) contrasts a step.
+    With u_k = P_k(h_k), a linear map to unit vectors, the loss is ``weight`` times the sum over ordered pairs (i, j) of
+    ``crd`` with anchors of j and the memory of i; Z is recomputed for every batch. Only the last peer has a soft
+    target, the mean of all logits. In training the memories' rows become M_i <- (m M_i + (1 - m) u_i) / |.|, m =
+    ``momentum``. widths: of the peers' hidden layers. projection: width of u. ``n_id``, ``negatives``, ``eps``: as in
+    ``CRD``. Time and memory: those of ``CRD`` for each of M (M - 1) contrasts a step. Raises ValueError for
+    ``num_nodes`` below 2.
     """
 
     memories: Tensor
@@ -54,7 +56,7 @@ class PeerContrast(nn.Module):
     def forward(
         self, logits: Tensor, hidden: Sequence[Tensor], *, n_id: Tensor | None = None, negatives: Tensor | None = None
     ) -> PeerTargets:
-        """(M, N, C), M of (N, d_k), (N,), (N, K)."""
+        """Make the targets: logits (M, N, C), M hidden layers (N, d_k), node ids (N,), negatives (N, K)."""
         own = logits.detach()
         targets = torch.cat([own[:-1], own.mean(dim=0, keepdim=True)])
         contrast = self.weight * self.contrast(hidden, n_id, negatives)
@@ -107,12 +109,12 @@ def mcl_okd(
     where: Where = "labelled",
     peers: Others = None,
 ) -> nn.Module:
-    """Train peers that contrast each other's rows with memories of all nodes; choose it for embeddings to search in.
+    """Train peers that contrast each other's rows with memories of all nodes; choose it for embeddings to retrieve by.
 
-    "Multi-view Contrastive Learning for Online Knowledge Distillation", see ``PeerContrast``. The student leads: it
-    alone learns the mean of all logits. weight: of the contrast. negatives: drawn for each row at every step (the
-    paper's 16,384 where there are many nodes). count, where, peers: as in ``dml``, 3 models at least. Costs M memories
-    of all nodes, (N, ``projection``), besides.
+    "Multi-view Contrastive Learning for Online Knowledge Distillation", see ``PeerContrast``. The student alone learns
+    the mean of all logits. weight: of the contrast; contrast_temperature, projection, momentum: its settings.
+    negatives: number drawn for each row at every step (the paper's 16,384 where there are many nodes). count, where,
+    peers: as in ``dml``, 3 models at least. Costs M trainings and M memories of all nodes, (N, ``projection``).
     """
     models = leader_last(peers_of(problem, peers, count))
     widths = [problem.width_of(model) for model in models]

@@ -23,11 +23,11 @@ from graphkd.schemes.online.peers import (
 
 
 class PeerAttention(nn.Module):
-    """Weigh all peers for each by attention, and take their mean for a leader: a rule for ``Peers``, with ``hidden``.
+    """Weight all peers for each by attention, and equally for a leader: a rule for ``Peers``, with ``hidden``.
 
-    a_ij = softmax_j((W_q h_i) . (W_k h_j)) row by row, over all peers, itself included, unscaled; the target of peer i
-    is sum_j a_ij z_j, that of the leader, the last model, (1 / M) sum_j z_j. As in the authors' code targets are not
-    constant: attention and peers learn from the KL through them, and the peers through the leader's too.
+    a_ij = softmax_j((W_q h_i) . (W_k h_j)) row by row, over all peers, peer i included, without scaling; the target of
+    peer i is sum_j a_ij z_j, that of the leader, the last model, (1 / M) sum_j z_j. As in the authors' code targets are
+    not constant: the gradient of each KL, the leader's included, also goes through the target to attention and peers.
     """
 
     def __init__(self, width: int, inner: int | None = None) -> None:
@@ -36,7 +36,7 @@ class PeerAttention(nn.Module):
         self.query, self.key = (nn.Linear(width, inner, bias=False) for _ in range(2))
 
     def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
-        """(M + 1, N, C), M + 1 of (N, d), the leader last."""
+        """Make the targets: logits (M + 1, N, C), M + 1 hidden layers (N, d), the leader's last."""
         targets = self.attend(logits[:-1], torch.stack(list(hidden[:-1])))
         return PeerTargets([(1.0, torch.cat([targets, logits[:-1].mean(dim=0, keepdim=True)]))])
 
@@ -72,8 +72,8 @@ def okddip(
 
     L = sum_k CE_k + w T^2 [sum_{k < leader} KL(t_k -> z_k) + KL(mean z -> z_leader)], see ``PeerAttention``; w rises to
     ``weight`` over the share ``ramp`` of training (the authors' 80 of 300 epochs). Choose it where peers grow too alike
-    under ``dml``. Hidden layers must be of one width. Whether the paper weighs logits or probabilities we do not know;
-    the code weighs logits, and adds 1e-7 to the target (``GuardedKL``). inner: width of queries and keys, an eighth of
+    under ``dml``. Hidden layers must have one width. We do not know whether the paper weights logits or probabilities;
+    the code weights logits, and adds 1e-7 to the target (``GuardedKL``). inner: width of queries and keys, an eighth of
     the hidden layer's by default. count, where, peers: as in ``dml``, 3 models at least.
     """
     models = leader_last(peers_of(problem, peers, count))

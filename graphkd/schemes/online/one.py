@@ -40,7 +40,7 @@ class Gate(nn.Module):
         self.score = nn.Sequential(nn.Linear(width, peers), BatchNorm(peers))
 
     def forward(self, logits: Tensor, hidden: Sequence[Tensor]) -> PeerTargets:
-        """(M, N, C), M of (N, d)."""
+        """Make the targets: logits (M, N, C), M hidden layers (N, d)."""
         return gated_ensemble(logits, self.score(hidden[0]))
 
 
@@ -67,11 +67,11 @@ def one(
 ) -> nn.Module:
     """Train branches on one trunk that learn from an ensemble of them, which a gate weighs row by row.
 
-    L = sum_k CE(z_k) + CE(z_e) + w sum_k T^2 KL(p(z_e) || p(z_k)), z_e constant in the KL, w rising to ``weight`` over
-    the share ``ramp`` of training, 80 of 300 epochs in the authors' code (they add 1e-7 to the target: ``GuardedKL``).
-    Choose it where one network's training is to be bettered at little cost. The trunk is the hidden layer, which all
-    share; the student is kept with it. count, where, peers: as in ``dml``, of the student's architecture up to the
-    hidden layer.
+    L = sum_k CE(z_k) + CE(z_e) + w sum_k T^2 KL(p(z_e) || p(z_k)), with z_e constant in the KL and w rising to
+    ``weight`` over the share ``ramp`` of training, 80 of 300 epochs in the authors' code (they add 1e-7 to the target:
+    ``GuardedKL``). Choose it to improve one network's training at little cost. All branches share one module, the
+    trunk, which is that at the student's ``hidden`` path; the student is returned with it. count, where, peers: as in
+    ``dml``, of the student's architecture up to the hidden layer.
     """
     models = peers_of(problem, peers, count)
     shared_trunk(models, str(problem.path_of(problem.student)))

@@ -29,14 +29,14 @@ def collaboration(logits: Tensor, ensemble: Tensor, averaged: Tensor) -> PeerTar
 
 
 class Collaboration(nn.Module):
-    """Classify by all peers' features, for targets beside moving averages: a rule for ``Peers``, with ``hidden``."""
+    """Make targets by a classifier on all peers' features and by averages: a rule for ``Peers``, with ``hidden``."""
 
     def __init__(self, widths: Sequence[int], classes: int) -> None:
         super().__init__()
         self.classify = nn.Linear(sum(widths), classes)
 
     def forward(self, logits: Tensor, hidden: Sequence[Tensor], averaged: Tensor) -> PeerTargets:
-        """(M, N, C), M of (N, d_k), (M, N, C)."""
+        """Make the targets: logits (M, N, C), M hidden layers (N, d_k), logits of moving averages (M, N, C)."""
         return collaboration(logits, self.classify(torch.cat(list(hidden), dim=1).relu()), averaged)
 
 
@@ -64,12 +64,12 @@ def pcl(
 ) -> nn.Module:
     """Train branches on one trunk that learn from an ensemble of them and from each other's moving averages.
 
-    L = sum_k CE(z_k) + CE(z_e) + w T^2 [sum_k KL(z_e -> z_k) + sum_k mean_{j != k} KL(z~_j -> z_k)]; z_e a classifier
-    on all branches' features, z~_j the moving average of branch j (``decay``; 0.5 in place of the authors' 0.999, which
-    reaches back 1,000 of 100,000 steps, as in ``mean_teacher``), w rising to ``weight`` over the share ``ramp`` of
-    training (the authors' 80 of 300 epochs). Choose it where few rows have labels: averages are steadier teachers than
-    peers of the moment. Trunk, count, where and peers are as in ``one``. Costs M trainings, with twice the forward
-    passes.
+    L = sum_k CE(z_k) + CE(z_e) + w T^2 [sum_k KL(z_e -> z_k) + sum_k mean_{j != k} KL(z~_j -> z_k)]; z_e is a
+    classifier on all branches' features, z~_j the moving average of branch j (``decay``; 0.5 as in ``mean_teacher``, in
+    place of the authors' 0.999, which reaches back 1,000 of 100,000 steps); w rises to ``weight`` over the share
+    ``ramp`` of training (the authors' 80 of 300 epochs). Choose it where few rows have labels: moving averages are
+    steadier teachers than current peers. Trunk, count, where and peers are as in ``one``. Costs M trainings, with twice
+    the forward passes.
     """
     models = peers_of(problem, peers, count)
     shared_trunk(models, str(problem.path_of(problem.student)))

@@ -37,8 +37,8 @@ class Auxiliary(NamedTuple):
 class PeerTargets:
     """Targets that a rule makes of the peers' answers.
 
-    targets: weights, and targets as logits, (M, N, C) one for each peer, or (N, C) for all; a rule that means no
-    gradient to reach what it is made of detaches it. auxiliary: further classifiers. terms: further losses.
+    targets: pairs of a weight and target logits, (M, N, C) with one for each peer, or (N, C) for all; a rule detaches
+    targets that should pass no gradient on. auxiliary: name -> further classifier. terms: name -> further loss.
     """
 
     targets: Sequence[tuple[float, Tensor]] = ()
@@ -59,11 +59,11 @@ def peer_losses(
     weight: float = 1.0,
     note: Callable[[Mapping[str, Tensor]], None] | None = None,
 ) -> Step:
-    """Sum the losses of all peers and of what is trained beside them; ``note`` is shown the weighted terms.
+    """Sum the losses of all peers and of auxiliary classifiers; ``note`` is called with the weighted terms.
 
     sum_k [labels(view_k) + weight sum_r w_r soft(view_k, target_rk)] + the same for each auxiliary classifier + the
-    rule's terms. Terms, before ``weight``: ``label_0``, ``soft_0``, ``label_1``..., ``label_<auxiliary>``,
-    ``soft_<auxiliary>``, the rule's.
+    rule's terms. views: one of each peer. made: the targets w_r, target_rk that the rule made. Terms, before
+    ``weight``: ``label_0``, ``soft_0``, ``label_1``..., ``label_<auxiliary>``, ``soft_<auxiliary>``, the rule's.
     """
     shown: dict[str, tuple[View, list[tuple[float, Tensor]]]] = {}
     for k, view in enumerate(views):
@@ -82,7 +82,7 @@ def peer_losses(
                 terms[f"{part}_{name}"] = sum(value.detach() for value in found)  # type: ignore[assignment]
                 weighed[f"{part}_{name}"] = scale * sum(found)  # type: ignore[assignment]
                 total = total + weighed[f"{part}_{name}"]
-        total = total + 0.0 * view["logits"].sum()  # where no row was chosen there is still something to differentiate
+        total = total + 0.0 * view["logits"].sum()  # differentiable even where no row was chosen
     total = total + sum(made.terms.values())
     if note is not None:
         note(weighed | dict(made.terms))
@@ -92,19 +92,20 @@ def peer_losses(
 class Peers(Trainable):
     """Several students at once, which teach each other by a rule; ``forward(batch) -> Step``, for ``fit``.
 
-    Choose online distillation where training a teacher first takes too long: all peers are trained in one go, and any
-    one is kept. ``student`` is the ``ModuleList`` of them; ``serve=lambda peers: peers[0]`` says which is used.
+    Choose online distillation where training a teacher first takes too long: all peers are trained at once, and any of
+    them can be used. ``student`` is their ``ModuleList``; ``serve=lambda peers: peers[0]`` of ``fit`` selects one.
 
-    models: two at least, of the same classes. rule: what their targets are, see ``PeerTargets``; a function or a
-    module, which trains with them. It asks for what it needs by name: ``logits`` (M, N, C); ``hidden``, the list of the
-    tapped (N, d_k); ``averaged``, the logits of the peers' moving averages (``decay``); any other entry of the batch.
-    labels: the supervised loss of each peer. soft: that between a peer and its target (by default KL at T = 3), on the
-    rows of ``labels`` as in the papers unless its own ``where`` says otherwise, as "all" does: on rows without labels
-    each peer learns from the first step what the others do not know yet. weight: of it, which rises over the share
-    ``ramp`` of training as exp(-5 (1 - e)^2), e the share of that which is done. hidden: tap path of the
-    representation, one or one a peer. call: as in ``Distiller``, one or one a peer. views: batch -> batch, called once
-    for each peer, so that each sees its own (augmented) graph of the same nodes. Peers take their steps at once, on
-    answers from before the step. A step costs M forward and backward passes.
+    models: two at least, of the same classes. rule: makes their ``PeerTargets``; a function, or a module, which trains
+    with them. It takes its inputs by name: ``logits`` (M, N, C); ``hidden``, the list of the tapped (N, d_k);
+    ``averaged``, the logits of the peers' moving averages (``decay``); any other entry of the batch. labels: the
+    supervised loss of each peer. soft: the loss between a peer and its target (by default KL at T = 3). It is computed
+    on the rows of ``labels``, as in the papers, unless it has its own ``where``, such as "all"; on rows without labels
+    each peer then learns from untrained others at first. weight: of ``soft``; it rises over the share ``ramp`` of
+    training as exp(-5 (1 - e)^2), e the elapsed part of that share. hidden: tap path of the hidden layer, one for all
+    or one per peer. call: as in ``Distiller``, one for all or one per peer. views: batch -> batch, called once for each
+    peer, so that each sees its own (augmented) graph of the same nodes. Peers are updated at once, on answers from
+    before the step. A step costs M forward and backward passes. Raises ValueError for fewer than two models and for a
+    ``ramp`` outside [0, 1]; ``forward`` does where answers differ in shape.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Peers(Trainable):
         self.rule, self.labels = rule, labels
         self.soft = _on_rows_of(labels, KL(3.0) if soft is None else soft)
         self.weight, self.ramp, self.views = weight, ramp, views
-        self._risen = 1.0  # what the weight is multiplied by
+        self._risen = 1.0  # factor of the weight, by ``ramp``
         self._wanted, self._welcome = _asks(rule)
         calls, paths = _each("call", call, len(models)), _each("hidden", hidden, len(models))
         paths = paths if "hidden" in self._wanted else [None] * len(models)
@@ -142,7 +143,7 @@ class Peers(Trainable):
         self.moving = kept_by(*self._averages)
 
     def forward(self, batch: Batch) -> Step:
-        """Evaluate all peers on one batch, and the losses of the rule's targets."""
+        """Evaluate all peers on one batch, and sum their losses, see ``peer_losses``."""
         batches = [batch if self.views is None else self.views(batch) for _ in self._viewers]
         views = [viewer(own) for viewer, own in zip(self._viewers, batches, strict=True)]
         shapes = [tuple(view["logits"].shape) for view in views]
@@ -165,7 +166,7 @@ class Peers(Trainable):
         return found | {name: batch[name] for name in self._welcome if name in batch}
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Pass on the epoch ``epoch`` of ``epochs``, from 0; ``fit`` calls this before each."""
+        """Set the weight's rise and the losses' epoch, from 0; ``fit`` calls this before every epoch."""
         self._risen = sigmoid_rampup(epoch, self.ramp * epochs)
         for loss in (self.labels, self.soft):
             for _, part in loss.parts():
@@ -183,14 +184,14 @@ def _on_rows_of(labels: Loss, soft: Loss) -> Loss:
 
 
 def _asks(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name what a rule requires, and the keyword-only arguments that it takes where a batch has them."""
+    """List the arguments that a rule requires, and its keyword-only ones, which it gets where a batch has them."""
     function = rule.forward if isinstance(rule, nn.Module) else rule
     parameters = inspect.signature(function).parameters.values()
     return required(function), tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is None)
 
 
 def _each(name: str, value: Any, peers: int) -> list[Any]:
-    """List a value for each peer: one for all, or one a peer."""
+    """List one value per peer, from one for all or one for each."""
     found = list(value) if isinstance(value, (list, tuple)) else [value] * peers
     if len(found) != peers:
         raise ValueError(f"'{name}' must be one for all, or one for each of {peers} peers, got {len(found)}")
@@ -204,10 +205,11 @@ def _hidden(view: View) -> Tensor:
 
 
 def shared_trunk(models: Sequence[nn.Module], *paths: str) -> Sequence[nn.Module]:
-    """Let all models use the first one's sub-modules of these paths; give them back.
+    """Let all models share the first one's sub-modules at these paths; return the models.
 
-    Branches on one trunk, as ONE, PCL and OKDDip have them: fewer weights, and peers that are more alike. Each model
-    still runs its trunk, with a dropout mask of its own. Paths may be tap paths: a port or a number is left out.
+    Gives branches on one trunk, as in ONE, PCL and OKDDip: fewer weights, and peers that are more alike. Each model
+    still runs the trunk itself, with its own dropout mask. Paths may be tap paths, whose port or number is ignored.
+    Raises AttributeError where a model has no such sub-module.
     """
     for path in map(module_path, paths):
         owner, _, name = path.rpartition(".")
@@ -218,12 +220,12 @@ def shared_trunk(models: Sequence[nn.Module], *paths: str) -> Sequence[nn.Module
     return models
 
 
-Others = Sequence[nn.Module] | None  # peers of one's own, or None for fresh ones
+Others = Sequence[nn.Module] | None  # given peers, or None for fresh ones
 Where = Literal["labelled", "all"]  # rows that learn from peers
 
 
 def peers_of(problem: Problem, peers: Others, count: int) -> list[nn.Module]:
-    """Put the student first and its peers after it: those that were given, else fresh ones of its kind, M in all."""
+    """List the student first, then its peers: the given ones, else fresh ones of its kind, ``count`` models in all."""
     if peers is not None and not (
         isinstance(peers, (list, tuple, nn.ModuleList)) and all(isinstance(peer, nn.Module) for peer in peers)
     ):
@@ -240,14 +242,14 @@ def soft_of(problem: Problem, temperature: float, where: Where) -> Loss:
 
 
 def leader_last(models: list[nn.Module]) -> list[nn.Module]:
-    """Put the student, which comes first, behind its peers, where their leader stands; two peers at least."""
+    """Move the student, which comes first, to the last place, the leader's; ValueError for fewer than two peers."""
     if len(models) < 3:
         raise ValueError(f"there must be two peers and the student that they lead to, at least, got {len(models)}")
     return [*models[1:], models[0]]
 
 
 def one_width(problem: Problem, models: Sequence[nn.Module]) -> int:
-    """Return the width of the peers' hidden layers, which must have the same."""
+    """Return the common width of the peers' hidden layers; ValueError where they differ."""
     widths = [problem.width_of(model) for model in models]
     if len(set(widths)) > 1:
         raise ValueError(f"hidden layers of peers must be of one width here, got {widths}: give 'peers' of such")
@@ -255,9 +257,9 @@ def one_width(problem: Problem, models: Sequence[nn.Module]) -> int:
 
 
 def with_known(problem: Problem, where: str, data: Any = None) -> Any:
-    """Give data the entry ``known``, the labels of the rows that the mask ``where`` selects, 0 elsewhere.
+    """Add the entry ``known`` to the data: the labels of the rows that the mask ``where`` selects, 0 elsewhere.
 
-    Batch by batch: labels of rows that are in no batch as its own are known too.
+    It is added batch by batch, so that rows that are no batch's own, such as sampled neighbours, have labels too.
     """
 
     def known(batch: Any) -> Tensor:
@@ -268,7 +270,7 @@ def with_known(problem: Problem, where: str, data: Any = None) -> Any:
 
 
 def with_taught(problem: Problem, where: Where) -> Any:
-    """Give data the entry ``taught``, a mask of the rows that learn from peers: for a rule of hidden features."""
+    """Add the entry ``taught`` to the data, a mask of the rows that learn from peers, for rules of hidden features."""
     name = problem.labelled if where == "labelled" else None
 
     def taught(batch: Any) -> Tensor:
@@ -281,9 +283,9 @@ def with_taught(problem: Problem, where: Where) -> Any:
 def train_peers(
     problem: Problem, models: Sequence[nn.Module], rule: Rule, *, data: Any = None, **options: Any
 ) -> nn.Module:
-    """Train peers in one stage, and give back the student, at the epoch of its own best validation.
+    """Train peers in one stage, and return the student at its epoch of best validation.
 
-    data: those of the problem by default. options go to ``Peers``; labels: the problem's supervised loss by default.
+    data: the problem's by default. options: of ``Peers``; ``labels`` is the problem's supervised loss by default.
     """
     kept = next(place for place, model in enumerate(models) if model is problem.student)
     hidden, calls = [problem.path_of(model) for model in models], [problem.call_of(model) for model in models]

@@ -18,7 +18,7 @@ Limit = Literal["theorem", "code"]
 
 
 def wrong_vote_bound(counts: Tensor, gamma: float = 0.1) -> Tensor:
-    """Compute q, at least the probability that noise changes the winner w: (N, C) -> (N,).
+    """Compute q, an upper bound of the probability that noise changes the winner w: (N, C) votes -> (N,).
 
     sum_{j != w} (2 + gamma (n_w - n_j)) / (4 exp(gamma (n_w - n_j))), at most 1 - 1 / C.
     """
@@ -30,15 +30,16 @@ def wrong_vote_bound(counts: Tensor, gamma: float = 0.1) -> Tensor:
 def log_moments(counts: Tensor, gamma: float = 0.1, moments: int = 8, *, limit: Limit = "theorem") -> Tensor:
     """Bound the log moments of every query's privacy loss, orders l = 1 to ``moments``: (N, C) -> (N, moments).
 
-    With a = exp(2 gamma) and f(z) = (1 - z) r^l + z a^l, r = (1 - z) / (1 - a z), the least of 2 gamma^2 l (l + 1),
-    2 gamma l and, by theorem 3 where q < 1 / (1 + a), log f(q). f bounds the moment at the true probability of another
-    winner, of which q is a bound, so f must not fall up to q: f' = a^l - r^l + l (1 - z) r^(l - 1) r' with r' >= 0 is
-    positive while r <= a, which is z <= 1 / (1 + a). There f is a^l, and from there to 1 / a above it, so that
-    log f > 2 gamma l changes no minimum. Beyond 1 / a, where r is negative, f is nothing at all.
+    With a = exp(2 gamma) and f(z) = (1 - z) r^l + z a^l, r = (1 - z) / (1 - a z), the bound is the least of 2 gamma^2 l
+    (l + 1), 2 gamma l and, by theorem 3 where q < 1 / (1 + a), log f(q). f bounds the moment at the true probability of
+    another winner, which is at most q, so f must not fall up to q: f' = a^l - r^l + l (1 - z) r^(l - 1) r' with r' >= 0
+    is positive while r <= a, which is z <= 1 / (1 + a). At that point f is a^l, and from there to 1 / a it is larger,
+    so that log f > 2 gamma l changes no minimum. Beyond 1 / a, where r is negative, f bounds nothing.
 
-    ``limit="code"``: the authors' program asks q < 1/2 in place of the theorem's condition, and takes 2 gamma l where f
-    is not positive. Up to gamma = log(2) / 2 = 0.347, 1/2 is below 1 / a and both say the same; above, its values are
-    no bounds: with gamma 0.7 and two classes one vote apart that of l = 1 is -2.0, and a log moment is never below 0.
+    ``limit="code"``: the authors' program requires q < 1/2 in place of the theorem's condition, and takes 2 gamma l
+    where f is not positive. Up to gamma = log(2) / 2 = 0.347, 1/2 is below 1 / a and both agree; above, its values are
+    no bounds: with gamma 0.7 and two classes one vote apart its value for l = 1 is -2.0, though a log moment is never
+    below 0.
     """
     choose("limit", limit, get_args(Limit))
     e, q = 2 * gamma, wrong_vote_bound(counts, gamma).double()[:, None]
@@ -69,9 +70,9 @@ def privacy_spent(
     """Compute the (epsilon, delta) of all queries answered: (N, C) votes -> min_l (sum alpha_l - log delta) / l.
 
     The moments accountant of Abadi et al., CCS 2016, over ``log_moments``. This epsilon depends on the votes and is
-    itself private: publish it only with the noise of a smooth sensitivity, which is not here, or publish that of
-    ``torch.zeros_like(counts)``, which holds whatever the votes are. An ``order`` equal to ``moments`` says that more
-    moments may give less.
+    itself private: publish it only with the noise of a smooth sensitivity, which is not implemented here, or publish
+    the epsilon of ``torch.zeros_like(counts)``, which holds for any votes. If ``order`` equals ``moments``, more
+    moments may give a smaller epsilon. Raises ValueError for a ``delta`` outside (0, 1).
     """
     if not 0 < delta < 1:
         raise ValueError(f"'delta' must be in (0, 1), got {delta}")

@@ -38,10 +38,10 @@ def noisy_votes(
 ) -> Votes:
     """Take argmax_c (n_c + Laplace(1 / gamma)) of the teachers' votes: (K, N, C) -> (N,), (N, C).
 
-    Choose it to label public rows by models of private ones: a student trained on these labels alone
-    (``CE`` on the returned ``labels``) may be published, at the ``epsilon`` of ``privacy_spent``. gamma: the inverse
-    scale of the noise; more of it is more right and less private. The noise is drawn from ``generator``, which must be
-    given unless ``noise`` (N, C) is.
+    Choose it to label public rows by models of private ones: a student trained on these labels alone (``CE`` on the
+    returned ``labels``) may be published, at the ``epsilon`` of ``privacy_spent``. gamma: the inverse scale of the
+    noise; labels are more accurate and less private the larger it is. The noise is drawn from ``generator``; raises
+    ValueError where neither that nor ``noise`` (N, C) is given.
     """
     check_stack(teachers)
     check_positive("gamma", gamma)
@@ -72,16 +72,18 @@ def pate(
 ) -> nn.Module:
     """Learn noisy votes of models of private parts; choose it where labels, or the rows themselves, are private.
 
-    The student may be published: it sees public rows, and labels of ``queries`` of these at most, which new models of
-    its kind give, one trained on the labels of each private part; every queried row costs privacy. gamma: the inverse
-    scale of the votes' noise. parts: of every node, (N,), its private part from 0 on, -1 for public ones; by default
-    the labelled nodes are private, in ``teachers`` random parts. No edge leaves a part. All models are trained to the
-    last epoch, since validation labels are private too. What scores the result reads the data as they are.
+    The student may be published. It sees public rows, and labels of at most ``queries`` of them. Those are voted for by
+    new models of its architecture, one trained on the labels of each private part; every queried row costs privacy.
+    gamma: the inverse scale of the votes' noise. parts: (N,), each node's private part, from 0, or -1 for public nodes;
+    by default the labelled nodes are private, in ``teachers`` random parts. Edges between parts are dropped. All models
+    are trained to the last epoch, since validation labels are private too. ``result.scores`` are measured on the data
+    with all edges.
 
-    The epsilon that may be told is that of any votes, ``privacy_spent(torch.zeros(queries, classes), gamma)``; that of
-    the votes, which a run with a checkpoint keeps as ``once/votes.pt``, is private itself, and so is the seed that the
-    noise is drawn by. The paper's student learns from unlabelled public rows besides, by a GAN; ours by labels. Costs a
-    training a part, and the student's on the public part.
+    The epsilon that may be published is the one for any votes, ``privacy_spent(torch.zeros(queries, classes), gamma)``.
+    That of the actual votes, which a run with a checkpoint saves as ``once/votes.pt``, is itself private, and so is the
+    seed of the noise. The paper's student also learns from unlabelled public rows, by a GAN; ours learns labels alone.
+    Costs one training per part, and the student's on the public part. Raises ValueError for ``parts`` of the wrong
+    shape or type, and for a part, private or public, without nodes.
     """
     generator = torch.Generator().manual_seed(problem.seed)
     private, public = _private_parts(problem, teachers, parts, generator)
@@ -141,7 +143,7 @@ def _answers(problem: Problem, models: list[nn.Module], asked: Tensor, public: T
 
 
 class Part:
-    """Rows of some nodes, batch by batch, which name their nodes as ``n_id``; batches without such are left out."""
+    """Batches cut to the rows of some nodes, with node ids as ``n_id``; batches without such rows are left out."""
 
     def __init__(self, data: Any, ids: Tensor) -> None:
         self.data, self.ids = data, ids
@@ -156,7 +158,7 @@ class Part:
         return sum(1 for _ in self)
 
     def _rows(self, batch: Any) -> Tensor:
-        """Select the rows: of a whole graph the nodes in their given order, of a batch its own rows among them."""
+        """Select the rows: for a graph the nodes in their given order, for a batch those of its rows among them."""
         if "n_id" not in batch:
             return self.ids
         n_id: Tensor = batch["n_id"]
@@ -164,7 +166,7 @@ class Part:
 
 
 def part_of(data: Any, ids: Tensor) -> Any:
-    """Take the rows of some nodes and the edges between them: of one graph at once, of a loader as batches come."""
+    """Take the rows of some nodes and the edges between them: from a graph at once, from a loader batch by batch."""
     part = Part(data, ids)
     return next(iter(part)) if names(data) is not None else part
 

@@ -27,9 +27,9 @@ def adversarial(
 ) -> nn.Module:
     """Train on labels of features that are changed to raise the student's loss; choose it to train robust teachers.
 
-    At every step ``x`` is changed within ``epsilon`` (the largest entry, 8/255 in ARD's paper for images) by ``steps``
-    of ``step_share`` of it, see ``RobustDistiller``. Runs to the last epoch: accuracy on unchanged validation nodes
-    says little about changed ones. Costs ``steps`` more passes forward and backward a step.
+    At every step each entry of ``x`` is changed by at most ``epsilon`` (8/255 in ARD's paper, for images), in ``steps``
+    steps of ``step_share`` times ``epsilon``, see ``RobustDistiller``. Runs to the last epoch: accuracy on unchanged
+    validation nodes says little about changed ones. Costs ``steps`` more passes forward and backward per step.
     """
     attack, call = attack_of(epsilon, steps, step_share), problem.call_of(problem.student)
     trainable = RobustDistiller(problem.student, labels=problem.supervised(), call=call, **attack)

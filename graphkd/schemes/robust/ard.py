@@ -28,14 +28,15 @@ Objective = Callable[[View, Any], Tensor | None]
 class RobustDistiller(Distiller):
     """Distil as ARD does, on a graph.
 
-    A batch's ``x`` is changed within ``epsilon`` (the largest entry) by ``steps`` of ``step_size``, by default epsilon
-    / 4, so as to raise the student's CE; all rows then learn the teacher's answer to the unchanged graph, and those of
-    ``labels``, a loss with ``where``, their labels, by ``ard``. The paper knows all labels; here a row outside
-    ``where`` is attacked on the class that the teacher gives it, else few rows of a graph, and of an MLP only the
-    labelled ones, would be attacked at all. Without ``teacher`` it is adversarial training by ``labels`` of changed
-    features. Every node's features are changed at once, an attack stronger than on one node; edges stay. Features have
-    no range to keep to. The attack sees the student in training mode, dropout and all, as the authors' does. targets:
-    batch -> the labels of its rows. Costs steps + 2 passes forward, steps + 1 backward.
+    Each entry of a batch's ``x`` is changed by at most ``epsilon``, in ``steps`` steps of ``step_size``, by default
+    epsilon / 4, so as to raise the student's CE. All rows then learn the teacher's answer to the unchanged graph, and
+    the rows of ``labels``, a loss with ``where``, their labels, as in ``ard``. The paper has labels of all rows; here a
+    row outside ``where`` is attacked on the class that the teacher gives it: otherwise few rows of a graph, and with an
+    MLP only the labelled ones, would be attacked at all. Without ``teacher`` it is adversarial training on ``labels``
+    with changed features. All nodes' features are changed at once, which is a stronger attack than on one node; edges
+    stay. Features are not clipped to a range. The attack evaluates the student in training mode, with dropout, as the
+    authors' does. targets: batch -> the labels of its rows, (N,). call: replaces the by-name call of the student. Costs
+    steps + 2 passes forward, steps + 1 backward. Raises ValueError for an ``alpha`` outside [0, 1].
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class RobustDistiller(Distiller):
         return Step(total, terms | {"labels": hard.detach()})
 
     def attacked(self, batch: Batch, taught: Tensor | None = None) -> Tensor:
-        """Change the features of a batch against the student; ``taught``, (N, C), stands in for unknown labels."""
+        """Change the features of a batch against the student; ``taught``: the teacher's logits, for unknown labels."""
         budget: dict[str, Any] = {"epsilon": self.epsilon, "steps": self.steps, "step_size": self.step_size}
         if taught is None:
             return attacked(self._viewer, batch, self.labels, **budget)
@@ -96,9 +97,11 @@ def attacked(
 ) -> Tensor:
     """Change the features of a batch within ``epsilon`` so as to raise ``loss`` of the student's answer (PGD).
 
-    With ``CE(where="test_mask")``, accuracy under attack is that of ``changed(data, x=attacked(model, data, loss))``,
-    the model in eval mode. start: the first change, by default random; one step of ``step_size=epsilon`` from zeros is
-    the fast gradient sign method (Goodfellow et al., ICLR 2015). call: of the student.
+    Returns the changed ``x``. Accuracy under attack, with ``CE(where="test_mask")`` as ``loss``, is the accuracy on
+    ``changed(data, x=attacked(model, data, loss))`` with the model in eval mode. epsilon: the largest change of an
+    entry. step_size: by default epsilon / 4. start: the initial change, by default random; one step of
+    ``step_size=epsilon`` from zeros is the fast gradient sign method (Goodfellow et al., ICLR 2015). call: replaces the
+    by-name call of the student.
     """
     viewer = Viewer(student, call=call) if isinstance(student, nn.Module) else student
     budget: dict[str, Any] = {"epsilon": epsilon, "steps": steps, "step_size": step_size, "start": start}
@@ -117,7 +120,7 @@ def _changed(viewer: Viewer, batch: Batch, measure: Objective, **budget: Any) ->
 
 
 def attack_of(epsilon: float, steps: int, step_share: float) -> dict[str, Any]:
-    """Make options of ``RobustDistiller`` for steps of a share of the largest change."""
+    """Make options of ``RobustDistiller``, with a step size of ``step_share`` times ``epsilon``."""
     return {"epsilon": epsilon, "steps": steps, "step_size": epsilon * step_share}
 
 
@@ -133,9 +136,9 @@ def ard(
 ) -> Tensor:
     """Compute soft targets under attack, and labels: (N, C) three times, (N,) -> scalar.
 
-    alpha T^2 KL(teacher || adversarial) + (1 - alpha) CE(student, y). student, teacher: logits of the features as they
-    are; adversarial: the student's of those changed against it. The authors' code divides the first by N C too:
-    ``reduction="elementmean"``.
+    alpha T^2 KL(teacher || adversarial) + (1 - alpha) CE(student, y). student, teacher: logits on the unchanged
+    features; adversarial: the student's logits on features changed against it. The authors' code divides the first term
+    by N C: ``reduction="elementmean"``.
     """
     soft = kl(adversarial, teacher, temperature, reduction=reduction)
     return alpha * soft + (1 - alpha) * cross_entropy(student, y)
@@ -158,12 +161,12 @@ def ard_plain_method(
     temperature: float = 30.0,
     alpha: float = 1.0,
 ) -> nn.Module:
-    """Answer to changed features what the teacher answers to the unchanged ones, by a teacher as it is.
+    """Learn to answer to changed features as the teacher, trained no further, answers to unchanged ones.
 
-    Choose it where somebody may change features a little and the teacher is robust already, or to see what ``ard``
-    gains by a robust one. Attack and loss are those of ``RobustDistiller``; ``epsilon`` is the authors' 8/255, for
-    images, who take 10 steps. Runs to the last epoch: accuracy on unchanged validation nodes says little about changed
-    ones. Costs ``steps`` more passes forward and backward a step.
+    Choose it where somebody may change features a little and the teacher is robust already, or to measure what ``ard``
+    gains by a robust one. Attack and loss are those of ``RobustDistiller``, with steps of ``step_share`` times
+    ``epsilon``. ``epsilon`` is 8/255, the authors' for images; they take 10 steps. Runs to the last epoch: accuracy on
+    unchanged validation nodes says little about changed ones. Costs ``steps`` more passes forward and backward a step.
     """
     attack = attack_of(epsilon, steps, step_share)
     return _distilled(problem, problem.teacher, temperature=temperature, alpha=alpha, **attack)
@@ -191,11 +194,11 @@ def ard_method(
     temperature: float = 30.0,
     alpha: float = 1.0,
 ) -> nn.Module:
-    """Train a robust model of the teacher's kind, then a student that answers to changed features as it does.
+    """Train a robust model of the teacher's kind, then a student that answers to changed features as that to unchanged.
 
-    Choose it where somebody may change features a little: the authors' teachers are robust themselves, here by
-    adversarial training as in ``adversarial``. See ``ard_plain`` for the second stage. Costs two trainings, with
-    ``steps`` more passes forward and backward a step.
+    Choose it where somebody may change features a little: the authors' teachers are robust themselves, ours becomes so
+    by adversarial training as in ``adversarial``. See ``ard_plain`` for the second stage and the arguments. Costs two
+    trainings, with ``steps`` more passes forward and backward per step.
     """
     attack = attack_of(epsilon, steps, step_share)
     model = problem.fresh(problem.teacher.model, 0)

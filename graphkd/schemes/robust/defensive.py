@@ -31,11 +31,12 @@ from graphkd.losses.response.soft_ce import SoftCE
 def defensive(problem: Problem, *, temperature: float = 20.0) -> nn.Module:
     """Learn labels at a high temperature, then a student of these answers alone; choose it as a baseline.
 
-    A new model of the teacher's kind (in the paper, and here without a teacher, of the student's) learns CE of
-    softmax(t / T) on labelled rows, the student ``SoftCE(T)`` on all rows; both answer at T = 1, where their gradients
-    are small. It is no protection: an attack on the logits before softmax is not deceived (Carlini and Wagner, IEEE S&P
-    2017, arXiv:1608.04644). T is 20 on MNIST and 100 on CIFAR there. Both losses are times T^2, which the paper's are
-    not: Adam does not see it, but else weight decay in the gradient outweighs them at a high T. Costs two trainings.
+    A new model of the teacher's architecture (of the student's in the paper, and here without a teacher) learns CE of
+    softmax(t / T) on labelled rows; the student learns ``SoftCE(T)`` on all rows. Both are used at T = 1, where their
+    gradients are small. It is no protection: attacks on the logits before softmax still succeed (Carlini and Wagner,
+    IEEE S&P 2017, arXiv:1608.04644). The paper has T = 20 on MNIST and 100 on CIFAR. Both losses are multiplied by T^2,
+    unlike the paper's: Adam's steps do not depend on it, but without it weight decay in the gradient outweighs them at
+    a high T. Costs two trainings.
     """
     check_positive("temperature", temperature)
     model = problem.fresh_student(0) if problem.teacher is None else problem.fresh(problem.teacher.model, 0)

@@ -40,10 +40,10 @@ class AttackNet(nn.Module):
 
 
 class OnePassAttack(nn.Module):
-    """Network that changes features, in front of the model it was learnt from; shows ``logits`` and the changed ``x``.
+    """Network that changes features, in front of the model that it attacks; returns ``logits`` and the changed ``x``.
 
-    ``attack(x)`` gives the features alone, in one pass of the net, for any model that reads such features. ``forward``
-    takes what the source does. epsilon: how far each feature is changed.
+    ``attack(x)`` returns the changed features alone, in one pass of the net, for any model that reads such features.
+    ``forward`` takes the arguments of ``source``, the attacked model. epsilon: how far each feature is changed.
     """
 
     def __init__(self, net: nn.Module, source: nn.Module, epsilon: float) -> None:
@@ -51,7 +51,7 @@ class OnePassAttack(nn.Module):
         self.net, self.source, self.epsilon = net, source, epsilon
 
     def attack(self, x: Tensor) -> Tensor:
-        """Change features by epsilon, each the way that the net tells: (N, F) -> (N, F)."""
+        """Change each feature by epsilon in the direction that the net predicts: (N, F) -> (N, F)."""
         return x + self.epsilon * self.net(x).sign()
 
     @property
@@ -72,11 +72,12 @@ class OnePassAttack(nn.Module):
 def white_box_directions(
     source: nn.Module, batch: Batch, epsilon: float = 0.03, *, steps: int = 10, call: Call | None = None
 ) -> Tensor:
-    """Attack what a model answers to each row, and tell which way features went, in [0, 1]: -> (N, F).
+    """Attack a model's own answer to each row, and return which way its features moved, in [0, 1]: -> (N, F).
 
-    (change / epsilon + 1) / 2, the change that of ``attacked`` from zeros by ``steps`` of epsilon / 4 against the class
-    that the model itself gives a row, so that no labels are asked for. In eval mode; costs steps + 1 passes forward and
-    ``steps`` backward.
+    (change / epsilon + 1) / 2 for the change that ``attacked`` makes, from zeros in ``steps`` steps of epsilon / 4,
+    against the class that the model itself gives a row, so that no labels are needed. The model is in eval mode. call:
+    replaces its by-name call. Costs steps + 1 passes forward and ``steps`` backward. Raises ValueError unless
+    ``epsilon`` is above 0.
     """
     check_positive("epsilon", epsilon)
     answers = Frozen(source, call=call)(batch)["logits"].argmax(dim=-1)
@@ -102,19 +103,19 @@ def white_to_black(
 ) -> nn.Module:
     """Learn to attack in one pass as a white-box attack does in many; choose it to test models of hidden weights.
 
-    A white-box attack on the teacher, the source model, says of all nodes at once which way their features go
-    (``white_box_directions``); a net of one hidden layer, ``inner`` wide, learns these ways by ``BCE`` from the
-    features alone. Gives an ``OnePassAttack``, whose ``attack(x)`` serves new nodes and other models: where these
-    learnt the same thing they err with the source. ``result.scores`` are the source's under the attack, the lower the
-    better it is. No labels
-    are read. Runs to the last epoch. Costs the white-box attack once, ``steps`` passes forward and backward; an attack
-    after that costs one pass of the net. epsilon: how far every feature is changed, by default 8/255, ARD's for images:
-    say what is little for yours.
+    A white-box attack on the teacher, the source model, computes for all nodes at once in which direction to change
+    each feature (``white_box_directions``); a net with one hidden layer of width ``inner`` learns these directions by
+    ``BCE`` from the features alone. Returns a ``OnePassAttack``, whose ``attack(x)`` also applies to new nodes and
+    other models: where these learnt the same patterns as the source, they err as it does. ``result.scores`` are the
+    source's under the attack: the lower, the better the attack. No labels are read. Runs to the last epoch. Costs the
+    white-box attack once, ``steps`` passes forward and backward; each attack after that costs one pass of the net.
+    epsilon: how far every feature is changed, by default 8/255, ARD's for images: set it to a small change of your
+    features.
 
-    The paper's attack flips characters of a text, its net learns the flip that was taken by cross-entropy; of features,
-    a flip is the way up or down of each. Its net edits one character a pass, ours changes all features in one. Features
-    are continuous here, and have no range that they must keep to; edges stay. Embeddings of items do as features where
-    both models read them; such as a model has learnt for itself have nothing in common with those of another.
+    The paper's attack flips characters of a text, and its net learns the chosen flip by cross-entropy; for features a
+    flip becomes the direction, up or down, of each. Its net edits one character per pass, ours changes all features in
+    one. Features are continuous here and not clipped to a range; edges stay. Embeddings of items can be the features
+    where both models read the same ones; embeddings that a model learns itself do not transfer to another model.
 
     Raises ValueError for an ``epsilon`` that is not above 0.
 

@@ -40,13 +40,14 @@ Dark = Literal["kd", "cwtm", "dkpp"]
 def born_again(
     problem: Problem, *, generations: int = 3, kind: Dark = "kd", label_weight: float = 0.0, together: bool = False
 ) -> nn.Module:
-    """Train generations of one architecture, each taught by the one before; choose it to better a model of its size.
+    """Train generations of one architecture, each taught by the one before; choose it to improve a model of fixed size.
 
-    The first is taught by the teacher or, where there is none, by the labels alone. Generation k minimises, against
-    generation k - 1, by ``kind``: "kd", soft CE at T = 1 on all rows; "cwtm", CE weighted by the teacher's confidence,
-    on labelled rows; "dkpp", soft CE with the classes but the first shuffled row by row, anew at every step; plus
-    ``label_weight`` times the labels' loss (0: the paper's best). together: serve the mean of all generations'
-    probabilities, as the paper's ensemble, in place of the last. Costs ``generations`` trainings.
+    The first is taught by the teacher or, where there is none, by the labels alone. Generation k minimises a loss
+    against generation k - 1, by ``kind``: "kd", soft CE at T = 1 on all rows; "cwtm", CE weighted by the teacher's
+    confidence, on labelled rows; "dkpp", soft CE with all probabilities except the largest shuffled row by row, anew at
+    every step. ``label_weight`` times the labels' loss is added (0: the paper's best). together: return the generations
+    as one, ``Together``, with their mean probabilities, as the paper's ensemble, in place of the last generation. Costs
+    ``generations`` trainings. Raises ValueError for fewer than one.
     """
     choose("kind", kind, get_args(Dark))
     if generations < 1:
@@ -67,7 +68,7 @@ def _losses(problem: Problem, kind: Dark, label_weight: float) -> Loss:
 
 
 def shuffle_others(logits: Tensor) -> Tensor:
-    """Put all entries of each row but the largest in random order: (N, C) -> (N, C). DKPP."""
+    """Shuffle all entries of each row except the largest: (N, C) -> (N, C). DKPP."""
     first = logits.argmax(dim=1, keepdim=True)
     keys = torch.rand_like(logits, dtype=torch.float32).scatter(1, first, -1.0)  # the largest entry comes first
     order = keys.argsort(dim=1)

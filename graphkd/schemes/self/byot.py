@@ -38,20 +38,22 @@ class Exit(nn.Module):
         self.classify = nn.Linear(deepest, classes)
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, d_k) -> features (N, d_K) and logits (N, C)."""
+        """Compute features and logits: (N, d_k) -> (N, d_K), (N, C)."""
         features = self.bottleneck(hidden)
         return features, self.classify(features)
 
 
 class Exits(Trainable):
-    """Train a model with an exit at each of some hidden layers; ``fit`` it, and it gives back the model alone.
+    """Train a model with an exit at each of some hidden layers; ``fit`` returns the model alone.
 
-    sum_k [(1 - alpha) CE(z_k) + alpha T^2 KL(p_K || p_k) + beta hint(f_k, f_K)] + CE(z_K): z_K the model's logits,
-    p_K and f_K constant; z_k from f_k, of layer k by a bottleneck; hint: ``exit_hint`` by row and unit. ``answers``
-    gives what each exit says, so that a shallow one can be used alone, for anytime prediction. taps, deepest: as
-    ``exits`` and ``deepest`` of the method ``byot``. example: a batch, to learn the widths from. labels: the supervised
-    loss. soft: that between an exit's and the last answer (by default KL at T = 3). Costs the exits alone: the model is
-    run once.
+    sum_k [(1 - alpha) CE(z_k) + alpha T^2 KL(p_K || p_k) + beta hint(f_k, f_K)] + CE(z_K): z_K are the model's logits,
+    f_K the features at ``deepest``, without which there are no hints; p_K and f_K are constant. Exit k computes f_k
+    from layer k by a bottleneck, and z_k from f_k; hint is ``exit_hint``, a mean over rows and units. ``answers``
+    returns each exit's logits, so that a shallow exit can be used alone, for anytime prediction. taps, deepest: as
+    ``exits`` and ``deepest`` of the method ``byot``. example: a batch from which the widths are read. labels: the
+    supervised loss. soft: the loss between an exit's and the last answer (by default KL at T = 3). call: replaces the
+    by-name call of the model. The model is run once per step: only the exits cost more. Raises ValueError without
+    ``taps`` and for an ``alpha`` outside [0, 1].
     """
 
     def __init__(
@@ -134,14 +136,15 @@ def byot(
     """Train the student with exits at hidden layers, taught by its own last answer; choose it without a teacher.
 
     "Be Your Own Teacher: Improve the Performance of Convolutional Neural Networks via Self Distillation", see
-    ``Exits``, which is also for anytime prediction by the exits: what is given back is the student without them. The
-    paper's alpha, T and lambda (here beta) are not known to us; these are those of a code of others, whose KL is a
-    cross-entropy without T^2, and whose lambda of 1e-6 is beside the sum over a batch of 128 rows of 512 units: 0.07
-    beside the mean.
+    ``Exits``, which also serves for anytime prediction by the exits: this method returns the student without them. The
+    paper's alpha, T and lambda (here beta) are not known to us; these are from a third-party implementation, whose KL
+    is a cross-entropy without T^2. Its lambda of 1e-6 multiplies a sum over 128 rows of 512 units, which is 0.07 times
+    the mean.
 
-    alpha: share of the last answer beside the labels. exits: tap paths of hidden layers before their non-linearity,
-    from the first to the last; by default the one that is named as ``hidden``. deepest: tap path of the last features,
-    which the exits' are drawn to with weight ``beta``; by default likewise. Costs one training.
+    alpha: weight of the last answer as target; labels have 1 - alpha. exits: tap paths of hidden layers before their
+    non-linearity, from the first to the last; by default the layer given as ``hidden``. deepest: tap path of the last
+    features, which the exits' features are to match with weight ``beta``; by default the same layer. Costs one
+    training.
     """
     student = problem.student
     hidden = str(problem.path_of(student))

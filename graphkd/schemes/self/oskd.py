@@ -23,10 +23,10 @@ from graphkd.losses.features.oskd import OSKD
 def oskd(problem: Problem, *, weight: float = 0.1, k: int = 5, margin: float = 1.0, decay: float = 0.0) -> nn.Module:
     """Train the student on labels and to draw each node's features to near ones of its class.
 
-    Choose it where classes hold several kinds and no other teacher is at hand. The labels' loss plus ``weight`` times
-    ``OSKD`` between the student and itself of this step, in eval mode, on labelled rows; with ``decay`` above 0 a
-    moving average of it. Costs a forward pass a step beside the student's, and O(N^2 d) time and memory of N labelled
-    rows.
+    Choose it where classes have subclasses and there is no teacher. The loss is that of the labels plus ``weight``
+    times ``OSKD`` (``k``, ``margin``) on labelled rows. Its teacher is the student itself in the same step, in eval
+    mode, or with ``decay`` above 0 the student's moving average. Costs one more forward pass per step, and O(N^2 d)
+    time and memory for N labelled rows.
     """
     student = problem.student
     teacher = EMA(student, decay, call=problem.call_of(student))

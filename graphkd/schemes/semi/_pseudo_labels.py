@@ -16,12 +16,12 @@ def unlabelled_nodes(problem: Problem) -> Tensor:
 def select_pseudo_labels(
     teacher: Tensor, threshold: float = 0.3, per_class: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Take confident rows, as many of each class: (N, C) -> rows (M,), labels (M,), confidences (N,).
+    """Select confident rows, if asked as many of each class: (N, C) -> rows (M,), labels (M,), confidences (N,).
 
-    Rows of which the largest probability is ``threshold`` at least, class by class, the most confident first. Of each
-    class the first ``per_class``; a class that has fewer (but has any) repeats its rows in order until it has as many
-    (the authors' code repeats with a random rounding). None: all rows once. Noisy student's quota is 130,000 (Xie et
-    al., CVPR 2020).
+    Selects rows whose largest probability is at least ``threshold``, class by class, the most confident first.
+    per_class: the first so many of each class; a class with fewer rows (but any) repeats them in order until it has as
+    many (the authors' code repeats with a random rounding). None: all rows once. Noisy student's quota is 130,000 (Xie
+    et al., CVPR 2020).
     """
     confidence, label = teacher.softmax(dim=-1).max(dim=-1)
     order = confidence.argsort(descending=True, stable=True)

@@ -27,10 +27,10 @@ def function_matching(
 ) -> nn.Module:
     """Match the teacher's answers about batches that are changed anew at every step, the same for both.
 
-    Choose it where there is time for very many epochs and rows are few: the student is to match the function of the
-    teacher, also away from the data, so that stored answers will not do; labels are not needed. noise: changes a batch
-    and leaves its rows where they are; by default ``rate`` of the edges and of the features are dropped, where the
-    paper crops and mixes images. A step costs a forward pass of the teacher.
+    Choose it where there is time for very many epochs and rows are few: the student is to match the teacher's function
+    away from the data too, so the teacher is evaluated at every step; labels are not used. noise: batch -> changed
+    batch with the same rows; by default the share ``rate`` of the edges and of the feature columns is dropped, where
+    the paper crops and mixes images. A step costs a forward pass of the teacher.
     """
     task = problem.distiller(problem.student, asked_anew(problem.teacher), problem.soft(temperature))
     return problem.train(task, data=Changed(problem.data, noise_of(noise, rate)))

@@ -43,12 +43,13 @@ def noisy_student(
     """Train students one after the other, each on a changed graph, on the confident answers of the one before.
 
     Choose it where labels are few, other rows many, and accuracy counts more than size: students should be as large as
-    the teacher or larger, and have dropout. The teacher labels all rows without a label; ``select_pseudo_labels`` keeps
-    those of ``threshold`` at least, ``per_class`` of each class where that is given; the student minimises the mean
-    cross-entropy over labelled and chosen rows, then it is the teacher. iterations: how many students there are, the
-    last is the one that is given (3 in the paper). students: those before it, by default new ones of its kind. Pseudo-
-    labels are ``soft`` (probabilities) or hard. noise, rate: as in ``function_matching``; images have RandAugment and
-    stochastic depth in its place, and their batches of 14 or 28 times as many unlabelled rows become one of all.
+    the teacher or larger, and have dropout. The teacher labels all rows without a label; ``select_pseudo_labels``
+    selects those with a confidence of at least ``threshold``, ``per_class`` of each class where that is given. The
+    student minimises the mean cross-entropy over labelled and selected rows, and is the next teacher. iterations:
+    number of students, of which the last is the given one (3 in the paper). students: the models before it, in place of
+    ``iterations`` - 1 new ones of its architecture. soft: pseudo-labels are probabilities, else classes. noise, rate:
+    as in ``function_matching``; the paper has RandAugment and stochastic depth, for images. Its batches have 14 or 28
+    times as many unlabelled rows as labelled ones, ours have all rows. Raises ValueError for fewer than one iteration.
     """
     if iterations < 1:
         raise ValueError(f"'iterations' must be at least 1, got {iterations}")
@@ -68,7 +69,7 @@ def noisy_student(
 
 
 def _confident(answers: Tensor, unlabelled: Tensor, threshold: float, per_class: int | None) -> Tensor:
-    """Return the ids of the nodes that teach."""
+    """Return the ids of the nodes that get pseudo-labels."""
     return unlabelled[select_pseudo_labels(answers[unlabelled], threshold, per_class)[0]]
 
 

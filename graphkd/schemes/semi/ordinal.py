@@ -1,4 +1,4 @@
-"""Anomaly scores without labels: a student learns the two ends of a ranking, its own, again and again.
+"""Anomaly scores without labels: a student repeatedly learns the two ends of its own ranking.
 
 Pang, Yan, Shen, van den Hengel and Bai, "Self-trained Deep Ordinal Regression for End-to-End Video Anomaly Detection",
 CVPR 2020, arXiv:2003.06780.
@@ -59,15 +59,17 @@ def neighbour_distance(x: Tensor, edge_index: Tensor) -> Tensor:
 def ordinal(
     problem: Problem, *, scores: Tensor | None = None, rounds: int = 5, high: float = 0.05, low: float = 0.5
 ) -> nn.Module:
-    """Learn the ends of a ranking of anomaly, its own, again and again; choose it where no label is known at all.
+    """Learn the two ends of an anomaly ranking, rank anew, and repeat; choose it where no label is known at all.
 
-    It starts from a rough detector's ``scores``, (N,) by node id, larger for what is odder; by default how far a node's
-    features are from the mean of its neighbours', without edges from the mean of all. ``rounds`` times the student, one
-    output, regresses by L1 the targets 1 of the share ``high`` at the top of the ranking so far and 0 of ``low`` at its
-    bottom, then its own scores are the ranking. Both ends count the same, however many rows they have: the best
-    constant for L1 would be the target of the larger. It goes on from its weights; rows in between teach in a later
-    round or never. The paper joins an isolation forest and a reconstruction error to begin with, and its shares are not
-    known to us. Costs ``rounds`` trainings.
+    scores: (N,) by node id, the initial ranking of a rough detector, larger for more anomalous nodes; by default how
+    far a node's features are from the mean of its neighbours', without edges from the mean of all. In each of
+    ``rounds`` rounds the student, with one output, regresses by L1 the target 1 on the share ``high`` at the top of the
+    ranking and 0 on the share ``low`` at its bottom; its own scores are the next ranking. Both ends count the same,
+    however many rows they have: otherwise the best constant for L1 would be the target of the larger end. The student
+    keeps its weights between rounds; rows in between are learnt in a later round or never. The paper starts from an
+    isolation forest and a reconstruction error combined, and its shares are not known to us. Costs ``rounds``
+    trainings. Raises ValueError for fewer than one round, for ``scores`` of another shape and for a student with
+    several outputs.
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")

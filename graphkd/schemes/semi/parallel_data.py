@@ -24,10 +24,10 @@ from graphkd.schemes.augment import Change, Changed, noise_of, told
 def parallel_data(
     problem: Problem, *, temperature: float = 1.0, rate: float = 0.2, noise: Change | None = None
 ) -> nn.Module:
-    """Match, on a changed batch, what the teacher says of the same rows unchanged.
+    """Match, on a changed batch, the teacher's answers to the same rows unchanged.
 
     Choose it where the student is to serve under worse conditions than the teacher: sampled neighbours, missing
-    features, the short profile of a new user; pairs of both conditions are all it needs, no labels. noise, rate: the
+    features, the short profile of a new user; it needs pairs of both conditions, but no labels. noise, rate: the
     student's condition, as in ``function_matching`` (the paper has far-field speech, ICASSP 2018, and adaptation at
     large scale). The paper's student starts as a copy of the teacher: give one where the architectures are equal.
     """

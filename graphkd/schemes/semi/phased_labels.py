@@ -23,10 +23,11 @@ def relative_entropy(logits: Tensor) -> Tensor:
 def phased_labels(problem: Problem, *, phases: int = 3) -> nn.Module:
     """Learn pseudo-labels from easy to hard, in phases; choose it where the teacher is unsure about many rows.
 
-    Phase k of K adds to the labels the k / K of the other rows of which the teacher's ``relative_entropy`` H is lowest,
-    by cross-entropy with the teacher's probabilities, times the mean of 1 - H over them. A restatement of multi-phase
-    pseudo-labelling: which share a phase takes and how it is weighted are ours; a weight a row would need the loss to
-    know it, the mean over the phase does not. Each of the K trainings goes on from the weights of the one before.
+    Phase k of K learns the labels and, on the share k / K of the other rows with the teacher's lowest
+    ``relative_entropy`` H, cross-entropy with the teacher's probabilities, times the mean of 1 - H over these rows. A
+    restatement of multi-phase pseudo-labelling: the share of rows and the weight of each phase are ours; one weight per
+    phase, unlike one per row, needs no support in the loss. Each of the K trainings continues from the weights of the
+    one before. Raises ValueError for fewer than one phase.
     """
     if phases < 1:
         raise ValueError(f"'phases' must be at least 1, got {phases}")

@@ -27,9 +27,9 @@ def stac(
 ) -> nn.Module:
     """Learn the labels, and the teacher's confident decisions, on a graph that is changed at every step.
 
-    Choose it for one round of self-training, where the teacher is sure about much. CE + ``weight``
-    ``PseudoLabel(threshold)`` on the rows without a label; the teacher has answered about the graph as it is. noise,
-    rate: as in ``function_matching``. Costs no more than the labels alone.
+    Choose it for one round of self-training, where the teacher is confident about many rows. The loss is CE +
+    ``weight`` ``PseudoLabel(threshold)`` on the rows without a label; the teacher's answers are those about the
+    unchanged graph. noise, rate: as in ``function_matching``. A step costs no more than with the labels alone.
     """
     losses = {"labels": problem.supervised(), "pseudo": weight * PseudoLabel(threshold, where=f"~{problem.labelled}")}
     data = Changed(problem.with_values(told=problem.view_of(problem.teacher)), noise_of(noise, rate))

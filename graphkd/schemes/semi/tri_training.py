@@ -38,10 +38,10 @@ def tri_training(problem: Problem, *, rounds: int = 3, peers: Sequence[nn.Module
     """Train three models, which label for each other what two of them agree on; the student is one of them.
 
     Choose it to adapt without a teacher: unlabelled rows may be another domain's. Each model starts on a bootstrap
-    sample of the labelled rows; then, ``rounds`` times or until no set of agreed rows changes, it goes on with all
-    labelled rows and those others on which the two other models agree. The paper's test of the error estimate is left
-    out, and the student serves alone. peers: the two others, by default new ones of its kind. Costs 3 (rounds + 1)
-    trainings.
+    sample of the labelled rows; then, for ``rounds`` rounds or until the agreed rows stop changing, it is trained
+    further on all labelled rows and on the unlabelled rows on which the other two models agree. The paper's test of the
+    error estimate is left out, and the student alone is returned. peers: the other two models, by default new ones of
+    its architecture. Costs 3 (rounds + 1) trainings. Raises ValueError unless there are two ``peers``.
     """
     peers = [problem.fresh_student(number) for number in (1, 2)] if peers is None else peers
     if len(peers) != 2:

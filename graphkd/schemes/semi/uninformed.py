@@ -33,8 +33,8 @@ def _gaps(students: Tensor, teacher: Tensor) -> Tensor:
 def uninformed_students(students: Tensor, teacher: Tensor) -> Tensor:
     """Let each student regress the teacher: (M, N, d), (N, d) -> scalar. Bergmann et al., CVPR 2020, arXiv:1911.02357.
 
-    sum_m mean_i |s_mi - t_i|^2; the students differ in how they start (or in depth), and the teacher's features are
-    standardised over ordinary rows, (t - mean) / std. Per node, user or rating here, per pixel in the paper.
+    sum_m mean_i |s_mi - t_i|^2; the students differ in initial weights (or in depth), and the teacher's features are
+    standardised over ordinary rows, (t - mean) / std. Rows are nodes, users or ratings here, pixels in the paper.
     """
     return _gaps(students, teacher).square().sum() / max(students.size(1), 1)
 
@@ -56,7 +56,7 @@ def anomaly_score(
 ) -> Tensor:
     """Add standardised ``regression_error`` and standardised ``predictive_uncertainty``: (M, N, d), (N, d) -> (N,).
 
-    ``error`` and ``uncertainty`` are mean and standard deviation of each over held-out ordinary rows.
+    error, uncertainty: (mean, standard deviation) of these two over held-out ordinary rows.
     """
     one, other = regression_error(students, teacher), predictive_uncertainty(students)
     return (one - error[0]) / error[1] + (other - uncertainty[0]) / uncertainty[1]
@@ -65,8 +65,8 @@ def anomaly_score(
 class Uninformed(nn.Module):
     """Detector made of students and their teacher: ``anomaly_score`` of every row, (N,).
 
-    ``forward`` takes what the models' take, by name or by place. The teacher's features are those at the tap path
-    ``hidden``; all statistics are buffers, see ``calibrate``.
+    ``forward`` takes the union of the models' arguments, by name or by place. hidden: tap path of the teacher's
+    features. All statistics are buffers; call ``calibrate``, which sets them, before use.
     """
 
     mean: Tensor
@@ -83,7 +83,7 @@ class Uninformed(nn.Module):
     def calibrate(self, features: Tensor, answers: Tensor, known: Tensor, held: Tensor) -> None:
         """Standardise by ordinary rows: features (N, d) over ``known``, errors and uncertainties over ``held``.
 
-        answers: of the students, (M, N, d), which learnt the standardised features; masks (N,).
+        answers: (M, N, d), of students that learnt the standardised features. known, held: masks (N,) of ordinary rows.
         """
         self.mean, self.deviation = standardisation(features[known])
         target = (features - self.mean) / self.deviation
@@ -121,14 +121,15 @@ def standardisation(rows: Tensor) -> tuple[Tensor, Tensor]:
     space={"held_out": (0.05, 0.8)},
 )
 def uninformed(problem: Problem, *, students: int = 3, held_out: float = 0.2) -> nn.Module:
-    """Train students that know the teacher on ordinary rows only, and score rows by how they err and disagree.
+    """Train students that know the teacher on ordinary rows only, and score rows by their errors and disagreement.
 
-    Choose it where ordinary rows are known and anomalies are not, and there is a teacher that knows such rows well. Its
-    hidden features, standardised over ordinary rows, are what each of ``students`` regresses there,
-    ``uninformed_students`` student by student. Elsewhere they err and disagree: ``anomaly_score``, its errors and
-    uncertainties standardised over the share ``held_out`` of the ordinary rows, of which no student learns. A student's
-    output must be as wide as the teacher's hidden layer. What serves, ``Uninformed``, holds all students and the
-    teacher. Costs ``students`` trainings.
+    Choose it where ordinary rows are known and anomalies are not, and a teacher knows such rows well. Each of
+    ``students`` students regresses, on ordinary rows, the teacher's hidden features, standardised over these rows
+    (``uninformed_students``, student by student). On other rows they err and disagree, which ``anomaly_score``
+    measures; it standardises errors and uncertainties over the share ``held_out`` of the ordinary rows, on which no
+    student is trained. A student's output must be as wide as the teacher's hidden layer. Returns an ``Uninformed``,
+    which contains all students and the teacher. Costs ``students`` trainings. Raises ValueError for fewer than one
+    student.
     """
     if students < 1:
         raise ValueError(f"'students' must be at least 1, got {students}")

@@ -46,10 +46,10 @@ def soft_target(
 ) -> Tensor:
     """Compute the weighted average of teachers, as logits: (K, N, C) -> (N, C). Hinton et al., 2015, arXiv:1503.02531.
 
-    ``average``: of the "probabilities" softmax(t_k / T), the target is sum_k w_k softmax(t_k / T); of the "logits", it
-    is softmax(sum_k w_k t_k / T), a geometric mean. ``weights``: (K,) or a weight of each teacher for each row, (K, N),
-    0 at least and not all 0, divided by their sum (equal ones by default). FedDF averages logits, Lin et al., NeurIPS
-    2020, arXiv:2006.07242; so does FedAUX, by each client's ``certainty`` about each row.
+    ``average``: with "probabilities" the target is sum_k w_k softmax(t_k / T), with "logits" softmax(sum_k w_k t_k /
+    T), a geometric mean. ``weights``: (K,) or, with one for each row, (K, N); at least 0 and not all 0, divided by
+    their sum (equal by default). FedDF averages logits, Lin et al., NeurIPS 2020, arXiv:2006.07242; so does FedAUX,
+    weighted by each client's ``certainty`` about each row.
     """
     check_stack(teachers)
     check_width("soft_target", teachers, "teachers")
@@ -60,7 +60,7 @@ def soft_target(
     if average == "logits":
         return (shares * teachers).sum(dim=0)
     logs = (teachers / temperature).log_softmax(dim=-1)
-    some = shares > 0  # the others count with a logarithm of minus infinity, which has no slope
+    some = shares > 0  # the others get a log-weight of minus infinity, without a gradient
     return temperature * (logs + torch.where(some, torch.where(some, shares, 1).log(), -torch.inf)).logsumexp(dim=0)
 
 
@@ -73,14 +73,14 @@ def entropy_reduction(teachers: Tensor, temperature: float = 0.1) -> Tensor:
     check_stack(teachers)
     check_positive("temperature", temperature)
     means = teachers.to(accumulation_dtype(teachers)).softmax(dim=-1).mean(dim=0)
-    return (means - 1) / temperature  # below 0, as no probabilities are: the softmax is the same
+    return (means - 1) / temperature  # negative, so not taken for probabilities; the softmax is the same
 
 
 def trimmed_mean(teachers: Tensor, trim: int = 1) -> Tensor:
     """Compute the mean of each entry without its ``trim`` smallest and largest: (K, ...) -> (...).
 
-    A robust mean of clients' predictions after Cronus (Chang et al., 2019, arXiv:1912.11279), whose own estimator is
-    another one. Rows of probabilities no longer sum to 1. The other common choice is the entrywise median,
+    A robust mean of clients' predictions after Cronus (Chang et al., 2019, arXiv:1912.11279), whose own estimator
+    differs. Rows of probabilities no longer sum to 1. The other common choice is the entrywise median,
     ``teachers.quantile(0.5, dim=0)``.
     """
     if not 0 <= 2 * trim < teachers.size(0):
@@ -98,7 +98,7 @@ def oracle_weights(teachers: Tensor, y: Tensor) -> Tensor:
 def oracle_kd(student: Tensor, teachers: Tensor, y: Tensor, temperature: float = 3.0, *, weight: float = 1.0) -> Tensor:
     """Compute CE + weight T^2 KL from teachers that are right. Kang et al., AAAI 2020, arXiv:1911.13019 (oracle KD).
 
-    The target of a row is the mean of softmax(t_k / T) over the teachers k whose first class is y; (N, C), (K, N, C),
+    The target of a row is the mean of softmax(t_k / T) over the teachers k whose top class is y; (N, C), (K, N, C),
     (N,) -> scalar, means over rows. Rows that no teacher gets right have their label alone (our reading).
     """
     weights = oracle_weights(teachers, y)

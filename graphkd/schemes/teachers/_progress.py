@@ -15,9 +15,9 @@ from graphkd.losses._checks import check_positive
 
 
 class Progress(ABC):
-    """Learning progress on each task: ``values`` before a step, (K,); ``observe`` the scores after it, NaN if none.
+    """Learning progress on each task: read ``values`` before a step, (K,), and ``observe`` the scores after it.
 
-    changing: names of the attributes that a run changes, which are its state.
+    A score is NaN where it was not measured. changing: names of the attributes in ``state_dict``.
     """
 
     changing: ClassVar[tuple[str, ...]] = ()
@@ -50,12 +50,12 @@ def slope(times: Sequence[float], scores: Sequence[float]) -> float:
 
 
 def _known(scores: Tensor, last: Tensor) -> Tensor:
-    """Replace missing scores by those before: a task without a score has not changed."""
+    """Replace missing scores by the previous ones, so that such tasks have not changed."""
     return torch.where(scores.isnan(), last, scores.to(torch.float64))
 
 
 class OnlineProgress(Progress):
-    """Q <- Q + rate (r - Q), r the change of the score; the first one is against 0."""
+    """Q <- Q + rate (r - Q), r the change of the score; the first change is from 0."""
 
     changing: ClassVar[tuple[str, ...]] = ("q", "last")
 
@@ -74,7 +74,7 @@ class OnlineProgress(Progress):
 
 
 class NaiveProgress(OnlineProgress):
-    """The same with the slope of the scores over ``window`` steps as r, after every such window."""
+    """``OnlineProgress`` with r the slope of the scores over ``window`` steps, updated after every such window."""
 
     changing = ("q", "scores", "steps")
 
@@ -95,7 +95,7 @@ class NaiveProgress(OnlineProgress):
 
 
 class WindowProgress(Progress):
-    """The slope of the last ``window`` scores of a task over the steps at which it had them."""
+    """The slope of a task's last ``window`` scores over the steps at which they were measured."""
 
     changing = ("seen", "steps")
 
@@ -117,7 +117,7 @@ class WindowProgress(Progress):
 
 
 class SamplingProgress(Progress):
-    """The last ``window`` changes of the scores: their mean, or with ``thompson`` a random one of each task."""
+    """The mean of each task's last ``window`` changes of score, or with ``thompson`` a random one of them."""
 
     changing = ("last", "changes")
 

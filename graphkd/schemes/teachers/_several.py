@@ -31,7 +31,7 @@ class Expanded(Mapped):
 
 
 def tapped(problem: Problem, combine: Combine) -> Ensemble:
-    """Make an ensemble of all teachers in which each shows its own hidden layer."""
+    """Make an ensemble of all teachers, with each one's own hidden layer tapped."""
     paths = [problem.path_of(teacher) for teacher in problem.teachers]
     return Ensemble(problem.teachers, combine, taps=[{} if path is None else {"hidden": path} for path in paths])
 

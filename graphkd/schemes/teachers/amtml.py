@@ -50,8 +50,8 @@ def amtml(
     """Compute the sum that AMTML-KD's notebook runs, without its hints: (N, C), (K, N, C), (N,), (K, N) -> scalar.
 
     With p = log softmax(s / T) and q = sum_k w_k softmax(t_k / T): 2 alpha T^2 KL(q || p) / C + (1 - alpha) CE(p, y) +
-    RKD-A(p, q) + RKD-D(p, q). Oddities kept: KL is averaged over all entries, p takes the place of the logits in CE,
-    and the relational terms compare log-probabilities with probabilities, q constant there. Add
+    RKD-A(p, q) + RKD-D(p, q). Oddities of the notebook are kept: KL is averaged over all entries, CE takes p in place
+    of the logits, and the relational terms compare log-probabilities with probabilities, with q constant. Add
     ``AdaptiveWeights.penalty`` and ``FitNet`` for the rest.
     """
     check_stack(teachers)
@@ -72,14 +72,15 @@ class Hint(NamedTuple):
 
 
 class AMTML(Trainable):
-    """Student of several teachers whose weights are learnt row by row with it; ``fit`` it. Liu et al., 2020.
+    """Student of several teachers that are weighted row by row, by learnt weights; ``fit`` it. Liu et al., 2020.
 
-    On the rows of ``where`` (None: all), whose labels are those of ``targets(batch)``, (N,): ``amtml``, with
-    ``AdaptiveWeights`` of the student's features at ``pooled``, a tap path of width ``width``; on all rows each
-    teacher's ``FitNet`` at its ``Hint`` (teacher k guides its own layer of the student), weighted by ``beta``; and
-    ``penalty`` times that of the weights. Rows outside ``where``, of which the paper has none, learn from the weighted
-    soft target alone. The weights take the student's optimiser; the authors have SGD of their own for them. O(n^3) time
-    and memory in the n rows of ``where``, by the angles.
+    Rows of ``where`` (None: all), with labels ``targets(batch)``, (N,), minimise ``amtml`` with ``AdaptiveWeights`` of
+    the student's features at ``pooled``, a tap path of width ``width``. On all rows each teacher adds ``beta`` times
+    ``FitNet`` at its ``Hint`` (teacher k guides its own layer of the student). ``penalty`` times
+    ``AdaptiveWeights.penalty`` is added. Rows outside ``where``, of which the paper has none, learn from the weighted
+    soft target alone. The weights have the student's optimiser; the authors have a separate SGD for them. call:
+    replaces the by-name call of the student. The angles cost O(n^3) time and memory in the n rows of ``where``. Raises
+    ValueError unless ``hints`` are none or one per teacher.
     """
 
     def __init__(
@@ -142,13 +143,14 @@ class AMTML(Trainable):
 def amtml_method(
     problem: Problem, *, temperature: float = 5.0, alpha: float = 0.7, beta: float = 1.0, penalty: float = 0.1
 ) -> nn.Module:
-    """Learn a weight of each teacher for each row with the student; choose it where teachers are good at other rows.
+    """Learn a weight of each teacher for each row with the student; choose it where each excels on other rows.
 
-    There must be labels enough to tell: the weights are learnt from the student's hidden layer, where "rl_kd" learns by
-    trial. Labelled rows learn ``alpha`` times the weighted soft target at ``temperature``, (1 - ``alpha``) times their
-    labels, and distances and angles of softened answers; other rows the weighted soft target alone; every teacher
-    guides the student's hidden layer, weighted by ``beta``. ``penalty``: of the weights' squares. A step costs O(n^3)
-    in the n labelled rows of a batch; see ``amtml`` for the oddities of the authors' notebook that are kept.
+    It needs enough labels to learn the weights, which depend on the student's hidden layer; "rl_kd" learns by trial
+    instead. Labelled rows learn ``alpha`` times the weighted soft target at ``temperature``, (1 - ``alpha``) times
+    their labels, and distances and angles of softened answers; other rows learn the weighted soft target alone. Every
+    teacher guides the student's hidden layer by ``FitNet``, with weight ``beta``. ``penalty``: weight of the squares of
+    the parameters of the teachers' weights. A step costs O(n^3) in the n labelled rows of a batch; see ``amtml`` for
+    the oddities of the authors' notebook that are kept.
     """
     student = problem.student
     path, width = problem.path_of(student) or "", problem.width_of(student)

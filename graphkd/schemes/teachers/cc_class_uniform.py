@@ -21,13 +21,14 @@ from graphkd.schemes.teachers._several import Expanded
 
 
 class GroupBatches(Expanded):
-    """Batches ``steps`` times an epoch, each with ``drawn``: row numbers, ``rows`` of each of ``count`` random groups.
+    """Each batch ``steps`` times per epoch, with ``drawn``: row numbers, ``rows`` of each of ``count`` random groups.
 
     The samplers of correlation congruence, Peng et al., ICCV 2019, arXiv:1904.01802. Choose it for losses that compare
-    rows with rows, ``CC(where="drawn")``, where rows at random are seldom alike: groups are the classes (class-uniform
-    sampling) or clusters of the teacher's features (superclass sampling), those that are negative belong to none.
-    A group with fewer rows repeats some; a batch of a loader draws among its own rows, and from the groups that it has.
-    groups: (N,) integers by node id. Draws come from torch's generator, which ``fit`` seeds.
+    rows with rows, ``CC(where="drawn")``, where random rows are seldom alike. groups: (N,) integers by node id, the
+    classes (class-uniform sampling) or clusters of the teacher's features (superclass sampling); nodes with a negative
+    one are never drawn. A group with fewer rows repeats some; a batch of a loader draws from its own rows and their
+    groups. Raises ValueError unless ``count`` is from 1 to the number of groups, and ``rows`` and ``steps`` are at
+    least 1. Draws come from torch's generator, which ``fit`` seeds.
     """
 
     def __init__(self, data: Batch | Iterable[Batch], groups: Tensor, *, count: int, rows: int, steps: int = 1) -> None:
@@ -71,8 +72,8 @@ def cc_class_uniform(
     """Match a kernel of pairs of labelled rows that are drawn class by class, beside labels and soft targets.
 
     Choose it over ``cc`` where classes are many or unequal: every step then has pairs within a class and between
-    classes. rows: of each class, by default as many as the smallest has; count: of classes a step, by default all;
-    steps: an epoch. The paper's weight is small for a mean over pairs: tune it upwards.
+    classes. rows: drawn of each class, by default as many as the smallest class has; count: classes per step, by
+    default all; steps: per epoch and batch. The paper's ``weight`` is small for a mean over pairs: tune it upwards.
     """
     nodes = problem.labelled_nodes
     groups = torch.full_like(problem.targets, -1).index_copy(0, nodes, problem.targets[nodes])

@@ -28,10 +28,10 @@ def ensemble(
 ) -> nn.Module:
     """Learn the labels and the mean answer of several teachers; choose it where they are trained on the same task.
 
-    It is the first thing to try with several teachers, and seldom much worse than what weighs them. average: of the
-    "probabilities" softened by ``temperature``, or of the "logits", a geometric mean, in which a sure teacher counts
-    for more. ``label_weight`` CE + (1 - ``label_weight``) KL at that temperature. Over one graph the teachers are asked
-    once; a step then costs what plain distillation does. Weights of teachers, and other rules, are those of an
+    Try it first with several teachers: methods that weight them are seldom much better. average: of the "probabilities"
+    softened by ``temperature``, or of the "logits", a geometric mean, in which a confident teacher counts for more. The
+    loss is ``label_weight`` CE + (1 - ``label_weight``) KL at that temperature. For a single graph the teachers are
+    evaluated once; a step then costs what plain distillation does. For weights of teachers, and other rules, give an
     ``Ensemble`` as the teacher of "kd".
     """
     choose("average", average, ("probabilities", "logits"))

@@ -21,8 +21,8 @@ def dissimilarity_correlation(student: Tensor, teacher: Tensor) -> Tensor:
     """Measure how alike two representations arrange rows: (N, d_s), (N, d_t) -> scalar in [-1, 1].
 
     The Pearson correlation of the upper triangles of 1 - corr(x_i, x_j). Bashivan et al., ICCV 2019, arXiv:1808.01405.
-    A row that is constant, and a side without differences, correlate with nothing: 0. O(N^2 d): give some hundreds of
-    probe rows.
+    Constant rows have correlation 0 with all others; a side whose dissimilarities are all equal gives 0. O(N^2 d): give
+    some hundreds of probe rows. Raises ValueError for fewer than 3 rows.
     """
     check_rows(student, teacher)
     s, t = (_correlations(x) for x in (student, teacher))
@@ -56,14 +56,14 @@ def guided_search(
     probes: int = 500,
     temperature: float = 4.0,
 ) -> nn.Module:
-    """Train candidates for some epochs, go on with those that arrange rows most as the teacher does, serve the best.
+    """Train candidates for some epochs, continue those that arrange rows most as the teacher does, return the best.
 
     Choose it to find a student's width and depth at a fraction of the cost of training all. One hidden layer of each
     model is compared with the teacher's, by ``dissimilarity_correlation`` on ``probes`` random nodes, after ``early``
-    epochs (which counts where no ``epochs`` are asked for); the ``keep`` best are trained on, and validation chooses
-    among them. The paper's search and its aggregation over layers are not followed. All learn the labels and soft
-    targets. candidates: students, called as the student is. paths: of the hidden layer of each, by default that of
-    ``hidden``.
+    epochs (unless the user gives ``epochs``). The ``keep`` best are trained further, and validation chooses among them.
+    The paper's search and its aggregation over layers are not followed. All learn the labels and soft targets.
+    candidates: students, called as the student is. paths: tap path of the hidden layer of each, by default ``hidden``.
+    Raises ValueError unless ``keep`` is from 1 to the number of candidates, with one path each.
     """
     paths = paths or [problem.hidden[0] or ""] * len(candidates)
     if not 1 <= keep <= len(candidates) or len(paths) != len(candidates):

@@ -1,4 +1,4 @@
-"""One student of two tasks that keeps the directions of features of a teacher of each (KD4MTL)."""
+"""One student of two tasks that follows the feature directions of a teacher of each (KD4MTL)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphkd.schemes.teachers.must import TaskHeads, called_with_heads
 
 
 class TaskFeatures(Ensemble):
-    """Teachers of a task each, of which each shows the hidden layer that a distiller taps by its task's name."""
+    """Teachers of one task each, whose hidden layers a distiller taps by the name of the task."""
 
     def __init__(self, teachers: Mapping[str, nn.Module | Frozen], classes: int) -> None:
         super().__init__(list(teachers.values()))
@@ -37,7 +37,7 @@ class TaskFeatures(Ensemble):
         paths = taps or {}
         pairs = zip(self.tasks, self.members, strict=True)
         view = {task: ask(member, batch, {task: paths[task]})[task] for task, member in pairs}
-        if "second" in batch:  # labels as decided logits, of which only the class counts
+        if "second" in batch:  # labels as logits, of which only the argmax counts
             view["second"] = 2.0 * F.one_hot(batch["second"].clamp(min=0), self.classes).to(view[self.tasks[0]])
         return view
 
@@ -53,14 +53,15 @@ class TaskFeatures(Ensemble):
 def kd4mtl(
     problem: Problem, *, other_teacher: nn.Module | Frozen, second: Tensor, weight: float = 1.0, heads: bool = False
 ) -> nn.Module:
-    """Learn two tasks, bound to the directions of the features of a teacher of each; choose it where tasks compete.
+    """Learn two tasks, guided by the feature directions of a teacher of each; choose it where tasks compete.
 
-    ``second``, (N,): labels of the second task by node id, 0, 1 ... and -1 for none; nodes to be tested on have -1.
-    ``other_teacher`` learnt that task alone, as the teacher the first; its hidden layer is at the teacher's path. The
-    student has a linear head for it on its hidden layer. It minimises both tasks' labels, and of each teacher
-    ``weight`` times ``KD4MTL`` between that layer and the teacher's, through a linear layer of the task's own, on all
-    rows. What serves is the student without the head, or with ``heads`` both: a mapping of "logits" and "second".
-    The paper weighs tasks by hand, 1, 1 and 2 for its three; here all weigh 1.
+    ``second``: (N,), labels of the second task by node id, 0, 1 ... and -1 for none; give test nodes -1.
+    ``other_teacher`` was trained on that task alone, as the teacher on the first; its hidden layer is at the teacher's
+    path. The student gets a linear head for the second task on its hidden layer. The loss is that of both tasks' labels
+    plus, for each teacher, ``weight`` times ``KD4MTL`` between the student's hidden layer and the teacher's, through a
+    linear layer per task, on all rows. Returns the student without the head, or with ``heads=True`` with it, whose
+    answer is a mapping of "logits" and "second". The paper weights its three tasks by hand, 1, 1 and 2; here all weigh
+    the same. Raises ValueError unless ``second`` has two classes at least.
     """
     _check(problem, second)
     other = other_teacher if isinstance(other_teacher, Frozen) else problem.taught_by(other_teacher)

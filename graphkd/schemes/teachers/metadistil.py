@@ -62,7 +62,7 @@ class Turn(NamedTuple):
 
 
 class Turns(Expanded):
-    """Every batch twice an epoch: for the teacher, by a quiz of the pilot, then for the student."""
+    """Every batch twice per epoch: for the teacher, by a quiz of the pilot, then for the student."""
 
     def __init__(self, data: Batch | Iterable[Batch]) -> None:
         # copies, since moving PyG's Data to a device changes it
@@ -72,16 +72,16 @@ class Turns(Expanded):
 class MetaDistil(nn.Module):
     """A student and the teacher that learns with it; ``fit`` it on ``Turns(data)``.
 
-    For the teacher: the student takes ``pilot_step``s of ``rate`` on ``metadistil_loss`` over the rows of ``where``,
-    which are forgotten again; the cross-entropy of that pilot on the rows of ``quiz`` goes back through them to the
-    teacher, by second derivatives. For the student: a step on ``metadistil_loss`` with the new teacher, constant. Rows
-    of neither, of which the paper has none, add alpha times their soft match, for pilot and student.
-    steps: of the pilot; one keeps the memory of the inner graph to one more forward. calls: how the two are called.
-    temperature, alpha, soft: of ``metadistil_loss``. where, quiz: names of the entries of a batch that select rows.
-    The teacher is in eval mode throughout, the student is not. Give the optimiser a group of its own for the teacher,
-    at a tenth of the student's rate or less: at the same rate a trained teacher unlearns from the quizzes of a student
-    that knows nothing yet, and of a quiz of few rows it learns little else. The models' operations must have second
-    derivatives.
+    In the teacher's turn a temporary copy of the student, the pilot, takes ``steps`` times a ``pilot_step`` of ``rate``
+    on ``metadistil_loss`` over the rows of ``where``; the gradient of its cross-entropy on the rows of ``quiz`` goes
+    back through these steps to the teacher, by second derivatives. In the student's turn the student learns by
+    ``metadistil_loss`` from the new teacher, constant. Rows of neither, of which the paper has none, add alpha times
+    their soft match, for pilot and student. Each of ``steps`` adds the memory of one more forward pass to the inner
+    graph. calls: replace the by-name calls of student and teacher. temperature, alpha, soft: of ``metadistil_loss``.
+    where, quiz: names of the entries of a batch that select rows. The teacher is always in eval mode, the student is
+    not. Give the optimiser a separate parameter group for the teacher, at a tenth of the student's rate or less: at the
+    same rate a trained teacher unlearns from the quizzes of an untrained student, the more so from quizzes of few rows.
+    The models' operations must have second derivatives. Raises ValueError for fewer than one step.
     """
 
     def __init__(
@@ -152,14 +152,14 @@ def metadistil(
     rate: float = 0.05,
     steps: int = 1,
 ) -> nn.Module:
-    """Teach a student by a copy of the teacher that learns to teach it, from a quiz of a pilot of the student.
+    """Teach a student by a copy of the teacher that learns to teach it, from the quiz of a pilot of the student.
 
     Choose it where the teacher's best answers are not what the student can learn, and ``share`` of the labelled rows
     can be spared for the quiz. lr: of Adam, the student's; teacher_lr: the teacher's, lower, so that it keeps what it
-    knows; an ``optimizer`` that is asked for takes the place of both. temperature, alpha and soft: of
-    ``metadistil_loss``; rate and steps: of the pilot. Costs about six forward passes of the student a step, and second
-    derivatives. Rows without a label, of which the paper has none, learn soft targets alone. The authors clip the
-    teacher's gradient: ``clip``, an option of ``fit``, does, in either one's turn.
+    knows; an ``optimizer`` given by the user replaces both. temperature, alpha and soft: of ``metadistil_loss``; rate
+    and steps: of the pilot. Costs about six forward passes of the student a step, and second derivatives. Rows without
+    a label, of which the paper has none, learn soft targets alone. The authors clip the teacher's gradient: ``clip``,
+    an option of ``fit``, does so in both turns.
     """
     learnt, quiz = problem.split(share)
     teacher = problem.teacher_to_train()

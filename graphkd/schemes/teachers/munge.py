@@ -25,7 +25,7 @@ _BLOCK = 2**24  # entries of a block of distances
 
 
 def nearest_rows(x: Tensor) -> Tensor:
-    """Find the nearest other row of every row, by Euclidean distance: (N, d) -> (N,), N above 1; memory of a block."""
+    """Find the nearest other row of every row, by Euclidean distance: (N, d) -> (N,), N above 1; O(N^2 d)."""
     if x.dim() != 2 or x.size(0) < 2:
         raise ValueError(f"'x' must have shape (N, d), N above 1, got {tuple(x.shape)}")
     found = []
@@ -52,11 +52,12 @@ def munge(
 ) -> Tensor:
     """Mix rows with their nearest into one copy: (N, d) -> (N, d). MUNGE of Bucila et al., KDD 2006.
 
-    For each row e in turn and e' nearest to it, each attribute a with probability ``chance``: discrete ones swap; of
-    the others e_a and e'_a are drawn anew, from N(e'_a, v) and N(e_a, v), v the standard deviation
-    |e_a - e'_a| / ``spread``. Rows change in place, so that a row drawn near by several is mixed several times; who is
-    nearest is that of the rows as they came. discrete: mask (d,), by default ``is_discrete``; nearest: (N,), by default
-    ``nearest_rows``, O(N^2 d). The two are the paper's p and s, whose values it searches. N steps of O(d).
+    For each row e in turn and its nearest row e', each attribute a is mixed with probability ``chance``: discrete ones
+    are swapped; of the others both e_a and e'_a are drawn anew, from N(e'_a, v) and N(e_a, v), v the standard deviation
+    |e_a - e'_a| / ``spread``. Rows change in place, so that a row that is nearest to several is mixed several times;
+    nearest rows are those of the unchanged ``x``. discrete: mask (d,), by default ``is_discrete``; nearest: (N,), by
+    default ``nearest_rows``, O(N^2 d). ``chance`` and ``spread`` are the paper's p and s, whose values it searches.
+    Costs N steps of O(d). Raises ValueError for a ``chance`` outside [0, 1], and unless ``spread`` is above 0.
     """
     if not 0 <= chance <= 1 or spread <= 0:
         raise ValueError(f"'chance' must be in [0, 1] and 'spread' above 0, got {chance} and {spread}")
@@ -83,12 +84,13 @@ def munge(
 def munge_method(problem: Problem, *, copies: int = 3, chance: float = 0.2, spread: float = 2.0) -> nn.Module:
     """Label real and made-up rows by an ensemble, and learn them all; choose it for tables with few rows in all.
 
-    That is, for features of nodes, users or items, where a single network is to do as well as an ensemble and there is
-    little beyond the labelled rows (model compression). The student learns the teachers' mean probabilities by
-    cross-entropy, no labels, on the rows as they are and on ``copies`` in which each row is mixed with its nearest: see
-    ``munge`` for ``chance`` and ``spread``. Rows keep their edges. An epoch goes through ``copies`` + 1 batches of the
-    size of the data. Of one graph they are made and labelled once, in O(N^2 F) and N short steps a copy; of a loader
-    every batch is mixed within itself as it is drawn, by the same draws whenever it comes.
+    Tables are features of nodes, users or items; one network is to do as well as an ensemble, with few rows beyond the
+    labelled ones (model compression). The student learns the teachers' mean probabilities by cross-entropy, without
+    labels, on the unchanged rows and on ``copies`` copies in which each row is mixed with its nearest: see ``munge``
+    for ``chance`` and ``spread``. Rows keep their edges. An epoch goes through ``copies`` + 1 batches of the size of
+    the data. For a single graph they are made and labelled once, in O(N^2 F) and N short steps per copy; with a loader
+    every batch is mixed within itself when it is loaded, by the same random draws each time. Raises ValueError for
+    negative ``copies``.
     """
     if copies < 0:
         raise ValueError(f"'copies' must be at least 0, got {copies}")

@@ -21,7 +21,7 @@ from graphkd.losses.response.pseudo_label import PseudoLabel
 
 
 class Specialists(Ensemble):
-    """Teachers of a task each, whose answers stand side by side: task -> (N, C_task).
+    """Teachers of one task each, whose answers are returned by task: task -> (N, C_task).
 
     They may answer in different shapes. A loss reads one by ``on="task"``.
     """
@@ -36,11 +36,11 @@ class Specialists(Ensemble):
 
 
 class TaskHeads(nn.Module):
-    """Model with heads for further tasks on one of its hidden layers; shows ``logits`` and one entry a head.
+    """Model with heads for further tasks on one of its hidden layers; returns ``logits`` and one entry per head.
 
-    hidden: a tap path; its layer's rows go to each head through a ReLU, and by name what else the head takes of the
-    model's inputs, as a readout does ``batch``. ``model`` itself is as it came. A model of your own that shows a
-    mapping does as well.
+    hidden: a tap path; each head gets the rows of this layer, after a ReLU, and by name those of the model's inputs
+    that it takes, such as ``batch`` for a readout. ``model`` itself is unchanged. Any model that returns such a mapping
+    can take its place. Raises ValueError for a head called "logits".
     """
 
     def __init__(self, model: nn.Module, hidden: str, heads: Mapping[str, nn.Module]) -> None:
@@ -87,16 +87,16 @@ def must(
 ) -> nn.Module:
     """Learn two tasks from specialised teachers; choose it where another task's labels help and no row has them all.
 
-    ``other_teacher`` answers the other task, with as many classes as it likes, and is called as the student is unless
-    it is a teacher. Beside the labels' loss, two linear heads on the student's hidden layer learn what the teacher and
-    the other teacher say of every row: their first class, where its probability is at least ``threshold``. What serves
-    is the student without the heads, or with ``heads`` all: a mapping of "logits", "own" and "other". A step costs both
-    teachers' forward passes, over one graph only once.
+    ``other_teacher`` answers the other task, with any number of classes, and is called as the student is unless it is
+    ``Frozen``. Besides the labels' loss, two linear heads on the student's hidden layer learn the top classes of the
+    teacher and of the other teacher, on every row where its probability is at least ``threshold``. Returns the student
+    without the heads, or with ``heads=True`` with them, whose answer is a mapping of "logits", "own" and "other". A
+    step costs both teachers' forward passes, which run only once for a single graph.
 
     The paper weights a task by (b_s r_i) / (b_i r_s), b and r the batch size and learning rate of its teacher i and the
-    student s; here all weigh 1. The threshold and the hard labels are as we remember them. ``KD4MTL`` compares the
-    hidden layers of such teachers instead; ``Specialists`` and ``TaskHeads`` serve for more tasks, of other kinds, in
-    loops of your own.
+    student s; here all weigh 1. The threshold and the hard labels are from memory. ``KD4MTL`` compares the hidden
+    layers of such teachers instead; ``Specialists`` and ``TaskHeads`` serve for more tasks, of other kinds, in loops of
+    your own.
     """
     student, path = problem.student, problem.path_of(problem.student) or ""
     other = other_teacher if isinstance(other_teacher, Frozen) else problem.taught_by(other_teacher)
@@ -116,7 +116,7 @@ def _classes(problem: Problem, teacher: Frozen) -> int:
 
 
 def called_with_heads(call: Call | None) -> Call | None:
-    """Make the call of a student with heads, where the student has a way of its own."""
+    """Make the ``call`` of a student with heads, where the student has one."""
 
     def called(whole: Any, batch: Any) -> Any:
         return whole.with_heads(lambda: call and call(whole.model, batch), batch)

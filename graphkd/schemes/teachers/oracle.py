@@ -36,17 +36,17 @@ def oracle(
     early: int = 20,
     rate: float = 10.0,
 ) -> nn.Module:
-    """Learn the labels, and from the teachers that are right about a labelled row; choose it where they err apart.
+    """Learn the labels, and from the teachers that are right about a labelled row; choose it where errors differ.
 
-    ``oracle_kd`` is its loss. Rows without a label teach nothing here, since nobody knows who is right about them; a
-    row that no teacher gets right has its label alone (our reading). The paper searches the student too, since one that
-    is to hold what an ensemble knows may need more than one of its members: with ``candidates`` the student is searched
-    among itself and these, models called as it is, of ``budget`` bytes of parameters at most (None: any). In each of
-    ``trials`` a policy draws one, which is trained on for ``early`` epochs (which counts where no ``epochs`` are asked
-    for) from where it was left, and its accuracy on validation rows is the policy's reward, at ``rate``; at last the
-    one that the policy likes best is trained. The paper's controller composes operations that share weights, ours draws
-    whole models; the numbers of its search and of the loss are ours, the paper's are not known to us. See also
-    ``guided_search``.
+    The loss is ``oracle_kd``. Rows without a label are not used, since it is unknown which teachers are right about
+    them; a row that no teacher gets right has its label alone (our reading). The paper searches the student too, since
+    one that is to know what an ensemble knows may need more capacity than a member. With ``candidates`` the student is
+    chosen among itself and these models, which are called as it is, of at most ``budget`` bytes of parameters (None:
+    any). In each of ``trials`` trials a policy draws one and trains it for ``early`` more epochs (unless the user gives
+    ``epochs``); its accuracy on validation rows is the reward, from which the policy learns at ``rate``. Last, the
+    model that the policy prefers is trained. The paper's controller composes operations that share weights, ours draws
+    whole models; the numbers of search and loss are ours, the paper's are not known to us. See also ``guided_search``.
+    Raises ValueError where ``budget`` excludes all models, and for ``candidates`` without validation rows.
     """
     data, share = _told(problem, temperature)
     losses = {"labels": problem.supervised(), "oracle": weight * share * problem.soft(temperature, where="right")}
@@ -62,7 +62,7 @@ def oracle(
 
 
 def _told(problem: Problem, temperature: float) -> tuple[Any, float]:
-    """Add the mean of right teachers to the data, and which labelled rows have one; return also the share of these."""
+    """Add the right teachers' mean to the data, and which labelled rows have one; also return the share of these."""
     answers = torch.stack([problem.view_of(teacher) for teacher in problem.teachers])
     labels = problem.targets.to(answers.device)
     labelled, weights = problem.values_of(problem.labelled).to(answers.device), oracle_weights(answers, labels)

@@ -53,7 +53,7 @@ def teacher_states(features: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
 
 
 def policy_loss(logits: Tensor, actions: Tensor, reward: Tensor) -> Tensor:
-    """Compute REINFORCE, -mean_i r_i sum_k log pi(a_ik): (N, K), (N, K), (N,) -> scalar; teachers are chosen apart."""
+    """Compute REINFORCE, -mean_i r_i sum_k log pi(a_ik): (N, K), (N, K), (N,) -> scalar; choices are independent."""
     chances = -F.binary_cross_entropy_with_logits(logits, actions.to(logits.dtype), reduction="none")
     return -(reward * chances.sum(dim=1)).sum() / max(logits.size(0), 1)
 
@@ -61,7 +61,7 @@ def policy_loss(logits: Tensor, actions: Tensor, reward: Tensor) -> Tensor:
 def listened(student: Tensor, teachers: Tensor, actions: Tensor, temperature: float) -> Tensor:
     """Measure T^2 KL of each row from the teachers chosen for it: (N, C), (K, N, C), (N, K) -> (N,).
 
-    Of all teachers where none was chosen: else a row would be the better off the fewer it listened to.
+    Where none was chosen all teachers count: else the reward would be highest without any.
     """
     weights = torch.where(actions.any(dim=1, keepdim=True), actions, True).t()
     q, p = (
@@ -73,20 +73,21 @@ def listened(student: Tensor, teachers: Tensor, actions: Tensor, temperature: fl
 class TeacherChoice(Trainable):
     """Student of several teachers among which a policy chooses; choose it where teachers are good at different rows.
 
-    A step: the policy draws a_ik in {0, 1} for the rows of ``where``; the student learns (1 - weight) CE + weight T^2
-    KL from the mean softened answer of the chosen teachers, a row without any from its label alone. When a row comes
-    again, at the next step where data are one graph, what was drawn has its reward, and the policy learns by
-    ``policy_loss``. The paper's three: "labels", the student's -CE of the row; "objective", -(CE + T^2 KL from the
-    chosen teachers), see ``listened``; "validation", that and ``balance`` times the student's ``score``, which is asked
-    for before every epoch. The policy learns from a row's reward less the one that it had, of all teachers, when the
-    policy acted, less the mean of these gains over rows, and from ``balance`` times the gain of the score. These
-    baselines are ours (without the first, rows' difficulty hides what a choice does), and so is the one loop over both;
-    the paper states no baseline and updates after an epoch.
+    At every step the policy draws a_ik in {0, 1} for the rows of ``where``; the student learns (1 - weight) CE + weight
+    T^2 KL from the mean softened answer of the chosen teachers, or the label alone where none is chosen. When a row
+    comes again, which for a single graph is at the next step, its choice gets a reward, and the policy learns by
+    ``policy_loss``. The rewards are the paper's three: "labels", the student's -CE on the row; "objective", -(CE + T^2
+    KL from the chosen teachers), see ``listened``; "validation", the latter plus ``balance`` times the student's
+    ``score``, () -> float, evaluated before every epoch from ``warm`` on. The policy learns from a row's reward minus
+    the reward that all teachers had there when the policy acted, minus the mean of these gains over rows, plus
+    ``balance`` times the gain of the score. These baselines are ours (without the first, rows' difficulty hides the
+    effect of a choice), and so is the one loop over both; the paper states no baseline and updates after an epoch.
 
-    In the first ``warm`` epochs all teachers are chosen. Rows outside ``where`` (None: there are none), of which the
-    paper has none, learn from all teachers, weighed by how often each is chosen in the step. A row is, in the policy's
-    state, the student's logits, constant. nodes: that there are; what the policy saw and did about each stands in
-    buffers, O(nodes (K + C)). The policy is not needed afterwards.
+    In the first ``warm`` epochs all teachers are chosen. Rows outside ``where`` (None: all are inside), of which the
+    paper has none, learn from all teachers, weighted by how often each is chosen in the step. The policy's state
+    represents a row by the student's logits, constant. nodes: their number; the last state and choice of each are
+    stored in buffers, O(nodes (K + C)). The policy is not needed afterwards. Raises ValueError for
+    ``reward="validation"`` without ``score``.
     """
 
     seen: Tensor
@@ -125,13 +126,13 @@ class TeacherChoice(Trainable):
         self._epoch = 0
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - as ``fit`` calls it
-        """Called by ``fit`` before every epoch."""
+        """Set the epoch, and evaluate the score where the reward needs it; ``fit`` calls this before every epoch."""
         self._epoch = epoch
         if self.reward == "validation" and self.score is not None and epoch >= self.warm:
             self.scores[0], self.scores[1] = self.scores[1].clone(), self.score()
 
     def forward(self, batch: Batch) -> Step:
-        """Compute the student's loss, and the policy's for its choices when it saw these rows before."""
+        """Compute the student's loss, and the policy's for its previous choices on these rows."""
         logits = self._viewer(batch)["logits"]
         mask = chosen_rows(batch, self.where, logits.size(0), logits.device)
         teachers = self._teachers(batch)["logits"].transpose(0, 1)
@@ -146,7 +147,7 @@ class TeacherChoice(Trainable):
         some = chosen.any(dim=1)
         target = soft_target(t[:, some], self.temperature, weights=chosen[some].t())
         soft = kl(s[some], target, self.temperature) * some.sum() / max(some.numel(), 1)
-        often = chosen.mean(dim=0) if some.any() else None  # nobody knows who is right about rows without a label
+        often = chosen.mean(dim=0) if some.any() else None  # for rows without a label it is unknown who is right
         others = soft_target(teachers[:, ~mask], self.temperature, weights=often)
         rest = kl(logits[~mask], others, self.temperature)
         terms |= {"labels": cross_entropy(s, y), "chosen": soft, "rest": rest, "teachers": chosen.mean()}
@@ -155,7 +156,7 @@ class TeacherChoice(Trainable):
         return Step(loss, {name: term.detach() for name, term in terms.items()})
 
     def _act(self, ids: Tensor, student: Tensor, teachers: Tensor, y: Tensor) -> Tensor:
-        """Draw teachers, and keep inputs and choices: -> (n, K), 0 and 1."""
+        """Draw teachers, and store states and choices: -> (n, K), 0 and 1."""
         chances = self.policy(teacher_states(student, teachers, y)).sigmoid().detach()
         chosen = torch.bernoulli(chances)
         self.seen[ids], self.actions[ids], self.acted[ids] = student.to(self.seen.dtype), chosen.bool(), True
@@ -198,14 +199,14 @@ def rl_kd(
     reward: Reward = "labels",
     balance: float = 1.0,
 ) -> nn.Module:
-    """Learn from those of several teachers that a policy chooses, row by row, and that learns which choices helped.
+    """Learn from the teachers that a policy chooses row by row; the policy learns which choices helped.
 
-    Choose it where teachers are good at different rows and the labels are too few to weigh them. ``weight`` is that of
-    the soft targets beside the labels; in the first ``warm`` epochs all teachers are chosen. reward: of a choice, what
-    it does to the student's error of the row ("labels"), to that and the distance from the chosen teachers
-    ("objective"), or to both and, ``balance`` times, to its score on validation rows ("validation", a forward pass of
-    the student more an epoch). See ``TeacherChoice``, also for where it differs from the paper. Costs a forward pass of
-    the student a step, as ``ensemble`` does.
+    Choose it where teachers are good at different rows and the labels are too few to weigh them. ``weight``: of the
+    soft targets; labels have 1 - ``weight``. In the first ``warm`` epochs all teachers are chosen. reward: the effect
+    of a choice on the student's error on the row ("labels"), on that and the distance from the chosen teachers
+    ("objective"), or on both and, ``balance`` times, on the score on validation rows ("validation", one more forward
+    pass per epoch). See ``TeacherChoice``, also for where it differs from the paper. Costs a forward pass of the
+    student a step, as ``ensemble`` does.
     """
     options: dict[str, Any] = {"weight": weight, "temperature": temperature, "warm": warm, "where": problem.labelled}
     options |= {"reward": reward, "balance": balance, "call": problem.call_of(problem.student)}

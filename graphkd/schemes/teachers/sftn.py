@@ -37,8 +37,8 @@ def sftn_loss(
 ) -> Tensor:
     """Compute w_1 CE(t, y) + w_2 sum_b KL(q_b || p) + w_3 sum_b CE(b, y): (N, C), (B, N, C), (N,) -> scalar.
 
-    p = softmax(t / T) and q_b = softmax(b / T); the gradient goes into teacher and branches. Without T^2, and weights
-    and direction as remembered from the paper: we have seen no code of the authors.
+    p = softmax(t / T) and q_b = softmax(b / T); the gradient goes into teacher and branches. There is no factor T^2;
+    weights and direction are from memory of the paper, since we have seen no code of the authors.
     """
     check_stack(branches)
     y = class_ids(y, teacher.size(0), teacher.size(-1))
@@ -52,10 +52,10 @@ def sftn_loss(
 class StudentFriendly(Trainable):
     """Teacher in training with branches of the student's kind on its hidden layers; ``fit`` returns the teacher.
 
-    branches: name -> (tap path in the teacher, a module hidden -> logits): a transform to the student's width, then
-    what the student has from there on (the tap may be before a ReLU); what its ``forward`` takes besides is filled from
-    the batch by name. The loss is ``sftn_loss`` on the rows of ``where`` (None: all). The branches are thrown away
-    afterwards.
+    branches: name -> (tap path in the teacher, a module hidden -> logits). The module maps to the student's width, then
+    applies the student's remaining layers (the tap may be before a ReLU); further arguments of its ``forward`` are
+    filled from the batch by name. The loss is ``sftn_loss`` on the rows of ``where`` (None: all). The branches are
+    discarded afterwards. call: replaces the by-name call of the teacher. Raises ValueError without branches.
     """
 
     def __init__(
@@ -114,11 +114,11 @@ def sftn(
 ) -> nn.Module:
     """Train a new teacher of the teacher's kind beside a piece of the student, then teach the student by it.
 
-    Choose it where the teacher's training is yours and you know who will learn from it. The first stage trains the
-    teacher, from new weights, by ``sftn_loss`` on labelled rows with the three weights and ``branch_temperature``; the
-    second the student by ``label_weight`` CE + (1 - label_weight) KL(``temperature``). branch: from the teacher's
-    hidden layer to logits, by default ReLU, linear to the student's width, ReLU, linear: the paper's branches are the
-    student's own layers. Costs both trainings.
+    Choose it where you can train the teacher and know in advance which student will learn from it. The first stage
+    trains the teacher, from new weights, by ``sftn_loss`` on labelled rows with the three weights and
+    ``branch_temperature``; the second the student by ``label_weight`` CE + (1 - label_weight) KL(``temperature``).
+    branch: from the teacher's hidden layer to logits, by default ReLU, linear to the student's width, ReLU, linear: the
+    paper's branches are the student's own layers. Costs both trainings.
     """
     teacher = problem.fresh(problem.teacher_to_train(), 1)
     path: Any = problem.path_of(teacher)
@@ -132,5 +132,5 @@ def sftn(
 
 
 def _branch(width: int, teacher_width: int, classes: int) -> nn.Module:
-    rest = nn.Linear(width, classes)  # first: of the draws
+    rest = nn.Linear(width, classes)  # made first, for the order of random draws
     return nn.Sequential(nn.ReLU(), nn.Linear(teacher_width, width), nn.ReLU(), rest)

@@ -31,8 +31,8 @@ WEIGHTS = (1.0, 0.9, 10.0, 2.7)
 def reliable_rows(scores: Tensor, answers: Tensor, ratio: float) -> Tensor:
     """Find rows a teacher gets right, and a share of the others, those nearest to right: (M, C), (M,) -> (M',), sorted.
 
-    A row's error is the place of its answer among its sorted scores; ``ratio`` of those not at place 0 are kept. Equal
-    errors stay in order (the authors' sort is not stable).
+    A row's error is the place of its answer among its sorted scores; the share ``ratio`` of the rows not at place 0 is
+    selected. Equal errors keep their order (the authors' sort is not stable).
     """
     places = (scores.argsort(dim=1, descending=True, stable=True) == answers[:, None]).int().argmax(dim=1)
     wrong = int((places > 0).sum())
@@ -68,8 +68,9 @@ def sskd(
 
     Rows come in groups of v = ``views``: an object, then its changed views. Each side gives logits and features of its
     self-supervision head. The sum of w_1 CE on the n objects, w_2 T^2 KL on them, w_3 T_r^2 KL of the softened rows of
-    ``relations``, w_4 T_c^2 KL on changed views; the last two on ``reliable_rows`` only, of whose wrong ones the ratios
-    are kept, each the mean over them. The weights are torchdistill's; the authors' script has 0.1, 0.9, 10, 2.7.
+    ``relations``, w_4 T_c^2 KL on changed views; the last two are means over ``reliable_rows``, with the ratios as the
+    shares of wrong rows that are included. The weights are torchdistill's; the authors' script has 0.1, 0.9, 10, 2.7.
+    Raises ValueError for other shapes.
     """
     (s, s_features), (t, t_features) = student, teacher
     check_same_shape(s, t)
@@ -104,8 +105,8 @@ CHANGES: tuple[Callable[..., Any], ...] = (drop_edges, mask_features, drop_edges
 class _Views(Trainable):
     """Changed views of some rows of ``where`` (None: all), drawn anew at every step, and a teacher's answers to them.
 
-    A step takes up to ``max_samples`` rows; ``changes`` make the views: for graphs lost edges, lost features and both,
-    where images are turned.
+    A step takes up to ``max_samples`` rows. changes: batch -> changed batch, one per view; on graphs they drop edges,
+    features or both, where the paper rotates images.
     """
 
     term: ClassVar[str]
@@ -144,10 +145,11 @@ class _Views(Trainable):
 
 
 class TeacherHead(_Views):
-    """Head of the teacher that learns from which object a changed one comes, its trunk constant: the first stage.
+    """Head on a constant teacher that learns from which object a changed one comes: the first stage.
 
-    path: of the teacher's hidden layer. The loss is the cross-entropy of the rows' ``relations``, 3n x n, with
-    ``own_object``. ``fit`` gives the head.
+    path: of the teacher's hidden layer. head: a module on it. where: name of the batch entry that selects rows (None:
+    all). changes: batch -> changed batch, one per view. A step takes up to ``max_samples`` rows. The loss is the
+    cross-entropy of the rows' ``relations``, 3n x n, with ``own_object``. ``fit`` returns the head.
     """
 
     term = "head"
@@ -165,7 +167,8 @@ class TeacherHead(_Views):
 class SSKD(_Views):
     """Student that learns a teacher's answers and relations, by ``sskd``; ``fit`` a ``TeacherHead`` before.
 
-    paths: of the hidden layers of student and teacher. heads: on them, the teacher's constant. settings: of ``sskd``.
+    paths: of the hidden layers of student and teacher. heads: modules on these layers, the teacher's constant. where,
+    changes, max_samples: as in ``TeacherHead``. settings: options of ``sskd``.
     """
 
     term = "student"
@@ -226,11 +229,11 @@ def sskd_method(
 ) -> nn.Module:
     """Match how the teacher relates changed nodes to unchanged ones, besides answers; two stages.
 
-    Choose it where labels are few and changed views of a node can be made cheaply: without ``rate`` of the edges, of
-    the features and of both. First a head on the teacher's hidden layer learns which node a changed one comes from, for
-    ``head_epochs`` (60 in the authors' code) where no ``epochs`` are asked for; then the student learns by ``sskd``,
-    whose weights, temperatures and shares of the wrong rows that are kept these are, with up to ``max_samples``
-    labelled nodes a step. Costs four forward passes of student and teacher a step.
+    Choose it where labels are few and changed views of a node are cheap to make; here the three views drop the share
+    ``rate`` of the edges, of the features and of both. First a head on the teacher's hidden layer learns which node a
+    changed one comes from, for ``head_epochs`` (60 in the authors' code) unless the user gives ``epochs``. Then the
+    student learns by ``sskd``, with the given weights, temperatures and ratios, on up to ``max_samples`` labelled nodes
+    per step. Costs four forward passes of student and teacher per step.
     """
     heads = head(problem.widths[0]), head(problem.widths[1])
     paths: Any = problem.hidden

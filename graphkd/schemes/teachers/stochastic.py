@@ -17,7 +17,7 @@ from graphkd.schemes.teachers._combine import soft_target
 
 
 def _drawn(model: nn.Module, batch: Batch, *, viewer: Viewer, change: Change | None) -> View:
-    """Compute a model's view with dropout and the like on; normalisations stay as in eval mode."""
+    """Compute a model's view in training mode, such as with dropout; normalisation layers stay in eval mode."""
     for module in model.modules():
         module.training = not isinstance(module, _NormBase)
     try:
@@ -30,9 +30,10 @@ class Stochastic(Frozen):
     """Teacher that is another sub-network of one model at every call: dropout is on, and ``change`` drawn anew.
 
     Nguyen, Lee and Shim, "Stochasticity and Skip Connection Improve Knowledge Transfer", EUSIPCO 2020, draw teachers by
-    stochastic blocks and skipped connections. Their details are not known to us: here it is whatever the model does by
-    chance in train mode, and ``change`` of the batch (``drop_edges``). Batch norm keeps its statistics, and updates
-    none. Draws come from torch's generator, which ``fit`` seeds and a resumed run restores.
+    stochastic blocks and skipped connections. Their details are not known to us: here sub-networks come from the
+    model's own randomness in training mode, and from ``change``, batch -> changed batch (``drop_edges``). Batch norm
+    uses its statistics and does not update them. Draws come from torch's generator, which ``fit`` seeds and a resumed
+    run restores.
     """
 
     def __init__(self, model: nn.Module, *, change: Change | None = None, call: Call | None = None) -> None:
@@ -49,12 +50,13 @@ class Stochastic(Frozen):
     space={"label_weight": (0.003, 0.97)},
 )
 def stochastic(problem: Problem, *, members: int = 5, label_weight: float = 0.1, temperature: float = 4.0) -> nn.Module:
-    """Learn the labels and the mean answer of sub-networks of the teacher; choose it where that has dropout.
+    """Learn the labels and the mean answer of sub-networks of the teacher; choose it where it has dropout.
 
     It gives the softer, steadier targets of an ensemble without training one: at every step ``members`` sub-networks
-    are drawn by whatever the teacher does by chance in train mode, and their answers, softened by ``temperature``, are
-    averaged. ``label_weight`` CE + (1 - ``label_weight``) KL at that temperature. A step costs ``members`` forward
-    passes of the teacher. ``Stochastic`` also drops edges, for loops of your own.
+    are drawn by the teacher's own randomness in training mode, and their answers, softened by ``temperature``, are
+    averaged. The loss is ``label_weight`` CE + (1 - ``label_weight``) KL at that temperature. A step costs ``members``
+    forward passes of the teacher. In loops of your own ``Stochastic`` can also drop edges. Raises ValueError for fewer
+    than one member.
     """
     if members < 1:
         raise ValueError(f"'members' must be at least 1, got {members}")

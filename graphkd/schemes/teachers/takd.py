@@ -40,13 +40,13 @@ def takd(
     """Teach assistants, from the largest to the smallest, and at last the student; choose it where the gap is wide.
 
     Each model is taught by one before it: with ``route="all"`` by the one just before, with "none" by the teacher
-    itself (the baseline), with "best" by whichever gave it the best score on validation. That is the paper's dynamic
-    programming: the best way to a model goes through the best way to who teaches it, so n models take n (n + 1) / 2
-    trainings instead of one a path. A step minimises ``label_weight`` CE + (1 - label_weight) KL(``temperature``), the
-    paper's form, whose weight and temperature are searched a pair. Every attempt starts from the weights a model comes
-    with. assistants: from the largest to the smallest, called as the student is; by default a new model of the
-    teacher's kind (of an ensemble's first member), then one of the student's. Other than in the authors' code, KL is a
-    mean over rows and the teacher has no gradient.
+    itself (the baseline), with "best" by whichever gives it the best validation score. That is the paper's dynamic
+    programming: the best path to a model contains the best path to its teacher, so n models take n (n + 1) / 2
+    trainings instead of one per path. A step minimises ``label_weight`` CE + (1 - label_weight) KL(``temperature``),
+    the paper's form; the paper searches weight and temperature for each pair. Every attempt starts from the model's
+    initial weights. assistants: from the largest to the smallest, called as the student is; by default a new model of
+    the teacher's architecture (of an ensemble's first member), then one of the student's. Unlike in the authors' code,
+    KL is a mean over rows and the teacher has no gradient. Raises ValueError for "best" without validation rows.
     """
     choose("route", route, get_args(Route))
     if route == "best" and not problem.task.has("val", problem.data):
@@ -67,7 +67,7 @@ def takd(
 
 
 def _first_best(scores: list[float]) -> int:
-    """Return the place of the best score; of equals the first, which has the shortest way."""
+    """Return the place of the best score; of equals the first, which has the shortest path."""
     return scores.index(max(scores))
 
 

@@ -23,8 +23,10 @@ from graphkd.schemes.teachers._several import compared
 class TMKD(Trainable):
     """Heads of one student, each taught by its own teacher; ``fit`` it. Yang et al., WSDM 2020, arXiv:1910.08381.
 
-    sum_k [(1 - alpha) labels(head_k) + alpha soft(head_k, teacher_k)]; with ``alpha`` 1 labels are not read. calls: of
-    each head. ``student`` is the heads as one model, the logarithm of their mean probabilities.
+    sum_k [(1 - alpha) labels(head_k) + alpha soft(head_k, teacher_k)]; with ``alpha`` 1 labels are not read. calls:
+    replace the by-name calls of the heads. ``student`` is the heads as one model, ``Together``, which answers the
+    logarithm of their mean probabilities. Raises ValueError unless there is one head per teacher and ``alpha`` is in
+    [0, 1].
     """
 
     def __init__(
@@ -71,14 +73,15 @@ class TMKD(Trainable):
     space={"alpha": (0.02, 0.98)},
 )
 def tmkd(problem: Problem, *, alpha: float = 0.5, heads: Sequence[nn.Module] | None = None) -> nn.Module:
-    """Train a head a teacher on one trunk, and let them answer together; choose it where good teachers disagree.
+    """Train one student head per teacher on a shared trunk, and average them; choose it where good teachers disagree.
 
-    A student of their mean loses what each knows, and heads cost little beside the trunk that they share. Head k is
-    taught by teacher k, in two stages: first by a regression of the teacher's logits (``LogitMSE``) on all rows, labels
-    unused, to its last epoch; then by (1 - ``alpha``) CE + ``alpha`` that. By default heads are students that share the
-    hidden layer, the first with the weights that it came with; ``heads``: models of your own in their place, as many as
-    teachers, called as the student is. What serves is the logarithm of their mean probabilities. A step costs as many
-    forward and backward passes as there are teachers. The paper's texts, and its weights, are not ours.
+    A student of the teachers' mean loses what each knows, and heads cost little beside their shared trunk. Head k
+    learns from teacher k in two stages: first it regresses the teacher's logits (``LogitMSE``) on all rows, labels
+    unused, to the last epoch; then it minimises (1 - ``alpha``) CE + ``alpha`` times that regression. By default the
+    heads are the student, with its weights, and new ones of its architecture, which share its hidden layer; ``heads``:
+    models of your own in their place, one per teacher, called as the student is. Returns the heads as one,
+    ``Together``, whose answer is the logarithm of their mean probabilities. A step costs as many forward and backward
+    passes as there are teachers. The paper's data are texts, and its weights are others.
     """
     if heads is None:
         fresh = (problem.fresh_student(number) for number in range(1, len(problem.teachers)))

@@ -27,7 +27,7 @@ def boltzmann(values: Tensor, temperature: float = 4e-4) -> Tensor:
 
 
 def epsilon_greedy(values: Tensor, epsilon: float = 0.1) -> Tensor:
-    """Give 1 - epsilon to the best task, of equals a random one, and epsilon to all in equal parts: (K,) -> (K,)."""
+    """Give 1 - epsilon to the best task (a random one of equals), and epsilon to all in equal parts: (K,) -> (K,)."""
     best = (values == values.max()).nonzero()[:, 0]
     chances = torch.full_like(values, epsilon / values.numel())
     chances[best[torch.randint(best.numel(), ())]] += 1 - epsilon
@@ -35,13 +35,15 @@ def epsilon_greedy(values: Tensor, epsilon: float = 0.1) -> Tensor:
 
 
 class Curriculum:
-    """Batches for ``fit``, each epoch ``steps`` times those of a task, drawn by how much the student learns on each.
+    """Batches for ``fit``: each epoch those of ``steps`` tasks, drawn by how much the student learns on each.
 
-    Tasks may be classes, relations, domains, harder and easier nodes. tasks: a batch or a loader of each. score: () ->
-    (K,), how good the student is on each now, higher is better, NaN where it was not measured. progress and policy: the
-    authors advise ``SamplingProgress(thompson=True)`` with ``epsilon_greedy``, the default. absolute: the size of a
-    change counts, so that what is being forgotten is trained again; default True, as in the paper. Draws come from
-    torch's generator, which ``fit`` seeds. What the bandit knows is in the state that ``fit`` keeps.
+    Tasks may be classes, relations, domains, harder and easier nodes. tasks: one batch or loader per task. score: () ->
+    (K,), the student's current score on each, higher is better, NaN where it was not measured; called once per epoch.
+    progress: computes the learning progress, (K,), from the scores; policy: progress -> probabilities of the tasks,
+    (K,). The authors advise ``SamplingProgress(thompson=True)`` with ``epsilon_greedy``, the default. absolute:
+    progress counts by its absolute value, as in the paper, so that forgotten tasks are trained again. Draws come from
+    torch's generator, which ``fit`` seeds. The bandit's state is in the checkpoints of ``fit``. Raises ValueError
+    without tasks.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Curriculum:
             yield from batches(self.tasks[int(torch.multinomial(self.probabilities, 1))])
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell the epoch to those tasks that take it."""
+        """Pass the epoch on to those tasks that have ``set_epoch``."""
         for task in self.tasks:
             tell = getattr(task, "set_epoch", None)
             if tell is not None:
@@ -115,10 +117,11 @@ def tscl(
     """Match soft targets on the part of the nodes on which the student learns most, chosen anew every epoch.
 
     Choose it where some nodes can only be learnt after others and the order is unknown; labels are not needed. parts:
-    the task of every node, (N,) from 0 on, by default ``count`` of equal size by the teacher's certainty. The student's
-    score on a task is its agreement with the teacher there; a bandit keeps the last ``window`` changes of each, draws
-    one of each by Thompson sampling, and takes the task of the largest change, a random one in ``epsilon`` of the
-    cases. An epoch has ``steps`` such tasks. See ``Curriculum``. Costs a forward pass of the student more an epoch.
+    (N,), each node's task, from 0; by default ``count`` tasks of equal size by the teacher's certainty. The student's
+    score on a task is its agreement with the teacher there. A bandit stores the last ``window`` changes of each task's
+    score, draws one of each by Thompson sampling, and chooses the task of the largest change, or a random one in
+    ``epsilon`` of the cases. An epoch has ``steps`` such tasks. See ``Curriculum``. Costs one more forward pass of the
+    student per epoch.
     """
     answers = problem.view_of(problem.teacher)
     if parts is None:

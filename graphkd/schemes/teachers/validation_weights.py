@@ -28,16 +28,16 @@ Taps = Mapping[str, tuple[str, Sequence[str]]]
 class ValidationWeights(Trainable):
     """Student of several teachers, weighted by how a step on each changes the validation risk; ``fit`` it.
 
-    Wu, Zheng, Guo and Lai, "Distilled Person Re-identification", CVPR 2019. The student minimises
-    L_y + sum_k w_k L_k, L_k the ``loss`` against teacher k, w = softmax(a), equal at first. At every step a pilot
-    theta' = theta - rate (dL_y + sum_k w_k dL_k) is tried and forgotten; a learns from ``risk`` at theta'. As theta' is
-    linear in w, dR / dw_k = -rate <dR(theta'), dL_k> exactly, from first derivatives alone: any loss will do.
+    Wu, Zheng, Guo and Lai, "Distilled Person Re-identification", CVPR 2019. The student minimises L_y + sum_k w_k L_k,
+    L_k the ``loss`` against teacher k, w = softmax(a), equal at first. At every step a pilot theta' = theta - rate
+    (dL_y + sum_k w_k dL_k) is evaluated and discarded; a is trained on ``risk`` R at theta'. As theta' is linear in w,
+    dR / dw_k = -rate <dR(theta'), dL_k> exactly, from first derivatives alone: no loss needs second derivatives.
 
-    loss: a copy of it for each teacher, ``LogEuclidean()`` of a hidden layer in the paper. labels, risk: supervised
-    losses on different rows. taps: name -> (the student's path, each teacher's). call: as in ``Distiller``. The pilot
-    runs in eval mode. How the paper keeps w on the simplex, its rates and its pilot's optimiser are not known to us:
-    softmax, the student's optimiser, gradient descent. Costs K + 2 backward passes and two forward passes of the
-    student.
+    loss: copied for each teacher, ``LogEuclidean()`` of a hidden layer in the paper. labels, risk: supervised losses on
+    different rows. taps: name -> (the student's tap path, the teachers' paths). call: as in ``Distiller``. The pilot
+    runs in eval mode. How the paper keeps w on the simplex, its rates and its pilot's optimiser are not known to us: we
+    take softmax, the student's optimiser and gradient descent. Costs K + 2 backward passes and two forward passes of
+    the student.
     """
 
     def __init__(
@@ -113,11 +113,11 @@ def validation_weights(
 ) -> nn.Module:
     """Weigh teachers by held-out labels while the student learns from them; choose it where some may be bad.
 
-    They may come from other domains, and you cannot tell which of them suits yours, but can spare ``share`` of the
-    labelled rows: those are learnt from by the teachers' weights alone. Beside the labels the student learns ``weight``
-    times the weighted sum of KL to each teacher at ``temperature``. At every step a pilot of the student takes a
-    gradient step of ``rate`` and is forgotten; what it does to the risk on the held-out rows moves the weights. A step
-    costs K + 2 backward passes and two forward passes of the student for K teachers; see ``ValidationWeights``.
+    Teachers may come from other domains, and you need not know which suits yours, but must spare ``share`` of the
+    labelled rows: only the teachers' weights learn from those. Besides the labels the student learns ``weight`` times
+    the weighted sum of KL to each teacher at ``temperature``. At every step a pilot of the student takes a gradient
+    step of ``rate`` and is discarded; its effect on the risk on the held-out rows updates the weights. A step costs K +
+    2 backward passes and two forward passes of the student for K teachers; see ``ValidationWeights``.
     """
     return _validated(problem, weight * problem.soft(temperature), share, rate)
 
@@ -134,8 +134,8 @@ def validation_weights_log(
 ) -> nn.Module:
     """Weigh teachers by held-out labels, and match similarities of hidden rows; choose it where some may be bad.
 
-    As ``validation_weights``, by the paper's loss: the log-Euclidean distance of the student's matrix of cosines from
-    each teacher's, as a share of the teacher's own so that ``weight``, that of ``log_euclidean``, means the same at any
+    As ``validation_weights``, with the paper's loss: the log-Euclidean distance of the student's matrix of cosines from
+    each teacher's, relative to the teacher's own, so that ``weight``, that of ``log_euclidean``, means the same for any
     number of nodes. Layers may differ in width.
     """
     paths = [problem.path_of(teacher) or "" for teacher in problem.teachers]

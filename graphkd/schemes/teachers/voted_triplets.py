@@ -23,7 +23,8 @@ def vote_triplets(teachers: Tensor, triplets: Tensor) -> tuple[Tensor, Tensor]:
 
     Each teacher votes +1 where it has ``triplets[:, 1]`` nearer to ``triplets[:, 0]`` than ``triplets[:, 2]``, -1 where
     the other one is, 0 where neither. Returns the triplets as (anchor, near, far) and the sums of the votes; a tie
-    keeps the order given. The student learns them by ``triplet_hinge``.
+    keeps the order given. The student learns them by ``triplet_hinge``. Raises ValueError for ``triplets`` of another
+    shape or type.
     """
     check_stack(teachers)
     if triplets.dim() != 2 or triplets.size(1) != 3 or triplets.is_floating_point():
@@ -38,9 +39,9 @@ class VotedTriplets(Loss):
     """Match the order of distances that a majority of teachers votes for. You, Xu, Xu and Tao, KDD 2017.
 
     ``triplet_hinge`` of the student's features on ``triplets`` random triplets of rows, drawn at every step (all N^3
-    where None), in the order that ``vote_triplets`` gives them; a tie counts as voted. student: (N, d); teacher:
-    (N, sum of widths), the features of all teachers side by side as an ``Ensemble`` shows them, ``widths`` those of
-    each. O(triplets d).
+    where None), in the order that ``vote_triplets`` gives them; ties keep the drawn order. student: (N, d); teacher:
+    (N, sum of widths), the features of all teachers side by side, as an ``Ensemble`` returns them; ``widths``: of each
+    teacher's. O(triplets d).
     """
 
     on = "hidden"
@@ -58,7 +59,7 @@ class VotedTriplets(Loss):
         self.widths, self.margin, self.triplets = list(widths), margin, triplets
 
     def digest(self, teacher: Tensor) -> Tensor:
-        """Return the teachers' features apart, narrower ones padded with zeros, which no distance sees: (K, N, d)."""
+        """Separate the teachers' features, narrower ones padded with zeros, which change no distance: (K, N, d)."""
         if teacher.size(-1) != sum(self.widths):
             raise ValueError(f"'widths' must sum to the {teacher.size(-1)} features of all teachers, got {self.widths}")
         parts = teacher.split(self.widths, dim=-1)
@@ -92,8 +93,8 @@ def voted_triplets(
 ) -> nn.Module:
     """Learn the labels, the teachers' mean answer, and triplets that they vote on; choose it where teachers differ.
 
-    Their hidden layers may have other widths and kinds than the student's and one another's: who is nearer to whom is
-    all that is compared. CE + ``alpha`` KL of the mean answer at ``temperature`` + ``beta`` ``VotedTriplets`` with
+    The hidden layers of student and teachers may differ in width and kind, since only the order of distances is
+    compared. The loss is CE + ``alpha`` KL of the mean answer at ``temperature`` + ``beta`` ``VotedTriplets`` with
     ``margin`` on ``triplets`` random triplets a step. The paper's weights are not known to us.
     """
     voted = VotedTriplets([problem.width_of(each) for each in problem.teachers], margin, triplets=triplets)

@@ -11,7 +11,7 @@ from recsys.models.clicks import ClickNet, MultiTaskNet
 
 
 def learn_two(problem: ClickProblem, second: Tensor | str, loss: Loss) -> nn.Module:
-    """Train the student and a head of a second task on its layers; the student alone serves."""
+    """Train the student and a head of a second task on its layers; return the student alone."""
     if not isinstance(problem.student, ClickNet):
         raise TypeError(
             "two tasks share the student's layers: give 'student' as recsys.models.clicks.ClickNet, got "

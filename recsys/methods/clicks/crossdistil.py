@@ -32,10 +32,10 @@ def cross_task_distillation(
 ) -> nn.Module:
     """Let two tasks teach each other what order both labels imply; choose it where a related label is known.
 
-    Of each task a head of its own ranks rows by both labels, is calibrated, and teaches the task's student head from
-    ``start_epoch`` on, with ``alpha``; ``margin``: how sure corrected teachers are at least. second: labels of the
-    second task, (N,), or the name of their column; the head of the first serves. The weights are ours, see
-    ``recsys.losses.CrossDistil`` for what is not known of the authors'.
+    Each task has an own teacher head, which ranks rows by both labels, is calibrated, and teaches the task's student
+    head from epoch ``start_epoch`` on, with weight ``alpha``. margin: the least distance of corrected teacher logits
+    from 0. second: labels of the second task, (N,), or the name of their column; the head of the first task serves. The
+    default weights are ours; ``recsys.losses.CrossDistil`` lists what is unknown of the authors' settings.
     """
     loss = CrossDistil(
         alpha=alpha, margin=margin, temperature=temperature, ranking_weight=ranking_weight, start_epoch=start_epoch

@@ -31,9 +31,9 @@ def click_ensemble(
 ) -> nn.Module:
     """Learn from several teachers, whose shares a gate learns row by row; choose it where their strengths differ.
 
-    The labels, and ``weight`` times the cross-entropy with the teachers' gated click probabilities, softened by
-    ``temperature``. label_free: choose the epoch by that cross-entropy on the validation rows in the place of AUC,
-    which leaves their labels for training. Costs O(N M^2) for M teachers, whose answers are computed once.
+    The loss is that of the labels plus ``weight`` times the cross-entropy with the teachers' gated click probabilities,
+    softened by ``temperature``. label_free: choose the epoch by that cross-entropy on the validation rows instead of
+    AUC, so that their labels are free for training. Costs O(N M^2) for M teachers, whose outputs are computed once.
     """
     return _learn(problem, weight, temperature, label_free=label_free)
 
@@ -51,8 +51,8 @@ def hinted_ensemble(
 ) -> nn.Module:
     """Learn from several teachers, and a hidden layer from the first; choose it where the student is not too narrow.
 
-    As ``ensemble``, and ``hint_weight`` times the squared distance of the first teacher's hidden layer from a linear
-    map of the student's.
+    As ``ensemble``, plus ``hint_weight`` times the squared distance between the first teacher's hidden layer and a
+    linear map of the student's.
     """
     widths = problem.width_of(problem.student), problem.width_of(problem.teacher)
     return _learn(problem, weight, temperature, hint=(hint_weight, widths))

@@ -20,6 +20,6 @@ from recsys.methods.clicks._two_tasks import learn_two
 def two_tasks(problem: ClickProblem, *, second: Tensor | str) -> nn.Module:
     """Train the student on two tasks that share its layers; choose it to know what CrossDistil adds.
 
-    second: labels of the second task, (N,), or the name of their column; the head of the first serves.
+    second: labels of the second task, (N,), or the name of their column; the head of the first task serves.
     """
     return learn_two(problem, second, problem.supervised())

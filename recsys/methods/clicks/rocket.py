@@ -28,9 +28,9 @@ def rocket_launching(
 ) -> nn.Module:
     """Train a light net beside a larger one that shares its embeddings; choose it where no teacher is trained.
 
-    Both learn the labels, and the light net the booster's logits, with ``weight``; it alone serves. booster: any model
-    of clicks. shared: paths of what both share, by default the student's ``embeddings``, of the booster's shapes.
-    Costs the training of both.
+    Both nets learn the labels, and the light net also learns the booster's logits, with weight ``weight``; only the
+    light net serves. booster: any model of clicks. shared: paths of the modules that both share, by default the
+    student's ``embeddings``; the booster's must have the same shapes. Costs the training of both nets.
     """
     return _launch(problem, booster, shared, {"rocket": 1.0 * Rocket(weight)}, taught=False)
 
@@ -54,7 +54,7 @@ def taught_rocket(
 ) -> nn.Module:
     """Train a light net beside a booster and by a trained teacher; choose it where rocket launching helps already.
 
-    As ``rocket``, and ``soft_weight`` times the cross-entropy with the teacher's click probabilities.
+    As ``rocket``, plus ``soft_weight`` times the cross-entropy with the teacher's click probabilities.
     """
     losses = {"rocket": 1.0 * Rocket(weight), "soft": soft_weight * problem.soft(temperature)}
     return _launch(problem, booster, shared, losses, taught=True)

@@ -7,7 +7,7 @@ from recsys.sources.rrd import RRDLists
 
 
 def lists_of_items(problem: RankingProblem, k: int, l: int, length: int, scale: float) -> RRDLists:  # noqa: E741 - the paper's L
-    """Make RRD's lists of items for users; ``length`` is at most a quarter of the items, ``k`` and ``l`` fit too."""
+    """Make RRD's lists of items for users; ``length`` is at most a quarter of the items, ``k`` and ``l`` are cut."""
     room = problem.room()
     length = problem.at_most("length", min(length, problem.pairs.num_items // 4), max(room // 2, 1))
     top = problem.top_items(length)
@@ -16,7 +16,7 @@ def lists_of_items(problem: RankingProblem, k: int, l: int, length: int, scale: 
 
 
 def lists_of_users(problem: RankingProblem, k: int, l: int, length: int, scale: float) -> RRDLists:  # noqa: E741 - the paper's L
-    """Make IR-RRD's lists of users for items, likewise."""
+    """Make IR-RRD's lists of users for items; otherwise as ``lists_of_items``."""
     pairs = problem.pairs.transpose()
     room = problem.room(pairs)
     length = problem.at_most("length", min(length, problem.pairs.num_users // 4), max(room // 2, 1))

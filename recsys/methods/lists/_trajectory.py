@@ -1,4 +1,4 @@
-"""A model at successive stages of its training: the easy-to-hard teachers of HetComp."""
+"""A model at successive stages of its training: HetComp's teachers, from easy to hard."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Counted(nn.Module):
         self.model, self.epochs = model, 0
 
     def get_extra_state(self) -> int:
-        """The number of epochs."""
+        """Return the number of epochs."""
         return self.epochs
 
     def set_extra_state(self, state: int) -> None:
-        """Put the number of epochs back."""
+        """Restore the number of epochs."""
         self.epochs = state
 
 
 class Trajectory(nn.Module):
-    """Train a distiller's student, and keep its states after 1, 2, 4, 8 ... epochs.
+    """Train a distiller's student, and save its states after 1, 2, 4, 8 ... epochs.
 
-    The states are part of this module's own, so that a run goes on with them. ``student`` is a ``Counted`` model: once
-    the best epoch is restored, it says which that was.
+    The states are part of this module's state, so that they survive a resumed run. ``student`` is a ``Counted`` model:
+    after the best epoch is restored, its number of epochs tells which one that was.
     """
 
     def __init__(self, distiller: Distiller) -> None:
@@ -40,9 +40,9 @@ class Trajectory(nn.Module):
         self.states: dict[int, dict[str, Tensor]] = {}
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Keep the state where ``epoch`` epochs, a power of two, are done."""
+        """Save the state after ``epoch`` epochs if that is a power of two."""
         self.distiller.set_epoch(epoch, epochs)
-        self.student.epochs = epoch + 1  # when the model is measured next
+        self.student.epochs = epoch + 1  # epochs done when the model is next measured
         if epoch and epoch & (epoch - 1) == 0:
             self.states[epoch] = {name: value.clone() for name, value in self.student.model.state_dict().items()}
 
@@ -52,18 +52,18 @@ class Trajectory(nn.Module):
         return step
 
     def stages(self, count: int) -> list[nn.Module]:
-        """The last ``count`` stages up to the chosen epoch, easiest first: copies of the model, then itself."""
+        """Return the last ``count`` stages up to the chosen epoch, easiest first: copies, then the model itself."""
         chosen = self.student.epochs
         early = [state for epoch, state in sorted(self.states.items()) if epoch < chosen]
         copies = [_with_state(self.student.model, state) for state in early[len(early) - min(count - 1, len(early)) :]]
         return [*copies, self.student.model]
 
     def get_extra_state(self) -> dict[int, dict[str, Tensor]]:
-        """The kept states."""
+        """Return the saved states."""
         return self.states
 
     def set_extra_state(self, state: dict[int, dict[str, Tensor]]) -> None:
-        """Put them back."""
+        """Restore the saved states."""
         self.states = dict(state)
 
 

@@ -37,9 +37,9 @@ def collaborative_distillation(
 ) -> nn.Module:
     """Learn the teacher's probabilities of items drawn by rank; choose it where scores of the teacher are calibrated.
 
-    k items of a user's first ``length`` are drawn every epoch, high ranks more often, the less so the larger
-    ``flatness``. guide: whose ranking; the student's is made anew every ``rerank`` epochs, O(U I d) each, and corrects
-    what it puts too high. weight: times the batch size, as for means over rows.
+    In every epoch, k of a user's first ``length`` items are drawn, high ranks more often; a larger ``flatness`` evens
+    this out. guide: whose ranking is used. The student's is recomputed every ``rerank`` epochs, O(U I d) each, and
+    corrects items that it ranks too high. weight: multiplied by the batch size, as for means over rows.
     """
     choose("guide", guide, get_args(Guide))
     own = guide == "student"

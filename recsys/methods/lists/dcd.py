@@ -31,10 +31,11 @@ def dual_correction(
 ) -> nn.Module:
     """Correct what the student ranks too low and too high; choose it where RRD's lists are learnt and no longer help.
 
-    Of the teacher's first ``length`` items of a user, ``k`` that the student underestimates and ``k`` that it
-    overestimates are drawn each epoch, by the difference of their ranks, which are made anew every ``every`` epochs,
-    O(U length d). side: lists of items for "users", of users for "items", whose ``length`` is a quarter of the users at
-    most, or "both". The paper's weight is unknown to us: RRD's.
+    In every epoch, ``k`` items that the student underestimates and ``k`` that it overestimates are drawn from the
+    teacher's first ``length`` items of a user, by the difference of student and teacher ranks. The student's ranks are
+    recomputed every ``every`` epochs, O(U length d). side: lists of items for "users", lists of users for "items",
+    whose ``length`` is at most a quarter of the users, or "both". We do not know the paper's weight; the default is
+    RRD's.
     """
     choose("side", side, get_args(Side))
     losses, sources = problem.supervised(), dict[str, Source]()

@@ -1,4 +1,4 @@
-"""DLLM2Rec: lists and item vectors of a language model, made once and offline, taught to a small sequential model."""
+"""DLLM2Rec: lists and item vectors of a language model, made once and offline, distilled to a sequential model."""
 
 from __future__ import annotations
 
@@ -43,17 +43,19 @@ def language_model_distillation(
 ) -> nn.Module:
     """Learn lists that a language model made offline; choose it where the teacher cannot be asked in training.
 
-    The teacher's first ``k`` items of a row are further positives beside one unseen item, weighted by ``place``, by the
-    teacher's ``confidence`` and by ``agreement`` with the student's own first k. Items are read as their embeddings and
-    ``vector_weight`` times a linear map of the teacher's vectors of them, which is folded into rows of the student's
-    width at the end (``recsys.models.item_vectors.with_rows`` makes the model that is saved). 0 leaves a part out.
+    The teacher's first ``k`` items of a row are further positives beside one unseen item, with weights by their place
+    (``place``), the teacher's ``confidence`` and their ``agreement`` with the student's own first k. The student reads
+    items as their embeddings plus ``vector_weight`` times a linear map of the teacher's item vectors. After training,
+    this map is folded into rows of the student's width (``recsys.models.item_vectors.with_rows`` makes a model that can
+    load them). A weight of 0 leaves out its part.
 
-    ranked: lists, and vectors, of an outside teacher, ``Ranked.from_file``; without it they are those of the
-    ``teacher``, any sequential model: its first items, distances from its best score, its table of items. weight:
-    times the batch size, since the paper's losses are means over rows. base: "task" has the task's own loss beside the
-    lists, "authors" the paper's, cross-entropy with one negative, and its robust terms (DROS) times ``dros``, which is
-    1 in the authors' code and needs the scores of all items. Their code chooses its epoch on test rows, here it is
-    chosen on validation; log(1 - sigma(x)) is written sigma(1 - x) there, and here. O(batch · (items + k)) a step.
+    ranked: lists, and vectors, of an outside teacher, ``Ranked.from_file``. Without it they come from ``teacher``, any
+    sequential model: its first items, distances from its best score, its table of items. weight: multiplied by the
+    batch size, since the paper's losses are means over rows. base: "task" adds the lists to the task's own loss;
+    "authors" adds them to the paper's, cross-entropy with one negative, and its robust terms (DROS) times ``dros``,
+    which is 1 in the authors' code and needs the scores of all items. Their code chooses its epoch on test rows; here
+    it is chosen on validation rows. Where the paper has log(1 - sigma(x)), their code and this have log sigma(1 - x).
+    O(batch · (items + k)) a step.
     """
     choose("base", base, get_args(Base))
     if dros and base != "authors":
@@ -86,7 +88,7 @@ def language_model_distillation(
 
 
 def _of_teacher(problem: SequentialProblem, k: int) -> tuple[Tensor, Tensor]:
-    """Rank a sequential teacher's first items for all rows, targets left out, with distances from its best score."""
+    """Rank a sequential teacher's first items for all rows except their targets, with distances from its best score."""
     top, tables = problem.top_items(k)[1:].long(), problem.teacher.model
     rows = torch.arange(1, len(top) + 1, device=top.device)
     with torch.no_grad():
@@ -96,7 +98,7 @@ def _of_teacher(problem: SequentialProblem, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _vectors(problem: SequentialProblem, ranked: Ranked | None) -> Tensor:
-    """Vectors of all items: those that came with the lists, else the teacher's table of items."""
+    """Return vectors of all items: those given with the lists, else the teacher's table of items."""
     if ranked is not None and ranked.vectors is not None:
         size = problem.data.num_items
         if ranked.vectors.size(0) != size:
@@ -112,7 +114,7 @@ def _vectors(problem: SequentialProblem, ranked: Ranked | None) -> Tensor:
 
 
 def popularity(problem: SequentialProblem) -> Tensor:
-    """DROS's weights of all items by how often they are targets, ((count + 1) / sum)^0.05: (I,), padding's first."""
+    """Compute DROS's item weights by how often items are targets, ((count + 1) / sum)^0.05: (I,), padding first."""
     counts = torch.bincount(problem.data.train.targets, minlength=problem.data.num_items)[1:].double() + 1
     found = (counts / counts.sum()).pow(0.05)
     return torch.cat([found.new_ones(1), found])

@@ -39,13 +39,13 @@ def heterogeneous_compression(
 ) -> nn.Module:
     """Learn what several teachers agree on, easy first; choose it where teachers of unlike kinds can be had.
 
-    teachers: each a model that is yet to be trained, which is done here, in the place of its stages those after 1, 2,
-    4, 8 ... epochs are kept, the last ``stages`` up to the chosen one; or a list, its stages, easiest first. Without
-    them the one teacher has one stage. A user goes one stage up with a teacher, looked at every ``every`` epochs, once
-    the student has come nearer to the next one by ``alpha``; when nearly all are at the last, the order of the lists
-    counts too, times ``rank_weight``. k: items of the agreed ranking, a quarter of all at most; ``decay`` of their
-    importance by rank. The loss stands alone, as in the authors' code, who have six teachers of four stages. Costs the
-    trainings of the teachers, O(U I d) every ``every`` epochs, and O(U_batch I d) a step.
+    teachers: one entry for each teacher: a model, which is trained here and saved after 1, 2, 4, 8 ... epochs, its
+    stages being the last ``stages`` of these up to the chosen epoch; or a list of its stages, easiest first. Without
+    ``teachers``, the run's teacher has one stage. Every ``every`` epochs, a user advances one stage of a teacher if the
+    student has come nearer to the next stage by the factor ``alpha``. When nearly all users are at the last stages, the
+    order of the lists counts too, times ``rank_weight``. k: items of the agreed ranking, at most a quarter of all;
+    ``decay``: of their importance by rank. The loss is used alone, as in the authors' code, which has six teachers of
+    four stages. Costs the trainings of the teachers, O(U I d) every ``every`` epochs, and O(U_batch I d) a step.
     """
     found = _stages(problem, teachers, stages)
     k = problem.at_most("k", min(k, problem.pairs.num_items // 4), problem.room())
@@ -55,7 +55,7 @@ def heterogeneous_compression(
 
 
 def _stages(problem: RankingProblem, teachers: Sequence[Any] | None, count: int) -> list[list[Any]]:
-    """The stages of all teachers; ValueError where there is none."""
+    """Return the stages of all teachers; ValueError where there is no teacher."""
     if count < 1:
         raise ValueError(f"'stages' must be at least 1, got {count}")
     if not teachers:
@@ -73,7 +73,7 @@ def _stages(problem: RankingProblem, teachers: Sequence[Any] | None, count: int)
 
 
 def _trained(problem: RankingProblem, model: Recommender, number: int, count: int) -> list[nn.Module]:
-    """Train a teacher, and give the stages of that."""
+    """Train a teacher and return its stages."""
     model = model.to(problem.device)
     trajectory = Trajectory(problem.distiller(model, None, base_loss(model, problem.copies)))
     problem.train(trajectory, f"teacher-{number}", serve=lambda student: student.model)

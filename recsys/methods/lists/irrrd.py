@@ -28,9 +28,10 @@ def item_regularised_rrd(
 ) -> nn.Module:
     """Learn the teacher's order of items for users and of users for items; choose it where RRD helps and time allows.
 
-    RRD, and the same with the roles exchanged for the items in its lists: ``user_k`` interesting and ``user_l`` other
-    users each, with ``item_weight``. Costs several times RRD's step, since a batch lists most of the catalogue;
-    ``max_items`` takes that many of them at random, which scales the item side down.
+    RRD, plus the same with roles exchanged for the items in its lists: ``user_k`` interesting and ``user_l`` other
+    users for each, with weight ``item_weight``. Costs several times RRD's step, since the lists of a batch cover most
+    of the catalogue; ``max_items`` draws at most that many of these items, which scales the item side down in
+    proportion.
     """
     users = lists_of_items(problem, k, l, length, scale)
     items = lists_of_users(problem, user_k, user_l, length, scale)

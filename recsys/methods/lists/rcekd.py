@@ -1,4 +1,4 @@
-"""RCE-KD: rankings of teacher and student meet where their top lists do, and are brought together where not."""
+"""RCE-KD: match the teacher over the student's top list, and over a mixed list where the two top lists differ."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ def rejuvenated_cross_entropy(
 ) -> nn.Module:
     """Match the teacher's distribution over the student's own first items; choose it for accuracy at the top.
 
-    A cross-entropy over the student's first ``k`` items, and one over ``l`` items drawn of its first ``length`` where
-    the teacher's are near, ever more weighted (``sharpness``) as both lists meet less. The student is ranked anew every
-    ``rerank`` epochs, O(U I d): the dearest of the methods of lists. The weight is ours.
+    One cross-entropy is over the student's first ``k`` items. The other is over ``l`` items drawn from the student's
+    first ``length``, near the teacher's items, and those of the teacher's that are in neither list; its weight grows as
+    the lists overlap less (``sharpness``). The student is ranked anew every ``rerank`` epochs, O(U I d), which makes
+    this the costliest method of lists. The default weight is ours.
     """
     room = problem.room()
     k, l = problem.at_most("k", k, room), problem.at_most("l", l, room)  # noqa: E741

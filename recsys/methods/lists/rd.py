@@ -30,9 +30,10 @@ def ranking_distillation(
 ) -> nn.Module:
     """Take the teacher's first items as further positives; choose it as the plainest method of lists.
 
-    k: how many. decay: of their weights by position; from ``start_epoch`` on they are also weighted by how much too low
-    the student ranks them, which ``samples`` drawn items estimate, the steeper the larger ``sharpness``. weight: times
-    the batch size, since both of the paper's losses are means over rows. Costs O(batch · (k + samples)) a step.
+    k: how many items. decay: of their weights by position. From ``start_epoch`` on, items that the student ranks too
+    low also weigh more, the steeper the larger ``sharpness``; ``samples`` drawn items estimate the student's ranks.
+    weight: multiplied by the batch size, since both of the paper's losses are means over rows. Costs O(batch · (k +
+    samples)) a step.
     """
     k = problem.at_most("k", k, problem.room() - 1)
     lists = RDLists(problem.top_items(k + 1), problem.pairs, k=k, samples=samples)

@@ -29,9 +29,10 @@ def relaxed_ranking_distillation(
 ) -> nn.Module:
     """Learn the order of items that the teacher finds interesting; choose it first among methods of lists.
 
-    For every user K = ``k`` of the teacher's first ``length`` items are drawn each epoch, the first more often, the
-    more so the smaller ``scale``; their order is to be the teacher's, above ``l`` drawn others. ``length`` is a quarter
-    of the items at most. Costs O(U (length + l log nnz)) an epoch, O(U_batch (k + l)) a step.
+    For every user and epoch, K = ``k`` items are drawn from the teacher's first ``length``; first items are drawn more
+    often, the more so the smaller ``scale``. The student learns their order, and to rank them above ``l`` other drawn
+    items. ``length`` is at most a quarter of the items. Costs O(U (length + l log nnz)) an epoch, O(U_batch (k + l)) a
+    step.
 
     Example::
 

@@ -29,10 +29,11 @@ def unbiased_distillation(
 ) -> nn.Module:
     """Learn the teacher's order inside groups of equal popularity; choose it where the teacher favours popular items.
 
-    Items are put into ``groups`` by how often they were taken; ``pairs`` pairs a user are drawn inside the groups each
-    epoch, the teacher's first items more often, the more so the smaller ``scale``. power: how much more pairs groups of
-    unpopular items get; 0, the authors' default, gives all the same. weight: times the batch size, as for means over
-    rows. Costs O(U I d) once for the groups' first 10 · ``scale`` items, and O(U pairs) an epoch.
+    Items are divided into ``groups`` by how often they were taken. In every epoch, ``pairs`` pairs a user are drawn
+    within the groups, the teacher's first items more often, the more so the smaller ``scale``. power: how many more
+    pairs groups of unpopular items get; 0, the authors' default, gives all groups the same number. weight: multiplied
+    by the batch size, as for means over rows. Costs O(U I d) once for the groups' first 10 · ``scale`` items, and O(U
+    pairs) an epoch.
     """
     items = problem.pairs.items.long()
     group = popularity_groups(items.cpu(), problem.pairs.num_items, groups).to(items.device)

@@ -48,18 +48,19 @@ def pruned_propagation(
 ) -> nn.Module:
     """Prune edges and entries of a LightGCN while it is taught; choose it where graph and tables must be small.
 
-    A ``LightGNN`` in between, of ``middle_layers`` on a graph that also joins each row to the ``hops`` with most common
-    neighbours, learns from the teacher, a LightGCN of two layers at least, and then teaches the student: random
-    preferences (``soft_weight``, ``triples`` a step, at ``soft_temperature``), and sums of deep layers, to which rows
-    are drawn (``contrast_weight``), while rows keep apart (``spread_weight``) and, from the second run on, those that
-    kept the same entries are drawn together (``subspace_weight``). After each of ``runs`` but the last a share of the
-    edges and of the entries goes for good, the smallest; an edge is ranked by its weight, by how near its ends are in
-    the model between (``guide_near``) and by its weight there (``guide_weight``). Parts are means times the batch size.
+    An intermediate ``LightGNN`` of ``middle_layers`` layers learns from the teacher, a LightGCN of at least two layers,
+    and then teaches the student. Its graph also joins each row to the ``hops`` rows with most common neighbours. Both
+    learn random preferences (``soft_weight``, ``triples`` a step, at ``soft_temperature``) and draw their rows to the
+    teacher's sums of deep layers (``contrast_weight``), while rows keep apart (``spread_weight``); from the second run
+    on, rows that kept the same entries are drawn together (``subspace_weight``). After each of the ``runs`` but the
+    last, the smallest edges and entries, a share of each (``edge_share``, ``entry_share``), are removed for good. An
+    edge is ranked by its weight, by how near its ends are in the intermediate model (``guide_near``) and by its weight
+    there (``guide_weight``). Parts of the loss are means times the batch size.
 
-    student: a LightGCN or LightGNN as wide as the teacher, or contrast_weight=0; what serves is a LightGNN. Defaults
-    are those of the authors' code; it chooses run and epoch on test pairs, here the last run serves, at its epoch that
-    is best on validation, it takes nine tenths of all pairs two hops apart, and its L2 is the optimiser's weight decay
-    here. Costs runs + 1 trainings.
+    student: a LightGCN or LightGNN as wide as the teacher, or of any width with contrast_weight=0; the result is a
+    LightGNN. Defaults are those of the authors' code, which chooses run and epoch on test pairs, joins nine tenths of
+    all pairs two hops apart, and has an L2 term. Here the last run serves, at its best validation epoch, and the L2 is
+    the optimiser's weight decay. Costs runs + 1 trainings.
     """
     if runs < 1:
         raise ValueError(f"'runs' must be at least 1, got {runs}")
@@ -85,7 +86,7 @@ def pruned_propagation(
 
 
 def _student(problem: RankingProblem) -> Any:
-    """The student as a LightGNN, with the entries of the one that was given; TypeError for another model."""
+    """Return the student as a LightGNN, with the given model's entries; TypeError for other models."""
     given: Any = problem.student
     if isinstance(given, LightGNN):
         return given
@@ -100,7 +101,7 @@ def _student(problem: RankingProblem) -> Any:
 
 
 def _deep(problem: RankingProblem, weight: float) -> Deep | None:
-    """The sums of the teacher's deeper layers, None where they are not asked for; ValueError without such layers."""
+    """Sum the teacher's deeper layers, None where ``weight`` is 0; ValueError for a model without such layers."""
     if not weight:
         return None
     model: Any = problem.teacher_to_train().eval()
@@ -129,7 +130,7 @@ def _taught(
     *,
     first: bool = True,
 ) -> Any:
-    """Train a LightGNN beside BPR; rows that kept the same entries count in later runs."""
+    """Train a LightGNN beside BPR; in later runs, rows that kept the same entries are drawn together."""
     deep = deep if parts["contrast_weight"] else None
     masks = None if first else model.entry_mask.split([model.num_users, model.num_items])
     loss = problem.batch_size * Taught(deep, masks, **parts)

@@ -15,6 +15,6 @@ def kd(problem: RecommenderProblem, *, weight: float = 1.0, temperature: float =
 
     Clicks: cross-entropy with the teacher's click probabilities, as in the ensembles of Zhu et al. (CIKM 2020) but with
     one teacher. Rankings: the same for the scores of the batch's observed and drawn items; methods that draw lists by
-    the teacher's ranking know more. temperature: of the teacher's logits, of clicks the student's too.
+    the teacher's ranking transfer more. temperature: of the teacher's logits; for clicks, of the student's too.
     """
     return problem.supervised() + weight * problem.soft(temperature)

@@ -11,6 +11,7 @@ from recsys.methods._problem import RecommenderProblem
 def none(problem: RecommenderProblem) -> Loss:
     """Train the student on its labels alone; choose it to know what a method gains.
 
-    Rankings by BPR, a RecBole model by its own loss; clicks by cross-entropy, ratings by the squared error.
+    Rankings are trained by BPR, RecBole models by their own loss; clicks by cross-entropy, ratings by the squared
+    error.
     """
     return problem.supervised()

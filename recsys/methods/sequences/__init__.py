@@ -1,1 +1,1 @@
-"""Methods of sequential recommenders alone."""
+"""Methods for sequential recommenders only."""

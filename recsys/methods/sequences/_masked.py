@@ -1,4 +1,4 @@
-"""Networks that learn masked items together and teach one another, as EMKD trains them."""
+"""Networks that learn masked items together and teach one another, as in EMKD."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from recsys.models.sequential import MeanSequential
 
 
 class Weights(NamedTuple):
-    """Settings of the sum: the temperature, and the weights of what is taught and of contrasts."""
+    """Settings of the sum: the temperature, and the weights of mutual teaching and of contrasts."""
 
     tau: float
     mutual: float
@@ -29,9 +29,9 @@ class Weights(NamedTuple):
 class MaskedPeers(Trainable):
     """Train ``networks`` on masked copies of whole stretches, on one another's answers, and on contrasts of copies.
 
-    ``student`` is their mean. copies: M, each with a mask of its own, a position being masked with the probability
-    ``share``, and the last of a stretch in which none is. attributes: (I, A) 0 or 1 of every item, or None; heads of
-    them are no part of the student. A step costs N (M + 1) passes, and N M n_masked I products.
+    ``student`` is their mean. copies: M, each with its own mask. share: the probability that a position is masked;
+    where none of a stretch is drawn, its last position is masked. attributes: (I, A) 0 or 1 for every item, or None;
+    their heads are not part of the student. A step costs N (M + 1) passes, and N M n_masked I products, for N networks.
     """
 
     attributes: Tensor | None
@@ -79,7 +79,7 @@ class MaskedPeers(Trainable):
 
     @staticmethod
     def _logits(networks: list[Any], rows: Tensor, answers: Tensor, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Scores of masked places, (N, n, C), and which column is each one's item."""
+        """Return scores at masked places, (N, n, C), and the column of each place's item."""
         drawn = batch.get("candidates")
         pairs = zip(networks, rows, strict=True)
         found = torch.stack([item_logits(each, network.items(), answers, drawn) for network, each in pairs])
@@ -87,7 +87,7 @@ class MaskedPeers(Trainable):
 
 
 def whole_stretches(batch: Mapping[str, Any]) -> Tensor:
-    """Histories of a batch with the items behind them: (B, L + 1), padded with 0 on the right."""
+    """Return histories of a batch, each with the item that follows: (B, L + 1), padded with 0 on the right."""
     sequences, targets = batch["sequences"], batch["targets"]
     length = sequences.size(1)
     whole = F.pad(sequences, (0, 1))
@@ -98,7 +98,7 @@ def whole_stretches(batch: Mapping[str, Any]) -> Tensor:
 
 
 def masks(whole: Tensor, share: float) -> Tensor:
-    """Draw the positions to mask, each with a probability, and the last of a row in which none is: (B, L) bool."""
+    """Draw the positions to mask, each with probability ``share``; a row without any gets its last one: (B, L) bool."""
     there = whole > 0
     chosen = there & (torch.rand(whole.shape, device=whole.device) < share)
     last = F.one_hot(there.sum(dim=1) - 1, whole.size(1)).bool()

@@ -40,15 +40,16 @@ def ensemble_modelling(
 ) -> nn.Module:
     """Train several masked models that teach one another; choose it where no teacher is at hand, but time to train is.
 
-    ``count`` networks like the student, a BERT4Rec, with weights of their own, fill in items of ``copies`` masked
-    copies of each stretch; at masked places each learns the others' distributions (times ``mutual``, both at the
-    temperature ``tau``, without its square), and copies of a stretch are drawn together and others apart, within a
-    network and across them (times ``contrast``). mask: the probability of a place. attributes: (I, A), 0 or 1, of every
-    item, padding first, predicted at the masked places of the last copy. serve: the networks' "mean" score, as in the
-    paper, which is as large as all of them, or the "first", as small as the student. Defaults are the authors' for
-    Beauty and Toys. It learns the items of stretches by itself, in place of the task's loss; with drawn negatives,
-    among these. count=1 with contrast=0 is BERT4Rec alone. The authors' code ranks all items but the history's, here
-    the task says which. Costs count (copies + 1) passes a step.
+    ``count`` networks like the student, a BERT4Rec, start from different weights and fill in the masked items in
+    ``copies`` masked copies of each stretch. At masked places each network learns the others' distributions (times
+    ``mutual``, both at the temperature ``tau``, without a factor tau^2). Copies of one stretch are drawn together,
+    those of different stretches apart, within a network and across networks (times ``contrast``). mask: the probability
+    that a place is masked. attributes: (I, A), 0 or 1 for every item, padding first; they are predicted at the masked
+    places of the last copy. serve: the networks' "mean" score, as in the paper, which is as large as all networks, or
+    the "first" network, which is as small as the student. Defaults are the authors' for Beauty and Toys. This loss
+    replaces the task's; with drawn negatives, items are predicted among these. count=1 with contrast=0 is BERT4Rec
+    alone. The authors' code ranks all items but the history's; here the task decides. Costs count (copies + 1) passes a
+    step.
     """
     choose("serve", serve, get_args(Serve))
     if not isinstance(problem.student, BERT4Rec):
@@ -73,7 +74,7 @@ def ensemble_modelling(
 
 
 def _of_items(problem: SequentialProblem, attributes: Tensor | None) -> Tensor | None:
-    """Attributes as numbers; ValueError unless there is a row of 0 and 1 for every item."""
+    """Convert attributes to numbers; ValueError unless there is a row of 0 and 1 for every item."""
     if attributes is None:
         return None
     size = problem.data.num_items

@@ -1,4 +1,4 @@
-"""SLMRec: blocks of a deep model's layers taught to those of a shallow one."""
+"""SLMRec: states after blocks of a deep model's layers, distilled to a shallow one."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def block_distillation(
 ) -> nn.Module:
     """Match a deep model's states after blocks of layers; choose it where the student is shallower, not narrower.
 
-    Student and teacher are SASRecs of one width, in the place of the authors' language models, whose layers they put
-    into ``blocks``; a smaller side has at most as many blocks as layers. At every row, directions (times ``weight``)
-    and distances (times ``weight`` and ``norm_weight``) of states are drawn together, and inner blocks predict the
-    next item too, by linear heads that are dropped (times ``head_weight``). weight: times the batch size, since the
-    paper's loss is a mean over rows. The authors fall back on the student alone where anything fails, unnoticed. Costs
-    a pass of the teacher a step, and blocks - 1 softmaxes more.
+    Student and teacher are SASRecs of one width, which stand for the authors' language models. The layers of each are
+    divided into ``blocks``, at most as many as the smaller model has layers. At every row, directions of states (times
+    ``weight``) and distances (times ``weight`` and ``norm_weight``) are drawn together, and inner blocks also predict
+    the next item, by linear heads that are dropped later (times ``head_weight``). weight: multiplied by the batch size,
+    since the paper's loss is a mean over rows. The authors' code silently falls back on the student alone where
+    anything fails. Costs a pass of the teacher a step, and blocks - 1 more softmaxes.
     """
     teacher = _checked(problem)
     layers = min(len(problem.student.blocks), len(teacher.blocks))
@@ -54,7 +54,7 @@ def block_distillation(
 
 
 def _checked(problem: SequentialProblem) -> Any:
-    """The teacher's model; TypeError or ValueError where the blocks of both cannot be compared."""
+    """Return the teacher's model; TypeError or ValueError where the blocks of both models cannot be compared."""
     teacher = problem.teacher_to_train()
     for name, model in (("student", problem.student), ("teacher", teacher)):
         if not isinstance(model, SASRec):
@@ -68,4 +68,4 @@ def _checked(problem: SequentialProblem) -> Any:
             f"'slmrec' compares states as they are: the student must have the teacher's width {widths[1]}, and fewer "
             f"layers, got {widths[0]}"
         )
-    return teacher.eval()  # it is asked when a loss reads it
+    return teacher.eval()  # the loss runs it when it is needed

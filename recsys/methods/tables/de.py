@@ -21,8 +21,8 @@ from recsys.methods._ranking import RankingProblem
 def distillation_experts(problem: RankingProblem, *, weight: float = 0.01, experts: int = 30) -> nn.Module:
     """Reconstruct the teacher's embeddings by experts that a gate chooses; choose it where its tables are at hand.
 
-    Each of ``experts`` small networks learns the users or items that the gate gives it; they train with the student and
-    are dropped. Their choice hardens as the temperature falls from 1 to 1e-10 over the run, as the authors' does over
-    1000 epochs. See ``recsys.losses.DE``.
+    Each of the ``experts`` small networks learns the users or items that the gate assigns to it; they train with the
+    student and are dropped afterwards. The gate's choice hardens as the temperature falls from 1 to 1e-10 over the run,
+    in the authors' code over 1000 epochs. See ``recsys.losses.DE``.
     """
     return problem.learn(problem.supervised() + weight * DE(*problem.widths, experts))

@@ -32,11 +32,11 @@ def frequency_weighted_distillation(
 ) -> nn.Module:
     """Match the teacher's tables where neighbours agree; choose it where DE copies what is peculiar to single rows.
 
-    Both sides are mixed with neighbours, ``alpha`` of them, before they are compared: the ``k`` users with most common
-    items, and the ``k`` items with most common users, of whose edges a share ``keep`` is drawn every step.
-    experts, dropout: networks whose mean makes the student's rows as wide as the teacher's. normalise: compare
-    directions. Defaults are the authors' for BPR on Gowalla. The graphs cost O(sum over pairs of the degrees) once.
-    See ``recsys.losses.FreqD``.
+    Before the comparison, each row of both sides is mixed with its neighbours, which get the share ``alpha``: the ``k``
+    users with most common items, or the ``k`` items with most common users. A share ``keep`` of these edges is drawn in
+    every step. experts, dropout: of the networks whose mean maps the student's rows to the teacher's width. normalise:
+    compare directions. Defaults are the authors' for BPR on Gowalla. The graphs cost O(sum over pairs of the degrees)
+    once. See ``recsys.losses.FreqD``.
     """
     graphs = co_occurrence(problem.pairs, k), co_occurrence(problem.pairs.transpose(), k)
     own, theirs = problem.widths

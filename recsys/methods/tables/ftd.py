@@ -1,4 +1,4 @@
-"""FTD: how alike the users and items of a batch are to each other, all of them."""
+"""FTD: how similar the users and items of a batch are to each other, over all pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GraphD: a teacher's tables, each row mixed with its neighbours at random."""
+"""GraphD: a teacher's tables, each row mixed at random with its neighbours."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def graph_mixed_distillation(
 ) -> nn.Module:
     """Match random mixtures of the tables' rows; choose it beside FreqD, where the teacher's own neighbours are meant.
 
-    Every step mixes rows of both sides with the ``k`` that are nearest in the teacher's tables, of whose edges a share
-    ``keep`` is drawn, with random weights of the row itself up to 2 ``alpha``, before they are compared by direction.
-    experts, dropout: networks whose mean makes the student's rows as wide as the teacher's. Defaults are the settings
-    of the only code there is, for BPR. The neighbours cost O((U^2 + I^2) d) once. See ``recsys.losses.GraphD``.
+    In every step, rows of both sides are mixed with the ``k`` rows nearest in the teacher's tables, a share ``keep`` of
+    these edges being drawn, and then compared by direction. The weight of the row itself is random, up to 2 ``alpha``.
+    experts, dropout: of the networks whose mean maps the student's rows to the teacher's width. Defaults are the
+    settings of the only public code, for BPR. The neighbours cost O((U^2 + I^2) d) once. See ``recsys.losses.GraphD``.
     """
 
     def found() -> list[tuple[Tensor, ...]]:

@@ -1,4 +1,4 @@
-"""HTD: how alike the users and items of a batch are to each other, by groups."""
+"""HTD: how similar the users and items of a batch are to each other, by groups."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def hierarchical_topology_distillation(
 ) -> nn.Module:
     """Match cosines inside groups and between them; choose it where FTD asks too much of a small student.
 
-    A gate on the teacher's tables puts users and items into ``groups``, as the experts of DE are chosen; ``alpha``
-    weights topology against that assignment. In the form of the authors' code. See ``recsys.losses.HTD``.
+    A gate on the teacher's tables assigns users and items to ``groups``, in the way that DE assigns them to experts;
+    ``alpha`` is the weight of the topology, 1 - ``alpha`` that of the assignment. This is the form in the authors'
+    code. See ``recsys.losses.HTD``.
     """
     loss = HTD.authors(*problem.widths, groups, alpha=alpha)
     return problem.learn(problem.supervised() + weight * loss)

@@ -39,11 +39,11 @@ def preference_consistent_distillation(
 ) -> nn.Module:
     """Reconstruct the teacher's tables by experts that keep the student's order; choose it where DE helps already.
 
-    As ``de``, and the ``experts`` are to rank ``k`` items of a user as the student itself does, with the weight
-    ``alpha`` and the temperature ``tau``: as a "list", as the first "pair" of them, or, as "batch", the positive
-    beside the negatives. guide: whose first ``length`` items they are drawn from each epoch, the first more often, the
-    more so the smaller ``scale``: the "teacher"'s, the "student"'s of that epoch, or "uniform" ones. Defaults are the
-    authors' for BPR on CiteULike. See ``recsys.losses.PCKD``.
+    As ``de``; the ``experts`` are also trained to rank ``k`` items of a user as the student itself does, with weight
+    ``alpha`` and temperature ``tau``: as a "list", as the first "pair" of them, or, for "batch", the positive beside
+    the negatives. guide: the ranking whose first ``length`` items they are drawn from in each epoch, first items more
+    often, the more so the smaller ``scale``: the "teacher"'s or the "student"'s in that epoch; or "uniform" items.
+    Defaults are the authors' for BPR on CiteULike. See ``recsys.losses.PCKD``.
     """
     choose("guide", guide, get_args(Guide))
     pairs = problem.pairs

@@ -22,8 +22,8 @@ from recsys.models.ratings import initialise
 def alter_method(problem: UniformProblem, *, passes: int = 3) -> nn.Module:
     """Start from the uniform model's items and train one side at a time; choose it where ``init`` forgets its start.
 
-    ``passes`` epochs on one side, users of factorisations and the decoder of autoencoders, then one on the other. The
-    teacher must be of the student's kind and width.
+    ``passes`` epochs train one side, users of factorisations or the decoder of autoencoders, then one epoch the other.
+    The teacher must be of the student's kind and width.
     """
     initialise(problem.student, problem.uniform.model, ["item"])
     distiller = problem.distiller(problem.student, None, problem.supervised())

@@ -24,8 +24,8 @@ from recsys.models.ratings import initialise
 def bridge_method(problem: UniformProblem, *, weight: float | None = None) -> nn.Module:
     """Agree with the uniform model on random pairs, observed or not; choose it first among KDCRec's methods.
 
-    The student starts from a model of the logged ratings, which a stage of its own trains. weight: of the agreement, by
-    default 0.1 for factorisations, whose random pairs have an L2 of their own, and 0.01 for autoencoders.
+    The student starts from a model of the logged ratings, which is trained in its own stage. weight: of the agreement,
+    by default 0.1 for factorisations, whose random pairs also have an L2, and 0.01 for autoencoders.
     """
     teacher = problem.uniform
     initialise(problem.student, problem.biased)

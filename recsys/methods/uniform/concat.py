@@ -21,7 +21,7 @@ from recsys.models.ratings import Concat
 def concat_method(problem: UniformProblem) -> nn.Module:
     """Train a student beside the frozen uniform model; choose it where what serves may be twice as large.
 
-    Their embeddings stand side by side, so that outputs are added; both serve.
+    The embeddings of both are concatenated, so that outputs are added; both models serve.
     """
     teacher = problem.teacher_to_train(problem.uniform)
     both = Concat(problem.student, teacher, call=problem.call_of(problem.student))

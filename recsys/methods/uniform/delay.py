@@ -15,7 +15,8 @@ from recsys.methods._uniform import UniformProblem
 def delay_method(problem: UniformProblem, *, step: int | None = None) -> nn.Module:
     """Put uniform ratings between the logged ones; choose it where the uniform sample is too small for a model.
 
-    step: batches of a factorisation, by default 20, or epochs of an autoencoder, 3, from one uniform one to the next.
+    step: distance from one uniform batch of a factorisation to the next, by default 20 batches, or from one uniform
+    epoch of an autoencoder to the next, by default 3 epochs.
     """
     step = (3 if problem.of_rows else 20) if step is None else step
     return problem.learn(1.0 * RatingError(), problem.batches(uniform=True, how="delay", step=step))

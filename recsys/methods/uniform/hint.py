@@ -22,8 +22,8 @@ from recsys.methods._uniform import UniformProblem
 def hint_method(problem: UniformProblem, *, confidence: float = 0.2) -> nn.Module:
     """Match the code of an autoencoder to the uniform model's; choose it for deep autoencoders.
 
-    ``confidence`` times the mean squared difference, and 1 - ``confidence`` times the error of the ratings. Codes must
-    be of one width.
+    The loss is ``confidence`` times the mean squared difference of codes, plus 1 - ``confidence`` times the error of
+    the ratings. Codes must have the same width.
     """
     problem.need(rows=True)
     return problem.learn(confidence * FitNet(on="code") + (1 - confidence) * RatingError(), taught=True)

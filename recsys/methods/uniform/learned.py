@@ -21,8 +21,8 @@ from recsys.methods._uniform import UniformProblem
 def learned_method(problem: UniformProblem, *, start: float = 0.3) -> nn.Module:
     """Train on both samples with a confidence for every logged rating; choose it where some logs are noise.
 
-    Confidences begin at ``start`` and can only fall, which is the method. A number a rating for factorisations, a table
-    of all pairs for autoencoders.
+    Confidences begin at ``start`` and can only fall, which is the method. They take one number a rating for
+    factorisations, and a table of all pairs for autoencoders.
     """
     batches = problem.batches(uniform=True)
     shape = batches.rows.shape if problem.of_rows else (len(batches.logged),)

@@ -17,8 +17,8 @@ def refine_method(problem: UniformProblem, *, confidence: float = 0.2) -> nn.Mod
     """Correct the logged labels by the uniform model's outputs; choose it where labels themselves are biased.
 
     ``confidence`` times the teacher's outputs, scaled to [0, 1], is added to the labels. The student starts from a
-    model of the logged ratings, which a stage of its own trains.
+    model of the logged ratings, which is trained in its own stage.
     """
-    _ = problem.uniform  # its stage comes first
+    _ = problem.uniform  # trains the uniform model first, where none is given
     initialise(problem.student, problem.biased)
     return problem.learn(1.0 * Refine(confidence), taught=True)

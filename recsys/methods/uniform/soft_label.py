@@ -22,7 +22,7 @@ from recsys.methods._uniform import UniformProblem
 def soft_label_method(problem: UniformProblem, *, confidence: float = 0.2, temperature: float = 5.0) -> nn.Module:
     """Match the uniform model's distribution over items; choose it for autoencoders that are to rank.
 
-    ``confidence`` times the mean squared difference of the distributions softened by ``temperature``, and
+    The loss is ``confidence`` times the mean squared difference of the distributions, softened by ``temperature``, plus
     1 - ``confidence`` times the error of the ratings.
     """
     problem.need(rows=True)
