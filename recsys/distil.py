@@ -37,7 +37,7 @@ _NAMES: Mapping[str, str] = {
 def methods(*, task: Any = None, family: str | None = None) -> Sequence[Metadata]:
     """List the methods that have a name, without importing them; of one task or one family where that is given.
 
-    task: "ranking", "clicks" or "uniform_ratings", or a task. Each row has
+    task: "ranking", "clicks", "uniform_ratings" or "sequential", or a task. Each row has
     ``name, family, paper, tasks, needs, settings, space``: ``needs`` lists further inputs beside student, teacher and
     data, ``settings`` the hyper-parameters with their defaults, ``space`` the range of each that is worth a search.
 

@@ -52,7 +52,7 @@ class Tuned:
             Path("cora.toml").write_text(tuned.toml())
         """
         known = (
-            f"# validation {self.score:.4f}, of the published setting {self.published:.4f}, means of {self.seeds} "
+            f"# validation {self.score:.4f}, of the first setting {self.published:.4f}, means of {self.seeds} "
             f"seeds; {len(self.trials)} trials, {self.seconds:.0f} s"
         )
         values = (f"{name} = {_written(value)}" for name, value in self.values.items() if value is not None)

@@ -133,7 +133,7 @@ class LinkEnsemble(nn.Module):
     members: models of the link task; call: how to call them for ``logits``; features: F, the width of x.
     """
 
-    def __init__(self, members: Sequence[nn.Module], call: Call | None, features: int | None = None) -> None:
+    def __init__(self, members: Sequence[nn.Module], call: Call, features: int | None = None) -> None:
         super().__init__()
         self.members, self._call = nn.ModuleList(members), call
         self.gate = None if features is None else Gate(features, len(members))
@@ -142,7 +142,6 @@ class LinkEnsemble(nn.Module):
         """(N, F), (2, M) -> (M,)."""
         batch: dict[str, Any] = {"x": x, "edge_label_index": edge_label_index}
         batch |= {} if edge_index is None else {"edge_index": edge_index}
-        assert self._call is not None
         chances = torch.stack([self._call(each, batch)["logits"].reshape(-1).sigmoid() for each in self.members], dim=1)
         weights = torch.full_like(chances, 1 / chances.size(1))
         if self.gate is not None:

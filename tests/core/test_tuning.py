@@ -301,9 +301,7 @@ def test_the_setting_is_written_as_a_table_with_all_digits(tmp_path):
     found = tuned(checkpoint=tmp_path, trials=2, hidden="convs.0", patience=2, label_weight=0.25)
     text = (tmp_path / "setting.toml").read_text()
     assert text == found.toml()
-    assert text.startswith(
-        f"# validation {found.score:.4f}, of the published setting {found.published:.4f}, means of 1"
-    )
+    assert text.startswith(f"# validation {found.score:.4f}, of the first setting {found.published:.4f}, means of 1")
     table = tomllib.loads(text)
     assert table == {"kd": {"patience": 2, "label_weight": 0.25, "epochs": 3, **found.setting.values}}
 

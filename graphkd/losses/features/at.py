@@ -32,13 +32,20 @@ def attention_transfer(
         0.0
     """
     check_rows(student, teacher)
-    choose("form", form, ("code", "paper"))
-    choose("reduction", reduction, AttentionReduction)
+    _check(form, reduction)
     s, t = (_attention(x, power) for x in (student, teacher))
     if form == "code":
         return (s - t).square().sum() / max(s.numel() // (1 if reduction == "mean" else max(s.size(-1), 1)), 1)
     distances = torch.linalg.vector_norm(s - t, dim=-1)
     return distances.sum() / max(distances.numel(), 1)
+
+
+def _check(form: str, reduction: str) -> None:
+    """Raise ValueError for names that there are not, and for a reduction of the code's form beside the paper's."""
+    choose("form", form, ("code", "paper"))
+    choose("reduction", reduction, AttentionReduction)
+    if form == "paper" and reduction != "mean":
+        raise ValueError(f'\'reduction\' is of form="code"; form="paper" is a mean over graphs, got {reduction!r}')
 
 
 def _attention(x: Tensor, power: float) -> Tensor:
@@ -78,8 +85,8 @@ class AT(Loss):
         **reads: Unpack[Reads],
     ) -> None:
         super().__init__(**reads)
-        self.reduction: AttentionReduction = choose("reduction", reduction, AttentionReduction)
-        self.power, self.form = power, choose("form", form, ("code", "paper"))
+        _check(form, reduction)
+        self.power, self.form, self.reduction = power, form, reduction
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return attention_transfer(student, teacher, self.power, form=self.form, reduction=self.reduction)

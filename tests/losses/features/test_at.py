@@ -49,6 +49,8 @@ def test_attention_does_not_see_the_scale():
 def test_unknown_form():
     with pytest.raises(ValueError, match=r"'form' must be one of \('code', 'paper'\), got 'book'"):
         AT(form="book")
+    with pytest.raises(ValueError, match=r"'reduction' is of form=\"code\""):
+        AT(form="paper", reduction="graphs")
 
 
 def lengths(student, teacher, batch):
