@@ -2,7 +2,8 @@
 
 A method's settings are searched once, on the data and by the teacher of the first seed, by validation rows alone. The
 folder ``--runs`` holds ``tuned/DATASET-SPLIT-TEACHER-STUDENT-METHOD-DIGEST`` for each: the journal of the trials, from
-which a search that was broken off goes on, and ``setting.toml``, which a settings file may take.
+which a search that was broken off goes on, ``trials.jsonl``, a row per trial, and ``setting.toml``, which a settings
+file may take.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, write_whole
 from benchmarks.runs import SAVE_EVERY, Place, digest, plain
 from graphkd import Tuned
 from graphkd.core.method import Metadata
@@ -56,7 +57,10 @@ class Settings:
             options |= {"finalists": self.arguments.tune_finalists, "seeds": self.arguments.tune_seeds}
             if self.arguments.runs is not None:
                 options |= {"checkpoint": self._folder(name), "save_every": SAVE_EVERY}
-            self._found[name] = self.search(name, place, **options)
+            self._found[name] = found = self.search(name, place, **options)
+            if "checkpoint" in options:
+                about = {**self.about, "method": name, "seed": self.arguments.first_seed}
+                write_whole([{**about, **trial} for trial in found.trials], options["checkpoint"] / "trials.jsonl")
         return self._found[name]
 
     def _folder(self, name: str) -> Path:

@@ -11,6 +11,7 @@ from benchmarks import compare
 from benchmarks.report import PLAIN, cells, markdown
 from benchmarks.rows import BASE, Row, by_method, latest, metrics_of, named, read, spread
 from datasets.recommenders import RECOMMENDERS
+from datasets.sequences import SEQUENCES
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 RELATIVE = "../"
@@ -25,7 +26,8 @@ def sets() -> dict[str, tuple[str, list[Row]]]:
     for path in sorted(RESULTS.glob("*.jsonl")):
         rows = latest(read(path))
         if rows and all("metric" in row and "method" in row for row in rows):
-            found[path.stem] = ("recsys" if rows[0].get("dataset") in RECOMMENDERS else "graphkd", rows)
+            is_recommender = rows[0].get("dataset") in (*RECOMMENDERS, *SEQUENCES)
+            found[path.stem] = ("recsys" if is_recommender else "graphkd", rows)
     return found
 
 

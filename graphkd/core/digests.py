@@ -22,9 +22,9 @@ class Digests:
 
     def __call__(self, loss: Loss, view: View, batch: Batch, compute: Callable[[], Any]) -> Any:
         """Return the precomputation of a loss, repeated where the view or a batch input was replaced or written to."""
-        entries, facts, kept = _read(loss, view), loss.reads(batch), self._kept.get(loss)
-        if kept is None or not kept.is_of(entries, facts):
-            kept = self._kept[loss] = _Kept(entries, facts, compute())
+        entries, inputs, kept = _read(loss, view), loss.reads(batch), self._kept.get(loss)
+        if kept is None or not kept.is_of(entries, inputs):
+            kept = self._kept[loss] = _Kept(entries, inputs, compute())
         return kept.digest
 
     def clear(self) -> None:
@@ -51,24 +51,24 @@ def _read(loss: Loss, view: View) -> list[Tensor]:
 
 
 class _Kept:
-    def __init__(self, entries: list[Tensor], facts: list[Tensor], digest: Any) -> None:
+    def __init__(self, entries: list[Tensor], inputs: list[Tensor], digest: Any) -> None:
         self.entries, self.digest = entries, digest
-        self._note(facts)
+        self._note(inputs)
 
-    def is_of(self, entries: list[Tensor], facts: list[Tensor]) -> bool:
+    def is_of(self, entries: list[Tensor], inputs: list[Tensor]) -> bool:
         """Tell whether the value is of this view and these batch inputs; equal copies count as the same inputs."""
         if len(entries) != len(self.entries) or any(a is not b for a, b in zip(entries, self.entries, strict=True)):
             return False
-        if len(facts) != len(self.facts):
+        if len(inputs) != len(self.inputs):
             return False
-        seen = [mark.holds(fact) for mark, fact in zip(self.marks, facts, strict=True)]
+        seen = [mark.holds(fact) for mark, fact in zip(self.marks, inputs, strict=True)]
         if all(seen):
             return True
-        for old, mark, fact, is_old in zip(self.facts, self.marks, facts, seen, strict=True):
+        for old, mark, fact, is_old in zip(self.inputs, self.marks, inputs, seen, strict=True):
             if not is_old and not (mark.holds(old) and same_content(old, fact)):
                 return False
-        self._note(facts)
+        self._note(inputs)
         return True
 
-    def _note(self, facts: list[Tensor]) -> None:
-        self.facts, self.marks = facts, [Mark(fact) for fact in facts]
+    def _note(self, inputs: list[Tensor]) -> None:
+        self.inputs, self.marks = inputs, [Mark(fact) for fact in inputs]

@@ -39,7 +39,7 @@ class _Combined:
     """Constant view, and the members' views that it was combined from."""
 
     parts: list[Tensor]
-    facts: Marks
+    inputs: Marks
     view: View
 
 
@@ -81,7 +81,7 @@ class Ensemble(Frozen):
                     f"{weights.tolist()}"
                 )
         self.combine, self.weights, self.taps = combine, weights, taps or [{}] * count
-        self._facts = (required(combine)[1:], required(weights)[1:] if callable(weights) else ())
+        self._inputs = (required(combine)[1:], required(weights)[1:] if callable(weights) else ())
         self._stays = all(isinstance(member, Cached) for member in self.members)
         self._forget()
 
@@ -124,17 +124,17 @@ class Ensemble(Frozen):
     def __call__(self, batch: Batch, taps: Mapping[str, str] | None = None) -> View:
         """Return the combined view of the members, hidden layers ``taps`` side by side."""
         views = [ask(each, batch, {**(taps or {}), **own}) for each, own in zip(self.members, self.taps, strict=True)]
-        facts = [fill(wanted, batch, "the Ensemble's rule") for wanted in self._facts]
+        inputs = [fill(wanted, batch, "the Ensemble's rule") for wanted in self._inputs]
         shared = [name for name in views[0] if all(name in view for view in views)]
         if "logits" not in shared:
             raise ValueError(f"every teacher of an Ensemble must show 'logits', got {[sorted(view) for view in views]}")
         if not self._stays:
-            return self._view_of(views, shared, facts)
+            return self._view_of(views, shared, inputs)
         layers = tuple((taps or {}).items())
         parts, known = [view[name] for view in views for name in shared], self._combined.get(layers)
-        if known is None or not _same(parts, known.parts) or not known.facts.holds({**facts[0], **facts[1]}):
-            marks = Marks({**facts[0], **facts[1]})
-            known = self._combined[layers] = _Combined(parts, marks, self._view_of(views, shared, facts))
+        if known is None or not _same(parts, known.parts) or not known.inputs.holds({**inputs[0], **inputs[1]}):
+            marks = Marks({**inputs[0], **inputs[1]})
+            known = self._combined[layers] = _Combined(parts, marks, self._view_of(views, shared, inputs))
         return known.view
 
     def digest(self, loss: Loss, view: View, batch: Batch) -> Any:
@@ -143,9 +143,9 @@ class Ensemble(Frozen):
             return super().digest(loss, view, batch)
         return self._digests(loss, view, batch, lambda: super(Ensemble, self).digest(loss, view, batch))
 
-    def _view_of(self, views: Sequence[View], shared: Sequence[str], facts: Sequence[dict[str, Any]]) -> View:
+    def _view_of(self, views: Sequence[View], shared: Sequence[str], inputs: Sequence[dict[str, Any]]) -> View:
         hidden = {name: torch.cat([view[name] for view in views], dim=-1) for name in shared if name != "logits"}
-        return {"logits": self._together(_stack([view["logits"] for view in views]), *facts), **hidden}
+        return {"logits": self._together(_stack([view["logits"] for view in views]), *inputs), **hidden}
 
     def _together(self, logits: Tensor, for_combine: dict[str, Any], for_weights: dict[str, Any]) -> Tensor:
         if self.weights is None:

@@ -82,7 +82,7 @@ class Loss(nn.Module):
         cls._known = {method: _keyword_only(getattr(cls, method)) for method in ("forward", "digest")}
         cls.needs_teacher = "teacher" in inspect.signature(cls.forward).parameters
         if "learns_labels" not in vars(cls):
-            cls.learns_labels = any("y" in facts for facts in cls._known.values())
+            cls.learns_labels = any("y" in inputs for inputs in cls._known.values())
         cls.columns = cls.columns or cls.__module__.startswith("graphkd.losses.")
         for method in ("forward", "digest"):
             if method in vars(cls):
@@ -100,10 +100,10 @@ class Loss(nn.Module):
         if on is not None:
             self.on = on
         self.where = None if where is None else read_where(where)
-        self.gathers, self._whole = False, bool(self._other_facts())
+        self.gathers, self._whole = False, bool(self._other_inputs())
         self._looked: set[str] = set()  # sides whose values have been checked
         if self.where not in (None, "all"):
-            self._refuse_other_facts(f"where={self.where!r} restricts rows")
+            self._refuse_other_inputs(f"where={self.where!r} restricts rows")
 
     def gathered(self) -> Self:
         """Compare the rows of all processes, not of each alone; return the loss itself, changed. See ``gather_rows``.
@@ -112,16 +112,16 @@ class Loss(nn.Module):
         ``gathered`` that holds only for a mean over equally many rows in each process: else a mean weighs processes
         equally, and a sum is divided by their number. Raises ValueError for a loss that requires inputs without rows.
         """
-        self._refuse_other_facts("gathered() joins rows")
+        self._refuse_other_inputs("gathered() joins rows")
         self.gathers = True
         return self
 
-    def _other_facts(self) -> list[str]:
+    def _other_inputs(self) -> list[str]:
         """Name the required batch inputs that do not have one entry per row."""
         return sorted(name for name, needed in self._known["forward"].items() if needed and name not in self.rows)
 
-    def _refuse_other_facts(self, why: str) -> None:
-        if others := self._other_facts():
+    def _refuse_other_inputs(self, why: str) -> None:
+        if others := self._other_inputs():
             raise ValueError(f"{why}, but {type(self).__name__} also reads {others}")
 
     def _reads_whole(self, why: str) -> None:
@@ -147,26 +147,26 @@ class Loss(nn.Module):
 
     def reads(self, batch: Batch) -> list[Tensor]:
         """List all tensors of a batch that the ``digest`` of a teacher depends on."""
-        facts = [*fill(self._wanted("digest", needed=True), batch, type(self).__name__).values()]
-        facts += lookup(batch, self._wanted("digest", needed=False)).values()
-        held = (leaf for fact in facts for leaf in leaves(fact))
+        inputs = [*fill(self._wanted("digest", needed=True), batch, type(self).__name__).values()]
+        inputs += lookup(batch, self._wanted("digest", needed=False)).values()
+        held = (leaf for fact in inputs for leaf in leaves(fact))
         return [*self.rows_in(batch).reads(), *(leaf for leaf in held if isinstance(leaf, Tensor))]
 
     def measure(self, student: View, teacher: Any, batch: Batch) -> Tensor | None:
         """Evaluate on a student's view and the ``digest`` of a teacher's; None where no row of the batch is read."""
         rows = self.rows_in(batch)
         entry = self._pick(student, rows, "student")
-        facts = self._facts(batch, "forward", rows)
+        inputs = self._inputs(batch, "forward", rows)
         self._check_labels(student, batch, rows)
         first = entry[0] if isinstance(entry, tuple) else entry
         if not rows.all and first.size(0) == 0:
             return None
-        return self(entry, teacher, **facts) if self.needs_teacher else self(entry, **facts)
+        return self(entry, teacher, **inputs) if self.needs_teacher else self(entry, **inputs)
 
     def digest_view(self, teacher: View, batch: Batch) -> Any:
         """Compute the ``digest`` of the entry that this loss reads of a teacher's view."""
         rows = self.rows_in(batch)
-        return self.digest(self._pick(teacher, rows, "teacher"), **self._facts(batch, "digest", rows))
+        return self.digest(self._pick(teacher, rows, "teacher"), **self._inputs(batch, "digest", rows))
 
     def _pick(self, view: View, rows: Rows, side: str) -> Entry:
         wanted = (self.on,) if isinstance(self.on, str) else self.on
@@ -179,12 +179,12 @@ class Loss(nn.Module):
         entries = tuple(self._chosen(view[name], rows) for name in wanted)
         return entries[0] if isinstance(self.on, str) else entries
 
-    def _facts(self, batch: Batch, method: str, rows: Rows) -> dict[str, Any]:
-        facts = fill(self._wanted(method, needed=True), batch, type(self).__name__)
-        facts |= lookup(batch, self._wanted(method, needed=False))
-        if "edge_index" in facts:
-            facts["edge_index"] = edge_index_of(facts["edge_index"])
-        return {name: self._chosen(fact, rows) if name in self.rows else fact for name, fact in facts.items()}
+    def _inputs(self, batch: Batch, method: str, rows: Rows) -> dict[str, Any]:
+        inputs = fill(self._wanted(method, needed=True), batch, type(self).__name__)
+        inputs |= lookup(batch, self._wanted(method, needed=False))
+        if "edge_index" in inputs:
+            inputs["edge_index"] = edge_index_of(inputs["edge_index"])
+        return {name: self._chosen(fact, rows) if name in self.rows else fact for name, fact in inputs.items()}
 
     def _wanted(self, method: str, *, needed: bool) -> list[str]:
         hidden = () if needed or self.learns_labels else ("y",)
@@ -282,10 +282,10 @@ class Sum(Loss):
             loss.gathered()
         return self
 
-    def forward(self, student: Entry, teacher: Any, **facts: Any) -> Tensor:
+    def forward(self, student: Entry, teacher: Any, **inputs: Any) -> Tensor:
         """Compute the sum on tensors; every part gets the two entries and the batch inputs that it takes."""
         total = torch.zeros(())
         for weight, loss in self.parts():
-            taken = {name: facts[name] for name in loss._known["forward"] if name in facts}
+            taken = {name: inputs[name] for name in loss._known["forward"] if name in inputs}
             total = total + weight * (loss(student, teacher, **taken) if loss.needs_teacher else loss(student, **taken))
         return total

@@ -80,6 +80,7 @@ def ehdm_method(
         trainable = LLP(student, teacher, problem.supervised(), call=call, **options)
         members.append(problem.train(trainable, f"{number + 1}-{kind}", clip=1.0))
     call = problem.task.call(problem.call_of(members[0]))
+    assert call is not None  # the task of links wraps every call
     ensemble = problem.made(lambda: LinkEnsemble(members, call, problem.features if gated else None))
     if not gated:
         return ensemble.eval()

@@ -213,8 +213,8 @@ class FreeKD(Trainable):
         return self._reward(half.batch) if half.rewards else self._learn(half.batch)
 
     def _learn(self, batch: Batch) -> Step:
-        facts = fill(("y", "edge_index", self.where), batch, "FreeKD")
-        y, edge_index, labelled = facts.values()
+        inputs = fill(("y", "edge_index", self.where), batch, "FreeKD")
+        y, edge_index, labelled = inputs.values()
         shown = self._show(batch)
         self._turn = turn = self._act(shown, y, edge_index, labelled)
         acts = turn.actions.node >= 0

@@ -66,16 +66,16 @@ def register_symmetric(value: Any, pull: Any) -> None:
 
     def setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
         ctx.save_for_backward(*inputs[:2])
-        ctx.knobs = inputs[2:]
+        ctx.options = inputs[2:]
 
     def backward(ctx: Any, grad: Tensor) -> tuple:
         student, teacher = ctx.saved_tensors
         sides = (student, teacher), (teacher, student)
         pulls = [
-            grad * pull(*side, *ctx.knobs) if needed else None
+            grad * pull(*side, *ctx.options) if needed else None
             for side, needed in zip(sides, ctx.needs_input_grad[:2], strict=True)
         ]
-        return *pulls, *(None for _ in ctx.knobs)
+        return *pulls, *(None for _ in ctx.options)
 
     value.register_autograd(backward, setup_context=setup)
 

@@ -289,9 +289,9 @@ class Split:
 
 def check_sizes(name: str, got: Interactions, expected: Interactions) -> None:
     """Raise ValueError unless two sets have the same numbers of users and items, the same known tokens and padding."""
-    facts = [(each.num_users, each.num_items, each.padding) for each in (got, expected)]
-    if facts[0] != facts[1]:
-        texts = [f"{users} users × {items} items{', padded' * padding}" for users, items, padding in facts]
+    inputs = [(each.num_users, each.num_items, each.padding) for each in (got, expected)]
+    if inputs[0] != inputs[1]:
+        texts = [f"{users} users × {items} items{', padded' * padding}" for users, items, padding in inputs]
         raise ValueError(f"'{name}' must be over {texts[1]}, got {texts[0]}")
     for side in ("user_tokens", "item_tokens"):
         ids = getattr(got, side), getattr(expected, side)

@@ -66,5 +66,5 @@ class CD(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """See the class."""
-        knobs: dict[str, Any] = {"temperature": self.temperature, "offset": self.offset, "eps": self.eps}
-        return cd(student, teacher, **knobs, reduction=self.reduction)
+        options: dict[str, Any] = {"temperature": self.temperature, "offset": self.offset, "eps": self.eps}
+        return cd(student, teacher, **options, reduction=self.reduction)

@@ -129,7 +129,7 @@ class CrossDistil(Loss):
         self.alpha, self.ranking_weight = alpha, ranking_weight
         self.start_epoch, self.epoch = start_epoch, 0
         self.betas: dict[str, float] = {"beta1": beta1, "beta2": beta2}
-        self.knobs: dict[str, Any] = {"margin": margin, "temperature": check_positive("temperature", temperature)}
+        self.options: dict[str, Any] = {"margin": margin, "temperature": check_positive("temperature", temperature)}
         self.scale, self.shift = nn.Parameter(torch.ones(2)), nn.Parameter(torch.zeros(2))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the base gives both
@@ -148,5 +148,5 @@ class CrossDistil(Loss):
         for own, other in ((0, 1), (1, 0)):
             order = sampled_ranking(ranking[:, own], y[:, own], y[:, other], **self.betas)
             total = total + self.ranking_weight * order
-            total = total + crossdistil_kd(logits[:, own], calibrated[:, own], y[:, own], alpha=alpha, **self.knobs)
+            total = total + crossdistil_kd(logits[:, own], calibrated[:, own], y[:, own], alpha=alpha, **self.options)
         return total

@@ -94,7 +94,7 @@ class HetComp(Loss):
         super().__init__(on=on)
         self.interactions = interactions
         self.phase, self.rank_weight = choose("phase", phase, _PHASES), rank_weight
-        self.knobs: dict[str, Any] = {"clamp": clamp, "floor": floor}
+        self.options: dict[str, Any] = {"clamp": clamp, "floor": floor}
 
     def forward(
         self, student: tuple[Tensor, Tensor], *, tops: Lists, known: Lists, phase: Phase | None = None
@@ -110,8 +110,8 @@ class HetComp(Loss):
         observed[:, 0] |= self.interactions.padding
         lists = known.items, tops.items, observed
         if choose("phase", phase or self.phase, _PHASES) == "overall":
-            return hetcomp_overall(scores, *lists, **self.knobs)
-        return self.rank_weight * hetcomp_rank(scores, *lists, **self.knobs)
+            return hetcomp_overall(scores, *lists, **self.options)
+        return self.rank_weight * hetcomp_rank(scores, *lists, **self.options)
 
 
 @torch.no_grad()
@@ -139,12 +139,12 @@ def list_ndcg(
     return ndcg if decimals is None else ndcg.round(decimals=decimals)
 
 
-def stage_discrepancy(student: Tensor, teacher: Tensor, observed: Tensor | None = None, **knobs: Any) -> Tensor:
+def stage_discrepancy(student: Tensor, teacher: Tensor, observed: Tensor | None = None, **options: Any) -> Tensor:
     """Measure how far a student's rankings are from the lists of its teachers' next stage: 1 - ``list_ndcg``, (R,).
 
     By this measure ``HetCompLists`` advances a user's teachers.
     """
-    return 1 - list_ndcg(student, teacher, observed, **knobs)
+    return 1 - list_ndcg(student, teacher, observed, **options)
 
 
 def _among(ids: Tensor, others: Tensor) -> Tensor:

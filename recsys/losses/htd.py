@@ -129,7 +129,7 @@ class HTD(RoutedLoss):
         if not 0 <= alpha <= 1:
             raise ValueError(f"'alpha' must be in [0, 1], got {alpha}")
         self.alpha = alpha
-        self.knobs: dict[str, Any] = {
+        self.options: dict[str, Any] = {
             "topology": choose("topology", topology, ("P,P", "P,e")),
             "positive_only": positive_only,
             "own_group": own_group,
@@ -137,9 +137,9 @@ class HTD(RoutedLoss):
         }
 
     @classmethod
-    def authors(cls, student_dim: int, teacher_dim: int, groups: int = 30, **knobs: Any) -> HTD:
+    def authors(cls, student_dim: int, teacher_dim: int, groups: int = 30, **options: Any) -> HTD:
         """Make the form of the authors' code: pairs of positive teacher cosine, prototypes without gradient."""
-        return cls(student_dim, teacher_dim, groups, positive_only=True, prototype_grad=False, **knobs)
+        return cls(student_dim, teacher_dim, groups, positive_only=True, prototype_grad=False, **options)
 
     def assign(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Choose groups by teacher rows (n, d_t) of users and of items; item groups are numbered after the users'."""
@@ -152,7 +152,7 @@ class HTD(RoutedLoss):
             [table.index_select(0, ids) for table, ids in zip(side, chosen, strict=True)] for side in (student, teacher)
         )
         return HTDTerms(
-            htd(torch.cat(ours), torch.cat(theirs), torch.cat(self.assign(*theirs)), **self.knobs),
+            htd(torch.cat(ours), torch.cat(theirs), torch.cat(self.assign(*theirs)), **self.options),
             self.users.errors(ours[0], theirs[0], self.temperature, noise.get("users")).sum(),
             self.items.errors(ours[1], theirs[1], self.temperature, noise.get("items")).sum(),
         )

@@ -148,7 +148,7 @@ class RD(Loss):
         super().__init__(on=on or (("top",) if weighting == "static" else None))
         self.weighting: Weighting = weighting
         self.start_epoch, self.epoch, self.average_items = start_epoch, 0, average_items
-        self.knobs: dict[str, Any] = {
+        self.options: dict[str, Any] = {
             "num_items": num_items,
             "decay": decay,
             "sharpness": sharpness,
@@ -157,10 +157,10 @@ class RD(Loss):
         }
 
     @classmethod
-    def unkd(cls, num_items: int, *, start_epoch: int = 100, renormalise: bool = True, **knobs: Any) -> RD:
+    def unkd(cls, num_items: int, *, start_epoch: int = 100, renormalise: bool = True, **options: Any) -> RD:
         """Make the form in UnKD's code: ranks from 1 against positions from 0, the mean over the items of a list."""
         return cls(
-            num_items, start_epoch=start_epoch, renormalise=renormalise, first_rank=1, average_items=True, **knobs
+            num_items, start_epoch=start_epoch, renormalise=renormalise, first_rank=1, average_items=True, **options
         )
 
     def set_epoch(self, epoch: int, epochs: int) -> None:  # noqa: ARG002 - the base gives both
@@ -170,7 +170,7 @@ class RD(Loss):
     def weights(self, top: Tensor, sampled: Tensor | None = None) -> RDWeights:
         """Compute the weights of this epoch."""
         early = self.weighting == "hybrid" and self.epoch < self.start_epoch
-        return rd_weights(top, sampled, weighting="static" if early else self.weighting, **self.knobs)
+        return rd_weights(top, sampled, weighting="static" if early else self.weighting, **self.options)
 
     def forward(self, student: tuple[Tensor, ...]) -> Tensor:
         """See the class."""

@@ -22,8 +22,8 @@ class Triples:
 
     def __init__(self, heads: Tensor, relations: Tensor, tails: Tensor, entities: int, names: Sequence[str]) -> None:
         self.columns, self.names = (heads.long(), relations.long(), tails.long()), tuple(names)
-        facts = Interactions.from_pairs(self.columns[0], self.columns[2], entities, entities, padding=True)
-        self._outside = Outside(facts)
+        inputs = Interactions.from_pairs(self.columns[0], self.columns[2], entities, entities, padding=True)
+        self._outside = Outside(inputs)
         self._outside.check(heads.long().unique(), 1)
 
     def __len__(self) -> int:

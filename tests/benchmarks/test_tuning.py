@@ -10,7 +10,7 @@ import pytest
 import graphkd
 from benchmarks import gnn, options, recsys, report
 from benchmarks.progress import Progress
-from benchmarks.rows import failed
+from benchmarks.rows import failed, read
 from datasets.clicks import generated
 from datasets.recommenders import skewed
 from tests.benchmarks.test_runs import Killer, results
@@ -83,6 +83,9 @@ def test_a_search_that_was_killed_goes_on_and_ends_with_the_same_rows(tmp_path, 
     monkeypatch.setattr(Progress, "log", lambda *_: pytest.fail("nothing is trained again"))
     assert untimed(gnn.main(kept)) == untimed(whole)
     assert len(list((tmp_path / "tuned").glob("karate-random-gcn-mlp-*/trials.journal"))) == 2
+    told = [read(path) for path in (tmp_path / "tuned").glob("*/trials.jsonl")]
+    assert sorted((rows[0]["method"], len(rows)) for rows in told) == [("kd", 3), ("none", 3)]
+    assert all(row["setting"].keys() >= {"lr", "weight_decay"} for rows in told for row in rows)
 
 
 def test_tuned_rows_stand_beside_others_under_a_name_of_their_own(tmp_path, capsys):

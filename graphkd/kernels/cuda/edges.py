@@ -198,9 +198,9 @@ def row_sums(
     partial = torch.empty(chunks.slots, width, dtype=torch.float32, device=y.device)
     tile = block_size(width, LARGEST_WIDTH)
     blocks, shape = triton.cdiv(width, tile), {"ADD": add, "WIDTH": tile, "warps": tile_warps(tile, _ROW_EDGES)}
-    facts = (values if fact is None else fact for fact in (order, similarity, inverse_norm))  # unread ones: any tensor
+    inputs = (values if fact is None else fact for fact in (order, similarity, inverse_norm))  # unread ones: any tensor
     launch(
-        row_sums_kernel, (chunks.row.size(0), blocks), out, partial, x, y, values, index, *facts, *chunks[:3], ptr,
+        row_sums_kernel, (chunks.row.size(0), blocks), out, partial, x, y, values, index, *inputs, *chunks[:3], ptr,
         width, *x.stride(), *y.stride(), KIND=kind, ORDERED=order is not None, LENGTH=chunks.length, EDGES=_ROW_EDGES,
         **shape,
     )  # fmt: skip
@@ -209,9 +209,9 @@ def row_sums(
     return out
 
 
-def edge_spmm(values: Tensor, y: Tensor, *facts: Any) -> Tensor:
+def edge_spmm(values: Tensor, y: Tensor, *inputs: Any) -> Tensor:
     """``graphkd::edge_spmm``."""
-    *layout, transpose = facts
+    *layout, transpose = inputs
     ptr, source, _, out_ptr, out_target, out_order = layout
     ends = (out_target, out_ptr, out_order) if transpose else (source, ptr)
     out = y.new_empty(ptr.size(0) - 1, y.size(1))
@@ -223,12 +223,12 @@ def edge_l1_distance_backward(grad: Tensor, x: Tensor, *layout: Tensor) -> Tenso
     return symmetric_pull("sign", x, grad, layout)
 
 
-def symmetric_pull(kind: str, x: Tensor, grad: Tensor, layout: Sequence[Tensor], *facts: Tensor | None) -> Tensor:
+def symmetric_pull(kind: str, x: Tensor, grad: Tensor, layout: Sequence[Tensor], *inputs: Tensor | None) -> Tensor:
     """Compute the gradient (N, d) of a symmetric function of both ends of every edge, from that of its values (E,)."""
     ptr, source, _, out_ptr, out_target, out_order = layout
     out, grad = torch.empty(x.shape, dtype=torch.float32, device=x.device), grad.contiguous()
-    row_sums(kind, out, x, x, grad, source, ptr, None, *facts)
-    return row_sums(kind, out, x, x, grad, out_target, out_ptr, out_order, *facts, add=True).to(x.dtype)
+    row_sums(kind, out, x, x, grad, source, ptr, None, *inputs)
+    return row_sums(kind, out, x, x, grad, out_target, out_ptr, out_order, *inputs, add=True).to(x.dtype)
 
 
 # ---------------------------------------------------------------- what to compile ahead of time

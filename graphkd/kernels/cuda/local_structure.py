@@ -90,9 +90,9 @@ def weights_kernel(
     tl.store(weight + edge, pull, mask=live)
 
 
-def local_structure(x: Tensor, teacher: Tensor, *facts: Any) -> tuple[Tensor, Tensor, Tensor]:
+def local_structure(x: Tensor, teacher: Tensor, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
     """``graphkd::local_structure``."""
-    ptr, source, target, *_, kernel, unit, sigma, degree, offset, reverse = facts
+    ptr, source, target, *_, kernel, unit, sigma, degree, offset, reverse = inputs
     score = torch.empty(source.size(0), dtype=torch.float32, device=x.device)
     pair_values = torch.empty_like(score)
     inverse = inverse_norms(x) if unit else score  # else not read
@@ -107,10 +107,10 @@ def local_structure(x: Tensor, teacher: Tensor, *facts: Any) -> tuple[Tensor, Te
 
 
 def local_structure_backward(
-    grad: Tensor, kl: Tensor, pair_values: Tensor, norm: Tensor, x: Tensor, teacher: Tensor, *facts: Any
+    grad: Tensor, kl: Tensor, pair_values: Tensor, norm: Tensor, x: Tensor, teacher: Tensor, *inputs: Any
 ) -> Tensor:
     """``graphkd::local_structure_backward``."""
-    *layout, kernel, unit, sigma, degree, offset, reverse = facts
+    *layout, kernel, unit, sigma, degree, offset, reverse = inputs
     weight, edges, target = torch.empty_like(pair_values), pair_values.size(0), layout[2]
     launch(
         weights_kernel, (triton.cdiv(edges, BLOCK),), weight, grad.contiguous(), kl, pair_values, norm,

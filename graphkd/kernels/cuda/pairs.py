@@ -150,14 +150,14 @@ COMPILED = [
     compiled
     for kernel in ("dot", "poly", "squared_euclidean", "euclidean", "rbf")
     for width in ["i32:16" if kernel in _PRODUCTS else "i32"]
-    for knobs in [{"KERNEL": kernel, "DEGREE": 2}]
+    for options in [{"KERNEL": kernel, "DEGREE": 2}]
     for compiled in (
-        Compiled(divergence_kernel, f"*fp32 *fp32 *fp32 i32 {width} {width} fp32 fp32", {**knobs, **_TILE}),
+        Compiled(divergence_kernel, f"*fp32 *fp32 *fp32 i32 {width} {width} fp32 fp32", {**options, **_TILE}),
         *(
             Compiled(
                 pair_pull_kernel,
                 f"*fp32 *fp32 *fp32 *fp32 i32 {width} {width} i32:16 fp32 fp32 fp32",
-                {"SLICE": size, **knobs, **_PULL_TILE},
+                {"SLICE": size, **options, **_PULL_TILE},
             )
             for size in (32, 64, SLICE)
         ),

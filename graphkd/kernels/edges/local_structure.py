@@ -58,8 +58,8 @@ def local_structure_kl(
     if normalise and not products:
         x = unit_vectors(x)
     unit = products and (normalise or kernel == "cosine")
-    knobs = (kernel, unit, float(sigma), degree, float(offset), reverse)
-    value: Tensor = _local_structure(x, teacher_log_prob, *layout.rows, *knobs)[0]
+    options = (kernel, unit, float(sigma), degree, float(offset), reverse)
+    value: Tensor = _local_structure(x, teacher_log_prob, *layout.rows, *options)[0]
     return value
 
 
@@ -205,7 +205,7 @@ def _(
 
 
 def _setup(ctx: Any, inputs: tuple, output: tuple) -> None:
-    tensors, ctx.knobs = inputs[:8], inputs[8:]
+    tensors, ctx.options = inputs[:8], inputs[8:]
     ctx.save_for_backward(*output, *tensors)
     ctx.mark_non_differentiable(*output[1:])
 
@@ -214,9 +214,9 @@ def _backward(ctx: Any, grad: Tensor, _: Tensor, __: Tensor) -> tuple:
     kl, values, norm, x, teacher, *rows = ctx.saved_tensors
     of_x = of_teacher = None
     if ctx.needs_input_grad[0]:
-        of_x = _local_structure_pull(grad, kl, values, norm, x, teacher, *rows, *ctx.knobs)
+        of_x = _local_structure_pull(grad, kl, values, norm, x, teacher, *rows, *ctx.options)
     if ctx.needs_input_grad[1]:
-        kernel, _, sigma, degree, offset, reverse = ctx.knobs
+        kernel, _, sigma, degree, offset, reverse = ctx.options
         target = rows[2]
         p = log_probabilities(apply_kernel(values, kernel, sigma, degree, offset), norm, target)
         share = -p.exp() if reverse else teacher.to(p.dtype).exp() * (teacher - p + 1)

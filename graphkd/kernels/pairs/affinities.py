@@ -251,13 +251,13 @@ def _(x: Tensor, *_: Any) -> Tensor:
 
 
 def _sums_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    x, labels, *ctx.knobs = inputs
+    x, labels, *ctx.options = inputs
     ctx.save_for_backward(x, labels)
 
 
 def _sums_backward(ctx: Any, grad: Tensor) -> tuple:
     x, labels = ctx.saved_tensors
-    return _sums_pull(x, grad, labels, *ctx.knobs), *(None,) * 6
+    return _sums_pull(x, grad, labels, *ctx.options), *(None,) * 6
 
 
 _sums.register_autograd(_sums_backward, setup_context=_sums_setup)

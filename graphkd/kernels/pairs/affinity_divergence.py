@@ -54,8 +54,8 @@ def affinity_divergence(
     check_rows(student=student, teacher=teacher)
     check_vectors(student.size(0), student_sums=student_sums, teacher_sums=teacher_sums)
     kernels = kernel, teacher_kernel or kernel
-    knobs = sigma, degree, eps, eps if kernel_eps is None else kernel_eps, diagonal
-    return _divergence(student, teacher, student_sums, teacher_sums, *kernels, divergence, *knobs)
+    options = sigma, degree, eps, eps if kernel_eps is None else kernel_eps, diagonal
+    return _divergence(student, teacher, student_sums, teacher_sums, *kernels, divergence, *options)
 
 
 def affinity_divergence_reference(
@@ -215,7 +215,7 @@ def _(x: Tensor, x_sums: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
 
 
 def _setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    student, teacher, student_sums, teacher_sums, kernel, teacher_kernel, *ctx.knobs = inputs
+    student, teacher, student_sums, teacher_sums, kernel, teacher_kernel, *ctx.options = inputs
     ctx.save_for_backward(student, teacher, student_sums, teacher_sums)
     ctx.kernels = kernel, teacher_kernel
 
@@ -227,10 +227,10 @@ def _backward(ctx: Any, grad: Tensor) -> tuple:
     of_teacher: list[Tensor | None] = [None, None]
     if ctx.needs_input_grad[0] or ctx.needs_input_grad[2]:
         sides = student, student_sums, teacher, teacher_sums, kernel, teacher_kernel
-        of_student = [(pull * grad).to(pull.dtype) for pull in _pull(*sides, *ctx.knobs, False)]
+        of_student = [(pull * grad).to(pull.dtype) for pull in _pull(*sides, *ctx.options, False)]
     if ctx.needs_input_grad[1] or ctx.needs_input_grad[3]:
         sides = teacher, teacher_sums, student, student_sums, teacher_kernel, kernel
-        of_teacher = [(pull * grad).to(pull.dtype) for pull in _pull(*sides, *ctx.knobs, True)]
+        of_teacher = [(pull * grad).to(pull.dtype) for pull in _pull(*sides, *ctx.options, True)]
     return of_student[0], of_teacher[0], of_student[1], of_teacher[1], *(None,) * 8
 
 

@@ -55,8 +55,8 @@ def density_divergence(
         raise ValueError(f"'divergence' must be 'kl' or 'jeffreys', got {divergence!r}")
     check_rows(student=student, teacher=teacher)
     check_vectors(student.size(0), teacher_sums=teacher_sums)
-    knobs = float(sigma), float(degree), float(kernel_eps), diagonal, wants_gradient(student)
-    value: Tensor = _density_divergence(student, teacher, teacher_sums, kernel, divergence, *knobs)[0]
+    options = float(sigma), float(degree), float(kernel_eps), diagonal, wants_gradient(student)
+    value: Tensor = _density_divergence(student, teacher, teacher_sums, kernel, divergence, *options)[0]
     return value
 
 
@@ -74,14 +74,14 @@ def _density_divergence(
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
     """Compute the value, and if wanted its gradient with respect to the student."""
-    knobs = kernel, sigma, degree, kernel_eps, diagonal
+    options = kernel, sigma, degree, kernel_eps, diagonal
     wide = accumulation_dtype(teacher_sums)
-    s, t = (Affinity(x, *knobs, wide) for x in (student, teacher))
+    s, t = (Affinity(x, *options, wide) for x in (student, teacher))
     ours, sums = _kept(s)
     a, b = _inverse(sums, student, kernel), _inverse(teacher_sums.double(), teacher, kernel)
     found = _compared(s, t, ours, a, b, divergence == "jeffreys", wanted)
     if found is None:
-        return _apart(student, teacher, sums.to(wide), teacher_sums, divergence, knobs, wanted)
+        return _apart(student, teacher, sums.to(wide), teacher_sums, divergence, options, wanted)
     value, own, slopes = found
     if not wanted:
         return value, student.new_empty(0)
@@ -152,13 +152,13 @@ def _add_sums(sums: Tensor, values: Tensor, rows: slice, columns: slice) -> None
 
 
 def _apart(
-    student: Tensor, teacher: Tensor, sums: Tensor, teacher_sums: Tensor, divergence: str, knobs: tuple, wanted: bool
+    student: Tensor, teacher: Tensor, sums: Tensor, teacher_sums: Tensor, divergence: str, options: tuple, wanted: bool
 ) -> tuple[Tensor, Tensor]:
     """Compute the same where some kernel vanishes, in separate passes for the value and the gradients."""
-    kernel, sigma, degree, kernel_eps, diagonal = knobs
+    kernel, sigma, degree, kernel_eps, diagonal = options
     form = kernel, kernel, divergence, sigma, degree, 0.0, kernel_eps, diagonal
     value = _divergence.aten(student, teacher, sums, teacher_sums, *form)
     if not wanted:
         return value, student.new_empty(0)
     pull, of_sums = _pull.aten(student, sums, teacher, teacher_sums, *form, False)
-    return value, pull + _sums_pull.aten(student, of_sums.to(accumulation_dtype(student)), None, *knobs)
+    return value, pull + _sums_pull.aten(student, of_sums.to(accumulation_dtype(student)), None, *options)

@@ -123,12 +123,12 @@ def _(x: Tensor, squared: bool, floor: float) -> Tensor:
 
 def _mean_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
     ctx.save_for_backward(inputs[0])
-    ctx.knobs = inputs[1:]
+    ctx.options = inputs[1:]
 
 
 def _mean_backward(ctx: Any, grad: Tensor) -> tuple:
     (x,) = ctx.saved_tensors
-    return (grad * _mean_pull(x, *ctx.knobs)).to(x.dtype), None, None
+    return (grad * _mean_pull(x, *ctx.options)).to(x.dtype), None, None
 
 
 _mean_distance.register_autograd(_mean_backward, setup_context=_mean_setup)
@@ -196,7 +196,7 @@ def _(student: Tensor, teacher: Tensor, student_scale: Tensor, *others: Any) -> 
 
 def _divergence_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:4])
-    ctx.knobs = inputs[4:]
+    ctx.options = inputs[4:]
 
 
 def _divergence_backward(ctx: Any, grad: Tensor) -> tuple:
@@ -204,10 +204,10 @@ def _divergence_backward(ctx: Any, grad: Tensor) -> tuple:
     needs = ctx.needs_input_grad
     of_student = of_teacher = (None, None)
     if needs[0] or needs[2]:
-        found = _divergence_pull(student, teacher, student_scale, teacher_scale, *ctx.knobs)
+        found = _divergence_pull(student, teacher, student_scale, teacher_scale, *ctx.options)
         of_student = tuple((grad * part).to(part.dtype) for part in found)
     if needs[1] or needs[3]:
-        found = _divergence_pull(teacher, student, teacher_scale, student_scale, *ctx.knobs)
+        found = _divergence_pull(teacher, student, teacher_scale, student_scale, *ctx.options)
         of_teacher = tuple((grad * part).to(part.dtype) for part in found)
     return of_student[0], of_teacher[0], of_student[1], of_teacher[1], None, None, None
 

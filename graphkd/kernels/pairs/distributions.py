@@ -110,7 +110,7 @@ def _(grad: Tensor, own: Tensor, own_candidate: Tensor, *others: Any) -> tuple[T
 
 def _setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:4])
-    ctx.knobs = inputs[4:]
+    ctx.options = inputs[4:]
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple:
@@ -118,9 +118,9 @@ def _backward(ctx: Any, grad: Tensor) -> tuple:
     needs = ctx.needs_input_grad
     of_student = of_teacher = (None, None)
     if any(needs[:2]):
-        of_student = _pull(grad, *student, *teacher, *ctx.knobs, False)
+        of_student = _pull(grad, *student, *teacher, *ctx.options, False)
     if any(needs[2:4]):
-        of_teacher = _pull(grad, *teacher, *student, *ctx.knobs, True)
+        of_teacher = _pull(grad, *teacher, *student, *ctx.options, True)
     return *of_student, *of_teacher, None, None
 
 

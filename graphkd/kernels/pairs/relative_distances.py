@@ -55,8 +55,8 @@ def relative_distance_divergence(
     if not fit_in_memory(student) or wants_gradient(teacher) or wants_gradient(teacher_scale):
         scale = mean_distance(student, squared=squared, floor=floor)
         return distance_divergence(student, teacher, scale, teacher_scale, squared=squared, floor=floor, delta=delta)
-    knobs = squared, floor, delta, wants_gradient(student)
-    value: Tensor = _relative_divergence(student, teacher, teacher_scale, list(known), *knobs)[0]
+    options = squared, floor, delta, wants_gradient(student)
+    value: Tensor = _relative_divergence(student, teacher, teacher_scale, list(known), *options)[0]
     return value
 
 

@@ -175,13 +175,13 @@ def _(student: Tensor, teacher: Tensor, kernel: str, sigma: float, degree: int, 
 
 def _pair_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:2])
-    ctx.knobs = inputs[2:]
+    ctx.options = inputs[2:]
 
 
 def _pair_backward(ctx: Any, grad: Tensor) -> tuple:
     student, teacher = ctx.saved_tensors
     grads = [
-        grad * _pair_pull(one, other, *ctx.knobs) if needed else None
+        grad * _pair_pull(one, other, *ctx.options) if needed else None
         for one, other, needed in (
             (student, teacher, ctx.needs_input_grad[0]),
             (teacher, student, ctx.needs_input_grad[1]),

@@ -61,10 +61,10 @@ class AB(Loss):
         )
 
     @classmethod
-    def layers(cls, entries: Sequence[str], **knobs: Any) -> Sum:
+    def layers(cls, entries: Sequence[str], **options: Any) -> Sum:
         """Sum layers, named from first to deepest: weight 3 / 1000 for the deepest, each layer before half the next."""
         depth = len(entries) - 1
-        return Sum([(3e-3 * 0.5 ** (depth - n), cls(on=on, **knobs)) for n, on in enumerate(entries)])
+        return Sum([(3e-3 * 0.5 ** (depth - n), cls(on=on, **options)) for n, on in enumerate(entries)])
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return activation_boundaries(self.connector(student), teacher, self.margin)

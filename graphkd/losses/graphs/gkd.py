@@ -268,9 +268,9 @@ class GKD(Loss):
         self.neighbours = neighbours if neighbours is None else int(check_positive("neighbours", neighbours))
 
     @classmethod
-    def layers(cls, entries: Sequence[str], *, divisor: float | None = None, **knobs: Any) -> Sum:
+    def layers(cls, entries: Sequence[str], *, divisor: float | None = None, **options: Any) -> Sum:
         """Average several layers, or divide their sum by ``divisor``; the authors' is 3 for any number of layers."""
-        return Sum([(1 / (divisor or len(entries)), cls(**knobs, on=on)) for on in entries])
+        return Sum([(1 / (divisor or len(entries)), cls(**options, on=on)) for on in entries])
 
     def digest(self, teacher: Tensor, *, y: Tensor | None = None) -> GeometricGraph:
         """Compute the teacher's graph and its neighbours once."""

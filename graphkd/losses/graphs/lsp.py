@@ -35,7 +35,7 @@ class LocalStructure:
 
 
 def local_structure(
-    x: Tensor, edge_index: Tensor | EdgeLayout, kernel: EdgeKernel = "rbf", **knobs: Any
+    x: Tensor, edge_index: Tensor | EdgeLayout, kernel: EdgeKernel = "rbf", **options: Any
 ) -> LocalStructure:
     """Apply softmax to edge similarities, over the edges entering each node: (N, d), (2, E) -> (E,), in log space.
 
@@ -46,7 +46,7 @@ def local_structure(
         tensor([0.7311, 0.2689])
     """
     layout = edge_layout(edge_index, x.size(0))
-    return LocalStructure(segment_log_softmax(similarity_in_layout(x, layout, kernel, **knobs), layout), layout)
+    return LocalStructure(segment_log_softmax(similarity_in_layout(x, layout, kernel, **options), layout), layout)
 
 
 def lsp(
@@ -57,7 +57,7 @@ def lsp(
     *,
     divergence: Divergence = "student_teacher",
     reduction: Literal["nodes", "edges"] = "nodes",
-    **knobs: Any,
+    **options: Any,
 ) -> Tensor:
     """Compare two local structures: (N, d_s), (N, d_t), (2, E) -> scalar; formula and arguments at ``LSP``.
 
@@ -74,18 +74,18 @@ def lsp(
     choose("reduction", reduction, ("nodes", "edges"))
     if isinstance(teacher, Tensor):
         check_rows(student, teacher)
-        teacher = local_structure(teacher, edge_layout(edge_index, student.size(0)), kernel, **knobs)
+        teacher = local_structure(teacher, edge_layout(edge_index, student.size(0)), kernel, **options)
     layout = teacher.layout
     if layout.num_nodes != student.size(0):
         raise ValueError(f"'teacher' must be about {student.size(0)} nodes, got a structure of {layout.num_nodes}")
     reverse = divergence == "student_teacher"
     if divergence == "mse":
-        probability = local_structure(student, layout, kernel, **knobs).log_prob.exp()
+        probability = local_structure(student, layout, kernel, **options).log_prob.exp()
         total = (probability - teacher.log_prob.exp()).square().sum()
     elif student.is_cuda:  # one pass over the edges, without a second derivative; no gain on a CPU
-        total = local_structure_kl(student, teacher.log_prob, layout, kernel, reverse=reverse, **knobs).sum()
+        total = local_structure_kl(student, teacher.log_prob, layout, kernel, reverse=reverse, **options).sum()
     else:
-        similarity = similarity_in_layout(student, layout, kernel, **knobs)
+        similarity = similarity_in_layout(student, layout, kernel, **options)
         total = edge_kl(similarity, teacher.log_prob, layout, reverse=reverse).sum()
     return total / max(layout.num_nodes if reduction == "nodes" else layout.num_edges, 1)
 
@@ -130,7 +130,7 @@ class LSP(Loss):
             "divergence": choose("divergence", divergence, Divergence),
             "reduction": choose("reduction", reduction, ("nodes", "edges")),
         }
-        self.knobs: dict[str, Any] = {"sigma": sigma, "degree": degree, "offset": offset, "normalise": normalise}
+        self.options: dict[str, Any] = {"sigma": sigma, "degree": degree, "offset": offset, "normalise": normalise}
 
     @classmethod
     def distillgcn(cls, sigma: float = 100.0, *, on: str | None = None) -> Self:
@@ -154,10 +154,10 @@ class LSP(Loss):
 
     def digest(self, teacher: Tensor, *, edge_index: Tensor) -> LocalStructure:  # type: ignore[override]
         """Compute the teacher's edge log-probabilities once."""
-        return local_structure(teacher, edge_index, self.kernel, **self.knobs)
+        return local_structure(teacher, edge_index, self.kernel, **self.options)
 
     def forward(self, student: Tensor, teacher: Tensor | LocalStructure, *, edge_index: Tensor) -> Tensor:
-        return lsp(student, teacher, edge_index, self.kernel, **self.form, **self.knobs)
+        return lsp(student, teacher, edge_index, self.kernel, **self.form, **self.options)
 
 
 @method(

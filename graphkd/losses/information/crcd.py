@@ -116,8 +116,8 @@ class CRCD(CRD):
         return super()._draw(ids, self.draws.index(ids) if negatives is None else negatives)
 
     def _contrast(self, anchor: Tensor, memory: Tensor, index: Tensor, log_z: Tensor) -> Tensor:
-        knobs = {"eps": self.eps, "relation_eps": self.relation_eps}
-        return crcd(anchor, memory, index, log_z, self.temperature, **knobs)
+        options = {"eps": self.eps, "relation_eps": self.relation_eps}
+        return crcd(anchor, memory, index, log_z, self.temperature, **options)
 
     def _log_normaliser(self, anchor: Tensor, memory: Tensor, index: Tensor) -> Tensor:
         return crcd_log_normaliser(anchor, memory, index, self.temperature, relation_eps=self.relation_eps)

@@ -29,7 +29,7 @@ class Density(NamedTuple):
     sums: Tensor
 
 
-def densities(x: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7, **knobs: Any) -> tuple[Density, ...]:
+def densities(x: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7, **options: Any) -> tuple[Density, ...]:
     """Prepare one side's embeddings (N, d) for ``pkt``: a ``Density`` for each kernel, two for "combined".
 
     Example::
@@ -45,7 +45,7 @@ def densities(x: Tensor, kernel: DensityKernel = "cosine", *, eps: float = 1e-7,
     for name in _each(kernel):
         # Opposite rows have a probability of the order of eps, which float32 would lose.
         rows = unit_vectors(x.double(), eps=eps) if name == "cosine" else x
-        sums = affinity_sums(rows, name, eps=eps, **knobs).to(x.dtype)
+        sums = affinity_sums(rows, name, eps=eps, **options).to(x.dtype)
         found.append(Density(rows, sums.clamp_min(torch.finfo(sums.dtype).tiny)))
     return tuple(found)
 
@@ -64,7 +64,7 @@ def pkt(
     reduction: DensityReduction = "pairs",
     eps: float = 1e-7,
     kernel_eps: float | None = None,
-    **knobs: Any,
+    **options: Any,
 ) -> Tensor:
     """Compare two sets of pairwise probabilities: (N, d_s), (N, d_t) -> scalar; formula and arguments at ``PKT``.
 
@@ -79,18 +79,18 @@ def pkt(
     """
     choose("divergence", divergence, DensityDivergence)
     choose("reduction", reduction, DensityReduction)
-    of_kernel = {**knobs, "eps": eps if kernel_eps is None else kernel_eps}
+    of_kernel = {**options, "eps": eps if kernel_eps is None else kernel_eps}
     without_eps = divergence == "jeffreys" or (divergence == "kl" and eps == 0)
     if isinstance(teacher, Tensor):
         check_rows(student, teacher)
         teacher = densities(teacher, kernel, **of_kernel)
-    knobs |= {"kernel_eps": of_kernel["eps"]}
+    options |= {"kernel_eps": of_kernel["eps"]}
     total = student.new_zeros((), dtype=torch.float64)
     for name, s, t in zip(_each(kernel), densities(student, kernel, **of_kernel), teacher, strict=True):
         if without_eps and fits(*t):
-            total = total + density_divergence(s.rows, t.rows, t.sums, name, divergence, **knobs)
+            total = total + density_divergence(s.rows, t.rows, t.sums, name, divergence, **options)
         else:
-            total = total + affinity_divergence(s.rows, t.rows, s.sums, t.sums, name, divergence, eps=eps, **knobs)
+            total = total + affinity_divergence(s.rows, t.rows, s.sums, t.sums, name, divergence, eps=eps, **options)
     return _mean(total, student, reduction)
 
 
@@ -137,7 +137,7 @@ class PKT(Loss):
         super().__init__(**reads)
         self.kernel = choose("kernel", kernel, DensityKernel)
         self.divergence = choose("divergence", divergence, DensityDivergence)
-        self.knobs = {"sigma": sigma, "degree": degree, "diagonal": diagonal}
+        self.options = {"sigma": sigma, "degree": degree, "diagonal": diagonal}
         self.eps, self.kernel_eps, self.reduction = eps, eps if kernel_eps is None else kernel_eps, reduction
 
     @classmethod
@@ -147,11 +147,11 @@ class PKT(Loss):
 
     def digest(self, teacher: Tensor) -> tuple[Density, ...]:
         """Compute the teacher's densities once."""
-        return densities(teacher, self.kernel, eps=self.kernel_eps, **self.knobs)
+        return densities(teacher, self.kernel, eps=self.kernel_eps, **self.options)
 
     def forward(self, student: Tensor, teacher: Tensor | tuple[Density, ...]) -> Tensor:
         eps = {"eps": self.eps, "kernel_eps": self.kernel_eps}
-        return pkt(student, teacher, self.kernel, self.divergence, reduction=self.reduction, **eps, **self.knobs)
+        return pkt(student, teacher, self.kernel, self.divergence, reduction=self.reduction, **eps, **self.options)
 
 
 def supervised_pkt(

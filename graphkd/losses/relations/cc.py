@@ -94,16 +94,16 @@ class CC(Loss):
         super().__init__(**reads)
         choose("kernel", kernel, CongruenceKernel)
         choose("reduction", reduction, CongruenceReduction)
-        knobs = {"kernel": kernel, "gamma": gamma, "order": order, "normalise": normalise, "reduction": reduction}
-        self.knobs: dict[str, Any] = knobs
+        options = {"kernel": kernel, "gamma": gamma, "order": order, "normalise": normalise, "reduction": reduction}
+        self.options: dict[str, Any] = options
 
     @classmethod
-    def torchdistill(cls, kernel: CongruenceKernel = "gaussian", **knobs: Any) -> Self:
+    def torchdistill(cls, kernel: CongruenceKernel = "gaussian", **options: Any) -> Self:
         """Make the form of torchdistill: |C^s - C^t|_F / N^2, not squared, of rows that are not normalised."""
-        return cls(kernel, normalise=False, reduction="norm_mean", **knobs)
+        return cls(kernel, normalise=False, reduction="norm_mean", **options)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        return correlation_congruence(student, teacher, **self.knobs)
+        return correlation_congruence(student, teacher, **self.options)
 
 
 def adjacent_correlation(student: Tensor, teacher: Tensor) -> Tensor:

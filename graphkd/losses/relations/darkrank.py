@@ -204,7 +204,7 @@ class DarkRank(Loss):
         self.transfer = choose("transfer", transfer, Transfer)
         self.queries = choose("queries", queries, Queries)
         self.proximity, self.length, self.normalise = Proximity(alpha, beta), length, normalise
-        self.knobs: dict[str, Any] = {"eps": eps, "official_gradient": official_gradient}
+        self.options: dict[str, Any] = {"eps": eps, "official_gradient": official_gradient}
 
     @classmethod
     def tusimple(
@@ -233,7 +233,7 @@ class DarkRank(Loss):
         if isinstance(teacher, Tensor):
             check_rows(student, teacher)
             teacher = self.digest(teacher)
-        return darkrank(self._rows(student), teacher, self.transfer, self.proximity, **self.knobs)
+        return darkrank(self._rows(student), teacher, self.transfer, self.proximity, **self.options)
 
     def _rows(self, x: Tensor) -> Tensor:
         return unit_vectors(x) if self.normalise else x

@@ -25,10 +25,10 @@ class Scaled:
     distances: Tiles = ()
 
     @classmethod
-    def by_mean(cls, x: Tensor, **knobs: Any) -> Self:
+    def by_mean(cls, x: Tensor, **options: Any) -> Self:
         """Divide distances by their mean, cached up to 64 MB; further arguments are those of ``mean_distance``."""
-        scale = mean_distance(x, **knobs)
-        return cls(x, scale, scaled_distances(x, scale, **knobs))
+        scale = mean_distance(x, **options)
+        return cls(x, scale, scaled_distances(x, scale, **options))
 
 
 def rkd_distance(

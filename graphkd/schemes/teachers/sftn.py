@@ -83,8 +83,8 @@ class StudentFriendly(Trainable):
         rows = chosen_rows(batch, self.where, view["logits"].size(0), view["logits"].device)
         answers = []
         for name, branch in self.branches.items():
-            facts = Inputs(branch.forward, skip=1).of(batch, f"branch {name!r}")[0]
-            answers.append(branch(view[name], **facts)[rows])
+            inputs = Inputs(branch.forward, skip=1).of(batch, f"branch {name!r}")[0]
+            answers.append(branch(view[name], **inputs)[rows])
         y = batch["y"][rows]
         loss = sftn_loss(view["logits"][rows], torch.stack(answers), y, self.temperature, weights=self.weights)
         return Step(loss, {"sftn": loss.detach()})
