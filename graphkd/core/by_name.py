@@ -121,12 +121,22 @@ def _missing(missing: list[str], batch: Any, asker: str, remedy: str) -> Excepti
             f"{batch.edge_types}: choose what reads no edges, or give nodes of one type with edges among them as Data"
         )
     if not types:
+        if missing == ["batch"]:
+            remedy = "; of many graphs give batches, torch_geometric.loader.DataLoader(graphs, batch_size=32)" + remedy
         return KeyError(f"{asker} needs {missing} from the batch, which has {names(batch)}{remedy}")
     kind, name = types[0], next(name for name in missing if name in batch[types[0]])
     return ValueError(
         f"{asker} needs {missing} from the batch, which has it for each node type, {types}: name the type, by a copy "
         f"at the top level, data[{name!r}] = data[{kind!r}].{name}{remedy}"
     )
+
+
+def featureless(batch: Any) -> list[str]:
+    """List the node types of heterogeneous data that have edges and no ``x``, where others have one."""
+    types = node_types(batch)
+    ends = {end for source, _, target in batch.edge_types for end in (source, target)} if types else set()
+    without = [kind for kind in types if "x" not in batch[kind]]
+    return [kind for kind in without if kind in ends] if len(without) < len(types) else []
 
 
 def required(function: Callable) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import torch
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch, numpy and random inside the block, and restore their states after it."""
+    """Seed torch, numpy and random inside the block, and restore their states after it; ValueError for no such seed."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 1 << 32:
+        raise ValueError(f"'seed' must be a whole number from 0 to 2^32 - 1, which is what numpy takes, got {seed!r}")
     before = rng_state()
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - loaders of others draw from the global generator

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from graphkd.core.by_name import Batch, Inputs, fill, names, required
+from graphkd.core.by_name import Batch, Inputs, entry, featureless, fill, names, required
 from graphkd.core.sparse_features import sparse_features, whole
 from graphkd.core.taps import Taps
 from graphkd.core.wrappers import unwrapped
@@ -77,14 +77,29 @@ class Viewer:
                 given["x"] = self._features(given["x"])
             return self.model(**given)
         except Exception as error:
-            if self.call is not None:
-                error.add_note(f"raised in call= of {type(self.model).__name__}; of a pair the teacher's is the second")
-            elif besides:
-                error.add_note(
-                    f"{self._asker} was given {besides}, which it takes and the batch has: "
-                    "give call=lambda model, batch: ... where it should be called without"
-                )
+            self._explain(error, batch, besides)
             raise
+
+    def _explain(self, error: Exception, batch: Batch, besides: list[str]) -> None:
+        """Note on a model's error what it was called with that may be the reason."""
+        if self.call is not None:
+            error.add_note(f"raised in call= of {type(self.model).__name__}; of a pair the teacher's is the second")
+        elif besides:
+            error.add_note(
+                f"{self._asker} was given {besides}, which it takes and the batch has: "
+                "give call=lambda model, batch: ... where it should be called without"
+            )
+        if (kind := _other_kind(self.model, batch)) is not None:
+            error.add_note(
+                f"'x' is {kind[0]} and the model's weights are {kind[1]}: bring them together, x.to({kind[1]})"
+            )
+        if types := featureless(batch):
+            note = (
+                f"nodes of the types {types} have edges and no 'x': give them features, for example one-hot ones, "
+                f"data[{types[0]!r}].x = torch.eye(data[{types[0]!r}].num_nodes), or call= with embeddings of them"
+            )
+            if note not in getattr(error, "__notes__", ()):  # a task's call passes here twice
+                error.add_note(note)
 
     def _features(self, x: Any) -> Any:
         """Return features in the form that the first layer multiplies fastest; unchanged for a compiled model."""
@@ -102,6 +117,14 @@ class Viewer:
             f"{type(self.model).__name__} returned {type(output).__name__}; a view needs a tensor or a mapping of "
             "tensors: give call=lambda model, batch: ..."
         )
+
+
+def _other_kind(model: nn.Module, batch: Batch) -> tuple[torch.dtype, torch.dtype] | None:
+    """Return the types of a batch's features and of a model's first weights, where they are not the same."""
+    x, weight = entry(batch, "x"), next((p for p in model.parameters() if not is_lazy(p)), None)
+    if not isinstance(x, Tensor) or weight is None or not x.is_floating_point() or x.dtype == weight.dtype:
+        return None
+    return x.dtype, weight.dtype
 
 
 def _is_compiled(model: nn.Module) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from graphkd.core.batches import batches, changed, first_batch, mapped
 from graphkd.core.masks import read_labels
@@ -71,6 +72,12 @@ class GraphTask(Task):
 
     def _prepared(self, batch: Batch) -> Any:
         labels = self.targets(batch)
+        graphs = getattr(batch, "num_graphs", len(labels)) if isinstance(batch, Data) else len(labels)
+        if len(labels) != graphs:
+            raise ValueError(
+                f"'y' of a batch must have a row for each of {graphs} graphs, got {len(labels)}: a graph with k labels "
+                "needs y of shape (1, k), since PyG's batches join the rows"
+            )
         return changed(batch, y=labels, **{self.labelled: self._known(labels)})
 
 

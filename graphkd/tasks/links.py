@@ -78,6 +78,11 @@ class LinkPrediction(Task):
 
     def prepare(self, data: Any) -> Any:
         """Return batches with pairs, labels (M, 1) as ``y`` and ``labelled``; draw negatives if one graph has none."""
+        if isinstance(data, tuple) and all(names(each) is not None for each in data):
+            raise ValueError(
+                f"'data' is a tuple of {len(data)} graphs, as RandomLinkSplit returns: give its first as data and the "
+                "others to the task, LinkPrediction(val=..., test=...)"
+            )
         first = typed_links(first_batch(data), self.edge_type)
         if names(data) is not None and self._lacks_negatives(first):
             edges = tensor_of(first, _PAIRS) if has(first, _PAIRS) else message_edges(first, self.edge_type)
@@ -135,7 +140,7 @@ class LinkPrediction(Task):
         if missing:
             raise ValueError(
                 f"link prediction needs {missing} in the data, which have {names(batch)}: split edges by PyG's "
-                "RandomLinkSplit, or give 'task', one of graphkd.tasks"
+                "RandomLinkSplit, split_labels=False, or give 'task', one of graphkd.tasks"
             )
         labels = tensor_of(batch, "edge_label")
         pairs = tensor_of(batch, "edge_label_index")

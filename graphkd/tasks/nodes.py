@@ -15,6 +15,7 @@ from graphkd.core.batches import batches, changed, first_batch, mapped
 from graphkd.core.by_name import lookup, node_types
 from graphkd.core.task import Part, Task
 from graphkd.core.view import Batch, Call, Viewer, names
+from graphkd.kernels.edges.layout import check_edge_index
 from graphkd.tasks.metrics import Metric, check_any, check_metrics, judged_rows, selected, tensor_of
 from graphkd.tasks.splits import MASKS
 
@@ -65,6 +66,7 @@ class NodeTask(Task):
         ready = self._prepared(plain)
         if names(data) is not None:
             check_any(int(ready[self.labelled].sum()), self.labelled)
+            _check_edges(ready)
             return ready
         return data if ready is plain else mapped(data, self._prepared)
 
@@ -139,6 +141,13 @@ class NodeTask(Task):
         entries = {name: own[name] for name in _OF_NODES if name in own and top.get(name) is not own[name]}
         # Data that were prepared before stay: their masks are no longer those of the type.
         return changed(batch, **entries) if entries and "y" not in top else batch
+
+
+def _check_edges(graph: Batch) -> None:
+    """Raise ValueError for an edge of a node that is not there, which on a GPU would end the process."""
+    edges = lookup(graph, ("edge_index",)).get("edge_index")
+    if isinstance(edges, Tensor) and edges.layout == torch.strided and (rows := _count(graph, 0)):
+        check_edge_index(edges, rows)
 
 
 def _of_type(kind: str, call: Call | None, model: nn.Module, batch: Batch) -> Any:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Batch, Data, HeteroData
-from torch_geometric.nn import GAT, GCN, GIN, MLP, PNA, global_mean_pool
+from torch_geometric.nn import GAT, GCN, GIN, MLP, PNA, GraphSAGE, global_mean_pool, to_hetero
 
 import graphkd
 from graphkd import EMA, Cached, Distiller, Ensemble, Frozen, Snapshot
@@ -169,6 +169,43 @@ def test_an_error_of_the_model_says_what_was_given_besides():
     with pytest.raises(RuntimeError, match="no weights here") as caught:
         Viewer(Strict(6, 3))(weighted())
     assert "was given ['edge_weight'], which it takes and the batch has: give call=" in caught.value.__notes__[0]
+
+
+def test_an_error_of_the_model_names_types_without_features():
+    data = HeteroData()
+    data["paper"].x, data["venue"].num_nodes = torch.randn(6, 4), 2
+    data["paper"].y = torch.tensor([0, 1, 0, 1, 0, 1])
+    data["paper"].train_mask = data["paper"].val_mask = torch.ones(6, dtype=torch.bool)
+    data["paper", "in", "venue"].edge_index = torch.stack([torch.arange(6), torch.arange(6) % 2])
+    data["venue", "has", "paper"].edge_index = data["paper", "in", "venue"].edge_index.flip(0)
+    model = to_hetero(GraphSAGE((-1, -1), 8, 2, 2), data.metadata())
+    with pytest.raises(AttributeError) as caught:  # PyG's own: nothing is multiplied
+        graphkd.distil("none", model, None, data, task=NodeClassification(node_type="paper"), epochs=1, progress=False)
+    (note,) = (note for note in caught.value.__notes__ if "'x'" in note)
+    assert "nodes of the types ['venue'] have edges and no 'x'" in note
+    data["venue"].x = torch.eye(2)
+    graphkd.distil("none", model, None, data, task=NodeClassification(node_type="paper"), epochs=1, progress=False)
+
+
+def test_an_error_of_the_model_names_features_of_another_type():
+    with pytest.raises(RuntimeError, match="dtype") as caught:
+        Viewer(gcn(0))({"x": graph().x.double(), "edge_index": graph().edge_index})
+    assert "'x' is torch.float64 and the model's weights are torch.float32" in caught.value.__notes__[0]
+
+
+def test_many_graphs_without_batches_name_the_loader():
+    class Pooled(GIN):
+        def forward(self, x, edge_index, batch):
+            return global_mean_pool(super().forward(x, edge_index), batch)
+
+    with pytest.raises(KeyError, match=r"of many graphs give batches, torch_geometric.loader.DataLoader"):
+        Viewer(Pooled(6, 8, 2, 3))(graph())
+
+
+@pytest.mark.parametrize("seed", [1.5, -1, True, 1 << 32, "0"])
+def test_a_seed_that_is_none(seed):
+    with pytest.raises(ValueError, match=r"'seed' must be a whole number from 0 to 2\^32 - 1, .*, got"):
+        graphkd.distil("none", gcn(0), None, graph(), seed=seed, epochs=1, progress=False)
 
 
 def test_a_missing_input_names_call():

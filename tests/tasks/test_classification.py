@@ -110,3 +110,11 @@ def test_the_losses_fit():
     assert task.supervised().where == "train_mask"
     assert task.supervised("other").where == "other"
     assert task.soft(3.0, where="rows").where == "rows"
+
+
+@pytest.mark.parametrize("node", [-1, 10_000])
+def test_edges_of_nodes_that_are_not_there(node):
+    data = graph()
+    data.edge_index[1, 3] = node
+    with pytest.raises(ValueError, match=rf"'edge_index' must hold node ids in \[0, {data.num_nodes}\), got ids from"):
+        graphkd.distil("none", gcn(), None, data, epochs=1, progress=False)

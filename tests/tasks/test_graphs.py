@@ -80,3 +80,10 @@ def test_a_part_without_labels_is_named():
         graph.y = torch.tensor([-1])
     with pytest.raises(ValueError, match="'test' must select at least one graph with a label"):
         GraphClassification(test=DataLoader(some, 2)).score(Known(), None)
+
+
+def test_labels_that_batches_join_to_more_rows_than_graphs():
+    flat = [Data(x=torch.randn(3, FEATURES), edge_index=torch.zeros(2, 1).long(), y=torch.zeros(3).long())] * 4
+    loader = DataLoader(flat, batch_size=4)
+    with pytest.raises(ValueError, match=r"a row for each of 4 graphs, got 12: .* needs y of shape \(1, k\)"):
+        graphkd.distil("none", Classifier(), None, loader, task=GraphClassification(val=loader), epochs=1)

@@ -266,3 +266,15 @@ def test_a_gcn_reads_edge_weights():
     found = run("none", GCN(8, 16, 2, 16), None, (train, None, None), LinkPrediction(), epochs=2)
     assert found.scores == {}
     del val, test
+
+
+def test_the_three_parts_of_a_split_are_no_batches():
+    message = r"'data' is a tuple of 3 graphs, as RandomLinkSplit returns: give its first as data"
+    with pytest.raises(ValueError, match=message):
+        graphkd.distil("none", GCN(8, 8, 2), None, split(), task=LinkPrediction(), epochs=1, progress=False)
+
+
+def test_labels_that_a_split_keeps_apart_name_the_option():
+    train, val, test = split(split_labels=True)
+    with pytest.raises(ValueError, match=r"needs \['edge_label_index', 'edge_label'\].*split_labels=False"):
+        graphkd.distil("none", GCN(8, 8, 2), None, train, task=LinkPrediction(val=val, test=test), epochs=1)
