@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from datasets.recommenders import RECOMMENDERS
+from datasets.sequences import SEQUENCES
 from graphkd.core.method import Metadata
 
 ROOT = Path(__file__).parents[1]
@@ -24,10 +26,8 @@ WITHOUT_REGIME = {
     "byot": "the model with exits was as good as the model alone, -1 to +1",
     "cc_class_uniform": "batches with all classes taught what others do",
     "fedbe": "beside FedAvg -2.5, -1.4, -0.4 and 0 points in four kinds of federation; FedDF gained 4 in two of them",
-    "ehdm": "not tried in a task of its own; on links of communities its gain was within the noise",
     "freekd": "peers gain 0.6 and 0.7 points on Cora, with standard errors of 0.4; only labelled nodes teach",
     "gfkd": "not tried: graphs that are made up take minutes",
-    "llp": "a first task gave 83.5 beside 82.4 of an untaught teacher: too little",
     "mcl_okd": "the contrast between peers added nothing to their soft targets",
     "metadistil": "with noisy labels a teacher that is updated was no better than one that is not",
     "mugsi": "not tried in a task of its own",
@@ -115,11 +115,15 @@ def result_files() -> dict[tuple[str, str], list[Path]]:
     found: dict[tuple[str, str], list[Path]] = {}
     for path in sorted(RESULTS.glob("*.jsonl")):
         for row in map(json.loads, path.read_text().splitlines()):
-            package = "recsys" if row.get("dataset") in RECOMMENDERS else "graphkd"
-            known = found.setdefault((package, str(row.get("method"))), [])
+            known = found.setdefault((package_of(row), str(row.get("method"))), [])
             if path not in known:
                 known.append(path)
     return found
+
+
+def package_of(row: Mapping[str, Any]) -> str:
+    """The package whose methods a committed row is of."""
+    return "recsys" if row.get("dataset") in (*RECOMMENDERS, *SEQUENCES) else "graphkd"
 
 
 def _package(row: Metadata) -> str:

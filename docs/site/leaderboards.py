@@ -10,8 +10,7 @@ from pathlib import Path
 from benchmarks import compare
 from benchmarks.report import PLAIN, cells, markdown
 from benchmarks.rows import BASE, Row, by_method, latest, metrics_of, named, read, spread
-from datasets.recommenders import RECOMMENDERS
-from datasets.sequences import SEQUENCES
+from docs.survey import package_of
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 RELATIVE = "../"
@@ -26,8 +25,7 @@ def sets() -> dict[str, tuple[str, list[Row]]]:
     for path in sorted(RESULTS.glob("*.jsonl")):
         rows = latest(read(path))
         if rows and all("metric" in row and "method" in row for row in rows):
-            is_recommender = rows[0].get("dataset") in (*RECOMMENDERS, *SEQUENCES)
-            found[path.stem] = ("recsys" if is_recommender else "graphkd", rows)
+            found[path.stem] = (package_of(rows[0]), rows)
     return found
 
 
