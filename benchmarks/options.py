@@ -28,7 +28,7 @@ def add_methods(parser: argparse.ArgumentParser, known: Sequence[Metadata], *, d
     add("--methods", default=default, help=f"comma-separated names or {', '.join(groups)} (default: %(default)s)")
     add("--list", action=_List, known=known, help="print the table of methods and end")
     add("--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="a setting of a method; repeatable")
-    words = f"settings of methods: a TOML file, or one of {', '.join(published())}, those that others published"
+    words = "settings of methods: a TOML file, 'kds' (published by others) or 'tuned' (found by '--tune' here)"
     add("--settings", dest="settings_files", action="append", default=[], metavar="FILE", help=f"{words}; repeatable")
     add("--plot", type=Path, help="write quality against latency as a picture")
     add_run_options(parser)
@@ -130,8 +130,8 @@ def split_settings(row: Metadata, given: Mapping[str, Any]) -> tuple[dict[str, A
     return own, {name: value for name, value in given.items() if name not in row.settings}
 
 
-def published() -> list[str]:
-    """The names that ``--settings`` knows: folders of settings which others published."""
+def settings_folders() -> list[str]:
+    """The names that ``--settings`` knows: folders of settings which others published, or which a search found."""
     return sorted(path.name for path in SETTINGS.iterdir() if path.is_dir())
 
 
@@ -141,7 +141,7 @@ def _settings_file(name: str, dataset: str, methods: Iterable[str]) -> Path:
     Of a folder that of the dataset, or of its name up to the first "-".
     """
     file = Path(name)
-    if name in published():
+    if name in settings_folders():
         known = {path.stem: path for path in (SETTINGS / name).glob("*.toml")}
         if not (found := [known[each] for each in (dataset, dataset.partition("-")[0]) if each in known]):
             raise ValueError(
@@ -150,7 +150,7 @@ def _settings_file(name: str, dataset: str, methods: Iterable[str]) -> Path:
         file = found[0]
     if not file.is_file():
         raise ValueError(
-            f"'--settings' must be a TOML file, or one of {published()}, got {name!r}: there is no such file"
+            f"'--settings' must be a TOML file, or one of {settings_folders()}, got {name!r}: there is no such file"
         )
     try:
         tables = tomllib.loads(file.read_text())

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.options import SETTINGS, published
+from benchmarks.options import SETTINGS, settings_folders
 from benchmarks.ranking.models import OF_LIGHTGCN
 from benchmarks.recsys import METHODS, Series, main, parse
 from benchmarks.rows import failed
@@ -125,9 +125,14 @@ class TestSettings:
         narrow = parse([*asked, "--teacher", "lightgcn:64", "--student", "mf:8", "--set", "rrd.k=7"]).given
         assert (narrow["rrd"]["weight"], narrow["rrd"]["length"], narrow["rrd"]["k"]) == (0.05, 200, 7)
 
-    @pytest.mark.parametrize(
-        "file", sorted(SETTINGS.glob("*/*.toml")), ids=lambda file: f"{file.parent.name}-{file.stem}"
-    )
+    def test_those_that_a_search_found_are_of_the_models_that_it_had(self):
+        asked = ["--methods", "none,rrd", "--settings", "tuned"]
+        given = parse([*asked, "--teacher", "mf:64", "--student", "mf:8"]).given
+        assert given["none"].keys() == {"epochs", "patience", "lr", "weight_decay"}
+        assert 0.001 < given["rrd"]["weight"] < 0.1
+        assert parse([*asked, "--teacher", "lightgcn:64", "--student", "mf:8"]).given == {"none": {}, "rrd": {}}
+
+    @pytest.mark.parametrize("file", sorted(SETTINGS.glob("kds/*.toml")), ids=lambda file: file.stem)
     def test_every_published_file_names_what_there_is(self, file):
         methods = ",".join(name for name in METHODS if name not in OF_LIGHTGCN)
         for pair in (("mf", "mf"), ("lightgcn", "lightgcn"), ("lightgcn", "mf")):
@@ -164,7 +169,7 @@ class TestSettings:
         ],
     )
     def test_names_that_there_are_not(self, name, message, capsys):
-        assert published() == ["kds"]
+        assert settings_folders() == ["kds", "tuned"]
         with pytest.raises(SystemExit):
             parse(["--dataset", "skewed", "--settings", name])
         assert message in " ".join(capsys.readouterr().err.split())
