@@ -1,4 +1,4 @@
-"""The pages of the API: public names, a page for each package and shelf, described from their docstrings."""
+"""The pages of the API: public names, a page for each package and family of losses or schemes, described from their docstrings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES: Mapping[str, str] = {
     "graphkd": "What most scripts need: `distil`, teachers, tasks, the training loop.",
-    "graphkd.tasks": "What is predicted and how it is judged.",
+    "graphkd.tasks": "What is predicted, and how it is evaluated.",
     "graphkd.losses": "Losses, by what they compare.",
     "graphkd.schemes": "Parts of training schemes: who teaches whom and when.",
     "graphkd.gnn": "Graph students and their parts.",
@@ -21,7 +21,7 @@ PACKAGES: Mapping[str, str] = {
     "recsys.data": "Interactions, sequences, rows of clicks.",
     "recsys.models": "Small models of our own, and RecBole's by the bridge.",
     "recsys.losses": "Losses between rankings, tables and scores.",
-    "recsys.tasks": "What a recommender is asked, and how it is judged.",
+    "recsys.tasks": "What a recommender predicts, and how it is evaluated.",
 }
 
 
@@ -67,7 +67,7 @@ def _is_defined(module: str, name: str) -> bool:
 
 @cache
 def pages() -> dict[str, dict[str, str]]:
-    """What stands on which page: page's name -> name -> module; large packages have a page for each shelf."""
+    """What stands on which page: page's name -> name -> module; large packages have a page for each sub-package."""
     found: dict[str, dict[str, str]] = {}
     seen: set[tuple[str, str]] = set()
     for package in PACKAGES:
@@ -76,8 +76,8 @@ def pages() -> dict[str, dict[str, str]]:
                 continue
             seen.add((module, name))
             inner = module.removeprefix(f"{package}.").split(".")
-            shelf = inner[0] if module.startswith(f"{package}.") and len(inner) > 1 and package != "recsys" else ""
-            on = f"{package}.{shelf}" if shelf and package != "graphkd" else package
+            part = inner[0] if module.startswith(f"{package}.") and len(inner) > 1 and package != "recsys" else ""
+            on = f"{package}.{part}" if part and package != "graphkd" else package
             found.setdefault(on, {})[name] = module
     return found
 
@@ -99,8 +99,14 @@ def files() -> dict[str, str]:
 
 
 def _page(page: str, rows: Mapping[str, str]) -> str:
-    lines = [f"# {page}", "", PACKAGES.get(page, f"The shelf `{page}`."), ""]
+    lines = [f"# {page}", "", PACKAGES.get(page) or _first_sentence(page), ""]
     return "\n".join([*lines, *(f"::: {module}.{name}\n" for name, module in rows.items())])
+
+
+def _first_sentence(package: str) -> str:
+    """What a package's own docstring says of it, up to the first full stop."""
+    text = ast.get_docstring(ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text())) or ""
+    return text.partition("\n")[0]
 
 
 def _index() -> str:

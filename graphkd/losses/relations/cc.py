@@ -65,8 +65,8 @@ class CC(Loss):
     "gaussian" exp(-gamma |x - y|^2), its series in x . y up to ``order``, None for the exact kernel; or "bilinear"
     x . y. ``normalise=False`` does not normalise rows. ``reduction``: the "mean" of squares, the "norm" |C^s - C^t|_F,
     or "norm_mean", the norm / N^2. ``CC.torchdistill`` is the form of that library. The paper's weight is 0.003.
-    Bilinear and order 1 take O(N d^2) time, order 2 O(N d^4) where d^3 < N; else O(N^2 d) in tiles. The authors draw
-    batches with several nodes of each class; that is the loader's task.
+    Bilinear and order 1 take O(N d^2) time, and order 2 takes O(N d^4) where d^3 < N; else O(N^2 d) in tiles. The
+    authors draw batches with several nodes of each class; that is the loader's task.
 
     Example::
 
