@@ -1,4 +1,4 @@
-"""The pages of the API: public names, a page for each package and family of losses or schemes, described from their docstrings."""
+"""The pages of the API: public names described from their docstrings, a page for each package and sub-package."""
 
 from __future__ import annotations
 
