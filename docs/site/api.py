@@ -99,12 +99,12 @@ def files() -> dict[str, str]:
 
 
 def _page(page: str, rows: Mapping[str, str]) -> str:
-    lines = [f"# {page}", "", PACKAGES.get(page) or _first_sentence(page), ""]
+    lines = [f"# {page}", "", PACKAGES.get(page) or _first_line(page), ""]
     return "\n".join([*lines, *(f"::: {module}.{name}\n" for name, module in rows.items())])
 
 
-def _first_sentence(package: str) -> str:
-    """What a package's own docstring says of it, up to the first full stop."""
+def _first_line(package: str) -> str:
+    """The first line of a package's docstring."""
     text = ast.get_docstring(ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text())) or ""
     return text.partition("\n")[0]
 
