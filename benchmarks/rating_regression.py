@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-import torch
 from torch import nn
 
 import graphkd
@@ -26,6 +25,7 @@ from benchmarks.runs import Job, Place, collect, shared_model
 from benchmarks.taught import taught_jobs
 from benchmarks.tuning import Settings, divided
 from datasets.clicks import CLICKS, load_clicks
+from graphkd.core.adam import adam
 from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
@@ -75,8 +75,8 @@ class Series:
         """Train a student by a method."""
         settings, asked = split_settings(METHODS[name], given)
         values = {**values_of(self.arguments), **asked}
-        adam = partial(torch.optim.Adam, lr=values["lr"], weight_decay=values["weight_decay"])
-        options = {**self._options(name, values), **settings, "optimizer": adam}
+        optimizer = adam(lr=values["lr"], weight_decay=values["weight_decay"])
+        options = {**self._options(name, values), **settings, "optimizer": optimizer}
         found, costs = place.distil(name, student, teacher, self._data(name), **options)
         return found, {"train_seconds": costs["train_seconds"]}
 

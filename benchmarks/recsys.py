@@ -32,6 +32,7 @@ from benchmarks.taught import taught_jobs
 from benchmarks.tuning import Settings, divided
 from datasets.recommenders import RECOMMENDERS
 from graphkd import Tuned
+from graphkd.core.adam import adam
 from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
@@ -138,7 +139,6 @@ class Series:
         split, task = self.split, task_of(self.arguments.protocol)
         if not values["patience"]:  # nothing is validated, and the last epoch counts
             split = replace(split, valid=nobody(split.valid))
-        adam = partial(torch.optim.Adam, lr=values["lr"], weight_decay=values["weight_decay"], fused=True)
         found = recsys.distil(
             name,
             student,
@@ -146,7 +146,7 @@ class Series:
             split,
             task=task,
             seed=self.seed,
-            optimizer=adam,
+            optimizer=adam(lr=values["lr"], weight_decay=values["weight_decay"]),
             epochs=values["epochs"],
             patience=values["patience"] or None,
             metric_every=self.arguments.metric_every,

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-import torch
-
 import recsys
 from benchmarks.options import add_methods, add_tuning, split_settings, use_methods
 from benchmarks.plot import plot
@@ -25,6 +23,7 @@ from benchmarks.taught import taught_jobs
 from benchmarks.tuning import Settings, divided
 from datasets.sequences import SEQUENCES, load_sequences
 from graphkd import Tuned
+from graphkd.core.adam import adam
 from graphkd.core.distilled import Distilled
 from graphkd.core.method import Metadata
 from graphkd.core.rng import seeded
@@ -109,7 +108,6 @@ class Series:
         place: Place,
     ) -> tuple[Distilled, Row]:
         task = self.task()
-        adam = partial(torch.optim.Adam, lr=values["lr"], weight_decay=values["weight_decay"], fused=True)
         found = recsys.distil(
             name,
             student,
@@ -117,7 +115,7 @@ class Series:
             self.split,
             task=task,
             seed=self.seed,
-            optimizer=adam,
+            optimizer=adam(lr=values["lr"], weight_decay=values["weight_decay"]),
             epochs=values["epochs"],
             patience=values["patience"],
             metric_every=self.arguments.metric_every,

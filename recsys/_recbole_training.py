@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from graphkd.core.adam import adam
 from recsys._recbole_options import did_you_mean
 from recsys.data.negatives import Negatives
 
 _LEARNERS: Mapping[str, Any] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
+    "adam": adam(),
+    "adamw": partial(torch.optim.AdamW, fused=True),
     "sgd": torch.optim.SGD,
     "adagrad": torch.optim.Adagrad,
     "rmsprop": torch.optim.RMSprop,

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from benchmarks.graph.models import HIDDEN, build
@@ -18,6 +17,7 @@ from benchmarks.graph.recipes import TEACHERS, Recipe, student_recipe
 from benchmarks.rows import Row
 from benchmarks.runs import Place, shared_model
 from datasets import DATASETS, load
+from graphkd.core.adam import adam
 from graphkd.core.batches import changed
 from graphkd.core.distilled import Distilled
 from graphkd.core.models import reset_parameters
@@ -43,8 +43,8 @@ def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
     options = {"epochs": values["epochs"]} if "epochs" in values else {}
     if "patience" in values:
         options["patience"] = values["patience"] or sys.maxsize  # None would be the method's own
-    adam = {name: values[name] for name in ("lr", "weight_decay") if name in values}
-    return {**options, "optimizer": partial(torch.optim.Adam, **adam)} if adam else options
+    rates = {name: values[name] for name in ("lr", "weight_decay") if name in values}
+    return {**options, "optimizer": adam(**rates)} if rates else options
 
 
 class Scene:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from graphkd.core.adam import adam
 from graphkd.core.denormals import flushed_denormals
 from graphkd.core.folder import hold, size_of
 from graphkd.core.processes import default_fabric
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Metric", "OptimizerFactory", "SchedulerFactory", "fit"]
 
-_ADAM = partial(torch.optim.Adam, lr=1e-2)
+_LR = 1e-2  # of Adam
 
 
 def fit(
@@ -32,7 +32,7 @@ def fit(
     data: Batch | Iterable[Batch],
     *,
     epochs: int,
-    optimizer: OptimizerFactory = _ADAM,
+    optimizer: OptimizerFactory | None = None,
     scheduler: SchedulerFactory | None = None,
     clip: float | None = None,
     metric: Metric | None = None,
@@ -53,7 +53,8 @@ def fit(
 
     data: one batch (full-batch training, one step an epoch) or an iterable of batches, read once an epoch. Of several
     processes each reads its share (``processes.share``), and a step averages their gradients.
-    optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)``.
+    optimizer: parameters -> optimiser, for example ``partial(torch.optim.Adam, lr=0.01, weight_decay=5e-4)`` (default:
+    Adam with a rate of 0.01).
     scheduler: optimiser -> learning-rate scheduler, which takes a step an epoch. clip: the largest norm of a gradient.
     metric: student -> float, higher is better, evaluated after every ``metric_every``-th epoch and the last, in eval
     mode without gradients. The weights of the best epoch (the latest of equals) are restored at the end, also after an
@@ -94,7 +95,7 @@ def fit(
     processes.launch()
     options = Options(
         epochs,
-        optimizer,
+        optimizer or adam(processes, lr=_LR),
         scheduler,
         clip,
         metric,

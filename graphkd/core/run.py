@@ -6,7 +6,6 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core import checkpoint as files
+from graphkd.core.adam import adam
 from graphkd.core.card import described, difference
 from graphkd.core.clients import Clients
 from graphkd.core.fit import fit
@@ -228,8 +228,8 @@ class Run:
         """Merge options of ``fit``: asked beats stage, stage beats method, method beats the defaults."""
         usual = {"epochs": EPOCHS, "lr": LR, "weight_decay": WEIGHT_DECAY, **self.problem.training}
         found = {**usual, **self.method.published, **published}
-        adam = {"lr": found.pop("lr"), "weight_decay": found.pop("weight_decay")}
-        found = {"optimizer": partial(torch.optim.Adam, **adam), **found, **self.asked}
+        optimizer = adam(self.fabric, lr=found.pop("lr"), weight_decay=found.pop("weight_decay"))
+        found = {"optimizer": optimizer, **found, **self.asked}
         optimizer_of = found.pop("optimizer_of", None)
         if optimizer_of is not None:
             found["optimizer"] = optimizer_of(found["optimizer"])

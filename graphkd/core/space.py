@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 
+from graphkd.core.adam import adam
 from graphkd.core.hyperparameters import finite_number
 from graphkd.core.method import SPAN, Metadata
 
@@ -35,8 +35,7 @@ class Setting:
         """Return options of ``distil``: the method's settings, and Adam with this learning rate and weight decay."""
         if self.usual or not self.training:
             return dict(self.method)
-        adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
-        return {**self.method, "optimizer": partial(adam, **self.training)}
+        return {**self.method, "optimizer": adam(**self.training)}
 
     @property
     def values(self) -> dict[str, Any]:

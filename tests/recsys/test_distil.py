@@ -66,7 +66,7 @@ def test_a_ranking_is_trained_as_its_task_says_unless_asked(split, monkeypatch):
         "patience": 50,
         "metric_every": 5,
     }
-    assert taken["optimizer"].keywords == {"lr": 1e-3, "weight_decay": 1e-3}
+    assert taken["optimizer"].keywords == {"lr": 1e-3, "weight_decay": 1e-3, "fused": True}
     recsys.distil("none", recommenders.mf(0, 4), None, split, epochs=3, patience=2)
     assert (taken["epochs"], taken["patience"]) == (3, 2)
 

@@ -117,7 +117,7 @@ def test_where_nothing_is_said_nothing_is_taken(folder):
 
 def test_one_option_of_the_optimiser_brings_recboles_defaults_of_the_others(folder):
     made = load(folder, learning_rate=0.25).training["optimizer"]
-    assert (made.func, made.keywords) == (torch.optim.Adam, {"lr": 0.25, "weight_decay": 0.0})
+    assert (made.func, made.keywords) == (torch.optim.Adam, {"lr": 0.25, "weight_decay": 0.0, "fused": True})
 
 
 @pytest.mark.parametrize(

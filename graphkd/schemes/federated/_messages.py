@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from graphkd.core.adam import adam
 from graphkd.core.batches import changed
 from graphkd.core.distiller import Distiller
 from graphkd.core.fit import fit
@@ -40,7 +40,7 @@ def train_alone(trainable: nn.Module, name: str, data: Any, *, seed: int, lr: fl
 
     If a folder is given as ``checkpoint``, each training has its own folder in it, called ``name``.
     """
-    options = {"optimizer": partial(torch.optim.Adam, lr=lr), "progress": False, **options}
+    options = {"optimizer": adam(lr=lr), "progress": False, **options}
     if options.get("checkpoint") is not None:
         options["checkpoint"] = Path(options["checkpoint"]) / name
         options["resume"] = "auto" if options.get("resume") else False
