@@ -30,8 +30,8 @@ WITHOUT_REGIME = {
     "gfkd": "not tried: graphs that are made up take minutes",
     "mcl_okd": "the contrast between peers added nothing to their soft targets",
     "metadistil": "with noisy labels a teacher that is updated was no better than one that is not",
-    "mugsi": "with 24 labelled graphs of noisy nodes, and a teacher of 800, clusters and walks gained 2.9 points with a "
-    "standard error of 1.2 over 24 seeds, 10 of which lost; graph vectors gained nothing",
+    "mugsi": "with 24 labelled graphs of noisy nodes and a teacher of 800, clusters and walks gained 2.9 points with "
+    "a standard error of 1.2 over 24 seeds, 10 of which lost; graph vectors gained nothing",
     "oskd": "neighbours of one class drawn together cost accuracy with few labels, and changed nothing with many",
     "pcl": "averages of peers gained 1.5 points at best",
     "sftn": "a teacher trained with narrow student branches was itself 7 to 8 points worse, and its student 4 to 10, "

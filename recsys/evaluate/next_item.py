@@ -13,7 +13,7 @@ from recsys.data.sequence_rows import SequenceRows
 from recsys.evaluate.measures import METRICS
 from recsys.evaluate.ranked import Ranked, Ties, read_ranking_names
 from recsys.models.finite import check_finite
-from recsys.models.sequential import SequentialRecommender
+from recsys.models.sequential import SequentialRecommender, end_states
 
 Seen = Literal["ranked", "left_out"]
 Block = tuple[Tensor, Tensor]  # scores (B, I) and targets (B,)
@@ -59,7 +59,7 @@ def _blocks(model: SequentialRecommender, rows: SequenceRows, seen: Seen, size: 
     """Yield scores of all items after some rows' histories, minus infinity for items not ranked, and the targets."""
     item = model.items()
     for block in torch.arange(len(rows)).split(size):
-        scores = model.last(*(each.to(item.device) for each in rows.histories(block))) @ item.t()
+        scores = end_states(model, rows.histories(block), item.device) @ item.t()
         check_finite(scores[:, 1:], "'model' must give finite scores")
         scores[:, 0] = -torch.inf
         place, targets = torch.arange(len(block), device=item.device), rows.targets[block].to(item.device)

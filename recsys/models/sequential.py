@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.ensemble import Ensemble
-from recsys.data.sequence_rows import SequenceRows, SequenceSplit
+from recsys.data.sequence_rows import Histories, SequenceRows, SequenceSplit
 from recsys.models.base import Recommender
 from recsys.models.mean import members
 from recsys.models.tables import Tables
@@ -152,13 +152,23 @@ def row_tables(model: SequentialRecommender, rows: SequenceRows, *, windows: boo
         for ids in torch.arange(size).split(_ROWS):
             if windows:
                 member, at = rows.windows.members(ids)
-                states = model.states(rows.windows.histories(ids).sequences.to(item.device)).flatten(0, 1)
-                found[member + 1] = states.index_select(0, at.to(item.device))
+                read = {"sequences": rows.windows.histories(ids).sequences, "at": at}
+                found[member + 1] = model.tables_of({name: each.to(item.device) for name, each in read.items()})[0]
             else:
-                found[ids + 1] = model.last(*(each.to(item.device) for each in rows.histories(ids)))
+                found[ids + 1] = end_states(model, rows.histories(ids), item.device)
         return found, item.detach()
     finally:
         model.train(training)
+
+
+def end_states(model: SequentialRecommender, histories: Histories, device: torch.device) -> Tensor:
+    """Compute states at the end of histories (B, d); a causal model that can leaves their padding out."""
+    sequences, lengths, owners = (each.to(device) for each in histories)
+    if not model.causal or type(model).last is not SequentialRecommender.last:
+        return model.last(sequences, lengths, owners)
+    inside = torch.arange(sequences.size(1), device=device) < lengths[:, None]
+    states, _ = model.tables_of({"sequences": sequences, "at": inside.flatten().nonzero().squeeze(1)})
+    return states.index_select(0, lengths.cumsum(0) - 1)
 
 
 def tables_at(model: SequentialRecommender, split: SequenceSplit) -> Tables:

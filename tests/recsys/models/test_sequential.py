@@ -10,7 +10,14 @@ from graphkd import Ensemble, Frozen
 from recsys.data import SequenceBatches
 from recsys.losses.next_item import HIDDEN
 from recsys.models import MF, GRU4Rec, SASRec, show_rows, tables_at
-from recsys.models.sequential import MeanSequential, check_items, row_tables, sequential_of
+from recsys.models.sequential import (
+    MeanSequential,
+    SequentialRecommender,
+    check_items,
+    end_states,
+    row_tables,
+    sequential_of,
+)
 from recsys.models.tables import Tables
 from tests.recsys.toy_sequences import chain_split
 
@@ -69,9 +76,33 @@ def test_a_batch_by_positions_has_the_states_of_its_places(name):
     (batch,) = SequenceBatches(SPLIT.train, batch_size=1000)
     state, item = model.tables_of(batch)
     assert item is model.items()
-    torch.testing.assert_close(state, model.states(batch["sequences"]).flatten(0, 1)[batch["at"]])
-    state.sum().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    padded = model.states(batch["sequences"]).flatten(0, 1)[batch["at"]]
+    torch.testing.assert_close(state, padded)
+    parameters, towards = list(model.parameters()), torch.randn_like(state)
+    gradients = (torch.autograd.grad((each * towards).sum(), parameters) for each in (state, padded))
+    for without, whole in zip(*gradients, strict=True):
+        torch.testing.assert_close(without, whole)
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_states_at_the_ends_are_those_of_the_padded_histories(name):
+    model, rows = made(name), SPLIT.train
+    histories = rows.histories()
+    found = end_states(model, histories, torch.device("cpu"))
+    torch.testing.assert_close(found, model.last(*histories))
+    order = torch.randperm(len(rows))
+    shuffled = end_states(model, rows.histories(order), torch.device("cpu"))
+    torch.testing.assert_close(shuffled, found[order])
+
+
+def test_a_model_with_ends_of_its_own_is_asked_for_them():
+    class Counting(SequentialRecommender):
+        def last(self, sequences, lengths, owners=None):
+            return lengths[:, None].double()
+
+    rows = SPLIT.train
+    found = end_states(Counting(SPLIT.num_items, 6), rows.histories(), torch.device("cpu"))
+    assert found.squeeze(1).tolist() == rows.lengths.tolist()
 
 
 @pytest.mark.parametrize("windows", [True, False])
