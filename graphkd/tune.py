@@ -43,9 +43,10 @@ def tune(
     weight decay, dropout and a method's weight trade off. Settings given in ``options`` are not searched. For a fair
     comparison, search the settings of methods without a teacher, such as "none", too.
 
-    trials: the number of settings; the published one is the first. Each is trained for a ninth of the epochs, then a
-    third, then all, while it is among the best third (successive halving). finalists, seeds: the ``finalists`` best
-    settings and the first one are trained again under ``seeds`` other seeds; the best mean is chosen.
+    trials: the number of settings; the published one is the first, and four of the next seven are within a factor of 5
+    of it. Each is trained for a ninth of the epochs, then a third, then all, while it is among the best third
+    (successive halving). finalists, seeds: the ``finalists`` best settings and the first one are trained again under
+    ``seeds`` other seeds; the best mean is chosen.
     start: values in place of the published ones, such as ``{"lr": 0.001, "dropout": 0.6}``: the first trial has them,
     and ranges lie around them. space: other ranges, name -> (low, high) or a list of choices, also for further settings
     of the method and parameters of the student's function. epochs: of a stage (default: the method's, else 200).

@@ -5,6 +5,9 @@ the trials that came as far (successive halving: Jamieson and Talwalkar, AISTATS
 Li et al., MLSys 2020, arXiv:1810.05934). Each of these trainings starts from scratch, so that methods of any number of
 stages can be searched. The best of the trials that came furthest, and the setting from which the search started, are
 then trained in full under other seeds, and the best mean is chosen: short trainings alone favour large steps.
+
+Half of the first trials are drawn around the start. Most settings that differ from a published one by a factor of 10 in
+several numbers are far worse: with eight trials over whole ranges, six of thirteen searches found nothing better.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from graphkd.core.tuned import Tuned
 
 _log = logging.getLogger(__name__)
 FACTOR, RUNGS = 3, 3
-RANDOM = 8  # trials drawn at random, before the estimator learns from earlier ones
+RANDOM = 8  # trials drawn at random, every second one near the start, before the estimator learns from earlier ones
 FAILURES = (ValueError, ArithmeticError, RuntimeError)  # due to a setting; others are due to the user's code or machine
 Train = Callable[[Setting, int, int, Path | None], Distilled]
 
@@ -130,7 +133,7 @@ class Search:
         if fixed is not None:
             draft.enqueue_trial(fixed)
         trial = draft.ask()
-        self.space.draw(trial)
+        self.space.draw(trial, near=fixed is None and number < RANDOM and number % 2 == 1)
         return trial
 
     # ------------------------------------------------------------------ the best ones

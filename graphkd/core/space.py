@@ -15,6 +15,7 @@ from graphkd.core.method import SPAN, Metadata
 
 TRAINING = ("lr", "weight_decay")
 NO_DECAY = (1e-7, 1e-3)  # range of a weight decay whose published value is 0
+NEAR = 5.0  # a near value: within this factor of the start, or this part of a range that is not logarithmic
 DROPOUT, USUAL_DROPOUT = (0.0, 0.8), 0.5  # range, and the default where the student's function has none
 
 
@@ -81,9 +82,11 @@ class Space:
         method = {name: value for name, value in method.items() if name in self.ranges or name in start}
         self.first = Setting(method, training, made, usual=not start.keys() & training.keys())
 
-    def draw(self, trial: Any) -> dict[str, Any]:
-        """Draw a value of every range by an optuna trial."""
-        return {name: _drawn(trial, name, known) for name, known in self.ranges.items()}
+    def draw(self, trial: Any, *, near: bool = False) -> dict[str, Any]:
+        """Draw a value of every range by an optuna trial; near: around the start, within a factor of 5 or so."""
+        start = self.start()
+        ranges = {name: _near(start[name], known) if near else known for name, known in self.ranges.items()}
+        return {name: _drawn(trial, name, known) for name, known in ranges.items()}
 
     def start(self) -> dict[str, Any]:
         """Return the first trial's values, or the nearest ones in range, in the form that optuna takes."""
@@ -151,6 +154,18 @@ def _drawn(trial: Any, name: str, known: Any) -> Any:
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=low > 0)
     return trial.suggest_float(name, low, high, log=low > 0)
+
+
+def _near(value: Any, known: Any) -> Any:
+    """Cut a range to what is near a value in it; of choices all are near."""
+    if isinstance(known, list):
+        return known
+    low, high = known
+    part = (high - low) / NEAR
+    least, most = (value / NEAR, value * NEAR) if low > 0 else (value - part, value + part)
+    if isinstance(low, int) and isinstance(high, int):
+        least, most = min(round(least), value - 1), max(round(most), value + 1)
+    return max(low, least), min(high, most)
 
 
 def _nearest(value: Any, known: Any) -> Any:

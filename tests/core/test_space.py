@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from graphkd.core.method import SPAN, Metadata
-from graphkd.core.space import DROPOUT, NO_DECAY, Space
+from graphkd.core.space import DROPOUT, NEAR, NO_DECAY, Space
 
 ROW = Metadata(
     "made",
@@ -128,3 +129,19 @@ def test_other_ranges_and_choices_and_parameters_of_the_students_function():
 def test_what_is_refused(options, error, said):
     with pytest.raises(error, match=said):
         space(**options)
+
+
+def test_near_values_are_within_a_factor_of_5_of_the_start_or_a_fifth_of_a_range():
+    row = replace(ROW, settings={**ROW.settings, "count": 40}, ranges={**ROW.ranges, "count": (1, 60)})
+    found = space(lambda dropout: nn.Dropout(dropout), row=row, asked={"lr": (0.009, 1.0), "weight_decay": [0.0, 1e-3]})
+    trial = Trial()
+    found.draw(trial, near=True)
+    start = found.start()
+    assert trial.asked["weight"] == (float, 2.0 / NEAR, 2.0 * NEAR, True)
+    assert trial.asked["lr"] == (float, 0.009, 0.01 * NEAR, True)  # no further than the range
+    assert trial.asked["weight_decay"] == [0.0, 1e-3]
+    assert trial.asked["count"] == (int, 8, 60, True)
+    low, high = DROPOUT
+    assert trial.asked["dropout"][1:3] == pytest.approx(
+        (start["dropout"] - (high - low) / NEAR, start["dropout"] + (high - low) / NEAR)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -358,3 +359,11 @@ def test_a_process_that_was_killed_is_gone_on_with_by_the_next_one(tmp_path):
     for at in (7, 3, 6):
         assert run(tmp_path / "killed", at).returncode == -signal.SIGKILL
     assert run(tmp_path / "killed", 0).stdout == whole.stdout
+
+
+def test_every_second_of_the_first_trials_is_near_the_start():
+    found = tuned(trials=9, epochs=1, seeds=1, space={"dropout": [0.0]})
+    first, *others = (row["setting"] for row in found.trials)
+    far = [max(abs(math.log(each[name] / first[name])) for name in ("lr", "weight_decay")) for each in others[:7]]
+    assert max(far[::2]) <= math.log(5) + 1e-9
+    assert max(far[1::2]) > math.log(5)
