@@ -28,7 +28,6 @@ from graphkd.core.trials import Shown
 
 _log = logging.getLogger(__name__)
 LEAST = 4  # trials that continue, if there are so many: fewer students would leave no choice
-_NEAR = 5.0  # settings are drawn within this factor of the published value
 Pair = tuple[Student, Metadata]
 Train = Callable[["Trial", int | None, Path | None], Distilled]  # trial, epochs (None: those of the method), folder
 
@@ -150,7 +149,7 @@ class Halving:
             import optuna
 
             draft = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=self.seed + number))
-            known = space.draw(draft.ask())
+            known = space.draw(draft.ask(), near=True)
             self.study.set_user_attr(key, known)
         return space.setting(1, known)
 
@@ -158,16 +157,3 @@ class Halving:
 def point_of(score: float, costs: Costs) -> Point:
     """Return the score and the negative costs, so that more is better in each place."""
     return score, -costs.latency_ms, -float(costs.parameters), -costs.megabytes
-
-
-def near(space: Space) -> dict[str, Any]:
-    """Cut positive ranges to a factor of 5 around the first value of the search; other entries stay unchanged."""
-    return {name: _cut(known, space.first.values[name]) for name, known in space.ranges.items()}
-
-
-def _cut(known: Any, first: Any) -> Any:
-    if not isinstance(known, tuple) or known[0] <= 0 or not isinstance(first, (int, float)) or first <= 0:
-        return known
-    kind = type(known[0])
-    low, high = max(known[0], kind(first / _NEAR)), min(known[1], kind(first * _NEAR))
-    return (low, high) if low < high else known

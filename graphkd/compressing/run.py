@@ -12,7 +12,7 @@ from typing import Any
 from graphkd.compressing.budget import Budget, Costs
 from graphkd.compressing.choices import pairs_of
 from graphkd.compressing.front import Front, Member
-from graphkd.compressing.halving import LEAST, Halving, Pair, Trial, near, point_of
+from graphkd.compressing.halving import LEAST, Halving, Pair, Trial, point_of
 from graphkd.compressing.measuring import Measure
 from graphkd.compressing.pareto import fronts
 from graphkd.compressing.students import Student
@@ -117,8 +117,7 @@ class Compression:
 
     def _space(self, pair: Pair) -> Space:
         student, row = pair
-        make = partial(Space, row, {**self.usual, **row.published}, student.make, self.options)
-        return make(asked=near(make()))
+        return Space(row, {**self.usual, **row.published}, student.make, self.options)
 
     def _train(self, trial: Trial, epochs: int | None, folder: Path | None) -> Distilled:
         made = trial.student.make

@@ -84,8 +84,8 @@ class Space:
 
     def draw(self, trial: Any, *, near: bool = False) -> dict[str, Any]:
         """Draw a value of every range by an optuna trial; near: around the start, within a factor of 5 or so."""
-        start = self.start()
-        ranges = {name: _near(start[name], known) if near else known for name, known in self.ranges.items()}
+        first = self.first.values
+        ranges = {name: _near(first[name], known) if near else known for name, known in self.ranges.items()}
         return {name: _drawn(trial, name, known) for name, known in ranges.items()}
 
     def start(self) -> dict[str, Any]:
@@ -157,11 +157,11 @@ def _drawn(trial: Any, name: str, known: Any) -> Any:
 
 
 def _near(value: Any, known: Any) -> Any:
-    """Cut a range to what is near a value in it; of choices all are near."""
-    if isinstance(known, list):
+    """Cut a range to what is near a value; choices, and a range of a value that is 0 or none, stay whole."""
+    if isinstance(known, list) or not value:
         return known
     low, high = known
-    part = (high - low) / NEAR
+    value, part = _nearest(value, known), (high - low) / NEAR
     least, most = (value / NEAR, value * NEAR) if low > 0 else (value - part, value + part)
     if isinstance(low, int) and isinstance(high, int):
         least, most = min(round(least), value - 1), max(round(most), value + 1)

@@ -13,13 +13,10 @@ from hypothesis import strategies as st
 
 from graphkd.compressing.budget import Budget, Costs
 from graphkd.compressing.front import Front
-from graphkd.compressing.halving import near
 from graphkd.compressing.pareto import best_half, fronts, ordered
 from graphkd.compressing.picture import Axes, draw
 from graphkd.compressing.report import html
 from graphkd.compressing.tables import aligned, shown
-from graphkd.core.method import Metadata
-from graphkd.core.space import Space
 
 FEW = settings(max_examples=40, deadline=None)
 COSTS = Costs(0.5, 1000, 0.004, "numpy")
@@ -80,38 +77,6 @@ def test_the_better_half(points, least):
     assert found == sorted(ordered(named)[: len(found)])
     best = max(named, key=lambda number: (named[number][0], -number))
     assert named[best][0] in [named[number][0] for number in found]  # the most accurate goes on
-
-
-# ------------------------------------------------------------------ settings
-def test_settings_are_drawn_near_what_is_published():
-    row = Metadata(
-        "made",
-        settings={"weight": 1.0, "share": 0.1, "count": 4, "kind": "a"},
-        ranges={"count": (2, 9), "kind": ["a", "b"]},
-    )
-    usual = {"lr": 0.01, "weight_decay": 0.0}
-
-    def make(dropout: float = 0.5):
-        raise NotImplementedError
-
-    found = near(Space(row, usual, make, {}))
-    assert found["weight"] == pytest.approx((0.2, 5.0))
-    assert found["lr"] == pytest.approx((0.002, 0.05))
-    assert found["weight_decay"] == (1e-7, 1e-3)
-    assert found["dropout"] == (0.0, 0.8)
-    assert found["count"] == (2, 9)
-    assert found["kind"] == ["a", "b"]
-
-
-def test_a_students_dropout_is_none_of_the_methods():
-    row = Metadata("made", settings={"dropout": None, "weight": 1.0})
-
-    def make(dropout: float = 0.5):
-        raise NotImplementedError
-
-    space = Space(row, {"lr": 0.01, "weight_decay": 0.0}, make, {})
-    assert space.setting(1, {"dropout": 0.3, "weight": 2.0}).options.keys() == {"weight", "optimizer"}
-    assert space.setting(1, {"dropout": 0.3}).student == {"dropout": 0.3}
 
 
 # ------------------------------------------------------------------ what is shown

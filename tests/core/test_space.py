@@ -141,6 +141,10 @@ def test_near_values_are_within_a_factor_of_5_of_the_start_or_a_fifth_of_a_range
     assert trial.asked["lr"] == (float, 0.009, 0.01 * NEAR, True)  # no further than the range
     assert trial.asked["weight_decay"] == [0.0, 1e-3]
     assert trial.asked["count"] == (int, 8, 60, True)
+    plain = space(usual={"lr": 0.01, "weight_decay": 0.0}, start={"lr": 3.0}, asked={"lr": (0.1, 1.0)})
+    plain.draw(trial, near=True)
+    assert trial.asked["weight_decay"] == (float, *NO_DECAY, True)  # of 0 all are
+    assert trial.asked["lr"] == (float, 0.2, 1.0, True)
     low, high = DROPOUT
     assert trial.asked["dropout"][1:3] == pytest.approx(
         (start["dropout"] - (high - low) / NEAR, start["dropout"] + (high - low) / NEAR)
