@@ -19,6 +19,7 @@ from torch_geometric.nn import GCN, MLP
 
 import graphkd
 from graphkd import Budget, Cached, Distilled, Ensemble
+from graphkd.core.adam import adam
 from graphkd.tasks import GraphClassification, Regression
 from tests.core.models import CLASSES, FEATURES, gcn, graph
 from tests.core.test_tuning import Killer
@@ -107,7 +108,7 @@ def test_its_settings_train_the_same_student(whole):
     best = whole[0].best()
     setting = dict(best.card["settings"])
     own = {name: setting.pop(name) for name in ("dropout",) if name in setting}
-    optimizer = partial(torch.optim.Adam, lr=setting.pop("lr"), weight_decay=setting.pop("weight_decay"))
+    optimizer = adam(lr=setting.pop("lr"), weight_decay=setting.pop("weight_decay"))
     make = partial(STUDENTS[best.card["student"]], **own)
     options = {"optimizer": optimizer, "epochs": 9, "progress": False, **setting}
     again = graphkd.distil(best.card["method"], make, gcn(1), graph(), **options)
