@@ -10,6 +10,7 @@ import torch
 
 import graphkd
 from graphkd import fit
+from graphkd.core.adam import adam
 from graphkd.losses import CE, KL, kl
 from graphkd.schemes import Peers, each_other, soft_target
 from tests.core.models import gcn, graph
@@ -59,8 +60,7 @@ def test_the_method_keeps_the_student():
     task = Peers([gcn(1), gcn(2, width=5)], each_other, labels=LABEL, soft=KL(1.0, where="train_mask"))
     accuracy = graphkd.tasks.NodeClassification().score
     options = {"metric": lambda model: accuracy(model, data, "val"), "serve": lambda models: models[0]}
-    adam = lambda parameters: torch.optim.Adam(parameters, lr=0.01, weight_decay=5e-4)  # noqa: E731
-    want = fit(task, data, epochs=5, optimizer=adam, **options)[0]
+    want = fit(task, data, epochs=5, optimizer=adam(lr=0.01, weight_decay=5e-4), **options)[0]
     torch.testing.assert_close(got.state_dict(), want.state_dict(), rtol=0, atol=0)
     torch.testing.assert_close(peer.state_dict(), given, rtol=0, atol=0)
 

@@ -9,6 +9,7 @@ import torch
 
 import graphkd
 from graphkd import Cached, Distiller, fit
+from graphkd.core.adam import adam
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.models import reset_parameters
 from graphkd.losses import CE, SoftCE
@@ -31,20 +32,19 @@ def unchosen():
     return data
 
 
-def adam(parameters):
-    return torch.optim.Adam(parameters, lr=0.01, weight_decay=5e-4)
+ADAM = adam(lr=0.01, weight_decay=5e-4)
 
 
 def test_each_generation_learns_from_the_one_before():
     """The second and third start from weights of their own, of the seed."""
     data = unchosen()
     got = graphkd.distil("ban_ensemble", gcn(1), None, data, epochs=4, progress=False).model
-    want = [copy.deepcopy(fit(Distiller(gcn(1), losses=HARD), data, epochs=4, optimizer=adam))]
+    want = [copy.deepcopy(fit(Distiller(gcn(1), losses=HARD), data, epochs=4, optimizer=ADAM))]
     for k in (2, 3):
         model = gcn(1)
         torch.manual_seed(1000 * k)
         reset_parameters(model)
-        want.append(fit(Distiller(model, Cached(want[-1]), SoftCE()), data, epochs=4, optimizer=adam))
+        want.append(fit(Distiller(model, Cached(want[-1]), SoftCE()), data, epochs=4, optimizer=ADAM))
     for one, model in zip(got.models, want, strict=True):
         assert same(one, model)
 

@@ -6,6 +6,7 @@ import torch
 
 import graphkd
 from graphkd import EMA, Distiller, fit
+from graphkd.core.adam import adam
 from graphkd.losses import CE, Consistency
 from tests.core.models import gcn, graph
 
@@ -17,5 +18,5 @@ def test_it_is_the_distiller_of_a_student_and_what_follows_it():
     del data.val_mask  # the last epoch is kept
     got = graphkd.distil("mean_teacher", student, None, data, epochs=6, progress=False).model
     task = Distiller(student, EMA(student, 0.5), LABEL + 100.0 * Consistency(0.27))
-    want = fit(task, data, epochs=6, optimizer=lambda given: torch.optim.Adam(given, lr=0.01, weight_decay=5e-4))
+    want = fit(task, data, epochs=6, optimizer=adam(lr=0.01, weight_decay=5e-4))
     torch.testing.assert_close(got.state_dict(), want.state_dict(), rtol=0, atol=0)
