@@ -15,7 +15,7 @@ from graphkd.core.method import SPAN, Metadata
 
 TRAINING = ("lr", "weight_decay")
 NO_DECAY = (1e-7, 1e-3)  # range of a weight decay whose published value is 0
-NEAR = 5.0  # a near value: within this factor of the start, or this part of a range that is not logarithmic
+NEAR = 5.0  # a near value is within this factor of the start
 DROPOUT, USUAL_DROPOUT = (0.0, 0.8), 0.5  # range, and the default where the student's function has none
 
 
@@ -83,7 +83,7 @@ class Space:
         self.first = Setting(method, training, made, usual=not start.keys() & training.keys())
 
     def draw(self, trial: Any, *, near: bool = False) -> dict[str, Any]:
-        """Draw a value of every range by an optuna trial; near: around the start, within a factor of 5 or so."""
+        """Draw a value of every range by an optuna trial; near: logarithmic ones within a factor of 5 of the start."""
         first = self.first.values
         ranges = {name: _near(first[name], known) if near else known for name, known in self.ranges.items()}
         return {name: _drawn(trial, name, known) for name, known in ranges.items()}
@@ -157,12 +157,12 @@ def _drawn(trial: Any, name: str, known: Any) -> Any:
 
 
 def _near(value: Any, known: Any) -> Any:
-    """Cut a range to what is near a value; choices, and a range of a value that is 0 or none, stay whole."""
-    if isinstance(known, list) or not value:
+    """Cut a logarithmic range to what is near a value; choices, other ranges and that of 0 or none stay whole."""
+    if isinstance(known, list) or known[0] <= 0 or not value:
         return known
     low, high = known
-    value, part = _nearest(value, known), (high - low) / NEAR
-    least, most = (value / NEAR, value * NEAR) if low > 0 else (value - part, value + part)
+    value = _nearest(value, known)
+    least, most = value / NEAR, value * NEAR
     if isinstance(low, int) and isinstance(high, int):
         least, most = min(round(least), value - 1), max(round(most), value + 1)
     return max(low, least), min(high, most)

@@ -131,12 +131,11 @@ def test_what_is_refused(options, error, said):
         space(**options)
 
 
-def test_near_values_are_within_a_factor_of_5_of_the_start_or_a_fifth_of_a_range():
+def test_near_values_are_within_a_factor_of_5_of_the_start_where_ranges_are_logarithmic():
     row = replace(ROW, settings={**ROW.settings, "count": 40}, ranges={**ROW.ranges, "count": (1, 60)})
     found = space(lambda dropout: nn.Dropout(dropout), row=row, asked={"lr": (0.009, 1.0), "weight_decay": [0.0, 1e-3]})
     trial = Trial()
     found.draw(trial, near=True)
-    start = found.start()
     assert trial.asked["weight"] == (float, 2.0 / NEAR, 2.0 * NEAR, True)
     assert trial.asked["lr"] == (float, 0.009, 0.01 * NEAR, True)  # no further than the range
     assert trial.asked["weight_decay"] == [0.0, 1e-3]
@@ -145,7 +144,16 @@ def test_near_values_are_within_a_factor_of_5_of_the_start_or_a_fifth_of_a_range
     plain.draw(trial, near=True)
     assert trial.asked["weight_decay"] == (float, *NO_DECAY, True)  # of 0 all are
     assert trial.asked["lr"] == (float, 0.2, 1.0, True)
-    low, high = DROPOUT
-    assert trial.asked["dropout"][1:3] == pytest.approx(
-        (start["dropout"] - (high - low) / NEAR, start["dropout"] + (high - low) / NEAR)
-    )
+    assert trial.asked["dropout"] == (float, *DROPOUT, False)  # whole
+    assert trial.asked["share"] == (float, 0.1, 0.9, True)
+
+
+def test_a_students_dropout_is_none_of_the_methods():
+    row = Metadata("made", settings={"dropout": None, "weight": 1.0})
+
+    def make(dropout: float = 0.5):
+        raise NotImplementedError
+
+    space = Space(row, {"lr": 0.01, "weight_decay": 0.0}, make, {})
+    assert space.setting(1, {"dropout": 0.3, "weight": 2.0}).options.keys() == {"weight", "optimizer"}
+    assert space.setting(1, {"dropout": 0.3}).student == {"dropout": 0.3}
