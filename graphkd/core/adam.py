@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -17,10 +18,17 @@ def adam(fabric: Any = None, **options: Any) -> partial[torch.optim.Adam]:
 
     fabric: what the training runs on, by default one process. options: of ``torch.optim.Adam``, such as ``lr``.
     On a CPU a step costs a tenth of that of PyTorch's default, which makes seven passes over memory; numbers agree to
-    rounding. For tables of embeddings the step is most of the training.
+    rounding. For tables of embeddings the step is most of the training. Parameters of which one is complex are stepped
+    by PyTorch's default, since its single kernel serves real numbers alone.
 
     Example::
 
         fit(distiller, data, epochs=200, optimizer=adam(lr=0.01, weight_decay=5e-4))
     """
-    return partial(torch.optim.Adam, fused=fabric is None or precision_of(fabric) != _SCALED, **options)
+    return partial(_adam, fused=fabric is None or precision_of(fabric) != _SCALED, **options)
+
+
+def _adam(parameters: Iterable[Any], fused: bool, **options: Any) -> torch.optim.Adam:
+    parameters = list(parameters)
+    real = not any(isinstance(p, torch.Tensor) and p.is_complex() for p in parameters)
+    return torch.optim.Adam(parameters, fused=fused and real, **options)

@@ -33,3 +33,12 @@ def test_the_step_is_fused_unless_the_loss_is_scaled():
     assert adam()(weights).defaults["fused"]
     assert adam(SimpleNamespace(precision="32-true"))(weights).defaults["fused"]
     assert not adam(SimpleNamespace(precision="16-mixed"))(weights).defaults["fused"]  # clipping would be refused
+
+
+def test_complex_weights_are_stepped_too():
+    weights = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2, dtype=torch.complex64))]
+    optimizer = adam(lr=0.1)(weights)
+    sum((w.abs() ** 2).sum() for w in weights).backward()
+    optimizer.step()
+    for w in weights:
+        torch.testing.assert_close(w.detach(), torch.full_like(w, 0.9))
