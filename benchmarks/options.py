@@ -51,6 +51,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=int, help="threads on the CPU (default: torch's choice)")
     add("--out", type=Path, help="append a JSON line per measured value, run by run")
     add("--runs", type=Path, help="folder of runs: what is there is not run again, what stopped goes on")
+    add("--missing", action="store_true", help="train nothing: list the runs that '--runs' lacks, show the others")
     add("--wide", action="store_true", help="all metrics and costs in the table")
 
 
@@ -69,7 +70,7 @@ def use_methods(
     file. ``arguments.fixed``: names of what each
     method is given on the command line. Ends with a message where a name is unknown.
     """
-    check_seeds(parser, arguments)
+    check_runs(parser, arguments)
     if getattr(arguments, "tune", None) is not None and arguments.tune < 1:
         parser.error(f"'--tune' must be at least 1, got {arguments.tune}")
     rows, fixed = {row.name: row for row in known}, defaultdict[str, set[str]](set)
@@ -109,14 +110,21 @@ def parse_run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> ar
     """The command line of a benchmark whose methods are its own."""
     add_run_options(parser)
     arguments = parser.parse_args(argv)
-    check_seeds(parser, arguments)
+    check_runs(parser, arguments)
     return arguments
 
 
-def check_seeds(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """End with a message where there is no seed to run."""
+def check_runs(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with a message where there is no seed to run, or no folder of runs where it is needed."""
     if arguments.seeds < 1:
         parser.error(f"'--seeds' must be at least 1, got {arguments.seeds}")
+    check_missing(parser, arguments)
+
+
+def check_missing(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with a message where missing runs are asked for, and no folder that could lack them is given."""
+    if arguments.missing and arguments.runs is None:
+        parser.error("'--missing' needs the folder of runs, '--runs', got none")
 
 
 def seeds(arguments: argparse.Namespace) -> range:

@@ -117,7 +117,12 @@ def plain(value: Any) -> str:
 
 
 def collect(jobs: Sequence[Job], arguments: Any) -> list[Row]:
-    """Rows of all runs, on as many threads as were asked for, each written as soon as its run has ended."""
+    """Rows of all runs, on as many threads as were asked for, each written as soon as its run has ended.
+
+    With ``--missing`` nothing is trained: rows are those that are there, and each run without is named.
+    """
+    if arguments.missing:
+        return _there(jobs, arguments.runs)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     kept, out = list[Row](), arguments.out
@@ -135,11 +140,9 @@ def collect(jobs: Sequence[Job], arguments: Any) -> list[Row]:
 
 def _rows(job: Job, root: Path | None, shown: Progress) -> list[Row]:
     """Rows of a run: the known ones, else new ones, else one that says why there are none."""
-    folder = None if root is None else job.folder(root)
-    if folder is not None and (folder / _ROWS).exists():
-        known = read(folder / _ROWS)
-        if not failed(known):
-            return known
+    folder, known = _written(job, root)
+    if known is not None and not failed(known):
+        return known
     try:
         with noted() as notes:
             rows = [{**job.about, **row} for row in job.run(Place(folder, shown.log))]
@@ -152,6 +155,27 @@ def _rows(job: Job, root: Path | None, shown: Progress) -> list[Row]:
         if not failed(rows):
             _remove(folder, {_ROWS})
     return rows
+
+
+def _written(job: Job, root: Path | None) -> tuple[Path | None, list[Row] | None]:
+    """The folder of a run, and its rows, where there are any."""
+    folder = None if root is None else job.folder(root)
+    there = folder is not None and (folder / _ROWS).exists()
+    return folder, read(folder / _ROWS) if there and folder is not None else None
+
+
+def _there(jobs: Sequence[Job], root: Path) -> list[Row]:
+    """Rows of the runs that have ended well; the others are printed."""
+    kept, lines = list[Row](), list[str]()
+    for job in jobs:
+        folder, rows = _written(job, root)
+        if rows is not None and not failed(rows):
+            kept += rows
+        else:
+            state = rows[0]["error"] if rows else "begun" if folder is not None and folder.exists() else "not begun"
+            lines.append(f"  {job.about['method']}, seed {job.about['seed']}: {state}")
+    print("\n".join([f"{len(lines)} of {len(jobs)} runs are missing", *lines]))
+    return kept
 
 
 def _remove(folder: Path, kept: set[str]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks.measure import machine
+from benchmarks.options import check_missing
 from benchmarks.rows import Row, failed
 from benchmarks.runs import Job, collect
 from benchmarks.serve import recommenders
@@ -84,6 +85,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of graphs, weights and queries (default: %(default)s)")
     add("--out", type=Path, help="append a JSON line per measured value, series by series")
     add("--runs", type=Path, help="folder of runs: what is there is not run again")
+    add("--missing", action="store_true", help="measure nothing: list the series that '--runs' lacks, show the others")
     arguments = parser.parse_args(argv)
     _settle(parser, arguments)
     return arguments
@@ -96,6 +98,7 @@ def _settle(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> N
             setattr(arguments, name, value)
         if getattr(arguments, name) <= 0:
             parser.error(f"'--{name}' must be more than 0, got {getattr(arguments, name)}")
+    check_missing(parser, arguments)
     small = -1 if arguments.quick else None
     arguments.graphs = list(GRAPHS[:small]) if arguments.graphs is None else arguments.graphs
     arguments.items = list(ITEMS[:small]) if arguments.items is None else arguments.items

@@ -27,7 +27,7 @@ def job(method: str, run: Any) -> Job:
 
 
 def arguments(**given: Any) -> Namespace:
-    return Namespace(**{"threads": None, "runs": None, "out": None, **given})
+    return Namespace(**{"threads": None, "runs": None, "out": None, "missing": False, **given})
 
 
 class Killer:
@@ -78,6 +78,23 @@ def test_what_is_there_is_not_trained_again_and_shown_by_the_report(tmp_path, mo
     printed = capsys.readouterr().out
     assert "karate, random, seeds 0, 1" in printed
     assert all(f"│ {name} " in printed for name in ("teacher", "none", "kd", "at"))
+
+
+def test_what_is_missing_is_listed_and_nothing_is_trained(tmp_path, monkeypatch, capsys):
+    runs = str(tmp_path / "runs")
+    first = gnn.main([*SHORT, "--runs", runs])
+    trained = Killer(monkeypatch)
+    capsys.readouterr()
+    more = [*SHORT, "--runs", runs, "--methods", "none,at,kd", "--missing"]
+    assert {row["method"] for row in gnn.main(more)} == {"teacher", "none", "kd"}
+    printed = capsys.readouterr().out.splitlines()
+    assert trained.epochs == []
+    assert printed[:3] == ["2 of 8 runs are missing", "  at, seed 0: not begun", "  at, seed 1: not begun"]
+    assert gnn.main([*SHORT, "--runs", runs, "--missing"]) == first
+    assert gnn.main([*SHORT, "--runs", str(tmp_path / "none"), "--missing"]) == []
+    with pytest.raises(SystemExit):
+        gnn.main([*SHORT, "--missing"])
+    assert "'--missing' needs the folder of runs" in capsys.readouterr().err
 
 
 def test_other_epochs_are_other_runs_and_other_tables(tmp_path, capsys):
