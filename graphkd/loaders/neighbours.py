@@ -20,13 +20,12 @@ from torch_geometric.sampler.neighbor_sampler import edge_sample, node_sample
 from torch_geometric.typing import EdgeType, NodeType
 
 from graphkd.core.adjacency import edge_index_of
-from graphkd.core.draws import below, first_distinct
+from graphkd.core.entering import Entering
 
 FanOuts = Sequence[int] | Mapping[EdgeType, Sequence[int]]
 
 _ONE = "nodes"  # the type of all nodes of a homogeneous graph
 _EDGES: EdgeType = (_ONE, "to", _ONE)
-_FEW = 4  # a node of a degree up to this times the fan-out has its edges shuffled, not drawn
 
 
 class NeighbourSampler(BaseSampler):
@@ -57,7 +56,7 @@ class NeighbourSampler(BaseSampler):
         self.heterogeneous, self.replace = isinstance(data, HeteroData), replace
         self._sizes = _sizes(data)
         stores = {kind: data[kind] for kind in data.edge_types} if isinstance(data, HeteroData) else {_EDGES: data}
-        self._entering = {kind: _Entering.of(_edges(store), self._sizes[kind[2]]) for kind, store in stores.items()}
+        self._entering = {kind: Entering(_edges(store), self._sizes[kind[2]]) for kind, store in stores.items()}
         self.fan_outs = _fan_outs(num_neighbors, list(self._entering))
         self._local = {kind: torch.full((size,), -1) for kind, size in self._sizes.items()}
 
@@ -116,7 +115,7 @@ class NeighbourSampler(BaseSampler):
             fan_out = self.fan_outs[kind][hop] if hop < len(self.fan_outs[kind]) else 0
             edges = _NO_EDGES
             if targets is not None and fan_out:
-                edges = entering.draw(targets, fan_out, self.replace)
+                edges = _Edges.drawn(entering, targets, fan_out, self.replace)
             picked[kind].append(edges)
             new = edges.source[self._local[kind[0]][edges.source] < 0].unique()
             self._number(kind[0], new, counts[kind[0]])
@@ -151,6 +150,13 @@ class _Edges(NamedTuple):
     target: Tensor
     ids: Tensor
 
+    @classmethod
+    def drawn(cls, entering: Entering, targets: Tensor, fan_out: int, replace: bool) -> _Edges:
+        """Draw some of the edges that enter each target, at most ``fan_out`` of them; -1 for all."""
+        owner, where = entering.follow(targets.numpy(), fan_out, replace=replace)
+        sources, ids = (torch.from_numpy(found) for found in (entering.sources(where), entering.columns(where)))
+        return cls(sources, targets[owner], ids)
+
 
 _NO_EDGES = _Edges(*(torch.empty(0, dtype=torch.long) for _ in range(3)))
 
@@ -164,59 +170,6 @@ class _Found(NamedTuple):
     edges: dict[EdgeType, Tensor]
     node_counts: dict[NodeType, list[int]]
     edge_counts: dict[EdgeType, list[int]]
-
-
-class _Entering(NamedTuple):
-    """Edges of one type, sorted by target: where those of each target begin, their sources and their ids."""
-
-    begin: Tensor
-    sources: Tensor
-    ids: Tensor
-
-    @classmethod
-    def of(cls, edge_index: Tensor, targets: int) -> _Entering:
-        ids = edge_index[1].argsort(stable=True)
-        degrees = torch.bincount(edge_index[1], minlength=targets)
-        begin = torch.cat([degrees.new_zeros(1), degrees.cumsum(0)])
-        return cls(begin, edge_index[0][ids], ids)
-
-    def draw(self, targets: Tensor, fan_out: int, replace: bool) -> _Edges:
-        """Draw some of the edges that enter each target, at most ``fan_out`` of them; -1 for all."""
-        begin, degrees = self.begin[targets], self.begin[targets + 1] - self.begin[targets]
-        if fan_out < 0:
-            return self._all(targets, begin, degrees)
-        if replace:
-            own = degrees > 0
-            places = begin[own, None] + below(degrees[own, None], (int(own.sum()), fan_out))
-            return self._at(targets[own].repeat_interleave(fan_out), places.flatten())
-        few, many = degrees <= fan_out, degrees > _FEW * fan_out
-        some = ~few & ~many
-        parts = [self._all(targets[few], begin[few], degrees[few])]
-        parts.append(self._shuffled(targets[some], begin[some], degrees[some], fan_out))
-        if bool(many.any()):
-            bounds = degrees[many]
-            ranks = first_distinct(lambda rows: below(bounds[rows]), len(bounds), fan_out)
-            parts.append(self._at(targets[many].repeat_interleave(fan_out), (begin[many, None] + ranks).flatten()))
-        return _Edges(*map(torch.cat, zip(*parts, strict=True)))
-
-    def _all(self, targets: Tensor, begin: Tensor, degrees: Tensor) -> _Edges:
-        return self._at(targets.repeat_interleave(degrees), _ranges(begin, degrees))
-
-    def _shuffled(self, targets: Tensor, begin: Tensor, degrees: Tensor, fan_out: int) -> _Edges:
-        """Shuffle the edges of each target and take the first."""
-        row = torch.arange(len(targets)).repeat_interleave(degrees)
-        order = (row + torch.rand(len(row), dtype=torch.float64)).argsort()
-        first = _ranges(degrees.cumsum(0) - degrees, torch.full_like(degrees, fan_out))
-        return self._at(targets.repeat_interleave(fan_out), _ranges(begin, degrees)[order[first]])
-
-    def _at(self, targets: Tensor, places: Tensor) -> _Edges:
-        return _Edges(self.sources[places], targets, self.ids[places])
-
-
-def _ranges(begin: Tensor, lengths: Tensor) -> Tensor:
-    """Concatenate the ranges begin, begin + 1, ... of the given lengths."""
-    before = lengths.cumsum(0) - lengths
-    return torch.arange(int(lengths.sum())) + (begin - before).repeat_interleave(lengths)
 
 
 def _sizes(data: Data | HeteroData) -> dict[NodeType, int]:

@@ -12,11 +12,8 @@ import torch
 from torch import Tensor
 
 from graphkd.core.adjacency import edge_index_of
-from graphkd.core.draws import below, first_distinct
+from graphkd.core.entering import Entering, Numbers
 from graphkd.core.ids import check_range
-
-_FEW = 4  # nodes with at most this many times the fan-out of edges shuffle all edges instead of drawing
-Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -84,15 +81,10 @@ class Neighbourhoods:
     def __init__(self, edge_index: Any, num_nodes: int) -> None:
         if isinstance(num_nodes, bool) or not isinstance(num_nodes, int) or num_nodes < 1:
             raise ValueError(f"'num_nodes' must be a whole number of at least 1, got {num_nodes!r}")
-        source, target = _checked_edges(edge_index, num_nodes)
-        self.num_nodes, self.num_edges = num_nodes, source.numel()
-        order = target.argsort(stable=True)
-        small = np.int32 if max(num_nodes, self.num_edges) < 2**31 else np.int64
-        self._ptr: Numbers = np.zeros(num_nodes + 1, np.int64)
-        np.cumsum(torch.bincount(target, minlength=num_nodes).numpy(), out=self._ptr[1:])
-        self._sources = source[order].numpy().astype(small)
-        self._ids = order.numpy().astype(small)
-        self._loops: Numbers = torch.bincount(target[source == target], minlength=num_nodes).numpy()
+        edges = _checked_edges(edge_index, num_nodes)
+        self.num_nodes, self.num_edges = num_nodes, edges.size(1)
+        self._entering = Entering(edges, num_nodes)
+        self._loops: Numbers = torch.bincount(edges[1, edges[0] == edges[1]], minlength=num_nodes).numpy()
         self._own = threading.local()
 
     def __repr__(self) -> str:
@@ -101,7 +93,7 @@ class Neighbourhoods:
     @property
     def nbytes(self) -> int:
         """Count the bytes of the index, without the N numbers per thread."""
-        return self._ptr.nbytes + self._sources.nbytes + self._ids.nbytes + self._loops.nbytes
+        return self._entering.nbytes + self._loops.nbytes
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_own"}
@@ -112,7 +104,7 @@ class Neighbourhoods:
 
     def degrees(self, nodes: Numbers) -> Numbers:
         """Count the edges that enter each of some nodes."""
-        return self._ptr[nodes + 1] - self._ptr[nodes]
+        return self._entering.degrees(nodes)
 
     def loops(self, nodes: Numbers) -> Numbers:
         """Count the edges of each of some nodes to itself."""
@@ -120,7 +112,7 @@ class Neighbourhoods:
 
     def columns(self, found: Numbers) -> Numbers:
         """Return columns of ``edge_index`` for positions in the order of the index, which is by target."""
-        return self._ids[found].astype(np.int64)
+        return self._entering.columns(found)
 
     def fetch(self, nodes: Any, hops: int | None = None, fan_outs: Sequence[int] | None = None) -> Neighbourhood:
         """Find the nodes from which some nodes are reached in ``hops`` steps along edges, and the edges of those steps.
@@ -148,8 +140,8 @@ class Neighbourhoods:
             place, count = local[asked], len(frontier)
             found: list[tuple[Numbers, Numbers, Numbers]] = []
             for fan_out in steps:
-                owner, where = self._followed(frontier, fan_out)
-                source, target = self._sources[where].astype(np.int64), local[frontier][owner]
+                owner, where = self._entering.follow(frontier, fan_out)
+                source, target = self._entering.sources(where), local[frontier][owner]
                 rows = local[source]
                 unknown = (rows < 0).nonzero()[0]
                 strangers = source[unknown]
@@ -183,42 +175,6 @@ class Neighbourhoods:
             self._own.local = np.full(self.num_nodes, -1, np.int64)
         return self._own.local
 
-    def _followed(self, nodes: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
-        """Return positions of edges that enter some nodes, and for each edge the position of its node."""
-        begin, degrees = self._ptr[nodes], self.degrees(nodes)
-        if fan_out < 0 or not (many := degrees > fan_out).any():
-            return _ranges(begin, degrees)
-        few = ~many
-        parts = [(few.nonzero()[0], *_ranges(begin[few], degrees[few]))]
-        shuffled, drawn = many & (degrees <= _FEW * fan_out), many & (degrees > _FEW * fan_out)
-        if shuffled.any():
-            parts.append((shuffled.nonzero()[0], *_shuffled(begin[shuffled], degrees[shuffled], fan_out)))
-        if drawn.any() and fan_out:
-            parts.append((drawn.nonzero()[0], *_drawn(begin[drawn], degrees[drawn], fan_out)))
-        return np.concatenate([rows[owner] for rows, owner, _ in parts]), np.concatenate([at for _, _, at in parts])
-
-
-def _ranges(begin: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
-    """Concatenate the ranges begin, begin + 1, ... of given lengths: return each number's range, and the numbers."""
-    owner: Numbers = np.repeat(np.arange(len(lengths)), lengths)
-    shift: Numbers = begin + lengths - np.cumsum(lengths)
-    return owner, np.arange(len(owner)) + shift[owner]
-
-
-def _shuffled(begin: Numbers, degrees: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
-    """Return the first ``fan_out`` of each node's edges after shuffling them."""
-    owner, where = _ranges(begin, degrees)
-    order = (owner + torch.rand(len(owner), dtype=torch.float64).numpy()).argsort()
-    kept, first = _ranges(degrees.cumsum() - degrees, np.full_like(degrees, fan_out))
-    return kept, where[order[first]]
-
-
-def _drawn(begin: Numbers, degrees: Numbers, fan_out: int) -> tuple[Numbers, Numbers]:
-    """Draw ``fan_out`` distinct edges of each node, which has many more."""
-    bounds = torch.from_numpy(degrees)
-    ranks = first_distinct(lambda rows: below(bounds[rows]), len(bounds), fan_out).numpy()
-    return np.repeat(np.arange(len(degrees)), fan_out), (begin[:, None] + ranks).ravel()
-
 
 def _first_of_each(nodes: Numbers, local: Numbers) -> Numbers:
     """Remove repeats from nodes that have no local numbers yet, in O(n); overwrites their entries of ``local``."""
@@ -227,7 +183,7 @@ def _first_of_each(nodes: Numbers, local: Numbers) -> Numbers:
     return nodes[local[nodes] == rows]
 
 
-def _checked_edges(edge_index: Any, num_nodes: int) -> tuple[Tensor, Tensor]:
+def _checked_edges(edge_index: Any, num_nodes: int) -> Tensor:
     given = torch.from_numpy(edge_index) if isinstance(edge_index, np.ndarray) else edge_index
     if not isinstance(given, Tensor) and not hasattr(given, "coo"):
         raise TypeError(f"'edge_index' must be a tensor (2, E), sources first, or an adj_t, got {type(given).__name__}")
@@ -240,7 +196,7 @@ def _checked_edges(edge_index: Any, num_nodes: int) -> tuple[Tensor, Tensor]:
         )
     edges = edges.detach().cpu().long()
     check_range(edges, num_nodes, "edge_index", "the nodes of the graph")
-    return edges[0], edges[1]
+    return edges
 
 
 def _checked_nodes(nodes: Any, num_nodes: int) -> Numbers:

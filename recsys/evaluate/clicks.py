@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from graphkd.core.batches import on_device
 from graphkd.core.distiller import Distiller
 from graphkd.core.view import Call, Viewer
+from graphkd.tasks.metrics import area_under_curve
 from recsys.data.rows import RowBatches
 from recsys.losses.clicks import click_loss
 from recsys.models.clicks import show
@@ -24,14 +25,10 @@ def auc(scores: Tensor, y: Tensor) -> float:
     and for clicks other than 0 and 1.
     """
     _check("scores", scores, y)
-    clicked = y.bool()
-    positives, negatives = int(clicked.sum()), int((~clicked).sum())
-    if not positives or not negatives:
-        raise ValueError(f"'y' must hold both clicks and others, got {positives} clicks of {len(y)}")
-    _, place, counts = scores.double().unique(return_inverse=True, return_counts=True)
-    ranks = counts.cumsum(0).double() - (counts - 1) / 2
-    above = ranks[place][clicked].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    clicks = int(y.sum())
+    if clicks in (0, len(y)):
+        raise ValueError(f"'y' must hold both clicks and others, got {clicks} clicks of {len(y)}")
+    return area_under_curve(scores, y)
 
 
 def _check(name: str, scores: Tensor, y: Tensor, *, halves: bool = False) -> None:

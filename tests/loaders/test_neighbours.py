@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import combinations
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import LinkLoader, NodeLoader
 
 from graphkd.loaders import NeighbourSampler, link_neighbour_loader, neighbour_loader
-from graphkd.loaders import neighbours as module
 
 
 def graph(nodes: int = 30, edges: int = 120, seed: int = 0) -> Data:
@@ -92,30 +87,6 @@ def test_numbers_are_cleared_after_each_batch():
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one.n_id, other.n_id)
         assert torch.equal(one.edge_index, other.edge_index)
-
-
-# ---------------------------------------------------------------------------- its law
-@pytest.mark.parametrize(("degree", "fan_out"), [(5, 2), (7, 3), (40, 2)])
-def test_draws_are_uniform_among_the_sets_of_edges(degree, fan_out):
-    torch.manual_seed(7)
-    data = Data(edge_index=torch.stack([torch.arange(1, degree + 1), torch.zeros(degree, dtype=torch.long)]))
-    data.num_nodes = degree + 1
-    assert (degree > module._FEW * fan_out) == (degree == 40)  # both ways of drawing are looked at
-    entering = NeighbourSampler(data, [fan_out])._entering[module._EDGES]
-    rounds = 6000
-    drawn = entering.draw(torch.zeros(rounds, dtype=torch.long), fan_out, False).ids.view(rounds, fan_out)
-    counts = Counter(tuple(sorted(row)) for row in drawn.tolist())
-    sets = list(combinations(range(degree), fan_out))
-    assert set(counts) <= set(sets)
-    assert chisquare([counts[each] for each in sets]).pvalue > 1e-4
-
-
-def test_draws_with_replacement_are_independent():
-    torch.manual_seed(8)
-    data = Data(edge_index=torch.tensor([[1, 2, 3], [0, 0, 0]]), num_nodes=4)
-    entering = NeighbourSampler(data, [2])._entering[module._EDGES]
-    drawn = entering.draw(torch.zeros(9000, dtype=torch.long), 2, True).ids.view(-1, 2)
-    assert chisquare((drawn[:, 0] * 3 + drawn[:, 1]).bincount(minlength=9)).pvalue > 1e-4
 
 
 def test_the_same_seed_gives_the_same_batches():
