@@ -67,8 +67,9 @@ class Series:
 
     def __init__(self, arguments: argparse.Namespace, seed: int) -> None:
         self.arguments, self.seed = arguments, seed
-        own, known = arguments.own, partial(load, arguments.dataset, arguments.protocol, seed, arguments.data_path)
-        self.data: Data = known() if own is None else Data(own.split_of(seed))
+        own, drawn = arguments.own, seed if arguments.split_seed is None else arguments.split_seed
+        known = partial(load, arguments.dataset, arguments.protocol, drawn, arguments.data_path)
+        self.data: Data = known() if own is None else Data(own.split_of(drawn))
         self._teacher: Distilled | None = None
 
     @property
@@ -173,8 +174,9 @@ def values_of(arguments: argparse.Namespace, asked: Mapping[str, Any]) -> dict[s
 
 
 def about_data(arguments: argparse.Namespace) -> Row:
-    """What results depend on of files of one's own."""
-    return {} if arguments.own is None else arguments.own.about()
+    """What results depend on of files of one's own, and of a split that all seeds share."""
+    drawn = {} if arguments.split_seed is None else {"split_seed": arguments.split_seed}
+    return drawn | ({} if arguments.own is None else arguments.own.about())
 
 
 def nobody(pairs: Interactions) -> Interactions:
@@ -223,6 +225,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--data-path", type=Path, help="folder of RecBole datasets: that of --dataset is NAME/NAME.inter there")
     add("--protocol", choices=("ratio", "full", "loo"), help="default: loo for citeulike-derrd, full for ...-td, ratio")
     add_own_data(parser)
+    add("--split-seed", type=int, help="of every split that is drawn (default: each run's own seed)")
     add("--teacher", dest="teacher_name", default="mf:64", help=f"NAME:WIDTH, {names}, or its NAME (%(default)s)")
     add("--student", dest="student_name", default="mf:8", help="as the teacher (default: %(default)s)")
     add("--epochs", type=int, help=f"at most (default: {TRAINING['epochs']})")

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.options import SETTINGS, settings_folders
 from benchmarks.ranking.models import OF_LIGHTGCN
@@ -50,6 +51,17 @@ def test_splits(name, made, clicks):
     pairs = Interactions.from_tokens(*zip(*events(40, 30, 8), strict=True))
     check_same_ids(found, made(pairs))
     assert found.item_tokens == pairs.item_tokens
+
+
+def test_seeds_share_a_split_where_its_seed_is_given(clicks):
+    asked = ["--data", str(clicks), *COLUMNS, *SHORT]
+    of_seed, other = Series(parse(asked), 3).split, Series(parse(asked), 5).split
+    shared = Series(parse([*asked, "--split-seed", "3"]), 5)
+    pairs = [split.train.pairs() for split in (of_seed, other, shared.split)]
+    assert all(map(torch.equal, pairs[0], pairs[2]))
+    assert not all(map(torch.equal, pairs[0], pairs[1]))
+    rows = main([*asked, "--split-seed", "3"])
+    assert {row["options"]["split_seed"] for row in rows} == {3}
 
 
 def test_rows_say_which_data_they_are_of(clicks, tmp_path):
