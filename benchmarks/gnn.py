@@ -90,7 +90,7 @@ def values_of(row: Metadata, scene: Scene, asked: Mapping[str, Any]) -> dict[str
 
 def student_of(row: Metadata, scene: Scene, settings: Mapping[str, Any], place: Place) -> Student:
     """Train a student by a method."""
-    own, asked = split_settings(row, settings)
+    own, asked = split_settings(row, settings, with_student=has_dropout(row))
     arguments = given(row, scene, place, asked.pop("dropout", None))
     student, teacher = arguments.pop("student"), arguments.pop("teacher")
     entries = {name: arguments[name] for name in ("modality",) if name in arguments}
@@ -105,7 +105,7 @@ def tuned(
     row: Metadata, scene: Scene, settings: Mapping[str, Any], fixed: set[str], place: Place, **options: Any
 ) -> graphkd.Tuned:
     """Search the settings of a method, of its training and of the student, around those that were asked for."""
-    own, asked = split_settings(row, settings)
+    own, asked = split_settings(row, settings, with_student=has_dropout(row))
     dropout = asked.pop("dropout", scene.recipe.dropout)
     arguments = given(row, scene, place)
     student, teacher = arguments.pop("student"), arguments.pop("teacher")

@@ -132,10 +132,17 @@ def seeds(arguments: argparse.Namespace) -> range:
     return range(arguments.first_seed, arguments.first_seed + arguments.seeds)
 
 
-def split_settings(row: Metadata, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Hyper-parameters of a method, and what is of its training; some have a hyper-parameter of such a name."""
+def split_settings(
+    row: Metadata, given: Mapping[str, Any], *, with_student: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hyper-parameters of a method, and what is of its training; some have a hyper-parameter of such a name.
+
+    with_student: the benchmark makes the student, so that ``dropout`` is not that of one which the method would make.
+    """
     own = {name: value for name, value in given.items() if name in row.settings}
-    return own, {name: value for name, value in given.items() if name not in row.settings}
+    if with_student:
+        own.pop("dropout", None)
+    return own, {name: value for name, value in given.items() if name not in own}
 
 
 def settings_folders() -> list[str]:

@@ -103,8 +103,8 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
 
 def student_of(row: Metadata, scene: TaskScene, given: Row, place: Place) -> tuple[Distilled, TaskScene, Row]:
     """Train a student by a method; returns it, what it is judged on, and costs."""
-    settings, asked = split_settings(row, given)
     makes_own = row.name in OWN_STUDENTS
+    settings, asked = split_settings(row, given, with_student=not makes_own)
     student = None if makes_own else scene.student(asked.pop("dropout", None))
     options = {**options_of({**scene.training(scene.recipe), **asked}), "seed": scene.seed, **_needs(row, scene)}
     teacher, data, task = _given(row, scene, place)
@@ -117,7 +117,7 @@ def student_of(row: Metadata, scene: TaskScene, given: Row, place: Place) -> tup
 
 def tuned(row: Metadata, scene: TaskScene, given: Row, fixed: set[str], place: Place, **options: Any) -> graphkd.Tuned:
     """Search the settings of a method, of its training and of the student, around those that were asked for."""
-    settings, asked = split_settings(row, given)
+    settings, asked = split_settings(row, given, with_student=row.name not in OWN_STUDENTS)
     student, values = None, {**scene.training(scene.recipe), **asked}
     if row.name not in OWN_STUDENTS:
         student, values = scene.new_student, {"dropout": scene.recipe.dropout, **values}

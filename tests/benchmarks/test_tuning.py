@@ -121,6 +121,14 @@ def test_dropout_may_be_set_of_the_benchmarks_own_student_alone(capsys):
     assert "'--tune' must be at least 1, got 0" in capsys.readouterr().err
 
 
+def test_the_dropout_that_is_found_is_that_of_the_benchmarks_student():
+    asked = [*GRAPH[:4], "--methods", "glnn", "--seeds", "1", "--epochs", "2"]  # which would make an MLP with one too
+    rows = gnn.main([*asked, "--tune", "2"])
+    assert not failed(rows)
+    assert 0 < rows[-1]["settings"]["dropout"] < 1
+    assert not failed(gnn.main([*asked, "--set", "glnn.dropout=0.25"]))
+
+
 @pytest.mark.slow
 def test_methods_with_further_needs_are_searched_too():
     rows = gnn.main([*GRAPH[:4], "--methods", "tmkd,cpf_ind,ffg2m,rkd", "--seeds", "1", "--epochs", "2", "--tune", "2"])
