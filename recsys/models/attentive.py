@@ -1,4 +1,4 @@
-"""What sequential recommenders by attention share: their blocks, their tables, and how these begin."""
+"""The parts of sequential recommenders by attention: their blocks, their tables, and how these begin."""
 
 from __future__ import annotations
 
