@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
 
 from benchmarks.gnn import METHODS, add_models, cost, groups, own_settings, student_of
 from benchmarks.graph.scene import Scene, split_name
@@ -19,19 +20,14 @@ from benchmarks.options import add_methods, seeds, use_methods
 from benchmarks.plot import plot
 from benchmarks.rows import Row, failed
 from benchmarks.runs import Job, Place, about, tabulate
-from graphkd.core.batches import changed
 from graphkd.tasks import accuracy
 
 MASKS = {"validation": "val_mask", "test": "test_mask"}
 
 
-def run(arguments: argparse.Namespace, name: str, chosen: str, seed: int, place: Place) -> Iterator[Row]:
-    """A student of a method whose epoch is chosen on some nodes of the data of a seed."""
-    models = {"student": arguments.student, "teacher": arguments.teacher, "runs": arguments.runs}
-    scene = Scene(arguments.dataset, seed, split=arguments.split, epochs=arguments.epochs, **models)
-    scene.teacher(place)  # of the data as they are
-    scene.seen = changed(scene.seen, val_mask=scene.seen[MASKS[chosen]])
-    found = student_of(METHODS[name], scene, arguments.given[name], place)
+def run(settings: Mapping[str, Any], name: str, scene: Scene, place: Place) -> Iterator[Row]:
+    """A student of a method."""
+    found = student_of(METHODS[name], scene, settings, place)
     costs = {**cost(found.model, scene.whole), **found.costs}
     yield {"metric": "accuracy", "value": accuracy(found.model, scene.whole), **costs}
 
@@ -40,17 +36,24 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """Both choices of every method, seed by seed."""
     known = about(arguments, arguments.dataset, split_name(arguments.dataset, arguments.split), "epochs")
     known |= {"teacher": arguments.teacher, "student": arguments.student}
+    names = ("student", "teacher", "split", "epochs", "runs")
+    models = {name: getattr(arguments, name) for name in names}
+    scene = lru_cache(maxsize=1)(partial(Scene, arguments.dataset, **models))
+
+    def run_of(name: str, nodes: str, seed: int, place: Place) -> Iterator[Row]:
+        return run(arguments.given[name], name, scene(seed).chosen_on(MASKS[nodes], place), place)
+
     for seed in seeds(arguments):
         for name in arguments.methods:
-            for chosen in MASKS:
-                own = {"method": f"{name}, {chosen}", "seed": seed, "settings": arguments.given[name]}
-                yield Job({**known, **own}, partial(run, arguments, name, chosen, seed))
+            for nodes in MASKS:
+                own = {"method": f"{name}, {nodes}", "seed": seed, "settings": arguments.given[name]}
+                yield Job({**known, **own}, partial(run_of, name, nodes, seed))
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    about = "The student's epoch chosen on validation nodes and, as no result may be, on test nodes."
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.chosen_on_test", description=about)
+    words = "The student's epoch chosen on validation nodes and, as no result may be, on test nodes."
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chosen_on_test", description=words)
     add_models(parser, teacher="sage")
     known = list(METHODS.values())
     add_methods(parser, known, default="glnn", groups=groups("mlp"))

@@ -108,6 +108,14 @@ class Scene:
             "teacher", built, self.seen, {**options_of(self.training(recipe)), "seed": self.seed}, place
         )
 
+    def chosen_on(self, mask: str, place: Place) -> Scene:
+        """The same data and teacher where epochs of all other models are chosen on the nodes of another mask."""
+        self.teacher(place)  # of the data as they are
+        other = copy.copy(self)
+        other.seen = changed(self.seen, val_mask=self.seen[mask])
+        other.about, other._models = {**self.about, "chosen": mask}, dict(self._models)
+        return other
+
     def alone(self, name: str, model: nn.Module, number: int, place: Place, **entries: Tensor) -> nn.Module:
         """A further model, of this one's kind, which learns the labels as the student does, of data with other entries.
 
