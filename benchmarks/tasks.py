@@ -18,7 +18,7 @@ import torch
 import graphkd
 from benchmarks.graph.own_data import add_own_data, own_data
 from benchmarks.graph.scene import options_of
-from benchmarks.graph.task_models import MODELS
+from benchmarks.graph.task_models import MODELS, layers_of
 from benchmarks.graph.task_scenes import KINDS, SETS, TaskScene
 from benchmarks.measure import timed
 from benchmarks.options import add_methods, add_tuning, split_settings, use_methods
@@ -34,6 +34,7 @@ from graphkd.tasks.metrics import answers
 
 OWN_STUDENTS = ("nosmog",)  # of graphs of nodes, which read more of a node than its features
 GIVEN = ("hidden", "edges", "whole graph", "feature student")  # needs that scenes meet
+OF_TASKS = {"graph": ("layers",)}  # and those that scenes of one task meet
 
 
 def methods_of(task: str) -> dict[str, Metadata]:
@@ -43,7 +44,7 @@ def methods_of(task: str) -> dict[str, Metadata]:
     return {
         row.name: row
         for row in found
-        if set(row.needs) <= set(GIVEN) and ("student" not in row.cannot or row.name in own)
+        if set(row.needs) <= {*GIVEN, *OF_TASKS.get(task, ())} and ("student" not in row.cannot or row.name in own)
     }
 
 
@@ -140,7 +141,10 @@ def _given(row: Metadata, scene: TaskScene, place: Place) -> tuple[Any, Any, Any
 
 
 def _needs(row: Metadata, scene: TaskScene) -> dict[str, Any]:
-    return {"hidden": scene.hidden} if "hidden" in row.needs else {}
+    found: dict[str, Any] = {"hidden": scene.hidden} if "hidden" in row.needs else {}
+    if "layers" in row.needs:
+        found["layers"] = layers_of(*scene.kinds, scene.example)
+    return found
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -130,6 +130,8 @@ MODELS: Mapping[str, Mapping[str, tuple[Build, str]]] = {
     },
 }
 MODELS = {**MODELS, "multi-label": MODELS["node"]}
+# A model of graphs -> the path of its nodes' rows.
+ROWS = {"gin": "gnn", "gin-1": "gnn", "gine": "rows", "pna": "rows", "set": "nodes"}
 OF_ALL_GRAPHS = ("pna",)  # which are built for the loader of the training graphs, not for one of them
 
 
@@ -142,3 +144,9 @@ def hidden_of(task: str, name: str, data: Any) -> str:
     """The tap path of its hidden layer."""
     path = MODELS[task][name][1]
     return path.format(type=_labelled(data)) if "{type}" in path else path
+
+
+def layers_of(student: str, teacher: str, data: Any) -> tuple[tuple[str, str], ...]:
+    """The tap paths of models of graphs, of their nodes' rows and of the graphs' rows."""
+    graphs = hidden_of("graph", student, data), hidden_of("graph", teacher, data)
+    return (ROWS[student], ROWS[teacher]), graphs

@@ -62,7 +62,7 @@ class PooledGINE(nn.Module):
         self.first = nn.Linear(features, width)
         self.convs = nn.ModuleList(GINEConv(_two(width), edge_dim=edges) for _ in range(layers))
         self.norms = nn.ModuleList(BatchNorm(width) for _ in range(layers))
-        self.dropout, self.pool = nn.Dropout(dropout), pool
+        self.dropout, self.rows, self.pool = nn.Dropout(dropout), nn.Identity(), pool
         self.embed, self.last = nn.Linear(width, width), nn.Linear(width, answers)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor, batch: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class PooledGINE(nn.Module):
         x = self.first(x)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = x + self.dropout(norm(conv(x, edge_index, edge_attr)).relu())
-        return self.last(self.embed(self.pool(x, batch)).relu())
+        return self.last(self.embed(self.pool(self.rows(x), batch)).relu())
 
 
 class PooledPNA(nn.Module):
@@ -97,7 +97,7 @@ class PooledPNA(nn.Module):
         self.first = nn.Linear(features, width)
         self.convs = nn.ModuleList(PNAConv(width, width, AGGREGATORS, SCALERS, **options) for _ in range(layers))
         self.norms = nn.ModuleList(BatchNorm(width) for _ in range(layers))
-        self.edges, self.dropout, self.pool = edges, nn.Dropout(dropout), pool
+        self.edges, self.dropout, self.rows, self.pool = edges, nn.Dropout(dropout), nn.Identity(), pool
         self.embed, self.last = nn.Linear(width, width), nn.Linear(width, answers)
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor, edge_attr: Tensor | None = None) -> Tensor:
@@ -105,7 +105,7 @@ class PooledPNA(nn.Module):
         x, attributes = self.first(x), None if self.edges is None else edge_attr
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = x + self.dropout(norm(conv(x, edge_index, attributes)).relu())
-        return self.last(self.embed(self.pool(x, batch)).relu())
+        return self.last(self.embed(self.pool(self.rows(x), batch)).relu())
 
 
 class RGCN(nn.Module):
