@@ -93,7 +93,7 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
 
     def teacher(seed: int, place: Place) -> Iterable[Row]:
         found = scene(seed).teacher(place)
-        return measured(found, scene(seed), found.card["costs"])
+        return measured(found, scene(seed).columns, found.card["costs"])
 
     def student(name: str, seed: int, chosen: Row, place: Place) -> Iterable[Row]:
         return measured(*student_of(rows[name], scene(seed), chosen, place))
@@ -135,8 +135,10 @@ def _given(row: Metadata, scene: TaskScene, place: Place) -> tuple[Any, Any, Any
     if row.name in OWN_STUDENTS:
         return teacher, scene.data, scene.seen_task
     batches = scene.batches_of(row)
-    if teacher is not None and batches is not scene.data:  # batches lack edges, the teacher sees the whole graph
-        teacher = graphkd.Cached(teacher, scene.data)
+    if (
+        teacher is not None and batches is not scene.columns.data
+    ):  # batches lack edges, the teacher sees the whole graph
+        teacher = graphkd.Cached(teacher, scene.columns.data)
     return teacher, batches, scene.task
 
 

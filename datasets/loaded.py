@@ -16,6 +16,7 @@ from graphkd.tasks import (
     MultiLabelNodeClassification,
     NodeClassification,
 )
+from graphkd.tasks.splits import part_of
 
 __all__ = ["TASKS", "Loaded", "labelled_type", "loaded"]
 
@@ -70,8 +71,7 @@ def loaded(
         raise ValueError(
             "the inductive setting needs nodes that training does not see, 'new_mask': choose another split"
         )
-    seen = parts.subgraph(~parts.new_mask)
-    return Loaded(seen, task(evaluate_on=parts, new=parts.new_mask, **options))
+    return Loaded(part_of(parts, ~parts.new_mask), task(evaluate_on=parts, new=parts.new_mask, **options))
 
 
 def labelled_type(data: HeteroData) -> str:

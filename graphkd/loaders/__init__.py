@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch_geometric import typing as capabilities
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import LinkLoader, LinkNeighborLoader, NeighborLoader, NodeLoader
@@ -13,6 +16,7 @@ from graphkd.loaders.neighbours import FanOuts, NeighbourSampler
 
 __all__ = ["NeighbourSampler", "link_neighbour_loader", "neighbour_loader", "read_graph"]
 
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc)
 _COMPILED = ("subgraph_type", "disjoint", "temporal_strategy", "time_attr", "weight_attr", "is_sorted")
 
 
@@ -48,6 +52,7 @@ def neighbour_loader(
         >>> task, taught = NodeClassification(evaluate_on=data), graphkd.Cached(teacher, data)
         >>> result = graphkd.distil("kd", student, taught, loader, task=task, epochs=2, progress=False)
     """
+    data = _sliceable(data)
     if _has_backend():
         return NeighborLoader(data, num_neighbors, input_nodes, replace=replace, **options)
     _check_options(options)
@@ -78,10 +83,21 @@ def link_neighbour_loader(
         >>> batch.edge_label_index.shape[1], int(batch.edge_label.sum())  # 16 edges, and as many pairs that are none
         (32, 16)
     """
+    data = _sliceable(data)
     if _has_backend():
         return LinkNeighborLoader(data, num_neighbors, edge_label_index, replace=replace, **options)
     _check_options(options)
     return LinkLoader(data, NeighbourSampler(data, num_neighbors, replace=replace), edge_label_index, **options)
+
+
+def _sliceable(data: Any) -> Any:
+    """Copy a graph with node values of compressed sparse layouts as COO, the one whose rows PyG's loaders can take."""
+    found = copy.copy(data) if isinstance(data, (Data, HeteroData)) else data
+    for store in getattr(found, "node_stores", ()):
+        for name, value in store.items():
+            if isinstance(value, Tensor) and value.layout in _COMPRESSED and store.is_node_attr(name):
+                store[name] = value.to_sparse_coo()
+    return found
 
 
 def _has_backend() -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkd.core.csr import sparse_rows
 from graphkd.core.masks import read_mask
 
 MASKS = {"train": "train_mask", "val": "val_mask", "test": "test_mask"}  # of PyG's data sets
@@ -39,4 +42,28 @@ def hold_out(data: Data, *, share: float = 0.2, seed: int = 0, split: int | None
     whole = data.clone() if any(masks[name] is not data[name] for name in masks) else data
     for name, mask in masks.items():
         whole[name] = mask
-    return whole.subgraph(~held), held
+    return part_of(whole, ~held), held
+
+
+def part_of(data: Data, keep: Tensor) -> Data:
+    """Return the graph of some nodes, chosen by a mask (N,), and the edges among them, as PyG's ``subgraph`` does.
+
+    Rows of values in torch's sparse layouts, of which PyG takes none by a mask, are taken by number.
+    """
+    sparse = {name: value for name, value in data if _is_sparse(value) and data.is_node_attr(name)}
+    if not sparse:
+        return data.subgraph(keep)
+    rest = copy.copy(data)
+    rest.num_nodes = data.num_nodes
+    for name in sparse:
+        del rest[name]
+    part = rest.subgraph(keep)
+    if "num_nodes" not in data:
+        del part.num_nodes
+    for name, value in sparse.items():
+        part[name] = sparse_rows(value, keep.nonzero()[:, 0])
+    return part
+
+
+def _is_sparse(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout != torch.strided

@@ -95,6 +95,23 @@ def test_rows_of_nodes_and_of_graphs_are_given(small):
     assert {row["method"] for row in rows if row["metric"] == "accuracy"} == {"teacher", "mugsi"}
 
 
+@pytest.mark.parametrize("batch", [[], ["--batch", "32"]])
+def test_a_teacher_of_columns_teaches_a_student_of_all_words(small, monkeypatch, batch):
+    def words(seed: int, inductive: bool) -> task_scenes.Seen:
+        parts = PARTS["node"](seed)
+        parts.x = parts.x.relu().to_sparse_csr()
+        return task_scenes.scene_of("node", loaded("node_classification", parts, inductive=inductive))
+
+    monkeypatch.setitem(task_scenes.SETS["node"], "words", words)
+    monkeypatch.setattr(task_scenes, "WORDS", {"words": "small"})
+    options = ["--task", "node", "--inductive", "--seeds", "1", "--epochs", "2", "--student", "mlp"]
+    rows = gnn.main([*options, *batch, "--dataset", "words", "--methods", "none,kd"])
+    assert {row["method"] for row in rows if row["metric"] == "accuracy_new"} == {"teacher", "none", "kd"}
+    plain = gnn.main([*options, "--dataset", "small", "--methods", "none"])
+    teachers = [[row["value"] for row in each if row["method"] == "teacher"] for each in (rows, plain)]
+    assert teachers[0] == teachers[1]
+
+
 def test_new_nodes_and_batches(small):
     options = ["--task", "node", "--inductive", "--batch", "32", "--methods", "kd,rkd", "--seeds", "1", "--epochs", "2"]
     rows = gnn.main([*options, "--student", "mlp"])

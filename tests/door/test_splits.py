@@ -220,6 +220,19 @@ def test_nothing_held_out_is_refused():
         hold_out(data(), share=0.001)
 
 
+@pytest.mark.parametrize("layout", ["to_sparse_coo", "to_sparse_csr", "to_sparse_csc"])
+def test_hold_out_keeps_features_in_a_sparse_layout(layout):
+    want, held = hold_out(data(), share=0.5, seed=3)
+    given = data()
+    given.x = getattr(given.x, layout)()
+    found, also = hold_out(given, share=0.5, seed=3)
+    assert torch.equal(also, held)
+    assert torch.equal(found.x.to_dense(), want.x)
+    assert found.x.layout != torch.strided
+    assert set(found.keys()) == set(want.keys())
+    assert all(torch.equal(found[name], value) for name, value in want if name != "x")
+
+
 @pytest.mark.parametrize("form", ["ids", "split"])
 def test_hold_out_reads_every_form(form):
     want, held = hold_out(data(), share=0.5, seed=3)

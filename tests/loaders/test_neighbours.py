@@ -134,6 +134,20 @@ def test_all_citations_of_the_seeds_are_there():
         assert sorted(batch[kind].e_id.tolist()) == list(range(data[kind].num_edges))
 
 
+@pytest.mark.parametrize("layout", ["to_sparse_coo", "to_sparse_csr", "to_sparse_csc"])
+@pytest.mark.parametrize("kinds", [False, True])
+def test_features_in_a_sparse_layout_come_by_rows(layout, kinds):
+    data = papers() if kinds else graph()
+    whole = data["paper"].x if kinds else data.x
+    given = getattr(whole, layout)()
+    (data["paper"] if kinds else data).x = given
+    options = {"input_nodes": "paper" if kinds else None, "batch_size": 7}
+    for batch in neighbour_loader(data, [2], **options):
+        own = batch["paper"] if kinds else batch
+        assert torch.equal(own.x.to_dense(), whole[own.n_id])
+    assert (data["paper"] if kinds else data).x is given
+
+
 # ------------------------------------------------------------------------------ links
 def test_links_come_with_both_ends():
     data = graph()
