@@ -80,11 +80,8 @@ def use_methods(
         for name in arguments.methods:
             _check("a method", name, [*rows, *groups], "--list shows all")
         chosen = {name: rows[name] for name in arguments.methods}
-        dataset = getattr(arguments, "dataset", "")
-        files = [SETTINGS / "all.toml", SETTINGS / f"{dataset}.toml"]
-        files += [_settings_file(name, dataset, rows) for name in getattr(arguments, "settings_files", ())]
         more = {name: {**TRAINING, **student(row), **row.settings} for name, row in chosen.items()}
-        found = {name: _of_files(row, more[name], files, kind) for name, row in chosen.items()}
+        found = _of_dataset(arguments, rows, chosen, more, kind)
         if getattr(arguments, "epochs", None) is not None:
             for values in found.values():
                 values.pop("epochs", None)
@@ -98,6 +95,26 @@ def use_methods(
     except ValueError as error:
         parser.error(str(error))
     arguments.given, arguments.fixed = found, fixed
+
+
+def _of_dataset(
+    arguments: argparse.Namespace,
+    rows: Mapping[str, Metadata],
+    chosen: Mapping[str, Metadata],
+    known: Mapping[str, Mapping[str, Any]],
+    kind: str | Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """What the files of the data set, and those that were asked for, say of each method.
+
+    ValueError where one that was asked for says nothing of any.
+    """
+    dataset = getattr(arguments, "dataset", "")
+    asked = {name: _settings_file(name, dataset, rows) for name in getattr(arguments, "settings_files", ())}
+    files = [SETTINGS / "all.toml", SETTINGS / f"{dataset}.toml", *asked.values()]
+    for name, file in asked.items():
+        if not any(_of_files(row, known[each], [file], kind) for each, row in chosen.items()):
+            raise ValueError(f"'--settings {name}' is of no effect: {file.name} has nothing for {[*chosen]}, {kind!r}")
+    return {name: _of_files(row, known[name], files, kind) for name, row in chosen.items()}
 
 
 def add_data(parser: argparse.ArgumentParser, datasets: Iterable[str], default: str) -> None:
@@ -162,7 +179,7 @@ def _settings_file(name: str, dataset: str, methods: Iterable[str]) -> Path:
             raise ValueError(
                 f"'--settings {name}' has none for {dataset!r}, but for {sorted(known)}: --set gives others"
             )
-        file = found[0]
+        return found[0]
     if not file.is_file():
         raise ValueError(
             f"'--settings' must be a TOML file, or one of {settings_folders()}, got {name!r}: there is no such file"

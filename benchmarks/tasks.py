@@ -170,7 +170,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_tuning(parser)
     arguments = parser.parse_args(argv)
     own_data(parser, arguments, SETS[task])
-    use_methods(parser, arguments, list(rows.values()), groups, arguments.teacher, student=own_settings)
+    teacher = arguments.teacher
+    kind = teacher if task == "node" else (task, f"{task}-{teacher}")
+    use_methods(parser, arguments, list(rows.values()), groups, kind, student=own_settings)
     return arguments
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import Data, HeteroData
 
-from benchmarks import gnn
+from benchmarks import gnn, tasks
 from benchmarks.graph import task_scenes
 from benchmarks.graph.task_models import MODELS, built
 from benchmarks.graph.tuned_models import in_degrees
@@ -138,6 +138,14 @@ def test_settings_are_searched_of_batches_and_of_students_that_methods_make(smal
     assert [row for row in rows if row["metric"] == "error"] == []
     assert {row["settings"]["dropout"] for row in rows if row["method"] == "kd"} == {0.3}
     assert {row["tuned"] for row in rows if row["method"] == "nosmog"} == {True}
+
+
+def test_settings_of_nodes_are_not_taken_for_links(capsys):
+    options = ["--dataset", "cora", "--methods", "none,kd", "--settings", "tuned"]
+    assert "lr" in tasks.parse(["--task", "node", *options]).given["kd"]
+    with pytest.raises(SystemExit):
+        tasks.parse(["--task", "link", *options])
+    assert "'--settings tuned' is of no effect: cora.toml has nothing for ['none', 'kd']" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("task", list(MODELS))
