@@ -28,6 +28,7 @@ CHOICES = (
     Choice("Several teachers", ("tmkd",), "schemes-cora"),
     Choice("Hidden layers of the teacher, no classes in common", ("gsp", "rkd"), "tuned-cora"),
     Choice("A large graph in batches, new nodes", ("kd",), "debian-inductive"),
+    Choice("The same; many sparse features", ("kd",), "debian-words"),
     Choice("Links", ("llp", "kd"), "links-cora"),
     Choice("Whole graphs", ("kd",), "nci1-gin-1"),
     Choice("A recommender, from the teacher's lists", ("rrd", "irrrd"), "citeulike-derrd", "recommenders/"),

@@ -26,6 +26,7 @@ from graphkd.losses.graphs.neighbour_kl import EdgeTargets, neighbour_kl
 from graphkd.losses.response.kd import kl
 
 Path = tuple[str, str, str]
+MOST_PAIRS = 1 << 26  # of a meta-path, some gigabytes
 
 
 @method(
@@ -59,8 +60,8 @@ def hg2m_method(
     chooses among these pairs, and their directions. paths: edge types from or to the predicted node type, whose other
     ends are the groups, by default all; in a graph of one type the neighbours are the groups. Pairs are computed once,
     before training. layers, width, dropout: of the MLP that is made if no student is given, by default 1 hidden layer,
-    128 and 0.2; it reads features of the predicted type alone. Costs the pairs, once, and O((N + E) C) a step. Raises
-    ValueError if no node is reliable.
+    128 and 0.2; it reads features of the predicted type alone. Costs the pairs, once, and O(N C) a step. Raises
+    ValueError if no node is reliable, and for a meta-path of more than ``MOST_PAIRS`` pairs, which large groups have.
 
     The authors publish neither the weight of the meta-paths (their code's default, 0, leaves them out; here 1) nor p,
     ``reliable_share``, for each data set. As in their code ND contains KL_M, so path_weight raises its weight, too.
@@ -115,7 +116,9 @@ def incidences(problem: Problem, paths: Sequence[Path] | None = None) -> list[Te
     if not node_types(graph):
         if paths is not None:
             raise ValueError(f"'paths' are edge types of a heterogeneous graph, this one has one type, got {paths}")
-        return [edge_index_of(graph["edge_index"])]
+        edge_index = edge_index_of(graph["edge_index"])
+        _check_pairs("from a node to its neighbours", edge_index[1])
+        return [edge_index]
     kind = getattr(problem.task, "node_type", None)
     known = [tuple(each) for each in graph.edge_types if kind in (each[0], each[2])]
     wrong = [each for each in paths or () if tuple(each) not in known]
@@ -126,9 +129,21 @@ def incidences(problem: Problem, paths: Sequence[Path] | None = None) -> list[Te
         edge_index = edge_index_of(graph[tuple(each)]["edge_index"])
         own = edge_index if each[0] == kind else edge_index.flip(0)
         groups = int(own[1].max()) + 1 if own.numel() else 1
+        _check_pairs(tuple(each), own[1])
         key = (own[0] * groups + own[1]).sort().values.cpu().numpy().tobytes()
         found.setdefault(key, own)
     return list(found.values())
+
+
+def _check_pairs(path: Any, group: Tensor) -> None:
+    """Raise ValueError for groups so large that the pairs of their members would not fit into memory."""
+    sizes = torch.bincount(group).double()
+    pairs = int((sizes * (sizes - 1) / 2).sum())
+    if pairs > MOST_PAIRS:
+        raise ValueError(
+            f"the meta-path {path} joins up to {pairs:,} pairs of nodes, its largest group {int(sizes.max()):,} nodes; "
+            f"more than {MOST_PAIRS:,} do not fit: give 'paths' without it, or a graph without its largest groups"
+        )
 
 
 class HG2M(Distiller):

@@ -158,3 +158,14 @@ def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match="'paths' are edge types of a heterogeneous graph, this one has one type"):
         graphkd.distil("hg2m", mlp(), gcn(1), graph(), epochs=1, paths=[("a", "b", "c")])
     assert math.isfinite(graphkd.distil("hg2m", mlp(), gcn(1), graph(), epochs=1, progress=False).history[0]["loss"])
+
+
+def test_groups_too_large_for_their_pairs_are_refused_by_name(monkeypatch):
+    monkeypatch.setattr("graphkd.gnn.hg2m.MOST_PAIRS", 3)
+    words = (
+        r"the meta-path \('paper', 'writes', 'author'\) joins up to [\d,]+ pairs of nodes, its largest group"
+    )
+    with pytest.raises(ValueError, match=words):
+        graphkd.distil("hg2m", None, Typed(), typed(), task=NodeClassification(node_type="paper"), epochs=1)
+    with pytest.raises(ValueError, match="the meta-path from a node to its neighbours joins up to"):
+        graphkd.distil("hg2m", mlp(), gcn(1), graph(), epochs=1)
