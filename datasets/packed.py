@@ -11,8 +11,6 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from graphkd.core.csr import csr
-
 __all__ = ["arrays", "project", "sparse_rows", "strings", "tfidf", "undirected"]
 
 Arrays = Mapping[str, np.ndarray]
@@ -53,7 +51,7 @@ def project(held: Arrays) -> np.ndarray:
 def sparse_rows(matrix: sp.csr_array) -> Tensor:
     """Convert a matrix to a sparse CSR tensor, float32."""
     parts = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
-    return csr(*parts, torch.from_numpy(matrix.data).float(), matrix.shape)
+    return torch.sparse_csr_tensor(*parts, torch.from_numpy(matrix.data).float(), matrix.shape)
 
 
 def undirected(source: np.ndarray, target: np.ndarray, nodes: int) -> np.ndarray:

@@ -7,8 +7,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from graphkd.core.batches import first_batch
-from graphkd.core.by_name import node_types
+from graphkd.core.by_name import entry, node_types
 from graphkd.core.cached import Cached
 from graphkd.core.clients import Clients
 from graphkd.core.ensemble import Ensemble
@@ -80,5 +83,17 @@ def check_data(chosen: Method, data: Any) -> None:
         raise ValueError(
             f"{chosen.name!r} cannot take heterogeneous data, here of {kinds}: {chosen.cannot['heterogeneous']}"
         )
+    if "sparse" in chosen.cannot:
+        refuse_sparse(chosen.name, first_batch(data), chosen.cannot["sparse"])
     if "edges" in chosen.needs and "edge_index" not in first_batch(data):
         raise lacks(chosen, "edges")
+
+
+def refuse_sparse(name: str, batch: Any, reason: str) -> None:
+    """Raise ValueError for features ``x`` in one of torch's sparse layouts."""
+    x = None if node_types(batch) else entry(batch, "x")
+    if isinstance(x, Tensor) and x.layout != torch.strided:
+        raise ValueError(
+            f"{name!r} cannot take features in a sparse layout, here 'x' in {x.layout}: {reason}; give it as "
+            "x.to_dense()"
+        )

@@ -74,10 +74,11 @@ class Metadata:
 
     settings: its hyper-parameters and their published defaults. space: the search range of each, (low, high); ranges:
     those that the method gives itself. needs: what it needs beside student, teacher and data, see ``NEEDS``. cannot:
-    "loader", "call", "cached", "ensemble", "heterogeneous" or "student" -> why it cannot take that. published: options
-    of ``fit`` from its paper. student, teacher: whether one must be given; a method that needs no student makes the
-    published one. tasks: the kinds of tasks that it supports, or a name of several, see ``KINDS``. survey: the
-    reference numbers in Hu et al., arXiv:2304.14800, of the works that propose it or a part of it.
+    "loader", "call", "cached", "ensemble", "heterogeneous", "sparse" (features in such a layout) or "student" -> why it
+    cannot take that. published: options of ``fit`` from its paper. student, teacher: whether one must be given; a
+    method that needs no student makes the published one. tasks: the kinds of tasks that it supports, or a name of
+    several, see ``KINDS``. survey: the reference numbers in Hu et al., arXiv:2304.14800, of the works that propose it
+    or a part of it.
     """
 
     name: str

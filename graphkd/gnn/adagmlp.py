@@ -31,7 +31,10 @@ HIDDEN = 1e-32  # replaces masked features, as in the authors' code
     family="gnn",
     paper="Lu et al., KDD 2024",
     arxiv="2405.14307",
-    cannot={"student": "it brings several MLPs, whose hidden layers it compares"},
+    cannot={
+        "sparse": "it hides some of the features",
+        "student": "it brings several MLPs, whose hidden layers it compares",
+    },
     published={"epochs": 500, "patience": 50},
     space={
         "label_weight": (0.003, 0.99),

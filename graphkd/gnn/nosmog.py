@@ -31,6 +31,7 @@ from graphkd.losses.response.kd import KL, kl
     arxiv="2208.10010",
     needs=("hidden", "edges"),
     cannot={
+        "sparse": "it joins positions to the features",
         "student": "it brings an MLP that reads positions beside the features",
         "loader": "its positions come from walks over the whole graph",
     },

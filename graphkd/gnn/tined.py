@@ -35,6 +35,7 @@ from graphkd.losses.response.kd import KL
     arxiv="2412.11180",
     needs=("edges",),
     cannot={
+        "sparse": "it computes energies of the features",
         "student": "it brings an MLP that is made of its teacher's weights",
         "ensemble": "its student is made of the weights of one teacher",
         "loader": "energies of a teacher's layers are those of the whole graph",

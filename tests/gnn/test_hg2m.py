@@ -162,9 +162,7 @@ def test_what_is_wrong_is_named():
 
 def test_groups_too_large_for_their_pairs_are_refused_by_name(monkeypatch):
     monkeypatch.setattr("graphkd.gnn.hg2m.MOST_PAIRS", 3)
-    words = (
-        r"the meta-path \('paper', 'writes', 'author'\) joins up to [\d,]+ pairs of nodes, its largest group"
-    )
+    words = r"the meta-path \('paper', 'writes', 'author'\) joins up to [\d,]+ pairs of nodes, its largest group"
     with pytest.raises(ValueError, match=words):
         graphkd.distil("hg2m", None, Typed(), typed(), task=NodeClassification(node_type="paper"), epochs=1)
     with pytest.raises(ValueError, match="the meta-path from a node to its neighbours joins up to"):

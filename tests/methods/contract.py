@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -127,6 +128,25 @@ def takes_calls(row: Metadata) -> None:
     found = scene.run(row, odd)
     for one, other in zip(weights(found).values(), weights(plain).values(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def takes_sparse_features(row: Metadata) -> None:
+    """Features in a sparse layout give what the same features give, or are refused by name."""
+    given = {**scene.arguments(row), "features": "sparse"}
+    plain = given["data"]
+    for layout in ("to_sparse_csr", "to_sparse_coo"):
+        own = {**copy.deepcopy(given), "data": plain.clone()}
+        own["data"].x = getattr(plain.x, layout)()
+        refusal = "cannot take features in a sparse layout, here 'x' in torch.sparse_c"
+        if "sparse" in row.cannot or row.name == "bidirectional_translated":
+            with pytest.raises(ValueError, match=f"'{row.name}' {refusal}"):
+                scene.run(row, own)
+            continue
+        found = scene.run(row, own)
+        for one, other in zip(
+            weights(found).values(), weights(scene.run(row, copy.deepcopy(given))).values(), strict=True
+        ):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def another(model: nn.Module) -> nn.Module:

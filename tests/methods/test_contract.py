@@ -49,6 +49,11 @@ def test_takes_a_loader(row):
     contract.takes_a_loader(row)
 
 
+@pytest.mark.parametrize("row", thinned([name for name in ROWS if "clients" not in ROWS[name].needs], 4), indirect=True)
+def test_takes_sparse_features_or_refuses_them(row):
+    contract.takes_sparse_features(row)
+
+
 @pytest.mark.parametrize("row", thinned(able("call"), 3), indirect=True)
 def test_takes_models_with_odd_signatures(row):
     contract.takes_calls(row)

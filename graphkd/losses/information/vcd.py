@@ -77,7 +77,10 @@ def _views(call: Call | None) -> Call:
     arxiv="2104.02862",
     survey=(68,),
     tasks=("classes",),
-    cannot={"ensemble": "it asks one model about two views of every node, drawn anew at each step"},
+    cannot={
+        "ensemble": "it asks one model about two views of every node, drawn anew at each step",
+        "sparse": "it masks columns of the features",
+    },
     space={"rate": (0.007, 0.9)},
 )
 def vcd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0, rate: float = 0.2) -> nn.Module:

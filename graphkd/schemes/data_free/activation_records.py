@@ -116,6 +116,7 @@ def _rows(x: Tensor, edge_index: Tensor | None = None) -> dict[str, Tensor]:
     tasks=("node_classification", "regression"),
     needs=("hidden",),
     cannot={
+        "sparse": "it keeps single rows of the features",
         "ensemble": "inputs are made by gradients through its teacher's model",
         "heterogeneous": "it makes features 'x' of nodes of one type",
     },

@@ -145,7 +145,11 @@ def _largest(weight: Tensor, count: int, *, columns: bool) -> Tensor:
     paper="Bai et al., AAAI 2020",
     arxiv="1911.09450",
     survey=(164,),
-    cannot={"student": "it prunes a copy of its teacher", "ensemble": "it prunes a copy of its teacher"},
+    cannot={
+        "student": "it prunes a copy of its teacher",
+        "ensemble": "it prunes a copy of its teacher",
+        "sparse": "it fits layers to rows of the features",
+    },
     space={"kept": (0.05, 0.95), "mu": (0.02, 0.98), "step_size": (0.01, 0.3)},
 )
 def prune(

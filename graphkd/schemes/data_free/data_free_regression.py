@@ -128,7 +128,10 @@ class DataFreeRegression(Trainable):
     paper="Kang and Kang, ESWA 2021",
     survey=(194, 205),
     tasks=("node_classification", "regression"),
-    cannot={"ensemble": "a generator learns by gradients through its teacher's model"},
+    cannot={
+        "sparse": "it makes up rows of features like them",
+        "ensemble": "a generator learns by gradients through its teacher's model",
+    },
 )
 def data_free_regression(
     problem: Problem,

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from graphkd.core.cached import Cached
+from graphkd.core.door import refuse_sparse
 from graphkd.core.method import method
 from graphkd.core.problem import Problem
 from graphkd.core.teachers import Frozen
@@ -51,6 +52,8 @@ def bidirectional(
     """
     if rounds < 1:
         raise ValueError(f"'rounds' must be at least 1, got {rounds}")
+    if translated:
+        refuse_sparse("bidirectional_translated", problem.first, "it translates features from one domain to another")
     student, data, width = problem.student, with_domains(problem, domains), problem.features
     judge = problem.made(lambda: discriminator(problem.classes, inner))
     if translated:

@@ -107,7 +107,10 @@ def translate(
     arxiv="1711.03213",
     survey=(28,),
     needs=("hidden", "domains"),
-    cannot={"ensemble": "a translator learns by gradients through its teacher's model"},
+    cannot={
+        "sparse": "it translates features from one domain to another",
+        "ensemble": "a translator learns by gradients through its teacher's model",
+    },
 )
 def cycada(
     problem: Problem,

@@ -42,6 +42,7 @@ def domain_similarity(sources: Tensor, target: Tensor) -> Tensor:
     arxiv="1702.02052",
     survey=(92,),
     needs=("teachers", "sources"),
+    cannot={"sparse": "it estimates densities of the features"},
 )
 def domain_weights(problem: Problem, *, sources: Tensor, temperature: float = 5.0) -> nn.Module:
     """Learn from teachers of several source domains, no labels; choose it where the target domain has no labels.

@@ -64,7 +64,10 @@ def noisy_votes(
     paper="Papernot et al., ICLR 2017",
     arxiv="1610.05755",
     survey=(90, 167),
-    cannot={"heterogeneous": "it cuts a graph of one type of nodes into private parts"},
+    cannot={
+        "sparse": "it takes rows of the features",
+        "heterogeneous": "it cuts a graph of one type of nodes into private parts",
+    },
     teacher=False,
 )
 def pate(

@@ -19,7 +19,10 @@ from graphkd.schemes.robust.ard import RobustDistiller, attack_of
     paper="Madry et al., ICLR 2018",
     arxiv="1706.06083",
     tasks=("classes",),
-    cannot={"heterogeneous": "it changes the features 'x' of nodes of one type"},
+    cannot={
+        "sparse": "it changes the features adversarially",
+        "heterogeneous": "it changes the features 'x' of nodes of one type",
+    },
     teacher=False,
 )
 def adversarial(

@@ -149,7 +149,10 @@ def ard(
     family="robust",
     paper="Goldblum et al., AAAI 2020",
     arxiv="1905.09747",
-    cannot={"heterogeneous": "it changes the features 'x' of nodes of one type"},
+    cannot={
+        "sparse": "it changes the features adversarially",
+        "heterogeneous": "it changes the features 'x' of nodes of one type",
+    },
     space={"alpha": (0.1, 1.0)},
 )
 def ard_plain_method(
@@ -182,6 +185,7 @@ def ard_plain_method(
     cannot={
         "ensemble": "it trains a robust model of its teacher's kind",
         "heterogeneous": "it changes the features 'x' of nodes of one type",
+        "sparse": "it changes the features adversarially",
     },
     space={"alpha": (0.1, 1.0)},
 )

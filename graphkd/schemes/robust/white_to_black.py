@@ -94,6 +94,7 @@ def white_box_directions(
     arxiv="1904.02405",
     survey=(160,),
     cannot={
+        "sparse": "it changes the features adversarially",
         "ensemble": "its attack follows gradients through its teacher's model",
         "student": "it trains an attacking net, from features to their changes",
     },

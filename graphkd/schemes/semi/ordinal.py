@@ -55,6 +55,7 @@ def neighbour_distance(x: Tensor, edge_index: Tensor) -> Tensor:
     tasks=("anomaly_detection",),
     teacher=False,
     space={"high": (0.005, 0.3), "low": (0.1, 0.7)},
+    cannot={"sparse": "it measures distances between the features"},
 )
 def ordinal(
     problem: Problem, *, scores: Tensor | None = None, rounds: int = 5, high: float = 0.05, low: float = 0.5

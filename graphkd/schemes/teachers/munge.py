@@ -79,6 +79,7 @@ def munge(
     paper="Bucila et al., KDD 2006",
     survey=(124,),
     needs=("teachers",),
+    cannot={"sparse": "it looks for neighbours by their features"},
     space={"chance": (0.01, 0.9)},
 )
 def munge_method(problem: Problem, *, copies: int = 3, chance: float = 0.2, spread: float = 2.0) -> nn.Module:
