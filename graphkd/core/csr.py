@@ -25,6 +25,24 @@ def sparse_rows(matrix: Tensor, ids: Tensor) -> Tensor:
     return found.to_sparse_csr()
 
 
+def with_rows(found: Tensor | None, part: Tensor, ids: Tensor, rows: int) -> Tensor:
+    """Put the first rows of ``part``, one for each of ``ids``, into a sparse matrix of ``rows`` rows, new if None: COO.
+
+    The rows that are put in must be empty, or hold the same.
+    """
+    entries = part.to_sparse_coo().coalesce()
+    place, column = entries.indices()
+    own = place < ids.numel()
+    index = torch.stack([ids[place[own]], column[own]])
+    added = torch.sparse_coo_tensor(index, entries.values()[own], (rows, part.size(1)), check_invariants=False)
+    if found is None:
+        return added.coalesce()
+    kept = ~torch.isin(found.indices()[0], ids)
+    indices = torch.cat([found.indices()[:, kept], index], dim=1)
+    values = torch.cat([found.values()[kept], added._values()])
+    return torch.sparse_coo_tensor(indices, values, found.shape, check_invariants=False).coalesce()
+
+
 @functools.cache
 def _no_beta_warning() -> None:
     with warnings.catch_warnings():  # torch says once a process that CSR is in beta

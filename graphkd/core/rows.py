@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from graphkd.core.batches import changed, count_rows, first_batch, mapped, own_rows, positions
+from graphkd.core.csr import with_rows
 from graphkd.core.rng import seeded
 from graphkd.core.task import Task
 from graphkd.core.view import names
@@ -61,9 +62,13 @@ class Rows:
         with seeded(self.seed):
             for batch in self.data:
                 part, own = rows(batch), own_rows(batch)
+                ids = _ids(batch)[:own].to(part.device)
+                if part.layout != torch.strided:
+                    found = with_rows(found, part, ids, self.nodes)
+                    continue
                 if found is None:
                     found = part.new_zeros(self.nodes, *part.shape[1:])
-                found[_ids(batch)[:own].to(part.device)] = part[:own]
+                found[ids] = part[:own]
         assert found is not None
         return found
 

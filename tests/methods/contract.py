@@ -131,21 +131,24 @@ def takes_calls(row: Metadata) -> None:
 
 
 def takes_sparse_features(row: Metadata) -> None:
-    """Features in a sparse layout give what the same features give, or are refused by name."""
+    """Features in a sparse layout, of a graph or of batches, give what they give dense, or are refused by name."""
     given = {**scene.arguments(row), "features": "sparse"}
-    plain = given["data"]
-    for layout in ("to_sparse_csr", "to_sparse_coo"):
-        own = {**copy.deepcopy(given), "data": plain.clone()}
-        own["data"].x = getattr(plain.x, layout)()
-        refusal = "cannot take features in a sparse layout, here 'x' in torch.sparse_c"
+    graph = given["data"]
+    batches = [graph] if "loader" in row.cannot else scene.parts(graph)
+    for layout, parts in (("to_sparse_csr", [graph]), ("to_sparse_coo", batches)):
+        forms = []
+        for sparse in (True, False):
+            own = [copy.copy(part) for part in parts]
+            for part in own if sparse else ():
+                part.x = getattr(part.x, layout)()
+            forms.append({**copy.deepcopy(given), "data": own if len(own) > 1 else own[0]})
         if "sparse" in row.cannot or row.name == "bidirectional_translated":
-            with pytest.raises(ValueError, match=f"'{row.name}' {refusal}"):
-                scene.run(row, own)
+            words = f"'{row.name}' cannot take features in a sparse layout, here 'x' in torch.sparse_c"
+            with pytest.raises(ValueError, match=words):
+                scene.run(row, forms[0])
             continue
-        found = scene.run(row, own)
-        for one, other in zip(
-            weights(found).values(), weights(scene.run(row, copy.deepcopy(given))).values(), strict=True
-        ):
+        found, plain = (weights(scene.run(row, each)) for each in forms)
+        for one, other in zip(found.values(), plain.values(), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
