@@ -137,12 +137,14 @@ class TestSettings:
         narrow = parse([*asked, "--teacher", "lightgcn:64", "--student", "mf:8", "--set", "rrd.k=7"]).given
         assert (narrow["rrd"]["weight"], narrow["rrd"]["length"], narrow["rrd"]["k"]) == (0.05, 200, 7)
 
-    def test_those_that_a_search_found_are_of_the_models_that_it_had(self):
+    def test_those_that_a_search_found_are_of_the_models_that_it_had(self, capsys):
         asked = ["--methods", "none,rrd", "--settings", "tuned"]
         given = parse([*asked, "--teacher", "mf:64", "--student", "mf:8"]).given
         assert given["none"].keys() == {"epochs", "patience", "lr", "weight_decay"}
         assert 0.001 < given["rrd"]["weight"] < 0.1
-        assert parse([*asked, "--teacher", "lightgcn:64", "--student", "mf:8"]).given == {"none": {}, "rrd": {}}
+        with pytest.raises(SystemExit):
+            parse([*asked, "--teacher", "lightgcn:64", "--student", "mf:8"])
+        assert "'--settings tuned' is of no effect: ml-100k.toml has nothing for" in capsys.readouterr().err
 
     @pytest.mark.parametrize("file", sorted(SETTINGS.glob("kds/*.toml")), ids=lambda file: file.stem)
     def test_every_published_file_names_what_there_is(self, file):
