@@ -1,4 +1,4 @@
-"""Matrices in torch's CSR layout."""
+"""Matrices in torch's CSR layout, and rows and columns of matrices in any sparse layout."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def sparse_rows(matrix: Tensor, ids: Tensor) -> Tensor:
         return found
     _no_beta_warning()
     return found.to_sparse_csr()
+
+
+def weigh_columns(x: Tensor, weights: Tensor) -> Tensor:
+    """Multiply each column of a matrix of any layout by its weight, in that layout: (N, F), (F,) -> (N, F)."""
+    if x.layout == torch.strided:
+        return x * weights
+    entries = x.to_sparse_coo().coalesce()
+    values = entries.values() * weights[entries.indices()[1]]
+    return torch.sparse_coo_tensor(entries.indices(), values, x.shape, is_coalesced=True).to_sparse(layout=x.layout)
 
 
 def with_rows(found: Tensor | None, part: Tensor, ids: Tensor, rows: int) -> Tensor:

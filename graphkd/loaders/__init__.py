@@ -92,11 +92,15 @@ def link_neighbour_loader(
 
 def _sliceable(data: Any) -> Any:
     """Copy a graph with node values of compressed sparse layouts as COO, the one whose rows PyG's loaders can take."""
-    found = copy.copy(data) if isinstance(data, (Data, HeteroData)) else data
-    for store in getattr(found, "node_stores", ()):
-        for name, value in store.items():
-            if isinstance(value, Tensor) and value.layout in _COMPRESSED and store.is_node_attr(name):
-                store[name] = value.to_sparse_coo()
+    compressed = [
+        (place, name)
+        for place, store in enumerate(getattr(data, "node_stores", ()))
+        for name, value in store.items()
+        if isinstance(value, Tensor) and value.layout in _COMPRESSED and store.is_node_attr(name)
+    ]
+    found = copy.copy(data) if compressed else data  # else the user's own, changes to which a loader sees
+    for place, name in compressed:
+        found.node_stores[place][name] = found.node_stores[place][name].to_sparse_coo()
     return found
 
 

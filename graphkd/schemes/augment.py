@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from graphkd.core.batches import Mapped, changed, with_ids
 from graphkd.core.by_name import node_types
 from graphkd.core.cached import Cached
+from graphkd.core.csr import weigh_columns
 from graphkd.core.ensemble import Ensemble
 from graphkd.core.teachers import Frozen
 from graphkd.core.view import Batch, names
@@ -58,7 +59,7 @@ def mask_features(batch: Batch, rate: float = 0.2) -> Any:
         return changed(other, x=other[own[0]].x) if own and "x" in graph._global_store else other
     x: Tensor = batch["x"]
     kept = (torch.rand(x.size(1), device=x.device) >= _check_rate(rate)).to(x.dtype)
-    return changed(batch, x=x * kept if x.layout == torch.strided else _masked(x, kept))
+    return changed(batch, x=weigh_columns(x, kept))
 
 
 def _by_type(batch: Any, kinds: Iterable[Any], change: Change) -> Any:
@@ -68,13 +69,6 @@ def _by_type(batch: Any, kinds: Iterable[Any], change: Change) -> Any:
         for name, value in change(Data(**batch[kind].to_dict())).to_dict().items():
             other[kind][name] = value
     return other
-
-
-def _masked(x: Tensor, kept: Tensor) -> Tensor:
-    """Weight the columns of a sparse matrix, in its own layout."""
-    entries = x.to_sparse_coo().coalesce()
-    values = entries.values() * kept[entries.indices()[1]]
-    return torch.sparse_coo_tensor(entries.indices(), values, x.shape, is_coalesced=True).to_sparse(layout=x.layout)
 
 
 def drop_edges_and_features(batch: Batch, rate: float = 0.2) -> Any:

@@ -148,6 +148,13 @@ def test_features_in_a_sparse_layout_come_by_rows(layout, kinds):
     assert (data["paper"] if kinds else data).x is given
 
 
+def test_a_loader_sees_later_changes_of_dense_data():
+    data = graph()
+    loader = neighbour_loader(data, [2], batch_size=7)
+    data.later = torch.arange(30)
+    assert all(torch.equal(batch.later, batch.n_id) for batch in loader)
+
+
 # ------------------------------------------------------------------------------ links
 def test_links_come_with_both_ends():
     data = graph()

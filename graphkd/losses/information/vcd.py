@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkd.core.batches import Mapped, changed
+from graphkd.core.csr import weigh_columns
 from graphkd.core.distiller import Distiller
 from graphkd.core.loss import Loss, Reads
 from graphkd.core.method import method
@@ -56,7 +57,7 @@ class VCD(Loss):
 
 
 def _masked(x: Tensor, rate: float) -> Tensor:
-    return x * (torch.rand(x.size(1), device=x.device) >= rate)
+    return weigh_columns(x, torch.rand(x.size(1), device=x.device) >= rate)
 
 
 def _views(call: Call | None) -> Call:
@@ -77,10 +78,7 @@ def _views(call: Call | None) -> Call:
     arxiv="2104.02862",
     survey=(68,),
     tasks=("classes",),
-    cannot={
-        "ensemble": "it asks one model about two views of every node, drawn anew at each step",
-        "sparse": "it masks columns of the features",
-    },
+    cannot={"ensemble": "it asks one model about two views of every node, drawn anew at each step"},
     space={"rate": (0.007, 0.9)},
 )
 def vcd_method(problem: Problem, *, weight: float = 1.0, temperature: float = 1.0, rate: float = 0.2) -> nn.Module:
